@@ -1,0 +1,1 @@
+"""Miner behaviours: whether and how a candidate block is sent."""

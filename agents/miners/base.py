@@ -1,0 +1,19 @@
+"""A miner behaviour decides what happens to the candidate block."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from mechanisms.plugin import Plugin
+from mechanisms.vocabulary import MiningDecision, MiningObservation
+
+
+class MinerBehaviour(Plugin, ABC):
+    """`knows` names what is handed over beside the miner's own candidate block."""
+
+    knows: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def mine(self, seen: MiningObservation) -> MiningDecision:
+        """Publish or not, and which updates to leave out."""

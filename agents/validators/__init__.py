@@ -1,0 +1,1 @@
+"""Validator behaviours: which vote is cast."""

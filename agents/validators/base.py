@@ -1,0 +1,22 @@
+"""A validator behaviour turns the rule's verdicts into votes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.plugin import Plugin
+from mechanisms.vocabulary import VoteObservation
+
+
+class ValidatorBehaviour(Plugin, ABC):
+    """`knows` names what is handed over beside the validator's own verdicts."""
+
+    knows: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        """`bool[n]`, True for a positive vote on each of `seen.workers`."""

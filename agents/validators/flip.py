@@ -1,0 +1,20 @@
+"""VBFL's lying validator: the opposite of the verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.validators.base import ValidatorBehaviour
+from mechanisms.vocabulary import VoteObservation
+
+
+class Flip(ValidatorBehaviour):
+    """Every vote is the negation of what the rule says."""
+
+    name = "flip"
+    summary = "flips every vote (VBFL's malicious validator)"
+    reference = "Chen et al., arXiv:2101.03300; authors' code, option -mv 1"
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        return ~seen.verdicts

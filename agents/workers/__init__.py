@@ -1,0 +1,1 @@
+"""Worker behaviours: what is submitted after local training."""

@@ -1,0 +1,1 @@
+"""Aggregation rules: from the accepted updates to the next global model."""

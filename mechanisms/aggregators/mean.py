@@ -1,0 +1,33 @@
+"""Federated averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mechanisms.aggregators.base import AggregationRule
+from mechanisms.plugin import param
+from mechanisms.vocabulary import AggregationObservation, FloatMatrix
+
+
+@dataclass(frozen=True)
+class MeanParams:
+    weighted: bool = param(False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not")
+
+
+class Mean(AggregationRule):
+    """sum_k w_k x_k with w_k = 1/n, or n_k / sum n when weighted."""
+
+    name = "mean"
+    summary = "mean of the accepted updates, plain (VBFL) or weighted by claimed samples (FedAvg)"
+    reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
+    Params = MeanParams
+
+    def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
+        n = len(seen.workers)
+        if self.params.weighted and seen.samples.sum() > 0:
+            weights = (seen.samples / seen.samples.sum()).astype(seen.updates.dtype)
+        else:
+            weights = np.full(n, 1 / n, dtype=seen.updates.dtype)
+        return weights @ seen.updates

@@ -1,0 +1,1 @@
+"""Payout rules: what is paid for a block."""

@@ -1,0 +1,17 @@
+"""Paying nothing: the vanilla baseline."""
+
+from __future__ import annotations
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.vocabulary import BlockObservation, Payment
+
+
+class NoPayout(PayoutRule):
+    """What plain federated averaging pays."""
+
+    name = "none"
+    summary = "pays nothing"
+    reference = "McMahan et al. 2017, arXiv:1602.05629 (no incentives)"
+
+    def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
+        return ()

@@ -1,0 +1,43 @@
+"""VBFL's rewards: a unit per sample trained, per vote, per recorded vote, per block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.plugin import param
+from mechanisms.vocabulary import BlockObservation, Payment
+
+
+@dataclass(frozen=True)
+class VbflParams:
+    unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0)
+
+
+class Vbfl(PayoutRule):
+    """Self-reported work: nobody checks the samples and epochs that an accepted worker claims.
+
+    With unit reward u, an accepted worker earns u * samples * epochs, a validator u per recorded vote whatever the vote,
+    the block's miner u per recorded vote and u for the block.
+    """
+
+    name = "vbfl"
+    summary = "VBFL: per sample and epoch to accepted workers, per vote to validators, per recorded vote to the miner"
+    reference = "Chen et al., arXiv:2101.03300, section 'Reward'; authors' code, process_block"
+    observes = frozenset({"votes", "claims"})
+    Params = VbflParams
+
+    def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
+        unit = self.params.unit_reward
+        payments = [
+            Payment(r.worker, unit * r.claimed_samples * r.claimed_epochs, "reward.worker")
+            for r in block.records
+            if r.accepted
+        ]
+        votes = Counter(v for r in block.records for v in (*r.positive, *r.negative))
+        payments += [Payment(v, unit * n, "reward.validator") for v, n in sorted(votes.items())]
+        if block.miner is not None:
+            payments.append(Payment(block.miner, unit * votes.total(), "reward.miner.verification"))
+            payments.append(Payment(block.miner, unit, "reward.miner.block"))
+        return tuple(p for p in payments if p.amount)

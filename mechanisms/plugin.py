@@ -1,0 +1,139 @@
+"""What every plug-in (rule, behaviour, data set, model) carries: metadata and typed parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_type_hints
+
+
+class PluginError(ValueError):
+    """A plug-in that cannot be found or whose parameters are wrong; `key` is relative to its parameter table."""
+
+    def __init__(self, message: str, key: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.value = value
+
+
+def param(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    unit: str = "",
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """Declare one parameter of a plug-in: its default, what it means, its unit and its bounds."""
+    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    metadata = {"help": help, "unit": unit, "choices": choices, "bounds": {k: v for k, v in bounds.items() if v is not None}}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """For plug-ins without parameters."""
+
+
+class Plugin:
+    """Base of everything that a scenario finds by name.
+
+    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and equation, or the
+    document it comes from), `stochastic` (draws random numbers from the stream it is handed) and `Params`,
+    a frozen dataclass whose fields are made with `param`.
+    """
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+    stochastic: ClassVar[bool] = False
+    Params: ClassVar[type] = NoParams
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.params})"
+
+    @classmethod
+    def configure(cls, values: Mapping[str, Any]) -> Any:
+        """Build the plug-in from a table of a scenario; raises `PluginError` naming the key, value and what is right."""
+        return cls(parse_params(cls.Params, values))
+
+    @classmethod
+    def metadata(cls) -> dict[str, Any]:
+        """What `fedstake list` prints and the conformance suite checks."""
+        fields = [
+            {
+                "name": f.name,
+                "default": None if f.default is dataclasses.MISSING else f.default,
+                **{k: f.metadata.get(k) for k in ("help", "unit", "choices", "bounds")},
+            }
+            for f in dataclasses.fields(cls.Params)
+        ]
+        return {
+            "name": cls.name,
+            "summary": cls.summary,
+            "reference": cls.reference,
+            "stochastic": cls.stochastic,
+            "params": fields,
+        }
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """' ; did you mean X?' when a known word is close, else the list of the known ones."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "it takes none"
+
+
+def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
+    """Check `values` against a parameter dataclass: names, types, bounds, choices."""
+    fields = {f.name: f for f in dataclasses.fields(params_type)}
+    hints = get_type_hints(params_type)
+    parsed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise PluginError(f"unknown parameter; {nearest(key, list(fields))}", key, value)
+        parsed[key] = _check(fields[key], hints[key], value)
+    for key, f in fields.items():
+        if key not in parsed and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise PluginError(f"missing; {f.metadata.get('help', '')}", key)
+    try:
+        return params_type(**parsed)
+    except ValueError as error:  # a __post_init__ that checks parameters against each other
+        if isinstance(error, PluginError):
+            raise
+        raise PluginError(str(error), "", dict(values)) from error
+
+
+def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+    meta = field.metadata
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if hint in (bool, int, float, str):
+        wrong = type(value) is not hint
+        if wrong:
+            raise PluginError(f"must be of type {hint.__name__}", field.name, value)
+    elif hint == tuple[int, ...]:
+        if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
+            raise PluginError("must be a list of integers", field.name, value)
+        value = tuple(value)
+    if isinstance(value, float) and math.isnan(value):
+        raise PluginError("must be a number, not NaN", field.name, value)
+    if meta.get("choices") and value not in meta["choices"]:
+        raise PluginError(f"must be one of {', '.join(meta['choices'])}", field.name, value)
+    items = value if isinstance(value, tuple) else (value,)
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    for kind, bound in meta.get("bounds", {}).items():
+        ok = {"ge": lambda v: v >= bound, "gt": lambda v: v > bound, "le": lambda v: v <= bound, "lt": lambda v: v < bound}[kind]
+        if not all(ok(v) for v in items):
+            raise PluginError(f"must be {signs[kind]} {bound:g}", field.name, value)
+    return value

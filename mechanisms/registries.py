@@ -1,0 +1,10 @@
+"""Where plug-ins of this folder are looked up by name."""
+
+from mechanisms.registry import Registry
+
+payouts = Registry("mechanisms", package="mechanisms.payouts", base="PayoutRule")
+roles = Registry("roles", package="mechanisms.roles", base="RoleRule")
+validators = Registry("validators", package="mechanisms.validators", base="ValidationRule")
+aggregators = Registry("aggregators", package="mechanisms.aggregators", base="AggregationRule")
+
+__all__ = ["aggregators", "payouts", "roles", "validators"]

@@ -1,0 +1,1 @@
+"""Role rules: who works, validates and mines in a round."""

@@ -1,0 +1,20 @@
+"""A role rule draws the roles of one round."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from mechanisms.plugin import Plugin
+from mechanisms.vocabulary import Role, RoleObservation
+
+
+class RoleRule(Plugin, ABC):
+    """Assigns exactly one role to every eligible device."""
+
+    @abstractmethod
+    def minimum(self) -> tuple[int, int, int]:
+        """The fewest workers, validators and miners that the rule can draw."""
+
+    @abstractmethod
+    def assign(self, seen: RoleObservation) -> dict[int, Role]:
+        """A role for each device of `seen.eligible`; raises ValueError when there are fewer than the minimum."""

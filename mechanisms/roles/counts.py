@@ -1,0 +1,45 @@
+"""VBFL's role draw: minimum counts with wildcards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mechanisms.plugin import PluginError, param
+from mechanisms.roles.base import RoleRule
+from mechanisms.vocabulary import Role, RoleObservation
+
+
+@dataclass(frozen=True)
+class CountsParams:
+    counts: str = param("*,*,*", help="minimum workers,validators,miners; '*' is at least one")
+
+    def __post_init__(self) -> None:
+        fields = [f.strip() for f in self.counts.split(",")]
+        good = len(fields) == 3 and all(f == "*" or (f.isdigit() and int(f) >= 1) for f in fields)
+        if not good:
+            raise PluginError("must be three fields like '12,5,3', each '*' or at least 1", "counts", self.counts)
+
+
+class Counts(RoleRule):
+    """Shuffle the devices; the first w become workers, the next m miners, the next v validators, the rest any of the three."""
+
+    name = "counts"
+    summary = "minimum counts per role, the rest drawn uniformly (VBFL)"
+    reference = "Chen et al., arXiv:2101.03300; authors' code, main.py role assignment"
+    stochastic = True
+    Params = CountsParams
+
+    def minimum(self) -> tuple[int, int, int]:
+        w, v, m = (1 if f.strip() == "*" else int(f) for f in self.params.counts.split(","))
+        return w, v, m
+
+    def assign(self, seen: RoleObservation) -> dict[int, Role]:
+        workers, validators, miners = self.minimum()
+        drawn = [Role.WORKER] * workers + [Role.MINER] * miners + [Role.VALIDATOR] * validators
+        spare = len(seen.eligible) - len(drawn)
+        if spare < 0:
+            raise ValueError(f"{len(drawn)} roles to fill but only {len(seen.eligible)} devices may play")
+        order = seen.rng.permutation(len(seen.eligible))
+        extra = seen.rng.integers(0, 3, size=spare)
+        drawn += [(Role.WORKER, Role.MINER, Role.VALIDATOR)[i] for i in extra]
+        return {seen.eligible[d]: role for d, role in zip(order.tolist(), drawn, strict=True)}

@@ -1,0 +1,1 @@
+"""Validation rules: what counts as a good update."""

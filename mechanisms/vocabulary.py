@@ -1,0 +1,178 @@
+"""The words that rules, behaviours and the world share: frozen observations in, decisions out.
+
+Amounts are integers of base units. Devices are integers 0..n-1. `float32[K, P]` arrays hold one update per row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatMatrix = NDArray[np.float32]
+
+
+class Role(StrEnum):
+    """What a device does in one round."""
+
+    WORKER = "worker"
+    VALIDATOR = "validator"
+    MINER = "miner"
+
+
+@dataclass(frozen=True)
+class ParameterSlot:
+    """Where one named tensor of a model lives in a row: `row[start:start + size].reshape(shape)`."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.size
+
+
+class RowEvaluator(Protocol):
+    """Accuracy of rows of the update matrix on one fixed set of samples."""
+
+    def __call__(self, rows: FloatMatrix) -> NDArray[np.float64]: ...
+
+
+# --- what rules see ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RoleObservation:
+    """What a role rule sees before a round: who may be drawn, and with what stake (base units)."""
+
+    round: int
+    eligible: tuple[int, ...]
+    stakes: tuple[int, ...]
+    previous_hash: bytes
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class ValidationObservation:
+    """What one validator sees when it judges the updates of a round.
+
+    `update_accuracies[i]` and `baseline_accuracy` are measured on the validator's own validation samples; the baseline
+    is a model that the validator trained itself for the rule's `baseline_epochs`.
+    """
+
+    round: int
+    validator: int
+    workers: tuple[int, ...]
+    baseline_accuracy: float
+    update_accuracies: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AggregationObservation:
+    """The accepted updates of a block, sorted by worker: rows `float32[n, P]`, claimed samples `int64[n]`, the global model `float32[P]`."""
+
+    round: int
+    workers: tuple[int, ...]
+    updates: FloatMatrix
+    samples: NDArray[np.int64]
+    global_model: FloatMatrix
+
+
+@dataclass(frozen=True)
+class UpdateRecord:
+    """One update as a block records it: what the worker claims and who voted which way."""
+
+    worker: int
+    claimed_samples: int
+    claimed_epochs: int
+    positive: tuple[int, ...]
+    negative: tuple[int, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """At least as many positive votes as negative ones (VBFL: a tie accepts)."""
+        return len(self.positive) >= len(self.negative)
+
+
+@dataclass(frozen=True)
+class BlockObservation:
+    """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain."""
+
+    round: int
+    miner: int | None
+    records: tuple[UpdateRecord, ...]
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A decision of a payout rule: `amount` base units to device `payee`, newly issued unless `payer` names an account."""
+
+    payee: int
+    amount: int
+    reason: str
+    payer: str = "issuance"
+
+
+# --- what behaviours see ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorkerObservation:
+    """What the workers of one behaviour see after local training.
+
+    `updates` is `float32[k, P]`: the rows that the k devices of this group trained honestly. A behaviour that does not
+    declare `knows = {"others"}` gets `others = None`.
+    """
+
+    round: int
+    devices: tuple[int, ...]
+    updates: FloatMatrix
+    global_models: FloatMatrix
+    samples: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+    layout: tuple[ParameterSlot, ...]
+    rngs: tuple[np.random.Generator, ...]
+    others: FloatMatrix | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What the workers of one behaviour send: rows `[k, P]` and the work that each claims to have done."""
+
+    updates: FloatMatrix
+    claimed_samples: NDArray[np.int64]
+    claimed_epochs: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class VoteObservation:
+    """What a validator's behaviour sees: the verdict of the rule for each update it was sent."""
+
+    round: int
+    validator: int
+    workers: tuple[int, ...]
+    verdicts: NDArray[np.bool_]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class MiningObservation:
+    """What a miner's behaviour sees when its candidate block is ready."""
+
+    round: int
+    miner: int
+    records: tuple[UpdateRecord, ...]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class MiningDecision:
+    """Whether the miner sends its block, and which workers' updates it leaves out."""
+
+    publish: bool = True
+    censored: frozenset[int] = field(default_factory=frozenset)

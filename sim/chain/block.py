@@ -1,0 +1,93 @@
+"""Hash-linked, signed blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from mechanisms.vocabulary import UpdateRecord
+from sim.chain.signing import Keyring
+from sim.chain.transactions import UpdateTransaction, VoteTransaction
+
+GENESIS = b"\0" * 32
+HEADER_BYTES = 32 + 32 + 5 * 8 + 64
+
+
+@dataclass(frozen=True)
+class BlockBody:
+    """The transactions of a block; shared by all candidate blocks that hold the same ones."""
+
+    updates: tuple[UpdateTransaction, ...]
+    votes: tuple[VoteTransaction, ...]
+
+    @cached_property
+    def root(self) -> bytes:
+        """SHA-256 over the ids of all transactions in order; each id covers the digest of an update's real bytes."""
+        return hashlib.sha256(b"".join(t.id for t in (*self.updates, *self.votes))).digest()
+
+    @cached_property
+    def records(self) -> tuple[UpdateRecord, ...]:
+        """One record per update, sorted by worker, with who voted which way."""
+        positive: dict[int, list[int]] = {u.worker: [] for u in self.updates}
+        negative: dict[int, list[int]] = {u.worker: [] for u in self.updates}
+        for v in self.votes:
+            (positive if v.accept else negative)[v.worker].append(v.validator)
+        return tuple(
+            UpdateRecord(u.worker, u.samples, u.epochs, tuple(sorted(positive[u.worker])), tuple(sorted(negative[u.worker])))
+            for u in sorted(self.updates, key=lambda u: u.worker)
+        )
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Real bytes: VBFL's blocks carry the updates themselves."""
+        return sum(u.size_bytes + len(u.message) + 64 for u in self.updates) + sum(v.size_bytes for v in self.votes)
+
+    def authentic(self, keys: Keyring) -> bool:
+        """Every signature holds, every vote is on an update of this block, and nobody speaks twice."""
+        ids = {u.worker: u.id for u in self.updates}
+        once = len(ids) == len(self.updates) and len({(v.validator, v.worker) for v in self.votes}) == len(self.votes)
+        return (
+            once
+            and all(ids.get(v.worker) == v.update_id for v in self.votes)
+            and all(t.authentic(keys) for t in (*self.updates, *self.votes))
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """`hash` covers the previous hash, the body's root and the header; `signature` is the miner's over the hash."""
+
+    round: int
+    height: int
+    previous: bytes
+    miner: int
+    stake: int
+    body: BlockBody
+    generated_s: float
+    signature: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def hash(self) -> bytes:
+        header = struct.pack("<qqqqd", self.round, self.height, self.miner, self.stake, self.generated_s)
+        return hashlib.sha256(b"block" + self.previous + header + self.body.root).digest()
+
+    @property
+    def size_bytes(self) -> int:
+        return HEADER_BYTES + self.body.size_bytes
+
+    def signed(self, keys: Keyring) -> Block:
+        return replace(self, signature=keys.sign(self.miner, self.hash))
+
+    def authentic(self, keys: Keyring, payload_digests: Mapping[int, bytes]) -> bool:
+        """The miner signed it, its transactions are authentic, and the updates it carries are the ones signed for.
+
+        `payload_digests[worker]` is the SHA-256 of the bytes that this block really carries for that worker.
+        """
+        return (
+            keys.verify(self.miner, self.hash, self.signature)
+            and all(payload_digests.get(u.worker) == u.digest for u in self.body.updates)
+            and self.body.authentic(keys)
+        )

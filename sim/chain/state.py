@@ -1,0 +1,120 @@
+"""What a device's chain says, as an immutable value: head, weight, model, who is shut out, who is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mechanisms.vocabulary import Payment, UpdateRecord
+from sim.chain.block import GENESIS, Block
+from sim.scenario import BlocklistSettings
+
+Streak = tuple[int, int]
+"""(how many times in a row, when last)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChainState:
+    """The result of applying a chain of blocks. Devices whose chains agree share one object.
+
+    `weight` ranks chains: the stakes of the miners of its blocks (pos) or their work (pow). `payments` are those of the
+    last block. `model` is a key of the world's model store.
+    """
+
+    id: int
+    parent: ChainState | None
+    height: int
+    head: bytes
+    weight: int
+    model: int
+    miner: int = -1
+    round: int = 0
+    size_bytes: int = 0
+    payments: Mapping[int, tuple[Payment, ...]] = field(default_factory=dict)
+    rejected: Mapping[int, Streak] = field(default_factory=dict)
+    absent: Mapping[int, Streak] = field(default_factory=dict)
+    blocked: frozenset[int] = frozenset()
+
+    def lineage(self) -> Iterator[ChainState]:
+        """This state, its parent, and so on to genesis."""
+        at: ChainState | None = self
+        while at is not None:
+            yield at
+            at = at.parent
+
+
+def genesis(model: int) -> ChainState:
+    """The chain before any block."""
+    return ChainState(id=0, parent=None, height=0, head=GENESIS, weight=0, model=model)
+
+
+def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[ChainState]]:
+    """States to leave (newest first) and to apply (oldest first) on the way from `old` to `new` over their last common ancestor."""
+    if new.parent is old:
+        return [], [new]
+    ours = {s.id for s in old.lineage()}
+    apply = []
+    for s in new.lineage():
+        if s.id in ours:
+            shared = s.id
+            break
+        apply.append(s)
+    leave = []
+    for s in old.lineage():
+        if s.id == shared:
+            break
+        leave.append(s)
+    return leave, apply[::-1]
+
+
+def shut_out(
+    state: ChainState, records: Iterable[UpdateRecord], workers: Iterable[int], when: int, rules: BlocklistSettings
+) -> tuple[dict[int, Streak], dict[int, Streak], frozenset[int]]:
+    """Streaks of rejected updates and of absences after a block, and who is shut out now.
+
+    An update is rejected when more validators voted against it than for it. `workers` are all workers of the round.
+    """
+    consecutive = rules.in_a_row == "rounds"
+    rejected, absent, blocked = dict(state.rejected), dict(state.absent), set(state.blocked)
+    seen = {r.worker: r.accepted for r in records}
+    for worker in sorted(workers):
+        hits = [(absent, worker not in seen, rules.lazy_rounds)]
+        if worker in seen:
+            hits.append((rejected, not seen[worker], rules.knock_out_rounds))
+        for streaks, hit, limit in hits:
+            if not hit:
+                streaks.pop(worker, None)
+                continue
+            count, last = streaks.get(worker, (0, when - 1))
+            count = 1 if consecutive and last != when - 1 else count + 1
+            streaks[worker] = (count, when)
+            if limit and count >= limit:
+                blocked.add(worker)
+    return rejected, absent, frozenset(blocked)
+
+
+Build = Callable[[ChainState, Block], ChainState]
+
+
+class ChainBook:
+    """All chain states of a run: applying a block to a state is computed once, whoever asks."""
+
+    def __init__(self, root: ChainState) -> None:
+        self.root = root
+        self.next_id = root.id + 1
+        self._applied: dict[tuple[int, bytes], ChainState] = {}
+
+    def apply(self, state: ChainState, block: Block, build: Build) -> ChainState:
+        """The state after `block` on top of `state`; `build` makes it when it is new."""
+        key = (state.id, block.hash)
+        if key not in self._applied:
+            self._applied[key] = build(state, block)
+        return self._applied[key]
+
+    def new_id(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
+
+    def forget(self) -> None:
+        """Drop the memory of applications; states live as long as a device holds them."""
+        self._applied.clear()

@@ -1,0 +1,34 @@
+"""Where data files live, and loading a set once per process."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sim.data import datasets
+from sim.data.sources.base import Dataset
+
+
+def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """`given` (--data), else FEDSTAKE_DATA, else the user's cache folder."""
+    if given:
+        return Path(given).expanduser()
+    if os.environ.get("FEDSTAKE_DATA"):
+        return Path(os.environ["FEDSTAKE_DATA"]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "fedstake" / "data"
+
+
+def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
+    """The data set of a scenario; kept in memory, since sweeps load the same one again and again."""
+    return _load(name, tuple(sorted(params.items())), folder)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, params: tuple[tuple[str, Any], ...], folder: Path) -> Dataset:
+    data = datasets.create(name, dict(params)).load(folder)
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        array.setflags(write=False)
+    return data

@@ -1,0 +1,49 @@
+"""How training samples are dealt to devices: each function returns one sorted-free index array per device."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+def iid(labels: Indices, devices: int, rng: np.random.Generator) -> list[Indices]:
+    """Shuffle and cut into equal parts (sizes differ by at most one)."""
+    return [np.asarray(p) for p in np.array_split(rng.permutation(len(labels)), devices)]
+
+
+def shards(labels: Indices, devices: int, rng: np.random.Generator, *, per_device: int = 2) -> list[Indices]:
+    """VBFL and McMahan et al. 2017: sort by label, cut into devices * per_device shards, deal `per_device` to each.
+
+    Shards have floor(N / devices / per_device) samples; the few that are left over are not used, as in VBFL.
+    """
+    size = len(labels) // devices // per_device
+    order = np.argsort(labels, kind="stable")
+    ids = rng.permutation(len(labels) // size)[: devices * per_device].reshape(devices, per_device)
+    return [np.concatenate([order[i * size : (i + 1) * size] for i in row]) for row in ids]
+
+
+def dirichlet(labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float) -> list[Indices]:
+    """Hsu et al. 2019, arXiv:1909.06335: per class, proportions over devices drawn from Dirichlet(alpha).
+
+    Redrawn until every device holds at least one sample (at most 1,000 times), else ValueError.
+    """
+    classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    for _ in range(1_000):
+        parts: list[list[Indices]] = [[] for _ in range(devices)]
+        for members in classes:
+            cuts = (np.cumsum(rng.dirichlet(np.full(devices, alpha)))[:-1] * len(members)).round().astype(int)
+            for part, piece in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
+                part.append(piece)
+        dealt = [np.concatenate(p) for p in parts]
+        if min(map(len, dealt)) > 0:
+            return dealt
+    raise ValueError(f"Dirichlet({alpha:g}) leaves some of {devices} devices without samples; raise alpha")
+
+
+def quantity(labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float) -> list[Indices]:
+    """Quantity skew: IID labels, sizes proportional to Dirichlet(alpha), at least one sample each."""
+    shares = rng.dirichlet(np.full(devices, alpha))
+    sizes = 1 + np.floor(shares * (len(labels) - devices)).astype(int)
+    return [np.asarray(p) for p in np.split(rng.permutation(len(labels))[: sizes.sum()], np.cumsum(sizes)[:-1])]

@@ -1,0 +1,41 @@
+"""A data set source loads images (or features) and labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.plugin import Plugin
+
+
+class DataError(ValueError):
+    """Data that is absent or not what it should be."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`x` is `float32[N, C, H, W]` (or `[N, features]`), `y` is `int64[N]` in 0..classes-1; order is fixed."""
+
+    name: str
+    x_train: NDArray[np.float32]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[np.float32]
+    y_test: NDArray[np.int64]
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.x_train.shape[1:]
+
+
+class DatasetSource(Plugin, ABC):
+    """`load` returns the same arrays every time; which device holds which sample is decided elsewhere."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> Dataset:
+        """`folder` is where files are kept (`FEDSTAKE_DATA`, `--data` or the user's cache). Raises `DataError`."""

@@ -1,0 +1,64 @@
+"""Who holds which samples: local training, validation, and a reported test set that no validator sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.data import partition
+from sim.data.sources.base import DataError, Dataset
+from sim.streams import Streams
+
+if TYPE_CHECKING:
+    from sim.scenario import DataSettings
+
+
+@dataclass(frozen=True)
+class Split:
+    """Per device: indices into the training set to train on, and (x, y) of its validation samples.
+
+    `validation[d]` is the same object for every device that holds the same samples.
+    """
+
+    train: list[NDArray[np.int64]]
+    validation: list[tuple[NDArray[np.float32], NDArray[np.int64]]]
+
+
+def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Streams) -> Split:
+    """Deal the data set to devices. Training and validation samples are disjoint, and neither is a test sample,
+
+    except with `validation_source = "test"`, VBFL's leak.
+    """
+    n = len(data.y_train)
+    leak = settings.validation_source == "test"
+    held_out = 0 if leak else round(settings.validation_fraction * n)
+    order = streams.rng("holdout").permutation(n)
+    # Index order is kept inside each part, so that without a hold-out the parts are those of the file.
+    pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
+    if len(pool) < devices * (settings.shards_per_device if settings.partition == "shards" else 1):
+        raise DataError(f"{len(pool)} training samples of {data.name!r} are too few for {devices} devices")
+    labels, rng = data.y_train[pool], streams.rng("partition")
+    if settings.partition == "iid":
+        parts = partition.iid(labels, devices, rng)
+    elif settings.partition == "shards":
+        parts = partition.shards(labels, devices, rng, per_device=settings.shards_per_device)
+    elif settings.partition == "dirichlet":
+        parts = partition.dirichlet(labels, devices, rng, alpha=settings.alpha)
+    else:
+        parts = partition.quantity(labels, devices, rng, alpha=settings.alpha)
+
+    if leak:
+        x, y = data.x_test, data.y_test
+    else:
+        x, y = data.x_train[reserve], data.y_train[reserve]
+    if settings.validation_holding == "shared" or len(y) == 0:
+        validation = [(x, y)] * devices
+    else:
+        if len(y) < devices:
+            raise DataError(f"{len(y)} validation samples are too few for {devices} devices; raise data.validation_fraction")
+        deals = partition.iid(y, devices, streams.rng("validation"))
+        validation = [(x[i], y[i]) for i in deals]
+    return Split([pool[p] for p in parts], validation)

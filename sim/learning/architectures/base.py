@@ -1,0 +1,20 @@
+"""A model source builds a `torch.nn.Module` that fits a data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from mechanisms.plugin import Plugin
+
+
+class ModelSource(Plugin, ABC):
+    """`build` returns a module that maps `float32[B, *shape]` to logits `float32[B, classes]`.
+
+    Any module will do; an `nn.Sequential` of Linear, Conv2d, MaxPool2d, ReLU and Flatten gets the engine's fast paths.
+    Raises ValueError when the model cannot take samples of that shape.
+    """
+
+    @abstractmethod
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module: ...

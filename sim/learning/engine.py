@@ -1,0 +1,152 @@
+"""The learning engine: one call trains all devices of a round, one call evaluates many rows on one set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mechanisms.vocabulary import FloatMatrix, ParameterSlot
+from sim.learning.job import TrainingJob
+from sim.learning.trainers import choose
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`correct` is `int64[R]`, `loss` the mean cross-entropy `float64[R]`, both over `samples` samples."""
+
+    correct: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    samples: int
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """`float64[R]` in 0..1."""
+        return self.correct / self.samples
+
+
+def layout_of(module: nn.Module) -> tuple[ParameterSlot, ...]:
+    """Where each parameter lives in a row, in the module's own order."""
+    slots, at = [], 0
+    for name, p in module.named_parameters():
+        slots.append(ParameterSlot(name, tuple(p.shape), at, p.numel()))
+        at += p.numel()
+    return tuple(slots)
+
+
+def row_digest(row: FloatMatrix) -> bytes:
+    """SHA-256 of the real bytes of a row (little-endian float32): what transactions and blocks commit to."""
+    return hashlib.sha256(np.ascontiguousarray(row)).digest()
+
+
+class LearningEngine:
+    """Models as rows of `float32[K, P]`. How the rows are trained is the engine's secret; SGD on cross-entropy is the promise.
+
+    Results depend on the rows and the order of samples only, never on threads (one is used) or on what else is trained.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        x: NDArray[np.float32],
+        y: NDArray[np.int64],
+        *,
+        learning_rate: float,
+        batch_size: int,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        torch.set_num_threads(1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = build().to(dtype)
+        if any(True for _ in module.buffers()):
+            raise ValueError("models with buffers (such as batch norm) cannot be averaged row by row; use group norm")
+        if not any(True for _ in module.parameters()):
+            raise ValueError("the model has no parameters")
+        self.dtype = dtype
+        self.layout = layout_of(module)
+        self.size = self.layout[-1].stop
+        self._initial = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+        self._sets: dict[int, tuple[object, Tensor, Tensor]] = {}
+        self._cache: dict[tuple[bytes, int], tuple[int, float]] = {}
+        self._trainer = choose(module, self.layout, _tensor(x, dtype), _tensor(y), learning_rate, batch_size)
+
+    @property
+    def trainer(self) -> str:
+        """Name of the formulation in use."""
+        return type(self._trainer).__name__.lower()
+
+    def initial(self) -> FloatMatrix:
+        """The starting row `float32[P]` (torch's default initialisation under the seed)."""
+        return self._initial.numpy().copy()
+
+    def train(
+        self,
+        jobs: Sequence[TrainingJob],
+        on_epoch: Callable[[int, int, FloatMatrix], None] | None = None,
+    ) -> FloatMatrix:
+        """Train every job; row k of the result `float32[K, P]` is job k's model after its last epoch."""
+        rows = torch.empty(len(jobs), self.size, dtype=self.dtype)
+        for k, job in enumerate(jobs):
+            rows[k] = torch.tensor(job.start)
+        callback = None
+        if on_epoch:
+            told = on_epoch
+
+            def callback(k: int, epoch: int, row: Tensor) -> None:
+                told(k, epoch, row.numpy())
+
+        self._trainer.train(rows, jobs, callback)
+        return rows.numpy()
+
+    def evaluate(
+        self,
+        rows: Sequence[FloatMatrix] | FloatMatrix,
+        x: NDArray[np.float32],
+        y: NDArray[np.int64],
+        digests: Sequence[bytes] | None = None,
+    ) -> Evaluation:
+        """Correct predictions and loss of each row on one set. A row already measured on that very set is not run again.
+
+        `digests`, when the caller has them, are hashes of the rows' bytes.
+        """
+        xt, yt = self._set(x, y)
+        correct, loss = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
+        for i, row in enumerate(rows):
+            key = (digests[i] if digests else row_digest(row), id(x))
+            if key not in self._cache:
+                self._cache[key] = self._measure(torch.from_numpy(np.ascontiguousarray(row)), xt, yt)
+            correct[i], loss[i] = self._cache[key]
+        return Evaluation(correct, loss, len(y))
+
+    def forget(self) -> None:
+        """Drop remembered evaluations (the world does so at each round's end)."""
+        self._cache.clear()
+
+    def _measure(self, row: Tensor, x: Tensor, y: Tensor) -> tuple[int, float]:
+        right, total, size = 0, 0.0, self._trainer.evaluation_batch
+        for xs, ys in zip(x.split(size), y.split(size), strict=True):
+            logits = self._trainer.logits(row, xs)
+            right += int((logits.argmax(1) == ys).sum())
+            total += float(nn.functional.cross_entropy(logits, ys, reduction="sum"))
+        return right, total / len(y)
+
+    def _set(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        # Keyed by identity; the reference held beside the tensors keeps the id from being reused.
+        if id(x) not in self._sets:
+            self._sets[id(x)] = (x, _tensor(x, self.dtype), _tensor(y))
+        _, xt, yt = self._sets[id(x)]
+        return xt, yt
+
+
+def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:
+    if not array.flags.writeable:
+        # torch warns about read-only memory that it could write to; nothing here does, and a copy is made once per set.
+        array = array.copy()
+    return torch.from_numpy(array).to(dtype) if dtype else torch.from_numpy(array)

@@ -1,0 +1,166 @@
+"""Money: int64 base units, double entry, journalled. Only this module moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+ISSUANCE = "issuance"
+BURN = "burn"
+MAX_AMOUNT = 2**63 - 1
+
+
+class LedgerError(ValueError):
+    """A posting that would break a rule of money; nothing of its batch is applied."""
+
+
+class Entry(NamedTuple):
+    """One line of the journal: `amount` base units of `asset` leave `debit` and reach `credit`."""
+
+    time_s: float
+    round: int
+    debit: str
+    credit: str
+    asset: str
+    amount: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is asked of the ledger."""
+
+    debit: str
+    credit: str
+    amount: int
+    reason: str
+    asset: str
+
+
+def device_account(device: int) -> str:
+    """Account name of a device."""
+    return f"device:{device}"
+
+
+def escrow_account(name: str) -> str:
+    """Account name of an escrow: money that no participant can move."""
+    return f"escrow:{name}"
+
+
+class Ledger:
+    """Accounts of integers. `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
+
+    Conservation, checked after every posting: for each asset the sum over ordinary accounts equals issued minus burned.
+    """
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+        self._balances: dict[str, np.ndarray] = {}
+        self._issued: dict[str, int] = {}
+        self._burned: dict[str, int] = {}
+        self.journal: list[Entry] = []
+
+    def open(self, accounts: Iterable[str]) -> None:
+        """Open accounts; opening one twice is harmless."""
+        for account in accounts:
+            if account in (ISSUANCE, BURN):
+                raise LedgerError(f"{account} is not an ordinary account")
+            self._index.setdefault(account, len(self._index))
+        for asset, old in self._balances.items():
+            if old.size < len(self._index):
+                grown = np.zeros(len(self._index), dtype=np.int64)
+                grown[: old.size] = old
+                self._balances[asset] = grown
+
+    def balance(self, account: str, asset: str) -> int:
+        """Base units held by an account."""
+        if account not in self._index:
+            raise LedgerError(f"no account {account!r}")
+        held = self._balances.get(asset)
+        return 0 if held is None else int(held[self._index[account]])
+
+    def balances(self, accounts: Iterable[str], asset: str) -> list[int]:
+        """Balances of several accounts."""
+        return [self.balance(a, asset) for a in accounts]
+
+    def issued(self, asset: str) -> int:
+        return self._issued.get(asset, 0)
+
+    def burned(self, asset: str) -> int:
+        return self._burned.get(asset, 0)
+
+    def post(self, transfers: Iterable[Transfer], *, time_s: float, round: int) -> None:
+        """Apply a batch atomically: all of it, or none of it and a `LedgerError`."""
+        batch = [t for t in transfers if self._well_formed(t).amount]
+        if not batch:
+            return
+        delta: dict[str, dict[str, int]] = {}
+        for t in batch:
+            moves = delta.setdefault(t.asset, {})
+            moves[t.debit] = moves.get(t.debit, 0) - t.amount
+            moves[t.credit] = moves.get(t.credit, 0) + t.amount
+        for asset, moves in delta.items():
+            for account, change in moves.items():
+                if account not in (ISSUANCE, BURN):
+                    after = self.balance(account, asset) + change
+                    if after < 0:
+                        raise LedgerError(f"{account} holds {after - change} {asset}, cannot pay {-change}")
+                    if after > MAX_AMOUNT:
+                        raise LedgerError(f"{account} would hold more than 2**63 - 1 {asset}")
+            supply = self.issued(asset) - moves.get(ISSUANCE, 0) - self.burned(asset) - moves.get(BURN, 0)
+            if supply > MAX_AMOUNT:
+                raise LedgerError(f"supply of {asset} would exceed 2**63 - 1")
+        for asset, moves in delta.items():
+            held = self._balances.setdefault(asset, np.zeros(len(self._index), dtype=np.int64))
+            for account, change in moves.items():
+                if account == ISSUANCE:
+                    self._issued[asset] = self.issued(asset) - change
+                elif account == BURN:
+                    self._burned[asset] = self.burned(asset) + change
+                else:
+                    held[self._index[account]] += change
+            self._check(asset)
+        self.journal += [Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason) for t in batch]
+
+    def _well_formed(self, t: Transfer) -> Transfer:
+        if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:
+            raise LedgerError(f"amount {t.amount!r} ({t.reason}) must be an integer of base units in 0..2**63-1")
+        if t.debit == t.credit or t.debit == BURN or t.credit == ISSUANCE:
+            raise LedgerError(f"cannot move {t.amount} {t.asset} from {t.debit} to {t.credit}")
+        for account in (t.debit, t.credit):
+            if account not in (ISSUANCE, BURN) and account not in self._index:
+                raise LedgerError(f"no account {account!r}")
+        return t
+
+    def _check(self, asset: str) -> None:
+        # Supply is bounded by MAX_AMOUNT and no balance is negative, so this int64 sum cannot wrap.
+        total = int(self._balances[asset].sum())
+        if total != self.issued(asset) - self.burned(asset):
+            raise AssertionError(f"{asset} not conserved: {total} held, {self.issued(asset)} issued, {self.burned(asset)} burned")
+
+    # --- checkpoints --------------------------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, object]:
+        """JSON-able state at a round boundary."""
+        return {
+            "accounts": list(self._index),
+            "balances": {asset: held.tolist() for asset, held in self._balances.items()},
+            "issued": self._issued,
+            "burned": self._burned,
+            "journal": [list(e) for e in self.journal],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict) -> Ledger:
+        ledger = cls()
+        ledger.open(state["accounts"])
+        ledger._balances = {a: np.array(held, dtype=np.int64) for a, held in state["balances"].items()}
+        ledger._issued = dict(state["issued"])
+        ledger._burned = dict(state["burned"])
+        ledger.journal = [Entry(*row) for row in state["journal"]]
+        for asset in ledger._balances:
+            ledger._check(asset)
+        return ledger

@@ -1,0 +1,137 @@
+"""Topology, links, computing power and presence of devices: where durations come from.
+
+Durations follow a stated cost model, never wall time:
+training = samples * epochs / compute_samples_per_s; evaluating one sample costs a third of training one (forward pass only);
+sending = latency_s + bytes / min(link of the two ends) per hop.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario import AvailabilitySettings, NetworkSettings, SettingError
+from sim.streams import Streams
+
+EVALUATION_COST = 1 / 3
+"""Evaluating a sample, in units of training one: one of the three passes (forward, two backward products)."""
+
+
+class Network:
+    """Fixed for a run. Messages take the route that carries a byte fastest; unreachable pairs have infinite delay."""
+
+    def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
+        self.settings = settings
+        self.devices = devices
+        self.link = _draw(settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link")
+        self.compute = _draw(
+            settings.compute, settings.compute_samples_per_s, settings.compute_sigma, devices, streams, "compute"
+        )
+        self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
+        self._per_byte, self._hops = self._routes()
+
+    def delay(self, sender: int, receiver: int, size_bytes: float) -> float:
+        """Seconds for a message between two devices."""
+        if sender == receiver:
+            return 0.0
+        if self._per_byte is None:
+            return self.settings.latency_s + size_bytes / min(float(self.link[sender]), float(self.link[receiver]))
+        return float(self._hops[sender, receiver] * self.settings.latency_s + size_bytes * self._per_byte[sender, receiver])
+
+    def delays(self, sender: int, receivers: NDArray[np.int64], size_bytes: float) -> NDArray[np.float64]:
+        """Seconds for a message to several devices, `float64[n]`."""
+        if self._per_byte is None:
+            seconds = self.settings.latency_s + size_bytes / np.minimum(self.link[sender], self.link[receivers])
+        else:
+            seconds = self._hops[sender, receivers] * self.settings.latency_s + size_bytes * self._per_byte[sender, receivers]
+        return np.where(receivers == sender, 0.0, seconds)
+
+    def reachable(self, a: int, b: int) -> bool:
+        """Whether a route exists."""
+        return self._per_byte is None or bool(np.isfinite(self._per_byte[a, b]))
+
+    def training_s(self, device: int, samples: int, epochs: int) -> float:
+        """Seconds of local training."""
+        return samples * epochs / float(self.compute[device])
+
+    def evaluation_s(self, device: int, samples: int) -> float:
+        """Seconds to evaluate one model on `samples` samples."""
+        return EVALUATION_COST * samples / float(self.compute[device])
+
+    def _routes(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+        if self.graph is None:
+            return None, np.empty(0)
+        for a, b, edge in self.graph.edges(data=True):
+            edge["per_byte"] = 1.0 / min(self.link[a], self.link[b])
+        per_byte = np.full((self.devices, self.devices), np.inf)
+        hops = np.full((self.devices, self.devices), np.inf)
+        for source, (costs, paths) in nx.all_pairs_dijkstra(self.graph, weight="per_byte"):
+            for target, cost in costs.items():
+                per_byte[source, target] = cost
+                hops[source, target] = len(paths[target]) - 1
+        return per_byte, hops
+
+
+def _draw(kind: str, mean: float, sigma: float, n: int, streams: Streams, purpose: str) -> NDArray[np.float64]:
+    """Per-device speeds with the given mean: equal, uniform on (0.1, 1.9) times it, or log-normal."""
+    if kind == "homogeneous":
+        return np.full(n, mean)
+    draws = np.empty(n)
+    for d in range(n):
+        rng = streams.rng(purpose, d)
+        draws[d] = rng.uniform(0.1, 1.9) if kind == "uniform" else rng.lognormal(-sigma * sigma / 2, sigma)
+    return mean * draws
+
+
+def _graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Graph:
+    seed = int(streams.rng("topology").integers(2**31))
+    kind = settings.topology
+    if kind == "ring":
+        graph = nx.cycle_graph(n)
+    elif kind == "star":
+        graph = nx.star_graph(n - 1)
+    elif kind == "small-world":
+        graph = nx.watts_strogatz_graph(n, settings.degree, settings.rewire, seed=seed)
+    elif kind == "scale-free":
+        graph = nx.barabasi_albert_graph(n, settings.degree, seed=seed)
+    elif kind == "random-regular":
+        graph = nx.random_regular_graph(settings.degree, n, seed=seed)
+    else:
+        graph = nx.Graph(list(settings.edges))
+        graph.add_nodes_from(range(n))
+    if graph.number_of_nodes() != n:
+        raise SettingError("network.topology", kind, f"gives {graph.number_of_nodes()} nodes for {n} devices")
+    return graph
+
+
+class Availability:
+    """Whether a device is there at a time: a pure function of the seed, so that a run can be resumed anywhere."""
+
+    def __init__(self, settings: AvailabilitySettings, streams: Streams) -> None:
+        self.settings = settings
+        self.streams = streams
+        self._toggles: dict[int, tuple[list[float], np.random.Generator]] = {}
+        self._round_draw = lru_cache(maxsize=1 << 16)(self._draw_round)
+
+    def online(self, device: int, round: int, time_s: float) -> bool:
+        """Presence of a device in a round, at a simulated time."""
+        if self.settings.kind == "always":
+            return True
+        if self.settings.kind == "per-round":
+            return self._round_draw(device, round)
+        return self._alternating(device, time_s)
+
+    def _draw_round(self, device: int, round: int) -> bool:
+        return bool(self.streams.rng("online", device, round).random() < self.settings.online)
+
+    def _alternating(self, device: int, time_s: float) -> bool:
+        """Exponential spells, beginning online; the toggle times are drawn as far as needed."""
+        toggles, rng = self._toggles.setdefault(device, ([0.0], self.streams.rng("online", device)))
+        while toggles[-1] <= time_s:
+            online = len(toggles) % 2 == 1
+            mean = self.settings.mean_online_s if online else self.settings.mean_offline_s
+            toggles.append(toggles[-1] + rng.exponential(mean))
+        return int(np.searchsorted(toggles, time_s, side="right")) % 2 == 1

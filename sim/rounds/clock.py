@@ -1,0 +1,83 @@
+"""A SimPy environment for one round, with the few patterns that the protocols use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import simpy
+
+Process = Generator[simpy.Event, Any, None]
+
+
+class RoundClock:
+    """Simulated seconds of one round. `busy` counts what is under way; deadlines that nobody waits for any more do not.
+
+    The environment lives for one round and is run until its queue is empty, so that nothing survives into the next one.
+    """
+
+    def __init__(self, start_s: float) -> None:
+        self.start_s = start_s
+        self.last_s = start_s
+        self._env = simpy.Environment(initial_time=start_s)
+        self._open: dict[str, int] = {}
+        self._idle: dict[str, simpy.Event] = {}
+
+    @property
+    def now(self) -> float:
+        return float(self._env.now)
+
+    def timeout(self, delay_s: float) -> simpy.Event:
+        """An event after `delay_s` seconds."""
+        return self._env.timeout(max(0.0, delay_s))
+
+    def until(self, time_s: float) -> simpy.Event:
+        """An event at an absolute time (now, when that is past)."""
+        return self.timeout(time_s - self.now)
+
+    def event(self) -> simpy.Event:
+        return self._env.event()
+
+    def stage(self, name: str) -> simpy.Event:
+        """The event that nothing of a stage is under way any more (it must be opened before it is awaited)."""
+        return self._idle.setdefault(name, self._env.event())
+
+    def act(self) -> None:
+        """Note that something happened now: a round ends with the last thing that happened."""
+        self.last_s = self.now
+
+    def start(self, stage: str, process: Process) -> None:
+        """Run a process as part of a stage."""
+        self._enter(stage)
+
+        def whole() -> Process:
+            yield from process
+            self._leave(stage)
+
+        self._env.process(whole())
+
+    def after(self, stage: str, delay_s: float, action: Callable[..., None], *args: Any) -> None:
+        """Call `action(*args)` after a delay, as part of a stage. Infinite delays never happen."""
+        if delay_s == float("inf"):
+            return
+        self._enter(stage)
+
+        def fire(_: simpy.Event) -> None:
+            action(*args)
+            self._leave(stage)
+
+        event = self.timeout(delay_s)
+        assert event.callbacks is not None
+        event.callbacks.append(fire)
+
+    def run(self) -> None:
+        """Drain the queue."""
+        self._env.run()
+
+    def _enter(self, stage: str) -> None:
+        self._open[stage] = self._open.get(stage, 0) + 1
+
+    def _leave(self, stage: str) -> None:
+        self._open[stage] -= 1
+        if self._open[stage] == 0:
+            self.stage(stage).succeed()

@@ -1,0 +1,98 @@
+"""Vanilla federated averaging: every device trains, a server averages what arrives, nobody validates.
+
+McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1; the baseline of the VBFL paper.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+
+from mechanisms.vocabulary import AggregationObservation, BlockObservation, Payment, Role, UpdateRecord
+from sim.chain.state import ChainState
+from sim.rounds.clock import Process, RoundClock
+from sim.rounds.local_work import do_local_work
+from sim.rounds.message_size import update_bytes
+from sim.rounds.vbfl import as_row
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+
+class FedavgRound:
+    """One round with a server that is always there and sends at the speed of the device at the other end."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.scenario = world.scenario
+        self.start_s = world.time_s
+        self.clock = RoundClock(self.start_s)
+        self.arrived: list[int] = []
+        self.first_entry = len(world.ledger.journal)
+
+    def play(self) -> None:
+        """The whole round, recorded."""
+        from sim.rounds.report import record_fedavg
+
+        world = self.world
+        self.online_at_start = {p.device for p in world.participants if world.online(p.device, self.start_s)}
+        for p in world.participants:
+            p.role = Role.WORKER
+        self.workers = list(range(self.scenario.devices))
+        self.work = do_local_work(world, sorted(self.online_at_start), [])
+        self.size = update_bytes(world.engine.layout, self.scenario.network.message_size)
+        for w in self.work.workers:
+            self.clock.start("upload", self._work(w))
+        self.clock.run()
+        self._aggregate()
+        world.time_s = self.clock.last_s
+        record_fedavg(self)
+
+    def _send_s(self, device: int) -> float:
+        return self.scenario.network.latency_s + self.size / float(self.world.network.link[device])
+
+    def _work(self, w: int) -> Process:
+        clock, world = self.clock, self.world
+        train_s = world.network.training_s(w, len(world.split.train[w]), self.scenario.training.epochs)
+        yield clock.timeout(train_s + self._send_s(w))
+        if world.online(w, clock.now) and clock.now <= self.start_s + self.scenario.deadlines.validator_s:
+            clock.act()
+            self.arrived.append(w)
+
+    def _aggregate(self) -> None:
+        """Average the finite rows that arrived; every device that is there downloads the result."""
+        world, work = self.world, self.work
+        usable = [w for w in sorted(self.arrived) if work.finite[work.row[w]]]
+        self.records = tuple(
+            UpdateRecord(w, int(work.claimed_samples[work.row[w]]), int(work.claimed_epochs[work.row[w]]), (), ()) for w in usable
+        )
+        if not usable:
+            return
+        rows = [work.row[w] for w in usable]
+        current = world.canonical()
+        seen = AggregationObservation(
+            world.round_index, tuple(usable), work.updates[rows], work.claimed_samples[rows], world.models[current.model]
+        )
+        model = world.models.add(as_row(world.aggregation.aggregate(seen), world.engine.size))
+        payments: dict[int, list[Payment]] = {}
+        for p in world.payout.settle(BlockObservation(world.round_index, None, self.records)):
+            payments.setdefault(p.payee, []).append(p)
+        new = ChainState(
+            id=world.book.new_id(),
+            parent=current,
+            height=current.height + 1,
+            head=hashlib.sha256(current.head + world.models.digest(model)).digest(),
+            weight=current.weight + 1,
+            model=model,
+            round=world.round_index,
+            payments={d: tuple(ps) for d, ps in payments.items()},
+        )
+        closes_s = self.clock.last_s
+        ends_s = closes_s
+        for p in world.participants:
+            at = closes_s + self._send_s(p.device)
+            if world.online(p.device, at):
+                world.adopt(p.device, new, at)
+                ends_s = max(ends_s, at)
+        self.clock.last_s = ends_s

@@ -1,0 +1,239 @@
+"""From a finished round to rows of the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mechanisms.vocabulary import UpdateRecord
+from sim.chain.state import ChainState
+from sim.ledger import ISSUANCE
+
+if TYPE_CHECKING:
+    from sim.rounds.fedavg import FedavgRound
+    from sim.rounds.vbfl import VbflRound
+    from sim.world import World
+
+
+class GlobalAccuracy:
+    """Test accuracy and loss of the global model of every device; each distinct model is measured once."""
+
+    def __init__(self, world: World) -> None:
+        keys = sorted({p.state.model for p in world.participants})
+        measured = world.test([world.models[k] for k in keys], [world.models.digest(k) for k in keys])
+        self.accuracy = dict(zip(keys, measured.accuracy.tolist(), strict=True))
+        self.loss = dict(zip(keys, measured.loss.tolist(), strict=True))
+        self.each = np.array([self.accuracy[p.state.model] for p in world.participants])
+
+
+def round_row(world: World, start_s: float, first_entry: int, canonical: ChainState, tested: GlobalAccuracy) -> dict[str, Any]:
+    """What every protocol records of a round; the caller adds its own columns."""
+    entries = world.ledger.journal[first_entry:]
+    return {
+        "round": world.round_index,
+        "start_s": start_s,
+        "end_s": world.time_s,
+        "duration_s": world.time_s - start_s,
+        "accuracy": tested.accuracy[canonical.model],
+        "loss": tested.loss[canonical.model],
+        "accuracy_mean": float(tested.each.mean()),
+        "accuracy_max": float(tested.each.max()),
+        "accuracy_min": float(tested.each.min()),
+        "issued": sum(e.amount for e in entries if e.debit == ISSUANCE),
+        "blocked": len(canonical.blocked),
+        "heads": len({p.state.head for p in world.participants}),
+    }
+
+
+def acceptance(world: World, records: tuple[UpdateRecord, ...]) -> dict[str, int]:
+    """Accepted and rejected updates by who sent them."""
+    count = Counter((r.accepted, world.participants[r.worker].adversary) for r in records)
+    return {
+        "accepted_honest": count[True, False],
+        "accepted_adversary": count[True, True],
+        "rejected_honest": count[False, False],
+        "rejected_adversary": count[False, True],
+    }
+
+
+def participant_rows(
+    world: World,
+    first_entry: int,
+    tested: GlobalAccuracy,
+    records: tuple[UpdateRecord, ...],
+    local_accuracy: dict[int, float],
+    online: set[int],
+    miner_of: dict[int, int],
+    validator_of: dict[int, int],
+    resynced: set[int],
+) -> list[dict[str, Any]]:
+    """One row per device."""
+    income: Counter[str] = Counter()
+    for e in world.ledger.journal[first_entry:]:
+        income[e.credit] += e.amount
+        income[e.debit] -= e.amount
+    by_worker = {r.worker: r for r in records}
+    rows = []
+    for p in world.participants:
+        record = by_worker.get(p.device)
+        rows.append(
+            {
+                "round": world.round_index,
+                "device": p.device,
+                "group": p.group,
+                "adversary": p.adversary,
+                "role": p.role.value if p.role else None,
+                "online": p.device in online,
+                "miner": miner_of.get(p.device),
+                "validator": validator_of.get(p.device),
+                "samples": len(world.split.train[p.device]),
+                "epochs": record.claimed_epochs if record else None,
+                "accepted": record.accepted if record else None,
+                "votes_positive": len(record.positive) if record else None,
+                "votes_negative": len(record.negative) if record else None,
+                "local_accuracy": local_accuracy.get(p.device),
+                "accuracy": tested.accuracy[p.state.model],
+                "income": income[p.account],
+                "balance": world.stake(p.device),
+                "height": p.state.height,
+                "head": p.state.head.hex(),
+                "blocked": p.device in p.state.blocked,
+                "resynced": p.device in resynced,
+            }
+        )
+    return rows
+
+
+def local_accuracies(world: World, work: Any) -> dict[int, float]:
+    """Test accuracy of every submitted update, when the scenario asks for it."""
+    if not world.scenario.record.local_accuracy:
+        return {}
+    measured = world.test(list(work.updates), work.digests)
+    return dict(zip(work.workers, measured.accuracy.tolist(), strict=True))
+
+
+def record_vbfl(r: VbflRound) -> None:
+    """All rows of a VBFL round."""
+    world = r.world
+    tested = GlobalAccuracy(world)
+    adopters: Counter[bytes] = Counter(b.hash for b in r.appended.values())
+    # The block that most devices appended (ties: the higher stake, then the lower hash) is the round's winner.
+    blocks = {b.hash: b for b, _ in r.published}
+    winner = min((blocks[h] for h in adopters), key=lambda b: (-adopters[b.hash], -b.stake, b.hash), default=None)
+    records = winner.body.records if winner else ()
+    if winner:
+        for v in winner.body.votes:
+            r.ballots[v.validator, v.worker].status = "counted"
+    votes = Counter(v.accept for v in winner.body.votes) if winner else Counter()
+    world.recorder.add(
+        "rounds",
+        [
+            round_row(world, r.start_s, r.first_entry, world.canonical(), tested)
+            | acceptance(world, records)
+            | {
+                "block_time_s": winner.generated_s - r.start_s if winner else None,
+                "online": len(r.online_at_start),
+                "workers": len(r.workers),
+                "validators": len(r.validators),
+                "miners": len(r.miners),
+                "updates": len(r.work.workers),
+                "votes_positive": votes[True],
+                "votes_negative": votes[False],
+                "blocks": len(r.published),
+                "forked": len(adopters) > 1,
+                "winner": winner.miner if winner else None,
+                "winner_stake": winner.stake if winner else None,
+            }
+        ],
+    )
+    world.recorder.add(
+        "participants",
+        participant_rows(
+            world,
+            r.first_entry,
+            tested,
+            records,
+            local_accuracies(world, r.work),
+            r.online_at_start,
+            r.miner_of,
+            r.validator_of,
+            r.resynced,
+        ),
+    )
+    world.recorder.add(
+        "votes",
+        (
+            {
+                "round": r.round,
+                "validator": b.validator,
+                "worker": b.worker,
+                "validator_adversary": world.participants[b.validator].adversary,
+                "worker_adversary": world.participants[b.worker].adversary,
+                "baseline_accuracy": b.baseline_accuracy,
+                "update_accuracy": b.update_accuracy,
+                "vad": b.baseline_accuracy - b.update_accuracy,
+                "verdict": b.verdict,
+                "vote": b.vote,
+                "time_s": b.time_s,
+                "status": b.status,
+            }
+            for b in r.ballots.values()
+        ),
+    )
+    candidates = [(b, "adopted" if adopters[b.hash] else "orphaned") for b, _ in r.published]
+    world.recorder.add(
+        "blocks",
+        (
+            {
+                "round": r.round,
+                "height": b.height,
+                "hash": b.hash.hex(),
+                "previous": b.previous.hex(),
+                "miner": b.miner,
+                "miner_adversary": world.participants[b.miner].adversary,
+                "stake": b.stake,
+                "generated_s": b.generated_s,
+                "size_bytes": r._block_bytes(b),
+                "updates": len(b.body.updates),
+                "votes": len(b.body.votes),
+                "adopters": adopters[b.hash],
+                "status": status,
+            }
+            for b, status in [*candidates, *((b, "withheld") for b in r.withheld)]
+        ),
+    )
+
+
+def record_fedavg(r: FedavgRound) -> None:
+    """All rows of a round of federated averaging: no votes, no blocks."""
+    world = r.world
+    tested = GlobalAccuracy(world)
+    world.recorder.add(
+        "rounds",
+        [
+            round_row(world, r.start_s, r.first_entry, world.canonical(), tested)
+            | acceptance(world, r.records)
+            | {
+                "block_time_s": None,
+                "online": len(r.online_at_start),
+                "workers": len(r.workers),
+                "validators": 0,
+                "miners": 0,
+                "updates": len(r.work.workers),
+                "votes_positive": 0,
+                "votes_negative": 0,
+                "blocks": 0,
+                "forked": False,
+                "winner": None,
+                "winner_stake": None,
+            }
+        ],
+    )
+    world.recorder.add(
+        "participants",
+        participant_rows(
+            world, r.first_entry, tested, r.records, local_accuracies(world, r.work), r.online_at_start, {}, {}, set()
+        ),
+    )

@@ -1,0 +1,517 @@
+"""The VBFL round: workers train, validators vote, miners assemble blocks, one block wins and is processed.
+
+Chen et al., arXiv:2101.03300. Numerics are computed first (`local_work`); the clock then decides what arrives in time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.consensus import Candidate, mining_time_s, rank_by_stake
+from mechanisms.vocabulary import (
+    AggregationObservation,
+    BlockObservation,
+    FloatMatrix,
+    MiningObservation,
+    Payment,
+    Role,
+    RoleObservation,
+    ValidationObservation,
+    VoteObservation,
+)
+from sim.chain.block import Block, BlockBody
+from sim.chain.state import ChainState, shut_out
+from sim.chain.transactions import UpdateTransaction, VoteTransaction
+from sim.rounds.clock import Process, RoundClock
+from sim.rounds.local_work import LocalWork, do_local_work
+from sim.rounds.message_size import update_bytes
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+VALIDATION, MINING, CHOOSING, SPREADING = "validation", "mining", "choosing", "spreading"
+
+
+@dataclass
+class Ballot:
+    """One (validator, update) pair: what the rule said, what is cast, and what became of it."""
+
+    validator: int
+    worker: int
+    baseline_accuracy: float
+    update_accuracy: float
+    verdict: bool
+    vote: bool
+    status: str = "lost"
+    time_s: float | None = None
+    transaction: VoteTransaction | None = None
+
+
+class VbflRound:
+    """One round. Everything here dies with it; what lasts is in the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.round = world.round_index
+        self.scenario = world.scenario
+        self.clock = RoundClock(world.time_s)
+        self.start_s = world.time_s
+        self.first_entry = len(world.ledger.journal)
+        self.ready_s: dict[int, float] = {}
+        self.resynced: set[int] = set()
+        self.validator_of: dict[int, int] = {}
+        self.miner_of: dict[int, int] = {}
+        self.committee: dict[int, list[int]] = {}
+        self.busy_until: dict[int, float] = {}
+        self.published: list[tuple[Block, NDArray[np.float64]]] = []
+        self.withheld: list[Block] = []
+        self.won: dict[int, Block] = {}
+        self.appended: dict[int, Block] = {}
+        self._bodies: dict[bytes, BlockBody] = {}
+        self._models: dict[bytes, int | None] = {}
+        self._authentic: dict[bytes, bool] = {}
+        self._payments: dict[bytes, dict[int, tuple[Payment, ...]]] = {}
+
+    def play(self) -> None:
+        """The whole round, recorded."""
+        from sim.rounds.report import record_vbfl
+
+        self.online_at_start = {p.device for p in self.world.participants if self.world.online(p.device, self.start_s)}
+        self._resync()
+        self._assign_roles()
+        self._associate()
+        self.work = self._train()
+        self.update_bytes = update_bytes(self.world.engine.layout, self.scenario.network.message_size)
+        self.updates = self._sign_updates()
+        self.ballots = self._judge()
+        self._run_clock()
+        self._keep_live_models()
+        self.world.time_s = self.clock.last_s
+        record_vbfl(self)
+
+    # --- before the clock starts --------------------------------------------------------------------------------
+
+    def _resync(self) -> None:
+        """Each device adopts the heaviest chain it can fetch from a device that is there (ties: longest, lowest hash)."""
+        from sim.world import chain_rank
+
+        world, how = self.world, self.scenario.chain.resync
+        for device in self.online_at_start:
+            self.ready_s[device] = self.start_s
+        if how == "off":
+            return
+        holders: dict[int, list[int]] = {}
+        states: dict[int, ChainState] = {}
+        for device in sorted(self.online_at_start):
+            state = world.participants[device].state
+            states[state.id] = state
+            holders.setdefault(state.id, []).append(device)
+        if len(states) < 2:
+            return
+        best_first = sorted(states.values(), key=chain_rank)
+        for device in sorted(self.online_at_start):
+            mine = world.participants[device].state
+            for state in best_first:
+                if chain_rank(state) >= chain_rank(mine):
+                    break
+                source = next((d for d in holders[state.id] if world.network.reachable(d, device)), None)
+                if source is not None:
+                    self._switch(device, state, source, replay=how == "replay")
+                    break
+
+    def _switch(self, device: int, state: ChainState, source: int, *, replay: bool) -> None:
+        world = self.world
+        mine = world.participants[device].state
+        missing = state.height - mine.height
+        # Chains are fetched from the last common ancestor on; heights differ little, so count the newest blocks.
+        size = sum(s.size_bytes for s, _ in zip(state.lineage(), range(max(1, missing)), strict=False))
+        arrival = self.start_s + world.network.delay(source, device, size)
+        if not replay:
+            state = replace(state, id=world.book.new_id(), model=mine.model, blocked=mine.blocked)
+        world.adopt(device, state, arrival, replay=replay)
+        self.ready_s[device] = arrival
+        self.resynced.add(device)
+
+    def _assign_roles(self) -> None:
+        world = self.world
+        canonical = world.canonical()
+        everyone = range(self.scenario.devices)
+        shut = frozenset() if self.scenario.blocklist.holds_roles else canonical.blocked
+        eligible = tuple(d for d in everyone if d not in shut)
+        if len(eligible) < sum(world.role_rule.minimum()):
+            # Too few are left to fill the roles: those who are shut out are let in again as stand-ins, lowest number first.
+            short = sum(world.role_rule.minimum()) - len(eligible)
+            eligible = tuple(sorted((*eligible, *sorted(shut)[:short])))
+        seen = RoleObservation(
+            round=self.round,
+            eligible=eligible,
+            stakes=tuple(world.stake(d) for d in eligible),
+            previous_hash=canonical.head,
+            rng=world.streams.rng("roles", self.round),
+        )
+        roles = world.role_rule.assign(seen)
+        for p in world.participants:
+            p.role = roles.get(p.device)
+        self.workers, self.validators, self.miners = (
+            sorted(d for d, r in roles.items() if r is role) for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
+        )
+        self.here = {d for d in roles if d in self.online_at_start}
+
+    def _associate(self) -> None:
+        """Each worker picks a validator and a miner, each validator a miner: uniformly among those it can reach and trusts."""
+        blocked = {d: self.world.participants[d].state.blocked for d in range(self.scenario.devices)}
+        validators = [v for v in self.validators if v in self.here]
+        miners = [m for m in self.miners if m in self.here]
+        for device in (*self.workers, *self.validators):
+            if device not in self.here:
+                continue
+            rng = self.world.streams.rng("association", device, self.round)
+            trusted = [m for m in miners if m not in blocked[device] and self.world.network.reachable(device, m)]
+            if trusted:
+                choice = trusted[rng.integers(len(trusted))]
+                if device not in blocked[choice]:
+                    self.miner_of[device] = choice
+        for worker in self.workers:
+            if worker not in self.here:
+                continue
+            rng = self.world.streams.rng("association.validator", worker, self.round)
+            trusted = [v for v in validators if v not in blocked[worker] and self.world.network.reachable(worker, v)]
+            if not trusted:
+                continue
+            choice = trusted[rng.integers(len(trusted))]
+            if worker in blocked[choice]:
+                continue
+            self.validator_of[worker] = choice
+            self.committee[worker] = self._draw_committee(worker, choice, trusted, blocked)
+
+    def _draw_committee(self, worker: int, first: int, validators: list[int], blocked: dict[int, frozenset[int]]) -> list[int]:
+        """The chosen validator first, then those that it sends the update on to: all others, or a drawn few."""
+        others = [v for v in validators if v != first and worker not in blocked[v]]
+        size = self.scenario.validation.committee
+        if size and size - 1 < len(others):
+            rng = self.world.streams.rng("committee", worker, self.round)
+            others = sorted(rng.choice(others, size=size - 1, replace=False).tolist())
+        return [first, *others]
+
+    def _train(self) -> LocalWork:
+        workers = sorted(self.validator_of)
+        validators = [v for v in self.validators if v in self.here]
+        return do_local_work(self.world, workers, validators)
+
+    def _sign_updates(self) -> dict[int, UpdateTransaction]:
+        keys, work = self.world.keys, self.work
+        size = self.world.engine.size * 4
+        return {
+            w: UpdateTransaction(
+                self.round, w, work.digests[i], size, int(work.claimed_samples[i]), int(work.claimed_epochs[i])
+            ).signed(keys)
+            for w, i in work.row.items()
+        }
+
+    def _judge(self) -> dict[tuple[int, int], Ballot]:
+        """Verdict and vote of every validator on every update it may be sent."""
+        world, work = self.world, self.work
+        sent: dict[int, list[int]] = {v: [] for v in work.validators}
+        for worker in work.workers:
+            for v in self.committee[worker]:
+                sent[v].append(worker)
+        ballots = {}
+        for i, v in enumerate(work.validators):
+            if not sent[v]:
+                continue
+            x, y = world.split.validation[v]
+            rows = [work.row[w] for w in sent[v]]
+            baseline = float(world.engine.evaluate([work.baselines[i]], x, y).accuracy[0])
+            measured = world.engine.evaluate([work.updates[j] for j in rows], x, y, [work.digests[j] for j in rows]).accuracy
+            judged = ValidationObservation(self.round, v, tuple(sent[v]), baseline, measured)
+            verdicts = world.validation.verdicts(judged) & work.finite[rows]
+            rng = world.streams.rng("adversary.validator", v, self.round)
+            votes = world.participants[v].validator.vote(VoteObservation(self.round, v, tuple(sent[v]), verdicts.copy(), rng))
+            for k, w in enumerate(sent[v]):
+                ballots[v, w] = Ballot(v, w, baseline, float(measured[k]), bool(verdicts[k]), bool(votes[k]))
+        return ballots
+
+    # --- on the clock -------------------------------------------------------------------------------------------
+
+    def _run_clock(self) -> None:
+        clock, here = self.clock, [m for m in self.miners if m in self.here]
+        self.miner_index = {m: j for j, m in enumerate(here)}
+        self.miner_ids = np.array(here, dtype=np.int64)
+        self.cells = list(self.ballots.values())
+        self.cell_of = {key: i for i, key in enumerate(self.ballots)}
+        self.arrivals = np.full((len(self.cells), len(here)), np.inf)
+        self.first_block = {m: clock.event() for m in here}
+        # Open until every worker has been started, so that a stage without anything to do still closes.
+        clock.after(VALIDATION, 0.0, lambda: None)
+        for w in self.work.workers:
+            clock.start(VALIDATION, self._work(w))
+        for v in self.work.validators:
+            epochs = self.world.validation.baseline_epochs
+            trained = self.ready_s[v] + self.world.network.training_s(v, len(self.world.split.train[v]), epochs)
+            self.busy_until[v] = trained
+        clock.after(MINING, 0.0, lambda: None)
+        for m in here:
+            clock.start(MINING, self._mine(m))
+        if self.scenario.consensus.kind == "pos":
+            for m in here:
+                clock.start(CHOOSING, self._choose(m))
+        clock.run()
+
+    def _there(self, device: int) -> bool:
+        return self.world.online(device, self.clock.now)
+
+    def _work(self, w: int) -> Process:
+        """Train, then send the update to the associated validator, which sends it on."""
+        clock, net = self.clock, self.world.network
+        train_s = net.training_s(w, len(self.world.split.train[w]), self.scenario.training.epochs)
+        yield clock.until(self.ready_s[w] + train_s)
+        if not self._there(w):
+            return
+        clock.act()
+        first, *others = self.committee[w]
+        yield clock.timeout(net.delay(w, first, self.update_bytes))
+        if not self._there(first):
+            return
+        self._receive_update(first, w)
+        for v in others:
+            clock.after(VALIDATION, net.delay(first, v, self.update_bytes), self._receive_update, v, w)
+
+    def _receive_update(self, v: int, w: int) -> None:
+        ballot = self.ballots[v, w]
+        if not self._there(v):
+            return
+        if self.clock.now > self.start_s + self.scenario.deadlines.validator_s:
+            ballot.status = "late"
+            return
+        if self.scenario.chain.check_signatures and not self.updates[w].authentic(self.world.keys):
+            ballot.status = "forged"
+            return
+        begin = max(self.clock.now, self.busy_until[v])
+        done = begin + self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
+        if self.scenario.network.validator_queue == "fifo":
+            self.busy_until[v] = done
+        self.clock.after(VALIDATION, done - self.clock.now, self._cast, v, w)
+
+    def _cast(self, v: int, w: int) -> None:
+        """Sign the vote and send it, with the update it is about, to the associated miner."""
+        ballot = self.ballots[v, w]
+        if not self._there(v):
+            return
+        self.clock.act()
+        ballot.time_s = self.clock.now
+        ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote).signed(self.world.keys)
+        miner = self.miner_of.get(v)
+        if miner is not None:
+            size = self.update_bytes + ballot.transaction.size_bytes
+            self.clock.after(VALIDATION, self.world.network.delay(v, miner, size), self._receive_vote, miner, v, w, size)
+
+    def _receive_vote(self, miner: int, v: int, w: int, size: int) -> None:
+        """The associated miner sends the vote on to all others; nothing waits for single deliveries, so times are enough."""
+        if not self._there(miner):
+            return
+        self.clock.act()
+        self.ballots[v, w].status = "unused"
+        delays = self.world.network.delays(miner, self.miner_ids, size)
+        self.arrivals[self.cell_of[v, w]] = self.clock.now + delays
+
+    def _mine(self, m: int) -> Process:
+        """Wait for all votes or the deadline, assemble, decide, and send or race."""
+        clock, world, consensus = self.clock, self.world, self.scenario.consensus
+        deadline = self.start_s + self.scenario.deadlines.miner_s
+        closed = clock.stage(VALIDATION)
+        yield closed if math.isinf(deadline) else closed | clock.until(deadline)
+        column = self.arrivals[:, self.miner_index[m]]
+        in_time = column[column <= deadline]
+        if in_time.size and in_time.max() > clock.now:
+            yield clock.until(float(in_time.max()))
+        if not self._there(m):
+            return
+        body = self._assemble(m, column <= clock.now)
+        seen = MiningObservation(self.round, m, body.records, world.streams.rng("adversary.miner", m, self.round))
+        decision = world.participants[m].miner.mine(seen)
+        if decision.censored:
+            body = self._assemble(m, column <= clock.now, decision.censored)
+        if consensus.kind == "pow":
+            rate = self.scenario.network.hashes_per_s * world.network.compute[m] / self.scenario.network.compute_samples_per_s
+            race = mining_time_s(consensus.difficulty, rate, world.streams.rng("mining", m, self.round))
+            beaten = self.first_block[m]
+            yield clock.timeout(race) | beaten
+            if beaten.triggered:
+                return
+        clock.act()
+        state = world.participants[m].state
+        block = Block(self.round, state.height + 1, state.head, m, world.stake(m), body, clock.now).signed(world.keys)
+        if not decision.publish:
+            self.withheld.append(block)
+            return
+        arrivals = clock.now + world.network.delays(m, self.miner_ids, self._block_bytes(block))
+        self.published.append((block, arrivals))
+        if consensus.kind == "pow":
+            for j, other in enumerate(self.miner_ids.tolist()):
+                clock.after(SPREADING, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
+
+    def _assemble(self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()) -> BlockBody:
+        """The body that a miner builds from the votes it has; malformed updates and shut-out workers are left out."""
+        blocked = self.world.participants[m].state.blocked | censored
+        chosen = []
+        for i in np.flatnonzero(arrived).tolist():
+            cell = self.cells[i]
+            if not self.work.finite[self.work.row[cell.worker]]:
+                cell.status = "malformed"
+            elif cell.worker in blocked:
+                cell.status = "blocked"
+            else:
+                chosen.append(i)
+        key = np.array(chosen, dtype=np.int64).tobytes()
+        if key not in self._bodies:
+            votes = [self.cells[i].transaction for i in chosen]
+            held = [v for v in votes if v is not None]
+            workers = sorted({v.worker for v in held})
+            ordered = sorted(held, key=lambda v: (v.worker, v.validator))
+            self._bodies[key] = BlockBody(tuple(self.updates[w] for w in workers), tuple(ordered))
+        return self._bodies[key]
+
+    def _block_bytes(self, block: Block) -> int:
+        """Size on the wire: VBFL's blocks carry the updates."""
+        carried = len(block.body.updates) * (self.update_bytes - self.world.engine.size * 4)
+        return block.size_bytes + carried
+
+    def _first_block_wins(self, m: int, block: Block) -> None:
+        """Proof of work: a miner takes the first block that arrives and holds."""
+        if m not in self.won and self._there(m) and self._holds(m, block):
+            self.clock.act()
+            self.first_block[m].succeed()
+            self._win(m, block)
+
+    def _choose(self, m: int) -> Process:
+        """Proof of stake: when all candidates are there or the deadline is past, take the best that holds."""
+        clock, rule = self.clock, self.scenario.consensus.tie_rule
+        deadline = self.start_s + self.scenario.deadlines.block_s
+        closed = clock.stage(MINING)
+        yield closed if math.isinf(deadline) else closed | clock.until(deadline)
+        j = self.miner_index[m]
+        known = [(b, float(arrivals[j])) for b, arrivals in self.published if arrivals[j] <= deadline and arrivals[j] < np.inf]
+        latest = max((at for _, at in known), default=clock.now)
+        if latest > clock.now:
+            yield clock.until(latest)
+        if not self._there(m):
+            return
+        candidates = [Candidate(b.stake, at, self.world.keys.public[b.miner]) for b, at in known]
+        for i in rank_by_stake(candidates, self.world.participants[m].state.head, rule):
+            if self._holds(m, known[i][0]):
+                clock.act()
+                self._win(m, known[i][0])
+                return
+
+    def _win(self, m: int, block: Block) -> None:
+        """A miner appends its winner and sends it to the devices associated with it."""
+        self.won[m] = block
+        self._append(m, block)
+        size = self._block_bytes(block)
+        for device, miner in self.miner_of.items():
+            if miner == m:
+                self.clock.after(SPREADING, self.world.network.delay(m, device, size), self._download, device, block)
+
+    def _download(self, device: int, block: Block) -> None:
+        if self._there(device) and self._holds(device, block):
+            self.clock.act()
+            self._append(device, block)
+
+    def _holds(self, device: int, block: Block) -> bool:
+        """Whether a device accepts a block: not from a shut-out miner, authentic, linked to its own head."""
+        state, checks = self.world.participants[device].state, self.scenario.chain
+        if block.miner in state.blocked:
+            return False
+        if checks.check_links and block.previous != state.head:
+            return False
+        if not checks.check_signatures:
+            return True
+        if block.hash not in self._authentic:
+            self._authentic[block.hash] = block.authentic(self.world.keys, self._payload_digests(block))
+        return self._authentic[block.hash]
+
+    def _payload_digests(self, block: Block) -> dict[int, bytes]:
+        """Digests of the bytes that a block really carries: the rows as they were computed in this round."""
+        return {u.worker: self.work.digests[self.work.row[u.worker]] for u in block.body.updates}
+
+    # --- processing a block -------------------------------------------------------------------------------------
+
+    def _append(self, device: int, block: Block) -> None:
+        state = self.world.participants[device].state
+        self.world.adopt(device, self.world.book.apply(state, block, self._process), self.clock.now)
+        self.appended[device] = block
+
+    def _process(self, state: ChainState, block: Block) -> ChainState:
+        """The state after a block: aggregate, pay, shut out."""
+        rules = self.scenario.blocklist
+        when = self.round if rules.clock == "round" else block.height
+        rejected, absent, blocked = shut_out(state, block.body.records, self.workers, when, rules)
+        model = self._aggregate(state, block, blocked)
+        weight = block.stake if self.scenario.consensus.kind == "pos" else 16**self.scenario.consensus.difficulty
+        return ChainState(
+            id=self.world.book.new_id(),
+            parent=state,
+            height=state.height + 1,
+            head=block.hash,
+            weight=state.weight + weight,
+            model=model,
+            miner=block.miner,
+            round=self.round,
+            size_bytes=self._block_bytes(block),
+            payments=self._pay(block),
+            rejected=rejected,
+            absent=absent,
+            blocked=blocked,
+        )
+
+    def _aggregate(self, state: ChainState, block: Block, blocked: frozenset[int]) -> int:
+        """Key of the global model after a block; unchanged when it holds no usable update."""
+        usable = [r for r in block.body.records if r.accepted and r.worker not in blocked]
+        if not usable:
+            return state.model
+        key = bytes(block.body.root) + np.array([r.worker for r in usable]).tobytes() + self.world.models.digest(state.model)
+        if key not in self._models:
+            rows = [self.work.row[r.worker] for r in usable]
+            seen = AggregationObservation(
+                self.round,
+                tuple(r.worker for r in usable),
+                self.work.updates[rows],
+                np.array([r.claimed_samples for r in usable], dtype=np.int64),
+                self.world.models[state.model],
+            )
+            self._models[key] = self.world.models.add(as_row(self.world.aggregation.aggregate(seen), self.world.engine.size))
+        model = self._models[key]
+        assert model is not None
+        return model
+
+    def _pay(self, block: Block) -> dict[int, tuple[Payment, ...]]:
+        if block.hash not in self._payments:
+            by_payee: dict[int, list[Payment]] = {}
+            for p in self.world.payout.settle(BlockObservation(self.round, block.miner, block.body.records)):
+                by_payee.setdefault(p.payee, []).append(p)
+            self._payments[block.hash] = {d: tuple(ps) for d, ps in by_payee.items()}
+        return self._payments[block.hash]
+
+    def _keep_live_models(self) -> None:
+        """The published alias: a device that never had a block keeps the network it trained as its global model."""
+        if not self.scenario.chain.live_model_alias:
+            return
+        for w, i in self.work.row.items():
+            p = self.world.participants[w]
+            if p.state.height == 0 and w not in self.appended:
+                alias = replace(p.state, id=self.world.book.new_id(), model=self.world.models.add(self.work.updates[i].copy()))
+                self.world.adopt(w, alias, self.clock.now, replay=False)
+
+
+def as_row(row: FloatMatrix, size: int) -> FloatMatrix:
+    """A rule's aggregate as a row of the model store; ValueError when it is not `size` finite numbers."""
+    if np.shape(row) != (size,) or not np.isfinite(row).all():
+        raise ValueError(f"the aggregation rule must return {size} finite numbers")
+    return np.asarray(row, dtype=np.float32)
+
+

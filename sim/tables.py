@@ -1,0 +1,81 @@
+"""The tables of a run directory: their columns, and the recorder that fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+_I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())
+
+COLUMNS: dict[str, dict[str, pa.DataType]] = {
+    "rounds": {
+        "round": _I, "start_s": _F, "end_s": _F, "duration_s": _F, "block_time_s": _F,
+        "accuracy": _F, "loss": _F, "accuracy_mean": _F, "accuracy_max": _F, "accuracy_min": _F,
+        "online": _I, "workers": _I, "validators": _I, "miners": _I,
+        "updates": _I, "accepted_honest": _I, "accepted_adversary": _I, "rejected_honest": _I, "rejected_adversary": _I,
+        "votes_positive": _I, "votes_negative": _I,
+        "blocks": _I, "heads": _I, "forked": _B, "winner": _I, "winner_stake": _I,
+        "issued": _I, "blocked": _I,
+    },
+    "participants": {
+        "round": _I, "device": _I, "group": _S, "adversary": _B, "role": _S, "online": _B,
+        "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
+        "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
+        "accuracy": _F, "income": _I, "balance": _I, "height": _I, "head": _S, "blocked": _B, "resynced": _B,
+    },
+    "votes": {
+        "round": _I, "validator": _I, "worker": _I, "validator_adversary": _B, "worker_adversary": _B,
+        "baseline_accuracy": _F, "update_accuracy": _F, "vad": _F, "verdict": _B, "vote": _B, "time_s": _F, "status": _S,
+    },
+    "blocks": {
+        "round": _I, "height": _I, "hash": _S, "previous": _S, "miner": _I, "miner_adversary": _B, "stake": _I,
+        "generated_s": _F, "size_bytes": _I, "updates": _I, "votes": _I, "adopters": _I, "status": _S,
+    },
+    "journal": {
+        "index": _I, "time_s": _F, "round": _I, "debit": _S, "credit": _S, "asset": _S, "amount": _I, "reason": _S,
+    },
+    "epochs": {"round": _I, "device": _I, "epoch": _I, "accuracy": _F},
+}  # fmt: skip
+"""Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
+
+`status` of a vote: counted (in the adopted block), unused, late, lost, malformed, blocked. Of a block: adopted, orphaned, withheld.
+"""
+
+
+class Recorder:
+    """Columns in memory until the run ends."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, list[Any]]] = {t: {c: [] for c in cols} for t, cols in COLUMNS.items()}
+
+    def add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows; every row names every column (None where it does not apply)."""
+        columns = self._columns[table]
+        for row in rows:
+            if row.keys() != columns.keys():
+                raise KeyError(f"{table}: columns {sorted(row.keys() ^ columns.keys())} do not match")
+            for name, value in row.items():
+                columns[name].append(value)
+
+    def last(self, table: str, column: str) -> Any:
+        """The newest value of a column."""
+        return self._columns[table][column][-1]
+
+    def tables(self) -> dict[str, pa.Table]:
+        """All tables with their fixed types; `epochs` only when it was recorded."""
+        return {
+            name: pa.table({c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()})
+            for name, columns in self._columns.items()
+            if name != "epochs" or columns["round"]
+        }
+
+    def to_state(self) -> dict[str, Any]:
+        return self._columns
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Recorder:
+        recorder = cls()
+        recorder._columns = state
+        return recorder

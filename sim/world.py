@@ -1,0 +1,268 @@
+"""The world: devices, data, models, money and chains; one `step` is one protocol round."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mesa
+import numpy as np
+
+from agents import registries as behaviours
+from mechanisms import registries as rules
+from mechanisms.vocabulary import FloatMatrix, Payment
+from sim.chain.signing import Keyring
+from sim.chain.state import ChainBook, ChainState, branches, genesis
+from sim.data.folder import data_folder, load_dataset
+from sim.data.split import split_data
+from sim.learning import models
+from sim.learning.engine import Evaluation, LearningEngine, row_digest
+from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
+from sim.network import Availability, Network
+from sim.participant import HONEST, Participant
+from sim.scenario import Scenario, SettingError
+from sim.streams import Streams
+from sim.tables import Recorder
+
+
+class ModelStore:
+    """Global models by key: `float32[P]` rows with their digests, kept while some device's chain names them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, FloatMatrix] = {}
+        self._digests: dict[int, bytes] = {}
+        self._next = 0
+
+    def add(self, row: FloatMatrix) -> int:
+        """Store a row and return its key."""
+        key, self._next = self._next, self._next + 1
+        row.setflags(write=False)
+        self._rows[key], self._digests[key] = row, row_digest(row)
+        return key
+
+    def __getitem__(self, key: int) -> FloatMatrix:
+        return self._rows[key]
+
+    def digest(self, key: int) -> bytes:
+        """SHA-256 of the row's bytes."""
+        return self._digests[key]
+
+    def keep(self, keys: set[int]) -> None:
+        """Forget all others."""
+        for key in self._rows.keys() - keys:
+            del self._rows[key], self._digests[key]
+
+
+class World(mesa.Model):
+    """A `mesa.Model` on a SimPy clock. `scenario` decides everything; wall time, threads and process count decide nothing."""
+
+    def __init__(self, scenario: Scenario, data: str | Path | None = None) -> None:
+        super().__init__(rng=scenario.seed % 2**32)
+        self.scenario = scenario
+        self.streams = Streams(scenario.seed)
+        self.round_index = 0
+        self.time_s = 0.0
+        n = scenario.devices
+        dataset = load_dataset(scenario.data.dataset, scenario.data.params, data_folder(data))
+        self.dataset = dataset
+        self.split = split_data(dataset, scenario.data, n, self.streams)
+        self.engine = self._build_engine()
+        self.network = Network(scenario.network, n, self.streams)
+        self.availability = Availability(scenario.availability, self.streams)
+        self.keys = Keyring(self.streams, n)
+        self.payout = rules.payouts.create(scenario.payout.mechanism, scenario.payout.params)
+        self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
+        self.validation = rules.validators.create(scenario.validation.rule, scenario.validation.params)
+        self.aggregation = rules.aggregators.create(scenario.aggregation.rule, scenario.aggregation.params)
+        self.models = ModelStore()
+        self.book = ChainBook(genesis(self.models.add(self.engine.initial())))
+        self.participants = self._build_participants()
+        self.asset = scenario.payout.asset
+        self.ledger = Ledger()
+        self.ledger.open(device_account(d) for d in range(n))
+        self.ledger.post(
+            [
+                Transfer(ISSUANCE, device_account(d), scenario.payout.initial_balance, "initial", self.asset)
+                for d in range(n)
+            ],
+            time_s=0.0,
+            round=0,
+        )
+        self.recorder = Recorder()
+
+    def _build_engine(self) -> LearningEngine:
+        s, data = self.scenario, self.dataset
+        source = models.create(s.model.name, s.model.params)
+        try:
+            return LearningEngine(
+                lambda: source.build(data.shape, data.classes),
+                data.x_train,
+                data.y_train,
+                learning_rate=s.training.learning_rate,
+                batch_size=s.training.batch_size,
+                seed=self.streams.seed63("model"),
+            )
+        except ValueError as error:
+            raise SettingError("model.name", s.model.name, str(error)) from error
+
+    def _build_participants(self) -> list[Participant]:
+        s = self.scenario
+        named = {d for g in s.adversaries for d in g.devices}
+        free = [d for d in range(s.devices) if d not in named]
+        drawn = iter(self.streams.rng("adversaries").permutation(free).tolist())
+        honest = (behaviours.workers.create(HONEST), behaviours.validators.create(HONEST), behaviours.miners.create(HONEST))
+        assigned = dict.fromkeys(range(s.devices), (HONEST, *honest))
+        for g in s.adversaries:
+            group = (
+                g.name,
+                behaviours.workers.create(g.worker, g.worker_params),
+                behaviours.validators.create(g.validator, g.validator_params),
+                behaviours.miners.create(g.miner, g.miner_params),
+            )
+            members = g.devices or [next(drawn) for _ in range(g.count)]
+            assigned.update(dict.fromkeys(members, group))
+        return [Participant(self, d, *assigned[d], state=self.book.root) for d in range(s.devices)]
+
+    # --- one round ----------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Play one protocol round, record it, and leave nothing in flight."""
+        from sim.rounds import PROTOCOLS
+
+        self.round_index += 1
+        with _no_cyclic_gc():
+            PROTOCOLS[self.scenario.protocol](self).play()
+        self.models.keep({p.state.model for p in self.participants})
+        self.engine.forget()
+        self.keys.forget()
+        self.book.forget()
+
+    def run(self) -> Iterator[int]:
+        """Play the remaining rounds, yielding the index of each one finished."""
+        while self.round_index < self.scenario.rounds:
+            self.step()
+            yield self.round_index
+
+    def close(self) -> None:
+        """Let go of what Mesa keeps: without this every model ever built stays alive in `Agent._ids` (Mesa 3.x)."""
+        self.remove_all_agents()
+        ids = getattr(mesa.Agent, "_ids", None)
+        if ids is not None:
+            ids.pop(self, None)
+
+    # --- services for the rounds --------------------------------------------------------------------------------
+
+    def stake(self, device: int) -> int:
+        """Base units of the staking asset that a device holds."""
+        return self.ledger.balance(device_account(device), self.asset)
+
+    def online(self, device: int, time_s: float) -> bool:
+        """Whether a device is there in the current round at a simulated time."""
+        return self.availability.online(device, self.round_index, time_s)
+
+    def adopt(self, device: int, new: ChainState, time_s: float, *, replay: bool = True) -> None:
+        """Move a device to another chain state: undo what only its old chain paid it, credit what only the new one does.
+
+        A device's balance is what its own chain says. `replay=False` changes the chain alone.
+        """
+        participant = self.participants[device]
+        old, participant.state = participant.state, new
+        if not replay:
+            return
+        leave, apply = branches(old, new)
+        account = participant.account
+        undone = [self._transfer(p, account, reverse=True) for s in leave for p in s.payments.get(device, ())]
+        earned = [self._transfer(p, account) for s in apply for p in s.payments.get(device, ())]
+        self.ledger.post(earned + undone, time_s=time_s, round=self.round_index)
+
+    def _transfer(self, payment: Payment, account: str, *, reverse: bool = False) -> Transfer:
+        if reverse:
+            back = BURN if payment.payer == ISSUANCE else payment.payer
+            return Transfer(account, back, payment.amount, f"reorg.{payment.reason}", self.asset)
+        return Transfer(payment.payer, account, payment.amount, payment.reason, self.asset)
+
+    def canonical(self) -> ChainState:
+        """The chain that most devices hold (ties: heaviest, then lowest head hash)."""
+        count = Counter(p.state.id for p in self.participants)
+        states = {p.state.id: p.state for p in self.participants}
+        return min(states.values(), key=lambda s: (-count[s.id], *chain_rank(s)))
+
+    def test(self, rows: list[FloatMatrix], digests: list[bytes]) -> Evaluation:
+        """Evaluate rows on the reported test set."""
+        return self.engine.evaluate(rows, self.dataset.x_test, self.dataset.y_test, digests)
+
+    # --- checkpoints --------------------------------------------------------------------------------------------
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """JSON-able state and arrays at a round boundary; random streams need none, they are keyed by identity."""
+        states = {s.id: s for p in self.participants for s in p.state.lineage()}
+        arrays = {str(key): self.models[key] for key in sorted({p.state.model for p in self.participants})}
+        return {
+            "round_index": self.round_index,
+            "time_s": self.time_s,
+            "next_state": self.book.next_id,
+            "chains": [_state_to_json(states[i]) for i in sorted(states)],
+            "heads": [p.state.id for p in self.participants],
+            "ledger": self.ledger.to_state(),
+            "tables": self.recorder.to_state(),
+        }, arrays
+
+    def restore(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Continue from `to_state`; the world must have been built from the same scenario."""
+        keys = {int(k): self.models.add(np.array(row, dtype=np.float32)) for k, row in arrays.items()}
+        by_id: dict[int, ChainState] = {}
+        for values in state["chains"]:
+            restored = _state_from_json(values, by_id, keys)
+            by_id[restored.id] = restored
+        self.book = ChainBook(by_id[0])
+        self.book.next_id = state["next_state"]
+        for participant, head in zip(self.participants, state["heads"], strict=True):
+            participant.state = by_id[head]
+        self.round_index, self.time_s = state["round_index"], state["time_s"]
+        self.ledger = Ledger.from_state(state["ledger"])
+        self.recorder = Recorder.from_state(state["tables"])
+
+
+def chain_rank(state: ChainState) -> tuple[int, int, bytes]:
+    """Sort key of chains, best first: heaviest, longest, lowest head hash."""
+    return (-state.weight, -state.height, state.head)
+
+
+def _state_to_json(s: ChainState) -> dict[str, Any]:
+    flat = {f.name: getattr(s, f.name) for f in dataclasses.fields(s)}
+    flat["parent"] = None if s.parent is None else s.parent.id
+    flat["head"] = s.head.hex()
+    flat["payments"] = {str(d): [[p.payee, p.amount, p.reason, p.payer] for p in ps] for d, ps in s.payments.items()}
+    flat["rejected"] = {str(d): list(v) for d, v in s.rejected.items()}
+    flat["absent"] = {str(d): list(v) for d, v in s.absent.items()}
+    flat["blocked"] = sorted(s.blocked)
+    return flat
+
+
+def _state_from_json(flat: dict[str, Any], known: dict[int, ChainState], models: dict[int, int]) -> ChainState:
+    values = dict(flat)
+    values["parent"] = None if flat["parent"] is None else known[flat["parent"]]
+    values["head"] = bytes.fromhex(flat["head"])
+    values["model"] = models.get(flat["model"], -1)  # models of past states are not kept: no device needs them again
+    values["payments"] = {int(d): tuple(Payment(*p) for p in ps) for d, ps in flat["payments"].items()}
+    values["rejected"] = {int(d): (v[0], v[1]) for d, v in flat["rejected"].items()}
+    values["absent"] = {int(d): (v[0], v[1]) for d, v in flat["absent"].items()}
+    values["blocked"] = frozenset(flat["blocked"])
+    return ChainState(**values)
+
+
+@contextmanager
+def _no_cyclic_gc() -> Iterator[None]:
+    """A round makes many small objects and few cycles: collecting in its middle costs half of a large round's time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
