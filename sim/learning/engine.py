@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mechanisms.vocabulary import FloatMatrix, ParameterSlot
 from sim.learning.job import TrainingJob
 from sim.learning.trainers import choose
+from sim.threads import single_threaded
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class LearningEngine:
         seed: int,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        torch.set_num_threads(1)
+        single_threaded()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = build().to(dtype)
@@ -73,7 +74,7 @@ class LearningEngine:
         self.layout = layout_of(module)
         self.size = self.layout[-1].stop
         self._initial = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
-        self._sets: dict[int, tuple[object, Tensor, Tensor]] = {}
+        self._sets: dict[int, tuple[object, tuple[Tensor, Tensor, Tensor | None]]] = {}
         self._cache: dict[tuple[bytes, int], tuple[int, float]] = {}
         self._trainer = choose(module, self.layout, _tensor(x, dtype), _tensor(y), learning_rate, batch_size)
 
@@ -116,12 +117,12 @@ class LearningEngine:
 
         `digests`, when the caller has them, are hashes of the rows' bytes.
         """
-        xt, yt = self._set(x, y)
+        held = self._set(x, y)
         correct, loss = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
         for i, row in enumerate(rows):
             key = (digests[i] if digests else row_digest(row), id(x))
             if key not in self._cache:
-                self._cache[key] = self._measure(torch.from_numpy(np.ascontiguousarray(row)), xt, yt)
+                self._cache[key] = self._measure(torch.tensor(row), *held)
             correct[i], loss[i] = self._cache[key]
         return Evaluation(correct, loss, len(y))
 
@@ -129,20 +130,21 @@ class LearningEngine:
         """Drop remembered evaluations (the world does so at each round's end)."""
         self._cache.clear()
 
-    def _measure(self, row: Tensor, x: Tensor, y: Tensor) -> tuple[int, float]:
+    def _measure(self, row: Tensor, x: Tensor, y: Tensor, kept: Tensor | None) -> tuple[int, float]:
         right, total, size = 0, 0.0, self._trainer.evaluation_batch
+        forward = self._trainer.forward(row, kept)
         for xs, ys in zip(x.split(size), y.split(size), strict=True):
-            logits = self._trainer.logits(row, xs)
+            logits = forward(xs)
             right += int((logits.argmax(1) == ys).sum())
             total += float(nn.functional.cross_entropy(logits, ys, reduction="sum"))
         return right, total / len(y)
 
-    def _set(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _set(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor | None]:
         # Keyed by identity; the reference held beside the tensors keeps the id from being reused.
         if id(x) not in self._sets:
-            self._sets[id(x)] = (x, _tensor(x, self.dtype), _tensor(y))
-        _, xt, yt = self._sets[id(x)]
-        return xt, yt
+            prepared, kept = self._trainer.prepare(_tensor(x, self.dtype))
+            self._sets[id(x)] = (x, (prepared, _tensor(y), kept))
+        return self._sets[id(x)][1]
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:

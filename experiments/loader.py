@@ -1,0 +1,168 @@
+"""Scenarios from TOML files and presets, with errors that name file, key, value and what would be right."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from mechanisms.plugin import nearest
+from sim.scenario import Scenario, SettingError, set_key
+
+PRESETS = Path(__file__).parent / "scenarios"
+
+SELECTORS = {
+    "data": {"dataset": "params"},
+    "model": {"name": "params"},
+    "roles": {"rule": "params"},
+    "validation": {"rule": "params"},
+    "aggregation": {"rule": "params"},
+    "payout": {"mechanism": "params"},
+}
+"""Keys that choose a plug-in, and the table of its parameters, which belongs to that choice."""
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot run; one line."""
+
+    def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
+        where = f"{file}: {key} = {_short(value)}" if key else file
+        super().__init__(f"{where}: {expected}")
+        self.file, self.key, self.value, self.expected = file, key, value, expected
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped scenarios."""
+    return sorted(p.stem for p in PRESETS.glob("*.toml"))
+
+
+def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """A preset by name or a TOML file, with dotted keys overridden. Raises `ScenarioError`.
+
+    A file may begin with `extends = "NAME_OR_FILE"`: what it does not say comes from there. Naming another rule, data set
+    or model drops the parameters of the one it replaces.
+    """
+    name = str(source)
+    values = _read(source, seen=())
+    for key, value in (overrides or {}).items():
+        try:
+            _override(values, key, value)
+        except SettingError as error:
+            raise ScenarioError(name, error.key, error.value, error.expected) from error
+    return validate(values, name)
+
+
+def validate(values: Mapping[str, Any], file: str) -> Scenario:
+    """Check a table of plain values; `file` is for the error."""
+    try:
+        return Scenario.model_validate(values)
+    except ValidationError as error:
+        raise _one_line(error, values, file) from error
+
+
+def dumps(scenario: Scenario) -> str:
+    """The complete scenario as TOML; `load_scenario` of it gives an equal scenario."""
+    return tomli_w.dumps(scenario.to_dict())
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key=value` of `--set`: the value is TOML; a bare word is a string."""
+    key, sign, raw = text.partition("=")
+    key = key.strip()
+    if not sign or not key:
+        raise ScenarioError("--set", text, "", "write key=value, as training.epochs=2")
+    try:
+        return key, tomllib.loads(f"value = {raw.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, raw.strip()
+
+
+def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    name = str(source)
+    path = Path(source).expanduser()
+    preset = PRESETS / f"{name}.toml"
+    if not path.is_file() and re.fullmatch(r"[\w.-]+", name) and preset.is_file():
+        path = preset
+    if name in seen:
+        raise ScenarioError(name, "extends", seen[-1], "scenarios extend each other in a circle")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ScenarioError(name, "", None, f"no such file or preset; {nearest(name, preset_names())}") from None
+    except IsADirectoryError:
+        raise ScenarioError(name, "", None, "is a folder; give a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(name, "", None, f"cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(name, "", None, f"is not TOML: {error}") from None
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise ScenarioError(name, "extends", base, "must be the name of a preset or a file")
+    near = path.parent / base
+    return _merge(_read(near if near.is_file() else base, (*seen, name)), values)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    merged = dict(base)
+    for selector, params in SELECTORS.get(table, {}).items():
+        if selector in over and over[selector] != base.get(selector):
+            merged.pop(params, None)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value, f"{table}.{key}" if table else key)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    table, _, last = key.rpartition(".")
+    params = SELECTORS.get(table, {}).get(last)
+    if table.startswith("adversaries.") and last in ("worker", "validator", "miner"):
+        params = f"{last}_params"
+    set_key(values, key, value)
+    if params:
+        at: Any = values
+        for part in table.split("."):
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        at.pop(params, None)
+
+
+def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> ScenarioError:
+    first, *rest = error.errors()
+    more = f" (and {len(rest)} more)" if rest else ""
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, SettingError):
+        return ScenarioError(file, inner.key, inner.value, inner.expected + more)
+    path = first["loc"]
+    key = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        known = list(_fields_at(path[:-1]))
+        return ScenarioError(file, key, first["input"], f"unknown key; {nearest(str(path[-1]), known)}{more}")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return ScenarioError(file, key, first["input"], message + more)
+
+
+def _fields_at(path: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Scenario
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        found = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not found:
+            return []
+        model = found[0]
+    return list(model.model_fields)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

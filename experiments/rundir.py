@@ -1,0 +1,160 @@
+"""The run directory: written whole or not at all, and read back as pandas frames."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.loader import dumps, load_scenario
+from sim.scenario import SCHEMA_VERSION, Scenario
+
+MANIFEST = "manifest.json"
+
+
+class RunError(ValueError):
+    """A run directory that is not what it should be; one line."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A recorded run. Tables are pandas frames, read when first used; columns as in `docs/reference/tables.md`."""
+
+    path: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.path / MANIFEST).read_text())
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        return load_scenario(self.path / "scenario.toml")
+
+    @property
+    def run_id(self) -> str:
+        return self.manifest["run_id"]
+
+    @cached_property
+    def rounds(self) -> pd.DataFrame:
+        return self.table("rounds")
+
+    @cached_property
+    def participants(self) -> pd.DataFrame:
+        return self.table("participants")
+
+    @cached_property
+    def votes(self) -> pd.DataFrame:
+        return self.table("votes")
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        return self.table("blocks")
+
+    @cached_property
+    def journal(self) -> pd.DataFrame:
+        return self.table("journal")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table by name; nullable columns keep their type."""
+        path = self.path / f"{name}.parquet"
+        if not path.is_file():
+            raise RunError(f"{self.path}: this run has no table {name!r}")
+        return pq.read_table(path).to_pandas(types_mapper=_nullable)
+
+    def digest(self) -> str:
+        """SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
+        files = self.manifest["files"]
+        return hashlib.sha256("".join(files[f]["sha256"] for f in sorted(files)).encode()).hexdigest()
+
+
+def _nullable(kind: pa.DataType) -> Any:
+    return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
+
+
+def open_run(path: str | Path) -> RunResult:
+    """A complete run directory; `RunError` says what is missing or of another version."""
+    folder = Path(path)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        reason = "no such folder" if not folder.is_dir() else f"no {MANIFEST}: not a complete run directory"
+        raise RunError(f"{folder}: {reason}")
+    try:
+        told = json.loads(manifest.read_text())
+        version, files = told["schema_version"], told["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
+    if version != SCHEMA_VERSION:
+        raise RunError(f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; run the scenario again")
+    missing = [f for f in files if not (folder / f).is_file()]
+    if missing:
+        raise RunError(f"{folder}: incomplete, {missing[0]} is missing")
+    return RunResult(folder)
+
+
+def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]) -> RunResult:
+    """Write a run directory in one step: readers see nothing, or all of it."""
+    with whole_folder(path) as partial:
+        files = {}
+        for name, table in tables.items():
+            file = partial / f"{name}.parquet"
+            pq.write_table(table, file, compression="zstd", use_dictionary=True)
+            files[file.name] = {"rows": table.num_rows, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        (partial / "scenario.toml").write_text(dumps(scenario))
+        text = json.dumps(manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True)
+        (partial / MANIFEST).write_text(text + "\n")
+    return RunResult(path)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that appears under its name only when the block ends well; else nothing is left behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_dead(path)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+    try:
+        yield partial
+        for file in partial.iterdir():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        partial.chmod(0o755)
+        if path.is_dir():
+            # Only ever a run that the caller decided to replace; rename needs an empty place.
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+            os.rename(path, old / "old")
+            os.rename(partial, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep_dead(path: Path) -> None:
+    """Remove what killed processes of this machine left half-written for the same run."""
+    prefix = f".{path.name}.partial-"
+    for entry in path.parent.glob(f"{prefix}*"):
+        pid = entry.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,204 @@
+"""Running scenarios: one, or many in processes. Where a run's tables come from never matters to what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from experiments import checkpoint
+from experiments.rundir import RunError, RunResult, open_run, write_run
+from sim.scenario import Scenario
+from sim.tables import COLUMNS
+from sim.world import World
+
+OnRound = Callable[[World], None]
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """A run that did not finish: failure is data. `stage` is build, round N or write."""
+
+    run_id: str
+    name: str
+    seed: int
+    stage: str
+    error: str
+    traceback: str
+
+
+def run(
+    scenario: Scenario,
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    on_round: OnRound | None = None,
+    checkpoint_every: int = 0,
+    force: bool = False,
+) -> RunResult:
+    """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
+
+    Args:
+        scenario: what to run.
+        out: the run directory, by default `results/<name>-<run id>`. A complete run of the same scenario there is reused.
+        data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
+        on_round: called with the world after every round.
+        checkpoint_every: keep a checkpoint beside `out` every so many rounds, and continue from it when there is one.
+        force: run again and replace what is there.
+    """
+    run_id = scenario.run_id()
+    path = Path(out) if out else Path("results") / f"{scenario.name}-{run_id[:12]}"
+    if path.exists() and not force:
+        existing = open_run(path) if any(path.iterdir()) else None
+        if existing is not None and existing.run_id != run_id:
+            raise RunError(f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force")
+        if existing is not None:
+            return existing
+    saved = path.with_name(path.name + ".checkpoint")
+    began, cpu = time.perf_counter(), time.process_time()
+    resumed = bool(checkpoint_every) and saved.is_dir() and not force
+    world = checkpoint.load(scenario, saved, data) if resumed else World(scenario, data)
+    try:
+        for index in world.run():
+            if on_round:
+                on_round(world)
+            if checkpoint_every and index % checkpoint_every == 0 and index < scenario.rounds:
+                checkpoint.save(world, saved)
+        manifest = _manifest(world, time.perf_counter() - began, time.process_time() - cpu, resumed)
+        result = write_run(path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest)
+    finally:
+        world.close()
+    if saved.is_dir():
+        shutil.rmtree(saved, ignore_errors=True)
+    return result
+
+
+def run_many(
+    scenarios: Iterable[Scenario],
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    data: str | Path | None = None,
+    executor: Executor | None = None,
+    on_done: Callable[[RunResult | RunFailure], None] | None = None,
+) -> list[RunResult | RunFailure]:
+    """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
+
+    `workers` = 1 runs them in this process. A failure is written to `out/failures/<run id>.json` and the others go on.
+    """
+    wanted = list(scenarios)
+    folder = Path(out)
+    tasks = [(s, folder, None if data is None else Path(data)) for s in wanted]
+    done: dict[str, RunResult | RunFailure] = {}
+
+    def keep(outcome: RunResult | RunFailure) -> None:
+        done[outcome.run_id] = outcome
+        if on_done:
+            on_done(outcome)
+
+    if workers == 1 and executor is None:
+        for task in tasks:
+            keep(execute(*task))
+    else:
+        pool = executor or _local_pool(workers)
+        futures: list[Future[RunResult | RunFailure]] = [pool.submit(execute, *task) for task in tasks]
+        for future in as_completed(futures):
+            keep(future.result())
+    return [done[s.run_id()] for s in wanted]
+
+
+def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:
+    """One run of many; never raises for an error of the run."""
+    run_id = scenario.run_id()
+    stage = "build"
+
+    def note(world: World) -> None:
+        nonlocal stage
+        last = world.round_index == scenario.rounds
+        stage = "write" if last else f"round {world.round_index + 1}"
+
+    try:
+        return run(scenario, folder / run_id, data=data, on_round=note)
+    except Exception as error:
+        failure = RunFailure(
+            run_id, scenario.name, scenario.seed, stage, f"{type(error).__name__}: {error}", traceback.format_exc()
+        )
+        failures = folder / "failures"
+        failures.mkdir(parents=True, exist_ok=True)
+        (failures / f"{run_id}.json").write_text(json.dumps(asdict(failure), indent=2) + "\n")
+        return failure
+
+
+def journal_table(world: World) -> pa.Table:
+    """The ledger's journal with an index."""
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS["journal"]}
+    for i, entry in enumerate(world.ledger.journal):
+        columns["index"].append(i)
+        for name, value in entry._asdict().items():
+            columns[name].append(value)
+    return pa.table({name: pa.array(columns[name], type=kind) for name, kind in COLUMNS["journal"].items()})
+
+
+def _local_pool(workers: int | None) -> Executor:
+    from joblib.externals.loky import get_reusable_executor
+
+    return get_reusable_executor(max_workers=workers or os.cpu_count())
+
+
+def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
+    scenario = world.scenario
+    return {
+        "run_id": scenario.run_id(),
+        "name": scenario.name,
+        "seed": scenario.seed,
+        "rounds": world.round_index,
+        "trainer": world.engine.trainer,
+        "parameters": world.engine.size,
+        "simulated_s": world.time_s,
+        "versions": {name: _version(name) for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")},
+        "git": _git_state(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "resumed": resumed,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> str | None:
+    """Commit of the checkout that runs, with + when it has changes; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10)
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def iter_results(outcomes: Iterable[RunResult | RunFailure]) -> Iterator[RunResult]:
+    """Only the finished ones."""
+    return (o for o in outcomes if isinstance(o, RunResult))
