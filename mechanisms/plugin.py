@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_type_hints
@@ -87,7 +88,7 @@ class Plugin:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """' ; did you mean X?' when a known word is close, else the list of the known ones."""
+    """'did you mean X?' when a known word is close, else the list of the known ones."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -114,6 +115,9 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
         raise PluginError(str(error), "", dict(values)) from error
 
 
+_BOUNDS = {"ge": (">=", operator.ge), "gt": (">", operator.gt), "le": ("<=", operator.le), "lt": ("<", operator.lt)}
+
+
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     meta = field.metadata
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -131,9 +135,8 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     if meta.get("choices") and value not in meta["choices"]:
         raise PluginError(f"must be one of {', '.join(meta['choices'])}", field.name, value)
     items = value if isinstance(value, tuple) else (value,)
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     for kind, bound in meta.get("bounds", {}).items():
-        ok = {"ge": lambda v: v >= bound, "gt": lambda v: v > bound, "le": lambda v: v <= bound, "lt": lambda v: v < bound}[kind]
-        if not all(ok(v) for v in items):
-            raise PluginError(f"must be {signs[kind]} {bound:g}", field.name, value)
+        sign, holds = _BOUNDS[kind]
+        if not all(holds(item, bound) for item in items):
+            raise PluginError(f"must be {sign} {bound:g}", field.name, value)
     return value

@@ -74,7 +74,10 @@ class ValidationObservation:
 
 @dataclass(frozen=True)
 class AggregationObservation:
-    """The accepted updates of a block, sorted by worker: rows `float32[n, P]`, claimed samples `int64[n]`, the global model `float32[P]`."""
+    """The accepted updates of a block, sorted by worker.
+
+    Rows `float32[n, P]`, claimed samples `int64[n]`, and the global model `float32[P]` that they started from.
+    """
 
     round: int
     workers: tuple[int, ...]

@@ -87,20 +87,28 @@ class RuleSettings(Settings):
 
 
 class RoleSettings(RuleSettings):
+    """Who plays which role."""
+
     rule: str = "counts"
 
 
 class ValidationSettings(RuleSettings):
+    """What counts as a good update, and how many validators judge it."""
+
     rule: str = "threshold"
     committee: Annotated[int, Field(ge=0, strict=True)] = 0
     """Validators per update; 0 means all."""
 
 
 class AggregationSettings(RuleSettings):
+    """How accepted updates become the next model."""
+
     rule: str = "mean"
 
 
 class PayoutSettings(Settings):
+    """What is paid, in which asset."""
+
     mechanism: str = "vbfl"
     params: dict[str, Any] = {}
     asset: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,15}$")] = "STAKE"
@@ -308,7 +316,7 @@ class Scenario(Settings):
         return json.dumps(_finite(self.to_dict()), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
     def run_id(self) -> str:
-        """32 hexadecimal digits: BLAKE2b of the canonical scenario (seed included), the schema version and the source of plug-ins by path."""
+        """32 hexadecimal digits: BLAKE2b of the canonical scenario with its seed, the schema version, and plug-ins given by path."""
         sources = {key: registry.fingerprint(name) for key, registry, name, _ in self.plugins() if ":" in name}
         text = json.dumps([SCHEMA_VERSION, self.canonical(), sources], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

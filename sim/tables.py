@@ -40,7 +40,8 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
-`status` of a vote: counted (in the adopted block), unused, late, lost, malformed, blocked. Of a block: adopted, orphaned, withheld.
+`status` of a vote: counted (in the adopted block), unused, late, lost, forged, malformed, blocked.
+Of a block: adopted, orphaned, withheld.
 """
 
 

@@ -86,10 +86,7 @@ class World(mesa.Model):
         self.ledger = Ledger()
         self.ledger.open(device_account(d) for d in range(n))
         self.ledger.post(
-            [
-                Transfer(ISSUANCE, device_account(d), scenario.payout.initial_balance, "initial", self.asset)
-                for d in range(n)
-            ],
+            [Transfer(ISSUANCE, device_account(d), scenario.payout.initial_balance, "initial", self.asset) for d in range(n)],
             time_s=0.0,
             round=0,
         )

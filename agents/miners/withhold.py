@@ -11,6 +11,8 @@ from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 @dataclass(frozen=True)
 class WithholdParams:
+    """Parameters of the plug-in below."""
+
     probability: float = param(1.0, help="probability of withholding a block", ge=0, le=1)
 
 

@@ -13,6 +13,8 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 
 @dataclass(frozen=True)
 class GaussianNoiseParams:
+    """Parameters of the plug-in below."""
+
     scale: float = param(1.0, help="standard deviation of the noise", unit="weight units", ge=0)
     biases: bool = param(False, help="disturb biases too (the authors' code leaves them alone)")
 

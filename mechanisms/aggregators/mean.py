@@ -13,6 +13,8 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 @dataclass(frozen=True)
 class MeanParams:
+    """Parameters of the plug-in below."""
+
     weighted: bool = param(False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not")
 
 

@@ -12,6 +12,8 @@ from mechanisms.vocabulary import BlockObservation, Payment
 
 @dataclass(frozen=True)
 class VbflParams:
+    """Parameters of the plug-in below."""
+
     unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0)
 
 
@@ -31,9 +33,7 @@ class Vbfl(PayoutRule):
     def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
         unit = self.params.unit_reward
         payments = [
-            Payment(r.worker, unit * r.claimed_samples * r.claimed_epochs, "reward.worker")
-            for r in block.records
-            if r.accepted
+            Payment(r.worker, unit * r.claimed_samples * r.claimed_epochs, "reward.worker") for r in block.records if r.accepted
         ]
         votes = Counter(v for r in block.records for v in (*r.positive, *r.negative))
         payments += [Payment(v, unit * n, "reward.validator") for v, n in sorted(votes.items())]

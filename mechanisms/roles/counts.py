@@ -11,6 +11,8 @@ from mechanisms.vocabulary import Role, RoleObservation
 
 @dataclass(frozen=True)
 class CountsParams:
+    """Parameters of the plug-in below."""
+
     counts: str = param("*,*,*", help="minimum workers,validators,miners; '*' is at least one")
 
     def __post_init__(self) -> None:

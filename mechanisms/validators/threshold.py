@@ -14,6 +14,8 @@ from mechanisms.vocabulary import ValidationObservation
 
 @dataclass(frozen=True)
 class ThresholdParams:
+    """Parameters of the plug-in below."""
+
     threshold: float = param(0.08, help="largest accepted accuracy deficit; 1 can never reject", unit="accuracy", ge=0, le=1)
     baseline_epochs: int = param(1, help="local epochs of the model that the validator compares with", unit="epochs", ge=0)
 

@@ -23,10 +23,15 @@ class BlockBody:
     updates: tuple[UpdateTransaction, ...]
     votes: tuple[VoteTransaction, ...]
 
+    @property
+    def transactions(self) -> tuple[UpdateTransaction | VoteTransaction, ...]:
+        """Updates, then votes."""
+        return (*self.updates, *self.votes)
+
     @cached_property
     def root(self) -> bytes:
         """SHA-256 over the ids of all transactions in order; each id covers the digest of an update's real bytes."""
-        return hashlib.sha256(b"".join(t.id for t in (*self.updates, *self.votes))).digest()
+        return hashlib.sha256(b"".join(t.id for t in self.transactions)).digest()
 
     @cached_property
     def records(self) -> tuple[UpdateRecord, ...]:
@@ -52,7 +57,7 @@ class BlockBody:
         return (
             once
             and all(ids.get(v.worker) == v.update_id for v in self.votes)
-            and all(t.authentic(keys) for t in (*self.updates, *self.votes))
+            and all(t.authentic(keys) for t in self.transactions)
         )
 
 

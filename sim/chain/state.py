@@ -49,7 +49,7 @@ def genesis(model: int) -> ChainState:
 
 
 def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[ChainState]]:
-    """States to leave (newest first) and to apply (oldest first) on the way from `old` to `new` over their last common ancestor."""
+    """States to leave (newest first) and to apply (oldest first) from `old` to `new` over their last common ancestor."""
     if new.parent is old:
         return [], [new]
     ours = {s.id for s in old.lineage()}

@@ -27,7 +27,9 @@ class UpdateTransaction:
     @cached_property
     def message(self) -> bytes:
         """The bytes that are signed."""
-        return b"update" + struct.pack("<qqqqq", self.round, self.worker, self.size_bytes, self.samples, self.epochs) + self.digest
+        return (
+            b"update" + struct.pack("<qqqqq", self.round, self.worker, self.size_bytes, self.samples, self.epochs) + self.digest
+        )
 
     @cached_property
     def id(self) -> bytes:

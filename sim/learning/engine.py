@@ -42,7 +42,7 @@ def layout_of(module: nn.Module) -> tuple[ParameterSlot, ...]:
 
 def row_digest(row: FloatMatrix) -> bytes:
     """SHA-256 of the real bytes of a row (little-endian float32): what transactions and blocks commit to."""
-    return hashlib.sha256(np.ascontiguousarray(row)).digest()
+    return hashlib.sha256(np.ascontiguousarray(row).data).digest()
 
 
 class LearningEngine:

@@ -44,14 +44,14 @@ class Conv2d:
         self.row = weight
         # Not `.contiguous`: with one input channel that leaves the strides as they are, and oneDNN takes a path 5 times slower.
         self.weight, self.bias = torch.empty_like(weight, memory_format=_CL).copy_(weight), bias
-        self.args: tuple[Any, ...] = (list(layer.stride), list(layer.padding), list(layer.dilation))
+        self.stride, self.padding, self.dilation = (list(map(int, v)) for v in (layer.stride, layer.padding, layer.dilation))
         self.groups = layer.groups
 
     def forward(self, x: Tensor, cache: list[Any] | None = None) -> Tensor:
         x = x.contiguous(memory_format=_CL)
         if cache is not None:
             cache.append(x)
-        return functional.conv2d(x, self.weight, self.bias, *self.args, self.groups)
+        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, grad: Tensor, x: Tensor, lr: float, *, first: bool) -> Tensor | None:
         below, dw, db = torch.ops.aten.convolution_backward(
@@ -59,7 +59,9 @@ class Conv2d:
             x,
             self.weight,
             None if self.bias is None else [self.bias.numel()],
-            *self.args,
+            self.stride,
+            self.padding,
+            self.dilation,
             False,
             [0, 0],
             self.groups,
@@ -78,15 +80,15 @@ class MaxPool2d:
     """Maximum over windows."""
 
     def __init__(self, layer: nn.MaxPool2d) -> None:
-        self.args = tuple(
-            [v, v] if isinstance(v, int) else list(v)
-            for v in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        self.args: Any = tuple(
+            [v, v] if isinstance(v, int) else list(v) for v in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         )
         self.ceil = layer.ceil_mode
 
     def forward(self, x: Tensor, cache: list[Any] | None = None) -> Tensor:
         if cache is None:
-            return functional.max_pool2d(x, *self.args, ceil_mode=self.ceil)
+            size, stride, padding, dilation = self.args
+            return functional.max_pool2d(x, size, stride, padding, dilation, ceil_mode=self.ceil)
         y, where = torch.ops.aten.max_pool2d_with_indices(x, *self.args, self.ceil)
         cache.append((x, where))
         return y

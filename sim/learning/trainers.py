@@ -218,7 +218,9 @@ class _Samples:
             at = slice(i * n, i * n + len(held[i]))
             self.x[at] = data[i].index_select(1, self.kept[i])
             self.y[at] = y[torch.from_numpy(held[i])]
-            self.indices[: self.steps[i], i] = i * n + torch.from_numpy(np.searchsorted(held[i], indices.numpy())).clamp(max=n - 1)
+            self.indices[: self.steps[i], i] = i * n + torch.from_numpy(np.searchsorted(held[i], indices.numpy())).clamp(
+                max=n - 1
+            )
             self.weights[: self.steps[i], i, :, 0] = weights.to(features.dtype)
 
     def columns(self, hidden: int) -> Tensor:

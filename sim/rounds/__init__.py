@@ -3,4 +3,4 @@
 from sim.rounds.fedavg import FedavgRound
 from sim.rounds.vbfl import VbflRound
 
-PROTOCOLS = {"vbfl": VbflRound, "fedavg": FedavgRound}
+PROTOCOLS: dict[str, type[VbflRound] | type[FedavgRound]] = {"vbfl": VbflRound, "fedavg": FedavgRound}

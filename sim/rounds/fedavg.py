@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-
 from mechanisms.vocabulary import AggregationObservation, BlockObservation, Payment, Role, UpdateRecord
 from sim.chain.state import ChainState
 from sim.rounds.clock import Process, RoundClock

@@ -43,7 +43,9 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     s, r = world.scenario, world.round_index
     epochs = s.training.epochs
     baseline_epochs = world.validation.baseline_epochs
-    jobs = [_job(world, w, "training", epochs) for w in workers] + [_job(world, v, "baseline", baseline_epochs) for v in validators]
+    jobs = [_job(world, w, "training", epochs) for w in workers] + [
+        _job(world, v, "baseline", baseline_epochs) for v in validators
+    ]
     on_epoch = None
     if s.record.epoch_accuracy:
 
@@ -62,7 +64,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
         list(workers),
         updates,
         [row_digest(row) for row in updates],
-        np.isfinite(updates).all(axis=1),
+        np.asarray(np.isfinite(updates).all(axis=1)),
         *claims,
         list(validators),
         trained[n:],
@@ -103,7 +105,9 @@ def _submit(
         )
         sent = behaviour.submit(seen)
         if np.shape(sent.updates) != (len(at), updates.shape[1]):
-            raise ValueError(f"{behaviour!r} returned updates of shape {np.shape(sent.updates)}, should be {(len(at), updates.shape[1])}")
+            raise ValueError(
+                f"{behaviour!r} returned updates of shape {np.shape(sent.updates)}, should be {(len(at), updates.shape[1])}"
+            )
         updates[at] = sent.updates
         claimed_samples[at], claimed_epochs[at] = sent.claimed_samples, sent.claimed_epochs
     return claimed_samples, claimed_epochs

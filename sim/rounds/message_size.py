@@ -11,7 +11,7 @@ from mechanisms.vocabulary import ParameterSlot
 
 
 def update_bytes(layout: Sequence[ParameterSlot], how: str) -> int:
-    """`real`: four bytes per parameter. `printed`: characters of the text in which torch shows the tensors, as VBFL's code counts.
+    """`real`: four bytes per parameter. `printed`: length of the text in which torch shows the tensors, as VBFL's code counts.
 
     Printed tensors are elided beyond 1,000 elements, so that text is far shorter than the update.
     """

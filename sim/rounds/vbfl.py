@@ -513,5 +513,3 @@ def as_row(row: FloatMatrix, size: int) -> FloatMatrix:
     if np.shape(row) != (size,) or not np.isfinite(row).all():
         raise ValueError(f"the aggregation rule must return {size} finite numbers")
     return np.asarray(row, dtype=np.float32)
-
-

@@ -45,6 +45,8 @@ class IdxFile:
 
 @dataclass(frozen=True)
 class DownloadParams:
+    """Parameters of the plug-in below."""
+
     download: bool = param(False, help="fetch missing files from the public addresses into the data folder")
 
 
@@ -107,7 +109,7 @@ class Mnist(IdxSource):
     summary = "MNIST, 28x28, 60,000 train / 10,000 test, from IDX files"
     reference = "LeCun, Cortes and Burges 1998"
     subfolder = "mnist"
-    urls = (
+    urls: ClassVar[tuple[str, ...]] = (
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     )
@@ -131,7 +133,7 @@ class FashionMnist(Mnist):
     summary = "Fashion-MNIST, 28x28, 60,000 train / 10,000 test, from IDX files"
     reference = "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747"
     subfolder = "fashion-mnist"
-    urls = ("https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+    urls: ClassVar[tuple[str, ...]] = ("https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
     files: ClassVar[dict[str, IdxFile]] = {
         "train_x": IdxFile("train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
         "train_y": IdxFile("train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),

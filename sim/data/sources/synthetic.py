@@ -14,6 +14,8 @@ from sim.data.sources.base import Dataset, DatasetSource
 
 @dataclass(frozen=True)
 class SyntheticParams:
+    """Parameters of the plug-in below."""
+
     train: int = param(2_000, help="training samples", unit="samples", ge=1)
     test: int = param(1_000, help="test samples", unit="samples", ge=1)
     features: int = param(20, help="features per sample", ge=2)

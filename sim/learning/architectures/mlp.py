@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -14,7 +15,7 @@ from sim.learning.architectures.base import ModelSource
 def perceptron(sizes: list[int]) -> nn.Sequential:
     """Flatten, then Linear layers with ReLU between them."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         layers += [nn.ReLU()] if i else []
         layers.append(nn.Linear(fan_in, fan_out))
     return nn.Sequential(*layers)
@@ -33,6 +34,8 @@ class Mnist2nn(ModelSource):
 
 @dataclass(frozen=True)
 class MlpParams:
+    """Parameters of the plug-in below."""
+
     hidden: tuple[int, ...] = param((64,), help="sizes of the hidden layers", ge=1)
 
 

@@ -1,0 +1,1 @@
+"""The witness: repeats a recorded run on a real chain. It reads a run directory and nothing else of the house."""

@@ -1,0 +1,284 @@
+"""The `fedstake` command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+app = typer.Typer(
+    name="fedstake",
+    help="Simulate decentralised federated learning with strategic devices, and see which rules survive.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+out_console = Console(soft_wrap=True, highlight=False)
+err_console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
+
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache].")
+]
+
+
+@contextlib.contextmanager
+def one_line_errors(debug: bool) -> Iterator[None]:
+    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
+    from experiments.loader import ScenarioError
+    from experiments.rundir import RunError
+    from mechanisms.plugin import PluginError
+    from sim.data.sources.base import DataError
+    from sim.scenario import SettingError
+
+    try:
+        yield
+    except (ScenarioError, RunError, DataError, SettingError, PluginError) as error:
+        _complain(error, debug, str(error))
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except KeyboardInterrupt:
+        err_console.print("fedstake: interrupted; nothing half-written was left")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except OSError as error:
+        _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except Exception as error:
+        _complain(error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)")
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _complain(error: BaseException, debug: bool, line: str) -> None:
+    if debug:
+        traceback.print_exception(error)
+    err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar when a terminal watches, else a plain line about every tenth; the block is given a function of the number done."""
+    if err_console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=err_console, transient=True) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    step = max(1, total // 10)
+
+    def tell(done: int) -> None:
+        if done % step == 0 or done == total:
+            err_console.print(f"{label}: {done}/{total}", markup=False)
+
+    yield tell
+
+
+def show(table: Any, title: str = "") -> None:
+    """Print a pandas frame."""
+    view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, column in enumerate(table.columns):
+        view.add_column(str(column), justify="left" if i == 0 else "right")
+    for row in table.itertuples(index=False):
+        view.add_row(*(str(v) for v in row))
+    out_console.print(view)
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")],
+    seed: Annotated[int | None, typer.Option(help="Seed of the run [default: the scenario's].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory [default: results/<name>-<run id>].")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")] = None,
+    data: DataOption = None,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=0, metavar="ROUNDS", help="Keep a checkpoint every so many rounds, and resume from it.")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Run again and replace a run that is there.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run one scenario and record it.
+
+    Example: fedstake run digits-quick --seed 1 --set adversaries.0.count=6
+    """
+    with one_line_errors(debug):
+        from experiments.loader import load_scenario, parse_override
+        from experiments.report import incomes, summary
+        from experiments.runner import run as run_scenario
+
+        overrides = dict(parse_override(text) for text in set_ or [])
+        if seed is not None:
+            overrides["seed"] = seed
+        loaded = load_scenario(scenario, overrides)
+        with progress(loaded.name, loaded.rounds) as tell:
+            played = []
+
+            def on_round(world: Any) -> None:
+                played.append(world.round_index)
+                tell(world.round_index)
+
+            result = run_scenario(loaded, out, data=data, on_round=on_round, checkpoint_every=checkpoint_every, force=force)
+        if not played:
+            out_console.print("this very run was recorded before; --force runs it again")
+        show(summary(result), f"{loaded.name}, seed {loaded.seed}")
+        show(incomes(result))
+        out_console.print(f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Draw the figures of a run (PNG, SVG, CSV) and one self-contained report.html.
+
+    Example: fedstake report results/digits-quick-548d72b99108
+    """
+    with one_line_errors(debug):
+        from experiments.report import report as write_report
+        from experiments.rundir import open_run
+
+        out_console.print(f"{write_report(open_run(directory), out)}", markup=False)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    folder: str
+    registries: tuple[tuple[str, Callable[[], Any]], ...]
+
+
+def _kinds() -> dict[str, _Kind]:
+    from agents import registries as behaviours
+    from mechanisms import registries as rules
+    from sim.data import datasets
+    from sim.learning import models
+
+    return {
+        "mechanisms": _Kind("mechanisms/payouts", (("", lambda: rules.payouts),)),
+        "behaviours": _Kind(
+            "agents",
+            (
+                ("worker", lambda: behaviours.workers),
+                ("validator", lambda: behaviours.validators),
+                ("miner", lambda: behaviours.miners),
+            ),
+        ),
+        "aggregators": _Kind("mechanisms/aggregators", (("", lambda: rules.aggregators),)),
+        "validators": _Kind("mechanisms/validators", (("", lambda: rules.validators),)),
+        "roles": _Kind("mechanisms/roles", (("", lambda: rules.roles),)),
+        "datasets": _Kind("sim/data/sources", (("", lambda: datasets),)),
+        "models": _Kind("sim/learning/architectures", (("", lambda: models),)),
+    }
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[
+        str, typer.Argument(help="mechanisms, behaviours, aggregators, validators, roles, datasets, models or scenarios.")
+    ],
+    debug: DebugOption = False,
+) -> None:
+    """List plug-ins of a kind with their parameters, or the shipped scenarios.
+
+    Example: fedstake list behaviours
+    """
+    with one_line_errors(debug):
+        from experiments.loader import ScenarioError, load_scenario, preset_names
+        from mechanisms.plugin import nearest
+
+        if kind == "scenarios":
+            for name in preset_names():
+                s = load_scenario(name)
+                bad = sum(g.size for g in s.adversaries)
+                what = (
+                    f"{s.protocol}, {s.rounds} rounds, {s.devices} devices ({bad} adversaries), {s.data.dataset}, {s.model.name}"
+                )
+                out_console.print(f"{name:18} {what}", markup=False)
+            return
+        kinds = _kinds()
+        if kind not in kinds:
+            raise ScenarioError("list", "kind", kind, nearest(kind, [*kinds, "scenarios"]))
+        for role, registry in kinds[kind].registries:
+            for plugin in registry().all():
+                _describe(plugin, f"{role} " if role else "")
+
+
+def _describe(plugin: Any, prefix: str) -> None:
+    meta = plugin.metadata()
+    out_console.print(f"{prefix}{meta['name']}: {meta['summary']}", markup=False)
+    for label, names in (("observes", getattr(plugin, "observes", None)), ("knows", getattr(plugin, "knows", None))):
+        if names is not None:
+            out_console.print(f"    {label}: {', '.join(sorted(names)) or 'nothing beside its own'}", markup=False)
+    for p in meta["params"]:
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        bounds = ", ".join(f"{signs[k]} {v:g}" for k, v in (p["bounds"] or {}).items())
+        extra = "; ".join(x for x in (p["unit"], bounds, ", ".join(p["choices"] or ())) if x)
+        out_console.print(f"    {p['name']} = {p['default']!r}  {p['help']}" + (f" [{extra}]" if extra else ""), markup=False)
+    out_console.print(f"    source: {meta['reference']}" + (" (stochastic)" if meta["stochastic"] else ""), markup=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to put runs and figures.")] = Path("results/demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per arm.")] = 3,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    debug: DebugOption = False,
+) -> None:
+    """The main job, small: VBFL against vanilla federated averaging on real digits, with and without attackers.
+
+    Example: fedstake demo --seeds 5
+    """
+    with one_line_errors(debug):
+        from experiments.demo import ARMS, play
+
+        total = len(ARMS) * seeds
+        done = 0
+        with progress("demo", total) as tell:
+
+            def on_done(_: Any) -> None:
+                nonlocal done
+                done += 1
+                tell(done)
+
+            outcome = play(out, seeds=seeds, workers=workers or os.cpu_count() or 1, on_done=on_done)
+        show(outcome.table, f"VBFL and vanilla federated averaging on real digits, {seeds} seeds, mean ± 95 % interval")
+        out_console.print(
+            f"\n{outcome.reading}\n\n"
+            f"figure:   {outcome.figure}\n"
+            f"report:   {outcome.page}\n"
+            f"one run:  fedstake report {outcome.example}\n"
+            "next:     fedstake run digits-quick --set adversaries.0.count=6\n"
+            "          fedstake list behaviours",
+            markup=False,
+        )
+
+
+def main() -> None:
+    """Entry point. Usage errors of the command line itself exit with 2 as well."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

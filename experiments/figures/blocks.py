@@ -1,0 +1,36 @@
+"""Simulated time per round and to the winning block (figure 6 of the VBFL code)."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.figures.base import ACCENT, HONEST, Figure
+from experiments.rundir import RunResult
+
+
+def data(run: RunResult) -> pd.DataFrame:
+    """One row per round, simulated seconds."""
+    return run.rounds[["round", "block_time_s", "duration_s", "end_s"]]
+
+
+def draw(table: pd.DataFrame, axes: Axes) -> None:
+    """Two lines: end of round and winning block."""
+    rounds = table["round"].astype(int)
+    axes.plot(rounds, table["duration_s"], color=HONEST, marker="o", markersize=3, label="round, until the last device is done")
+    if table["block_time_s"].notna().any():
+        axes.plot(
+            rounds, table["block_time_s"], color=ACCENT, marker="o", markersize=3, label="until the winning block is generated"
+        )
+    axes.set(xlabel="round", ylabel="simulated seconds", xlim=(1, max(2, rounds.max())))
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower right")
+
+
+FIGURE = Figure(
+    "block-times",
+    "Duration of rounds",
+    "Simulated seconds by the scenario's cost model, never wall time.",
+    data,
+    draw,
+)
