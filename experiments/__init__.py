@@ -1,8 +1,24 @@
 """The questions: scenarios, runs, figures, the command line. `from experiments import load_scenario, run`."""
 
-from experiments.loader import ScenarioError, load_scenario, preset_names
-from experiments.rundir import RunError, RunResult, open_run
-from experiments.runner import RunFailure, run, run_many
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.loader import ScenarioError, load_scenario, preset_names
+    from experiments.rundir import RunError, RunResult, open_run
+    from experiments.runner import RunFailure, run, run_many
+
+_HOME = {
+    "ScenarioError": "loader",
+    "load_scenario": "loader",
+    "preset_names": "loader",
+    "RunError": "rundir",
+    "RunResult": "rundir",
+    "open_run": "rundir",
+    "RunFailure": "runner",
+    "run": "runner",
+    "run_many": "runner",
+}
 
 __all__ = [
     "RunError",
@@ -15,3 +31,10 @@ __all__ = [
     "run",
     "run_many",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `fedstake --help` should not wait for torch."""
+    if name in _HOME:
+        return getattr(import_module(f"experiments.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

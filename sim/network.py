@@ -31,7 +31,7 @@ class Network:
             settings.compute, settings.compute_samples_per_s, settings.compute_sigma, devices, streams, "compute"
         )
         self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
-        self._per_byte, self._hops = self._routes()
+        self._per_byte, self._latency = self._routes()
 
     def delay(self, sender: int, receiver: int, size_bytes: float) -> float:
         """Seconds for a message between two devices."""
@@ -39,14 +39,14 @@ class Network:
             return 0.0
         if self._per_byte is None:
             return self.settings.latency_s + size_bytes / min(float(self.link[sender]), float(self.link[receiver]))
-        return float(self._hops[sender, receiver] * self.settings.latency_s + size_bytes * self._per_byte[sender, receiver])
+        return float(self._latency[sender, receiver] + size_bytes * self._per_byte[sender, receiver])
 
     def delays(self, sender: int, receivers: NDArray[np.int64], size_bytes: float) -> NDArray[np.float64]:
         """Seconds for a message to several devices, `float64[n]`."""
         if self._per_byte is None:
             seconds = self.settings.latency_s + size_bytes / np.minimum(self.link[sender], self.link[receivers])
         else:
-            seconds = self._hops[sender, receivers] * self.settings.latency_s + size_bytes * self._per_byte[sender, receivers]
+            seconds = self._latency[sender, receivers] + size_bytes * self._per_byte[sender, receivers]
         return np.where(receivers == sender, 0.0, seconds)
 
     def reachable(self, a: int, b: int) -> bool:
@@ -67,12 +67,12 @@ class Network:
         for a, b, edge in self.graph.edges(data=True):
             edge["per_byte"] = 1.0 / min(self.link[a], self.link[b])
         per_byte = np.full((self.devices, self.devices), np.inf)
-        hops = np.full((self.devices, self.devices), np.inf)
+        latency = np.full((self.devices, self.devices), np.inf)
         for source, (costs, paths) in nx.all_pairs_dijkstra(self.graph, weight="per_byte"):
             for target, cost in costs.items():
                 per_byte[source, target] = cost
-                hops[source, target] = len(paths[target]) - 1
-        return per_byte, hops
+                latency[source, target] = self.settings.latency_s * (len(paths[target]) - 1)
+        return per_byte, latency
 
 
 def _draw(kind: str, mean: float, sigma: float, n: int, streams: Streams, purpose: str) -> NDArray[np.float64]:

@@ -316,7 +316,7 @@ class Scenario(Settings):
         return json.dumps(_finite(self.to_dict()), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
     def run_id(self) -> str:
-        """32 hexadecimal digits: BLAKE2b of the canonical scenario with its seed, the schema version, and plug-ins given by path."""
+        """32 hexadecimal digits: BLAKE2b of the canonical scenario, seed included, the schema version and plug-ins by path."""
         sources = {key: registry.fingerprint(name) for key, registry, name, _ in self.plugins() if ":" in name}
         text = json.dumps([SCHEMA_VERSION, self.canonical(), sources], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

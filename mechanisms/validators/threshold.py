@@ -32,7 +32,7 @@ class Threshold(ValidationRule):
     reference = "Chen et al., arXiv:2101.03300, 'vad = A^v(L_j^v(1)) - A^v(L_j^w(n))'"
     Params = ThresholdParams
 
-    # Accuracies are ratios of counts: keeps 0.58 - 0.50 from exceeding 0.08 by rounding.
+    # Accuracies are ratios of counts: keeps 0.68 - 0.60 from exceeding 0.08 by rounding.
     _ROUNDING = 1e-12
 
     @property

@@ -28,7 +28,8 @@ class RoundClock:
         return float(self._env.now)
 
     def timeout(self, delay_s: float) -> simpy.Event:
-        """An event after `delay_s` seconds."""
+        """An event after `delay_s` seconds; waiting for ever is a mistake in a protocol."""
+        assert delay_s < float("inf"), "nothing arrives after an infinite delay"
         return self._env.timeout(max(0.0, delay_s))
 
     def until(self, time_s: float) -> simpy.Event:
@@ -56,8 +57,8 @@ class RoundClock:
 
         self._env.process(whole())
 
-    def after(self, stage: str, delay_s: float, action: Callable[..., None], *args: Any) -> None:
-        """Call `action(*args)` after a delay, as part of a stage. Infinite delays never happen."""
+    def after(self, stage: str | None, delay_s: float, action: Callable[..., None], *args: Any) -> None:
+        """Call `action(*args)` after a delay, as part of a stage (None: of none). Infinite delays never happen."""
         if delay_s == float("inf"):
             return
         self._enter(stage)
@@ -74,10 +75,15 @@ class RoundClock:
         """Drain the queue."""
         self._env.run()
 
-    def _enter(self, stage: str) -> None:
+    def _enter(self, stage: str | None) -> None:
+        if stage is None:
+            return
+        assert not self.stage(stage).triggered, f"{stage} is over"
         self._open[stage] = self._open.get(stage, 0) + 1
 
-    def _leave(self, stage: str) -> None:
+    def _leave(self, stage: str | None) -> None:
+        if stage is None:
+            return
         self._open[stage] -= 1
         if self._open[stage] == 0:
             self.stage(stage).succeed()

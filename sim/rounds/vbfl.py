@@ -34,7 +34,7 @@ from sim.rounds.message_size import update_bytes
 if TYPE_CHECKING:
     from sim.world import World
 
-VALIDATION, MINING, CHOOSING, SPREADING = "validation", "mining", "choosing", "spreading"
+VALIDATION, MINING, CHOOSING = "validation", "mining", "choosing"
 
 
 @dataclass
@@ -326,7 +326,7 @@ class VbflRound:
         closed = clock.stage(VALIDATION)
         yield closed if math.isinf(deadline) else closed | clock.until(deadline)
         column = self.arrivals[:, self.miner_index[m]]
-        in_time = column[column <= deadline]
+        in_time = column[(column <= deadline) & np.isfinite(column)]
         if in_time.size and in_time.max() > clock.now:
             yield clock.until(float(in_time.max()))
         if not self._there(m):
@@ -353,7 +353,7 @@ class VbflRound:
         self.published.append((block, arrivals))
         if consensus.kind == "pow":
             for j, other in enumerate(self.miner_ids.tolist()):
-                clock.after(SPREADING, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
+                clock.after(None, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
 
     def _assemble(self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()) -> BlockBody:
         """The body that a miner builds from the votes it has; malformed updates and shut-out workers are left out."""
@@ -415,7 +415,7 @@ class VbflRound:
         size = self._block_bytes(block)
         for device, miner in self.miner_of.items():
             if miner == m:
-                self.clock.after(SPREADING, self.world.network.delay(m, device, size), self._download, device, block)
+                self.clock.after(None, self.world.network.delay(m, device, size), self._download, device, block)
 
     def _download(self, device: int, block: Block) -> None:
         if self._there(device) and self._holds(device, block):

@@ -1,0 +1,263 @@
+"""What every plug-in of a kind promises. Inherit a class, set `plugin` (and `configurations`), and pytest does the rest:
+
+from tests.conformance import PayoutConformance
+
+class TestMyRule(PayoutConformance):
+    plugin = MyRule
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from collections import Counter
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mechanisms.plugin import Plugin, PluginError
+from mechanisms.vocabulary import (
+    AggregationObservation,
+    BlockObservation,
+    MiningObservation,
+    ParameterSlot,
+    Role,
+    RoleObservation,
+    UpdateRecord,
+    ValidationObservation,
+    VoteObservation,
+    WorkerObservation,
+)
+
+
+def inherited(**options: Any) -> Any:
+    """Hypothesis warns when one test method runs in several classes; these keep no state, so that is what we want."""
+    return settings(suppress_health_check=[HealthCheck.differing_executors], **options)
+
+
+class Conformance:
+    """Common to all kinds."""
+
+    plugin: ClassVar[Any]
+    configurations: ClassVar[list[dict[str, Any]]] = [{}]
+
+    def made(self) -> list[Any]:
+        return [self.plugin.configure(c) for c in self.configurations]
+
+    def test_metadata_is_complete(self):
+        assert issubclass(self.plugin, Plugin)
+        assert self.plugin.name == self.plugin.name.strip().lower() != ""
+        assert self.plugin.summary
+        assert self.plugin.reference
+        assert self.plugin.__doc__
+        for f in dataclasses.fields(self.plugin.Params):
+            assert f.metadata.get("help"), f"{f.name} has no help"
+
+    def test_parameters_are_frozen_and_checked(self):
+        assert dataclasses.is_dataclass(self.plugin.Params)
+        assert self.plugin.Params.__dataclass_params__.frozen
+        with pytest.raises(PluginError):
+            self.plugin.configure({"no_such_parameter": 1})
+
+    def test_serialisable(self):
+        for made in self.made():
+            again = pickle.loads(pickle.dumps(made))
+            assert again.params == made.params
+
+
+@st.composite
+def blocks(draw: Any) -> BlockObservation:
+    workers = draw(st.lists(st.integers(0, 9), unique=True, max_size=6))
+    validators = list(range(10, 10 + draw(st.integers(1, 4))))
+    records = []
+    for w in workers:
+        votes = draw(st.lists(st.sampled_from((True, False, None)), min_size=len(validators), max_size=len(validators)))
+        records.append(
+            UpdateRecord(
+                w,
+                draw(st.integers(0, 10_000)),
+                draw(st.integers(0, 20)),
+                tuple(v for v, vote in zip(validators, votes, strict=True) if vote is True),
+                tuple(v for v, vote in zip(validators, votes, strict=True) if vote is False),
+            )
+        )
+    return BlockObservation(draw(st.integers(1, 100)), draw(st.sampled_from((20, 21, None))), tuple(records))
+
+
+class PayoutConformance(Conformance):
+    """Payments are non-negative integers to devices that the block names, do not depend on order, and repeat."""
+
+    @inherited(max_examples=60)
+    @given(block=blocks(), seed=st.integers(0, 100))
+    def test_payments(self, block, seed):
+        known = {r.worker for r in block.records} | {block.miner}
+        known |= {v for r in block.records for v in (*r.positive, *r.negative)}
+        for rule in self.made():
+            paid = rule.settle(block)
+            for p in paid:
+                assert type(p.amount) is int
+                assert p.amount >= 0
+                assert p.payee in known
+                assert p.payee is not None
+                assert p.reason
+            order = np.random.default_rng(seed).permutation(len(block.records))
+            shuffled = dataclasses.replace(block, records=tuple(block.records[i] for i in order))
+            assert Counter(paid) == Counter(rule.settle(shuffled))
+            assert paid == rule.settle(copy.deepcopy(block))
+
+    @inherited(max_examples=40)
+    @given(block=blocks())
+    def test_renaming_devices_renames_payments(self, block):
+        def rename(d: int | None) -> int | None:
+            return None if d is None else 1000 - d
+
+        renamed = BlockObservation(
+            block.round,
+            rename(block.miner),
+            tuple(
+                UpdateRecord(
+                    1000 - r.worker,
+                    r.claimed_samples,
+                    r.claimed_epochs,
+                    tuple(1000 - v for v in r.positive),
+                    tuple(1000 - v for v in r.negative),
+                )
+                for r in block.records
+            ),
+        )
+        for rule in self.made():
+            expected = Counter((rename(p.payee), p.amount, p.reason) for p in rule.settle(block))
+            assert Counter((p.payee, p.amount, p.reason) for p in rule.settle(renamed)) == expected
+
+
+class RoleConformance(Conformance):
+    """Exactly one role per eligible device, at least the minimum of each, the same draw for the same stream."""
+
+    def test_roles(self):
+        for rule in self.made():
+            w, v, m = rule.minimum()
+            for n in (w + v + m, w + v + m + 7):
+                for seed in range(5):
+                    first = rule.assign(self._seen(n, seed))
+                    assert set(first) == set(range(100, 100 + n))
+                    count = Counter(first.values())
+                    assert count[Role.WORKER] >= w
+                    assert count[Role.VALIDATOR] >= v
+                    assert count[Role.MINER] >= m
+                    assert first == rule.assign(self._seen(n, seed))
+
+    def test_too_few_devices_is_an_error(self):
+        for rule in self.made():
+            with pytest.raises(ValueError):
+                rule.assign(self._seen(sum(rule.minimum()) - 1, 0))
+
+    @staticmethod
+    def _seen(n: int, seed: int) -> RoleObservation:
+        return RoleObservation(1, tuple(range(100, 100 + n)), (0,) * n, b"\0" * 32, np.random.default_rng(seed))
+
+
+class ValidationConformance(Conformance):
+    """One verdict per update; permuting updates permutes verdicts."""
+
+    def test_verdicts(self):
+        rng = np.random.default_rng(0)
+        for rule in self.made():
+            assert rule.baseline_epochs >= 0
+            for n in (0, 1, 7):
+                accuracies = rng.random(n)
+                order = rng.permutation(n)
+                seen = ValidationObservation(1, 0, tuple(range(n)), 0.5, accuracies)
+                shuffled = ValidationObservation(1, 0, tuple(order), 0.5, accuracies[order])
+                verdicts = rule.verdicts(seen)
+                assert verdicts.shape == (n,)
+                assert verdicts.dtype == bool
+                assert (rule.verdicts(shuffled) == verdicts[order]).all()
+
+
+class AggregationConformance(Conformance):
+    """A finite row of the right size, inside the box that the updates span, whatever their order."""
+
+    def test_aggregate(self):
+        rng = np.random.default_rng(1)
+        for rule in self.made():
+            for n in (1, 2, 5, 12):
+                updates = rng.standard_normal((n, 30)).astype(np.float32)
+                samples = rng.integers(1, 100, n)
+                kept = updates.copy()
+                seen = AggregationObservation(1, tuple(range(n)), updates, samples, np.zeros(30, np.float32))
+                row = rule.aggregate(seen)
+                assert row.shape == (30,)
+                assert np.isfinite(row).all()
+                assert (row >= updates.min(0) - 1e-5).all()
+                assert (row <= updates.max(0) + 1e-5).all()
+                assert (updates == kept).all()
+                order = rng.permutation(n)
+                shuffled = dataclasses.replace(seen, workers=tuple(order), updates=updates[order], samples=samples[order])
+                np.testing.assert_allclose(rule.aggregate(shuffled), row, atol=1e-5)
+
+
+LAYOUT = (ParameterSlot("0.weight", (4, 5), 0, 20), ParameterSlot("0.bias", (4,), 20, 4))
+
+
+class WorkerConformance(Conformance):
+    """One row per device, no writing into what was seen, the same act for the same streams."""
+
+    def test_submission(self):
+        for behaviour in self.made():
+            for k in (1, 3):
+                seen = self._seen(k)
+                before = seen.updates.copy()
+                sent = behaviour.submit(seen)
+                assert np.shape(sent.updates) == (k, 24)
+                assert len(sent.claimed_samples) == len(sent.claimed_epochs) == k
+                assert (seen.updates == before).all()
+                again = behaviour.submit(self._seen(k))
+                np.testing.assert_array_equal(sent.updates, again.updates)
+
+    def _seen(self, k: int) -> WorkerObservation:
+        rng = np.random.default_rng(5)
+        others = rng.standard_normal((4, 24)).astype(np.float32)
+        return WorkerObservation(
+            1,
+            tuple(range(k)),
+            rng.standard_normal((k, 24)).astype(np.float32),
+            rng.standard_normal((k, 24)).astype(np.float32),
+            np.full(k, 10),
+            np.full(k, 5),
+            LAYOUT,
+            tuple(np.random.default_rng(i) for i in range(k)),
+            others if "others" in self.plugin.knows else None,
+        )
+
+
+class ValidatorConformance(Conformance):
+    """One boolean vote per update, the same for the same stream."""
+
+    def test_vote(self):
+        for behaviour in self.made():
+            for n in (0, 1, 6):
+                verdicts = np.random.default_rng(n).random(n) < 0.5
+
+                def seen(verdicts=verdicts, n=n):
+                    return VoteObservation(1, 0, tuple(range(n)), verdicts.copy(), np.random.default_rng(2))
+
+                votes = behaviour.vote(seen())
+                assert votes.shape == (n,)
+                assert votes.dtype == bool
+                assert (votes == behaviour.vote(seen())).all()
+
+
+class MinerConformance(Conformance):
+    """A decision about its own block only."""
+
+    def test_decision(self):
+        records = tuple(UpdateRecord(w, 10, 5, (7,), ()) for w in range(3))
+        for behaviour in self.made():
+            first, second = (behaviour.mine(MiningObservation(1, 9, records, np.random.default_rng(3))) for _ in range(2))
+            assert first == second
+            assert type(first.publish) is bool
+            assert first.censored <= {0, 1, 2}

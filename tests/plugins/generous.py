@@ -1,0 +1,26 @@
+"""A payout rule that lives outside the house."""
+
+from dataclasses import dataclass
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.plugin import param
+from mechanisms.vocabulary import Payment
+
+
+@dataclass(frozen=True)
+class GenerousParams:
+    """Parameters of the plug-in below."""
+
+    amount: int = param(5, help="base units per worker", ge=0)
+
+
+class Generous(PayoutRule):
+    """The same to everybody in the block."""
+
+    name = "generous"
+    summary = "a flat amount to every worker in the block"
+    reference = "test"
+    Params = GenerousParams
+
+    def settle(self, block):
+        return tuple(Payment(r.worker, self.params.amount, "reward.flat") for r in block.records)

@@ -1,0 +1,192 @@
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.data import partition
+from sim.data.folder import data_folder, load_dataset
+from sim.data.sources.base import DataError
+from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
+from sim.data.sources.synthetic import Synthetic
+from sim.data.split import split_data
+from sim.scenario import DataSettings
+from sim.streams import Streams
+
+
+@settings(max_examples=50)
+@given(n=st.integers(40, 400), devices=st.integers(1, 12), classes=st.integers(1, 10), seed=st.integers(0, 99))
+def test_partitions_deal_every_sample_at_most_once(n, devices, classes, seed):
+    labels = np.random.default_rng(seed).integers(0, classes, n)
+
+    def rng():
+        return np.random.default_rng(seed)
+
+    iid = partition.iid(labels, devices, rng())
+    quantity = partition.quantity(labels, devices, rng(), alpha=0.5)
+    shards = partition.shards(labels, devices, rng())
+    for parts, whole in ((iid, True), (quantity, False), (shards, False)):
+        dealt = np.concatenate(parts)
+        assert len(parts) == devices
+        assert min(map(len, parts)) > 0
+        assert len(dealt) == len(set(dealt.tolist())) <= n
+        assert len(dealt) == n or not whole
+    assert {len(p) for p in shards} == {2 * (n // devices // 2)}
+
+
+def test_shards_are_vbfls():
+    """8,000 samples, 20 devices: 40 shards of 200 by label, two to each device."""
+    labels = np.repeat(np.arange(10), 800)
+    parts = partition.shards(labels, 20, np.random.default_rng(0))
+    assert {len(p) for p in parts} == {400}
+    assert max(len(set(labels[p])) for p in parts) <= 4
+    assert np.mean([len(set(labels[p])) for p in parts]) <= 2.5
+
+
+def test_dirichlet_skews_more_for_smaller_alpha():
+    labels = np.repeat(np.arange(10), 200)
+
+    def skew(alpha):
+        parts = partition.dirichlet(labels, 10, np.random.default_rng(1), alpha=alpha)
+        shares = np.array([np.bincount(labels[p], minlength=10) / len(p) for p in parts])
+        return float(shares.max(1).mean())
+
+    assert skew(0.1) > skew(1.0) > skew(100.0)
+    assert skew(1e6) == pytest.approx(0.1, abs=0.02)
+    with pytest.raises(ValueError, match="raise alpha"):
+        partition.dirichlet(labels[:30], 25, np.random.default_rng(0), alpha=0.001)
+
+
+@pytest.mark.parametrize("holding", ["sharded", "shared"])
+@pytest.mark.parametrize("kind", ["iid", "shards", "dirichlet", "quantity"])
+def test_three_disjoint_parts(kind, holding, tmp_path):
+    data = load_dataset("digits", {}, tmp_path)
+    settings_ = DataSettings(partition=kind, validation_holding=holding, validation_fraction=0.2)
+    split = split_data(data, settings_, 10, Streams(3))
+    rows = {x.tobytes() for x, _ in split.validation for x in x}
+    train = {data.x_train[i].tobytes() for part in split.train for i in part}
+    test = {x.tobytes() for x in data.x_test}
+    assert not rows & train
+    assert not rows & test
+    assert (len({id(x) for x, _ in split.validation}) == 1) == (holding == "shared")
+    total = sum(len(y) for _, y in split.validation) // (10 if holding == "shared" else 1)
+    assert total == round(0.2 * len(data.y_train))
+
+
+def test_the_leak_is_a_switch(tmp_path):
+    data = load_dataset("digits", {}, tmp_path)
+    leak = DataSettings(validation_source="test", validation_holding="shared", validation_fraction=0.0)
+    split = split_data(data, leak, 10, Streams(3))
+    assert split.validation[0][0] is data.x_test
+
+
+def test_too_few_samples_is_an_error(tmp_path):
+    data = load_dataset("synthetic", {"train": 10, "test": 5, "features": 4, "classes": 2}, tmp_path)
+    with pytest.raises(DataError, match="too few"):
+        split_data(data, DataSettings(partition="iid"), 20, Streams(0))
+
+
+def test_digits_are_the_real_ones(tmp_path):
+    data = load_dataset("digits", {}, tmp_path)
+    assert (len(data.y_train), len(data.y_test), data.shape) == (1438, 359, (1, 8, 8))
+    assert 0 <= data.x_train.min() < data.x_train.max() <= 1
+    assert set(data.y_test) == set(range(10))
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return gzip.compress(header + array.astype(np.uint8).tobytes())
+
+
+def test_idx_round_trip_and_errors(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (7, 28, 28))
+    path = tmp_path / "x.gz"
+    path.write_bytes(idx(images))
+    assert (read_idx(path) == images).all()
+    for bad, message in (
+        (b"not gzip", "gzip"),
+        (gzip.compress(b"\1\2\3\4"), "not an IDX"),
+        (gzip.compress(bytes([0, 0, 8, 1]) + (9).to_bytes(4, "big") + b"ab"), "header says"),
+        (idx(images)[:60], "gzip"),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match=message):
+            read_idx(path)
+
+
+@pytest.fixture
+def small_idx(tmp_path, monkeypatch):
+    """The real class on files that we make: 20 images, split 15 / 5."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (20, 28, 28)), rng.integers(0, 10, 20)
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    files = {}
+    for key, name, array in (("test_x", "t10k-images-idx3-ubyte.gz", x), ("test_y", "t10k-labels-idx1-ubyte.gz", y)):
+        (folder / name).write_bytes(idx(array))
+        files[key] = IdxFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
+    monkeypatch.setattr(Mnist10k, "files", files)
+    monkeypatch.setattr(Mnist10k, "TRAIN", 15)
+    return tmp_path, x, y
+
+
+def test_mnist_10k_splits_in_file_order(small_idx):
+    folder, x, y = small_idx
+    data = Mnist10k().load(folder)
+    np.testing.assert_allclose(data.x_train[:, 0] * 255, x[:15], atol=1e-4)
+    assert (data.y_test == y[15:]).all()
+
+
+def test_absent_and_damaged_files_are_explained(small_idx, tmp_path):
+    folder, *_ = small_idx
+    labels = folder / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(labels.read_bytes() + b"x")
+    with pytest.raises(DataError, match="SHA-256"):
+        Mnist10k().load(folder)
+    labels.unlink()
+    with pytest.raises(DataError, match="FEDSTAKE_DATA"):
+        Mnist10k().load(folder)
+
+
+def test_download_goes_to_the_folder_and_is_checked(small_idx, monkeypatch, tmp_path):
+    """The real fetching code against file:// addresses: a good mirror after a broken and a lying one."""
+    source, *_ = small_idx
+    lying = tmp_path / "lying"
+    lying.mkdir()
+    for file in (source / "mnist").iterdir():
+        (lying / file.name).write_bytes(b"something else")
+    urls = tuple(f"{p.as_uri()}/" for p in (tmp_path / "absent", lying, source / "mnist"))
+    monkeypatch.setattr(Mnist10k, "urls", urls)
+    target = tmp_path / "fresh"
+    data = Mnist10k.configure({"download": True}).load(target)
+    assert len(data.y_train) == 15
+    assert {p.name for p in (target / "mnist").iterdir()} == {p.name for p in (source / "mnist").iterdir()}
+    monkeypatch.setattr(Mnist10k, "urls", urls[:2])
+    with pytest.raises(DataError, match="cannot fetch"):
+        Mnist10k.configure({"download": True}).load(tmp_path / "other")
+
+
+def test_real_mnist_10k(mnist_folder):
+    data = load_dataset("mnist-10k", {}, mnist_folder)
+    assert data.x_train.shape == (8000, 1, 28, 28)
+    assert data.y_train[:5].tolist() == [7, 2, 1, 0, 4]
+    assert len(data.y_test) == 2000
+
+
+@pytest.mark.parametrize(("classes", "separation"), [(2, 2.0), (5, 3.0), (10, 4.0)])
+def test_synthetic_sets_have_the_known_difficulty(classes, separation, tmp_path):
+    source = Synthetic.configure({"train": 1, "test": 60_000, "features": 12, "classes": classes, "separation": separation})
+    data = source.load(tmp_path)
+    best = (data.x_test[:, :classes].argmax(1) == data.y_test).mean()
+    assert best == pytest.approx(source.bayes_accuracy(), abs=0.006)
+
+
+def test_data_folder_order(monkeypatch, tmp_path):
+    monkeypatch.setenv("FEDSTAKE_DATA", str(tmp_path / "env"))
+    assert data_folder(tmp_path / "given") == tmp_path / "given"
+    assert data_folder() == tmp_path / "env"
+    monkeypatch.delenv("FEDSTAKE_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert data_folder() == tmp_path / "cache" / "fedstake" / "data"

@@ -1,0 +1,220 @@
+"""The engine against a plain per-device torch loop."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from sim.learning import models
+from sim.learning.engine import LearningEngine, layout_of, row_digest
+from sim.learning.job import TrainingJob, schedule
+
+RNG = np.random.default_rng(0)
+
+
+def images(n, side, classes=10, margin=1):
+    """Random images with an empty margin, as digits have."""
+    x = np.zeros((n, 1, side, side), dtype=np.float32)
+    x[:, :, margin:-margin, margin:-margin] = RNG.random((n, 1, side - 2 * margin, side - 2 * margin))
+    return x, RNG.integers(0, classes, n)
+
+
+class Gated(nn.Module):
+    """A user's own module that no fast path knows: two branches and a product."""
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.a, self.b = nn.Linear(inputs, 12), nn.Linear(inputs, 12)
+        self.norm = nn.LayerNorm(12)
+        self.out = nn.Linear(12, classes)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.out(self.norm(torch.tanh(self.a(x)) * torch.sigmoid(self.b(x))))
+
+
+def strided(shape, classes):
+    """Known layers in an unusual arrangement: stride, groups, no bias, overlapping pooling."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(4, 8, 3, padding=1, groups=2),
+        nn.MaxPool2d(3, stride=1, padding=1),
+        nn.ReLU(),
+        nn.Sequential(nn.Flatten(), nn.Linear(8 * (shape[1] // 2) ** 2, 16, bias=False), nn.ReLU()),
+        nn.Linear(16, classes),
+    )
+
+
+BUILD = {
+    "mnist_2nn": (lambda s, c: models.create("mnist_2nn").build(s, c), "batched"),
+    "mnist_cnn": (lambda s, c: models.create("mnist_cnn").build(s, c), "layerwise"),
+    "softmax": (lambda s, c: models.create("softmax").build(s, c), "batched"),
+    "mlp": (lambda s, c: models.create("mlp", {"hidden": [7, 5, 3]}).build(s, c), "batched"),
+    "strided": (strided, "layerwise"),
+    "gated": (lambda s, c: Gated(s[1] * s[2], c), "general"),
+    "dropout": (lambda s, c: nn.Sequential(nn.Flatten(), nn.Linear(s[1] ** 2, 9), nn.Dropout(0.3), nn.Linear(9, c)), "general"),
+}
+
+
+def engine_for(name, x, y, dtype=torch.float64, lr=0.05, batch=10):
+    build, expected = BUILD[name]
+    engine = LearningEngine(lambda: build(x.shape[1:], 10), x, y, learning_rate=lr, batch_size=batch, seed=7, dtype=dtype)
+    assert engine.trainer == expected
+    return engine
+
+
+def plain_loop(name, engine, x, y, job, lr=0.05, batch=10):
+    """What a textbook does: one module, autograd, torch.optim.SGD."""
+    model = BUILD[name][0](x.shape[1:], 10).to(engine.dtype)
+    torch.nn.utils.vector_to_parameters(torch.tensor(job.start), model.parameters())
+    optimiser = torch.optim.SGD(model.parameters(), lr=lr)
+    xs, ys = torch.tensor(x, dtype=engine.dtype), torch.tensor(y)
+    with torch.random.fork_rng():
+        torch.manual_seed(job.seed)
+        for order in job.order:
+            for at in range(0, len(order), batch):
+                index = torch.tensor(order[at : at + batch])
+                optimiser.zero_grad()
+                functional.cross_entropy(model(xs[index]), ys[index]).backward()
+                optimiser.step()
+    return torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy(), model
+
+
+def jobs_for(engine, sizes, epochs, total):
+    jobs = []
+    for k, (n, e) in enumerate(zip(sizes, epochs, strict=True)):
+        mine = RNG.choice(total, n, replace=False)
+        start = engine.initial() + 0.01 * RNG.standard_normal(engine.size)
+        order = np.stack([RNG.permutation(mine) for _ in range(e)]) if e else np.empty((0, n), dtype=np.int64)
+        jobs.append(TrainingJob(start, order, seed=k))
+    return jobs
+
+
+@pytest.mark.parametrize("name", BUILD)
+@pytest.mark.parametrize(
+    ("sizes", "epochs"),
+    [([40, 40, 40], [2, 2, 2]), ([23, 5, 61, 10, 1], [2, 3, 1, 0, 4])],
+    ids=["equal", "unequal shards and epochs"],
+)
+def test_equals_a_plain_loop(name, sizes, epochs):
+    side = 8
+    x, y = images(80, side)
+    engine = engine_for(name, x, y)
+    jobs = jobs_for(engine, sizes, epochs, 80)
+    rows = engine.train(jobs)
+    for row, job in zip(rows, jobs, strict=True):
+        expected, model = plain_loop(name, engine, x, y, job)
+        np.testing.assert_allclose(row, expected, atol=1e-10)
+        model.eval()
+        with torch.no_grad():
+            logits = model(torch.tensor(x, dtype=torch.float64))
+        measured = engine.evaluate([row], x, y)
+        assert measured.correct[0] == int((logits.argmax(1) == torch.tensor(y)).sum())
+        assert measured.loss[0] == pytest.approx(float(functional.cross_entropy(logits, torch.tensor(y))), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "softmax"])
+def test_single_precision_on_mnist_sized_images(name):
+    """float32 rounding grows with the number of steps: 12 steps here."""
+    x, y = images(60, 28, margin=3)
+    engine = engine_for(name, x, y, dtype=torch.float32, lr=0.01)
+    jobs = jobs_for(engine, [30, 24], [2, 2], 60)
+    jobs = [TrainingJob(j.start.astype(np.float32), j.order, j.seed) for j in jobs]
+    for row, job in zip(engine.train(jobs), jobs, strict=True):
+        np.testing.assert_allclose(row, plain_loop(name, engine, x, y, job, lr=0.01)[0], atol=2e-6)
+
+
+def test_published_sizes():
+    assert sum(p.numel() for p in models.create("mnist_2nn").build((1, 28, 28), 10).parameters()) == 199_210
+    assert sum(p.numel() for p in models.create("mnist_cnn").build((1, 28, 28), 10).parameters()) == 1_663_370
+
+
+@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
+def test_a_device_does_not_feel_its_neighbours(name):
+    """Bytes of a row are the same alone, in company, and in another order."""
+    x, y = images(60, 8)
+    engine = engine_for(name, x, y, dtype=torch.float32)
+    jobs = [TrainingJob(j.start.astype(np.float32), j.order, j.seed) for j in jobs_for(engine, [40, 17, 30], [2, 1, 2], 60)]
+    together = engine.train(jobs)
+    swapped = engine.train(jobs[::-1])[::-1]
+    np.testing.assert_allclose(together, swapped, atol=1e-6)
+    for job, row in zip(jobs, together, strict=True):
+        np.testing.assert_allclose(engine.train([job])[0], row, atol=1e-6)
+    assert (engine.train(jobs) == together).all(), "the same call gives the same bytes"
+
+
+@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
+def test_epoch_callback_sees_every_epoch(name):
+    x, y = images(60, 8)
+    engine = engine_for(name, x, y)
+    jobs = jobs_for(engine, [25, 13], [3, 2], 60)
+    seen = {}
+    rows = engine.train(jobs, lambda k, epoch, row: seen.__setitem__((k, epoch), row.copy()))
+    assert set(seen) == {(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)}
+    for k, job in enumerate(jobs):
+        for epoch in range(1, job.epochs + 1):
+            part = TrainingJob(job.start, job.order[:epoch], job.seed)
+            np.testing.assert_allclose(seen[k, epoch], engine.train([part])[0], atol=1e-12)
+        np.testing.assert_array_equal(seen[k, job.epochs], rows[k])
+
+
+def test_nothing_is_measured_twice(monkeypatch):
+    x, y = images(50, 8)
+    engine = engine_for("softmax", x, y, dtype=torch.float32)
+    calls = []
+    measure = engine._measure
+    monkeypatch.setattr(engine, "_measure", lambda *a: calls.append(1) or measure(*a))
+    row = engine.initial()
+    first = engine.evaluate([row, row + 1, row], x, y)
+    again = engine.evaluate([row + 1], x, y, [row_digest(row + 1)])
+    assert len(calls) == 2
+    assert first.correct[0] == first.correct[2]
+    assert again.correct[0] == first.correct[1]
+    engine.forget()
+    engine.evaluate([row], x, y)
+    assert len(calls) == 3
+
+
+def test_a_diverging_device_stays_alone():
+    x, y = images(60, 8)
+    engine = engine_for("mnist_2nn", x, y, dtype=torch.float32)
+    jobs = [TrainingJob(j.start.astype(np.float32), j.order) for j in jobs_for(engine, [20, 20], [1, 1], 60)]
+    broken = TrainingJob(np.full(engine.size, np.nan, dtype=np.float32), jobs[0].order)
+    rows = engine.train([broken, jobs[1]])
+    assert np.isnan(rows[0]).any()
+    np.testing.assert_allclose(rows[1], engine.train(jobs[1:])[0], atol=1e-6)
+
+
+def test_layout_and_schedule():
+    module = models.create("mlp", {"hidden": [3]}).build((4,), 2)
+    layout = layout_of(module)
+    assert [(s.name, s.shape, s.start, s.stop) for s in layout] == [
+        ("1.weight", (3, 4), 0, 12),
+        ("1.bias", (3,), 12, 15),
+        ("3.weight", (2, 3), 15, 21),
+        ("3.bias", (2,), 21, 23),
+    ]
+    indices, weights = schedule(np.arange(10).reshape(2, 5), 3)
+    assert indices.tolist() == [[0, 1, 2], [3, 4, 0], [5, 6, 7], [8, 9, 0]]
+    np.testing.assert_allclose(weights, [[1 / 3] * 3, [0.5, 0.5, 0]] * 2)
+
+
+def test_batch_norm_is_refused():
+    x, y = images(20, 8)
+    with pytest.raises(ValueError, match="buffers"):
+        LearningEngine(
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)), x, y,
+            learning_rate=0.1, batch_size=5, seed=0,
+        )  # fmt: skip
+
+
+def test_the_seed_decides_the_initial_model_and_global_torch_state_is_left_alone():
+    x, y = images(20, 8)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, second = engine_for("softmax", x, y), engine_for("softmax", x, y)
+    assert (first.initial() == second.initial()).all()
+    assert (torch.rand(3) == expected).all()

@@ -1,0 +1,375 @@
+"""A whole round, from roles to ledger."""
+
+import gc
+import math
+import weakref
+
+import mesa
+import numpy as np
+import pytest
+
+from sim.chain.state import branches
+from sim.ledger import BURN, ISSUANCE
+from sim.world import World
+
+
+def play(scenario, data=None):
+    world = World(scenario, data)
+    for _ in world.run():
+        pass
+    world.close()
+    return world
+
+
+def frames(world):
+    return {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+
+
+def tables_bytes(world):
+    return {name: table.to_pydict() for name, table in world.recorder.tables().items()}, world.ledger.journal
+
+
+PUBLISHED_8000 = {
+    "devices": 20,
+    "rounds": 6,
+    "data__params": {"train": 8_000, "test": 200, "features": 6, "classes": 3},
+    "data__partition": "shards",
+    "data__validation_fraction": 0.0,
+    "roles__params": {"counts": "12,5,3"},
+    "training__epochs": 5,
+    "validation__params": {"threshold": 1.0},
+}
+
+
+@pytest.fixture(scope="module")
+def published(tiny):
+    """Authors' options on 8,000 training samples: the exact accounting of their logs."""
+    return play(tiny("vbfl-published", **PUBLISHED_8000))
+
+
+class TestPublishedAccounting:
+    def test_every_accepted_worker_2000_every_validator_12(self, published):
+        people = frames(published)["participants"]
+        workers = people[people["role"] == "worker"]
+        assert len(workers) == 6 * 12
+        assert workers["accepted"].all()
+        assert set(workers["income"]) == {2_000}
+        assert set(people.loc[people["role"] == "validator", "income"]) == {12}
+
+    def test_an_unforked_winner_earns_61_and_holds_the_highest_stake_among_miners(self, published):
+        f = frames(published)
+        people, rounds, blocks = f["participants"], f["rounds"], f["blocks"]
+        unforked = rounds[~rounds["forked"]]
+        assert len(unforked) > 0
+        for row in unforked.itertuples():
+            miners = people[(people["round"] == row.round) & (people["role"] == "miner")].set_index("device")
+            assert miners.loc[row.winner, "income"] == 61
+            assert (miners.drop(row.winner)["income"] == 0).all()
+            stakes = blocks.loc[blocks["round"] == row.round, "stake"]
+            assert row.winner_stake == stakes.max()
+
+    def test_the_first_round_forks_and_nobody_earns_the_miners_reward(self, published):
+        """All stakes are 0: each miner files the block that arrives last, never its own."""
+        f = frames(published)
+        first = f["rounds"].iloc[0]
+        assert first["forked"]
+        assert first["issued"] == 12 * 2_000 + 5 * 12
+        miners = f["participants"].query("round == 1 and role == 'miner'")
+        assert (miners["income"] == 0).all()
+        assert f["participants"].query("round == 1")["accuracy"].nunique() == 1, "the blocks hold the same transactions"
+
+    def test_all_validators_vote_on_all_updates_on_the_test_set(self, published):
+        votes = frames(published)["votes"]
+        assert (votes.groupby("round").size() == 60).all()
+        assert (votes.groupby(["round", "worker"])["update_accuracy"].nunique() == 1).all()
+        assert set(votes["status"]) == {"counted"}
+
+
+class TestIntendedProtocol:
+    def test_equal_stakes_do_not_fork(self, tiny):
+        world = play(tiny(rounds=4))
+        assert not frames(world)["rounds"]["forked"].any()
+        assert (frames(world)["rounds"]["heads"] == 1).all()
+
+    def test_validators_use_their_own_samples_and_no_test_sample(self, tiny):
+        world = World(tiny())
+        test = {x.tobytes() for x in world.dataset.x_test}
+        for x, _ in world.split.validation:
+            assert not test & {row.tobytes() for row in x}
+
+    def test_a_committee_judges_each_update(self, tiny):
+        world = play(tiny(devices=14, roles__params={"counts": "6,6,2"}, validation__committee=3))
+        votes = frames(world)["votes"]
+        assert (votes.groupby(["round", "worker"]).size() == 3).all()
+        assert (votes["status"] == "counted").all()
+
+    def test_blocks_are_linked_signed_and_carry_real_bytes(self, tiny):
+        world = play(tiny(rounds=4))
+        blocks = frames(world)["blocks"].query("status == 'adopted'").sort_values("height")
+        assert blocks["previous"].tolist()[1:] == blocks["hash"].tolist()[:-1]
+        updates = blocks["updates"] * world.engine.size * 4
+        assert (blocks["size_bytes"] > updates).all()
+        assert (blocks["size_bytes"] < updates + 20_000).all()
+
+
+class TestAttacks:
+    def test_gaussian_noise_hits_only_the_weights_of_the_attackers(self, tiny):
+        """The same seed with and without: honest rows are the same bytes in the first round."""
+        seen = {}
+        for scale in (0.0, 5.0):
+            world = World(tiny(rounds=1, adversaries__0__count=3, adversaries__0__worker_params={"scale": scale}))
+            from sim.rounds import vbfl
+
+            original = vbfl.do_local_work
+
+            def spy(*args, original=original, scale=scale):
+                seen[scale] = original(*args)
+                return seen[scale]
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(vbfl, "do_local_work", spy)
+                world.step()
+            adversaries = {p.device for p in world.participants if p.adversary}
+            assert len(adversaries) == 3
+        clean, noisy = seen[0.0], seen[5.0]
+        bias = [s for s in world.engine.layout if s.name.endswith("bias")]
+        for w, i in clean.row.items():
+            j = noisy.row[w]
+            if w in adversaries:
+                assert (clean.updates[i] != noisy.updates[j]).mean() > 0.5
+                for s in bias:
+                    assert (clean.updates[i][s.start : s.stop] == noisy.updates[j][s.start : s.stop]).all()
+            else:
+                assert (clean.updates[i] == noisy.updates[j]).all()
+
+    def test_lying_validators_flip(self, tiny):
+        world = play(tiny(adversaries__0__count=8, adversaries__0__worker="honest", adversaries__0__validator="flip"))
+        votes = frames(world)["votes"]
+        assert (votes["vote"] == ~votes["verdict"]).all()
+
+    def test_mute_miners_leave_no_block(self, tiny):
+        world = play(tiny(adversaries__0__count=8, adversaries__0__worker="honest", adversaries__0__miner="withhold"))
+        f = frames(world)
+        assert set(f["blocks"]["status"]) == {"withheld"}
+        assert f["rounds"]["winner"].isna().all()
+        assert f["rounds"]["accuracy"].nunique() == 1
+        assert not world.ledger.journal
+
+    def test_one_mute_miner_only_loses_its_own_block(self, tiny):
+        world = play(tiny(rounds=8, adversaries__0__count=3, adversaries__0__worker="honest", adversaries__0__miner="withhold"))
+        f = frames(world)
+        assert (f["blocks"]["status"] == "withheld").any()
+        assert not f["blocks"].query("status == 'adopted'")["miner_adversary"].any()
+
+    def test_nan_updates_are_never_aggregated(self, tiny):
+        world = play(tiny(adversaries__0__count=4, adversaries__0__worker_params={"scale": math.inf}))
+        f = frames(world)
+        assert np.isfinite(f["rounds"]["loss"]).all()
+        bad = f["votes"][f["votes"]["worker_adversary"]]
+        assert set(bad["status"]) == {"malformed"}
+        assert not bad["verdict"].any()
+
+
+class TestMoney:
+    def test_every_device_holds_what_its_chain_pays(self, tiny):
+        world = play(tiny("vbfl-published", rounds=5, payout__initial_balance=100))
+        for p in world.participants:
+            earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
+            assert world.stake(p.device) == 100 + earned
+
+    @pytest.mark.parametrize("kind", ["pos", "pow"])
+    def test_resync_replays_rewards_and_models(self, tiny, kind):
+        """Slow links and easy work: every miner finds its own block first, chains fork every round and meet again."""
+        scenario = tiny(
+            rounds=6,
+            consensus__kind=kind,
+            consensus__difficulty=1,
+            network__link_bytes_per_s=2_000.0,
+            availability__kind="per-round",
+            availability__online=0.8,
+        )
+        world = World(scenario)
+        journal_of_reorgs = 0
+        for _ in world.run():
+            for p in world.participants:
+                earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
+                assert world.stake(p.device) == earned
+            assert world.ledger.issued("STAKE") - world.ledger.burned("STAKE") == sum(
+                world.stake(d) for d in range(scenario.devices)
+            )
+        people = frames(world)["participants"]
+        assert people["resynced"].any()
+        if kind == "pow":
+            assert frames(world)["rounds"]["forked"].any()
+            journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.ledger.journal)
+            assert journal_of_reorgs > 0
+            assert all(e.credit == BURN for e in world.ledger.journal if e.reason.startswith("reorg."))
+        assert all(e.debit == ISSUANCE for e in world.ledger.journal if not e.reason.startswith("reorg."))
+
+    def test_resync_off_and_chain_only(self, tiny):
+        slow = {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0, "rounds": 4}
+        off = play(tiny(chain__resync="off", **slow))
+        assert not frames(off)["participants"]["resynced"].any()
+        assert frames(off)["rounds"]["heads"].iloc[-1] > 1
+        only = play(tiny(chain__resync="chain-only", **slow))
+        assert frames(only)["participants"]["resynced"].any()
+        assert not any(e.reason.startswith("reorg.") for e in only.ledger.journal)
+
+    def test_a_device_that_was_away_catches_up(self, tiny):
+        world = World(tiny(rounds=1))
+        away = world.participants[0]
+        others = []
+        for _ in range(3):
+            before = away.state
+            world.step()
+            others.append(world.participants[1].state)
+            if away.state is not before:
+                world.adopt(0, before, world.time_s)
+        assert world.stake(0) == 0
+        world.step()
+        assert away.state.id in {s.id for s in world.participants[1].state.lineage()}
+        leave, apply = branches(before, away.state)
+        assert leave == []
+        earned = sum(x.amount for s in apply for x in s.payments.get(0, ()))
+        assert world.stake(0) == earned
+
+
+class TestTime:
+    def test_the_clock_follows_the_cost_model(self, tiny):
+        """One worker, one validator, one miner: every duration by hand."""
+        scenario = tiny(
+            rounds=1,
+            devices=3,
+            roles__params={"counts": "1,1,1"},
+            network__link_bytes_per_s=1_000.0,
+            network__compute_samples_per_s=10.0,
+        )
+        world = play(scenario)
+        f = frames(world)
+        votes, blocks, rounds = f["votes"].iloc[0], f["blocks"].iloc[0], f["rounds"].iloc[0]
+        samples = {p.device: len(world.split.train[p.device]) for p in world.participants}
+        update = world.engine.size * 4
+        arrive = samples[votes.worker] * 1 / 10 + update / 1_000
+        begin = max(arrive, samples[votes.validator] / 10)
+        cast = begin + len(world.split.validation[votes.validator][1]) / 3 / 10
+        assert votes.time_s == pytest.approx(cast)
+        vote_bytes = len(b"vote") + 25 + 32 + 64
+        generated = cast + (update + vote_bytes) / 1_000
+        assert blocks.generated_s == pytest.approx(generated)
+        assert rounds.end_s == pytest.approx(generated + blocks.size_bytes / 1_000)
+
+    def test_wall_time_decides_nothing(self, tiny, monkeypatch):
+        import time
+
+        expected = tables_bytes(play(tiny()))
+        ticks = iter(range(10**9))
+        monkeypatch.setattr(time, "time", lambda: next(ticks))
+        monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+        assert tables_bytes(play(tiny())) == expected
+
+    def test_deadlines_cut(self, tiny):
+        full = frames(play(tiny(network__compute="uniform")))["votes"]["time_s"]
+        cut = float(full.groupby(full.index // 8).median().min())
+        late = frames(play(tiny(network__compute="uniform", deadlines__validator_s=cut)))
+        assert (late["votes"]["status"] == "late").any()
+        assert (late["votes"]["status"] == "counted").any()
+        few = frames(play(tiny(network__compute="uniform", deadlines__miner_s=cut)))
+        assert (few["votes"]["status"] == "unused").any()
+        blocks = few["blocks"].merge(few["rounds"][["round", "start_s"]])
+        assert (blocks["generated_s"] <= blocks["start_s"] + cut + 1e-9).all()
+        assert frames(play(tiny(deadlines__block_s=1e-6)))["rounds"]["winner"].isna().all()
+
+    def test_fifo_validators_take_longer_than_parallel_ones(self, tiny):
+        queue, together = (
+            frames(play(tiny(rounds=1, network__validator_queue=q)))["votes"]["time_s"].max() for q in ("fifo", "parallel")
+        )
+        assert queue > together
+
+    def test_offline_devices_neither_act_nor_receive(self, tiny):
+        world = play(tiny(rounds=6, availability__kind="per-round", availability__online=0.6, chain__resync="off"))
+        people = frames(world)["participants"]
+        gone = people[~people["online"]]
+        assert len(gone) > 0
+        assert (gone["income"] == 0).all()
+        assert gone["accepted"].isna().all()
+        before = people.assign(round=people["round"] + 1)[["round", "device", "head"]]
+        same = gone.merge(before, on=["round", "device"], suffixes=("", "_before"))
+        assert (same["head"].astype(str) == same["head_before"].astype(str)).all()
+
+
+class TestReproducibility:
+    @pytest.mark.parametrize("preset", ["vbfl", "vbfl-published", "fedavg"])
+    def test_same_seed_same_tables(self, tiny, preset):
+        first, second = (tables_bytes(play(tiny(preset))) for _ in range(2))
+        assert first == second
+        assert tables_bytes(play(tiny(preset, seed=1))) != first
+
+    def test_changing_the_payout_leaves_every_other_draw_as_it_was(self, tiny):
+        """Paired comparison: votes, roles and accuracies do not feel who is paid (initial stakes are equal)."""
+        paid = frames(play(tiny(consensus__kind="pow")))
+        unpaid = frames(play(tiny(consensus__kind="pow", payout__mechanism="none")))
+        assert paid["votes"].equals(unpaid["votes"])
+        columns = ["round", "device", "role", "accuracy", "miner", "validator"]
+        assert paid["participants"][columns].equals(unpaid["participants"][columns])
+
+    def test_changing_one_devices_behaviour_leaves_the_others_draws(self, tiny):
+        base = frames(play(tiny(rounds=1)))
+        other = frames(play(tiny(rounds=1, adversaries__0__devices=[2], adversaries__0__count=0)))
+        columns = ["device", "role", "miner", "validator", "samples"]
+        assert base["participants"][columns].equals(other["participants"][columns])
+        a, b = (f["votes"][f["votes"]["worker"] != 2].reset_index(drop=True) for f in (base, other))
+        assert a["update_accuracy"].equals(b["update_accuracy"])
+
+    def test_worlds_are_not_kept_alive(self, tiny):
+        world = World(tiny(rounds=1))
+        world.step()
+        world.close()
+        alive = weakref.ref(world)
+        del world
+        gc.collect()
+        assert alive() is None
+        assert not any(isinstance(m, World) for m in getattr(mesa.Agent, "_ids", {}))
+
+
+class TestFedavg:
+    def test_everybody_trains_and_the_mean_wins(self, tiny):
+        world = play(tiny("fedavg", rounds=2))
+        f = frames(world)
+        assert (f["participants"]["role"] == "worker").all()
+        assert (f["rounds"]["accepted_honest"] == 8).all()
+        assert f["votes"].empty
+        assert f["blocks"].empty
+        assert not world.ledger.journal
+
+    def test_the_aggregate_is_the_plain_mean(self, tiny):
+        from sim.rounds import fedavg
+
+        world = World(tiny("fedavg", rounds=1))
+        kept = []
+        original = fedavg.do_local_work
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fedavg, "do_local_work", lambda *a: kept.append(original(*a)) or kept[-1])
+            world.step()
+        model = world.models[world.participants[0].state.model]
+        np.testing.assert_allclose(model, kept[0].updates.mean(0), atol=1e-6)
+
+    def test_a_server_pays_when_told_to(self, tiny):
+        world = play(tiny("fedavg", payout__mechanism="vbfl", rounds=2))
+        assert {e.reason for e in world.ledger.journal} == {"reward.worker"}
+
+
+def test_a_disconnected_graph_plays_on_in_its_parts(tiny):
+    edges = [[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 7]]
+    world = play(tiny(rounds=5, network__topology="edges", network__edges=edges))
+    heads = {d: p.state.head for d, p in enumerate(world.participants)}
+    assert len(set(heads.values())) > 1
+    assert frames(world)["participants"]["miner"].notna().any()
+
+
+def test_epoch_log(tiny):
+    world = play(tiny(rounds=2, training__epochs=3, record__epoch_accuracy=True, record__local_accuracy=True))
+    epochs = frames(world)["epochs"]
+    assert (epochs.groupby(["round", "device"]).size() == 3).all()
+    last = epochs[epochs["epoch"] == 3].set_index(["round", "device"])["accuracy"]
+    people = frames(world)["participants"].set_index(["round", "device"])["local_accuracy"].dropna()
+    assert last.sort_index().equals(people.sort_index().rename("accuracy").loc[last.sort_index().index])

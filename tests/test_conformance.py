@@ -1,0 +1,28 @@
+"""The conformance suite on every shipped plug-in: a new file in a folder is tested without further ado."""
+
+from agents import registries as behaviours
+from mechanisms import registries as rules
+from tests import conformance as suites
+
+CONFIGURATIONS = {
+    "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],
+    "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
+    "threshold": [{}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": 5}],
+    "mean": [{}, {"weighted": True}],
+    "gaussian-noise": [{}, {"scale": 0.0}, {"scale": 3.0, "biases": True}],
+    "withhold": [{}, {"probability": 0.5}],
+}
+
+for _registry, _suite in (
+    (rules.payouts, suites.PayoutConformance),
+    (rules.roles, suites.RoleConformance),
+    (rules.validators, suites.ValidationConformance),
+    (rules.aggregators, suites.AggregationConformance),
+    (behaviours.workers, suites.WorkerConformance),
+    (behaviours.validators, suites.ValidatorConformance),
+    (behaviours.miners, suites.MinerConformance),
+):
+    for _plugin in _registry.all():
+        _name = f"Test{_plugin.__name__}{_suite.__name__}"
+        globals()[_name] = type(_name, (_suite,), {"plugin": _plugin, "configurations": CONFIGURATIONS.get(_plugin.name, [{}])})
+del _registry, _suite, _plugin, _name

@@ -1,0 +1,86 @@
+"""Plug-ins that live outside the repository: by path, and by entry point of an installed distribution."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents import registries as behaviours
+from experiments import load_scenario, run
+from mechanisms import registries as rules
+from mechanisms.plugin import PluginError
+from tests.conformance import PayoutConformance, WorkerConformance
+
+PLUGINS = Path(__file__).parent / "plugins"
+GENEROUS = f"{PLUGINS / 'generous.py'}:Generous"
+SIGN_FLIP = f"{PLUGINS / 'sign_flip.py'}:SignFlip"
+
+
+class TestGenerous(PayoutConformance):
+    plugin = rules.payouts.get(GENEROUS)
+    configurations = [{}, {"amount": 3}]  # noqa: RUF012
+
+
+class TestSignFlip(WorkerConformance):
+    plugin = behaviours.workers.get(SIGN_FLIP)
+
+
+def test_a_scenario_plays_them(tiny, tmp_path):
+    scenario = tiny(
+        payout__mechanism=GENEROUS, payout__params={"amount": 11}, adversaries__0__count=2, adversaries__0__worker=SIGN_FLIP
+    )
+    result = run(scenario, tmp_path / "run")
+    assert set(result.journal["reason"]) == {"reward.flat"}
+    assert set(result.journal["amount"]) == {11}
+
+
+def test_the_source_of_a_plugin_is_part_of_the_identity(tiny, tmp_path):
+    copy = tmp_path / "generous.py"
+    copy.write_text((PLUGINS / "generous.py").read_text())
+    scenario = tiny(payout__mechanism=f"{copy}:Generous")
+    before = scenario.run_id()
+    copy.write_text(copy.read_text().replace("param(5", "param(6"))
+    assert scenario.run_id() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.py:X", "no such file"),
+        (f"{PLUGINS / 'generous.py'}:Nothing", "defines no Nothing"),
+        (f"{PLUGINS / 'sign_flip.py'}:SignFlip", "is not a PayoutRule"),
+    ],
+)
+def test_wrong_paths_are_explained(name, message):
+    with pytest.raises(PluginError, match=message):
+        rules.payouts.get(name)
+
+
+def test_entry_point_of_an_installed_distribution(tmp_path):
+    """A real dist-info on the path, read by importlib.metadata in a fresh interpreter."""
+    (tmp_path / "their_rules.py").write_text((PLUGINS / "generous.py").read_text())
+    info = tmp_path / "their_rules-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-rules\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[fedstake.mechanisms]\ngenerous = their_rules:Generous\n")
+    code = (
+        "from mechanisms.registries import payouts; from experiments import load_scenario;"
+        "print(payouts.names());"
+        "print(load_scenario('digits-quick', {'payout.mechanism': 'generous'}).payout.mechanism)"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{root}:{tmp_path}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "'generous'" in done.stdout
+    assert done.stdout.strip().endswith("generous")
+
+
+def test_overriding_a_rule_drops_the_parameters_of_the_old_one(tiny):
+    scenario = load_scenario("digits-quick", {"payout.mechanism": GENEROUS})
+    assert scenario.payout.params == {}
