@@ -97,12 +97,12 @@ def _table(runs: dict[tuple[str, int], list[RunResult]]) -> pd.DataFrame:
         honest = int(total["accepted_honest"] + total["rejected_honest"])
         rows.append(
             {
-                "arm": f"{protocol}, {malicious} of 20 malicious",
-                f"accuracy, round {ROUNDS}": _interval([float(r.rounds["accuracy"].iloc[-1]) for r in group]),
-                "malicious updates accepted": f"{total['accepted_adversary'] / bad:.0%}" if bad else "–",
-                "honest updates rejected": f"{total['rejected_honest'] / honest:.0%}" if honest else "–",
-                "income, honest device": per_device[False],
-                "income, malicious device": per_device[True],
+                "arm": f"{protocol} {malicious}/20",
+                f"accuracy @{ROUNDS}": _interval([float(r.rounds["accuracy"].iloc[-1]) for r in group]),
+                "bad accepted": f"{total['accepted_adversary'] / bad:.0%}" if bad else "–",
+                "good rejected": f"{total['rejected_honest'] / honest:.0%}" if honest else "–",
+                "honest income": per_device[False],
+                "malicious income": per_device[True],
             }
         )
     return pd.DataFrame(rows)

@@ -1,0 +1,135 @@
+"""The command as users run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.cli import app
+from experiments.demo import play
+from experiments.figures import FIGURES
+from experiments.report import report
+from experiments.runner import run
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--set", "rounds=2"]
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEDSTAKE_DATA", str(tmp_path / "no-data"))
+
+    def invoke(*args):
+        return CliRunner().invoke(app, list(args))
+
+    return invoke
+
+
+def test_run_report_and_rerun(cli, tmp_path):
+    first = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
+    assert first.exit_code == 0, first.output
+    assert "recorded in mine" in first.output
+    drawn = cli("report", "mine")
+    assert drawn.exit_code == 0, drawn.output
+    names = {p.name for p in (tmp_path / "mine" / "report").iterdir()}
+    assert {f"{f.name}.{kind}" for f in FIGURES for kind in ("png", "svg", "csv")} | {"report.html"} == names
+    again = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
+    assert "recorded before" in again.output
+    other = cli("run", "digits-quick", *QUICK, "--seed", "4", "--out", "mine")
+    assert other.exit_code == 2
+    assert "holds another run" in other.output
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (
+            ["run", "digits-quick", "--set", "training.lerning_rate=0.1"],
+            ["digits-quick: training.lerning_rate = 0.1", "learning_rate"],
+        ),
+        (["run", "digits-quick", "--set", "training.learning_rate=nan"], ["training.learning_rate = nan"]),
+        (["run", "digits-quick", "--set", "roles.params.counts=12,0,3"], ["roles.params.counts", "at least 1"]),
+        (["run", "digits-quick", "--set", "nonsense"], ["--set", "key=value"]),
+        (["run", "nowhere.toml"], ["nowhere.toml", "no such file"]),
+        (["run", "vbfl"], ["mnist", "FEDSTAKE_DATA"]),
+        (["run", "digits-quick", "--set", "model.name=nowhere.py:X"], ["model.name", "no such file"]),
+        (["report", "nowhere"], ["nowhere", "no such folder"]),
+        (["list", "mechanism"], ["did you mean 'mechanisms'"]),
+    ],
+)
+def test_bad_input_is_one_line_exit_two_and_nothing_written(cli, tmp_path, args, parts):
+    done = cli(*args)
+    assert done.exit_code == 2, done.output
+    lines = done.output.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("fedstake: ")
+    for part in parts:
+        assert part in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage_errors_and_help(cli):
+    assert cli("run").exit_code == 2
+    assert cli("run", "digits-quick", "--sed", "1").exit_code == 2
+    for name in ("run", "report", "list", "demo"):
+        shown = cli(name, "--help")
+        assert shown.exit_code == 0
+        assert "Example: fedstake" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("mechanisms", ["vbfl", "observes: claims, votes", "unit_reward = 1", "base units", "arXiv:2101.03300"]),
+        ("behaviours", ["worker gaussian-noise", "validator flip", "miner withhold", "knows"]),
+        ("aggregators", ["mean", "weighted"]),
+        ("validators", ["threshold", "0.08", "<= 1"]),
+        ("roles", ["counts", "stochastic"]),
+        ("datasets", ["digits", "mnist", "mnist-10k", "fashion-mnist", "synthetic"]),
+        ("models", ["mnist_2nn", "mnist_cnn", "softmax", "mlp"]),
+        ("scenarios", ["vbfl", "vbfl-published", "fedavg", "digits-quick"]),
+    ],
+)
+def test_list(cli, kind, expected):
+    done = cli("list", kind)
+    assert done.exit_code == 0, done.output
+    for part in expected:
+        assert part in done.output
+
+
+def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
+    page = report(run(tiny(adversaries__0__count=2), tmp_path / "run"))
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == len(FIGURES)
+    for outside in ("http:", "https:", "<script", "<link"):
+        assert outside not in text
+    again = report(run(tiny(adversaries__0__count=2), tmp_path / "other"))
+    for f in FIGURES:
+        ours, theirs = ((p.parent / f"{f.name}.svg").read_bytes() for p in (page, again))
+        assert ours == theirs, "the same run draws the same file"
+
+
+def test_fedavg_report_leaves_out_what_it_does_not_have(tiny, tmp_path):
+    page = report(run(tiny("fedavg"), tmp_path / "run"))
+    assert not (page.parent / "votes.png").exists()
+    assert (page.parent / "accuracy.png").exists()
+
+
+def test_importing_the_command_does_not_load_torch():
+    code = "import sys, experiments.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ).returncode == 0
+
+
+@pytest.mark.slow
+def test_demo_tells_the_story_on_real_digits(tmp_path):
+    outcome = play(tmp_path / "demo", seeds=2, workers=2)
+    assert outcome.table["arm"].tolist() == ["VBFL 0/20", "VBFL 3/20", "FedAvg 0/20", "FedAvg 3/20"]
+    final = outcome.table[outcome.table.columns[1]].str.split(" ").str[0].astype(float).tolist()
+    assert min(final[0], final[1], final[2]) > 0.9, "clean runs and the defended run learn the digits"
+    assert final[3] < final[1], "validation beats none under attack"
+    assert outcome.figure.is_file()
+    assert outcome.page.is_file()

@@ -1,0 +1,167 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.loader import ScenarioError, dumps, load_scenario, parse_override, preset_names, validate
+from sim.scenario import Scenario
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_are_complete_and_survive_a_round_trip(name, tmp_path):
+    scenario = load_scenario(name)
+    assert scenario.name == name
+    path = tmp_path / "copy.toml"
+    path.write_text(dumps(scenario))
+    assert load_scenario(path) == scenario
+    assert load_scenario(path).run_id() == scenario.run_id()
+    assert set(scenario.to_dict()) == set(Scenario.model_fields)
+
+
+def test_shipped_presets():
+    assert {"vbfl", "vbfl-published", "fedavg", "digits-quick"} <= set(preset_names())
+
+
+def test_published_differs_from_intended_in_named_switches_only():
+    intended, published = load_scenario("vbfl").to_dict(), load_scenario("vbfl-published").to_dict()
+    changed = {
+        f"{table}.{key}"
+        for table, values in published.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if intended[table][key] != value
+    }
+    assert changed == {
+        "data.validation_source", "data.validation_holding", "data.validation_fraction",
+        "consensus.tie_rule",
+        "chain.check_signatures", "chain.check_links", "chain.resync", "chain.live_model_alias",
+        "blocklist.in_a_row", "blocklist.clock", "blocklist.holds_roles",
+        "network.message_size", "network.validator_queue",
+    }  # fmt: skip
+
+
+def test_canonical_form_is_the_identity(tmp_path):
+    written = tmp_path / "a.toml"
+    written.write_text('extends = "digits-quick"\n[training]\nlearning_rate = 1\nepochs = 5\n')
+    other = tmp_path / "b.toml"
+    other.write_text('extends = "digits-quick"\ntraining = { epochs = 5, learning_rate = 1.0 }\n')
+    assert load_scenario(written) == load_scenario(other)
+    assert load_scenario(written).run_id() == load_scenario(other).run_id()
+    assert load_scenario(written, {"seed": 1}).run_id() != load_scenario(other).run_id()
+
+
+@given(st.floats(0.001, 10), st.integers(0, 2**63 - 1), st.sampled_from([math.inf, 12.5]))
+def test_toml_round_trip_of_any_values(rate, seed, deadline):
+    import tomllib
+
+    scenario = load_scenario("vbfl", {"training.learning_rate": rate, "seed": seed, "deadlines.miner_s": deadline})
+    assert validate(tomllib.loads(dumps(scenario)), "x") == scenario
+
+
+def test_extending_a_neighbour_and_circles(tmp_path):
+    (tmp_path / "base.toml").write_text('extends = "digits-quick"\nrounds = 7\n')
+    (tmp_path / "top.toml").write_text('extends = "base.toml"\nseed = 3\n')
+    scenario = load_scenario(tmp_path / "top.toml")
+    assert (scenario.rounds, scenario.seed, scenario.data.dataset) == (7, 3, "digits")
+    (tmp_path / "base.toml").write_text('extends = "top.toml"\n')
+    with pytest.raises(ScenarioError, match="circle"):
+        load_scenario(tmp_path / "top.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b=2", ("a.b", 2)),
+        ("a=2.5", ("a", 2.5)),
+        ("a=true", ("a", True)),
+        ("a=word", ("a", "word")),
+        ('a="2"', ("a", "2")),
+        ("a=[1, 2]", ("a", [1, 2])),
+        ("roles.params.counts=12,5,3", ("roles.params.counts", "12,5,3")),
+    ],
+)
+def test_override_syntax(text, expected):
+    assert parse_override(text) == expected
+
+
+BAD = [
+    # what is set, what the one line must name
+    ({"training.lerning_rate": 0.1}, ["training.lerning_rate", "learning_rate"]),
+    ({"trainign.epochs": 1}, ["trainign", "training"]),
+    ({"rounds": 0}, ["rounds = 0", "greater than or equal to 1"]),
+    ({"rounds": 2.5}, ["rounds = 2.5", "integer"]),
+    ({"rounds": "ten"}, ["rounds = 'ten'", "integer"]),
+    ({"devices": -3}, ["devices = -3"]),
+    ({"devices": 19}, ["devices = 19", "at least 20"]),
+    ({"seed": -1}, ["seed = -1"]),
+    ({"payout.initial_balance": -5}, ["payout.initial_balance = -5", "greater than or equal to 0"]),
+    ({"payout.initial_balance": 2**63}, ["payout.initial_balance", "less than"]),
+    ({"payout.initial_balance": 1.5}, ["payout.initial_balance = 1.5", "integer"]),
+    ({"payout.params.unit_reward": -1}, ["payout.params.unit_reward = -1", ">= 0"]),
+    ({"payout.mechanism": "vfbl"}, ["payout.mechanism = 'vfbl'", "did you mean 'vbfl'"]),
+    ({"roles.params.counts": "12,0,3"}, ["roles.params.counts = '12,0,3'", "at least 1"]),
+    ({"roles.params.counts": "12,5"}, ["roles.params.counts", "12,5,3"]),
+    ({"training.learning_rate": math.nan}, ["training.learning_rate = nan"]),
+    ({"training.learning_rate": math.inf}, ["training.learning_rate = inf"]),
+    ({"training.learning_rate": 0}, ["training.learning_rate = 0", "greater than 0"]),
+    ({"training.batch_size": 0}, ["training.batch_size = 0"]),
+    ({"data.partition": "shard"}, ["data.partition = 'shard'", "shards"]),
+    ({"data.dataset": "mnits"}, ["data.dataset = 'mnits'", "mnist"]),
+    ({"data.validation_fraction": 0.9}, ["data.validation_fraction = 0.9", "0.5"]),
+    ({"data.validation_fraction": 0.0}, ["data.validation_fraction = 0.0", "samples"]),
+    ({"validation.params.threshold": 8}, ["validation.params.threshold = 8.0", "<= 1"]),
+    ({"validation.committee": 6}, ["validation.committee = 6", "at most 5"]),
+    ({"consensus.kind": "poa"}, ["consensus.kind = 'poa'", "pos"]),
+    ({"consensus.difficulty": 99}, ["consensus.difficulty = 99"]),
+    ({"deadlines.miner_s": math.nan}, ["deadlines.miner_s = nan"]),
+    ({"deadlines.miner_s": -1.0}, ["deadlines.miner_s = -1.0"]),
+    ({"availability.online": 1.1}, ["availability.online = 1.1"]),
+    ({"adversaries.0.count": 21}, ["adversaries.count = 21", "20 devices"]),
+    ({"adversaries.0.count": 2, "adversaries.0.devices": [1]}, ["adversaries.0.count = 2", "not both"]),
+    ({"adversaries.0.count": 0, "adversaries.0.devices": [25]}, ["adversaries.0.devices = 25", "0..19"]),
+    ({"adversaries.0.worker": "gaussian"}, ["adversaries.0.worker = 'gaussian'", "gaussian-noise"]),
+    ({"adversaries.0.worker_params.scale": -1.0}, ["adversaries.0.worker_params.scale = -1.0", ">= 0"]),
+    ({"adversaries.3.count": 1}, ["adversaries.3.count", "no entry '3'"]),
+    ({"network.topology": "edges"}, ["network.edges", "list of pairs"]),
+    ({"network.topology": "random-regular", "network.degree": 20}, ["network.degree = 20"]),
+    ({"chain.check_links": "yes"}, ["chain.check_links = 'yes'", "boolean"]),
+    ({"name": "../evil"}, ["name = '../evil'"]),
+    ({"rounds.x": 1}, ["rounds.x", "not a table"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "parts"), BAD, ids=[next(iter(o)) + "=" + str(list(o.values())[-1]) for o, _ in BAD])
+def test_bad_scenarios_are_refused_in_one_line(overrides, parts):
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario("digits-quick", overrides)
+    line = str(caught.value)
+    assert line.startswith("digits-quick: ")
+    assert "\n" not in line
+    assert len(line) < 250
+    for part in parts:
+        assert part in line, line
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"rounds = \n", "is not TOML"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"extends = 3\n", "must be the name"),
+        (b'extends = "digits-quik"\n', "did you mean 'digits-quick'"),
+        (b"devices = 3\n", "at least"),
+    ],
+)
+def test_bad_files(tmp_path, content, message):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content if b"devices" not in content else b'extends = "vbfl"\n' + content)
+    with pytest.raises(ScenarioError, match=message):
+        load_scenario(path)
+
+
+def test_absent_files_and_folders(tmp_path):
+    with pytest.raises(ScenarioError, match="did you mean 'digits-quick'"):
+        load_scenario("digit-quick")
+    with pytest.raises(ScenarioError, match="is a folder"):
+        load_scenario(tmp_path)

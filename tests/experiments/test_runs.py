@@ -1,0 +1,251 @@
+"""Run directories, checkpoints, processes, full disks and killed processes."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
+from experiments import checkpoint as checkpoints
+from sim.tables import COLUMNS
+from sim.world import World
+
+ROOT = Path(__file__).parents[2]
+
+
+def digests(path):
+    return {f: v["sha256"] for f, v in json.loads((path / "manifest.json").read_text())["files"].items()}
+
+
+def leftovers(folder):
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_the_run_directory(tiny, tmp_path):
+    scenario = tiny()
+    result = run(scenario, tmp_path / "run")
+    assert {p.name for p in result.path.iterdir()} == {
+        "scenario.toml", "manifest.json", "rounds.parquet", "participants.parquet",
+        "votes.parquet", "blocks.parquet", "journal.parquet",
+    }  # fmt: skip
+    assert result.scenario == scenario
+    assert result.manifest["run_id"] == scenario.run_id()
+    for key in ("seed", "versions", "git", "platform", "wall_s", "cpu_s", "peak_memory_bytes"):
+        assert key in result.manifest
+    assert result.manifest["versions"]["torch"].startswith("2.13.0")
+    for name in ("rounds", "participants", "votes", "blocks", "journal"):
+        schema = pq.read_schema(result.path / f"{name}.parquet")
+        assert schema.names == list(COLUMNS[name])
+        assert len(result.table(name)) == result.manifest["files"][f"{name}.parquet"]["rows"]
+    assert pd.api.types.is_integer_dtype(result.journal["amount"])
+    assert len(result.participants) == scenario.rounds * scenario.devices
+    assert leftovers(tmp_path) == []
+
+
+def test_the_journal_explains_every_balance(tiny, tmp_path):
+    result = run(tiny(rounds=4), tmp_path / "run")
+    last = result.participants.query("round == 4").set_index("device")["balance"]
+    journal = result.journal
+    for device, balance in last.items():
+        account = f"device:{device}"
+        inflow = journal.loc[journal["credit"] == account, "amount"].sum()
+        outflow = journal.loc[journal["debit"] == account, "amount"].sum()
+        assert inflow - outflow == balance
+    assert (journal["time_s"].diff().dropna() >= 0).all()
+    assert result.rounds["issued"].sum() == journal["amount"].sum()
+
+
+def test_byte_identical_again_and_in_processes(tiny, tmp_path):
+    scenarios = [tiny("vbfl-published", seed=s, rounds=2) for s in range(6)]
+    digest = {}
+    for label, workers in (("serial", 1), ("two", 2), ("four", 4)):
+        outcomes = run_many(scenarios, tmp_path / label, workers=workers)
+        digest[label] = [digests(o.path) for o in outcomes]
+        assert [o.run_id for o in outcomes] == [s.run_id() for s in scenarios]
+    assert digest["serial"] == digest["two"] == digest["four"]
+    assert digests(run(scenarios[0], tmp_path / "again").path) == digest["serial"][0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0},
+        {"availability__kind": "alternating", "availability__mean_online_s": 5.0, "availability__mean_offline_s": 3.0},
+        {"protocol": "fedavg", "payout__mechanism": "none"},
+    ],
+    ids=["pos", "forks", "churn", "fedavg"],
+)
+def test_resuming_is_the_same_as_never_stopping(tiny, tmp_path, changes):
+    scenario = tiny(rounds=6, adversaries__0__count=2, **changes)
+    whole = run(scenario, tmp_path / "whole")
+    for stop in (1, 3, 5):
+        world = World(scenario)
+        for _ in range(stop):
+            world.step()
+        place = tmp_path / f"resumed{stop}"
+        checkpoints.save(world, place.with_name(place.name + ".checkpoint"))
+        world.close()
+        resumed = run(scenario, place, checkpoint_every=2)
+        assert resumed.manifest["resumed"]
+        assert digests(resumed.path) == digests(whole.path)
+        assert not place.with_name(place.name + ".checkpoint").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
+    world = World(tiny())
+    world.step()
+    checkpoints.save(world, tmp_path / "run.checkpoint")
+    with pytest.raises(RunError, match="another scenario or seed"):
+        run(tiny(seed=5), tmp_path / "run", checkpoint_every=1)
+    (tmp_path / "run.checkpoint" / "state.json").write_text("{")
+    with pytest.raises(RunError, match="not a readable checkpoint"):
+        run(tiny(), tmp_path / "run", checkpoint_every=1)
+
+
+def test_a_finished_run_is_reused_and_another_is_not_overwritten(tiny, tmp_path):
+    first = run(tiny(), tmp_path / "run")
+    stamp = (first.path / "manifest.json").stat().st_mtime_ns
+    assert run(tiny(), tmp_path / "run").run_id == first.run_id
+    assert (first.path / "manifest.json").stat().st_mtime_ns == stamp
+    with pytest.raises(RunError, match="holds another run"):
+        run(tiny(seed=1), tmp_path / "run")
+    assert run(tiny(seed=1), tmp_path / "run", force=True).scenario.seed == 1
+    assert leftovers(tmp_path) == []
+
+
+def test_failure_is_data(tiny, tmp_path):
+    good, bad = tiny(rounds=2), tiny(data__params={"train": 5, "test": 5, "features": 6, "classes": 3})
+    outcomes = run_many([good, bad], tmp_path, workers=1)
+    assert outcomes[0].rounds is not None
+    failed = outcomes[1]
+    assert isinstance(failed, RunFailure)
+    assert failed.stage == "build"
+    assert "too few" in failed.error
+    told = json.loads((tmp_path / "failures" / f"{bad.run_id()}.json").read_text())
+    assert "Traceback" in told["traceback"]
+
+
+def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
+    from sim.rounds.vbfl import VbflRound
+
+    original = VbflRound.play
+
+    def crash(self):
+        if self.round == 2:
+            raise RuntimeError("boom")
+        original(self)
+
+    monkeypatch.setattr(VbflRound, "play", crash)
+    (failed,) = run_many([tiny()], tmp_path, workers=1)
+    assert failed.stage == "round 2"
+    assert not (tmp_path / failed.run_id).exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: (p / "manifest.json").unlink(), "not a complete run directory"),
+        (lambda p: (p / "votes.parquet").unlink(), "votes.parquet is missing"),
+        (lambda p: (p / "manifest.json").write_text("{"), "unreadable"),
+        (
+            lambda p: (p / "manifest.json").write_text(
+                (p / "manifest.json").read_text().replace('"schema_version": 1', '"schema_version": 0')
+            ),
+            "schema 0",
+        ),
+    ],
+)
+def test_damaged_run_directories_are_explained(tiny, tmp_path, damage, message):
+    result = run(tiny(rounds=1), tmp_path / "run")
+    damage(result.path)
+    with pytest.raises(RunError, match=message):
+        open_run(result.path)
+
+
+def command(*args, **more):
+    return [sys.executable, "-m", "experiments.cli", "run", *args]
+
+
+def test_a_full_disk_leaves_nothing_that_reads_as_complete(tmp_path):
+    """RLIMIT_FSIZE stands for a full disk: writes beyond 2 kB fail with a real OSError from the kernel."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    done = subprocess.run(
+        command("digits-quick", "--set", "rounds=2", "--out", str(tmp_path / "run")),
+        cwd=ROOT,
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "File too large" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("fedstake:")]) == 1
+    assert not (tmp_path / "run").exists()
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_at_any_moment(tmp_path):
+    """At growing delays until the run gets through: never a directory that reads as complete but is not, and a rerun works."""
+    args = command("digits-quick", "--set", "rounds=12", "--out", str(tmp_path / "run"), "--checkpoint-every", "3")
+    killed, resumed = 0, False
+    for delay in (2.0, 2.4, 2.8, 3.2, 3.6, 60.0):
+        process = subprocess.Popen(args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        if (tmp_path / "run").exists():
+            break
+        assert process.returncode == -signal.SIGKILL
+    result = open_run(tmp_path / "run")
+    resumed = result.manifest["resumed"]
+    assert killed > 0
+    assert len(result.rounds) == 12
+    undisturbed = run(load_scenario("digits-quick", {"rounds": 12}), tmp_path / "undisturbed")
+    assert result.digest() == undisturbed.digest()
+    assert leftovers(tmp_path) == [], f"resumed: {resumed}"
+
+
+def test_a_killed_write_is_swept_up_by_the_next_run(tiny, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    dead = tmp_path / f".run.partial-{process.pid}-x"
+    dead.mkdir()
+    (dead / "manifest.json").write_text("{}")
+    alive = tmp_path / f".run.partial-{os.getpid()}-y"
+    alive.mkdir()
+    run(tiny(rounds=1), tmp_path / "run")
+    assert not dead.exists()
+    assert alive.exists(), "another process may still be writing it"
+
+
+def test_ctrl_c_leaves_nothing(tmp_path):
+    process = subprocess.Popen(
+        command("digits-quick", "--set", "rounds=100000", "--out", str(tmp_path / "run")),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
