@@ -71,7 +71,7 @@ class FedavgRound:
         rows = [work.row[w] for w in usable]
         current = world.canonical()
         seen = AggregationObservation(
-            world.round_index, tuple(usable), work.updates[rows], work.claimed_samples[rows], world.models[current.model]
+            world.round_index, tuple(usable), work.rows_of(rows), work.claimed_samples[rows], world.models[current.model]
         )
         model = world.models.add(as_row(world.aggregation.aggregate(seen), world.engine.size))
         payments: dict[int, list[Payment]] = {}

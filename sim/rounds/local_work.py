@@ -37,6 +37,10 @@ class LocalWork:
     def __post_init__(self) -> None:
         self.row = {w: i for i, w in enumerate(self.workers)}
 
+    def rows_of(self, at: list[int]) -> FloatMatrix:
+        """The rows at these positions; no copy when they are all of them."""
+        return self.updates if at == list(range(len(self.workers))) else self.updates[at]
+
 
 def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int]) -> LocalWork:
     """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted."""
@@ -64,11 +68,17 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
         list(workers),
         updates,
         [row_digest(row) for row in updates],
-        np.asarray(np.isfinite(updates).all(axis=1)),
+        _finite_rows(updates),
         *claims,
         list(validators),
         trained[n:],
     )
+
+
+def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
+    """`bool[K]`: rows without NaN or infinity. A float64 sum of float32 numbers is finite exactly when all of them are."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(rows.sum(axis=1, dtype=np.float64))
 
 
 def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:

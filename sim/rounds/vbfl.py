@@ -72,7 +72,7 @@ class VbflRound:
         self.withheld: list[Block] = []
         self.won: dict[int, Block] = {}
         self.appended: dict[int, Block] = {}
-        self._bodies: dict[bytes, BlockBody] = {}
+        self._bodies: dict[tuple[bytes, frozenset[int]], BlockBody] = {}
         self._models: dict[bytes, int | None] = {}
         self._authentic: dict[bytes, bool] = {}
         self._payments: dict[bytes, dict[int, tuple[Payment, ...]]] = {}
@@ -357,23 +357,21 @@ class VbflRound:
 
     def _assemble(self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()) -> BlockBody:
         """The body that a miner builds from the votes it has; malformed updates and shut-out workers are left out."""
-        blocked = self.world.participants[m].state.blocked | censored
-        chosen = []
-        for i in np.flatnonzero(arrived).tolist():
-            cell = self.cells[i]
-            if not self.work.finite[self.work.row[cell.worker]]:
-                cell.status = "malformed"
-            elif cell.worker in blocked:
-                cell.status = "blocked"
-            else:
-                chosen.append(i)
-        key = np.array(chosen, dtype=np.int64).tobytes()
+        left_out = self.world.participants[m].state.blocked | censored
+        key = (arrived.tobytes(), left_out)
         if key not in self._bodies:
-            votes = [self.cells[i].transaction for i in chosen]
-            held = [v for v in votes if v is not None]
-            workers = sorted({v.worker for v in held})
-            ordered = sorted(held, key=lambda v: (v.worker, v.validator))
-            self._bodies[key] = BlockBody(tuple(self.updates[w] for w in workers), tuple(ordered))
+            votes = []
+            for i in np.flatnonzero(arrived).tolist():
+                cell = self.cells[i]
+                if not self.work.finite[self.work.row[cell.worker]]:
+                    cell.status = "malformed"
+                elif cell.worker in left_out:
+                    cell.status = "blocked"
+                elif cell.transaction is not None:
+                    votes.append(cell.transaction)
+            votes.sort(key=lambda v: (v.worker, v.validator))
+            workers = sorted({v.worker for v in votes})
+            self._bodies[key] = BlockBody(tuple(self.updates[w] for w in workers), tuple(votes))
         return self._bodies[key]
 
     def _block_bytes(self, block: Block) -> int:
@@ -480,7 +478,7 @@ class VbflRound:
             seen = AggregationObservation(
                 self.round,
                 tuple(r.worker for r in usable),
-                self.work.updates[rows],
+                self.work.rows_of(rows),
                 np.array([r.claimed_samples for r in usable], dtype=np.int64),
                 self.world.models[state.model],
             )

@@ -1,0 +1,52 @@
+"""Shared by the benchmarks: CPU seconds, floating-point work, and the machine's own peak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Stopwatch:
+    """Adds up the CPU seconds that a bound method takes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, owner: Any, name: str) -> None:
+        """Replace `owner.name` by a timed version of itself."""
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.process_time()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self.seconds += time.process_time() - began
+
+        setattr(owner, name, timed)
+
+
+def peak_gflops(size: int = 1024, tries: int = 12) -> float:
+    """Best rate of a float32 matrix product on one thread: what this machine can give."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    out = torch.empty(size, size)
+    best = float("inf")
+    for _ in range(tries):
+        began = time.process_time()
+        torch.mm(a, b, out=out)
+        best = min(best, time.process_time() - began)
+    return 2 * size**3 / best / 1e9
+
+
+def gflop(model: nn.Module, sample: torch.Tensor, *, train: bool) -> float:
+    """Floating-point operations of one forward (and backward) pass of one sample, in units of 1e9."""
+    with FlopCounterMode(display=False) as counter:
+        logits = model(sample)
+        if train:
+            logits.sum().backward()
+    return counter.get_total_flops() / 1e9
