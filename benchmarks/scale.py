@@ -67,7 +67,8 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         "round_cpu_s": round_cpu,
         "other_cpu_s": other_cpu,
         "other_share": other_cpu / round_cpu,
-        "votes_per_round": int(world.recorder.last("rounds", "votes_positive")) + int(world.recorder.last("rounds", "votes_negative")),
+        "votes_per_round": int(world.recorder.last("rounds", "votes_positive"))
+        + int(world.recorder.last("rounds", "votes_negative")),
         "accuracy_last": world.recorder.last("rounds", "accuracy"),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--model", default="mnist_2nn")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--epoch-log", action="store_true", help="also test every worker after every local epoch (48 more passes)")
+    parser.add_argument(
+        "--epoch-log", action="store_true", help="also test every worker after every local epoch (48 more passes)"
+    )
     args = parser.parse_args()
     single_threaded()
 

@@ -12,19 +12,9 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from mechanisms.plugin import nearest
-from sim.scenario import Scenario, SettingError, set_key
+from sim.scenario import PLUGINS, Scenario, SettingError, override
 
 PRESETS = Path(__file__).parent / "scenarios"
-
-SELECTORS = {
-    "data": {"dataset": "params"},
-    "model": {"name": "params"},
-    "roles": {"rule": "params"},
-    "validation": {"rule": "params"},
-    "aggregation": {"rule": "params"},
-    "payout": {"mechanism": "params"},
-}
-"""Keys that choose a plug-in, and the table of its parameters, which belongs to that choice."""
 
 
 class ScenarioError(ValueError):
@@ -51,7 +41,7 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     values = _read(source, seen=())
     for key, value in (overrides or {}).items():
         try:
-            _override(values, key, value)
+            override(values, key, value)
         except SettingError as error:
             raise ScenarioError(name, error.key, error.value, error.expected) from error
     return validate(values, name)
@@ -111,28 +101,15 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:
     merged = dict(base)
-    for selector, params in SELECTORS.get(table, {}).items():
-        if selector in over and over[selector] != base.get(selector):
-            merged.pop(params, None)
+    for home, selector in PLUGINS:
+        if home == table and selector in over and over[selector] != base.get(selector):
+            merged.pop("params", None)
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
             merged[key] = _merge(merged[key], value, f"{table}.{key}" if table else key)
         else:
             merged[key] = value
     return merged
-
-
-def _override(values: dict[str, Any], key: str, value: Any) -> None:
-    table, _, last = key.rpartition(".")
-    params = SELECTORS.get(table, {}).get(last)
-    if table.startswith("adversaries.") and last in ("worker", "validator", "miner"):
-        params = f"{last}_params"
-    set_key(values, key, value)
-    if params:
-        at: Any = values
-        for part in table.split("."):
-            at = at[int(part)] if isinstance(at, list) else at[part]
-        at.pop(params, None)
 
 
 def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> ScenarioError:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure as Canvas
 
 from experiments.figures import FIGURES
 from experiments.figures.base import canvas, style
-from experiments.rundir import RunResult, whole_folder
+from experiments.rundir import RunError, RunResult, write_file
 
 _CSS = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
@@ -31,15 +32,17 @@ class Panel:
 def report(run: RunResult, out: str | Path | None = None) -> Path:
     """Write figures and `report.html` of one run to `out` (default: `<run>/report`); returns the page's path."""
     target = Path(out) if out else run.path / "report"
-    with whole_folder(target) as folder, style():
+    if target.exists() and not target.is_dir():
+        raise RunError(f"{target}: is a file; --out must name a folder")
+    target.mkdir(parents=True, exist_ok=True)
+    with style():
         panels = []
         for figure in FIGURES:
             table = figure.data(run)
             if table.empty:
                 continue
-            table.to_csv(folder / f"{figure.name}.csv", index=False)
             sheet = canvas(figure, table)
-            panels.append(save(sheet, folder, figure.name, figure.caption, f"fedstake report {run.path}"))
+            panels.append(save(sheet, table, target, figure.name, figure.caption, f"fedstake report {run.path}"))
         text = page(
             run.scenario.name,
             f"run {run.run_id} · seed {run.scenario.seed} · {len(run.rounds)} rounds · {run.scenario.devices} devices",
@@ -47,17 +50,19 @@ def report(run: RunResult, out: str | Path | None = None) -> Path:
             panels,
             (run.path / "scenario.toml").read_text(),
         )
-        (folder / "report.html").write_text(text, encoding="utf-8")
+        write_file(target / "report.html", text)
     return target / "report.html"
 
 
-def save(sheet: object, folder: Path, name: str, caption: str, command: str) -> Panel:
-    """Write a canvas as SVG and PNG."""
-    buffer = io.BytesIO()
-    sheet.savefig(buffer, format="png", metadata={"Software": None})  # type: ignore[attr-defined]
-    sheet.savefig(folder / f"{name}.svg", metadata={"Date": None})  # type: ignore[attr-defined]
-    (folder / f"{name}.png").write_bytes(buffer.getvalue())
-    return Panel(name, caption, buffer.getvalue(), command)
+def save(sheet: Canvas, table: pd.DataFrame, folder: Path, name: str, caption: str, command: str) -> Panel:
+    """Write a canvas as PNG and SVG, and the table that it draws as CSV; other files of the folder are left alone."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    sheet.savefig(png, format="png", metadata={"Software": None})
+    sheet.savefig(svg, format="svg", metadata={"Date": None})
+    write_file(folder / f"{name}.png", png.getvalue())
+    write_file(folder / f"{name}.svg", svg.getvalue())
+    write_file(folder / f"{name}.csv", table.to_csv(index=False))
+    return Panel(name, caption, png.getvalue(), command)
 
 
 def summary(run: RunResult) -> pd.DataFrame:
@@ -77,7 +82,7 @@ def summary(run: RunResult) -> pd.DataFrame:
         ("adversaries' updates accepted", share("accepted_adversary", bad)),
         ("rounds forked", f"{int(r['forked'].sum())} of {len(r)}"),
         ("devices shut out at the end", f"{int(r['blocked'].iloc[-1])}"),
-        ("issued", f"{int(r['issued'].sum()):,} {run.scenario.payout.asset}"),
+        ("issued", f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.scenario.payout.asset}, net of reorganised chains"),
         ("simulated time", f"{r['end_s'].iloc[-1]:,.0f} s"),
     ]
     return pd.DataFrame(rows, columns=["", "value"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -119,10 +120,13 @@ def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manif
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that appears under its name only when the block ends well; else nothing is left behind."""
+    """A folder to fill that appears under its name only when the block ends well; else nothing is left behind.
+
+    What is there before is replaced: the caller has made sure that it may be (`may_replace`).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep_dead(path)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+    recover(path)
+    partial = _beside(path)
     try:
         yield partial
         for file in partial.iterdir():
@@ -130,24 +134,69 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         partial.chmod(0o755)
         if path.is_dir():
-            # Only ever a run that the caller decided to replace; rename needs an empty place.
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
-            os.rename(path, old / "old")
-            os.rename(partial, path)
-            shutil.rmtree(old)
+            _exchange(path, partial)
         else:
             os.rename(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _sweep_dead(path: Path) -> None:
-    """Remove what killed processes of this machine left half-written for the same run."""
+def may_replace(path: Path) -> bool:
+    """Whether a path holds nothing but a run (of any version), so that replacing it loses no one's files."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return True
+    try:
+        told = json.loads((path / MANIFEST).read_text())
+        known = {MANIFEST, "scenario.toml", "report", *told["files"]}
+        return "run_id" in told and all(entry.name in known for entry in path.iterdir())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def recover(path: Path) -> None:
+    """Clean up after killed processes of this machine: put back what they were replacing, drop what they half wrote."""
     prefix = f".{path.name}.partial-"
-    for entry in path.parent.glob(f"{prefix}*"):
+    for entry in path.parent.glob(f"{glob.escape(prefix)}*"):
         pid = entry.name.removeprefix(prefix).partition("-")[0]
         if pid.isdigit() and not _alive(int(pid)):
+            if (entry / _OLD).is_dir() and not path.exists():
+                os.rename(entry / _OLD, path)
             shutil.rmtree(entry, ignore_errors=True)
+
+
+_OLD = "old"
+
+
+def _beside(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+
+
+def _exchange(path: Path, partial: Path) -> None:
+    """Rename needs an empty place: the old folder steps aside, and comes back when the new one cannot take its place."""
+    aside = _beside(path)
+    os.rename(path, aside / _OLD)
+    try:
+        os.rename(partial, path)
+    except BaseException:
+        os.rename(aside / _OLD, path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_file(path: Path, body: bytes | str) -> None:
+    """Write one file whole or not at all."""
+    raw = body.encode() if isinstance(body, str) else body
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as partial:
+        try:
+            partial.write(raw)
+            partial.flush()
+            os.fsync(partial.fileno())
+            os.chmod(partial.name, 0o644)
+            os.replace(partial.name, path)
+        except BaseException:
+            Path(partial.name).unlink(missing_ok=True)
+            raise
 
 
 def _alive(pid: int) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import resource
-import shutil
 import subprocess
 import time
 import traceback
@@ -20,12 +20,13 @@ from typing import Any
 import pyarrow as pa
 
 from experiments import checkpoint
-from experiments.rundir import RunError, RunResult, open_run, write_run
+from experiments.rundir import RunError, RunResult, may_replace, open_run, recover, write_file, write_run
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
 from sim.world import World
 
 OnRound = Callable[[World], None]
+Task = tuple[Scenario, Path, Path | None]
 
 
 @dataclass(frozen=True)
@@ -61,29 +62,42 @@ def run(
     """
     run_id = scenario.run_id()
     path = Path(out) if out else Path("results") / f"{scenario.name}-{run_id[:12]}"
-    if path.exists() and not force:
-        existing = open_run(path) if any(path.iterdir()) else None
-        if existing is not None and existing.run_id != run_id:
-            raise RunError(f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force")
-        if existing is not None:
-            return existing
+    recover(path)
+    existing = _existing(path, run_id, force)
+    if existing is not None:
+        return existing
     saved = path.with_name(path.name + ".checkpoint")
     began, cpu = time.perf_counter(), time.process_time()
-    resumed = bool(checkpoint_every) and saved.is_dir() and not force
-    world = checkpoint.load(scenario, saved, data) if resumed else World(scenario, data)
+    newest = checkpoint.newest(saved) if checkpoint_every and not force else None
+    world = checkpoint.load(scenario, newest, data) if newest else World(scenario, data)
     try:
         for index in world.run():
             if on_round:
                 on_round(world)
             if checkpoint_every and index % checkpoint_every == 0 and index < scenario.rounds:
                 checkpoint.save(world, saved)
-        manifest = _manifest(world, time.perf_counter() - began, time.process_time() - cpu, resumed)
+        manifest = _manifest(world, time.perf_counter() - began, time.process_time() - cpu, newest is not None)
         result = write_run(path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest)
     finally:
         world.close()
-    if saved.is_dir():
-        shutil.rmtree(saved, ignore_errors=True)
+    checkpoint.remove(saved)
     return result
+
+
+def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
+    """The very run, when it is there already; RunError when something else is in its place."""
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path}: is a file; --out must name a folder")
+    if not path.exists() or not any(path.iterdir()):
+        return None
+    if force:
+        if not may_replace(path):
+            raise RunError(f"{path}: holds more than a run, --force does not replace that; choose another --out")
+        return None
+    existing = open_run(path)
+    if existing.run_id != run_id:
+        raise RunError(f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force")
+    return existing
 
 
 def run_many(
@@ -101,7 +115,7 @@ def run_many(
     """
     wanted = list(scenarios)
     folder = Path(out)
-    tasks = [(s, folder, None if data is None else Path(data)) for s in wanted]
+    tasks: list[Task] = [(s, folder, None if data is None else Path(data)) for s in wanted]
     done: dict[str, RunResult | RunFailure] = {}
 
     def keep(outcome: RunResult | RunFailure) -> None:
@@ -114,9 +128,12 @@ def run_many(
             keep(execute(*task))
     else:
         pool = executor or _local_pool(workers)
-        futures: list[Future[RunResult | RunFailure]] = [pool.submit(execute, *task) for task in tasks]
+        futures: dict[Future[RunResult | RunFailure], Task] = {pool.submit(execute, *task): task for task in tasks}
         for future in as_completed(futures):
-            keep(future.result())
+            try:
+                keep(future.result())
+            except Exception as error:  # the process died (killed, out of memory): execute itself raises nothing
+                keep(_failed(*futures[future][:2], "process", error))
     return [done[s.run_id()] for s in wanted]
 
 
@@ -131,15 +148,25 @@ def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | 
         stage = "write" if last else f"round {world.round_index + 1}"
 
     try:
-        return run(scenario, folder / run_id, data=data, on_round=note)
+        result = run(scenario, folder / run_id, data=data, on_round=note)
     except Exception as error:
-        failure = RunFailure(
-            run_id, scenario.name, scenario.seed, stage, f"{type(error).__name__}: {error}", traceback.format_exc()
-        )
-        failures = folder / "failures"
-        failures.mkdir(parents=True, exist_ok=True)
-        (failures / f"{run_id}.json").write_text(json.dumps(asdict(failure), indent=2) + "\n")
-        return failure
+        return _failed(scenario, folder, stage, error)
+    _failure_file(folder, run_id).unlink(missing_ok=True)
+    return result
+
+
+def _failure_file(folder: Path, run_id: str) -> Path:
+    return folder / "failures" / f"{run_id}.json"
+
+
+def _failed(scenario: Scenario, folder: Path, stage: str, error: Exception) -> RunFailure:
+    told = "".join(traceback.format_exception(error))
+    failure = RunFailure(scenario.run_id(), scenario.name, scenario.seed, stage, f"{type(error).__name__}: {error}", told)
+    file = _failure_file(folder, failure.run_id)
+    with contextlib.suppress(OSError):  # a full disk must not lose the outcomes of the others; the caller has the failure
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(file, json.dumps(asdict(failure), indent=2) + "\n")
+    return failure
 
 
 def journal_table(world: World) -> pa.Table:

@@ -130,8 +130,8 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
             raise PluginError("must be a list of integers", field.name, value)
         value = tuple(value)
-    if isinstance(value, float) and math.isnan(value):
-        raise PluginError("must be a number, not NaN", field.name, value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PluginError("must be a finite number", field.name, value)
     if meta.get("choices") and value not in meta["choices"]:
         raise PluginError(f"must be one of {', '.join(meta['choices'])}", field.name, value)
     items = value if isinstance(value, tuple) else (value,)

@@ -84,7 +84,9 @@ class Registry:
 
     def _from_path(self, name: str) -> type[Plugin]:
         path, class_name = _split_path(name)
-        key = f"fedstake_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+        # The source is part of the key: an edited file is another module, as it is another run.
+        source = str(path).encode() + b"\0" + path.read_bytes()
+        key = f"fedstake_plugin_{hashlib.sha256(source).hexdigest()[:16]}"
         module = sys.modules.get(key)
         if module is None:
             spec = importlib.util.spec_from_file_location(key, path)

@@ -21,7 +21,10 @@ EVALUATION_COST = 1 / 3
 
 
 class Network:
-    """Fixed for a run. Messages take the route that carries a byte fastest; unreachable pairs have infinite delay."""
+    """Fixed for a run. Messages take the route that carries a byte fastest; unreachable pairs have infinite delay.
+
+    Forwarding is the links' business: a device that is offline still passes on what is not for it.
+    """
 
     def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
         self.settings = settings
@@ -32,6 +35,7 @@ class Network:
         )
         self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
         self._per_byte, self._latency = self._routes()
+        self.component = self._components()
 
     def delay(self, sender: int, receiver: int, size_bytes: float) -> float:
         """Seconds for a message between two devices."""
@@ -51,7 +55,7 @@ class Network:
 
     def reachable(self, a: int, b: int) -> bool:
         """Whether a route exists."""
-        return self._per_byte is None or bool(np.isfinite(self._per_byte[a, b]))
+        return self.component[a] == self.component[b]
 
     def training_s(self, device: int, samples: int, epochs: int) -> float:
         """Seconds of local training."""
@@ -60,6 +64,14 @@ class Network:
     def evaluation_s(self, device: int, samples: int) -> float:
         """Seconds to evaluate one model on `samples` samples."""
         return EVALUATION_COST * samples / float(self.compute[device])
+
+    def _components(self) -> list[int]:
+        """Per device, the number of the connected part that it is in."""
+        component = [0] * self.devices
+        for number, members in enumerate(nx.connected_components(self.graph) if self.graph is not None else ()):
+            for device in members:
+                component[device] = number
+        return component
 
     def _routes(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
         if self.graph is None:
@@ -124,14 +136,24 @@ class Availability:
             return self._round_draw(device, round)
         return self._alternating(device, time_s)
 
+    def next_change_s(self, devices: int, time_s: float) -> float:
+        """When the first device comes or goes after a time; that time itself where presence does not follow the clock."""
+        if self.settings.kind != "alternating":
+            return time_s
+        return min(self._toggle_after(d, time_s) for d in range(devices))
+
     def _draw_round(self, device: int, round: int) -> bool:
         return bool(self.streams.rng("online", device, round).random() < self.settings.online)
 
     def _alternating(self, device: int, time_s: float) -> bool:
         """Exponential spells, beginning online; the toggle times are drawn as far as needed."""
+        self._toggle_after(device, time_s)
+        return int(np.searchsorted(self._toggles[device][0], time_s, side="right")) % 2 == 1
+
+    def _toggle_after(self, device: int, time_s: float) -> float:
         toggles, rng = self._toggles.setdefault(device, ([0.0], self.streams.rng("online", device)))
         while toggles[-1] <= time_s:
             online = len(toggles) % 2 == 1
             mean = self.settings.mean_online_s if online else self.settings.mean_offline_s
             toggles.append(toggles[-1] + rng.exponential(mean))
-        return int(np.searchsorted(toggles, time_s, side="right")) % 2 == 1
+        return float(toggles[int(np.searchsorted(toggles, time_s, side="right"))])

@@ -9,6 +9,7 @@ import mesa
 from mechanisms.vocabulary import Role
 from sim.chain.state import ChainState
 from sim.ledger import device_account
+from sim.scenario import HONEST
 
 if TYPE_CHECKING:
     from agents.miners.base import MinerBehaviour
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from agents.workers.base import WorkerBehaviour
     from sim.world import World
 
-HONEST = "honest"
-
 
 class Participant(mesa.Agent):
-    """`device` is its number 0..n-1, `group` its adversary group or "honest", `state` what its chain says."""
+    """`device` is its number 0..n-1, `group` its adversary group or "honest", `state` what its chain says.
+
+    `live_model` stands in for the chain's model where the published code's alias is in force (`chain.live_model_alias`).
+    """
 
     def __init__(
         self,
@@ -40,7 +42,13 @@ class Participant(mesa.Agent):
         self.validator = validator
         self.miner = miner
         self.state = state
+        self.live_model: int | None = None
         self.role: Role | None = None
+
+    @property
+    def global_model(self) -> int:
+        """Key of its global model in the world's store."""
+        return self.state.model if self.live_model is None else self.live_model
 
     @property
     def adversary(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -16,6 +17,9 @@ from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 from sim.data import datasets
 from sim.learning import models
+
+HONEST = "honest"
+"""Group of every device that is in no adversary group, and the behaviour that all registries have."""
 
 SCHEMA_VERSION = 1
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
@@ -36,10 +40,13 @@ def _not_nan(value: float) -> float:
 
 
 Count = Annotated[int, Field(ge=1, strict=True)]
+Device = Annotated[int, Field(ge=0, strict=True)]
 Amount = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Positive = Annotated[Finite, Field(gt=0)]
-NonNegative = Annotated[Finite, Field(ge=0)]
+NonNegative = Annotated[Finite, Field(ge=0, le=1e9)]
+Spread = Annotated[Finite, Field(ge=0, le=5)]
+"""Sigma of a log-normal; at 5 the fastest of 20 devices is already about 10,000,000 times faster than the slowest."""
 Probability = Annotated[Finite, Field(ge=0, le=1)]
 Deadline = Annotated[float, Field(gt=0, strict=True), AfterValidator(_not_nan)]
 """Seconds after the round's start; inf waits for everybody."""
@@ -58,7 +65,7 @@ class DataSettings(Settings):
     params: dict[str, Any] = {}
     partition: Literal["iid", "shards", "dirichlet", "quantity"] = "shards"
     shards_per_device: Count = 2
-    alpha: Positive = 0.5
+    alpha: Annotated[Finite, Field(ge=0.001, le=1e6)] = 0.5
     validation_fraction: Annotated[Finite, Field(ge=0, le=0.5)] = 0.1
     validation_holding: Literal["sharded", "shared"] = "sharded"
     validation_source: Literal["holdout", "test"] = "holdout"
@@ -74,9 +81,9 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """Local training: plain SGD on cross-entropy."""
 
-    learning_rate: Positive = 0.01
-    batch_size: Count = 10
-    epochs: Count = 5
+    learning_rate: Annotated[Positive, Field(le=1_000)] = 0.01
+    batch_size: Annotated[Count, Field(le=1_000_000)] = 10
+    epochs: Annotated[Count, Field(le=10_000)] = 5
 
 
 class RuleSettings(Settings):
@@ -142,7 +149,7 @@ class BlocklistSettings(Settings):
     knock_out_rounds: Annotated[int, Field(ge=0, strict=True)] = 6
     """Rejected this many times in a row (0: never)."""
     lazy_rounds: Annotated[int, Field(ge=0, strict=True)] = 10
-    """Worker without an update in the block this many times in a row (0: never)."""
+    """Worker without an update in the block this many times in a row (0: never); a chain cannot tell lazy from offline."""
     in_a_row: Literal["rounds", "rounds-as-worker"] = "rounds-as-worker"
     """Consecutive rounds of the calendar (as published), or of those in which the device was a worker."""
     clock: Literal["round", "block"] = "round"
@@ -156,19 +163,19 @@ class NetworkSettings(Settings):
     topology: Literal["complete", "ring", "star", "small-world", "scale-free", "random-regular", "edges"] = "complete"
     degree: Count = 4
     rewire: Probability = 0.1
-    edges: tuple[tuple[int, int], ...] = ()
-    link_bytes_per_s: Positive = 70_000.0
+    edges: tuple[tuple[Device, Device], ...] = ()
+    link_bytes_per_s: Annotated[Finite, Field(ge=1)] = 70_000.0
     link: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
-    link_sigma: NonNegative = 0.5
+    link_sigma: Spread = 0.5
     latency_s: NonNegative = 0.0
-    compute_samples_per_s: Positive = 1_000.0
+    compute_samples_per_s: Annotated[Finite, Field(ge=0.001)] = 1_000.0
     compute: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
-    compute_sigma: NonNegative = 0.5
+    compute_sigma: Spread = 0.5
     message_size: Literal["real", "printed"] = "real"
     """Bytes of what is sent; or, as published, of the text that printing it would give."""
     validator_queue: Literal["fifo", "parallel"] = "fifo"
     """Whether a validator checks updates one after the other or, as published, all at once."""
-    hashes_per_s: Positive = 1_000_000.0
+    hashes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
 
 
 class DeadlineSettings(Settings):
@@ -185,16 +192,16 @@ class AvailabilitySettings(Settings):
     kind: Literal["always", "per-round", "alternating"] = "always"
     online: Probability = 0.9
     """Probability of being there for a whole round (per-round)."""
-    mean_online_s: Positive = 3_600.0
-    mean_offline_s: Positive = 600.0
+    mean_online_s: Annotated[Finite, Field(ge=1)] = 3_600.0
+    mean_offline_s: Annotated[Finite, Field(ge=1)] = 600.0
 
 
 class AdversarySettings(Settings):
     """A group of devices that deviate, drawn at random (`count`) or named (`devices`)."""
 
-    name: str = "malicious"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")] = "malicious"
     count: Annotated[int, Field(ge=0, strict=True)] = 0
-    devices: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = ()
+    devices: tuple[Device, ...] = ()
     worker: str = "honest"
     worker_params: dict[str, Any] = {}
     validator: str = "honest"
@@ -216,13 +223,27 @@ class RecordSettings(Settings):
     """Test accuracy of every update and baseline."""
 
 
+PLUGINS: dict[tuple[str, str], Registry] = {
+    ("data", "dataset"): datasets,
+    ("model", "name"): models,
+    ("roles", "rule"): rules.roles,
+    ("validation", "rule"): rules.validators,
+    ("aggregation", "rule"): rules.aggregators,
+    ("payout", "mechanism"): rules.payouts,
+}
+"""Tables and their keys that choose a plug-in; its parameters are the table's `params`."""
+
+BEHAVIOURS = {"worker": behaviours.workers, "validator": behaviours.validators, "miner": behaviours.miners}
+"""Keys of an adversary group that choose a behaviour; its parameters are in `<key>_params`."""
+
+
 class Scenario(Settings):
     """One run, whole. Two scenarios are equal exactly when their canonical JSON is."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] = "scenario"
     protocol: Literal["vbfl", "fedavg"] = "vbfl"
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
-    rounds: Count = 40
+    rounds: Annotated[Count, Field(le=1_000_000)] = 40
     devices: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 20
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
@@ -242,30 +263,34 @@ class Scenario(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Scenario:
-        for key, registry, name, params in self.plugins():
-            _check_plugin(key, registry, name, params)
+        self._complete_params()
         if self.protocol == "vbfl":
             self._check_vbfl()
         self._check_adversaries()
         self._check_network()
+        self._check_money()
         return self
+
+    def _complete_params(self) -> None:
+        """Check all plug-ins and write their parameters out, defaults included: what is complete can be compared."""
+        full = [_check_plugin(*plugin) for plugin in self.plugins()]
+        tables, groups = full[: len(PLUGINS)], iter(full[len(PLUGINS) :])
+        for (table, _), params in zip(PLUGINS, tables, strict=True):
+            # This very instance is being built: nobody has seen it yet.
+            self.__dict__[table] = getattr(self, table).model_copy(update={"params": params})
+        self.__dict__["adversaries"] = tuple(
+            a.model_copy(update={f"{role}_params": next(groups) for role in BEHAVIOURS}) for a in self.adversaries
+        )
 
     def plugins(self) -> list[tuple[str, Registry, str, dict[str, Any]]]:
         """Every plug-in named: dotted key of the name, registry, name, parameters."""
-        found = [
-            ("data.dataset", datasets, self.data.dataset, self.data.params),
-            ("model.name", models, self.model.name, self.model.params),
-            ("roles.rule", rules.roles, self.roles.rule, self.roles.params),
-            ("validation.rule", rules.validators, self.validation.rule, self.validation.params),
-            ("aggregation.rule", rules.aggregators, self.aggregation.rule, self.aggregation.params),
-            ("payout.mechanism", rules.payouts, self.payout.mechanism, self.payout.params),
-        ]
+        found = []
+        for (table, selector), registry in PLUGINS.items():
+            settings = getattr(self, table)
+            found.append((f"{table}.{selector}", registry, getattr(settings, selector), settings.params))
         for i, a in enumerate(self.adversaries):
-            found += [
-                (f"adversaries.{i}.worker", behaviours.workers, a.worker, a.worker_params),
-                (f"adversaries.{i}.validator", behaviours.validators, a.validator, a.validator_params),
-                (f"adversaries.{i}.miner", behaviours.miners, a.miner, a.miner_params),
-            ]
+            for role, registry in BEHAVIOURS.items():
+                found.append((f"adversaries.{i}.{role}", registry, getattr(a, role), getattr(a, f"{role}_params")))
         return found
 
     def _check_vbfl(self) -> None:
@@ -280,7 +305,12 @@ class Scenario(Settings):
             raise SettingError("data.validation_fraction", 0.0, "validators need samples; give a fraction in (0, 0.5]")
 
     def _check_adversaries(self) -> None:
+        names = [g.name for g in self.adversaries]
         for i, group in enumerate(self.adversaries):
+            if group.name == HONEST:
+                raise SettingError(f"adversaries.{i}.name", group.name, "is what all other devices are called")
+            if group.name in names[:i]:
+                raise SettingError(f"adversaries.{i}.name", group.name, "every group needs a name of its own")
             if group.count and group.devices:
                 raise SettingError(f"adversaries.{i}.count", group.count, "give either count or devices, not both")
             for d in group.devices:
@@ -302,8 +332,19 @@ class Scenario(Settings):
                 raise SettingError("network.edges", list(pair), f"pairs of two different devices in 0..{self.devices - 1}")
         if net.topology in ("small-world", "random-regular", "scale-free") and net.degree >= self.devices:
             raise SettingError("network.degree", net.degree, f"must be below the number of devices, {self.devices}")
+        if net.topology == "small-world" and net.degree % 2:
+            raise SettingError("network.degree", net.degree, "must be even: half of the neighbours on each side of the ring")
         if net.topology == "random-regular" and net.degree * self.devices % 2:
             raise SettingError("network.degree", net.degree, f"degree * devices ({self.devices}) must be even")
+
+    def _check_money(self) -> None:
+        largest = (2**63 - 1) // self.devices
+        if self.payout.initial_balance > largest:
+            raise SettingError(
+                "payout.initial_balance",
+                self.payout.initial_balance,
+                f"at most {largest:,} for {self.devices} devices: a supply is an int64",
+            )
 
     # --- identity -----------------------------------------------------------------------------------------------
 
@@ -325,38 +366,53 @@ class Scenario(Settings):
         """A validated copy with dotted keys changed, as `scenario.replace(**{"training.epochs": 2})`."""
         values = self.to_dict()
         for key, value in changes.items():
-            set_key(values, key, value)
+            override(values, key, value)
         return Scenario.model_validate(values)
+
+
+def override(values: dict[str, Any], key: str, value: Any) -> None:
+    """`set_key`; choosing another plug-in drops the parameters of the one before."""
+    table, _, last = key.rpartition(".")
+    at, _ = _container(values, key, value)
+    if isinstance(at, dict) and at.get(last) != value:
+        if (table, last) in PLUGINS:
+            at.pop("params", None)
+        elif table.startswith("adversaries.") and last in BEHAVIOURS:
+            at.pop(f"{last}_params", None)
+    set_key(values, key, value)
 
 
 def set_key(values: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key in nested tables and lists; SettingError when it leads nowhere."""
+    at, last = _container(values, key, value)
+    at[last] = value
+
+
+def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
+    """The table or list that holds a dotted key, made when absent, and the key's last part as its index."""
     *path, last = key.split(".")
     at: Any = values
     for part in path:
-        if isinstance(at, list):
-            if not part.isdigit() or int(part) >= len(at):
-                raise SettingError(key, value, f"there is no entry {part!r}; it has {len(at)}")
-            at = at[int(part)]
-        else:
-            at = at.setdefault(part, {})
+        at = at[_position(at, part, key, value)] if isinstance(at, list) else at.setdefault(part, {})
         if not isinstance(at, dict | list):
             raise SettingError(key, value, f"{part!r} is a value, not a table")
-    if isinstance(at, list):
-        if not last.isdigit() or int(last) >= len(at):
-            raise SettingError(key, value, f"there is no entry {last!r}; it has {len(at)}")
-        at[int(last)] = value
-    else:
-        at[last] = value
+    return at, _position(at, last, key, value) if isinstance(at, list) else last
 
 
-def _check_plugin(key: str, registry: Registry, name: str, params: Mapping[str, Any]) -> None:
+def _position(at: list[Any], part: str, key: str, value: Any) -> int:
+    if not part.isdigit() or int(part) >= len(at):
+        raise SettingError(key, value, f"there is no entry {part!r}; it has {len(at)}")
+    return int(part)
+
+
+def _check_plugin(key: str, registry: Registry, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a plug-in as it would be configured."""
     try:
         cls = registry.get(name)
     except PluginError as error:
         raise SettingError(key, name, str(error)) from error
     try:
-        cls.configure(params)
+        return _plain(dataclasses.asdict(cls.configure(params).params))
     except PluginError as error:
         table = key.rpartition(".")[0]
         inner = "params" if not key.startswith("adversaries") else f"{key.rpartition('.')[2]}_params"

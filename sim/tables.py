@@ -17,7 +17,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "updates": _I, "accepted_honest": _I, "accepted_adversary": _I, "rejected_honest": _I, "rejected_adversary": _I,
         "votes_positive": _I, "votes_negative": _I,
         "blocks": _I, "heads": _I, "forked": _B, "winner": _I, "winner_stake": _I,
-        "issued": _I, "blocked": _I,
+        "issued": _I, "burned": _I, "blocked": _I,
     },
     "participants": {
         "round": _I, "device": _I, "group": _S, "adversary": _B, "role": _S, "online": _B,

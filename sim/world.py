@@ -24,8 +24,8 @@ from sim.learning import models
 from sim.learning.engine import Evaluation, LearningEngine, row_digest
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
-from sim.participant import HONEST, Participant
-from sim.scenario import Scenario, SettingError
+from sim.participant import Participant
+from sim.scenario import HONEST, Scenario, SettingError
 from sim.streams import Streams
 from sim.tables import Recorder
 
@@ -82,6 +82,8 @@ class World(mesa.Model):
         self.models = ModelStore()
         self.book = ChainBook(genesis(self.models.add(self.engine.initial())))
         self.participants = self._build_participants()
+        # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
+        self.server = self.book.root if scenario.protocol == "fedavg" else None
         self.asset = scenario.payout.asset
         self.ledger = Ledger()
         self.ledger.open(device_account(d) for d in range(n))
@@ -103,6 +105,7 @@ class World(mesa.Model):
                 learning_rate=s.training.learning_rate,
                 batch_size=s.training.batch_size,
                 seed=self.streams.seed63("model"),
+                classes=data.classes,
             )
         except ValueError as error:
             raise SettingError("model.name", s.model.name, str(error)) from error
@@ -134,7 +137,7 @@ class World(mesa.Model):
         self.round_index += 1
         with _no_cyclic_gc():
             PROTOCOLS[self.scenario.protocol](self).play()
-        self.models.keep({p.state.model for p in self.participants})
+        self.models.keep(self._models_in_use())
         self.engine.forget()
         self.keys.forget()
         self.book.forget()
@@ -162,6 +165,11 @@ class World(mesa.Model):
         """Whether a device is there in the current round at a simulated time."""
         return self.availability.online(device, self.round_index, time_s)
 
+    def finish_round(self, end_s: float) -> None:
+        """Move the clock on. A round in which nothing happened lasts until a device comes or goes."""
+        idle = end_s <= self.time_s
+        self.time_s = self.availability.next_change_s(self.scenario.devices, self.time_s) if idle else end_s
+
     def adopt(self, device: int, new: ChainState, time_s: float, *, replay: bool = True) -> None:
         """Move a device to another chain state: undo what only its old chain paid it, credit what only the new one does.
 
@@ -169,6 +177,8 @@ class World(mesa.Model):
         """
         participant = self.participants[device]
         old, participant.state = participant.state, new
+        if new.model != old.model:
+            participant.live_model = None
         if not replay:
             return
         leave, apply = branches(old, new)
@@ -184,10 +194,17 @@ class World(mesa.Model):
         return Transfer(payment.payer, account, payment.amount, payment.reason, self.asset)
 
     def canonical(self) -> ChainState:
-        """The chain that most devices hold (ties: heaviest, then lowest head hash)."""
-        count = Counter(p.state.id for p in self.participants)
-        states = {p.state.id: p.state for p in self.participants}
-        return min(states.values(), key=lambda s: (-count[s.id], *chain_rank(s)))
+        """The chain that most devices hold (ties: heaviest, then lowest head hash); with a coordinator, its state."""
+        if self.server is not None:
+            return self.server
+        chains = Counter(p.state.head for p in self.participants)
+        # Under `resync = "chain-only"` devices on one chain may hold different models: take the most common of those.
+        states = Counter(p.state.id for p in self.participants)
+        held = {p.state.id: p.state for p in self.participants}
+        return min(held.values(), key=lambda s: (-chains[s.head], *chain_rank(s), -states[s.id], s.id))
+
+    def _models_in_use(self) -> set[int]:
+        return {p.global_model for p in self.participants} | {p.state.model for p in self.participants} | {self.canonical().model}
 
     def test(self, rows: list[FloatMatrix], digests: list[bytes]) -> Evaluation:
         """Evaluate rows on the reported test set."""
@@ -197,14 +214,17 @@ class World(mesa.Model):
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON-able state and arrays at a round boundary; random streams need none, they are keyed by identity."""
-        states = {s.id: s for p in self.participants for s in p.state.lineage()}
-        arrays = {str(key): self.models[key] for key in sorted({p.state.model for p in self.participants})}
+        heads = [p.state for p in self.participants] + ([] if self.server is None else [self.server])
+        states = {s.id: s for head in heads for s in head.lineage()}
+        arrays = {str(key): self.models[key] for key in sorted(self._models_in_use())}
         return {
             "round_index": self.round_index,
             "time_s": self.time_s,
             "next_state": self.book.next_id,
             "chains": [_state_to_json(states[i]) for i in sorted(states)],
             "heads": [p.state.id for p in self.participants],
+            "live_models": [p.live_model for p in self.participants],
+            "server": None if self.server is None else self.server.id,
             "ledger": self.ledger.to_state(),
             "tables": self.recorder.to_state(),
         }, arrays
@@ -218,8 +238,10 @@ class World(mesa.Model):
             by_id[restored.id] = restored
         self.book = ChainBook(by_id[0])
         self.book.next_id = state["next_state"]
-        for participant, head in zip(self.participants, state["heads"], strict=True):
+        for participant, head, live in zip(self.participants, state["heads"], state["live_models"], strict=True):
             participant.state = by_id[head]
+            participant.live_model = None if live is None else keys[live]
+        self.server = None if state["server"] is None else by_id[state["server"]]
         self.round_index, self.time_s = state["round_index"], state["time_s"]
         self.ledger = Ledger.from_state(state["ledger"])
         self.recorder = Recorder.from_state(state["tables"])

@@ -10,6 +10,8 @@ from agents import registries as behaviours
 from experiments import load_scenario, run
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
+from sim.scenario import SettingError
+from sim.world import World
 from tests.conformance import PayoutConformance, WorkerConformance
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -83,4 +85,38 @@ def test_entry_point_of_an_installed_distribution(tmp_path):
 
 def test_overriding_a_rule_drops_the_parameters_of_the_old_one(tiny):
     scenario = load_scenario("digits-quick", {"payout.mechanism": GENEROUS})
-    assert scenario.payout.params == {}
+    assert scenario.payout.params == {"amount": 5}
+
+
+def test_an_edited_file_is_another_plug_in(tiny, tmp_path):
+    path = tmp_path / "rule.py"
+    source = (PLUGINS / "generous.py").read_text()
+    path.write_text(source)
+    first = tiny(payout__mechanism=f"{path}:Generous", rounds=1)
+    before, paid = first.run_id(), {e.amount for e in played(first)}
+    path.write_text(source.replace("self.params.amount, ", "self.params.amount + 1, "))
+    second = tiny(payout__mechanism=f"{path}:Generous", rounds=1)
+    assert second.run_id() != before
+    assert {e.amount for e in played(second)} == {a + 1 for a in paid}
+
+
+def played(scenario):
+    world = World(scenario)
+    world.step()
+    world.close()
+    return world.ledger.journal
+
+
+def test_a_model_that_does_not_fit_the_data_is_a_wrong_setting(tiny, tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from torch import nn\n"
+        "from sim.learning.architectures.base import ModelSource\n"
+        "class Net(ModelSource):\n"
+        "    name = 'net'\n"
+        "    summary = reference = 'test'\n"
+        "    def build(self, shape, classes):\n"
+        "        return nn.Linear(shape[0] + 1, classes)\n"
+    )
+    with pytest.raises(SettingError, match="cannot take samples of shape"):
+        World(tiny(model__name=f"{path}:Net"))

@@ -14,7 +14,7 @@ from mechanisms.vocabulary import BlockObservation, Payment
 class VbflParams:
     """Parameters of the plug-in below."""
 
-    unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0)
+    unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12)
 
 
 class Vbfl(PayoutRule):

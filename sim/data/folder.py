@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -23,12 +24,13 @@ def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
     """The data set of a scenario; kept in memory, since sweeps load the same one again and again."""
-    return _load(name, tuple(sorted(params.items())), folder)
+    return _load(name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, params: tuple[tuple[str, Any], ...], folder: Path) -> Dataset:
-    data = datasets.create(name, dict(params)).load(folder)
+def _load(name: str, params: str, source: str, folder: Path) -> Dataset:
+    """`source` (hash of a source named by path) is there to tell an edited file from the one before."""
+    data = datasets.create(name, json.loads(params)).load(folder)
     for array in (data.x_train, data.y_train, data.x_test, data.y_test):
         array.setflags(write=False)
     return data

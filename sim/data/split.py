@@ -40,16 +40,9 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
     pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
     if len(pool) < devices * (settings.shards_per_device if settings.partition == "shards" else 1):
         raise DataError(f"{len(pool)} training samples of {data.name!r} are too few for {devices} devices")
-    labels, rng = data.y_train[pool], streams.rng("partition")
-    if settings.partition == "iid":
-        parts = partition.iid(labels, devices, rng)
-    elif settings.partition == "shards":
-        parts = partition.shards(labels, devices, rng, per_device=settings.shards_per_device)
-    elif settings.partition == "dirichlet":
-        parts = partition.dirichlet(labels, devices, rng, alpha=settings.alpha)
-    else:
-        parts = partition.quantity(labels, devices, rng, alpha=settings.alpha)
-
+    parts = _deal(data.y_train[pool], settings, devices, streams.rng("partition"))
+    if settings.validation_fraction and held_out == 0 and not leak:
+        raise DataError(f"data.validation_fraction = {settings.validation_fraction:g} of {n} samples is none; raise it")
     if leak:
         x, y = data.x_test, data.y_test
     else:
@@ -62,3 +55,16 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
         deals = partition.iid(y, devices, streams.rng("validation"))
         validation = [(x[i], y[i]) for i in deals]
     return Split([pool[p] for p in parts], validation)
+
+
+def _deal(labels: NDArray[np.int64], settings: DataSettings, devices: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    if settings.partition == "iid":
+        return partition.iid(labels, devices, rng)
+    if settings.partition == "shards":
+        return partition.shards(labels, devices, rng, per_device=settings.shards_per_device)
+    if settings.partition == "quantity":
+        return partition.quantity(labels, devices, rng, alpha=settings.alpha)
+    try:
+        return partition.dirichlet(labels, devices, rng, alpha=settings.alpha)
+    except ValueError as error:
+        raise DataError(f"data.alpha = {settings.alpha:g}: {error}") from error

@@ -60,6 +60,7 @@ class LearningEngine:
         learning_rate: float,
         batch_size: int,
         seed: int,
+        classes: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         single_threaded()
@@ -68,8 +69,9 @@ class LearningEngine:
             module = build().to(dtype)
         if any(True for _ in module.buffers()):
             raise ValueError("models with buffers (such as batch norm) cannot be averaged row by row; use group norm")
-        if not any(True for _ in module.parameters()):
-            raise ValueError("the model has no parameters")
+        if not any(p.requires_grad for p in module.parameters()):
+            raise ValueError("the model has no parameters to train")
+        _check_output(module, _tensor(x[:1], dtype), int(y.max()) + 1 if classes is None else classes)
         self.dtype = dtype
         self.layout = layout_of(module)
         self.size = self.layout[-1].stop
@@ -145,6 +147,20 @@ class LearningEngine:
             prepared, kept = self._trainer.prepare(_tensor(x, self.dtype))
             self._sets[id(x)] = (x, (prepared, _tensor(y), kept))
         return self._sets[id(x)][1]
+
+
+@torch.no_grad()
+def _check_output(module: nn.Module, sample: Tensor, classes: int) -> None:
+    """ValueError unless one sample `[1, *shape]` gives logits `[1, classes]`."""
+    module.eval()
+    takes = f"samples of shape {tuple(sample.shape[1:])}"
+    try:
+        out = module(sample)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"the model cannot take {takes}: {str(error).splitlines()[0]}") from error
+    shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if shape != (1, classes):
+        raise ValueError(f"the model gives {shape} for one of {takes}; it should give logits (1, {classes})")
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:

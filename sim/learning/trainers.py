@@ -58,7 +58,7 @@ class _Base:
 
 
 class General(_Base):
-    """Reference and fallback. The module's own mode (train or eval) is set around each use."""
+    """Reference and fallback: frozen, shared and unused parameters included. The module's mode is set around each use."""
 
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
         self.module.train()
@@ -66,14 +66,20 @@ class General(_Base):
         for k, job in enumerate(jobs):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(job.seed)
-                params = [v.clone().requires_grad_() for v in views(rows[k], self.layout)]
+                params = [
+                    v.clone().requires_grad_(p.requires_grad)
+                    for v, p in zip(views(rows[k], self.layout), self.module.parameters(), strict=True)
+                ]
+                trained = [p for p in params if p.requires_grad]
                 for epoch, order in enumerate(job.order):
                     for batch in torch.from_numpy(order).split(self.batch):
                         logits = functional_call(self.module, dict(zip(names, params, strict=True)), (self.x[batch],))
-                        grads = torch.autograd.grad(functional.cross_entropy(logits, self.y[batch]), params)
+                        loss = functional.cross_entropy(logits, self.y[batch])
+                        grads = torch.autograd.grad(loss, trained, allow_unused=True)
                         with torch.no_grad():
-                            for p, g in zip(params, grads, strict=True):
-                                p.sub_(g, alpha=self.lr)
+                            for p, g in zip(trained, grads, strict=True):
+                                if g is not None:
+                                    p.sub_(g, alpha=self.lr)
                     with torch.no_grad():
                         for view, p in zip(views(rows[k], self.layout), params, strict=True):
                             view.copy_(p)
@@ -259,10 +265,16 @@ def _softmax_gradient(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     return grad.mul_(weight.unsqueeze(1))
 
 
+def _shares(known: list[nn.Module]) -> bool:
+    """Whether two layers hold the same parameter."""
+    held = [id(p) for layer in known for p in layer.parameters()]
+    return len(held) != len(set(held))
+
+
 def choose(module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int) -> Trainer:
     """The fastest trainer that knows every layer of the module."""
     known = layers.known(module)
-    if known is None:
+    if known is None or not all(p.requires_grad for p in module.parameters()) or _shares(known):
         return General(module, layout, x, y, lr, batch)
     kinds = [type(m) for m in known]
     linears = [m for m in known if isinstance(m, nn.Linear)]

@@ -39,14 +39,23 @@ class FedavgRound:
         for p in world.participants:
             p.role = Role.WORKER
         self.workers = list(range(self.scenario.devices))
-        self.work = do_local_work(world, sorted(self.online_at_start), [])
         self.size = update_bytes(world.engine.layout, self.scenario.network.message_size)
+        self.ready_s = {d: self._catch_up(d) for d in sorted(self.online_at_start)}
+        self.work = do_local_work(world, sorted(self.online_at_start), [])
         for w in self.work.workers:
             self.clock.start("upload", self._work(w))
         self.clock.run()
         self._aggregate()
-        world.time_s = self.clock.last_s
+        world.finish_round(self.clock.last_s)
         record_fedavg(self)
+
+    def _catch_up(self, device: int) -> float:
+        """A device that missed the last aggregate downloads it first; returns when it can begin to train."""
+        server = self.world.canonical()
+        if self.world.participants[device].state is server:
+            return self.start_s
+        self.world.adopt(device, server, self.start_s)
+        return self.start_s + self._send_s(device)
 
     def _send_s(self, device: int) -> float:
         return self.scenario.network.latency_s + self.size / float(self.world.network.link[device])
@@ -54,7 +63,7 @@ class FedavgRound:
     def _work(self, w: int) -> Process:
         clock, world = self.clock, self.world
         train_s = world.network.training_s(w, len(world.split.train[w]), self.scenario.training.epochs)
-        yield clock.timeout(train_s + self._send_s(w))
+        yield clock.until(self.ready_s[w] + train_s + self._send_s(w))
         if world.online(w, clock.now) and clock.now <= self.start_s + self.scenario.deadlines.validator_s:
             clock.act()
             self.arrived.append(w)
@@ -87,11 +96,9 @@ class FedavgRound:
             round=world.round_index,
             payments={d: tuple(ps) for d, ps in payments.items()},
         )
+        world.server = new
         closes_s = self.clock.last_s
-        ends_s = closes_s
-        for p in world.participants:
-            at = closes_s + self._send_s(p.device)
-            if world.online(p.device, at):
-                world.adopt(p.device, new, at)
-                ends_s = max(ends_s, at)
-        self.clock.last_s = ends_s
+        for at, device in sorted((closes_s + self._send_s(p.device), p.device) for p in world.participants):
+            if world.online(device, at):
+                world.adopt(device, new, at)
+                self.clock.last_s = at

@@ -64,6 +64,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     samples = np.array([len(world.split.train[w]) for w in workers], dtype=np.int64)
     done = np.full(n, epochs, dtype=np.int64)
     claims = _submit(world, list(workers), updates, samples, done)
+    updates.setflags(write=False)
     return LocalWork(
         list(workers),
         updates,
@@ -85,7 +86,7 @@ def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
     rng = world.streams.rng(purpose, device, world.round_index)
     mine = world.split.train[device]
     order = np.stack([rng.permutation(mine) for _ in range(epochs)]) if epochs else np.empty((0, len(mine)), dtype=np.int64)
-    start = world.models[world.participants[device].state.model]
+    start = world.models[world.participants[device].global_model]
     return TrainingJob(start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index))
 
 
@@ -106,14 +107,15 @@ def _submit(
             round=world.round_index,
             devices=devices,
             updates=updates[at],
-            global_models=np.stack([world.models[world.participants[d].state.model] for d in devices]),
+            global_models=np.stack([world.models[world.participants[d].global_model] for d in devices]),
             samples=samples[at],
             epochs=epochs[at],
             layout=world.engine.layout,
             rngs=tuple(world.streams.rng("adversary.worker", d, world.round_index) for d in devices),
             others=np.delete(trained, at, axis=0) if trained is not None and "others" in behaviour.knows else None,
         )
-        sent = behaviour.submit(seen)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
+            sent = behaviour.submit(seen)
         if np.shape(sent.updates) != (len(at), updates.shape[1]):
             raise ValueError(
                 f"{behaviour!r} returned updates of shape {np.shape(sent.updates)}, should be {(len(at), updates.shape[1])}"

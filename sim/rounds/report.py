@@ -9,7 +9,7 @@ import numpy as np
 
 from mechanisms.vocabulary import UpdateRecord
 from sim.chain.state import ChainState
-from sim.ledger import ISSUANCE
+from sim.ledger import BURN, ISSUANCE
 
 if TYPE_CHECKING:
     from sim.rounds.fedavg import FedavgRound
@@ -21,11 +21,11 @@ class GlobalAccuracy:
     """Test accuracy and loss of the global model of every device; each distinct model is measured once."""
 
     def __init__(self, world: World) -> None:
-        keys = sorted({p.state.model for p in world.participants})
+        keys = sorted({p.global_model for p in world.participants} | {world.canonical().model})
         measured = world.test([world.models[k] for k in keys], [world.models.digest(k) for k in keys])
         self.accuracy = dict(zip(keys, measured.accuracy.tolist(), strict=True))
         self.loss = dict(zip(keys, measured.loss.tolist(), strict=True))
-        self.each = np.array([self.accuracy[p.state.model] for p in world.participants])
+        self.each = np.array([self.accuracy[p.global_model] for p in world.participants])
 
 
 def round_row(world: World, start_s: float, first_entry: int, canonical: ChainState, tested: GlobalAccuracy) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def round_row(world: World, start_s: float, first_entry: int, canonical: ChainSt
         "accuracy_max": float(tested.each.max()),
         "accuracy_min": float(tested.each.min()),
         "issued": sum(e.amount for e in entries if e.debit == ISSUANCE),
+        "burned": sum(e.amount for e in entries if e.credit == BURN),
         "blocked": len(canonical.blocked),
         "heads": len({p.state.head for p in world.participants}),
     }
@@ -94,7 +95,7 @@ def participant_rows(
                 "votes_positive": len(record.positive) if record else None,
                 "votes_negative": len(record.negative) if record else None,
                 "local_accuracy": local_accuracy.get(p.device),
-                "accuracy": tested.accuracy[p.state.model],
+                "accuracy": tested.accuracy[p.global_model],
                 "income": income[p.account],
                 "balance": world.stake(p.device),
                 "height": p.state.height,

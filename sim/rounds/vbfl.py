@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +64,7 @@ class VbflRound:
         self.start_s = world.time_s
         self.first_entry = len(world.ledger.journal)
         self.ready_s: dict[int, float] = {}
+        self.adopted_s = self.start_s
         self.resynced: set[int] = set()
         self.validator_of: dict[int, int] = {}
         self.miner_of: dict[int, int] = {}
@@ -91,7 +93,8 @@ class VbflRound:
         self.ballots = self._judge()
         self._run_clock()
         self._keep_live_models()
-        self.world.time_s = self.clock.last_s
+        # A block that is adopted ends the round: what comes too late for it does not make it longer.
+        self.world.finish_round(self.adopted_s if self.appended else self.clock.last_s)
         record_vbfl(self)
 
     # --- before the clock starts --------------------------------------------------------------------------------
@@ -133,7 +136,7 @@ class VbflRound:
         arrival = self.start_s + world.network.delay(source, device, size)
         if not replay:
             state = replace(state, id=world.book.new_id(), model=mine.model, blocked=mine.blocked)
-        world.adopt(device, state, arrival, replay=replay)
+        world.adopt(device, state, self.start_s, replay=replay)
         self.ready_s[device] = arrival
         self.resynced.add(device)
 
@@ -142,11 +145,10 @@ class VbflRound:
         canonical = world.canonical()
         everyone = range(self.scenario.devices)
         shut = frozenset() if self.scenario.blocklist.holds_roles else canonical.blocked
-        eligible = tuple(d for d in everyone if d not in shut)
-        if len(eligible) < sum(world.role_rule.minimum()):
-            # Too few are left to fill the roles: those who are shut out are let in again as stand-ins, lowest number first.
-            short = sum(world.role_rule.minimum()) - len(eligible)
-            eligible = tuple(sorted((*eligible, *sorted(shut)[:short])))
+        trusted = tuple(d for d in everyone if d not in shut)
+        # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
+        stand_ins = sorted(shut)[: max(0, sum(world.role_rule.minimum()) - len(trusted))]
+        eligible = tuple(sorted((*trusted, *stand_ins)))
         seen = RoleObservation(
             round=self.round,
             eligible=eligible,
@@ -155,6 +157,10 @@ class VbflRound:
             rng=world.streams.rng("roles", self.round),
         )
         roles = world.role_rule.assign(seen)
+        swaps = iter(seen.rng.permutation([d for d in trusted if roles[d] is Role.WORKER]).tolist())
+        for device in stand_ins:
+            if roles[device] is not Role.WORKER and (other := next(swaps, None)) is not None:
+                roles[device], roles[other] = roles[other], roles[device]
         for p in world.participants:
             p.role = roles.get(p.device)
         self.workers, self.validators, self.miners = (
@@ -165,13 +171,21 @@ class VbflRound:
     def _associate(self) -> None:
         """Each worker picks a validator and a miner, each validator a miner: uniformly among those it can reach and trusts."""
         blocked = {d: self.world.participants[d].state.blocked for d in range(self.scenario.devices)}
+        component = self.world.network.component
         validators = [v for v in self.validators if v in self.here]
         miners = [m for m in self.miners if m in self.here]
+
+        @cache
+        def trusted_among(role: Role, shut: frozenset[int], part: int) -> list[int]:
+            """Devices of a role that are there, not shut out, and in one connected part of the network."""
+            devices = miners if role is Role.MINER else validators
+            return [d for d in devices if d not in shut and component[d] == part]
+
         for device in (*self.workers, *self.validators):
             if device not in self.here:
                 continue
             rng = self.world.streams.rng("association", device, self.round)
-            trusted = [m for m in miners if m not in blocked[device] and self.world.network.reachable(device, m)]
+            trusted = trusted_among(Role.MINER, blocked[device], component[device])
             if trusted:
                 choice = trusted[rng.integers(len(trusted))]
                 if device not in blocked[choice]:
@@ -180,7 +194,7 @@ class VbflRound:
             if worker not in self.here:
                 continue
             rng = self.world.streams.rng("association.validator", worker, self.round)
-            trusted = [v for v in validators if v not in blocked[worker] and self.world.network.reachable(worker, v)]
+            trusted = trusted_among(Role.VALIDATOR, blocked[worker], component[worker])
             if not trusted:
                 continue
             choice = trusted[rng.integers(len(trusted))]
@@ -316,8 +330,15 @@ class VbflRound:
             return
         self.clock.act()
         self.ballots[v, w].status = "unused"
-        delays = self.world.network.delays(miner, self.miner_ids, size)
-        self.arrivals[self.cell_of[v, w]] = self.clock.now + delays
+        self.arrivals[self.cell_of[v, w]] = self._arrivals_at_miners(miner, size)
+
+    def _arrivals_at_miners(self, sender: int, size: int) -> NDArray[np.float64]:
+        """When a message sent now is with each miner, `float64[miners]`: never, where nobody is there to receive it."""
+        arrivals = self.clock.now + self.world.network.delays(sender, self.miner_ids, size)
+        if self.scenario.availability.kind == "alternating":
+            there = [at < np.inf and self.world.online(m, at) for m, at in zip(self.miner_ids.tolist(), arrivals, strict=True)]
+            arrivals[~np.array(there)] = np.inf
+        return arrivals
 
     def _mine(self, m: int) -> Process:
         """Wait for all votes or the deadline, assemble, decide, and send or race."""
@@ -329,6 +350,8 @@ class VbflRound:
         in_time = column[(column <= deadline) & np.isfinite(column)]
         if in_time.size and in_time.max() > clock.now:
             yield clock.until(float(in_time.max()))
+        if clock.now < self.ready_s[m]:
+            yield clock.until(self.ready_s[m])
         if not self._there(m):
             return
         body = self._assemble(m, column <= clock.now)
@@ -339,6 +362,8 @@ class VbflRound:
         if consensus.kind == "pow":
             rate = self.scenario.network.hashes_per_s * world.network.compute[m] / self.scenario.network.compute_samples_per_s
             race = mining_time_s(consensus.difficulty, rate, world.streams.rng("mining", m, self.round))
+            if clock.now + race > self.start_s + self.scenario.deadlines.block_s:
+                return
             beaten = self.first_block[m]
             yield clock.timeout(race) | beaten
             if beaten.triggered:
@@ -349,7 +374,7 @@ class VbflRound:
         if not decision.publish:
             self.withheld.append(block)
             return
-        arrivals = clock.now + world.network.delays(m, self.miner_ids, self._block_bytes(block))
+        arrivals = self._arrivals_at_miners(m, self._block_bytes(block))
         self.published.append((block, arrivals))
         if consensus.kind == "pow":
             for j, other in enumerate(self.miner_ids.tolist()):
@@ -380,9 +405,10 @@ class VbflRound:
         return block.size_bytes + carried
 
     def _first_block_wins(self, m: int, block: Block) -> None:
-        """Proof of work: a miner takes the first block that arrives and holds."""
+        """Proof of work: a miner takes the first block that arrives in time and holds."""
+        if self.clock.now > self.start_s + self.scenario.deadlines.block_s:
+            return
         if m not in self.won and self._there(m) and self._holds(m, block):
-            self.clock.act()
             self.first_block[m].succeed()
             self._win(m, block)
 
@@ -402,7 +428,6 @@ class VbflRound:
         candidates = [Candidate(b.stake, at, self.world.keys.public[b.miner]) for b, at in known]
         for i in rank_by_stake(candidates, self.world.participants[m].state.head, rule):
             if self._holds(m, known[i][0]):
-                clock.act()
                 self._win(m, known[i][0])
                 return
 
@@ -417,7 +442,6 @@ class VbflRound:
 
     def _download(self, device: int, block: Block) -> None:
         if self._there(device) and self._holds(device, block):
-            self.clock.act()
             self._append(device, block)
 
     def _holds(self, device: int, block: Block) -> bool:
@@ -443,6 +467,7 @@ class VbflRound:
         state = self.world.participants[device].state
         self.world.adopt(device, self.world.book.apply(state, block, self._process), self.clock.now)
         self.appended[device] = block
+        self.adopted_s = self.clock.now
 
     def _process(self, state: ChainState, block: Block) -> ChainState:
         """The state after a block: aggregate, pay, shut out."""
@@ -496,14 +521,20 @@ class VbflRound:
         return self._payments[block.hash]
 
     def _keep_live_models(self) -> None:
-        """The published alias: a device that never had a block keeps the network it trained as its global model."""
+        """The published alias: a device that never had a block keeps the network it used last as its global model.
+
+        That is what a worker trained, and what a validator loaded to judge: the last update it voted on.
+        """
         if not self.scenario.chain.live_model_alias:
             return
-        for w, i in self.work.row.items():
-            p = self.world.participants[w]
-            if p.state.height == 0 and w not in self.appended:
-                alias = replace(p.state, id=self.world.book.new_id(), model=self.world.models.add(self.work.updates[i].copy()))
-                self.world.adopt(w, alias, self.clock.now, replay=False)
+        used = dict(self.work.row)
+        for b in sorted(self.ballots.values(), key=lambda b: (b.time_s or 0.0, b.worker)):
+            if b.time_s is not None:
+                used[b.validator] = self.work.row[b.worker]
+        for device, row in sorted(used.items()):
+            p = self.world.participants[device]
+            if p.state.height == 0 and self.work.finite[row]:
+                p.live_model = self.world.models.add(self.work.updates[row].copy())
 
 
 def as_row(row: FloatMatrix, size: int) -> FloatMatrix:

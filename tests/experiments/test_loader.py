@@ -59,6 +59,21 @@ def test_toml_round_trip_of_any_values(rate, seed, deadline):
     assert validate(tomllib.loads(dumps(scenario)), "x") == scenario
 
 
+def test_equal_parameters_are_equal_scenarios_however_they_are_written():
+    spelt = load_scenario("digits-quick", {"payout.params": {}, "adversaries.0.worker_params": {"scale": 1}})
+    assert spelt == load_scenario("digits-quick")
+    assert spelt.run_id() == load_scenario("digits-quick").run_id()
+    assert load_scenario("digits-quick").adversaries[0].worker_params == {"scale": 1.0, "biases": False}
+
+
+def test_naming_the_same_rule_again_keeps_its_parameters_and_another_drops_them():
+    base = load_scenario("digits-quick", {"validation.params.threshold": 0.3})
+    assert base.replace(**{"validation.rule": "threshold"}) == base
+    same = load_scenario("digits-quick", {"validation.params.threshold": 0.3, "validation.rule": "threshold"})
+    assert same.validation.params["threshold"] == 0.3
+    assert base.replace(**{"payout.mechanism": "none"}).payout.params == {}
+
+
 def test_extending_a_neighbour_and_circles(tmp_path):
     (tmp_path / "base.toml").write_text('extends = "digits-quick"\nrounds = 7\n')
     (tmp_path / "top.toml").write_text('extends = "base.toml"\nseed = 3\n')
@@ -128,6 +143,20 @@ BAD = [
     ({"chain.check_links": "yes"}, ["chain.check_links = 'yes'", "boolean"]),
     ({"name": "../evil"}, ["name = '../evil'"]),
     ({"rounds.x": 1}, ["rounds.x", "not a table"]),
+    ({"adversaries.0.name": "honest"}, ["adversaries.0.name = 'honest'"]),
+    ({"adversaries.0.name": ""}, ["adversaries.0.name = ''"]),
+    ({"adversaries": [{"name": "a"}, {"name": "a"}]}, ["adversaries.1.name = 'a'", "of its own"]),
+    ({"adversaries.0.worker_params.scale": math.inf}, ["adversaries.0.worker_params.scale = inf", "finite"]),
+    ({"payout.initial_balance": 2**62}, ["payout.initial_balance", "20 devices", "int64"]),
+    ({"payout.params.unit_reward": 10**18}, ["payout.params.unit_reward", "<= 1e+12"]),
+    ({"training.learning_rate": 1e39}, ["training.learning_rate = 1e+39", "1000"]),
+    ({"data.alpha": 1e-300}, ["data.alpha = 1e-300", "0.001"]),
+    ({"network.link_sigma": 1e6}, ["network.link_sigma = 1000000.0", "5"]),
+    ({"network.compute_sigma": 50.0}, ["network.compute_sigma = 50.0", "5"]),
+    ({"network.link_bytes_per_s": 1e-300}, ["network.link_bytes_per_s = 1e-300", "1"]),
+    ({"network.topology": "small-world", "network.degree": 3}, ["network.degree = 3", "even"]),
+    ({"network.topology": "edges", "network.edges": [[0, 1.0]]}, ["network.edges.0.1 = 1.0", "integer"]),
+    ({"availability.mean_online_s": 1e-9}, ["availability.mean_online_s = 1e-09", "1"]),
 ]
 
 

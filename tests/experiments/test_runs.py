@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ import pytest
 
 from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
 from experiments import checkpoint as checkpoints
+from experiments.report import report
 from sim.tables import COLUMNS
 from sim.world import World
 
@@ -106,9 +109,22 @@ def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
     checkpoints.save(world, tmp_path / "run.checkpoint")
     with pytest.raises(RunError, match="another scenario or seed"):
         run(tiny(seed=5), tmp_path / "run", checkpoint_every=1)
-    (tmp_path / "run.checkpoint" / "state.json").write_text("{")
+    (tmp_path / "run.checkpoint" / "round-0000001" / "state.json").write_text("{")
     with pytest.raises(RunError, match="not a readable checkpoint"):
         run(tiny(), tmp_path / "run", checkpoint_every=1)
+    checkpoints.save(world, tmp_path / "run.checkpoint")
+    (tmp_path / "run.checkpoint" / "round-0000001" / "models.npz").write_bytes(b"PK broken")
+    with pytest.raises(RunError, match="not a readable checkpoint"):
+        run(tiny(), tmp_path / "run", checkpoint_every=1)
+
+
+def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
+    world = World(tiny())
+    for _ in range(2):
+        world.step()
+        checkpoints.save(world, tmp_path / "run.checkpoint")
+    assert checkpoints.newest(tmp_path / "run.checkpoint").name == "round-0000002"
+    assert len(list((tmp_path / "run.checkpoint").iterdir())) == 1
 
 
 def test_a_finished_run_is_reused_and_another_is_not_overwritten(tiny, tmp_path):
@@ -120,6 +136,79 @@ def test_a_finished_run_is_reused_and_another_is_not_overwritten(tiny, tmp_path)
         run(tiny(seed=1), tmp_path / "run")
     assert run(tiny(seed=1), tmp_path / "run", force=True).scenario.seed == 1
     assert leftovers(tmp_path) == []
+
+
+def test_force_never_deletes_what_is_not_a_run(tiny, tmp_path):
+    mine = tmp_path / "thesis"
+    mine.mkdir()
+    (mine / "chapter1.txt").write_text("years of work")
+    for force in (False, True):
+        with pytest.raises(RunError, match="thesis"):
+            run(tiny(rounds=1), mine, force=force)
+    result = run(tiny(rounds=1), tmp_path / "run")
+    (result.path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds more than a run"):
+        run(tiny(rounds=1), result.path, force=True)
+    assert (mine / "chapter1.txt").exists()
+    assert (result.path / "notes.txt").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        run(tiny(rounds=1), tmp_path / "file")
+
+
+def test_report_leaves_other_files_alone(tiny, tmp_path):
+    result = run(tiny(rounds=1), tmp_path / "run")
+    mine = tmp_path / "thesis"
+    mine.mkdir()
+    (mine / "chapter1.txt").write_text("years of work")
+    report(result, mine)
+    assert (mine / "report.html").stat().st_size > 10_000
+    assert (mine / "chapter1.txt").read_text() == "years of work"
+    report(result, result.path)
+    assert digests(open_run(result.path).path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        report(result, tmp_path / "file")
+
+
+def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tiny, tmp_path):
+    """The old run stands aside when the process dies: the next run puts it back before anything else."""
+    first = run(tiny(rounds=1), tmp_path / "run")
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    aside = tmp_path / f".run.partial-{process.pid}-x"
+    aside.mkdir()
+    os.rename(first.path, aside / "old")
+    stamp = (aside / "old" / "manifest.json").stat().st_mtime_ns
+    again = run(tiny(rounds=1), tmp_path / "run")
+    assert (again.path / "manifest.json").stat().st_mtime_ns == stamp, "found, not run again"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_process_that_dies_is_a_failure_and_the_others_go_on(tiny, tmp_path):
+    class Dying(Executor):
+        """Runs the first task, and loses the process of the second."""
+
+        def __init__(self):
+            self.count = 0
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.count += 1
+            future = Future()
+            if self.count == 2:
+                future.set_exception(BrokenProcessPool("a process was killed"))
+            else:
+                future.set_result(fn(*args, **kwargs))
+            return future
+
+    scenarios = [tiny(rounds=1, seed=s) for s in range(3)]
+    outcomes = run_many(scenarios, tmp_path, executor=Dying())
+    assert [type(o).__name__ for o in outcomes] == ["RunResult", "RunFailure", "RunResult"]
+    assert outcomes[1].stage == "process"
+    file = tmp_path / "failures" / f"{scenarios[1].run_id()}.json"
+    assert json.loads(file.read_text())["error"] == "BrokenProcessPool: a process was killed"
+    assert all(not isinstance(o, RunFailure) for o in run_many(scenarios, tmp_path, workers=1))
+    assert not file.exists(), "what succeeds later is no failure any more"
 
 
 def test_failure_is_data(tiny, tmp_path):

@@ -120,7 +120,7 @@ class TestParameters:
             ({"threshold": 1.5}, "<= 1"),
             ({"threshold": "a"}, "type float"),
             ({"threshold": True}, "type float"),
-            ({"threshold": float("nan")}, "NaN"),
+            ({"threshold": float("nan")}, "finite"),
             ({"baseline_epochs": 1.5}, "type int"),
         ],
     )

@@ -58,6 +58,40 @@ BUILD = {
 }
 
 
+class Awkward(nn.Module):
+    """A frozen layer, a layer used twice and a parameter that nothing uses."""
+
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.inner, self.frozen, self.out = nn.Linear(inputs, inputs), nn.Linear(inputs, 6), nn.Linear(6, classes)
+        self.frozen.requires_grad_(False)
+        self.unused = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.out(torch.tanh(self.frozen(self.inner(torch.relu(self.inner(x))))))
+
+
+def frozen_input(shape, classes):
+    """Known layers only, the first of them frozen."""
+    net = models.create("mlp", {"hidden": [9]}).build(shape, classes)
+    net[1].requires_grad_(False)
+    return net
+
+
+def shared(shape, classes):
+    """Known layers only, one of them twice."""
+    middle = nn.Linear(8, 8)
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] ** 2, 8), nn.ReLU(), middle, nn.ReLU(), middle, nn.Linear(8, classes))
+
+
+BUILD |= {
+    "awkward": (lambda s, c: Awkward(s[1] * s[2], c), "general"),
+    "frozen": (frozen_input, "general"),
+    "shared": (shared, "general"),
+}
+
+
 def engine_for(name, x, y, dtype=torch.float64, lr=0.05, batch=10):
     build, expected = BUILD[name]
     engine = LearningEngine(lambda: build(x.shape[1:], 10), x, y, learning_rate=lr, batch_size=batch, seed=7, dtype=dtype)
@@ -218,3 +252,19 @@ def test_the_seed_decides_the_initial_model_and_global_torch_state_is_left_alone
     first, second = engine_for("softmax", x, y), engine_for("softmax", x, y)
     assert (first.initial() == second.initial()).all()
     assert (torch.rand(3) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(63, 10)), "cannot take samples of shape \\(1, 8, 8\\)"),
+        (lambda: nn.Linear(8, 10), "should give logits \\(1, 10\\)"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), "should give logits \\(1, 10\\)"),
+        (lambda: nn.LSTM(8, 10), "the model"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False), "no parameters to train"),
+    ],
+)
+def test_models_that_do_not_fit_the_data_are_refused(build, message):
+    x, y = images(20, 8)
+    with pytest.raises(ValueError, match=message):
+        LearningEngine(build, x, y, learning_rate=0.1, batch_size=5, seed=0, classes=10)

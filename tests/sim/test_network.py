@@ -89,3 +89,16 @@ def test_presence_per_round():
     drawn = [there.online(d, r, 0.0) for d in range(50) for r in range(40)]
     assert np.mean(drawn) == pytest.approx(0.3, abs=0.04)
     assert all(there.online(4, 9, t) == there.online(4, 9, 0.0) for t in (1.0, 1e6))
+
+
+def test_the_next_change_of_presence():
+    there = Availability(AvailabilitySettings(kind="alternating", mean_online_s=30.0, mean_offline_s=10.0), Streams(2))
+    now = 0.0
+    for _ in range(50):
+        change = there.next_change_s(5, now)
+        assert change > now
+        middle = [there.online(d, 1, (now + change) / 2) for d in range(5)]
+        assert middle == [there.online(d, 1, now) for d in range(5)]
+        assert middle != [there.online(d, 1, change) for d in range(5)]
+        now = change
+    assert Availability(AvailabilitySettings(), Streams(2)).next_change_s(5, 7.0) == 7.0

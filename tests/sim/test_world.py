@@ -1,7 +1,6 @@
 """A whole round, from roles to ledger."""
 
 import gc
-import math
 import weakref
 
 import mesa
@@ -162,12 +161,30 @@ class TestAttacks:
         assert not f["blocks"].query("status == 'adopted'")["miner_adversary"].any()
 
     def test_nan_updates_are_never_aggregated(self, tiny):
-        world = play(tiny(adversaries__0__count=4, adversaries__0__worker_params={"scale": math.inf}))
+        world = play(tiny(adversaries__0__count=4, adversaries__0__worker_params={"scale": 3e38}))
         f = frames(world)
         assert np.isfinite(f["rounds"]["loss"]).all()
         bad = f["votes"][f["votes"]["worker_adversary"]]
         assert set(bad["status"]) == {"malformed"}
         assert not bad["verdict"].any()
+
+    def test_shut_out_devices_only_fill_seats_of_workers(self, tiny):
+        """Everybody who trains is soon shut out: stand-ins never validate or mine, and earn nothing."""
+        world = play(
+            tiny(
+                rounds=12,
+                adversaries__0__count=4,
+                adversaries__0__worker_params={"scale": 50.0},
+                validation__params={"threshold": 0.0},
+                blocklist__knock_out_rounds=1,
+            )
+        )
+        people = frames(world)["participants"]
+        before = people.assign(round=people["round"] + 1)[["round", "device", "blocked"]]
+        shut = people.merge(before, on=["round", "device"], suffixes=("", "_before")).query("blocked_before")
+        assert len(shut) > 0
+        assert set(shut["role"].dropna()) <= {"worker"}
+        assert (shut["income"] == 0).all()
 
 
 class TestMoney:
@@ -201,6 +218,9 @@ class TestMoney:
         assert people["resynced"].any()
         if kind == "pow":
             assert frames(world)["rounds"]["forked"].any()
+            rounds = frames(world)["rounds"]
+            assert rounds["issued"].sum() == world.ledger.issued("STAKE")
+            assert rounds["burned"].sum() == world.ledger.burned("STAKE") > 0
             journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.ledger.journal)
             assert journal_of_reorgs > 0
             assert all(e.credit == BURN for e in world.ledger.journal if e.reason.startswith("reorg."))
@@ -296,6 +316,52 @@ class TestTime:
         same = gone.merge(before, on=["round", "device"], suffixes=("", "_before"))
         assert (same["head"].astype(str) == same["head_before"].astype(str)).all()
 
+    def test_a_round_without_anybody_waits_for_somebody(self, tiny):
+        """All but one device are away for good: the clock must not stand still."""
+        away = {"availability__kind": "alternating", "availability__mean_online_s": 1.0, "availability__mean_offline_s": 500.0}
+        rounds = frames(play(tiny(rounds=12, network__compute_samples_per_s=10.0, **away)))["rounds"]
+        assert (rounds["duration_s"] > 0).all()
+        assert (rounds["online"] == 0).any()
+
+    def test_what_is_too_late_does_not_make_the_round_longer(self, tiny):
+        """Very slow devices: without deadlines everybody waits for them, with deadlines nobody does."""
+        slow = {"network__compute": "lognormal", "network__compute_sigma": 2.0, "rounds": 6}
+        patient = frames(play(tiny(**slow)))["rounds"]
+        cut = float(patient["duration_s"].median()) / 20
+        hasty = frames(play(tiny(**slow, deadlines__validator_s=cut, deadlines__miner_s=2 * cut, deadlines__block_s=3 * cut)))
+        won = hasty["rounds"][hasty["rounds"]["winner"].notna()]
+        assert len(won) > 0
+        blocks = hasty["blocks"][hasty["blocks"]["status"] == "adopted"]
+        longest_download = blocks["size_bytes"].max() / 70_000
+        assert (won["duration_s"] <= 3 * cut + longest_download + 1e-9).all()
+
+    def test_a_block_deadline_holds_for_proof_of_work(self, tiny):
+        work = {"consensus__kind": "pow", "consensus__difficulty": 4, "rounds": 6}
+        free = frames(play(tiny(**work)))["rounds"]
+        assert free["winner"].notna().all()
+        deadline = float(free["block_time_s"].median())
+        cut = frames(play(tiny(**work, deadlines__block_s=deadline)))
+        assert cut["rounds"]["winner"].isna().any()
+        assert cut["rounds"]["winner"].notna().any()
+        times = cut["blocks"].merge(cut["rounds"][["round", "start_s"]])
+        assert (times["generated_s"] <= times["start_s"] + deadline + 1e-9).all()
+
+    def test_journal_time_never_runs_backwards(self, tiny):
+        world = play(
+            tiny(
+                rounds=8,
+                consensus__kind="pow",
+                consensus__difficulty=1,
+                network__link_bytes_per_s=2_000.0,
+                availability__kind="alternating",
+                availability__mean_online_s=5.0,
+                availability__mean_offline_s=2.0,
+            )
+        )
+        times = [e.time_s for e in world.ledger.journal]
+        assert times == sorted(times)
+        assert frames(world)["participants"]["resynced"].any()
+
 
 class TestReproducibility:
     @pytest.mark.parametrize("preset", ["vbfl", "vbfl-published", "fedavg"])
@@ -357,6 +423,65 @@ class TestFedavg:
     def test_a_server_pays_when_told_to(self, tiny):
         world = play(tiny("fedavg", payout__mechanism="vbfl", rounds=2))
         assert {e.reason for e in world.ledger.journal} == {"reward.worker"}
+
+    def test_the_server_does_not_forget_what_absent_devices_missed(self, tiny):
+        """Its model goes on from round to round, and a device that comes back begins with it."""
+        world = World(
+            tiny("fedavg", rounds=8, payout__mechanism="vbfl", availability__kind="per-round", availability__online=0.5)
+        )
+        heights = []
+        for _ in world.run():
+            heights.append(world.server.height)
+            assert world.canonical() is world.server
+            assert (
+                world.recorder.last("rounds", "accuracy")
+                == world.test([world.models[world.server.model]], [world.models.digest(world.server.model)]).accuracy[0]
+            )
+            for p in world.participants:
+                assert p.state.id in {s.id for s in world.server.lineage()}, "nobody is on a model of its own"
+                earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
+                assert world.stake(p.device) == earned
+        assert heights == sorted(heights)
+        assert heights[-1] >= 7
+        assert not any(e.reason.startswith("reorg.") for e in world.ledger.journal)
+        assert [e.time_s for e in world.ledger.journal] == sorted(e.time_s for e in world.ledger.journal)
+
+
+class TestLiveModelAlias:
+    def scenario(self, tiny, **more):
+        """Nobody ever publishes a block: every device keeps what it used last."""
+        mute = {"adversaries__0__count": 8, "adversaries__0__worker": "honest", "adversaries__0__miner": "withhold"}
+        return tiny("vbfl-published", **mute, **more)
+
+    @pytest.mark.parametrize("resync", ["off", "replay", "chain-only"])
+    def test_devices_without_a_block_drift_apart(self, tiny, resync):
+        world = play(self.scenario(tiny, chain__resync=resync, chain__check_links=True))
+        assert len({world.models.digest(p.global_model) for p in world.participants}) >= 4
+        assert {p.state.height for p in world.participants} == {0}
+
+    def test_the_first_block_ends_it(self, tiny):
+        world = World(tiny("vbfl-published", rounds=2))
+        world.step()
+        assert all(p.live_model is None for p in world.participants if p.state.height)
+
+    def test_a_validator_holds_the_last_update_it_judged(self, tiny):
+        world = World(self.scenario(tiny))
+        world.step()
+        votes = frames(world)["votes"]
+        for validator, cast in votes.groupby("validator"):
+            last = cast.sort_values(["time_s", "worker"])["worker"].iloc[-1]
+            mine, its = (world.participants[d].global_model for d in (validator, last))
+            assert world.models.digest(mine) == world.models.digest(its)
+
+    def test_a_checkpoint_keeps_it(self, tiny):
+        whole = play(self.scenario(tiny))
+        half = World(self.scenario(tiny))
+        half.step()
+        resumed = World(self.scenario(tiny))
+        resumed.restore(*half.to_state())
+        for _ in resumed.run():
+            pass
+        assert tables_bytes(resumed) == tables_bytes(whole)
 
 
 def test_a_disconnected_graph_plays_on_in_its_parts(tiny):

@@ -86,7 +86,7 @@ class IdxSource(DatasetSource):
         failures = []
         for base in self.urls:
             try:
-                with urllib.request.urlopen(base + file.name, timeout=60) as response:  # noqa: S310 (https addresses above)
+                with urllib.request.urlopen(base + file.name, timeout=60) as response:  # noqa: S310 (the addresses above)
                     body = response.read()
             except OSError as error:
                 failures.append(f"{base}{file.name}: {error}")
@@ -133,7 +133,11 @@ class FashionMnist(Mnist):
     summary = "Fashion-MNIST, 28x28, 60,000 train / 10,000 test, from IDX files"
     reference = "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747"
     subfolder = "fashion-mnist"
-    urls: ClassVar[tuple[str, ...]] = ("https://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+    # The authors' bucket is a website endpoint, which speaks http only; the checksums guard both ways.
+    urls: ClassVar[tuple[str, ...]] = (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    )
     files: ClassVar[dict[str, IdxFile]] = {
         "train_x": IdxFile("train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
         "train_y": IdxFile("train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
