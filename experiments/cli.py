@@ -95,7 +95,8 @@ def show(table: Any, title: str = "") -> None:
     """Print a pandas frame."""
     view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(table.columns):
-        view.add_column(str(column), justify="left" if i == 0 else "right")
+        longest = max((len(str(v)) for v in table[column]), default=0)
+        view.add_column(str(column), justify="left" if i == 0 else "right", no_wrap=longest >= len(str(column)))
     for row in table.itertuples(index=False):
         view.add_row(*(str(v) for v in row))
     out_console.print(view)

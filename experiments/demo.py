@@ -22,7 +22,7 @@ from sim.scenario import Scenario
 
 ROUNDS = 30
 # Validators' samples stay held out, so that both protocols train on the very same ones.
-FEDAVG: dict[str, Any] = {"protocol": "fedavg", "payout.mechanism": "none"}
+FEDAVG: dict[str, Any] = {"protocol": "fedavg", "payout.mechanism": "none", "aggregation.params": {"weighted": True}}
 ARMS: dict[tuple[str, int], dict[str, Any]] = {
     ("VBFL", 0): {"adversaries.0.count": 0},
     ("VBFL", 3): {"adversaries.0.count": 3},

@@ -82,7 +82,7 @@ def summary(run: RunResult) -> pd.DataFrame:
         ("adversaries' updates accepted", share("accepted_adversary", bad)),
         ("rounds forked", f"{int(r['forked'].sum())} of {len(r)}"),
         ("devices shut out at the end", f"{int(r['blocked'].iloc[-1])}"),
-        ("issued", f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.scenario.payout.asset}, net of reorganised chains"),
+        ("issued, less what forks took back", f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.scenario.payout.asset}"),
         ("simulated time", f"{r['end_s'].iloc[-1]:,.0f} s"),
     ]
     return pd.DataFrame(rows, columns=["", "value"])

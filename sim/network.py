@@ -13,7 +13,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario import AvailabilitySettings, NetworkSettings, SettingError
+from sim.scenario import SettingError
+from sim.settings import AvailabilitySettings, NetworkSettings
 from sim.streams import Streams
 
 EVALUATION_COST = 1 / 3

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import Field, model_validator
 
 from agents import registries as behaviours
 from mechanisms import registries as rules
@@ -17,6 +17,25 @@ from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 from sim.data import datasets
 from sim.learning import models
+from sim.settings import (
+    AdversarySettings,
+    AggregationSettings,
+    AvailabilitySettings,
+    BlocklistSettings,
+    ChainSettings,
+    ConsensusSettings,
+    Count,
+    DataSettings,
+    DeadlineSettings,
+    ModelSettings,
+    NetworkSettings,
+    PayoutSettings,
+    RecordSettings,
+    RoleSettings,
+    Settings,
+    TrainingSettings,
+    ValidationSettings,
+)
 
 HONEST = "honest"
 """Group of every device that is in no adversary group, and the behaviour that all registries have."""
@@ -31,196 +50,6 @@ class SettingError(ValueError):
     def __init__(self, key: str, value: Any, expected: str) -> None:
         super().__init__(f"{key} = {value!r}: {expected}")
         self.key, self.value, self.expected = key, value, expected
-
-
-def _not_nan(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError("must be a number, not NaN")
-    return value
-
-
-Count = Annotated[int, Field(ge=1, strict=True)]
-Device = Annotated[int, Field(ge=0, strict=True)]
-Amount = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Positive = Annotated[Finite, Field(gt=0)]
-NonNegative = Annotated[Finite, Field(ge=0, le=1e9)]
-Spread = Annotated[Finite, Field(ge=0, le=5)]
-"""Sigma of a log-normal; at 5 the fastest of 20 devices is already about 10,000,000 times faster than the slowest."""
-Probability = Annotated[Finite, Field(ge=0, le=1)]
-Deadline = Annotated[float, Field(gt=0, strict=True), AfterValidator(_not_nan)]
-"""Seconds after the round's start; inf waits for everybody."""
-
-
-class Settings(BaseModel):
-    """Base of every table: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(Settings):
-    """Which samples, and how they are dealt to devices."""
-
-    dataset: str = "digits"
-    params: dict[str, Any] = {}
-    partition: Literal["iid", "shards", "dirichlet", "quantity"] = "shards"
-    shards_per_device: Count = 2
-    alpha: Annotated[Finite, Field(ge=0.001, le=1e6)] = 0.5
-    validation_fraction: Annotated[Finite, Field(ge=0, le=0.5)] = 0.1
-    validation_holding: Literal["sharded", "shared"] = "sharded"
-    validation_source: Literal["holdout", "test"] = "holdout"
-
-
-class ModelSettings(Settings):
-    """Which network."""
-
-    name: str = "mnist_2nn"
-    params: dict[str, Any] = {}
-
-
-class TrainingSettings(Settings):
-    """Local training: plain SGD on cross-entropy."""
-
-    learning_rate: Annotated[Positive, Field(le=1_000)] = 0.01
-    batch_size: Annotated[Count, Field(le=1_000_000)] = 10
-    epochs: Annotated[Count, Field(le=10_000)] = 5
-
-
-class RuleSettings(Settings):
-    """A rule by name with its parameters."""
-
-    rule: str
-    params: dict[str, Any] = {}
-
-
-class RoleSettings(RuleSettings):
-    """Who plays which role."""
-
-    rule: str = "counts"
-
-
-class ValidationSettings(RuleSettings):
-    """What counts as a good update, and how many validators judge it."""
-
-    rule: str = "threshold"
-    committee: Annotated[int, Field(ge=0, strict=True)] = 0
-    """Validators per update; 0 means all."""
-
-
-class AggregationSettings(RuleSettings):
-    """How accepted updates become the next model."""
-
-    rule: str = "mean"
-
-
-class PayoutSettings(Settings):
-    """What is paid, in which asset."""
-
-    mechanism: str = "vbfl"
-    params: dict[str, Any] = {}
-    asset: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,15}$")] = "STAKE"
-    initial_balance: Amount = 0
-
-
-class ConsensusSettings(Settings):
-    """How a block is chosen."""
-
-    kind: Literal["pos", "pow"] = "pos"
-    difficulty: Annotated[int, Field(ge=1, le=16, strict=True)] = 2
-    """Leading hexadecimal zeros (pow)."""
-    tie_rule: Literal["hash", "latest-arrival"] = "hash"
-    """Equal stakes: lowest hash of (previous block, miner's key); or, as published, whichever block comes last."""
-
-
-class ChainSettings(Settings):
-    """What devices check, and what they do when chains differ."""
-
-    check_signatures: StrictBool = True
-    check_links: StrictBool = True
-    resync: Literal["replay", "chain-only", "off"] = "replay"
-    """At a device's round start: adopt the heaviest chain with its model and rewards; the chain alone; or nothing."""
-    live_model_alias: StrictBool = False
-    """As published: before its first block a device's global model is the very network that it trains."""
-
-
-class BlocklistSettings(Settings):
-    """When a worker is shut out."""
-
-    knock_out_rounds: Annotated[int, Field(ge=0, strict=True)] = 6
-    """Rejected this many times in a row (0: never)."""
-    lazy_rounds: Annotated[int, Field(ge=0, strict=True)] = 10
-    """Worker without an update in the block this many times in a row (0: never); a chain cannot tell lazy from offline."""
-    in_a_row: Literal["rounds", "rounds-as-worker"] = "rounds-as-worker"
-    """Consecutive rounds of the calendar (as published), or of those in which the device was a worker."""
-    clock: Literal["round", "block"] = "round"
-    holds_roles: StrictBool = False
-    """As published: a shut-out device still draws roles."""
-
-
-class NetworkSettings(Settings):
-    """Who is connected to whom, how fast devices compute and send, and when they are there."""
-
-    topology: Literal["complete", "ring", "star", "small-world", "scale-free", "random-regular", "edges"] = "complete"
-    degree: Count = 4
-    rewire: Probability = 0.1
-    edges: tuple[tuple[Device, Device], ...] = ()
-    link_bytes_per_s: Annotated[Finite, Field(ge=1)] = 70_000.0
-    link: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
-    link_sigma: Spread = 0.5
-    latency_s: NonNegative = 0.0
-    compute_samples_per_s: Annotated[Finite, Field(ge=0.001)] = 1_000.0
-    compute: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
-    compute_sigma: Spread = 0.5
-    message_size: Literal["real", "printed"] = "real"
-    """Bytes of what is sent; or, as published, of the text that printing it would give."""
-    validator_queue: Literal["fifo", "parallel"] = "fifo"
-    """Whether a validator checks updates one after the other or, as published, all at once."""
-    hashes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
-
-
-class DeadlineSettings(Settings):
-    """When waiting ends."""
-
-    validator_s: Deadline = math.inf
-    miner_s: Deadline = math.inf
-    block_s: Deadline = math.inf
-
-
-class AvailabilitySettings(Settings):
-    """Devices going offline and coming back."""
-
-    kind: Literal["always", "per-round", "alternating"] = "always"
-    online: Probability = 0.9
-    """Probability of being there for a whole round (per-round)."""
-    mean_online_s: Annotated[Finite, Field(ge=1)] = 3_600.0
-    mean_offline_s: Annotated[Finite, Field(ge=1)] = 600.0
-
-
-class AdversarySettings(Settings):
-    """A group of devices that deviate, drawn at random (`count`) or named (`devices`)."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")] = "malicious"
-    count: Annotated[int, Field(ge=0, strict=True)] = 0
-    devices: tuple[Device, ...] = ()
-    worker: str = "honest"
-    worker_params: dict[str, Any] = {}
-    validator: str = "honest"
-    validator_params: dict[str, Any] = {}
-    miner: str = "honest"
-    miner_params: dict[str, Any] = {}
-
-    @property
-    def size(self) -> int:
-        return len(self.devices) or self.count
-
-
-class RecordSettings(Settings):
-    """Logs that cost time."""
-
-    epoch_accuracy: StrictBool = False
-    """Test accuracy of every worker after every local epoch (table `epochs`)."""
-    local_accuracy: StrictBool = False
-    """Test accuracy of every update and baseline."""
 
 
 PLUGINS: dict[tuple[str, str], Registry] = {
@@ -241,10 +70,15 @@ class Scenario(Settings):
     """One run, whole. Two scenarios are equal exactly when their canonical JSON is."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] = "scenario"
+    """Label in tables, figures and default paths."""
     protocol: Literal["vbfl", "fedavg"] = "vbfl"
+    """Order of events in a round: VBFL with its chain, or plain federated averaging with a server."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
+    """Decides every random draw."""
     rounds: Annotated[Count, Field(le=1_000_000)] = 40
+    """Protocol rounds to play."""
     devices: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 20
+    """How many devices there are, honest and not."""
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()

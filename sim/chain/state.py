@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mechanisms.vocabulary import Payment, UpdateRecord
 from sim.chain.block import GENESIS, Block
-from sim.scenario import BlocklistSettings
+from sim.settings import BlocklistSettings
 
 Streak = tuple[int, int]
 """(how many times in a row, when last)."""

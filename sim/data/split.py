@@ -13,7 +13,7 @@ from sim.data.sources.base import DataError, Dataset
 from sim.streams import Streams
 
 if TYPE_CHECKING:
-    from sim.scenario import DataSettings
+    from sim.settings import DataSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sim.chain.signing import Keyring
 from sim.chain.state import branches, genesis, shut_out
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
 from sim.learning.engine import row_digest
-from sim.scenario import BlocklistSettings
+from sim.settings import BlocklistSettings
 from sim.streams import Streams
 
 KEYS = Keyring(Streams(0), 6)

@@ -12,7 +12,7 @@ from sim.data.sources.base import DataError
 from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
 from sim.data.sources.synthetic import Synthetic
 from sim.data.split import split_data
-from sim.scenario import DataSettings
+from sim.settings import DataSettings
 from sim.streams import Streams
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sim.network import Availability, Network
-from sim.scenario import AvailabilitySettings, NetworkSettings
+from sim.settings import AvailabilitySettings, NetworkSettings
 from sim.streams import Streams
 
 

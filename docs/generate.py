@@ -1,0 +1,140 @@
+"""Write `docs/reference/scenario.md` and `plugins.md` from the code: `python docs/generate.py`. A test holds them to it."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from agents import registries as behaviours
+from mechanisms import registries as rules
+from mechanisms.registry import Registry
+from sim.data import datasets
+from sim.learning import models
+from sim.scenario import Scenario
+from sim.settings import Settings
+
+FOLDER = Path(__file__).parent / "reference"
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+KINDS: tuple[tuple[str, str, Registry], ...] = (
+    ("Mechanisms", "`payout.mechanism`, folder `mechanisms/payouts`", rules.payouts),
+    ("Roles", "`roles.rule`, folder `mechanisms/roles`", rules.roles),
+    ("Validation rules", "`validation.rule`, folder `mechanisms/validators`", rules.validators),
+    ("Aggregation rules", "`aggregation.rule`, folder `mechanisms/aggregators`", rules.aggregators),
+    ("Worker behaviours", "`adversaries.N.worker`, folder `agents/workers`", behaviours.workers),
+    ("Validator behaviours", "`adversaries.N.validator`, folder `agents/validators`", behaviours.validators),
+    ("Miner behaviours", "`adversaries.N.miner`, folder `agents/miners`", behaviours.miners),
+    ("Data sets", "`data.dataset`, folder `sim/data/sources`", datasets),
+    ("Models", "`model.name`, folder `sim/learning/architectures`", models),
+)
+
+
+def scenario_page() -> str:
+    """Every key of a scenario."""
+    lines = [
+        "# Scenario keys",
+        "",
+        "Written by `docs/generate.py` from `sim/settings.py`; change it there.",
+        "",
+        'A scenario is a TOML file. `extends = "NAME_OR_FILE"` takes everything that the file does not say from a preset or',
+        "another file; `--set key=value` changes one key. Amounts are integers of base units. Unknown keys are refused.",
+        "",
+        "## Top level",
+        "",
+        *_table(Scenario, skip_tables=True),
+    ]
+    for name, field in Scenario.model_fields.items():
+        table = _settings_of(field)
+        if table is None:
+            continue
+        many = name == "adversaries"
+        lines += ["", f"## `{'[[' if many else '['}{name}{']]' if many else ']'}`", "", (table.__doc__ or "").strip(), ""]
+        lines += _table(table)
+    return "\n".join(lines) + "\n"
+
+
+def plugins_page() -> str:
+    """Every shipped plug-in with its parameters."""
+    lines = [
+        "# Plug-ins",
+        "",
+        "Written by `docs/generate.py` from the plug-ins' own metadata; `fedstake list KIND` prints the same.",
+    ]
+    for title, where, registry in KINDS:
+        lines += ["", f"## {title}", "", f"Chosen by {where}; entry-point group `{registry.group}`."]
+        for plugin in registry.all():
+            meta = plugin.metadata()
+            lines += ["", f"### `{meta['name']}`", "", f"{_sentence(meta['summary'])} Source: {meta['reference']}."]
+            for word, names in (("Observes", getattr(plugin, "observes", None)), ("Knows", getattr(plugin, "knows", None))):
+                if names:
+                    lines[-1] += f" {word}: {', '.join(sorted(names))}."
+            if meta["params"]:
+                lines += ["", "| parameter | default | meaning |", "|---|---|---|"]
+                lines += [f"| `{p['name']}` | `{_plain(p['default'])}` | {_parameter(p)} |" for p in meta["params"]]
+    return "\n".join(lines) + "\n"
+
+
+def _table(settings: type[Settings], *, skip_tables: bool = False) -> Iterator[str]:
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, field in settings.model_fields.items():
+        if skip_tables and _settings_of(field) is not None:
+            continue
+        default = field.get_default(call_default_factory=True)
+        yield f"| `{name}` | {_type(field)} | `{_plain(default)}` | {field.description} |"
+
+
+def _settings_of(field: FieldInfo) -> type[Settings] | None:
+    for kind in (field.annotation, *typing.get_args(field.annotation)):
+        if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Settings):
+            return kind
+    return None
+
+
+def _type(field: FieldInfo) -> str:
+    annotation = field.annotation
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{v}`" for v in typing.get_args(annotation))
+    bounds = {}
+    for m in field.metadata:
+        bounds |= {sign: getattr(m, k) for k, sign in SIGNS.items() if getattr(m, k, None) is not None}
+    text = {bool: "true or false", int: "integer", float: "number", str: "text"}.get(annotation, "")  # type: ignore[call-overload]
+    if not text:
+        text = "table" if typing.get_origin(annotation) is dict else "list"
+    return ", ".join([text, *(f"{sign} {_bound(v)}" for sign, v in bounds.items())])
+
+
+def _bound(value: float) -> str:
+    return "2⁶³" if value == 2**63 else f"{value:g}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    if isinstance(value, tuple):
+        return str(list(value))
+    return str(value) if value != "" else '""'
+
+
+def _parameter(p: dict[str, Any]) -> str:
+    bounds = [f"{SIGNS[k]} {v:g}" for k, v in (p["bounds"] or {}).items()]
+    notes = [x for x in (p["unit"], *bounds, ", ".join(p["choices"] or ())) if x]
+    return p["help"] + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+PAGES = {"scenario.md": scenario_page, "plugins.md": plugins_page}
+
+if __name__ == "__main__":
+    for file, page in PAGES.items():
+        (FOLDER / file).write_text(page(), encoding="utf-8")

@@ -1,0 +1,83 @@
+"""The documentation does what it says: code runs, commands run, links lead somewhere, reference pages follow the code."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.cli import app
+from sim.tables import COLUMNS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page, *languages):
+    return [(lang, text) for lang, text in BLOCK.findall(page.read_text()) if lang in languages]
+
+
+def ids(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python", "console")], ids=ids)
+def test_code_and_commands_run(page, tmp_path, monkeypatch):
+    """In page order, in one folder and one namespace; runs are cut to one round."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "docs"}
+    for lang, text in blocks(page, "python", "toml", "console"):
+        named = re.match(r"# (\S+\.(?:py|toml))\n", text)
+        if named:
+            Path(named[1]).write_text(text)
+        if lang == "python":
+            exec(compile(text, str(page), "exec"), namespace)
+        if lang == "console":
+            for line in text.splitlines():
+                command(line)
+
+
+def command(line):
+    words = shlex.split(line.removeprefix("$ "), comments=True)
+    if "DIR" in words or "FOLDER" in words:
+        return
+    assert words[0] == "fedstake"
+    if words[-1].endswith("-..."):
+        words[-1] = str(next(Path("results").glob(words[-1].removeprefix("results/").removesuffix("...") + "*")))
+    cut = ["--set", "rounds=1"] if words[1] == "run" else []
+    done = CliRunner().invoke(app, [*words[1:], *cut])
+    assert done.exit_code == 0, (line, done.output)
+
+
+def test_generated_reference_is_up_to_date():
+    pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+    for file, page in pages.items():
+        assert (ROOT / "docs" / "reference" / file).read_text() == page(), f"{file}: run python docs/generate.py"
+
+
+def test_every_column_is_explained():
+    text = (ROOT / "docs" / "reference" / "tables.md").read_text()
+    for table, columns in COLUMNS.items():
+        section = text.split(f"## `{table}`")[1].split("\n## ")[0]
+        told = set(re.findall(r"`(\w+)`", section))
+        assert columns.keys() <= told, (table, columns.keys() - told)
+
+
+def test_every_command_and_option_is_explained():
+    text = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    for registered in app.registered_commands:
+        name = registered.name or registered.callback.__name__.rstrip("_")
+        assert f"`fedstake {name}" in text
+        shown = CliRunner().invoke(app, [name, "--help"]).output
+        for option in re.findall(r"--[a-z-]+", shown):
+            assert option in text, (name, option)
