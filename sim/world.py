@@ -17,7 +17,7 @@ from agents import registries as behaviours
 from mechanisms import registries as rules
 from mechanisms.vocabulary import FloatMatrix, Payment
 from sim.chain.signing import Keyring
-from sim.chain.state import ChainBook, ChainState, branches, genesis
+from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
 from sim.data.split import split_data
 from sim.learning import models
@@ -25,6 +25,7 @@ from sim.learning.engine import Evaluation, LearningEngine, row_digest
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
+from sim.rounds import play_round
 from sim.scenario import HONEST, Scenario, SettingError
 from sim.streams import Streams
 from sim.tables import Recorder
@@ -132,11 +133,9 @@ class World(mesa.Model):
 
     def step(self) -> None:
         """Play one protocol round, record it, and leave nothing in flight."""
-        from sim.rounds import PROTOCOLS
-
         self.round_index += 1
         with _no_cyclic_gc():
-            PROTOCOLS[self.scenario.protocol](self).play()
+            play_round(self)
         self.models.keep(self._models_in_use())
         self.engine.forget()
         self.keys.forget()
@@ -245,11 +244,6 @@ class World(mesa.Model):
         self.round_index, self.time_s = state["round_index"], state["time_s"]
         self.ledger = Ledger.from_state(state["ledger"])
         self.recorder = Recorder.from_state(state["tables"])
-
-
-def chain_rank(state: ChainState) -> tuple[int, int, bytes]:
-    """Sort key of chains, best first: heaviest, longest, lowest head hash."""
-    return (-state.weight, -state.height, state.head)
 
 
 def _state_to_json(s: ChainState) -> dict[str, Any]:

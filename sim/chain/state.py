@@ -48,6 +48,11 @@ def genesis(model: int) -> ChainState:
     return ChainState(id=0, parent=None, height=0, head=GENESIS, weight=0, model=model)
 
 
+def chain_rank(state: ChainState) -> tuple[int, int, bytes]:
+    """Sort key of chains, best first: heaviest, longest, lowest head hash."""
+    return (-state.weight, -state.height, state.head)
+
+
 def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[ChainState]]:
     """States to leave (newest first) and to apply (oldest first) from `old` to `new` over their last common ancestor."""
     if new.parent is old:

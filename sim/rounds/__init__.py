@@ -1,6 +1,24 @@
 """Round protocols: the order in which things happen between devices."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from sim.rounds.fedavg import FedavgRound
+from sim.rounds.report import record_fedavg, record_vbfl
 from sim.rounds.vbfl import VbflRound
 
-PROTOCOLS: dict[str, type[VbflRound] | type[FedavgRound]] = {"vbfl": VbflRound, "fedavg": FedavgRound}
+if TYPE_CHECKING:
+    from sim.world import World
+
+
+def play_round(world: World) -> None:
+    """Play and record one round of the scenario's protocol."""
+    if world.scenario.protocol == "vbfl":
+        vbfl = VbflRound(world)
+        vbfl.play()
+        record_vbfl(vbfl)
+    else:
+        fedavg = FedavgRound(world)
+        fedavg.play()
+        record_fedavg(fedavg)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from mechanisms.vocabulary import AggregationObservation, BlockObservation, Payment, Role, UpdateRecord
+from mechanisms.vocabulary import Role, UpdateRecord
 from sim.chain.state import ChainState
 from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import do_local_work
 from sim.rounds.message_size import update_bytes
-from sim.rounds.vbfl import as_row
+from sim.rounds.processing import aggregate, settle
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -31,9 +31,7 @@ class FedavgRound:
         self.first_entry = len(world.ledger.journal)
 
     def play(self) -> None:
-        """The whole round, recorded."""
-        from sim.rounds.report import record_fedavg
-
+        """The whole round."""
         world = self.world
         self.online_at_start = {p.device for p in world.participants if world.online(p.device, self.start_s)}
         for p in world.participants:
@@ -47,7 +45,6 @@ class FedavgRound:
         self.clock.run()
         self._aggregate()
         world.finish_round(self.clock.last_s)
-        record_fedavg(self)
 
     def _catch_up(self, device: int) -> float:
         """A device that missed the last aggregate downloads it first; returns when it can begin to train."""
@@ -77,15 +74,8 @@ class FedavgRound:
         )
         if not usable:
             return
-        rows = [work.row[w] for w in usable]
         current = world.canonical()
-        seen = AggregationObservation(
-            world.round_index, tuple(usable), work.rows_of(rows), work.claimed_samples[rows], world.models[current.model]
-        )
-        model = world.models.add(as_row(world.aggregation.aggregate(seen), world.engine.size))
-        payments: dict[int, list[Payment]] = {}
-        for p in world.payout.settle(BlockObservation(world.round_index, None, self.records)):
-            payments.setdefault(p.payee, []).append(p)
+        model = aggregate(world, work, self.records, current.model)
         new = ChainState(
             id=world.book.new_id(),
             parent=current,
@@ -94,7 +84,7 @@ class FedavgRound:
             weight=current.weight + 1,
             model=model,
             round=world.round_index,
-            payments={d: tuple(ps) for d, ps in payments.items()},
+            payments=settle(world, None, self.records),
         )
         world.server = new
         closes_s = self.clock.last_s

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +14,18 @@ from numpy.typing import NDArray
 
 from mechanisms.consensus import Candidate, mining_time_s, rank_by_stake
 from mechanisms.vocabulary import (
-    AggregationObservation,
-    BlockObservation,
-    FloatMatrix,
     MiningObservation,
-    Payment,
-    Role,
-    RoleObservation,
     ValidationObservation,
     VoteObservation,
 )
 from sim.chain.block import Block, BlockBody
-from sim.chain.state import ChainState, shut_out
+from sim.chain.state import ChainState, chain_rank
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
 from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import LocalWork, do_local_work
 from sim.rounds.message_size import update_bytes
+from sim.rounds.processing import BlockProcessor
+from sim.rounds.seating import seat
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -66,28 +61,21 @@ class VbflRound:
         self.ready_s: dict[int, float] = {}
         self.adopted_s = self.start_s
         self.resynced: set[int] = set()
-        self.validator_of: dict[int, int] = {}
-        self.miner_of: dict[int, int] = {}
-        self.committee: dict[int, list[int]] = {}
         self.busy_until: dict[int, float] = {}
         self.published: list[tuple[Block, NDArray[np.float64]]] = []
         self.withheld: list[Block] = []
         self.won: dict[int, Block] = {}
         self.appended: dict[int, Block] = {}
         self._bodies: dict[tuple[bytes, frozenset[int]], BlockBody] = {}
-        self._models: dict[bytes, int | None] = {}
         self._authentic: dict[bytes, bool] = {}
-        self._payments: dict[bytes, dict[int, tuple[Payment, ...]]] = {}
 
     def play(self) -> None:
-        """The whole round, recorded."""
-        from sim.rounds.report import record_vbfl
-
+        """The whole round."""
         self.online_at_start = {p.device for p in self.world.participants if self.world.online(p.device, self.start_s)}
         self._resync()
-        self._assign_roles()
-        self._associate()
+        self.seats = seat(self.world, self.online_at_start)
         self.work = self._train()
+        self.chain = BlockProcessor(self.world, self.work, self.seats.workers, self.block_bytes)
         self.update_bytes = update_bytes(self.world.engine.layout, self.scenario.network.message_size)
         self.updates = self._sign_updates()
         self.ballots = self._judge()
@@ -95,14 +83,11 @@ class VbflRound:
         self._keep_live_models()
         # A block that is adopted ends the round: what comes too late for it does not make it longer.
         self.world.finish_round(self.adopted_s if self.appended else self.clock.last_s)
-        record_vbfl(self)
 
     # --- before the clock starts --------------------------------------------------------------------------------
 
     def _resync(self) -> None:
         """Each device adopts the heaviest chain it can fetch from a device that is there (ties: longest, lowest hash)."""
-        from sim.world import chain_rank
-
         world, how = self.world, self.scenario.chain.resync
         for device in self.online_at_start:
             self.ready_s[device] = self.start_s
@@ -140,81 +125,9 @@ class VbflRound:
         self.ready_s[device] = arrival
         self.resynced.add(device)
 
-    def _assign_roles(self) -> None:
-        world = self.world
-        canonical = world.canonical()
-        everyone = range(self.scenario.devices)
-        shut = frozenset() if self.scenario.blocklist.holds_roles else canonical.blocked
-        trusted = tuple(d for d in everyone if d not in shut)
-        # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
-        stand_ins = sorted(shut)[: max(0, sum(world.role_rule.minimum()) - len(trusted))]
-        eligible = tuple(sorted((*trusted, *stand_ins)))
-        seen = RoleObservation(
-            round=self.round,
-            eligible=eligible,
-            stakes=tuple(world.stake(d) for d in eligible),
-            previous_hash=canonical.head,
-            rng=world.streams.rng("roles", self.round),
-        )
-        roles = world.role_rule.assign(seen)
-        swaps = iter(seen.rng.permutation([d for d in trusted if roles[d] is Role.WORKER]).tolist())
-        for device in stand_ins:
-            if roles[device] is not Role.WORKER and (other := next(swaps, None)) is not None:
-                roles[device], roles[other] = roles[other], roles[device]
-        for p in world.participants:
-            p.role = roles.get(p.device)
-        self.workers, self.validators, self.miners = (
-            sorted(d for d, r in roles.items() if r is role) for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
-        )
-        self.here = {d for d in roles if d in self.online_at_start}
-
-    def _associate(self) -> None:
-        """Each worker picks a validator and a miner, each validator a miner: uniformly among those it can reach and trusts."""
-        blocked = {d: self.world.participants[d].state.blocked for d in range(self.scenario.devices)}
-        component = self.world.network.component
-        validators = [v for v in self.validators if v in self.here]
-        miners = [m for m in self.miners if m in self.here]
-
-        @cache
-        def trusted_among(role: Role, shut: frozenset[int], part: int) -> list[int]:
-            """Devices of a role that are there, not shut out, and in one connected part of the network."""
-            devices = miners if role is Role.MINER else validators
-            return [d for d in devices if d not in shut and component[d] == part]
-
-        for device in (*self.workers, *self.validators):
-            if device not in self.here:
-                continue
-            rng = self.world.streams.rng("association", device, self.round)
-            trusted = trusted_among(Role.MINER, blocked[device], component[device])
-            if trusted:
-                choice = trusted[rng.integers(len(trusted))]
-                if device not in blocked[choice]:
-                    self.miner_of[device] = choice
-        for worker in self.workers:
-            if worker not in self.here:
-                continue
-            rng = self.world.streams.rng("association.validator", worker, self.round)
-            trusted = trusted_among(Role.VALIDATOR, blocked[worker], component[worker])
-            if not trusted:
-                continue
-            choice = trusted[rng.integers(len(trusted))]
-            if worker in blocked[choice]:
-                continue
-            self.validator_of[worker] = choice
-            self.committee[worker] = self._draw_committee(worker, choice, trusted, blocked)
-
-    def _draw_committee(self, worker: int, first: int, validators: list[int], blocked: dict[int, frozenset[int]]) -> list[int]:
-        """The chosen validator first, then those that it sends the update on to: all others, or a drawn few."""
-        others = [v for v in validators if v != first and worker not in blocked[v]]
-        size = self.scenario.validation.committee
-        if size and size - 1 < len(others):
-            rng = self.world.streams.rng("committee", worker, self.round)
-            others = sorted(rng.choice(others, size=size - 1, replace=False).tolist())
-        return [first, *others]
-
     def _train(self) -> LocalWork:
-        workers = sorted(self.validator_of)
-        validators = [v for v in self.validators if v in self.here]
+        workers = sorted(self.seats.validator_of)
+        validators = [v for v in self.seats.validators if v in self.seats.here]
         return do_local_work(self.world, workers, validators)
 
     def _sign_updates(self) -> dict[int, UpdateTransaction]:
@@ -232,7 +145,7 @@ class VbflRound:
         world, work = self.world, self.work
         sent: dict[int, list[int]] = {v: [] for v in work.validators}
         for worker in work.workers:
-            for v in self.committee[worker]:
+            for v in self.seats.committee[worker]:
                 sent[v].append(worker)
         ballots = {}
         for i, v in enumerate(work.validators):
@@ -253,7 +166,7 @@ class VbflRound:
     # --- on the clock -------------------------------------------------------------------------------------------
 
     def _run_clock(self) -> None:
-        clock, here = self.clock, [m for m in self.miners if m in self.here]
+        clock, here = self.clock, [m for m in self.seats.miners if m in self.seats.here]
         self.miner_index = {m: j for j, m in enumerate(here)}
         self.miner_ids = np.array(here, dtype=np.int64)
         self.cells = list(self.ballots.values())
@@ -287,7 +200,7 @@ class VbflRound:
         if not self._there(w):
             return
         clock.act()
-        first, *others = self.committee[w]
+        first, *others = self.seats.committee[w]
         yield clock.timeout(net.delay(w, first, self.update_bytes))
         if not self._there(first):
             return
@@ -319,7 +232,7 @@ class VbflRound:
         self.clock.act()
         ballot.time_s = self.clock.now
         ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote).signed(self.world.keys)
-        miner = self.miner_of.get(v)
+        miner = self.seats.miner_of.get(v)
         if miner is not None:
             size = self.update_bytes + ballot.transaction.size_bytes
             self.clock.after(VALIDATION, self.world.network.delay(v, miner, size), self._receive_vote, miner, v, w, size)
@@ -374,7 +287,7 @@ class VbflRound:
         if not decision.publish:
             self.withheld.append(block)
             return
-        arrivals = self._arrivals_at_miners(m, self._block_bytes(block))
+        arrivals = self._arrivals_at_miners(m, self.block_bytes(block))
         self.published.append((block, arrivals))
         if consensus.kind == "pow":
             for j, other in enumerate(self.miner_ids.tolist()):
@@ -399,7 +312,7 @@ class VbflRound:
             self._bodies[key] = BlockBody(tuple(self.updates[w] for w in workers), tuple(votes))
         return self._bodies[key]
 
-    def _block_bytes(self, block: Block) -> int:
+    def block_bytes(self, block: Block) -> int:
         """Size on the wire: VBFL's blocks carry the updates."""
         carried = len(block.body.updates) * (self.update_bytes - self.world.engine.size * 4)
         return block.size_bytes + carried
@@ -435,8 +348,8 @@ class VbflRound:
         """A miner appends its winner and sends it to the devices associated with it."""
         self.won[m] = block
         self._append(m, block)
-        size = self._block_bytes(block)
-        for device, miner in self.miner_of.items():
+        size = self.block_bytes(block)
+        for device, miner in self.seats.miner_of.items():
             if miner == m:
                 self.clock.after(None, self.world.network.delay(m, device, size), self._download, device, block)
 
@@ -465,60 +378,9 @@ class VbflRound:
 
     def _append(self, device: int, block: Block) -> None:
         state = self.world.participants[device].state
-        self.world.adopt(device, self.world.book.apply(state, block, self._process), self.clock.now)
+        self.world.adopt(device, self.chain.apply(state, block), self.clock.now)
         self.appended[device] = block
         self.adopted_s = self.clock.now
-
-    def _process(self, state: ChainState, block: Block) -> ChainState:
-        """The state after a block: aggregate, pay, shut out."""
-        rules = self.scenario.blocklist
-        when = self.round if rules.clock == "round" else block.height
-        rejected, absent, blocked = shut_out(state, block.body.records, self.workers, when, rules)
-        model = self._aggregate(state, block, blocked)
-        weight = block.stake if self.scenario.consensus.kind == "pos" else 16**self.scenario.consensus.difficulty
-        return ChainState(
-            id=self.world.book.new_id(),
-            parent=state,
-            height=state.height + 1,
-            head=block.hash,
-            weight=state.weight + weight,
-            model=model,
-            miner=block.miner,
-            round=self.round,
-            size_bytes=self._block_bytes(block),
-            payments=self._pay(block),
-            rejected=rejected,
-            absent=absent,
-            blocked=blocked,
-        )
-
-    def _aggregate(self, state: ChainState, block: Block, blocked: frozenset[int]) -> int:
-        """Key of the global model after a block; unchanged when it holds no usable update."""
-        usable = [r for r in block.body.records if r.accepted and r.worker not in blocked]
-        if not usable:
-            return state.model
-        key = bytes(block.body.root) + np.array([r.worker for r in usable]).tobytes() + self.world.models.digest(state.model)
-        if key not in self._models:
-            rows = [self.work.row[r.worker] for r in usable]
-            seen = AggregationObservation(
-                self.round,
-                tuple(r.worker for r in usable),
-                self.work.rows_of(rows),
-                np.array([r.claimed_samples for r in usable], dtype=np.int64),
-                self.world.models[state.model],
-            )
-            self._models[key] = self.world.models.add(as_row(self.world.aggregation.aggregate(seen), self.world.engine.size))
-        model = self._models[key]
-        assert model is not None
-        return model
-
-    def _pay(self, block: Block) -> dict[int, tuple[Payment, ...]]:
-        if block.hash not in self._payments:
-            by_payee: dict[int, list[Payment]] = {}
-            for p in self.world.payout.settle(BlockObservation(self.round, block.miner, block.body.records)):
-                by_payee.setdefault(p.payee, []).append(p)
-            self._payments[block.hash] = {d: tuple(ps) for d, ps in by_payee.items()}
-        return self._payments[block.hash]
 
     def _keep_live_models(self) -> None:
         """The published alias: a device that never had a block keeps the network it used last as its global model.
@@ -535,10 +397,3 @@ class VbflRound:
             p = self.world.participants[device]
             if p.state.height == 0 and self.work.finite[row]:
                 p.live_model = self.world.models.add(self.work.updates[row].copy())
-
-
-def as_row(row: FloatMatrix, size: int) -> FloatMatrix:
-    """A rule's aggregate as a row of the model store; ValueError when it is not `size` finite numbers."""
-    if np.shape(row) != (size,) or not np.isfinite(row).all():
-        raise ValueError(f"the aggregation rule must return {size} finite numbers")
-    return np.asarray(row, dtype=np.float32)
