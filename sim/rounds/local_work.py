@@ -120,6 +120,8 @@ def _submit(
             raise ValueError(
                 f"{behaviour!r} returned updates of shape {np.shape(sent.updates)}, should be {(len(at), updates.shape[1])}"
             )
+        if np.min(sent.claimed_samples) < 0 or np.min(sent.claimed_epochs) < 0:
+            raise ValueError(f"{behaviour!r} claims negative work")
         updates[at] = sent.updates
         claimed_samples[at], claimed_epochs[at] = sent.claimed_samples, sent.claimed_epochs
     return claimed_samples, claimed_epochs
