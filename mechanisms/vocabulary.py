@@ -76,7 +76,8 @@ class ValidationObservation:
 class AggregationObservation:
     """The accepted updates of a block, sorted by worker.
 
-    Rows `float32[n, P]`, claimed samples `int64[n]`, and the global model `float32[P]` that they started from.
+    Rows `float32[n, P]`, claimed samples `int64[n]`, and the global model `float32[P]` that they started from. `root` is an
+    update trained on a clean data set, for rules that observe it.
     """
 
     round: int
@@ -84,6 +85,7 @@ class AggregationObservation:
     updates: FloatMatrix
     samples: NDArray[np.int64]
     global_model: FloatMatrix
+    root: FloatMatrix | None = None
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,41 @@
-"""An aggregation rule turns rows into one row."""
+"""An aggregation rule makes one model of many updates."""
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
 class AggregationRule(Plugin, ABC):
-    """Called only with at least one row, all finite."""
+    """`observes` names what the rule needs beside the updates: {"root"} for an update trained on a clean root data set.
+
+    `convex`: every coordinate of the result lies between the smallest and the largest of the updates.
+    """
+
+    observes: ClassVar[frozenset[str]] = frozenset()
+    convex: ClassVar[bool] = True
+
+    def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
+        """The next global model, `float32[P]`. Rows with NaN or infinity are left out; ValueError when no row is left.
+
+        Must not depend on the order of the rows, except where rows tie.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))
+        if not finite.all():
+            if not finite.any():
+                raise ValueError("no update is finite")
+            kept = tuple(w for w, good in zip(seen.workers, finite, strict=True) if good)
+            seen = dataclasses.replace(seen, workers=kept, updates=seen.updates[finite], samples=seen.samples[finite])
+        return np.asarray(self.combine(seen), dtype=np.float32)
 
     @abstractmethod
-    def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
-        """The next global model, `float32[P]`; must not depend on the order of the rows beyond rounding."""
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        """`aggregate` of finite rows, at least one; floating-point numbers of any width `[P]`."""

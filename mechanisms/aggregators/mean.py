@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
 from mechanisms.plugin import param
-from mechanisms.vocabulary import AggregationObservation, FloatMatrix
+from mechanisms.vocabulary import AggregationObservation
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Mean(AggregationRule):
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
     Params = MeanParams
 
-    def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
         if self.params.weighted and seen.samples.sum() > 0:
             weights = (seen.samples / seen.samples.sum()).astype(seen.updates.dtype)

@@ -1,0 +1,58 @@
+"""Bulyan: Krum chooses rows, then each coordinate is trimmed around its median."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.aggregators.base import AggregationRule
+from mechanisms.geometry import column_blocks, squared_distances
+from mechanisms.krum import choose, tolerated
+from mechanisms.plugin import param
+from mechanisms.vocabulary import AggregationObservation, FloatMatrix
+
+
+@dataclass(frozen=True)
+class BulyanParams:
+    """Parameters of the plug-in below."""
+
+    f: int = param(2, help="malicious updates to tolerate; at most (n - 3) / 4 of n updates", ge=0)
+
+
+class Bulyan(AggregationRule):
+    """Of theta = n - 2f rows chosen by repeated Krum, each coordinate is the mean of the theta - 2f values closest to its median.
+
+    Where two values are equally close, the smaller one is taken.
+    """
+
+    name = "bulyan"
+    summary = "repeated Krum, then the mean of the values closest to each coordinate's median"
+    reference = "El Mhamdi et al. 2018, arXiv:1802.07927, section 4"
+    Params = BulyanParams
+
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        n = len(seen.workers)
+        f = tolerated(self.params.f, n, (4, 3))
+        theta = n - 2 * f
+        chosen = np.arange(n) if f == 0 else choose(squared_distances(seen.updates), f, theta)
+        beta = theta - 2 * f
+        row = np.empty(seen.updates.shape[1], dtype=np.float32)
+        for at in column_blocks(seen.updates):
+            values = np.sort(np.ascontiguousarray(seen.updates[:, at][chosen].T), axis=1)
+            row[at] = _around_median(values, beta)
+        return row
+
+
+def _around_median(values: FloatMatrix, beta: int) -> np.ndarray:
+    """Mean of the beta values of each sorted row `[m, theta]` that lie closest to its median: a window of the row."""
+    theta = values.shape[1]
+    wide = values.astype(np.float64)
+    median = (wide[:, (theta - 1) // 2] + wide[:, theta // 2]) / 2
+    # The window moves right while its first value is farther from the median than the value behind its end.
+    left, behind = wide[:, : theta - beta], wide[:, beta:]
+    start = (median[:, None] - left > behind - median[:, None]).sum(axis=1)
+    total = np.concatenate([np.zeros((len(wide), 1)), np.cumsum(wide, axis=1)], axis=1)
+    rows = np.arange(len(wide))
+    return (total[rows, start + beta] - total[rows, start]) / beta

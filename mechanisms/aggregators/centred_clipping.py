@@ -1,0 +1,39 @@
+"""Centred clipping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.aggregators.base import AggregationRule
+from mechanisms.geometry import clip_factors, combine, squared_norms
+from mechanisms.plugin import param
+from mechanisms.vocabulary import AggregationObservation
+
+
+@dataclass(frozen=True)
+class CentredClippingParams:
+    """Parameters of the plug-in below."""
+
+    radius: float = param(10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0)
+    iterations: int = param(3, help="steps, each from the result of the one before", ge=1)
+
+
+class CentredClipping(AggregationRule):
+    """v <- v + mean_i (x_i - v) min(1, tau / ||x_i - v||), beginning at the global model."""
+
+    name = "centred-clipping"
+    summary = "mean of updates clipped to a ball around the current estimate"
+    reference = "Karimireddy, He and Jaggi 2021, arXiv:2012.10333, equation (CC)"
+    convex = False
+    Params = CentredClippingParams
+
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        n = len(seen.workers)
+        centre = seen.global_model.astype(np.float64)
+        for _ in range(self.params.iterations):
+            factors = clip_factors(np.sqrt(squared_norms(seen.updates, centre)), self.params.radius) / n
+            centre = centre * (1 - factors.sum()) + combine(factors, seen.updates)
+        return centre

@@ -1,0 +1,71 @@
+"""Krum and multi-Krum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.aggregators.base import AggregationRule
+from mechanisms.geometry import combine, lowest, squared_distances
+from mechanisms.krum import closest_sums, tolerated
+from mechanisms.plugin import param
+from mechanisms.vocabulary import AggregationObservation
+
+
+@dataclass(frozen=True)
+class KrumParams:
+    """Parameters of the plug-in below."""
+
+    f: int = param(3, help="malicious updates to tolerate; at most (n - 3) / 2 of n updates", ge=0)
+    neighbours: str = param(
+        "n-f-2",
+        help="closest others that a score adds up: the paper's number, or one more as some libraries have it",
+        choices=("n-f-2", "n-f-1"),
+    )
+
+
+class Krum(AggregationRule):
+    """The update with the smallest sum of squared distances to its n - f - 2 closest others; ties go to the first."""
+
+    name = "krum"
+    summary = "the one update that lies closest to its neighbours"
+    reference = "Blanchard et al. 2017, arXiv:1703.02757, section 3"
+    Params = KrumParams
+
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        scores = _scores(seen, self.params)
+        return seen.updates[lowest(scores, float(scores.max()))].copy()
+
+
+@dataclass(frozen=True)
+class MultiKrumParams(KrumParams):
+    """Parameters of the plug-in below."""
+
+    keep: int = param(0, help="updates to average; 0: n - f", ge=0)
+
+
+class MultiKrum(AggregationRule):
+    """The mean of the `keep` updates with the smallest Krum scores; ties go to the first."""
+
+    name = "multi-krum"
+    summary = "mean of the updates with the smallest Krum scores"
+    reference = "Blanchard et al. 2017, arXiv:1703.02757, section 4"
+    Params = MultiKrumParams
+
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        n = len(seen.workers)
+        keep = min(n, self.params.keep or n - tolerated(self.params.f, n, (2, 3)))
+        scores = _scores(seen, self.params)
+        weights = np.zeros(n)
+        for _ in range(keep):
+            best = lowest(scores, float(scores[np.isfinite(scores)].max()))
+            weights[best], scores[best] = 1 / keep, np.inf
+        return combine(weights, seen.updates)
+
+
+def _scores(seen: AggregationObservation, params: KrumParams) -> np.ndarray:
+    n = len(seen.workers)
+    f = tolerated(params.f, n, (2, 3))
+    return closest_sums(squared_distances(seen.updates), max(1, n - f - (2 if params.neighbours == "n-f-2" else 1)))

@@ -1,0 +1,40 @@
+"""Coordinate-wise trimmed mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.aggregators.base import AggregationRule
+from mechanisms.geometry import column_blocks
+from mechanisms.plugin import param
+from mechanisms.vocabulary import AggregationObservation
+
+
+@dataclass(frozen=True)
+class TrimmedMeanParams:
+    """Parameters of the plug-in below."""
+
+    f: int = param(3, help="values to drop at each end of a coordinate; at most (n - 1) / 2 of n updates", ge=0)
+
+
+class TrimmedMean(AggregationRule):
+    """The mean of each coordinate without its f smallest and f largest values."""
+
+    name = "trimmed-mean"
+    summary = "mean of each coordinate without the f smallest and largest values"
+    reference = "Yin et al. 2018, arXiv:1803.01498, definition 2"
+    Params = TrimmedMeanParams
+
+    def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
+        n = len(seen.workers)
+        f = min(self.params.f, (n - 1) // 2)
+        row = np.empty(seen.updates.shape[1], dtype=np.float32)
+        for at in column_blocks(seen.updates, itemsize=4):
+            columns = np.ascontiguousarray(seen.updates[:, at].T)
+            if f:
+                columns.partition([f, n - f - 1], axis=1)
+            row[at] = columns[:, f : n - f].mean(axis=1, dtype=np.float64)
+        return row

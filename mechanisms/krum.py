@@ -1,0 +1,64 @@
+"""Krum scores: how far each row lies from its closest others. Shared by the rules that choose rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.geometry import Float64, lowest
+
+
+def tolerated(f: int, n: int, needs: tuple[int, int]) -> int:
+    """The largest number up to f that n rows bear under `n >= needs[0] * f + needs[1]`, never below 0."""
+    slope, constant = needs
+    return max(0, min(f, (n - constant) // slope))
+
+
+def closest_sums(distances: Float64, count: int) -> Float64:
+    """`float64[n]`: for each row the sum of its `count` smallest squared distances to others."""
+    n = len(distances)
+    if n == 1 or count < 1:
+        return np.zeros(n)
+    count = min(count, n - 1)
+    others = distances[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+    return np.sort(others, axis=1)[:, :count].sum(axis=1)
+
+
+def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
+    """Krum again and again: the `rows` rows with the lowest scores, each time among those that are left, sorted by index.
+
+    With m rows left a score is the sum of the max(1, m - f - 2) smallest squared distances to other rows that are left
+    (El Mhamdi et al. 2018, algorithm of Bulyan). The sums are kept up to date while rows leave, so that the whole takes
+    O(n^2) and not O(n^3).
+    """
+    n = len(distances)
+    scale = float(distances.max()) * n
+    order = np.argsort(distances + np.diag(np.full(n, -1.0)), axis=1, kind="stable")  # each row first in its own list
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(n), (n, n)), axis=1)
+    alive = np.ones(n, dtype=bool)
+    each = np.arange(n)
+    count = n - f - 2
+    last = np.full(n, max(0, count))  # rank of the farthest row that is counted
+    sums = np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1) if count >= 1 else np.zeros(n)
+    chosen = []
+    for left in range(n, n - rows, -1):
+        count = left - f - 2
+        if count < 1:  # too few are left for the rule's number of neighbours: take the nearest one
+            rest = np.flatnonzero(alive)
+            scores = closest_sums(distances[np.ix_(rest, rest)], 1)
+            pick = int(rest[lowest(scores, scale)])
+        else:
+            scores = np.where(alive, sums, np.inf)
+            pick = lowest(scores, scale)
+        chosen.append(pick)
+        alive[pick] = False
+        if count > 1:
+            # One neighbour fewer is counted from now on: the row that left, or else the farthest of them.
+            counted = rank[:, pick] <= last
+            farthest = order[each, last]
+            sums -= np.where(counted, distances[each, pick], distances[each, farthest])
+            last -= ~counted | (farthest == pick)
+            while (dead := ~alive[order[each, last]] & (last > 0)).any():
+                last -= dead
+    return np.array(sorted(chosen), dtype=np.int64)
