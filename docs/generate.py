@@ -26,6 +26,7 @@ KINDS: tuple[tuple[str, str, Registry], ...] = (
     ("Roles", "`roles.rule`, folder `mechanisms/roles`", rules.roles),
     ("Validation rules", "`validation.rule`, folder `mechanisms/validators`", rules.validators),
     ("Aggregation rules", "`aggregation.rule`, folder `mechanisms/aggregators`", rules.aggregators),
+    ("Transforms", "`aggregation.before.N.rule`, folder `mechanisms/transforms`", rules.transforms),
     ("Worker behaviours", "`adversaries.N.worker`, folder `agents/workers`", behaviours.workers),
     ("Validator behaviours", "`adversaries.N.validator`, folder `agents/validators`", behaviours.validators),
     ("Miner behaviours", "`adversaries.N.miner`, folder `agents/miners`", behaviours.miners),

@@ -183,6 +183,7 @@ def _kinds() -> dict[str, _Kind]:
             ),
         ),
         "aggregators": _Kind("mechanisms/aggregators", (("", lambda: rules.aggregators),)),
+        "transforms": _Kind("mechanisms/transforms", (("", lambda: rules.transforms),)),
         "validators": _Kind("mechanisms/validators", (("", lambda: rules.validators),)),
         "roles": _Kind("mechanisms/roles", (("", lambda: rules.roles),)),
         "datasets": _Kind("sim/data/sources", (("", lambda: datasets),)),
@@ -193,7 +194,8 @@ def _kinds() -> dict[str, _Kind]:
 @app.command(name="list")
 def list_(
     kind: Annotated[
-        str, typer.Argument(help="mechanisms, behaviours, aggregators, validators, roles, datasets, models or scenarios.")
+        str,
+        typer.Argument(help="mechanisms, behaviours, aggregators, transforms, validators, roles, datasets, models or scenarios."),
     ],
     debug: DebugOption = False,
 ) -> None:

@@ -6,5 +6,6 @@ payouts = Registry("mechanisms", package="mechanisms.payouts", base="PayoutRule"
 roles = Registry("roles", package="mechanisms.roles", base="RoleRule")
 validators = Registry("validators", package="mechanisms.validators", base="ValidationRule")
 aggregators = Registry("aggregators", package="mechanisms.aggregators", base="AggregationRule")
+transforms = Registry("transforms", package="mechanisms.transforms", base="Transform")
 
-__all__ = ["aggregators", "payouts", "roles", "validators"]
+__all__ = ["aggregators", "payouts", "roles", "transforms", "validators"]

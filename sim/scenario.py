@@ -100,6 +100,7 @@ class Scenario(Settings):
         self._complete_params()
         if self.protocol == "vbfl":
             self._check_vbfl()
+        self._check_root()
         self._check_adversaries()
         self._check_network()
         self._check_money()
@@ -108,12 +109,14 @@ class Scenario(Settings):
     def _complete_params(self) -> None:
         """Check all plug-ins and write their parameters out, defaults included: what is complete can be compared."""
         full = [_check_plugin(*plugin) for plugin in self.plugins()]
-        tables, groups = full[: len(PLUGINS)], iter(full[len(PLUGINS) :])
+        tables, rest = full[: len(PLUGINS)], iter(full[len(PLUGINS) :])
         for (table, _), params in zip(PLUGINS, tables, strict=True):
             # This very instance is being built: nobody has seen it yet.
             self.__dict__[table] = getattr(self, table).model_copy(update={"params": params})
+        steps = tuple(step.model_copy(update={"params": next(rest)}) for step in self.aggregation.before)
+        self.__dict__["aggregation"] = self.aggregation.model_copy(update={"before": steps})
         self.__dict__["adversaries"] = tuple(
-            a.model_copy(update={f"{role}_params": next(groups) for role in BEHAVIOURS}) for a in self.adversaries
+            a.model_copy(update={f"{role}_params": next(rest) for role in BEHAVIOURS}) for a in self.adversaries
         )
 
     def plugins(self) -> list[tuple[str, Registry, str, dict[str, Any]]]:
@@ -122,6 +125,8 @@ class Scenario(Settings):
         for (table, selector), registry in PLUGINS.items():
             settings = getattr(self, table)
             found.append((f"{table}.{selector}", registry, getattr(settings, selector), settings.params))
+        for i, step in enumerate(self.aggregation.before):
+            found.append((f"aggregation.before.{i}.rule", rules.transforms, step.rule, step.params))
         for i, a in enumerate(self.adversaries):
             for role, registry in BEHAVIOURS.items():
                 found.append((f"adversaries.{i}.{role}", registry, getattr(a, role), getattr(a, f"{role}_params")))
@@ -137,6 +142,15 @@ class Scenario(Settings):
             )
         if self.data.validation_source == "holdout" and self.data.validation_fraction == 0:
             raise SettingError("data.validation_fraction", 0.0, "validators need samples; give a fraction in (0, 0.5]")
+
+    def _check_root(self) -> None:
+        rule = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
+        if "root" in rule.observes and (self.data.validation_fraction == 0 or self.data.validation_source == "test"):
+            raise SettingError(
+                "aggregation.rule",
+                self.aggregation.rule,
+                "needs held-out samples as its root set: data.validation_fraction above 0",
+            )
 
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]
@@ -209,7 +223,7 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
     table, _, last = key.rpartition(".")
     at, _ = _container(values, key, value)
     if isinstance(at, dict) and at.get(last) != value:
-        if (table, last) in PLUGINS:
+        if (table, last) in PLUGINS or (table.startswith("aggregation.before.") and last == "rule"):
             at.pop("params", None)
         elif table.startswith("adversaries.") and last in BEHAVIOURS:
             at.pop(f"{last}_params", None)

@@ -93,6 +93,15 @@ class ValidationSettings(Settings):
     """Validators per update; 0 means all."""
 
 
+class TransformSettings(Settings):
+    """One step in front of the aggregation rule."""
+
+    rule: str
+    """Transform (`fedstake list transforms`)."""
+    params: Parameters = {}
+    """Parameters of the transform."""
+
+
 class AggregationSettings(Settings):
     """How accepted updates become the next model."""
 
@@ -100,6 +109,8 @@ class AggregationSettings(Settings):
     """Aggregation rule (`fedstake list aggregators`)."""
     params: Parameters = {}
     """Parameters of the rule."""
+    before: tuple[TransformSettings, ...] = ()
+    """Transforms that the updates go through first, in this order: `[[aggregation.before]]` with `rule` and `params`."""
 
 
 class PayoutSettings(Settings):

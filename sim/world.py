@@ -22,6 +22,7 @@ from sim.data.folder import data_folder, load_dataset
 from sim.data.split import split_data
 from sim.learning import models
 from sim.learning.engine import Evaluation, LearningEngine, row_digest
+from sim.learning.job import TrainingJob
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
@@ -80,7 +81,9 @@ class World(mesa.Model):
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
         self.validation = rules.validators.create(scenario.validation.rule, scenario.validation.params)
         self.aggregation = rules.aggregators.create(scenario.aggregation.rule, scenario.aggregation.params)
+        self.transforms = [rules.transforms.create(step.rule, step.params) for step in scenario.aggregation.before]
         self.models = ModelStore()
+        self._roots: dict[bytes, FloatMatrix] = {}
         self.book = ChainBook(genesis(self.models.add(self.engine.initial())))
         self.participants = self._build_participants()
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
@@ -137,6 +140,7 @@ class World(mesa.Model):
         with _no_cyclic_gc():
             play_round(self)
         self.models.keep(self._models_in_use())
+        self._roots.clear()
         self.engine.forget()
         self.keys.forget()
         self.book.forget()
@@ -155,6 +159,16 @@ class World(mesa.Model):
             ids.pop(self, None)
 
     # --- services for the rounds --------------------------------------------------------------------------------
+
+    def root_update(self, model: int) -> FloatMatrix:
+        """The model with key `model` trained for the workers' epochs on the held-out samples: what a clean update looks like."""
+        key = self.models.digest(model)
+        if key not in self._roots:
+            rng = self.streams.rng("root", self.round_index)
+            order = np.stack([rng.permutation(self.split.held_out) for _ in range(self.scenario.training.epochs)])
+            seed = self.streams.seed63("root.seed", self.round_index)
+            self._roots[key] = self.engine.train([TrainingJob(self.models[model], order, seed)])[0]
+        return self._roots[key]
 
     def stake(self, device: int) -> int:
         """Base units of the staking asset that a device holds."""

@@ -179,7 +179,7 @@ class ValidationConformance(Conformance):
 
 
 class AggregationConformance(Conformance):
-    """A finite row of the right size, inside the box that the updates span, whatever their order."""
+    """A finite row of the right size, inside the box that the updates span where the rule says so, whatever their order."""
 
     def test_aggregate(self):
         rng = np.random.default_rng(1)
@@ -188,16 +188,60 @@ class AggregationConformance(Conformance):
                 updates = rng.standard_normal((n, 30)).astype(np.float32)
                 samples = rng.integers(1, 100, n)
                 kept = updates.copy()
-                seen = AggregationObservation(1, tuple(range(n)), updates, samples, np.zeros(30, np.float32))
+                root = rng.standard_normal(30).astype(np.float32)
+                seen = AggregationObservation(1, tuple(range(n)), updates, samples, np.zeros(30, np.float32), root)
                 row = rule.aggregate(seen)
                 assert row.shape == (30,)
                 assert np.isfinite(row).all()
-                assert (row >= updates.min(0) - 1e-5).all()
-                assert (row <= updates.max(0) + 1e-5).all()
+                assert row.dtype == np.float32
+                if rule.convex:
+                    assert (row >= updates.min(0) - 1e-5).all()
+                    assert (row <= updates.max(0) + 1e-5).all()
                 assert (updates == kept).all()
                 order = rng.permutation(n)
                 shuffled = dataclasses.replace(seen, workers=tuple(order), updates=updates[order], samples=samples[order])
                 np.testing.assert_allclose(rule.aggregate(shuffled), row, atol=1e-5)
+
+    def test_rows_that_are_not_finite_are_left_out(self):
+        rng = np.random.default_rng(2)
+        for rule in self.made():
+            updates = rng.standard_normal((6, 30)).astype(np.float32)
+            seen = AggregationObservation(1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates.mean(0))
+            poisoned = np.insert(updates, [2, 5], np.float32([[np.nan] * 30, [np.inf] * 30]), axis=0)
+            row = rule.aggregate(dataclasses.replace(seen, workers=tuple(range(8)), updates=poisoned, samples=np.full(8, 7)))
+            np.testing.assert_array_equal(row, rule.aggregate(seen))
+            with pytest.raises(ValueError):
+                rule.aggregate(dataclasses.replace(seen, updates=np.full((6, 30), np.nan, dtype=np.float32)))
+
+    def test_identical_rows_are_their_aggregate(self):
+        row = np.linspace(-2, 2, 30, dtype=np.float32)
+        for rule in self.made():
+            for n in (1, 2, 9):
+                seen = AggregationObservation(1, tuple(range(n)), np.tile(row, (n, 1)), np.full(n, 5), row / 2, row)
+                if rule.convex:
+                    np.testing.assert_allclose(rule.aggregate(seen), row, atol=1e-6)
+                else:
+                    assert np.isfinite(rule.aggregate(seen)).all()
+
+
+class TransformConformance(Conformance):
+    """One row for each, finite, in the same order, without writing into what was seen."""
+
+    def test_rows(self):
+        rng = np.random.default_rng(1)
+        for transform in self.made():
+            for n in (1, 2, 5, 12):
+                updates = rng.standard_normal((n, 30)).astype(np.float32)
+                kept = updates.copy()
+                seen = AggregationObservation(1, tuple(range(n)), updates, np.full(n, 3), np.zeros(30, np.float32))
+                rows = transform.apply(seen)
+                assert rows.shape == (n, 30)
+                assert rows.dtype == np.float32
+                assert np.isfinite(rows).all()
+                assert (updates == kept).all()
+                order = rng.permutation(n)
+                shuffled = dataclasses.replace(seen, workers=tuple(order), updates=updates[order])
+                np.testing.assert_allclose(transform.apply(shuffled), rows[order], atol=1e-5)
 
 
 LAYOUT = (ParameterSlot("0.weight", (4, 5), 0, 20), ParameterSlot("0.bias", (4,), 20, 4))

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class Split:
     """Per device: indices into the training set to train on, and (x, y) of its validation samples.
 
-    `validation[d]` is the same object for every device that holds the same samples.
+    `validation[d]` is the same object for every device that holds the same samples. `held_out` are the indices of all samples
+    that were kept from training for them.
     """
 
     train: list[NDArray[np.int64]]
     validation: list[tuple[NDArray[np.float32], NDArray[np.int64]]]
+    held_out: NDArray[np.int64]
 
 
 def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Streams) -> Split:
@@ -54,7 +56,7 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
             raise DataError(f"{len(y)} validation samples are too few for {devices} devices; raise data.validation_fraction")
         deals = partition.iid(y, devices, streams.rng("validation"))
         validation = [(x[i], y[i]) for i in deals]
-    return Split([pool[p] for p in parts], validation)
+    return Split([pool[p] for p in parts], validation, reserve)
 
 
 def _deal(labels: NDArray[np.int64], settings: DataSettings, devices: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,10 @@ def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], st
         work.rows_of([work.row[r.worker] for r in records]),
         np.array([r.claimed_samples for r in records], dtype=np.int64),
         world.models[start],
+        world.root_update(start) if "root" in world.aggregation.observes else None,
     )
+    for transform in world.transforms:
+        seen = replace(seen, updates=transform.apply(seen))
     return world.models.add(_as_row(world.aggregation.aggregate(seen), world.engine.size))
 
 
