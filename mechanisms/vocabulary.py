@@ -5,6 +5,7 @@ Amounts are integers of base units. Devices are integers 0..n-1. `float32[K, P]`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -127,11 +128,23 @@ class Payment:
 
 
 @dataclass(frozen=True)
+class DataObservation:
+    """What a worker's behaviour sees of its device's own training samples before the run: `x` `[n, *shape]`, `y` `int64[n]`."""
+
+    device: int
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    classes: int
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
 class WorkerObservation:
     """What the workers of one behaviour see after local training.
 
-    `updates` is `float32[k, P]`: the rows that the k devices of this group trained honestly. A behaviour that does not
-    declare `knows = {"others"}` gets `others = None`.
+    `updates` is `float32[k, P]`: the rows that the k devices of this group trained, for as many epochs as they chose;
+    `epochs` is what the protocol asks for. A behaviour that declares `knows = {"others"}` gets the trained rows of all
+    other workers, `{"previous"}` the global models that its devices held before the present ones; else these are None.
     """
 
     round: int
@@ -143,6 +156,7 @@ class WorkerObservation:
     layout: tuple[ParameterSlot, ...]
     rngs: tuple[np.random.Generator, ...]
     others: FloatMatrix | None = None
+    previous_models: FloatMatrix | None = None
 
 
 @dataclass(frozen=True)
@@ -156,28 +170,40 @@ class Submission:
 
 @dataclass(frozen=True)
 class VoteObservation:
-    """What a validator's behaviour sees: the verdict of the rule for each update it was sent."""
+    """What a validator's behaviour sees: the verdict of the rule for each update it was sent.
+
+    `coalition` are the devices of its own group (empty for an honest device). With `knows = {"votes"}` `support[i]` is the
+    share of positive votes on update i among validators that do not wait for others (0.5 where there is none), else None.
+    """
 
     round: int
     validator: int
     workers: tuple[int, ...]
     verdicts: NDArray[np.bool_]
     rng: np.random.Generator
+    coalition: frozenset[int] = frozenset()
+    support: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class MiningObservation:
-    """What a miner's behaviour sees when its candidate block is ready."""
+    """What a miner's behaviour sees when its candidate block is ready.
+
+    `coalition` are the devices of its own group. With `knows = {"updates"}` `updates[i]` is the row of `records[i]`, else None.
+    """
 
     round: int
     miner: int
     records: tuple[UpdateRecord, ...]
     rng: np.random.Generator
+    coalition: frozenset[int] = frozenset()
+    updates: FloatMatrix | None = None
 
 
 @dataclass(frozen=True)
 class MiningDecision:
-    """Whether the miner sends its block, and which workers' updates it leaves out."""
+    """Whether the miner sends its block, whose updates it leaves out, and whose it replaces by rows of its own."""
 
     publish: bool = True
     censored: frozenset[int] = field(default_factory=frozenset)
+    replaced: Mapping[int, FloatMatrix] = field(default_factory=dict)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Participant(mesa.Agent):
     """`device` is its number 0..n-1, `group` its adversary group or "honest", `state` what its chain says.
 
-    `live_model` stands in for the chain's model where the published code's alias is in force (`chain.live_model_alias`).
+    `previous_model` is the chain's model before the present one. `live_model` stands in for the chain's model where the
+    published code's alias is in force (`chain.live_model_alias`).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Participant(mesa.Agent):
         self.miner = miner
         self.state = state
         self.live_model: int | None = None
+        self.previous_model = state.model
         self.role: Role | None = None
 
     @property

@@ -12,10 +12,14 @@ from typing import Any
 
 import mesa
 import numpy as np
+from numpy.typing import NDArray
 
 from agents import registries as behaviours
+from agents.miners.base import MinerBehaviour
+from agents.validators.base import ValidatorBehaviour
+from agents.workers.base import WorkerBehaviour
 from mechanisms import registries as rules
-from mechanisms.vocabulary import FloatMatrix, Payment
+from mechanisms.vocabulary import DataObservation, FloatMatrix, Payment
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
@@ -30,6 +34,8 @@ from sim.rounds import play_round
 from sim.scenario import HONEST, Scenario, SettingError
 from sim.streams import Streams
 from sim.tables import Recorder
+
+Membership = tuple[str, WorkerBehaviour, ValidatorBehaviour, MinerBehaviour]
 
 
 class ModelStore:
@@ -73,7 +79,9 @@ class World(mesa.Model):
         dataset = load_dataset(scenario.data.dataset, scenario.data.params, data_folder(data))
         self.dataset = dataset
         self.split = split_data(dataset, scenario.data, n, self.streams)
-        self.engine = self._build_engine()
+        groups = self._draw_groups()
+        x, y = self._poison(groups)
+        self.engine = self._build_engine(x, y)
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
         self.keys = Keyring(self.streams, n)
@@ -85,7 +93,8 @@ class World(mesa.Model):
         self.models = ModelStore()
         self._roots: dict[bytes, FloatMatrix] = {}
         self.book = ChainBook(genesis(self.models.add(self.engine.initial())))
-        self.participants = self._build_participants()
+        self.participants = [Participant(self, d, *groups[d], state=self.book.root) for d in range(n)]
+        self.coalitions = self._coalitions()
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol == "fedavg" else None
         self.asset = scenario.payout.asset
@@ -98,14 +107,14 @@ class World(mesa.Model):
         )
         self.recorder = Recorder()
 
-    def _build_engine(self) -> LearningEngine:
+    def _build_engine(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> LearningEngine:
         s, data = self.scenario, self.dataset
         source = models.create(s.model.name, s.model.params)
         try:
             return LearningEngine(
                 lambda: source.build(data.shape, data.classes),
-                data.x_train,
-                data.y_train,
+                x,
+                y,
                 learning_rate=s.training.learning_rate,
                 batch_size=s.training.batch_size,
                 seed=self.streams.seed63("model"),
@@ -114,13 +123,14 @@ class World(mesa.Model):
         except ValueError as error:
             raise SettingError("model.name", s.model.name, str(error)) from error
 
-    def _build_participants(self) -> list[Participant]:
+    def _draw_groups(self) -> list[Membership]:
+        """Of every device its group and its behaviour in each role."""
         s = self.scenario
         named = {d for g in s.adversaries for d in g.devices}
         free = [d for d in range(s.devices) if d not in named]
         drawn = iter(self.streams.rng("adversaries").permutation(free).tolist())
         honest = (behaviours.workers.create(HONEST), behaviours.validators.create(HONEST), behaviours.miners.create(HONEST))
-        assigned = dict.fromkeys(range(s.devices), (HONEST, *honest))
+        assigned: list[Membership] = [(HONEST, *honest)] * s.devices
         for g in s.adversaries:
             group = (
                 g.name,
@@ -128,9 +138,32 @@ class World(mesa.Model):
                 behaviours.validators.create(g.validator, g.validator_params),
                 behaviours.miners.create(g.miner, g.miner_params),
             )
-            members = g.devices or [next(drawn) for _ in range(g.count)]
-            assigned.update(dict.fromkeys(members, group))
-        return [Participant(self, d, *assigned[d], state=self.book.root) for d in range(s.devices)]
+            for d in g.devices or [next(drawn) for _ in range(g.count)]:
+                assigned[d] = group
+        return assigned
+
+    def _poison(self, groups: list[Membership]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The samples to train on: the data set's, and behind them what devices with poisoned data train on instead."""
+        data = self.dataset
+        xs, ys, size = [data.x_train], [data.y_train], len(data.y_train)
+        for device, (_, worker, _, _) in enumerate(groups):
+            mine = self.split.train[device]
+            rng = self.streams.rng("adversary.data", device)
+            poisoned = worker.poison(DataObservation(device, data.x_train[mine], data.y_train[mine], data.classes, rng))
+            if poisoned is not None:
+                x, y = poisoned
+                xs.append(x)
+                ys.append(y)
+                self.split.train[device] = np.arange(size, size + len(y))
+                size += len(y)
+        return (data.x_train, data.y_train) if len(xs) == 1 else (np.concatenate(xs), np.concatenate(ys))
+
+    def _coalitions(self) -> list[frozenset[int]]:
+        """Of every device the members of its adversary group, nobody for an honest device."""
+        members: dict[str, set[int]] = {}
+        for p in self.participants:
+            members.setdefault(p.group, set()).add(p.device)
+        return [frozenset(members[p.group]) if p.adversary else frozenset() for p in self.participants]
 
     # --- one round ----------------------------------------------------------------------------------------------
 
@@ -192,6 +225,7 @@ class World(mesa.Model):
         old, participant.state = participant.state, new
         if new.model != old.model:
             participant.live_model = None
+            participant.previous_model = old.model
         if not replay:
             return
         leave, apply = branches(old, new)
@@ -217,7 +251,8 @@ class World(mesa.Model):
         return min(held.values(), key=lambda s: (-chains[s.head], *chain_rank(s), -states[s.id], s.id))
 
     def _models_in_use(self) -> set[int]:
-        return {p.global_model for p in self.participants} | {p.state.model for p in self.participants} | {self.canonical().model}
+        held = {key for p in self.participants for key in (p.state.model, p.global_model, p.previous_model)}
+        return held | {self.canonical().model}
 
     def test(self, rows: list[FloatMatrix], digests: list[bytes]) -> Evaluation:
         """Evaluate rows on the reported test set."""
@@ -237,6 +272,7 @@ class World(mesa.Model):
             "chains": [_state_to_json(states[i]) for i in sorted(states)],
             "heads": [p.state.id for p in self.participants],
             "live_models": [p.live_model for p in self.participants],
+            "previous_models": [p.previous_model for p in self.participants],
             "server": None if self.server is None else self.server.id,
             "ledger": self.ledger.to_state(),
             "tables": self.recorder.to_state(),
@@ -251,8 +287,9 @@ class World(mesa.Model):
             by_id[restored.id] = restored
         self.book = ChainBook(by_id[0])
         self.book.next_id = state["next_state"]
-        for participant, head, live in zip(self.participants, state["heads"], state["live_models"], strict=True):
-            participant.state = by_id[head]
+        held = zip(self.participants, state["heads"], state["live_models"], state["previous_models"], strict=True)
+        for participant, head, live, previous in held:
+            participant.state, participant.previous_model = by_id[head], keys[previous]
             participant.live_model = None if live is None else keys[live]
         self.server = None if state["server"] is None else by_id[state["server"]]
         self.round_index, self.time_s = state["round_index"], state["time_s"]

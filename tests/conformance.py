@@ -275,6 +275,7 @@ class WorkerConformance(Conformance):
             LAYOUT,
             tuple(np.random.default_rng(i) for i in range(k)),
             others if "others" in self.plugin.knows else None,
+            rng.standard_normal((k, 24)).astype(np.float32) if "previous" in self.plugin.knows else None,
         )
 
 
@@ -287,7 +288,9 @@ class ValidatorConformance(Conformance):
                 verdicts = np.random.default_rng(n).random(n) < 0.5
 
                 def seen(verdicts=verdicts, n=n):
-                    return VoteObservation(1, 0, tuple(range(n)), verdicts.copy(), np.random.default_rng(2))
+                    support = np.linspace(0, 1, n) if "votes" in self.plugin.knows else None
+                    rng = np.random.default_rng(2)
+                    return VoteObservation(1, 0, tuple(range(n)), verdicts.copy(), rng, frozenset({0, 3}), support)
 
                 votes = behaviour.vote(seen())
                 assert votes.shape == (n,)
@@ -300,8 +303,15 @@ class MinerConformance(Conformance):
 
     def test_decision(self):
         records = tuple(UpdateRecord(w, 10, 5, (7,), ()) for w in range(3))
+        updates = np.ones((3, 24), dtype=np.float32) if "updates" in self.plugin.knows else None
         for behaviour in self.made():
-            first, second = (behaviour.mine(MiningObservation(1, 9, records, np.random.default_rng(3))) for _ in range(2))
-            assert first == second
+            first, second = (
+                behaviour.mine(MiningObservation(1, 9, records, np.random.default_rng(3), frozenset({2, 9}), updates))
+                for _ in range(2)
+            )
+            assert (first.publish, first.censored) == (second.publish, second.censored)
             assert type(first.publish) is bool
             assert first.censored <= {0, 1, 2}
+            assert first.replaced.keys() == second.replaced.keys() <= {0, 1, 2}
+            for w, row in first.replaced.items():
+                np.testing.assert_array_equal(row, second.replaced[w])

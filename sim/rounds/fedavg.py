@@ -59,7 +59,7 @@ class FedavgRound:
 
     def _work(self, w: int) -> Process:
         clock, world = self.clock, self.world
-        train_s = world.network.training_s(w, len(world.split.train[w]), self.scenario.training.epochs)
+        train_s = world.network.training_s(w, len(world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
         yield clock.until(self.ready_s[w] + train_s + self._send_s(w))
         if world.online(w, clock.now) and clock.now <= self.start_s + self.scenario.deadlines.validator_s:
             clock.act()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class LocalWork:
     """What the workers of a round submit, one row per worker, and the baselines of its validators.
 
-    `finite[i]` says whether row i may be aggregated at all (no NaN or infinity).
+    `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no NaN or infinity, claims of
+    work that are not negative. `trained_epochs` is the work that was done, whatever is claimed.
     """
 
     workers: list[int]
@@ -31,23 +32,38 @@ class LocalWork:
     finite: NDArray[np.bool_]
     claimed_samples: NDArray[np.int64]
     claimed_epochs: NDArray[np.int64]
+    trained_epochs: NDArray[np.int64]
     validators: list[int]
     baselines: FloatMatrix
 
     def __post_init__(self) -> None:
         self.row = {w: i for i, w in enumerate(self.workers)}
+        self.replaced: dict[bytes, dict[int, FloatMatrix]] = {}
 
-    def rows_of(self, at: list[int]) -> FloatMatrix:
-        """The rows at these positions; no copy when they are all of them."""
-        return self.updates if at == list(range(len(self.workers))) else self.updates[at]
+    def tamper(self, block: bytes, rows: Mapping[int, FloatMatrix]) -> None:
+        """Note that the block with this hash carries other rows for some workers than those sent."""
+        size = self.updates.shape[1]
+        self.replaced[block] = {w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()}
+
+    def rows_of(self, workers: Sequence[int], block: bytes = b"") -> FloatMatrix:
+        """Rows of these workers, as a block carries them; no copy when they are all of them, untouched."""
+        replaced = self.replaced.get(block, {})
+        if list(workers) == self.workers and not replaced:
+            return self.updates
+        rows = self.updates[[self.row[w] for w in workers]]
+        for i, w in enumerate(workers):
+            if w in replaced:
+                rows[i] = replaced[w]
+        return rows
 
 
 def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int]) -> LocalWork:
     """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted."""
     s, r = world.scenario, world.round_index
-    epochs = s.training.epochs
+    participants = world.participants
+    effort = [max(0, participants[w].worker.effort(s.training.epochs)) for w in workers]
     baseline_epochs = world.validation.baseline_epochs
-    jobs = [_job(world, w, "training", epochs) for w in workers] + [
+    jobs = [_job(world, w, "training", epochs) for w, epochs in zip(workers, effort, strict=True)] + [
         _job(world, v, "baseline", baseline_epochs) for v in validators
     ]
     on_epoch = None
@@ -61,16 +77,16 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     trained = world.engine.train(jobs, on_epoch)
     n = len(workers)
     updates = trained[:n]
-    samples = np.array([len(world.split.train[w]) for w in workers], dtype=np.int64)
-    done = np.full(n, epochs, dtype=np.int64)
-    claims = _submit(world, list(workers), updates, samples, done)
+    samples, epochs, formed = _submit(world, list(workers), updates)
     updates.setflags(write=False)
     return LocalWork(
         list(workers),
         updates,
         [row_digest(row) for row in updates],
-        _finite_rows(updates),
-        *claims,
+        _finite_rows(updates) & formed,
+        samples,
+        epochs,
+        np.array(effort, dtype=np.int64),
         list(validators),
         trained[n:],
     )
@@ -91,10 +107,15 @@ def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
 
 
 def _submit(
-    world: World, workers: list[int], updates: FloatMatrix, samples: NDArray[np.int64], epochs: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Let every behaviour act once on all rows of its devices; rows of honest devices stay as they were trained."""
-    claimed_samples, claimed_epochs = samples.copy(), epochs.copy()
+    world: World, workers: list[int], updates: FloatMatrix
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Let every behaviour act once on all rows of its devices; rows of honest devices stay as they were trained.
+
+    Returns the samples and epochs that each worker claims, and whether what it sent has the right form.
+    """
+    claimed_samples = np.array([len(world.split.train[w]) for w in workers], dtype=np.int64)
+    claimed_epochs = np.full(len(workers), world.scenario.training.epochs, dtype=np.int64)
+    formed = np.ones(len(workers), dtype=np.bool_)
     groups: dict[int, tuple[WorkerBehaviour, list[int]]] = {}
     for i, w in enumerate(workers):
         if world.participants[w].adversary:
@@ -103,25 +124,26 @@ def _submit(
     trained = updates.copy() if any("others" in b.knows for b, _ in groups.values()) else None
     for behaviour, at in groups.values():
         devices = tuple(workers[i] for i in at)
+        own = [world.participants[d] for d in devices]
         seen = WorkerObservation(
             round=world.round_index,
             devices=devices,
             updates=updates[at],
-            global_models=np.stack([world.models[world.participants[d].global_model] for d in devices]),
-            samples=samples[at],
-            epochs=epochs[at],
+            global_models=np.stack([world.models[p.global_model] for p in own]),
+            samples=claimed_samples[at],
+            epochs=claimed_epochs[at],
             layout=world.engine.layout,
             rngs=tuple(world.streams.rng("adversary.worker", d, world.round_index) for d in devices),
             others=np.delete(trained, at, axis=0) if trained is not None and "others" in behaviour.knows else None,
+            previous_models=(np.stack([world.models[p.previous_model] for p in own]) if "previous" in behaviour.knows else None),
         )
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
             sent = behaviour.submit(seen)
-        if np.shape(sent.updates) != (len(at), updates.shape[1]):
-            raise ValueError(
-                f"{behaviour!r} returned updates of shape {np.shape(sent.updates)}, should be {(len(at), updates.shape[1])}"
-            )
-        if np.min(sent.claimed_samples) < 0 or np.min(sent.claimed_epochs) < 0:
-            raise ValueError(f"{behaviour!r} claims negative work")
+        samples, epochs = np.asarray(sent.claimed_samples), np.asarray(sent.claimed_epochs)
+        if np.shape(sent.updates) != (len(at), updates.shape[1]) or samples.shape != (len(at),) or epochs.shape != (len(at),):
+            formed[at] = False
+            continue
         updates[at] = sent.updates
-        claimed_samples[at], claimed_epochs[at] = sent.claimed_samples, sent.claimed_epochs
-    return claimed_samples, claimed_epochs
+        formed[at] = (samples >= 0) & (epochs >= 0)
+        claimed_samples[at], claimed_epochs[at] = np.maximum(samples, 0), np.maximum(epochs, 0)
+    return claimed_samples, claimed_epochs, formed

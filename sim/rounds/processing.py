@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from sim.world import World
 
 
-def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], start: int) -> int:
+def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], start: int, block: bytes = b"") -> int:
     """Key of the model that the aggregation rule makes of the updates of `records`, from the model with key `start`.
+
+    `block` is the hash of the block that carries them, where there is one.
 
     Raises ValueError when the rule returns something else than one finite row.
     """
     seen = AggregationObservation(
         world.round_index,
         tuple(r.worker for r in records),
-        work.rows_of([work.row[r.worker] for r in records]),
+        work.rows_of([r.worker for r in records], block),
         np.array([r.claimed_samples for r in records], dtype=np.int64),
         world.models[start],
         world.root_update(start) if "root" in world.aggregation.observes else None,
@@ -81,9 +83,10 @@ class BlockProcessor:
         usable = [r for r in block.body.records if r.accepted and r.worker not in blocked]
         if not usable:
             return state.model
-        key = (block.body.root, tuple(r.worker for r in usable), self.world.models.digest(state.model))
+        tampered = block.hash if block.hash in self.work.replaced else b""
+        key = (block.body.root + tampered, tuple(r.worker for r in usable), self.world.models.digest(state.model))
         if key not in self._models:
-            self._models[key] = aggregate(self.world, self.work, usable, state.model)
+            self._models[key] = aggregate(self.world, self.work, usable, state.model, tampered)
         return self._models[key]
 
     def _pay(self, block: Block) -> dict[int, tuple[Payment, ...]]:

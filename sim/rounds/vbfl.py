@@ -21,6 +21,7 @@ from mechanisms.vocabulary import (
 from sim.chain.block import Block, BlockBody
 from sim.chain.state import ChainState, chain_rank
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
+from sim.learning.engine import row_digest
 from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import LocalWork, do_local_work
 from sim.rounds.message_size import update_bytes
@@ -147,8 +148,11 @@ class VbflRound:
         for worker in work.workers:
             for v in self.seats.committee[worker]:
                 sent[v].append(worker)
-        ballots = {}
-        for i, v in enumerate(work.validators):
+        ballots: dict[tuple[int, int], Ballot] = {}
+        # Validators that want to know the votes of others before they cast their own come last.
+        waits = {v: "votes" in world.participants[v].validator.knows for v in work.validators}
+        support: dict[int, list[bool]] = {w: [] for w in work.workers}
+        for i, v in sorted(enumerate(work.validators), key=lambda iv: (waits[iv[1]], iv[0])):
             if not sent[v]:
                 continue
             x, y = world.split.validation[v]
@@ -158,10 +162,21 @@ class VbflRound:
             judged = ValidationObservation(self.round, v, tuple(sent[v]), baseline, measured)
             verdicts = world.validation.verdicts(judged) & work.finite[rows]
             rng = world.streams.rng("adversary.validator", v, self.round)
-            votes = world.participants[v].validator.vote(VoteObservation(self.round, v, tuple(sent[v]), verdicts.copy(), rng))
+            seen = VoteObservation(
+                self.round,
+                v,
+                tuple(sent[v]),
+                verdicts.copy(),
+                rng,
+                world.coalitions[v],
+                np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None,
+            )
+            votes = world.participants[v].validator.vote(seen)
             for k, w in enumerate(sent[v]):
                 ballots[v, w] = Ballot(v, w, baseline, float(measured[k]), bool(verdicts[k]), bool(votes[k]))
-        return ballots
+                if not waits[v]:
+                    support[w].append(bool(votes[k]))
+        return dict(sorted(ballots.items()))
 
     # --- on the clock -------------------------------------------------------------------------------------------
 
@@ -195,7 +210,7 @@ class VbflRound:
     def _work(self, w: int) -> Process:
         """Train, then send the update to the associated validator, which sends it on."""
         clock, net = self.clock, self.world.network
-        train_s = net.training_s(w, len(self.world.split.train[w]), self.scenario.training.epochs)
+        train_s = net.training_s(w, len(self.world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
         yield clock.until(self.ready_s[w] + train_s)
         if not self._there(w):
             return
@@ -268,8 +283,16 @@ class VbflRound:
         if not self._there(m):
             return
         body = self._assemble(m, column <= clock.now)
-        seen = MiningObservation(self.round, m, body.records, world.streams.rng("adversary.miner", m, self.round))
-        decision = world.participants[m].miner.mine(seen)
+        behaviour = world.participants[m].miner
+        seen = MiningObservation(
+            self.round,
+            m,
+            body.records,
+            world.streams.rng("adversary.miner", m, self.round),
+            world.coalitions[m],
+            self.work.updates[[self.work.row[r.worker] for r in body.records]] if "updates" in behaviour.knows else None,
+        )
+        decision = behaviour.mine(seen)
         if decision.censored:
             body = self._assemble(m, column <= clock.now, decision.censored)
         if consensus.kind == "pow":
@@ -284,6 +307,8 @@ class VbflRound:
         clock.act()
         state = world.participants[m].state
         block = Block(self.round, state.height + 1, state.head, m, world.stake(m), body, clock.now).signed(world.keys)
+        if decision.replaced:
+            self.work.tamper(block.hash, decision.replaced)
         if not decision.publish:
             self.withheld.append(block)
             return
@@ -371,8 +396,12 @@ class VbflRound:
         return self._authentic[block.hash]
 
     def _payload_digests(self, block: Block) -> dict[int, bytes]:
-        """Digests of the bytes that a block really carries: the rows as they were computed in this round."""
-        return {u.worker: self.work.digests[self.work.row[u.worker]] for u in block.body.updates}
+        """Digests of the bytes that a block really carries: the rows of this round, or what its miner put in their place."""
+        replaced = self.work.replaced.get(block.hash, {})
+        return {
+            u.worker: row_digest(replaced[u.worker]) if u.worker in replaced else self.work.digests[self.work.row[u.worker]]
+            for u in block.body.updates
+        }
 
     # --- processing a block -------------------------------------------------------------------------------------
 

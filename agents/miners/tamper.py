@@ -1,0 +1,33 @@
+"""Miners that change updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.miners.base import MinerBehaviour
+from mechanisms.plugin import param
+from mechanisms.vocabulary import MiningDecision, MiningObservation
+
+
+@dataclass(frozen=True)
+class TamperParams:
+    """Parameters of the plug-in below."""
+
+    factor: float = param(-1.0, help="times the weights of every update", ge=-1e6, le=1e6)
+
+
+class Tamper(MinerBehaviour):
+    """Puts other bytes into the block than the workers signed; whoever checks signatures refuses the block."""
+
+    name = "tamper"
+    summary = "replaces the updates in its block"
+    reference = "block integrity: Chen et al., arXiv:2101.03300"
+    knows = frozenset({"updates"})
+    Params = TamperParams
+
+    def mine(self, seen: MiningObservation) -> MiningDecision:
+        assert seen.updates is not None
+        rows = np.float32(self.params.factor) * seen.updates
+        return MiningDecision(replaced={r.worker: row for r, row in zip(seen.records, rows, strict=True)})

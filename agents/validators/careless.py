@@ -1,0 +1,56 @@
+"""Validators that do not look: accept, toss a coin, or follow the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.validators.base import ValidatorBehaviour
+from mechanisms.plugin import param
+from mechanisms.vocabulary import VoteObservation
+
+
+class AlwaysAccept(ValidatorBehaviour):
+    """A positive vote on everything."""
+
+    name = "always-accept"
+    summary = "votes for every update"
+    reference = "lazy validator"
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        return np.ones(len(seen.workers), dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class CoinParams:
+    """Parameters of the plug-in below."""
+
+    probability: float = param(0.5, help="probability of a positive vote", ge=0, le=1)
+
+
+class Coin(ValidatorBehaviour):
+    """A random vote, whatever the update."""
+
+    name = "coin"
+    summary = "votes at random"
+    reference = "lazy validator"
+    stochastic = True
+    Params = CoinParams
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        return seen.rng.random(len(seen.workers)) < self.params.probability
+
+
+class CopyMajority(ValidatorBehaviour):
+    """The vote of most validators that have voted; positive where they are even."""
+
+    name = "copy-majority"
+    summary = "repeats the majority of the other validators"
+    reference = "lazy validator; what committee-majority rewards"
+    knows = frozenset({"votes"})
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        assert seen.support is not None
+        return seen.support >= 0.5
