@@ -1,4 +1,7 @@
-"""Checkpoints at round boundaries: plain JSON and arrays, no pickle. A folder per run, a folder in it per checkpoint."""
+"""Checkpoints at round boundaries: plain JSON and arrays, no pickle.
+
+A folder beside the run directory holds them; their names begin with the run's id, so that runs never touch each other's.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,32 @@ from sim.world import World
 
 
 def save(world: World, folder: Path) -> None:
-    """Write the state of a world between two rounds; older checkpoints go only when the new one is there."""
+    """Write the state of a world between two rounds; older checkpoints of the run go only when the new one is there."""
     state, arrays = world.to_state()
-    path = folder / f"round-{world.round_index:07d}"
+    path = folder / f"{_prefix(world.scenario)}{world.round_index:07d}"
     with whole_folder(path) as partial:
         np.savez(partial / "models.npz", **arrays)  # type: ignore[arg-type]
         text = json.dumps({"run_id": world.scenario.run_id(), "state": state})
         (partial / "state.json").write_text(text)
-    for older in _all(folder):
+    for older in _all(world.scenario, folder):
         if older != path:
             shutil.rmtree(older, ignore_errors=True)
 
 
-def newest(folder: Path) -> Path | None:
-    """The last checkpoint in a folder of `save`."""
-    return max(_all(folder), default=None)
+def newest(scenario: Scenario, folder: Path) -> Path | None:
+    """The last checkpoint of a run in a folder of `save`."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; checkpoints go into a folder of that name")
+    return max(_all(scenario, folder), default=None)
 
 
-def remove(folder: Path) -> None:
-    """Delete the checkpoints of a run, and nothing else that may lie in their folder."""
-    for path in [*_all(folder), *folder.glob(".round-*.partial-*")]:
+def remove(scenario: Scenario, folder: Path) -> None:
+    """Delete the checkpoints of a run, and the folder when nothing else is in it."""
+    if not folder.is_dir():
+        return
+    for path in [*_all(scenario, folder), *folder.glob(f".{_prefix(scenario)}*.partial-*")]:
         shutil.rmtree(path, ignore_errors=True)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -52,9 +59,17 @@ def load(scenario: Scenario, path: Path, data: str | Path | None = None) -> Worl
     if run_id != scenario.run_id():
         raise RunError(f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {scenario.run_id()[:12]})")
     world = World(scenario, data)
-    world.restore(state, arrays)
+    try:
+        world.restore(state, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        world.close()
+        raise RunError(f"{path}: not a complete checkpoint ({type(error).__name__}: {error})") from error
     return world
 
 
-def _all(folder: Path) -> list[Path]:
-    return sorted(folder.glob("round-*[0-9]")) if folder.is_dir() else []
+def _prefix(scenario: Scenario) -> str:
+    return f"{scenario.run_id()[:12]}-round-"
+
+
+def _all(scenario: Scenario, folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_prefix(scenario)}*[0-9]")) if folder.is_dir() else []

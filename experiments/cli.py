@@ -37,8 +37,11 @@ DataOption = Annotated[
 
 
 @contextlib.contextmanager
-def one_line_errors(debug: bool) -> Iterator[None]:
-    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
+def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
+    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C.
+
+    `file` is the scenario that errors of settings and data belong to.
+    """
     from experiments.loader import ScenarioError
     from experiments.rundir import RunError
     from mechanisms.plugin import PluginError
@@ -47,16 +50,23 @@ def one_line_errors(debug: bool) -> Iterator[None]:
 
     try:
         yield
-    except (ScenarioError, RunError, DataError, SettingError, PluginError) as error:
+    except (DataError, SettingError, PluginError) as error:
+        _complain(error, debug, f"{file}: {error}" if file else str(error))
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except (ScenarioError, RunError) as error:
         _complain(error, debug, str(error))
         raise typer.Exit(EXIT_BAD_INPUT) from None
+    except BrokenPipeError:  # whoever read our output has had enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except KeyboardInterrupt:
         err_console.print("fedstake: interrupted; nothing half-written was left")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
         raise typer.Exit(EXIT_FAILED) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _complain(error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)")
         raise typer.Exit(EXIT_FAILED) from None
 
@@ -119,7 +129,7 @@ def run(
 
     Example: fedstake run digits-quick --seed 1 --set adversaries.0.count=6
     """
-    with one_line_errors(debug):
+    with one_line_errors(debug, scenario):
         from experiments.loader import load_scenario, parse_override
         from experiments.report import incomes, summary
         from experiments.runner import run as run_scenario
@@ -276,11 +286,7 @@ def demo(
 
 def main() -> None:
     """Entry point. Usage errors of the command line itself exit with 2 as well."""
-    try:
-        app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    app()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -74,12 +75,13 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     name = str(source)
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # leaves ~nobody as it is, where Path raises
     preset = PRESETS / f"{name}.toml"
     if not path.is_file() and re.fullmatch(r"[\w.-]+", name) and preset.is_file():
         path = preset
-    if name in seen:
-        raise ScenarioError(name, "extends", seen[-1], "scenarios extend each other in a circle")
+    place = str(path.resolve())
+    if place in seen:
+        raise ScenarioError(name, "extends", Path(seen[-1]).name, "scenarios extend each other in a circle")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -88,7 +90,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ScenarioError(name, "", None, "is a folder; give a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(name, "", None, f"cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ScenarioError(name, "", None, f"is not TOML: {error}") from None
     base = values.pop("extends", None)
     if base is None:
@@ -96,7 +98,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ScenarioError(name, "extends", base, "must be the name of a preset or a file")
     near = path.parent / base
-    return _merge(_read(near if near.is_file() else base, (*seen, name)), values)
+    return _merge(_read(near if near.is_file() else base, (*seen, place)), values)
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments.figures import FIGURES
 from experiments.figures.base import canvas, style
-from experiments.rundir import RunError, RunResult, write_file
+from experiments.rundir import RunResult, check_place, write_file
 
 _CSS = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
@@ -32,8 +32,7 @@ class Panel:
 def report(run: RunResult, out: str | Path | None = None) -> Path:
     """Write figures and `report.html` of one run to `out` (default: `<run>/report`); returns the page's path."""
     target = Path(out) if out else run.path / "report"
-    if target.exists() and not target.is_dir():
-        raise RunError(f"{target}: is a file; --out must name a folder")
+    check_place(target)
     target.mkdir(parents=True, exist_ok=True)
     with style():
         panels = []
@@ -44,8 +43,8 @@ def report(run: RunResult, out: str | Path | None = None) -> Path:
             sheet = canvas(figure, table)
             panels.append(save(sheet, table, target, figure.name, figure.caption, f"fedstake report {run.path}"))
         text = page(
-            run.scenario.name,
-            f"run {run.run_id} · seed {run.scenario.seed} · {len(run.rounds)} rounds · {run.scenario.devices} devices",
+            run.settings["name"],
+            f"run {run.run_id} · seed {run.settings['seed']} · {len(run.rounds)} rounds · {run.settings['devices']} devices",
             [("Summary", summary(run)), ("Income by group", incomes(run))],
             panels,
             (run.path / "scenario.toml").read_text(),
@@ -82,7 +81,10 @@ def summary(run: RunResult) -> pd.DataFrame:
         ("adversaries' updates accepted", share("accepted_adversary", bad)),
         ("rounds forked", f"{int(r['forked'].sum())} of {len(r)}"),
         ("devices shut out at the end", f"{int(r['blocked'].iloc[-1])}"),
-        ("issued, less what forks took back", f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.scenario.payout.asset}"),
+        (
+            "issued, less what forks took back",
+            f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.settings['payout']['asset']}",
+        ),
         ("simulated time", f"{r['end_s'].iloc[-1]:,.0f} s"),
     ]
     return pd.DataFrame(rows, columns=["", "value"])

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +42,13 @@ class RunResult:
 
     @cached_property
     def scenario(self) -> Scenario:
+        """The scenario, checked; plug-ins that it names by file must be there."""
         return load_scenario(self.path / "scenario.toml")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The scenario's plain values as they were recorded, whatever plug-ins are at hand now."""
+        return tomllib.loads((self.path / "scenario.toml").read_text())
 
     @property
     def run_id(self) -> str:
@@ -72,7 +79,10 @@ class RunResult:
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise RunError(f"{self.path}: this run has no table {name!r}")
-        return pq.read_table(path).to_pandas(types_mapper=_nullable)
+        try:
+            return pq.read_table(path).to_pandas(types_mapper=_nullable)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
     def digest(self) -> str:
         """SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
@@ -93,7 +103,7 @@ def open_run(path: str | Path) -> RunResult:
         raise RunError(f"{folder}: {reason}")
     try:
         told = json.loads(manifest.read_text())
-        version, files = told["schema_version"], told["files"]
+        version, files, _ = told["schema_version"], dict(told["files"]), told["run_id"]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
     if version != SCHEMA_VERSION:
@@ -102,6 +112,17 @@ def open_run(path: str | Path) -> RunResult:
     if missing:
         raise RunError(f"{folder}: incomplete, {missing[0]} is missing")
     return RunResult(folder)
+
+
+def check_place(path: Path) -> None:
+    """`RunError` unless a folder can be made or written at `path`: better now than after the work."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise RunError(f"{path}: {'is' if place == path.absolute() else f'{place} is'} a file, --out must name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(f"{path}: no permission to write to {place}")
 
 
 def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]) -> RunResult:

@@ -10,8 +10,9 @@ import resource
 import subprocess
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from experiments import checkpoint
-from experiments.rundir import RunError, RunResult, may_replace, open_run, recover, write_file, write_run
+from experiments.rundir import RunError, RunResult, check_place, may_replace, open_run, recover, write_file, write_run
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
 from sim.world import World
@@ -62,13 +63,15 @@ def run(
     """
     run_id = scenario.run_id()
     path = Path(out) if out else Path("results") / f"{scenario.name}-{run_id[:12]}"
+    check_place(path)
     recover(path)
+    saved = path.with_name(path.name + ".checkpoint")
     existing = _existing(path, run_id, force)
     if existing is not None:
+        checkpoint.remove(scenario, saved)  # of a run that was killed at its very end
         return existing
-    saved = path.with_name(path.name + ".checkpoint")
     began, cpu = time.perf_counter(), time.process_time()
-    newest = checkpoint.newest(saved) if checkpoint_every and not force else None
+    newest = checkpoint.newest(scenario, saved) if checkpoint_every and not force else None
     world = checkpoint.load(scenario, newest, data) if newest else World(scenario, data)
     try:
         for index in world.run():
@@ -80,14 +83,12 @@ def run(
         result = write_run(path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest)
     finally:
         world.close()
-    checkpoint.remove(saved)
+    checkpoint.remove(scenario, saved)
     return result
 
 
 def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
     """The very run, when it is there already; RunError when something else is in its place."""
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path}: is a file; --out must name a folder")
     if not path.exists() or not any(path.iterdir()):
         return None
     if force:
@@ -115,6 +116,7 @@ def run_many(
     """
     wanted = list(scenarios)
     folder = Path(out)
+    check_place(folder)
     tasks: list[Task] = [(s, folder, None if data is None else Path(data)) for s in wanted]
     done: dict[str, RunResult | RunFailure] = {}
 
@@ -126,15 +128,47 @@ def run_many(
     if workers == 1 and executor is None:
         for task in tasks:
             keep(execute(*task))
+    elif executor is not None:
+        for task, error in _in_pool(executor, deque(tasks), len(tasks), keep):
+            keep(_failed(*task[:2], "process", error))
     else:
-        pool = executor or _local_pool(workers)
-        futures: dict[Future[RunResult | RunFailure], Task] = {pool.submit(execute, *task): task for task in tasks}
-        for future in as_completed(futures):
+        _in_processes(tasks, workers or os.cpu_count() or 1, keep)
+    return [done[s.run_id()] for s in wanted]
+
+
+def _in_processes(tasks: Iterable[Task], workers: int, keep: Callable[[RunResult | RunFailure], None]) -> None:
+    """Run tasks in local processes. One that dies (killed, out of memory) breaks its pool: those in flight run again alone,
+
+    so that the culprit fails by itself, and the others go on in a new pool.
+    """
+    waiting = deque(tasks)
+    while waiting:
+        for task, _ in _in_pool(_local_pool(workers), waiting, 2 * workers, keep):
+            for culprit, error in _in_pool(_local_pool(1), deque([task]), 1, keep):
+                keep(_failed(*culprit[:2], "process", error))
+
+
+def _in_pool(
+    pool: Executor, waiting: deque[Task], in_flight: int, keep: Callable[[RunResult | RunFailure], None]
+) -> list[tuple[Task, Exception]]:
+    """Feed a pool until nothing waits or it breaks; returns what was in flight when it broke."""
+    running: dict[Future[RunResult | RunFailure], Task] = {}
+    lost: list[tuple[Task, Exception]] = []
+    while running or (waiting and not lost):
+        while waiting and len(running) < in_flight and not lost:
+            task = waiting.popleft()
+            try:
+                running[pool.submit(execute, *task)] = task
+            except BrokenExecutor as error:
+                lost.append((task, error))
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            task = running.pop(future)
             try:
                 keep(future.result())
-            except Exception as error:  # the process died (killed, out of memory): execute itself raises nothing
-                keep(_failed(*futures[future][:2], "process", error))
-    return [done[s.run_id()] for s in wanted]
+            except Exception as error:  # execute itself raises nothing
+                lost.append((task, error))
+    return lost
 
 
 def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:

@@ -6,9 +6,9 @@ Amounts are integers of base units. Devices are integers 0..n-1. `float32[K, P]`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,27 +91,45 @@ class AggregationObservation:
 
 @dataclass(frozen=True)
 class UpdateRecord:
-    """One update as a block records it: what the worker claims and who voted which way."""
+    """One update as a block records it: what the worker claims and who voted which way.
+
+    `accepted`: at least as many positive votes as negative ones (VBFL: a tie accepts); computed unless it is given.
+    """
 
     worker: int
     claimed_samples: int
     claimed_epochs: int
     positive: tuple[int, ...]
     negative: tuple[int, ...]
+    accepted: bool = None  # type: ignore[assignment]
 
-    @property
-    def accepted(self) -> bool:
-        """At least as many positive votes as negative ones (VBFL: a tie accepts)."""
-        return len(self.positive) >= len(self.negative)
+    def __post_init__(self) -> None:
+        if self.accepted is None:
+            object.__setattr__(self, "accepted", len(self.positive) >= len(self.negative))
 
 
 @dataclass(frozen=True)
 class BlockObservation:
-    """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain."""
+    """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain.
+
+    Every rule sees who sent an update and whether it was accepted. Votes and claims are shown to rules that observe "votes"
+    and "claims"; to others they are empty and 0.
+    """
 
     round: int
     miner: int | None
     records: tuple[UpdateRecord, ...]
+
+    def shown_to(self, observes: frozenset[str]) -> BlockObservation:
+        """What is left of it for a rule that observes these."""
+        hidden: dict[str, Any] = {}
+        if "votes" not in observes:
+            hidden |= {"positive": (), "negative": ()}
+        if "claims" not in observes:
+            hidden |= {"claimed_samples": 0, "claimed_epochs": 0}
+        if not hidden:
+            return self
+        return replace(self, records=tuple(replace(r, **hidden) for r in self.records))
 
 
 @dataclass(frozen=True)

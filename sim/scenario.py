@@ -248,7 +248,7 @@ def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
 
 
 def _position(at: list[Any], part: str, key: str, value: Any) -> int:
-    if not part.isdigit() or int(part) >= len(at):
+    if not (part.isascii() and part.isdecimal()) or int(part) >= len(at):
         raise SettingError(key, value, f"there is no entry {part!r}; it has {len(at)}")
     return int(part)
 
@@ -281,6 +281,6 @@ def _finite(value: Any) -> Any:
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_finite(v) for v in value]
-    if isinstance(value, float) and math.isinf(value):
-        return "inf"
+    if isinstance(value, float):
+        return "inf" if math.isinf(value) else value + 0.0  # -0.0 is 0.0
     return value

@@ -120,8 +120,9 @@ class World(mesa.Model):
                 seed=self.streams.seed63("model"),
                 classes=data.classes,
             )
-        except ValueError as error:
-            raise SettingError("model.name", s.model.name, str(error)) from error
+        except Exception as error:  # whatever a module of the user's may raise
+            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise SettingError("model.name", s.model.name, told) from error
 
     def _draw_groups(self) -> list[Membership]:
         """Of every device its group and its behaviour in each role."""

@@ -14,7 +14,7 @@ def data(run: RunResult) -> pd.DataFrame:
     if run.votes.empty:
         return pd.DataFrame()
     table = run.votes[["round", "validator", "worker", "worker_adversary", "vad", "vote", "status"]].copy()
-    table["threshold"] = run.scenario.validation.params.get("threshold")
+    table["threshold"] = run.settings["validation"]["params"].get("threshold")
     return table
 
 

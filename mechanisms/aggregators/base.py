@@ -34,7 +34,8 @@ class AggregationRule(Plugin, ABC):
                 raise ValueError("no update is finite")
             kept = tuple(w for w, good in zip(seen.workers, finite, strict=True) if good)
             seen = dataclasses.replace(seen, workers=kept, updates=seen.updates[finite], samples=seen.samples[finite])
-        return np.asarray(self.combine(seen), dtype=np.float32)
+        largest = np.finfo(np.float32).max
+        return np.clip(self.combine(seen), -largest, largest).astype(np.float32)
 
     @abstractmethod
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:

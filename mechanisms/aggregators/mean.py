@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
+from mechanisms.geometry import combine
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
@@ -33,4 +34,7 @@ class Mean(AggregationRule):
             weights = (seen.samples / seen.samples.sum()).astype(seen.updates.dtype)
         else:
             weights = np.full(n, 1 / n, dtype=seen.updates.dtype)
-        return weights @ seen.updates
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = weights @ seen.updates
+        # Numbers near the end of float32 add up in float64 only.
+        return mean if np.isfinite(mean).all() else combine(weights.astype(np.float64), seen.updates)

@@ -10,7 +10,7 @@ from mechanisms.vocabulary import BlockObservation, Payment
 
 
 class PayoutRule(Plugin, ABC):
-    """One method: `settle`. `observes` says what the rule's chain must show it; nothing else is handed over."""
+    """One method: `settle`. `observes`, of {"votes", "claims"}, says what the chain must show it: see `BlockObservation`."""
 
     observes: ClassVar[frozenset[str]] = frozenset()
 

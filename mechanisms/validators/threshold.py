@@ -17,7 +17,9 @@ class ThresholdParams:
     """Parameters of the plug-in below."""
 
     threshold: float = param(0.08, help="largest accepted accuracy deficit; 1 can never reject", unit="accuracy", ge=0, le=1)
-    baseline_epochs: int = param(1, help="local epochs of the model that the validator compares with", unit="epochs", ge=0)
+    baseline_epochs: int = param(
+        1, help="local epochs of the model that the validator compares with", unit="epochs", ge=0, le=10_000
+    )
 
 
 class Threshold(ValidationRule):

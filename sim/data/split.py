@@ -41,7 +41,7 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
     # Index order is kept inside each part, so that without a hold-out the parts are those of the file.
     pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
     if len(pool) < devices * (settings.shards_per_device if settings.partition == "shards" else 1):
-        raise DataError(f"{len(pool)} training samples of {data.name!r} are too few for {devices} devices")
+        raise DataError(f"devices = {devices}: the {len(pool)} training samples of {data.name!r} are too few")
     parts = _deal(data.y_train[pool], settings, devices, streams.rng("partition"))
     if settings.validation_fraction and held_out == 0 and not leak:
         raise DataError(f"data.validation_fraction = {settings.validation_fraction:g} of {n} samples is none; raise it")
@@ -53,7 +53,9 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
         validation = [(x, y)] * devices
     else:
         if len(y) < devices:
-            raise DataError(f"{len(y)} validation samples are too few for {devices} devices; raise data.validation_fraction")
+            raise DataError(
+                f"data.validation_fraction = {settings.validation_fraction:g}: {len(y)} samples are too few for {devices} devices"
+            )
         deals = partition.iid(y, devices, streams.rng("validation"))
         validation = [(x[i], y[i]) for i in deals]
     return Split([pool[p] for p in parts], validation, reserve)

@@ -48,7 +48,8 @@ def row_digest(row: FloatMatrix) -> bytes:
 class LearningEngine:
     """Models as rows of `float32[K, P]`. How the rows are trained is the engine's secret; SGD on cross-entropy is the promise.
 
-    Results depend on the rows and the order of samples only, never on threads (one is used) or on what else is trained.
+    Results depend on the jobs and the order of samples, never on threads (one is used) or processes. A row trained in other
+    company differs by rounding at most.
     """
 
     def __init__(
@@ -66,12 +67,16 @@ class LearningEngine:
         single_threaded()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = build().to(dtype)
+            module = build()
+            if not isinstance(module, nn.Module):
+                raise ValueError(f"the model is a {type(module).__name__}, should be a torch.nn.Module")
+            module = module.to(dtype)
+            # Inside the seeded block: lazy layers draw their weights on the first sample.
+            _check_output(module, _tensor(x[:1], dtype), int(y.max()) + 1 if classes is None else classes)
         if any(True for _ in module.buffers()):
             raise ValueError("models with buffers (such as batch norm) cannot be averaged row by row; use group norm")
         if not any(p.requires_grad for p in module.parameters()):
             raise ValueError("the model has no parameters to train")
-        _check_output(module, _tensor(x[:1], dtype), int(y.max()) + 1 if classes is None else classes)
         self.dtype = dtype
         self.layout = layout_of(module)
         self.size = self.layout[-1].stop

@@ -141,7 +141,9 @@ def known(module: nn.Module) -> list[nn.Module] | None:
 
     `ReLU, MaxPool` runs as `MaxPool, ReLU`: the same function and gradient on a quarter of the numbers.
     """
-    if type(module) is not nn.Sequential:
+    if type(module) is not nn.Sequential or any(
+        (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    ):
         return None
     layers: list[nn.Module] = []
     for layer in module:
@@ -160,7 +162,21 @@ def known(module: nn.Module) -> list[nn.Module] | None:
     return layers if any(isinstance(m, nn.Linear | nn.Conv2d) for m in layers) else None
 
 
+def fits(layers: list[nn.Module], sample: Tensor) -> bool:
+    """Whether samples reach every layer in the form that the fast paths expect: rows for Linear, images for convolutions."""
+    with torch.no_grad():
+        for layer in layers:
+            expected = {nn.Linear: 2, nn.Conv2d: 4, nn.MaxPool2d: 4}.get(type(layer))
+            if expected is not None and sample.dim() != expected:
+                return False
+            sample = layer(sample)
+    return True
+
+
 def _supported(layer: nn.Module) -> bool:
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    if any(hooks) or not {name for name, _ in layer.named_parameters()} <= {"weight", "bias"}:
+        return False
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     if type(layer) is nn.MaxPool2d:

@@ -61,7 +61,6 @@ class General(_Base):
     """Reference and fallback: frozen, shared and unused parameters included. The module's mode is set around each use."""
 
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
-        self.module.train()
         names = [s.name for s in self.layout]
         for k, job in enumerate(jobs):
             with torch.random.fork_rng(devices=[]):
@@ -72,6 +71,7 @@ class General(_Base):
                 ]
                 trained = [p for p in params if p.requires_grad]
                 for epoch, order in enumerate(job.order):
+                    self.module.train()  # the callback may have evaluated
                     for batch in torch.from_numpy(order).split(self.batch):
                         logits = functional_call(self.module, dict(zip(names, params, strict=True)), (self.x[batch],))
                         loss = functional.cross_entropy(logits, self.y[batch])
@@ -84,15 +84,18 @@ class General(_Base):
                         for view, p in zip(views(rows[k], self.layout), params, strict=True):
                             view.copy_(p)
                     if on_epoch:
-                        on_epoch(k, epoch + 1, rows[k])
+                        with torch.random.fork_rng(devices=[]):
+                            on_epoch(k, epoch + 1, rows[k])
 
     def forward(self, row: Tensor, kept: Tensor | None) -> Callable[[Tensor], Tensor]:
-        self.module.eval()
         params = dict(zip((s.name for s in self.layout), views(row, self.layout), strict=True))
 
         @torch.no_grad()
         def run(x: Tensor) -> Tensor:
-            return functional_call(self.module, params, (x,))
+            self.module.eval()
+            with torch.random.fork_rng(devices=[]):  # for modules that draw even now
+                torch.manual_seed(0)
+                return functional_call(self.module, params, (x,))
 
         return run
 
@@ -108,7 +111,7 @@ class Layerwise(_Base):
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
         for k, job in enumerate(jobs):
             net = layers.bind(self.known, views(rows[k], self.layout))
-            indices, weights = schedule(job.order, self.batch)
+            indices, weights = schedule(job.order, min(self.batch, max(1, job.order.shape[1])))
             weights = weights.to(rows.dtype)
             steps = len(indices) // job.epochs if job.epochs else 0
             for step, (batch, weight) in enumerate(zip(indices, weights, strict=True)):
@@ -208,6 +211,7 @@ class _Samples:
     def __init__(self, jobs: Sequence[TrainingJob], features: Tensor, y: Tensor, batch: int) -> None:
         held = [np.unique(job.order) for job in jobs]
         n = max(map(len, held))
+        batch = min(batch, max(job.order.shape[1] for job in jobs))
         data = [features.index_select(0, torch.from_numpy(h)) for h in held]
         seen = torch.stack([(d != 0).any(0) for d in data])
         width = min(features.shape[1], -(-int(seen.sum(1).max()) // 16) * 16)
@@ -274,7 +278,8 @@ def _shares(known: list[nn.Module]) -> bool:
 def choose(module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int) -> Trainer:
     """The fastest trainer that knows every layer of the module."""
     known = layers.known(module)
-    if known is None or not all(p.requires_grad for p in module.parameters()) or _shares(known):
+    plain = known is not None and all(p.requires_grad for p in module.parameters()) and not _shares(known)
+    if known is None or not plain or not layers.fits(known, x[:1]):
         return General(module, layout, x, y, lr, batch)
     kinds = [type(m) for m in known]
     linears = [m for m in known if isinstance(m, nn.Linear)]

@@ -6,6 +6,7 @@ McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1; the baseline of t
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING
 
 from mechanisms.vocabulary import Role, UpdateRecord
@@ -60,10 +61,15 @@ class FedavgRound:
     def _work(self, w: int) -> Process:
         clock, world = self.clock, self.world
         train_s = world.network.training_s(w, len(world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
-        yield clock.until(self.ready_s[w] + train_s + self._send_s(w))
-        if world.online(w, clock.now) and clock.now <= self.start_s + self.scenario.deadlines.validator_s:
-            clock.act()
+        arrival_s = self.ready_s[w] + train_s + self._send_s(w)
+        ends_s = self.start_s + self.scenario.deadlines.validator_s
+        yield clock.until(min(arrival_s, ends_s))
+        if arrival_s <= ends_s and world.online(w, arrival_s):
             self.arrived.append(w)
+        elif ends_s < math.inf:
+            # The server cannot know that this one will not come: it waits until its deadline.
+            yield clock.until(ends_s)
+        clock.act()
 
     def _aggregate(self) -> None:
         """Average the finite rows that arrived; every device that is there downloads the result."""

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from sim.world import World
 
 
+MOST_CLAIMED = 10**9
+"""Samples or epochs that a worker can claim: more is malformed."""
+
+
 @dataclass
 class LocalWork:
     """What the workers of a round submit, one row per worker, and the baselines of its validators.
 
     `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no NaN or infinity, claims of
-    work that are not negative. `trained_epochs` is the work that was done, whatever is claimed.
+    work that are whole numbers up to `MOST_CLAIMED`. `trained_epochs` is the work that was done, whatever is claimed.
     """
 
     workers: list[int]
@@ -140,10 +144,11 @@ def _submit(
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
             sent = behaviour.submit(seen)
         samples, epochs = np.asarray(sent.claimed_samples), np.asarray(sent.claimed_epochs)
-        if np.shape(sent.updates) != (len(at), updates.shape[1]) or samples.shape != (len(at),) or epochs.shape != (len(at),):
+        claims_formed = all(c.shape == (len(at),) and np.issubdtype(c.dtype, np.integer) for c in (samples, epochs))
+        if np.shape(sent.updates) != (len(at), updates.shape[1]) or not claims_formed:
             formed[at] = False
             continue
         updates[at] = sent.updates
-        formed[at] = (samples >= 0) & (epochs >= 0)
-        claimed_samples[at], claimed_epochs[at] = np.maximum(samples, 0), np.maximum(epochs, 0)
+        formed[at] = (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
+        claimed_samples[at], claimed_epochs[at] = (np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs))
     return claimed_samples, claimed_epochs, formed

@@ -11,6 +11,7 @@ import numpy as np
 from mechanisms.vocabulary import AggregationObservation, BlockObservation, FloatMatrix, Payment, UpdateRecord
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out
+from sim.ledger import ISSUANCE
 from sim.rounds.local_work import LocalWork
 
 if TYPE_CHECKING:
@@ -38,9 +39,16 @@ def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], st
 
 
 def settle(world: World, miner: int | None, records: tuple[UpdateRecord, ...]) -> dict[int, tuple[Payment, ...]]:
-    """Payments of the payout rule by payee."""
+    """Payments of the payout rule by payee. Raises ValueError for a payment that nobody could receive or make."""
     by_payee: dict[int, list[Payment]] = {}
-    for p in world.payout.settle(BlockObservation(world.round_index, miner, records)):
+    seen = BlockObservation(world.round_index, miner, records).shown_to(world.payout.observes)
+    for p in world.payout.settle(seen):
+        if type(p.payee) is not int or not 0 <= p.payee < world.scenario.devices:
+            raise ValueError(f"{world.payout!r} pays device {p.payee!r}, there are 0..{world.scenario.devices - 1}")
+        if type(p.amount) is not int or not 0 <= p.amount < 2**63:
+            raise ValueError(f"{world.payout!r} pays {p.amount!r}, should be an integer of base units in 0..2**63 - 1")
+        if p.payer != ISSUANCE:
+            raise ValueError(f"{world.payout!r} pays from {p.payer!r}, only {ISSUANCE!r} can pay")
         by_payee.setdefault(p.payee, []).append(p)
     return {d: tuple(ps) for d, ps in by_payee.items()}
 

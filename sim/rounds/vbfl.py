@@ -6,8 +6,9 @@ Chen et al., arXiv:2101.03300. Numerics are computed first (`local_work`); the c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,10 @@ class VbflRound:
                 world.coalitions[v],
                 np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None,
             )
-            votes = world.participants[v].validator.vote(seen)
+            behaviour = world.participants[v].validator
+            votes = np.asarray(behaviour.vote(seen))
+            if votes.shape != (len(sent[v]),):
+                raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(sent[v]),)}")
             for k, w in enumerate(sent[v]):
                 ballots[v, w] = Ballot(v, w, baseline, float(measured[k]), bool(verdicts[k]), bool(votes[k]))
                 if not waits[v]:
@@ -209,26 +213,40 @@ class VbflRound:
 
     def _work(self, w: int) -> Process:
         """Train, then send the update to the associated validator, which sends it on."""
-        clock, net = self.clock, self.world.network
+        clock, net, ends_s = self.clock, self.world.network, self.start_s + self.scenario.deadlines.validator_s
         train_s = net.training_s(w, len(self.world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
-        yield clock.until(self.ready_s[w] + train_s)
+        trained_s = self.ready_s[w] + train_s
+        first, *others = self.seats.committee[w]
+        # Validators wait for what is missing, but not longer than their deadline.
+        yield clock.until(min(trained_s, ends_s))
+        if trained_s > ends_s:
+            self._miss((first, *others), w)
+            return
         if not self._there(w):
             return
         clock.act()
-        first, *others = self.seats.committee[w]
-        yield clock.timeout(net.delay(w, first, self.update_bytes))
+        arrival_s = clock.now + net.delay(w, first, self.update_bytes)
+        yield clock.until(min(arrival_s, ends_s))
+        if arrival_s > ends_s:
+            self._miss((first, *others), w)
+            return
         if not self._there(first):
             return
         self._receive_update(first, w)
         for v in others:
-            clock.after(VALIDATION, net.delay(first, v, self.update_bytes), self._receive_update, v, w)
+            delay_s = net.delay(first, v, self.update_bytes)
+            if clock.now + delay_s > ends_s:
+                clock.after(VALIDATION, ends_s - clock.now, self._miss, (v,), w)
+            else:
+                clock.after(VALIDATION, delay_s, self._receive_update, v, w)
+
+    def _miss(self, validators: tuple[int, ...], w: int) -> None:
+        for v in validators:
+            self.ballots[v, w].status = "late"
 
     def _receive_update(self, v: int, w: int) -> None:
         ballot = self.ballots[v, w]
         if not self._there(v):
-            return
-        if self.clock.now > self.start_s + self.scenario.deadlines.validator_s:
-            ballot.status = "late"
             return
         if self.scenario.chain.check_signatures and not self.updates[w].authentic(self.world.keys):
             ballot.status = "forged"
@@ -282,7 +300,8 @@ class VbflRound:
             yield clock.until(self.ready_s[m])
         if not self._there(m):
             return
-        body = self._assemble(m, column <= clock.now)
+        arrived = column <= min(clock.now, deadline)
+        body = self._assemble(m, arrived)
         behaviour = world.participants[m].miner
         seen = MiningObservation(
             self.round,
@@ -294,7 +313,7 @@ class VbflRound:
         )
         decision = behaviour.mine(seen)
         if decision.censored:
-            body = self._assemble(m, column <= clock.now, decision.censored)
+            body = self._assemble(m, arrived, decision.censored)
         if consensus.kind == "pow":
             rate = self.scenario.network.hashes_per_s * world.network.compute[m] / self.scenario.network.compute_samples_per_s
             race = mining_time_s(consensus.difficulty, rate, world.streams.rng("mining", m, self.round))
@@ -316,7 +335,8 @@ class VbflRound:
         self.published.append((block, arrivals))
         if consensus.kind == "pow":
             for j, other in enumerate(self.miner_ids.tolist()):
-                clock.after(None, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
+                if arrivals[j] <= self.start_s + self.scenario.deadlines.block_s:
+                    clock.after(None, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
 
     def _assemble(self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()) -> BlockBody:
         """The body that a miner builds from the votes it has; malformed updates and shut-out workers are left out."""
@@ -329,7 +349,7 @@ class VbflRound:
                 if not self.work.finite[self.work.row[cell.worker]]:
                     cell.status = "malformed"
                 elif cell.worker in left_out:
-                    cell.status = "blocked"
+                    cell.status = "censored" if cell.worker in censored else "blocked"
                 elif cell.transaction is not None:
                     votes.append(cell.transaction)
             votes.sort(key=lambda v: (v.worker, v.validator))
@@ -344,7 +364,7 @@ class VbflRound:
 
     def _first_block_wins(self, m: int, block: Block) -> None:
         """Proof of work: a miner takes the first block that arrives in time and holds."""
-        if self.clock.now > self.start_s + self.scenario.deadlines.block_s:
+        if self._not_ready(m, self._first_block_wins, m, block):
             return
         if m not in self.won and self._there(m) and self._holds(m, block):
             self.first_block[m].succeed()
@@ -359,6 +379,7 @@ class VbflRound:
         j = self.miner_index[m]
         known = [(b, float(arrivals[j])) for b, arrivals in self.published if arrivals[j] <= deadline and arrivals[j] < np.inf]
         latest = max((at for _, at in known), default=clock.now)
+        latest = max(latest, self.ready_s[m])
         if latest > clock.now:
             yield clock.until(latest)
         if not self._there(m):
@@ -378,7 +399,16 @@ class VbflRound:
             if miner == m:
                 self.clock.after(None, self.world.network.delay(m, device, size), self._download, device, block)
 
+    def _not_ready(self, device: int, action: Callable[..., None], *args: Any) -> bool:
+        """Whether a device is still fetching the chain under a block; the action is called again when it has it."""
+        wait_s = self.ready_s.get(device, self.start_s) - self.clock.now
+        if wait_s > 0:
+            self.clock.after(None, wait_s, action, *args)
+        return wait_s > 0
+
     def _download(self, device: int, block: Block) -> None:
+        if self._not_ready(device, self._download, device, block):
+            return
         if self._there(device) and self._holds(device, block):
             self._append(device, block)
 

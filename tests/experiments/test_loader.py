@@ -82,6 +82,9 @@ def test_extending_a_neighbour_and_circles(tmp_path):
     (tmp_path / "base.toml").write_text('extends = "top.toml"\n')
     with pytest.raises(ScenarioError, match="circle"):
         load_scenario(tmp_path / "top.toml")
+    (tmp_path / "top.toml").write_text(f'extends = "../{tmp_path.name}/top.toml"\n')
+    with pytest.raises(ScenarioError, match="circle"):
+        load_scenario(tmp_path / "top.toml")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,7 @@ BAD = [
     ({"chain.check_links": "yes"}, ["chain.check_links = 'yes'", "boolean"]),
     ({"name": "../evil"}, ["name = '../evil'"]),
     ({"rounds.x": 1}, ["rounds.x", "not a table"]),
+    ({"adversaries.\u00b2.count": 1}, ["no entry"]),
     ({"adversaries.0.name": "honest"}, ["adversaries.0.name = 'honest'"]),
     ({"adversaries.0.name": ""}, ["adversaries.0.name = ''"]),
     ({"adversaries": [{"name": "a"}, {"name": "a"}]}, ["adversaries.1.name = 'a'", "of its own"]),
@@ -180,6 +184,7 @@ def test_bad_scenarios_are_refused_in_one_line(overrides, parts):
         (b"extends = 3\n", "must be the name"),
         (b'extends = "digits-quik"\n', "did you mean 'digits-quick'"),
         (b"devices = 3\n", "at least"),
+        (b"a = " + b"[" * 5_000 + b"]" * 5_000, "is not TOML"),
     ],
 )
 def test_bad_files(tmp_path, content, message):
@@ -192,5 +197,7 @@ def test_bad_files(tmp_path, content, message):
 def test_absent_files_and_folders(tmp_path):
     with pytest.raises(ScenarioError, match="did you mean 'digits-quick'"):
         load_scenario("digit-quick")
+    with pytest.raises(ScenarioError, match="no such file"):
+        load_scenario("~nobody-of-this-name/x.toml")
     with pytest.raises(ScenarioError, match="is a folder"):
         load_scenario(tmp_path)

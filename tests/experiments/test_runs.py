@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pandas as pd
@@ -103,19 +101,46 @@ def test_resuming_is_the_same_as_never_stopping(tiny, tmp_path, changes):
         assert not place.with_name(place.name + ".checkpoint").exists()
 
 
-def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
+def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     world = World(tiny())
     world.step()
     checkpoints.save(world, tmp_path / "run.checkpoint")
+    saved = checkpoints.newest(world.scenario, tmp_path / "run.checkpoint")
     with pytest.raises(RunError, match="another scenario or seed"):
-        run(tiny(seed=5), tmp_path / "run", checkpoint_every=1)
-    (tmp_path / "run.checkpoint" / "round-0000001" / "state.json").write_text("{")
-    with pytest.raises(RunError, match="not a readable checkpoint"):
-        run(tiny(), tmp_path / "run", checkpoint_every=1)
+        checkpoints.load(tiny(seed=5), saved)
+    told = json.loads((saved / "state.json").read_text())
+    del told["state"]["ledger"]
+    for damage in ("{", json.dumps({"run_id": 3}), json.dumps(told)):
+        (saved / "state.json").write_text(damage)
+        with pytest.raises(RunError, match="checkpoint"):
+            run(tiny(), tmp_path / "run", checkpoint_every=1)
     checkpoints.save(world, tmp_path / "run.checkpoint")
-    (tmp_path / "run.checkpoint" / "round-0000001" / "models.npz").write_bytes(b"PK broken")
+    (saved / "models.npz").write_bytes(b"PK broken")
     with pytest.raises(RunError, match="not a readable checkpoint"):
         run(tiny(), tmp_path / "run", checkpoint_every=1)
+    (tmp_path / "other.checkpoint").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        run(tiny(), tmp_path / "other", checkpoint_every=1)
+
+
+def test_runs_leave_each_others_checkpoints_alone(tiny, tmp_path):
+    world = World(tiny(seed=1))
+    world.step()
+    checkpoints.save(world, tmp_path / "run.checkpoint")
+    run(tiny(seed=2), tmp_path / "run")
+    run(tiny(seed=3), tmp_path / "run", force=True, checkpoint_every=1)
+    resumed = run(tiny(seed=1), tmp_path / "run", force=True)
+    assert not (tmp_path / "run.checkpoint").exists(), "its own is gone when it is done"
+    assert not resumed.manifest["resumed"], "--force begins anew"
+
+
+def test_a_checkpoint_left_by_a_kill_at_the_end_is_cleaned_up(tiny, tmp_path):
+    world = World(tiny())
+    world.step()
+    done = run(tiny(), tmp_path / "run")
+    checkpoints.save(world, tmp_path / "run.checkpoint")
+    assert run(tiny(), tmp_path / "run").run_id == done.run_id
+    assert not (tmp_path / "run.checkpoint").exists()
 
 
 def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
@@ -123,7 +148,7 @@ def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
     for _ in range(2):
         world.step()
         checkpoints.save(world, tmp_path / "run.checkpoint")
-    assert checkpoints.newest(tmp_path / "run.checkpoint").name == "round-0000002"
+    assert checkpoints.newest(world.scenario, tmp_path / "run.checkpoint").name.endswith("round-0000002")
     assert len(list((tmp_path / "run.checkpoint").iterdir())) == 1
 
 
@@ -185,30 +210,33 @@ def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tiny, tmp
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_failure_and_the_others_go_on(tiny, tmp_path):
-    class Dying(Executor):
-        """Runs the first task, and loses the process of the second."""
-
-        def __init__(self):
-            self.count = 0
-
-        def submit(self, fn, /, *args, **kwargs):
-            self.count += 1
-            future = Future()
-            if self.count == 2:
-                future.set_exception(BrokenProcessPool("a process was killed"))
-            else:
-                future.set_result(fn(*args, **kwargs))
-            return future
-
-    scenarios = [tiny(rounds=1, seed=s) for s in range(3)]
-    outcomes = run_many(scenarios, tmp_path, executor=Dying())
-    assert [type(o).__name__ for o in outcomes] == ["RunResult", "RunFailure", "RunResult"]
+    """A real pool, broken by a rule that ends its process: every future of the pool fails, every other run is made good."""
+    (tmp_path / "deadly.py").write_text(
+        "import os\n"
+        "from mechanisms.payouts.base import PayoutRule\n"
+        "class Deadly(PayoutRule):\n"
+        "    name = summary = reference = 'deadly'\n"
+        "    def settle(self, block):\n"
+        "        os._exit(9)\n"
+    )
+    good = [tiny(rounds=2, seed=s) for s in range(7)]
+    deadly = tiny(payout__mechanism=f"{tmp_path / 'deadly.py'}:Deadly")
+    scenarios = [*good[:1], deadly, *good[1:]]
+    outcomes = run_many(scenarios, tmp_path / "runs", workers=2)
+    assert [type(o).__name__ for o in outcomes] == ["RunResult", "RunFailure", *["RunResult"] * 6]
     assert outcomes[1].stage == "process"
-    file = tmp_path / "failures" / f"{scenarios[1].run_id()}.json"
-    assert json.loads(file.read_text())["error"] == "BrokenProcessPool: a process was killed"
-    assert all(not isinstance(o, RunFailure) for o in run_many(scenarios, tmp_path, workers=1))
-    assert not file.exists(), "what succeeds later is no failure any more"
+    file = tmp_path / "runs" / "failures" / f"{deadly.run_id()}.json"
+    assert json.loads(file.read_text())["stage"] == "process"
+
+
+def test_what_succeeds_later_is_no_failure_any_more(tiny, tmp_path):
+    file = tmp_path / "failures" / f"{tiny().run_id()}.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    run_many([tiny()], tmp_path, workers=1)
+    assert not file.exists()
 
 
 def test_failure_is_data(tiny, tmp_path):
@@ -245,6 +273,8 @@ def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
         (lambda p: (p / "manifest.json").unlink(), "not a complete run directory"),
         (lambda p: (p / "votes.parquet").unlink(), "votes.parquet is missing"),
         (lambda p: (p / "manifest.json").write_text("{"), "unreadable"),
+        (lambda p: (p / "manifest.json").write_text('{"schema_version": 1, "files": null, "run_id": "x"}'), "unreadable"),
+        (lambda p: (p / "manifest.json").write_text('{"schema_version": 1, "files": {}}'), "unreadable"),
         (
             lambda p: (p / "manifest.json").write_text(
                 (p / "manifest.json").read_text().replace('"schema_version": 1', '"schema_version": 0')
@@ -258,6 +288,32 @@ def test_damaged_run_directories_are_explained(tiny, tmp_path, damage, message):
     damage(result.path)
     with pytest.raises(RunError, match=message):
         open_run(result.path)
+
+
+def test_a_damaged_table_is_explained(tiny, tmp_path):
+    result = run(tiny(rounds=1), tmp_path / "run")
+    (result.path / "votes.parquet").write_bytes((result.path / "votes.parquet").read_bytes()[:200])
+    with pytest.raises(RunError, match="damaged"):
+        _ = open_run(result.path).votes
+
+
+def test_a_recorded_run_is_reported_without_its_plug_ins(tiny, tmp_path):
+    rule = tmp_path / "rule.py"
+    rule.write_text((ROOT / "tests" / "plugins" / "generous.py").read_text())
+    result = run(tiny(payout__mechanism=f"{rule}:Generous", rounds=1), tmp_path / "run")
+    rule.unlink()
+    assert report(open_run(result.path)).is_file()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "file/below/deep"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tiny, tmp_path, place):
+    (tmp_path / "file").write_text("x")
+    played = []
+    with pytest.raises(RunError, match="a file"):
+        run(tiny(), tmp_path / place, on_round=played.append)
+    with pytest.raises(RunError, match="a file"):
+        run_many([tiny()], tmp_path / place, workers=1)
+    assert played == []
 
 
 def command(*args, **more):

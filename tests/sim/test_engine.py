@@ -85,7 +85,25 @@ def shared(shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] ** 2, 8), nn.ReLU(), middle, nn.ReLU(), middle, nn.Linear(8, classes))
 
 
+def hooked(shape, classes):
+    """Known layers, one of which does more than it says."""
+    net = models.create("mlp", {"hidden": [9]}).build(shape, classes)
+    net[1].register_forward_hook(lambda layer, inputs, out: out * 2)
+    return net
+
+
+def across_rows(shape, classes):
+    """A Linear layer that sees the rows of an image before they are flattened."""
+    return nn.Sequential(nn.Linear(shape[2], 4), nn.ReLU(), nn.Flatten(), nn.Linear(shape[0] * shape[1] * 4, classes))
+
+
 BUILD |= {
+    "hooked": (hooked, "general"),
+    "across rows": (across_rows, "general"),
+    "weight norm": (
+        lambda s, c: nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(s[1] ** 2, c))),
+        "general",
+    ),
     "awkward": (lambda s, c: Awkward(s[1] * s[2], c), "general"),
     "frozen": (frozen_input, "general"),
     "shared": (shared, "general"),
@@ -167,7 +185,7 @@ def test_published_sizes():
 
 @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
 def test_a_device_does_not_feel_its_neighbours(name):
-    """Bytes of a row are the same alone, in company, and in another order."""
+    """A row is the same alone, in company and in another order, to rounding; the same call gives the same bytes."""
     x, y = images(60, 8)
     engine = engine_for(name, x, y, dtype=torch.float32)
     jobs = [TrainingJob(j.start.astype(np.float32), j.order, j.seed) for j in jobs_for(engine, [40, 17, 30], [2, 1, 2], 60)]
@@ -179,13 +197,20 @@ def test_a_device_does_not_feel_its_neighbours(name):
     assert (engine.train(jobs) == together).all(), "the same call gives the same bytes"
 
 
-@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
-def test_epoch_callback_sees_every_epoch(name):
+@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated", "dropout"])
+def test_epoch_callback_sees_every_epoch_and_changes_none(name):
     x, y = images(60, 8)
     engine = engine_for(name, x, y)
     jobs = jobs_for(engine, [25, 13], [3, 2], 60)
     seen = {}
-    rows = engine.train(jobs, lambda k, epoch, row: seen.__setitem__((k, epoch), row.copy()))
+
+    def look(k, epoch, row):
+        seen[k, epoch] = row.copy()
+        engine.evaluate([row], x, y)
+        torch.rand(3)
+
+    rows = engine.train(jobs, look)
+    np.testing.assert_array_equal(rows, engine.train(jobs))
     assert set(seen) == {(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)}
     for k, job in enumerate(jobs):
         for epoch in range(1, job.epochs + 1):
@@ -268,3 +293,34 @@ def test_models_that_do_not_fit_the_data_are_refused(build, message):
     x, y = images(20, 8)
     with pytest.raises(ValueError, match=message):
         LearningEngine(build, x, y, learning_rate=0.1, batch_size=5, seed=0, classes=10)
+
+
+@pytest.mark.parametrize("build", [lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(10))])
+def test_lazy_layers_follow_the_seed(build):
+    x, y = images(20, 8)
+    made = [LearningEngine(build, x, y, learning_rate=0.1, batch_size=5, seed=3).initial() for _ in range(2)]
+    assert (made[0] == made[1]).all()
+
+
+def test_a_module_that_draws_when_it_evaluates_repeats_itself():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.out(functional.dropout(x.flatten(1)))
+
+    x, y = images(50, 8)
+    engine = LearningEngine(Noisy, x, y, learning_rate=0.1, batch_size=5, seed=3)
+    first = engine.evaluate([engine.initial()], x, y).loss
+    engine.forget()
+    assert engine.evaluate([engine.initial()], x, y).loss == first
+
+
+@pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
+def test_a_batch_larger_than_the_shard_is_the_shard(name):
+    x, y = images(60, 8)
+    jobs = jobs_for(engine_for(name, x, y), [25, 13], [3, 2], 60)
+    large = engine_for(name, x, y, batch=10**9).train(jobs)
+    np.testing.assert_allclose(large, engine_for(name, x, y, batch=25).train(jobs), atol=1e-12)

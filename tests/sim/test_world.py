@@ -186,6 +186,39 @@ class TestAttacks:
         assert set(shut["role"].dropna()) <= {"worker"}
         assert (shut["income"] == 0).all()
 
+    def test_claims_beyond_belief_are_malformed(self, tiny, tmp_path):
+        path = tmp_path / "boast.py"
+        path.write_text(
+            "import numpy as np\n"
+            "from agents.workers.base import WorkerBehaviour\n"
+            "from mechanisms.vocabulary import Submission\n"
+            "class Boast(WorkerBehaviour):\n"
+            "    name = summary = reference = 'boast'\n"
+            "    def submit(self, seen):\n"
+            "        kind = seen.round % 4\n"
+            "        rows = seen.updates[:, :3] if kind == 3 else seen.updates\n"
+            "        claims = {0: seen.samples + 2**62, 1: seen.samples * 1.5, 2: -seen.samples, 3: seen.samples}[kind]\n"
+            "        return Submission(rows, claims, seen.epochs)\n"
+        )
+        world = play(tiny(rounds=8, adversaries__0__count=4, adversaries__0__worker=f"{path}:Boast"))
+        votes = frames(world)["votes"]
+        assert set(votes[votes["worker_adversary"]]["status"]) == {"malformed"}
+        assert frames(world)["participants"].query("adversary and role == 'worker'")["income"].sum() == 0
+
+    def test_the_largest_numbers_do_not_stop_an_average(self, tiny, tmp_path):
+        path = tmp_path / "huge.py"
+        path.write_text(
+            "import numpy as np\n"
+            "from agents.workers.base import WorkerBehaviour\n"
+            "from mechanisms.vocabulary import Submission\n"
+            "class Huge(WorkerBehaviour):\n"
+            "    name = summary = reference = 'huge'\n"
+            "    def submit(self, seen):\n"
+            "        return Submission(np.full_like(seen.updates, np.finfo(np.float32).max), seen.samples, seen.epochs)\n"
+        )
+        world = play(tiny("fedavg", rounds=2, adversaries__0__devices=list(range(8)), adversaries__0__worker=f"{path}:Huge"))
+        assert np.isfinite(world.models[world.server.model]).all()
+
 
 class TestMoney:
     def test_every_device_holds_what_its_chain_pays(self, tiny):
@@ -252,6 +285,50 @@ class TestMoney:
         assert leave == []
         earned = sum(x.amount for s in apply for x in s.payments.get(0, ()))
         assert world.stake(0) == earned
+
+    @pytest.mark.parametrize(
+        ("payment", "message"),
+        [
+            ("Payment(999, 5, 'x')", "pays device 999"),
+            ("Payment(-1, 5, 'x')", "pays device -1"),
+            ("Payment(0, 5.0, 'x')", "integer of base units"),
+            ("Payment(0, -5, 'x')", "integer of base units"),
+            ("Payment(0, 5, 'x', payer='device:1')", "only 'issuance' can pay"),
+        ],
+    )
+    def test_payments_that_cannot_be_made_stop_the_run(self, tiny, tmp_path, payment, message):
+        path = tmp_path / "rule.py"
+        path.write_text(
+            "from mechanisms.payouts.base import PayoutRule\n"
+            "from mechanisms.vocabulary import Payment\n"
+            "class Rule(PayoutRule):\n"
+            "    name = summary = reference = 'rule'\n"
+            f"    def settle(self, block):\n        return ({payment},)\n"
+        )
+        with pytest.raises(ValueError, match=message):
+            play(tiny(payout__mechanism=f"{path}:Rule"))
+
+    def test_a_rule_is_shown_what_it_observes_and_nothing_else(self, tiny, tmp_path):
+        path = tmp_path / "rule.py"
+        path.write_text(
+            "from mechanisms.payouts.base import PayoutRule\n"
+            "from mechanisms.vocabulary import Payment\n"
+            "class Blind(PayoutRule):\n"
+            "    name = summary = reference = 'blind'\n"
+            "    def settle(self, block):\n"
+            "        told = [r.claimed_samples or r.claimed_epochs or r.positive or r.negative for r in block.records]\n"
+            "        assert block.records and not any(told)\n"
+            "        return tuple(Payment(r.worker, 1, 'x') for r in block.records if r.accepted)\n"
+            "class Seeing(Blind):\n"
+            "    observes = frozenset({'votes', 'claims'})\n"
+            "    def settle(self, block):\n"
+            "        assert all(r.claimed_samples and r.claimed_epochs and r.positive + r.negative for r in block.records)\n"
+            "        return ()\n"
+        )
+        blind = play(tiny(payout__mechanism=f"{path}:Blind"))
+        accepted = frames(blind)["rounds"]["accepted_honest"].sum()
+        assert sum(e.amount for e in blind.ledger.journal) == accepted > 0
+        play(tiny(payout__mechanism=f"{path}:Seeing"))
 
 
 class TestTime:
@@ -334,6 +411,58 @@ class TestTime:
         blocks = hasty["blocks"][hasty["blocks"]["status"] == "adopted"]
         longest_download = blocks["size_bytes"].max() / 70_000
         assert (won["duration_s"] <= 3 * cut + longest_download + 1e-9).all()
+
+    def test_validators_wait_no_longer_than_their_deadline(self, tiny):
+        """With `validator_s` alone: what cannot be there by then holds nobody up, and nobody closes before it either."""
+        slow = {"network__compute": "lognormal", "network__compute_sigma": 2.0, "rounds": 6}
+        patient = frames(play(tiny(**slow)))["rounds"]["block_time_s"]
+        cut = float(patient.min()) / 20
+        hasty = frames(play(tiny(**slow, deadlines__validator_s=cut)))
+        late = hasty["votes"].groupby("round")["status"].agg(lambda s: (s == "late").any())
+        assert late.any()
+        assert (hasty["rounds"]["block_time_s"] < patient / 2).any()
+        assert (hasty["rounds"].set_index("round")["block_time_s"][late] >= cut - 1e-9).all()
+
+    def test_a_server_waits_until_its_deadline_and_no_longer(self, tiny):
+        slow = {"network__compute": "lognormal", "network__compute_sigma": 2.0, "rounds": 3}
+        full = frames(play(tiny("fedavg", **slow)))["rounds"]
+        assert (full["accepted_honest"] == 8).all()
+        cut = float(full["duration_s"].min()) / 10
+        some = frames(play(tiny("fedavg", **slow, deadlines__validator_s=cut)))["rounds"]
+        assert (some["accepted_honest"] < 8).all()
+        assert (some["accepted_honest"] > 0).any()
+        assert (some["duration_s"] >= cut).all()
+        none = frames(play(tiny("fedavg", **slow, deadlines__validator_s=1e-4)))["rounds"]
+        assert (none["accepted_honest"] == 0).all()
+        np.testing.assert_allclose(none["duration_s"], 1e-4)
+
+    def test_nobody_acts_before_it_has_fetched_its_chain(self, tiny):
+        from sim.rounds.vbfl import VbflRound
+
+        early, fetched = [], 0
+        append = VbflRound._append
+
+        def watch(self, device, block):
+            nonlocal fetched
+            fetched += device in self.resynced
+            early.append(self.clock.now < self.ready_s.get(device, 0.0))
+            append(self, device, block)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(VbflRound, "_append", watch)
+            for kind in ("pos", "pow"):
+                play(
+                    tiny(
+                        rounds=12,
+                        consensus__kind=kind,
+                        consensus__difficulty=1,
+                        network__link_bytes_per_s=2_000.0,
+                        availability__kind="per-round",
+                        availability__online=0.6,
+                    )
+                )
+        assert fetched > 10
+        assert not any(early)
 
     def test_a_block_deadline_holds_for_proof_of_work(self, tiny):
         work = {"consensus__kind": "pow", "consensus__difficulty": 4, "rounds": 6}

@@ -16,9 +16,9 @@ from sim.data.sources.base import Dataset, DatasetSource
 class SyntheticParams:
     """Parameters of the plug-in below."""
 
-    train: int = param(2_000, help="training samples", unit="samples", ge=1)
-    test: int = param(1_000, help="test samples", unit="samples", ge=1)
-    features: int = param(20, help="features per sample", ge=2)
+    train: int = param(2_000, help="training samples", unit="samples", ge=1, le=10**7)
+    test: int = param(1_000, help="test samples", unit="samples", ge=1, le=10**7)
+    features: int = param(20, help="features per sample", ge=2, le=10**5)
     classes: int = param(10, help="number of classes", ge=2, le=1000)
     separation: float = param(4.0, help="distance between the means of two classes", unit="standard deviations", gt=0)
     side: int = param(0, help="shape samples as 1 x side x side images; needs features = side * side; 0: flat")

@@ -36,7 +36,7 @@ class Mnist2nn(ModelSource):
 class MlpParams:
     """Parameters of the plug-in below."""
 
-    hidden: tuple[int, ...] = param((64,), help="sizes of the hidden layers", ge=1)
+    hidden: tuple[int, ...] = param((64,), help="sizes of the hidden layers", ge=1, le=10**5)
 
 
 class Mlp(ModelSource):
