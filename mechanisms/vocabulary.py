@@ -94,6 +94,7 @@ class UpdateRecord:
     """One update as a block records it: what the worker claims and who voted which way.
 
     `accepted`: at least as many positive votes as negative ones (VBFL: a tie accepts); computed unless it is given.
+    `verified_samples` and `verified_epochs` are the work that was really done, as an audit would find it.
     """
 
     worker: int
@@ -102,23 +103,77 @@ class UpdateRecord:
     positive: tuple[int, ...]
     negative: tuple[int, ...]
     accepted: bool = None  # type: ignore[assignment]
+    verified_samples: int = 0
+    verified_epochs: int = 0
 
     def __post_init__(self) -> None:
         if self.accepted is None:
             object.__setattr__(self, "accepted", len(self.positive) >= len(self.negative))
 
 
+Memory = Mapping[str, Any]
+"""What a rule remembers from block to block: plain JSON values. It belongs to the chain and forks with it."""
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A decision of a payout rule: `amount` base units from `payer` to `payee`.
+
+    Either is a device's number or the name of an account. "issuance" and "burn" are the two ends of the world; others are
+    those that the rule declares (`PayoutRule.accounts`), such as "escrow:pool".
+    """
+
+    payee: int | str
+    amount: int
+    reason: str
+    payer: int | str = "issuance"
+
+    @property
+    def per_device(self) -> bool:
+        """Newly issued to a device: credited as each device appends the block. All others move once, as a contract's do."""
+        return self.payer == "issuance" and isinstance(self.payee, int)
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a payout rule decides for a block; `memory` None leaves it as it was."""
+
+    payments: tuple[Payment, ...] = ()
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True)
+class OpeningObservation:
+    """What a payout rule sees before the first round: who is there, with how many base units."""
+
+    devices: tuple[int, ...]
+    balances: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class BlockObservation:
     """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain.
 
-    Every rule sees who sent an update and whether it was accepted. Votes and claims are shown to rules that observe "votes"
-    and "claims"; to others they are empty and 0.
+    Every rule sees who sent an update, whether it was accepted, and its own memory. The rest is shown to rules that name it:
+
+    "votes"      who voted which way on each update
+    "claims"     samples and epochs that workers claim
+    "work"       samples and epochs that an audit would find
+    "stakes"     base units of each device at the round's start, by its number
+    "updates"    `updates` `float32[n, P]`, a row per record
+    "aggregate"  the global model before (`start`) and after (`result`) the block, `float32[P]`
+    "utility"    `utility(rows)`: accuracies on held-out samples that nobody trains on
     """
 
     round: int
     miner: int | None
     records: tuple[UpdateRecord, ...]
+    memory: Memory = field(default_factory=dict)
+    stakes: tuple[int, ...] = ()
+    updates: FloatMatrix | None = None
+    start: FloatMatrix | None = None
+    result: FloatMatrix | None = None
+    utility: RowEvaluator | None = None
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
@@ -127,19 +182,17 @@ class BlockObservation:
             hidden |= {"positive": (), "negative": ()}
         if "claims" not in observes:
             hidden |= {"claimed_samples": 0, "claimed_epochs": 0}
-        if not hidden:
-            return self
-        return replace(self, records=tuple(replace(r, **hidden) for r in self.records))
-
-
-@dataclass(frozen=True)
-class Payment:
-    """A decision of a payout rule: `amount` base units to device `payee`, newly issued unless `payer` names an account."""
-
-    payee: int
-    amount: int
-    reason: str
-    payer: str = "issuance"
+        if "work" not in observes:
+            hidden |= {"verified_samples": 0, "verified_epochs": 0}
+        return replace(
+            self,
+            records=tuple(replace(r, **hidden) for r in self.records) if hidden else self.records,
+            stakes=self.stakes if "stakes" in observes else (),
+            updates=self.updates if "updates" in observes else None,
+            start=self.start if "aggregate" in observes else None,
+            result=self.result if "aggregate" in observes else None,
+            utility=self.utility if "utility" in observes else None,
+        )
 
 
 # --- what behaviours see ----------------------------------------------------------------------------------------

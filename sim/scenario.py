@@ -100,7 +100,7 @@ class Scenario(Settings):
         self._complete_params()
         if self.protocol == "vbfl":
             self._check_vbfl()
-        self._check_root()
+        self._check_held_out()
         self._check_adversaries()
         self._check_network()
         self._check_money()
@@ -143,14 +143,15 @@ class Scenario(Settings):
         if self.data.validation_source == "holdout" and self.data.validation_fraction == 0:
             raise SettingError("data.validation_fraction", 0.0, "validators need samples; give a fraction in (0, 0.5]")
 
-    def _check_root(self) -> None:
-        rule = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
-        if "root" in rule.observes and (self.data.validation_fraction == 0 or self.data.validation_source == "test"):
-            raise SettingError(
-                "aggregation.rule",
-                self.aggregation.rule,
-                "needs held-out samples as its root set: data.validation_fraction above 0",
-            )
+    def _check_held_out(self) -> None:
+        aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
+        payout = rules.payouts.create(self.payout.mechanism, self.payout.params)
+        held_out = self.data.validation_fraction > 0 and self.data.validation_source == "holdout"
+        needs = "needs held-out samples: data.validation_fraction above 0 and data.validation_source holdout"
+        if "root" in aggregation.observes and not held_out:
+            raise SettingError("aggregation.rule", self.aggregation.rule, needs)
+        if "utility" in payout.observes and not held_out:
+            raise SettingError("payout.mechanism", self.payout.mechanism, needs)
 
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]

@@ -19,7 +19,7 @@ from agents.miners.base import MinerBehaviour
 from agents.validators.base import ValidatorBehaviour
 from agents.workers.base import WorkerBehaviour
 from mechanisms import registries as rules
-from mechanisms.vocabulary import DataObservation, FloatMatrix, Payment
+from mechanisms.vocabulary import DataObservation, FloatMatrix, Memory, OpeningObservation, Payment
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
@@ -92,20 +92,41 @@ class World(mesa.Model):
         self.transforms = [rules.transforms.create(step.rule, step.params) for step in scenario.aggregation.before]
         self.models = ModelStore()
         self._roots: dict[bytes, FloatMatrix] = {}
-        self.book = ChainBook(genesis(self.models.add(self.engine.initial())))
+        self._open_ledger()
+        opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
+        self.check_payments(opening.payments, opening=True)
+        self.book = ChainBook(genesis(self.models.add(self.engine.initial()), opening.memory or {}))
+        self._move(opening.payments)
+        self._check_members(opening.memory or {})
+        self.settled = self.book.root
+        held = self.split.held_out
+        self._held_out = dataset.x_train[held], dataset.y_train[held]
+        self.stakes: tuple[int, ...] = ()
         self.participants = [Participant(self, d, *groups[d], state=self.book.root) for d in range(n)]
         self.coalitions = self._coalitions()
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol == "fedavg" else None
-        self.asset = scenario.payout.asset
-        self.ledger = Ledger()
-        self.ledger.open(device_account(d) for d in range(n))
-        self.ledger.post(
-            [Transfer(ISSUANCE, device_account(d), scenario.payout.initial_balance, "initial", self.asset) for d in range(n)],
-            time_s=0.0,
-            round=0,
-        )
         self.recorder = Recorder()
+
+    def _open_ledger(self) -> None:
+        """Accounts of devices and of the payout rule, with what they hold at the start."""
+        self.asset = self.scenario.payout.asset
+        self.ledger = Ledger()
+        held = {device_account(d): self.scenario.payout.initial_balance for d in range(self.scenario.devices)}
+        held |= self.payout.accounts()
+        self.ledger.open(held)
+        initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
+        self.ledger.post(initial, time_s=0.0, round=0)
+
+    def _check_members(self, memory: Memory) -> None:
+        members = self.payout.members(memory)
+        needed = sum(self.role_rule.minimum()) if self.scenario.protocol == "vbfl" else 1
+        if members is not None and len(members) < needed:
+            raise SettingError(
+                "payout.initial_balance",
+                self.scenario.payout.initial_balance,
+                f"lets {len(members)} devices join {self.scenario.payout.mechanism!r}, the roles need {needed}",
+            )
 
     def _build_engine(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> LearningEngine:
         s, data = self.scenario, self.dataset
@@ -171,6 +192,7 @@ class World(mesa.Model):
     def step(self) -> None:
         """Play one protocol round, record it, and leave nothing in flight."""
         self.round_index += 1
+        self.stakes = tuple(self.stake(d) for d in range(self.scenario.devices))
         with _no_cyclic_gc():
             play_round(self)
         self.models.keep(self._models_in_use())
@@ -183,6 +205,8 @@ class World(mesa.Model):
         """Play the remaining rounds, yielding the index of each one finished."""
         while self.round_index < self.scenario.rounds:
             self.step()
+            if self.round_index == self.scenario.rounds:
+                self._close_contract()
             yield self.round_index
 
     def close(self) -> None:
@@ -213,9 +237,20 @@ class World(mesa.Model):
         return self.availability.online(device, self.round_index, time_s)
 
     def finish_round(self, end_s: float) -> None:
-        """Move the clock on. A round in which nothing happened lasts until a device comes or goes."""
+        """Move the clock on. A round in which nothing happened lasts until a device comes or goes.
+
+        What the payout rule moves between accounts is executed once, on the chain that most devices hold; where that chain
+        gives way to another, the moves of the blocks that are left are taken back.
+        """
         idle = end_s <= self.time_s
         self.time_s = self.availability.next_change_s(self.scenario.devices, self.time_s) if idle else end_s
+        canonical = self.canonical()
+        leave, apply = branches(self.settled, canonical)
+        self.settled = canonical
+        for state in leave:
+            self._move(tuple(_reversed(p) for p in reversed(state.moves)))
+        for state in apply:
+            self._move(state.moves)
 
     def adopt(self, device: int, new: ChainState, time_s: float, *, replay: bool = True) -> None:
         """Move a device to another chain state: undo what only its old chain paid it, credit what only the new one does.
@@ -230,16 +265,39 @@ class World(mesa.Model):
         if not replay:
             return
         leave, apply = branches(old, new)
-        account = participant.account
-        undone = [self._transfer(p, account, reverse=True) for s in leave for p in s.payments.get(device, ())]
-        earned = [self._transfer(p, account) for s in apply for p in s.payments.get(device, ())]
+        undone = [self._transfer(_reversed(p)) for s in leave for p in s.payments.get(device, ())]
+        earned = [self._transfer(p) for s in apply for p in s.payments.get(device, ())]
         self.ledger.post(earned + undone, time_s=time_s, round=self.round_index)
 
-    def _transfer(self, payment: Payment, account: str, *, reverse: bool = False) -> Transfer:
-        if reverse:
-            back = BURN if payment.payer == ISSUANCE else payment.payer
-            return Transfer(account, back, payment.amount, f"reorg.{payment.reason}", self.asset)
-        return Transfer(payment.payer, account, payment.amount, payment.reason, self.asset)
+    def check_payments(self, payments: tuple[Payment, ...], *, opening: bool = False) -> None:
+        """ValueError for a payment that cannot be: no such account, no whole number of units, devices that never agreed."""
+        rule, devices, named = self.payout, self.scenario.devices, self.payout.accounts()
+        for p in payments:
+            if type(p.amount) is not int or not 0 <= p.amount < 2**63:
+                raise ValueError(f"{rule!r} pays {p.amount!r}, should be an integer of base units in 0..2**63 - 1")
+            if type(p.payee) is int and not 0 <= p.payee < devices:
+                raise ValueError(f"{rule!r} pays device {p.payee!r}, there are 0..{devices - 1}")
+            if type(p.payee) is not int and p.payee != BURN and p.payee not in named:
+                raise ValueError(f"{rule!r} pays {p.payee!r}, which is no account of its own")
+            from_device = opening and type(p.payer) is int and 0 <= p.payer < devices
+            if p.payer != ISSUANCE and p.payer not in named and not from_device:
+                raise ValueError(f"{rule!r} pays from {p.payer!r}; only {ISSUANCE!r} and its own accounts can pay")
+
+    def _move(self, payments: tuple[Payment, ...]) -> None:
+        self.ledger.post([self._transfer(p) for p in payments], time_s=self.time_s, round=self.round_index)
+
+    def _close_contract(self) -> None:
+        """After the last round the payout rule gives back what it holds; entries bear the number of a round that never comes."""
+        closing = self.payout.close(self.settled.memory)
+        self.check_payments(closing.payments)
+        self.ledger.post([self._transfer(p) for p in closing.payments], time_s=self.time_s, round=self.round_index + 1)
+
+    def _transfer(self, p: Payment) -> Transfer:
+        return Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
+
+    def utility(self, rows: FloatMatrix) -> NDArray[np.float64]:
+        """Accuracies of rows on the samples that were held out for validators."""
+        return self.engine.evaluate(rows, *self._held_out).accuracy
 
     def canonical(self) -> ChainState:
         """The chain that most devices hold (ties: heaviest, then lowest head hash); with a coordinator, its state."""
@@ -263,7 +321,7 @@ class World(mesa.Model):
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON-able state and arrays at a round boundary; random streams need none, they are keyed by identity."""
-        heads = [p.state for p in self.participants] + ([] if self.server is None else [self.server])
+        heads = [p.state for p in self.participants] + [self.settled] + ([] if self.server is None else [self.server])
         states = {s.id: s for head in heads for s in head.lineage()}
         arrays = {str(key): self.models[key] for key in sorted(self._models_in_use())}
         return {
@@ -274,6 +332,7 @@ class World(mesa.Model):
             "heads": [p.state.id for p in self.participants],
             "live_models": [p.live_model for p in self.participants],
             "previous_models": [p.previous_model for p in self.participants],
+            "settled": self.settled.id,
             "server": None if self.server is None else self.server.id,
             "ledger": self.ledger.to_state(),
             "tables": self.recorder.to_state(),
@@ -292,16 +351,29 @@ class World(mesa.Model):
         for participant, head, live, previous in held:
             participant.state, participant.previous_model = by_id[head], keys[previous]
             participant.live_model = None if live is None else keys[live]
+        self.settled = by_id[state["settled"]]
         self.server = None if state["server"] is None else by_id[state["server"]]
         self.round_index, self.time_s = state["round_index"], state["time_s"]
         self.ledger = Ledger.from_state(state["ledger"])
         self.recorder = Recorder.from_state(state["tables"])
 
 
+def _account(name: int | str) -> str:
+    return device_account(name) if isinstance(name, int) else name
+
+
+def _reversed(p: Payment) -> Payment:
+    """The payment that undoes another: what was issued is burned, what was burned is issued again."""
+    payee = BURN if p.payer == ISSUANCE else p.payer
+    payer = ISSUANCE if p.payee == BURN else p.payee
+    return Payment(payee, p.amount, f"reorg.{p.reason}", payer)
+
+
 def _state_to_json(s: ChainState) -> dict[str, Any]:
     flat = {f.name: getattr(s, f.name) for f in dataclasses.fields(s)}
     flat["parent"] = None if s.parent is None else s.parent.id
     flat["head"] = s.head.hex()
+    flat["moves"] = [dataclasses.astuple(p) for p in s.moves]
     flat["payments"] = {str(d): [[p.payee, p.amount, p.reason, p.payer] for p in ps] for d, ps in s.payments.items()}
     flat["rejected"] = {str(d): list(v) for d, v in s.rejected.items()}
     flat["absent"] = {str(d): list(v) for d, v in s.absent.items()}
@@ -314,6 +386,7 @@ def _state_from_json(flat: dict[str, Any], known: dict[int, ChainState], models:
     values["parent"] = None if flat["parent"] is None else known[flat["parent"]]
     values["head"] = bytes.fromhex(flat["head"])
     values["model"] = models.get(flat["model"], -1)  # models of past states are not kept: no device needs them again
+    values["moves"] = tuple(Payment(*p) for p in flat["moves"])
     values["payments"] = {int(d): tuple(Payment(*p) for p in ps) for d, ps in flat["payments"].items()}
     values["rejected"] = {int(d): (v[0], v[1]) for d, v in flat["rejected"].items()}
     values["absent"] = {int(d): (v[0], v[1]) for d, v in flat["absent"].items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import pickle
 from collections import Counter
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
     MiningObservation,
+    OpeningObservation,
     ParameterSlot,
     Role,
     RoleObservation,
@@ -69,69 +71,131 @@ class Conformance:
             assert again.params == made.params
 
 
+DEVICES = 22
+TARGET = np.linspace(-1, 1, 6, dtype=np.float32)
+
+
+def utility(rows: np.ndarray) -> np.ndarray:
+    """An accuracy that is highest at `TARGET`, in steps as real ones are."""
+    return np.round(1 / (1 + np.linalg.norm(np.asarray(rows, dtype=np.float64) - TARGET, axis=1)), 3)
+
+
 @st.composite
 def blocks(draw: Any) -> BlockObservation:
     workers = draw(st.lists(st.integers(0, 9), unique=True, max_size=6))
     validators = list(range(10, 10 + draw(st.integers(1, 4))))
     records = []
-    for w in workers:
+    for w in sorted(workers):
         votes = draw(st.lists(st.sampled_from((True, False, None)), min_size=len(validators), max_size=len(validators)))
+        samples, epochs = draw(st.integers(0, 10_000)), draw(st.integers(0, 20))
         records.append(
             UpdateRecord(
                 w,
-                draw(st.integers(0, 10_000)),
-                draw(st.integers(0, 20)),
+                samples,
+                epochs,
                 tuple(v for v, vote in zip(validators, votes, strict=True) if vote is True),
                 tuple(v for v, vote in zip(validators, votes, strict=True) if vote is False),
+                verified_samples=samples // 2,
+                verified_epochs=epochs,
             )
         )
-    return BlockObservation(draw(st.integers(1, 100)), draw(st.sampled_from((20, 21, None))), tuple(records))
+    rng = np.random.default_rng(draw(st.integers(0, 1_000)))
+    updates = rng.standard_normal((len(records), 6)).astype(np.float32)
+    start = rng.standard_normal(6).astype(np.float32)
+    return BlockObservation(
+        draw(st.integers(1, 30)),
+        draw(st.sampled_from((20, 21, None))),
+        tuple(records),
+        {},
+        tuple(draw(st.lists(st.integers(0, 10**6), min_size=DEVICES, max_size=DEVICES))),
+        updates,
+        start,
+        updates.mean(0) if records else start,
+        utility,
+    )
 
 
 class PayoutConformance(Conformance):
-    """Payments are non-negative integers to devices that the block names, do not depend on order, and repeat."""
+    """Integers from whoever may pay to whoever may be paid, no account below zero, no dependence on order, no surprise."""
 
-    @inherited(max_examples=60)
-    @given(block=blocks(), seed=st.integers(0, 100))
-    def test_payments(self, block, seed):
-        known = {r.worker for r in block.records} | {block.miner}
-        known |= {v for r in block.records for v in (*r.positive, *r.negative)}
+    def opened(self, rule: Any) -> tuple[dict[Any, int], dict[str, Any]]:
+        """Balances after the opening, and the memory."""
+        balances: dict[Any, int] = dict.fromkeys(range(DEVICES), 10**9) | dict(rule.accounts())
+        opening = rule.open(OpeningObservation(tuple(range(DEVICES)), (10**9,) * DEVICES))
+        self.post(balances, opening.payments, rule, opening=True)
+        return balances, opening.memory or {}
+
+    def post(self, balances: dict[Any, int], payments: Any, rule: Any, *, opening: bool = False) -> None:
+        named = set(rule.accounts())
+        for p in payments:
+            assert type(p.amount) is int
+            assert p.amount >= 0
+            assert p.reason
+            assert p.payer == "issuance" or p.payer in named or (opening and p.payer in range(DEVICES)), p
+            assert p.payee == "burn" or p.payee in named or p.payee in range(DEVICES), p
+            if p.payer != "issuance":
+                balances[p.payer] -= p.amount
+            if p.payee != "burn":
+                balances[p.payee] += p.amount
+        assert min(balances.values()) >= 0
+
+    def shown(self, rule: Any, block: BlockObservation, memory: Any) -> BlockObservation:
+        return dataclasses.replace(block, memory=memory).shown_to(rule.observes)
+
+    @inherited(max_examples=40)
+    @given(chain=st.lists(blocks(), min_size=1, max_size=4), seed=st.integers(0, 100))
+    def test_payments(self, chain, seed):
         for rule in self.made():
-            paid = rule.settle(block)
-            for p in paid:
-                assert type(p.amount) is int
-                assert p.amount >= 0
-                assert p.payee in known
-                assert p.payee is not None
-                assert p.reason
-            order = np.random.default_rng(seed).permutation(len(block.records))
-            shuffled = dataclasses.replace(block, records=tuple(block.records[i] for i in order))
-            assert Counter(paid) == Counter(rule.settle(shuffled))
-            assert paid == rule.settle(copy.deepcopy(block))
+            balances, memory = self.opened(rule)
+            for block in sorted(chain, key=lambda b: b.round):
+                seen = self.shown(rule, block, memory)
+                settled = rule.settle(seen)
+                known = {r.worker for r in block.records} | {block.miner}
+                known |= {v for r in block.records for v in (*r.positive, *r.negative)}
+                for p in settled.payments:
+                    assert not p.per_device or p.payee in known, "newly issued units go to those whom the block names"
+                assert settled == rule.settle(copy.deepcopy(seen))
+                order = np.random.default_rng(seed).permutation(len(block.records))
+                shuffled = dataclasses.replace(
+                    seen,
+                    records=tuple(seen.records[i] for i in order),
+                    updates=None if seen.updates is None else seen.updates[order],
+                )
+                other = rule.settle(shuffled)
+                assert Counter(settled.payments) == Counter(other.payments)
+                memory = memory if settled.memory is None else settled.memory
+                assert other.memory in (None, memory)
+                assert json.loads(json.dumps(memory)) == memory, "a memory is plain JSON"
+                self.post(balances, settled.payments, rule)
+            self.post(balances, rule.close(memory).payments, rule)
 
     @inherited(max_examples=40)
     @given(block=blocks())
     def test_renaming_devices_renames_payments(self, block):
-        def rename(d: int | None) -> int | None:
-            return None if d is None else 1000 - d
+        def rename(d: Any) -> Any:
+            return DEVICES - 1 - d if type(d) is int else d
 
-        renamed = BlockObservation(
-            block.round,
-            rename(block.miner),
-            tuple(
-                UpdateRecord(
-                    1000 - r.worker,
-                    r.claimed_samples,
-                    r.claimed_epochs,
-                    tuple(1000 - v for v in r.positive),
-                    tuple(1000 - v for v in r.negative),
+        renamed = dataclasses.replace(
+            block,
+            miner=rename(block.miner),
+            stakes=block.stakes[::-1],
+            records=tuple(
+                dataclasses.replace(
+                    r,
+                    worker=rename(r.worker),
+                    positive=tuple(rename(v) for v in r.positive),
+                    negative=tuple(rename(v) for v in r.negative),
                 )
                 for r in block.records
             ),
         )
         for rule in self.made():
-            expected = Counter((rename(p.payee), p.amount, p.reason) for p in rule.settle(block))
-            assert Counter((p.payee, p.amount, p.reason) for p in rule.settle(renamed)) == expected
+            if not rule.anonymous:
+                continue
+            _, memory = self.opened(rule)
+            plain, other = (rule.settle(self.shown(rule, b, memory)) for b in (block, renamed))
+            expected = Counter((rename(p.payee), rename(p.payer), p.amount, p.reason) for p in plain.payments)
+            assert Counter((p.payee, p.payer, p.amount, p.reason) for p in other.payments) == expected
 
 
 class RoleConformance(Conformance):

@@ -6,6 +6,17 @@ from tests import conformance as suites
 
 CONFIGURATIONS = {
     "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],
+    "flat": [{}, {"worker": 0, "miner": 7}],
+    "reputation-weighted": [{}, {"rate": 1.0, "initial": 0.0}],
+    "cosine": [{}, {"exclude_own": True}],
+    "shapley": [{}, {"exact_up_to": 2, "permutations": 3}],
+    "equal-share": [{}, {"stake": 500, "deadline": 4, "fee": 0.1}],
+    "decentralml": [
+        {},
+        {"mode": "snapshot", "score": 0.4},
+        {"improve_only": False, "score": 0.5, "expires": 9, "whitelist": [1, 4]},
+    ],
+    "slashed-vbfl": [{}, {"fraction": 1.0, "destination": "reporters"}, {"fraction": 0.3, "destination": "treasury"}],
     "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
     "threshold": [{}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": 5}],
     "mean": [{}, {"weighted": True}],

@@ -1,19 +1,38 @@
-"""A payout rule turns what a block shows into payments. It cannot touch the ledger."""
+"""A payout rule decides what a block is worth to whom."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import BlockObservation, Payment
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Settlement
 
 
 class PayoutRule(Plugin, ABC):
-    """One method: `settle`. `observes`, of {"votes", "claims"}, says what the chain must show it: see `BlockObservation`."""
+    """`observes` says what the chain must show it: see `BlockObservation`. Nothing else is handed over."""
 
     observes: ClassVar[frozenset[str]] = frozenset()
+    anonymous: ClassVar[bool] = True
+    """Whether renaming devices only renames payments."""
+
+    def accounts(self) -> Mapping[str, int]:
+        """Accounts that the rule needs beside those of devices, with the base units that each is given at the start."""
+        return {}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        """Before the first round: fund pools, take stakes. Who cannot pay its stake is simply not a member."""
+        return Settlement()
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        """Devices that may be drawn for a role; None: all."""
+        return None
+
+    def close(self, memory: Memory) -> Settlement:
+        """After the last round: give back what is still held."""
+        return Settlement()
 
     @abstractmethod
-    def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
-        """Payments for one block, in base units. Must not depend on the order of `block.records`."""
+    def settle(self, seen: BlockObservation) -> Settlement:
+        """Payments for one block, in base units. Must not depend on the order of `seen.records`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mechanisms.payouts.base import PayoutRule
-from mechanisms.vocabulary import BlockObservation, Payment
+from mechanisms.vocabulary import BlockObservation, Settlement
 
 
 class NoPayout(PayoutRule):
@@ -13,5 +13,5 @@ class NoPayout(PayoutRule):
     summary = "pays nothing"
     reference = "McMahan et al. 2017, arXiv:1602.05629 (no incentives)"
 
-    def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
-        return ()
+    def settle(self, block: BlockObservation) -> Settlement:
+        return Settlement()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
-from mechanisms.vocabulary import BlockObservation, Payment
+from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,28 @@ class Vbfl(PayoutRule):
     observes = frozenset({"votes", "claims"})
     Params = VbflParams
 
-    def settle(self, block: BlockObservation) -> tuple[Payment, ...]:
+    def settle(self, seen: BlockObservation) -> Settlement:
         unit = self.params.unit_reward
-        payments = [
-            Payment(r.worker, unit * r.claimed_samples * r.claimed_epochs, "reward.worker") for r in block.records if r.accepted
-        ]
-        votes = Counter(v for r in block.records for v in (*r.positive, *r.negative))
+        payments = [Payment(r.worker, unit * self.work(r), "reward.worker") for r in seen.records if r.accepted]
+        votes = Counter(v for r in seen.records for v in (*r.positive, *r.negative))
         payments += [Payment(v, unit * n, "reward.validator") for v, n in sorted(votes.items())]
-        if block.miner is not None:
-            payments.append(Payment(block.miner, unit * votes.total(), "reward.miner.verification"))
-            payments.append(Payment(block.miner, unit, "reward.miner.block"))
-        return tuple(p for p in payments if p.amount)
+        if seen.miner is not None:
+            payments.append(Payment(seen.miner, unit * votes.total(), "reward.miner.verification"))
+            payments.append(Payment(seen.miner, unit, "reward.miner.block"))
+        return Settlement(tuple(p for p in payments if p.amount))
+
+    def work(self, record: UpdateRecord) -> int:
+        """Samples times epochs that are paid."""
+        return record.claimed_samples * record.claimed_epochs
+
+
+class VbflVerified(Vbfl):
+    """VBFL's rewards for the work that an audit finds, not for the work that is claimed."""
+
+    name = "vbfl-verified"
+    summary = "VBFL's rewards for verified instead of claimed work"
+    reference = "Chen et al., arXiv:2101.03300, section 'Reward', with re-execution"
+    observes = frozenset({"votes", "work"})
+
+    def work(self, record: UpdateRecord) -> int:
+        return record.verified_samples * record.verified_epochs

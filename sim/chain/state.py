@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mechanisms.vocabulary import Payment, UpdateRecord
+from mechanisms.vocabulary import Memory, Payment, UpdateRecord
 from sim.chain.block import GENESIS, Block
 from sim.settings import BlocklistSettings
 
@@ -18,7 +18,8 @@ class ChainState:
     """The result of applying a chain of blocks. Devices whose chains agree share one object.
 
     `weight` ranks chains: the stakes of the miners of its blocks (pos) or their work (pow). `payments` are those of the
-    last block. `model` is a key of the world's model store.
+    last block that devices credit themselves, `moves` those that its payout rule makes between other accounts, `memory` is
+    what that rule remembers. `model` is a key of the world's model store.
     """
 
     id: int
@@ -31,6 +32,8 @@ class ChainState:
     round: int = 0
     size_bytes: int = 0
     payments: Mapping[int, tuple[Payment, ...]] = field(default_factory=dict)
+    moves: tuple[Payment, ...] = ()
+    memory: Memory = field(default_factory=dict)
     rejected: Mapping[int, Streak] = field(default_factory=dict)
     absent: Mapping[int, Streak] = field(default_factory=dict)
     blocked: frozenset[int] = frozenset()
@@ -43,9 +46,9 @@ class ChainState:
             at = at.parent
 
 
-def genesis(model: int) -> ChainState:
+def genesis(model: int, memory: Memory) -> ChainState:
     """The chain before any block."""
-    return ChainState(id=0, parent=None, height=0, head=GENESIS, weight=0, model=model)
+    return ChainState(id=0, parent=None, height=0, head=GENESIS, weight=0, model=model, memory=memory)
 
 
 def chain_rank(state: ChainState) -> tuple[int, int, bytes]:

@@ -35,12 +35,13 @@ class FedavgRound:
         """The whole round."""
         world = self.world
         self.online_at_start = {p.device for p in world.participants if world.online(p.device, self.start_s)}
+        members = world.payout.members(world.canonical().memory)
+        self.workers = [d for d in range(self.scenario.devices) if members is None or d in members]
         for p in world.participants:
-            p.role = Role.WORKER
-        self.workers = list(range(self.scenario.devices))
+            p.role = Role.WORKER if members is None or p.device in members else None
         self.size = update_bytes(world.engine.layout, self.scenario.network.message_size)
         self.ready_s = {d: self._catch_up(d) for d in sorted(self.online_at_start)}
-        self.work = do_local_work(world, sorted(self.online_at_start), [])
+        self.work = do_local_work(world, [d for d in self.workers if d in self.online_at_start], [])
         for w in self.work.workers:
             self.clock.start("upload", self._work(w))
         self.clock.run()
@@ -82,6 +83,7 @@ class FedavgRound:
             return
         current = world.canonical()
         model = aggregate(world, work, self.records, current.model)
+        settled = settle(world, work, current, model, None, self.records)
         new = ChainState(
             id=world.book.new_id(),
             parent=current,
@@ -90,7 +92,9 @@ class FedavgRound:
             weight=current.weight + 1,
             model=model,
             round=world.round_index,
-            payments=settle(world, None, self.records),
+            payments=settled.payments,
+            moves=settled.moves,
+            memory=settled.memory,
         )
         world.server = new
         closes_s = self.clock.last_s

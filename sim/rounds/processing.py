@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mechanisms.vocabulary import AggregationObservation, BlockObservation, FloatMatrix, Payment, UpdateRecord
+from mechanisms.vocabulary import AggregationObservation, BlockObservation, FloatMatrix, Memory, Payment, UpdateRecord
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out
-from sim.ledger import ISSUANCE
 from sim.rounds.local_work import LocalWork
 
 if TYPE_CHECKING:
@@ -38,19 +37,56 @@ def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], st
     return world.models.add(_as_row(world.aggregation.aggregate(seen), world.engine.size))
 
 
-def settle(world: World, miner: int | None, records: tuple[UpdateRecord, ...]) -> dict[int, tuple[Payment, ...]]:
-    """Payments of the payout rule by payee. Raises ValueError for a payment that nobody could receive or make."""
+@dataclass(frozen=True)
+class Settled:
+    """A settlement as a chain state holds it: what devices credit themselves, what moves otherwise, what is remembered."""
+
+    payments: dict[int, tuple[Payment, ...]]
+    moves: tuple[Payment, ...]
+    memory: Memory
+
+
+def settle(
+    world: World,
+    work: LocalWork,
+    parent: ChainState,
+    result: int,
+    miner: int | None,
+    records: tuple[UpdateRecord, ...],
+    block: bytes = b"",
+) -> Settled:
+    """Ask the payout rule about a block on top of `parent` whose aggregation gave the model with key `result`.
+
+    Raises ValueError for a payment that nobody could receive or make.
+    """
+    observes = world.payout.observes
+    seen = BlockObservation(
+        world.round_index,
+        miner,
+        tuple(_audited(world, work, r) for r in records) if "work" in observes else records,
+        parent.memory,
+        world.stakes,
+        work.rows_of([r.worker for r in records], block) if "updates" in observes else None,
+        world.models[parent.model],
+        world.models[result],
+        world.utility,
+    ).shown_to(observes)
+    settlement = world.payout.settle(seen)
+    world.check_payments(settlement.payments)
     by_payee: dict[int, list[Payment]] = {}
-    seen = BlockObservation(world.round_index, miner, records).shown_to(world.payout.observes)
-    for p in world.payout.settle(seen):
-        if type(p.payee) is not int or not 0 <= p.payee < world.scenario.devices:
-            raise ValueError(f"{world.payout!r} pays device {p.payee!r}, there are 0..{world.scenario.devices - 1}")
-        if type(p.amount) is not int or not 0 <= p.amount < 2**63:
-            raise ValueError(f"{world.payout!r} pays {p.amount!r}, should be an integer of base units in 0..2**63 - 1")
-        if p.payer != ISSUANCE:
-            raise ValueError(f"{world.payout!r} pays from {p.payer!r}, only {ISSUANCE!r} can pay")
-        by_payee.setdefault(p.payee, []).append(p)
-    return {d: tuple(ps) for d, ps in by_payee.items()}
+    for p in settlement.payments:
+        if p.per_device:
+            by_payee.setdefault(int(p.payee), []).append(p)
+    return Settled(
+        {d: tuple(ps) for d, ps in by_payee.items()},
+        tuple(p for p in settlement.payments if not p.per_device),
+        parent.memory if settlement.memory is None else settlement.memory,
+    )
+
+
+def _audited(world: World, work: LocalWork, record: UpdateRecord) -> UpdateRecord:
+    done = int(work.trained_epochs[work.row[record.worker]])
+    return replace(record, verified_samples=len(world.split.train[record.worker]), verified_epochs=done)
 
 
 class BlockProcessor:
@@ -59,7 +95,7 @@ class BlockProcessor:
     def __init__(self, world: World, work: LocalWork, workers: Sequence[int], size_of: Callable[[Block], int]) -> None:
         self.world, self.work, self.workers, self.size_of = world, work, workers, size_of
         self._models: dict[tuple[bytes, tuple[int, ...], bytes], int] = {}
-        self._payments: dict[bytes, dict[int, tuple[Payment, ...]]] = {}
+        self._settled: dict[tuple[int, bytes], Settled] = {}
 
     def apply(self, state: ChainState, block: Block) -> ChainState:
         """The state after `block` on top of `state`."""
@@ -70,17 +106,21 @@ class BlockProcessor:
         when = world.round_index if scenario.blocklist.clock == "round" else block.height
         rejected, absent, blocked = shut_out(state, block.body.records, self.workers, when, scenario.blocklist)
         weight = block.stake if scenario.consensus.kind == "pos" else 16**scenario.consensus.difficulty
+        model = self._model(state, block, blocked)
+        settled = self._settle(state, block, model)
         return ChainState(
             id=world.book.new_id(),
             parent=state,
             height=state.height + 1,
             head=block.hash,
             weight=state.weight + weight,
-            model=self._model(state, block, blocked),
+            model=model,
             miner=block.miner,
             round=world.round_index,
             size_bytes=self.size_of(block),
-            payments=self._pay(block),
+            payments=settled.payments,
+            moves=settled.moves,
+            memory=settled.memory,
             rejected=rejected,
             absent=absent,
             blocked=blocked,
@@ -97,10 +137,11 @@ class BlockProcessor:
             self._models[key] = aggregate(self.world, self.work, usable, state.model, tampered)
         return self._models[key]
 
-    def _pay(self, block: Block) -> dict[int, tuple[Payment, ...]]:
-        if block.hash not in self._payments:
-            self._payments[block.hash] = settle(self.world, block.miner, block.body.records)
-        return self._payments[block.hash]
+    def _settle(self, state: ChainState, block: Block, model: int) -> Settled:
+        key = (state.id, block.hash)
+        if key not in self._settled:
+            self._settled[key] = settle(self.world, self.work, state, model, block.miner, block.body.records, block.hash)
+        return self._settled[key]
 
 
 def _as_row(row: FloatMatrix, size: int) -> FloatMatrix:

@@ -44,9 +44,11 @@ def seat(world: World, online: set[int]) -> Seating:
 def _draw_roles(world: World) -> dict[int, Role]:
     canonical = world.canonical()
     shut = frozenset() if world.scenario.blocklist.holds_roles else canonical.blocked
-    trusted = tuple(d for d in range(world.scenario.devices) if d not in shut)
+    members = world.payout.members(canonical.memory)
+    admitted = [d for d in range(world.scenario.devices) if members is None or d in members]
+    trusted = tuple(d for d in admitted if d not in shut)
     # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
-    stand_ins = sorted(shut)[: max(0, sum(world.role_rule.minimum()) - len(trusted))]
+    stand_ins = [d for d in admitted if d in shut][: max(0, sum(world.role_rule.minimum()) - len(trusted))]
     eligible = tuple(sorted((*trusted, *stand_ins)))
     seen = RoleObservation(
         round=world.round_index,

@@ -23,7 +23,7 @@ def test_vbfl_pays_the_published_amounts():
     """12 workers, 5 validators, 400 samples, 5 epochs: 2,000 each, 12 each, 60 + 1 to the miner."""
     validators = tuple(range(12, 17))
     records = tuple(UpdateRecord(w, 400, 5, validators, ()) for w in range(12))
-    paid = Vbfl().settle(BlockObservation(1, 17, records))
+    paid = Vbfl().settle(BlockObservation(1, 17, records)).payments
     assert {income(paid, w) for w in range(12)} == {2_000}
     assert {income(paid, v) for v in validators} == {12}
     assert income(paid, 17) == 61
@@ -31,7 +31,7 @@ def test_vbfl_pays_the_published_amounts():
 
 def test_vbfl_pays_nothing_for_a_rejected_update_but_pays_the_votes_on_it():
     records = (UpdateRecord(0, 400, 5, (2,), (1, 3)), UpdateRecord(4, 400, 5, (1,), (2,)))
-    paid = Vbfl().settle(BlockObservation(1, 9, records))
+    paid = Vbfl().settle(BlockObservation(1, 9, records)).payments
     assert income(paid, 0) == 0
     assert income(paid, 4) == 2_000, "a tie accepts"
     assert [income(paid, v) for v in (1, 2, 3)] == [2, 2, 1]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
-from mechanisms.vocabulary import Payment
+from mechanisms.vocabulary import Payment, Settlement
 
 
 @dataclass(frozen=True)
@@ -23,4 +23,4 @@ class Generous(PayoutRule):
     Params = GenerousParams
 
     def settle(self, block):
-        return tuple(Payment(r.worker, self.params.amount, "reward.flat") for r in block.records)
+        return Settlement(tuple(Payment(r.worker, self.params.amount, "reward.flat") for r in block.records))

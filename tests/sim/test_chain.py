@@ -121,7 +121,7 @@ def child(parent, number):
 
 
 def test_branches_meet_at_the_last_common_ancestor():
-    root = genesis(0)
+    root = genesis(0, {})
     a = child(root, 1)
     b, c = child(a, 2), child(a, 3)
     d = child(c, 4)
@@ -142,7 +142,7 @@ def accepted(worker):
 
 def play(rules, history):
     """history: per round the records and the workers of that round; returns the blocked set after each."""
-    state, out = genesis(0), []
+    state, out = genesis(0, {}), []
     for when, (records, workers) in enumerate(history, start=1):
         r, a, b = shut_out(state, records, workers, when, rules)
         state = dataclasses.replace(state, rejected=r, absent=a, blocked=b)

@@ -293,17 +293,19 @@ class TestMoney:
             ("Payment(-1, 5, 'x')", "pays device -1"),
             ("Payment(0, 5.0, 'x')", "integer of base units"),
             ("Payment(0, -5, 'x')", "integer of base units"),
-            ("Payment(0, 5, 'x', payer='device:1')", "only 'issuance' can pay"),
+            ("Payment(0, 5, 'x', payer='device:1')", "only 'issuance' and its own accounts can pay"),
+            ("Payment(0, 5, 'x', payer=1)", "only 'issuance' and its own accounts can pay"),
+            ("Payment('treasury', 5, 'x')", "no account of its own"),
         ],
     )
     def test_payments_that_cannot_be_made_stop_the_run(self, tiny, tmp_path, payment, message):
         path = tmp_path / "rule.py"
         path.write_text(
             "from mechanisms.payouts.base import PayoutRule\n"
-            "from mechanisms.vocabulary import Payment\n"
+            "from mechanisms.vocabulary import Payment, Settlement\n"
             "class Rule(PayoutRule):\n"
             "    name = summary = reference = 'rule'\n"
-            f"    def settle(self, block):\n        return ({payment},)\n"
+            f"    def settle(self, block):\n        return Settlement(({payment},))\n"
         )
         with pytest.raises(ValueError, match=message):
             play(tiny(payout__mechanism=f"{path}:Rule"))
@@ -312,18 +314,18 @@ class TestMoney:
         path = tmp_path / "rule.py"
         path.write_text(
             "from mechanisms.payouts.base import PayoutRule\n"
-            "from mechanisms.vocabulary import Payment\n"
+            "from mechanisms.vocabulary import Payment, Settlement\n"
             "class Blind(PayoutRule):\n"
             "    name = summary = reference = 'blind'\n"
             "    def settle(self, block):\n"
             "        told = [r.claimed_samples or r.claimed_epochs or r.positive or r.negative for r in block.records]\n"
             "        assert block.records and not any(told)\n"
-            "        return tuple(Payment(r.worker, 1, 'x') for r in block.records if r.accepted)\n"
+            "        return Settlement(tuple(Payment(r.worker, 1, 'x') for r in block.records if r.accepted))\n"
             "class Seeing(Blind):\n"
             "    observes = frozenset({'votes', 'claims'})\n"
             "    def settle(self, block):\n"
             "        assert all(r.claimed_samples and r.claimed_epochs and r.positive + r.negative for r in block.records)\n"
-            "        return ()\n"
+            "        return Settlement()\n"
         )
         blind = play(tiny(payout__mechanism=f"{path}:Blind"))
         accepted = frames(blind)["rounds"]["accepted_honest"].sum()

@@ -1,0 +1,72 @@
+"""Paying validators for what their votes say about each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.plugin import param
+from mechanisms.split import part
+from mechanisms.vocabulary import BlockObservation, Payment, Settlement
+
+
+@dataclass(frozen=True)
+class CommitteeParams:
+    """Parameters of the plug-ins below."""
+
+    worker: int = param(1_000, help="to each accepted worker", unit="base units", ge=0, le=10**12)
+    vote: int = param(100, help="to a validator per vote, times its score", unit="base units", ge=0, le=10**12)
+
+
+class CommitteeMajority(PayoutRule):
+    """A validator is paid for every vote that agrees with the outcome: copying the others is as good as looking."""
+
+    name = "committee-majority"
+    summary = "pays validators for votes that agree with the majority"
+    reference = "guide on on-chain coordination, committee with majority payoff"
+    observes = frozenset({"votes"})
+    Params = CommitteeParams
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        right = Counter(v for r in seen.records for v in (r.positive if r.accepted else r.negative))
+        payments = [Payment(r.worker, self.params.worker, "reward.worker") for r in seen.records if r.accepted]
+        payments += [Payment(v, self.params.vote * n, "reward.validator") for v, n in sorted(right.items())]
+        return Settlement(tuple(p for p in payments if p.amount))
+
+
+class PeerPrediction(PayoutRule):
+    """Correlated agreement: agreement with peers on the same update beyond what their habits alone would give.
+
+    For validators i and j with shares p_i, p_j of positive votes, over their common updates:
+    s_ij = P(same vote) - (p_i p_j + (1 - p_i)(1 - p_j)). A validator earns vote * votes * max(0, mean_j s_ij) * 2, at most
+    `vote` per vote. Who always votes the same, or tosses a coin, earns nothing.
+    """
+
+    name = "peer-prediction"
+    summary = "pays validators for agreeing more than by habit"
+    reference = "Dasgupta and Ghosh 2013, WWW; Shnayder et al. 2016, arXiv:1603.03151 (correlated agreement)"
+    observes = frozenset({"votes"})
+    Params = CommitteeParams
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        cast: dict[int, dict[int, bool]] = {}
+        for r in seen.records:
+            for voters, vote in ((r.positive, True), (r.negative, False)):
+                for v in voters:
+                    cast.setdefault(v, {})[r.worker] = vote
+        payments = [Payment(r.worker, self.params.worker, "reward.worker") for r in seen.records if r.accepted]
+        for v in sorted(cast):
+            peers = [p for p in sorted(cast) if p != v and cast[p].keys() & cast[v].keys()]
+            if peers:
+                score = sum(_excess(cast[v], cast[p]) for p in peers) / len(peers)
+                amount = part(self.params.vote * len(cast[v]), round(min(1.0, max(0.0, 2 * score)), 12))
+                payments.append(Payment(v, amount, "reward.validator"))
+        return Settlement(tuple(p for p in payments if p.amount))
+
+
+def _excess(mine: dict[int, bool], theirs: dict[int, bool]) -> float:
+    common = sorted(mine.keys() & theirs.keys())
+    same = sum(mine[w] == theirs[w] for w in common) / len(common)
+    p, q = sum(mine[w] for w in common) / len(common), sum(theirs[w] for w in common) / len(common)
+    return same - (p * q + (1 - p) * (1 - q))

@@ -1,0 +1,78 @@
+"""The on-chain proof of concept: stake to join, a pool with a deadline, equal shares of what is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.plugin import param
+from mechanisms.split import part
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+POOL, STAKES, ORGANISATION, PLATFORM = "escrow:pool", "escrow:stakes", "organisation", "platform"
+
+
+@dataclass(frozen=True)
+class EqualShareParams:
+    """Parameters of the plug-in below."""
+
+    pool: int = param(100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15)
+    stake: int = param(
+        0, help="deposit of a device that wants to take part, before it sees the model", unit="base units", ge=0, le=10**15
+    )
+    deadline: int = param(
+        10, help="round after which nothing is paid any more; the pool is shared out in it", unit="rounds", ge=1
+    )
+    fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
+
+
+class EqualShare(PayoutRule):
+    """Everybody with at least one accepted update by the deadline gets its stake and an equal share of the pool.
+
+    The others lose nothing but the share: stakes go back too. Without anybody to pay the pool returns to the organisation.
+    """
+
+    name = "equal-share"
+    summary = "a pool shared equally among all who ever had an update accepted, at a deadline"
+    reference = "on-chain federated learning proof of concept (seed 004)"
+    Params = EqualShareParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {ORGANISATION: self.params.pool, POOL: 0, STAKES: 0, PLATFORM: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        p = self.params
+        members = [d for d, held in zip(seen.devices, seen.balances, strict=True) if held >= p.stake]
+        payments = [Payment(POOL, p.pool, "pool.funded", ORGANISATION)]
+        payments += [Payment(STAKES, p.stake, "stake.join", d) for d in members]
+        return Settlement(tuple(x for x in payments if x.amount), {"members": members, "verified": [], "open": True})
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        return frozenset(memory["members"])
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        memory = dict(seen.memory)
+        if not memory.get("open"):
+            return Settlement()
+        verified = set(memory["verified"])
+        if seen.round <= self.params.deadline:
+            verified |= {r.worker for r in seen.records if r.accepted}
+        memory["verified"] = sorted(verified)
+        if seen.round < self.params.deadline:
+            return Settlement((), memory)
+        memory["open"] = False
+        return Settlement(tuple(x for x in self._close(memory) if x.amount), memory)
+
+    def close(self, memory: Memory) -> Settlement:
+        return Settlement(tuple(x for x in self._close(memory) if x.amount)) if memory["open"] else Settlement()
+
+    def _close(self, memory: Memory) -> list[Payment]:
+        p, paid = self.params, sorted(set(memory["verified"]) & set(memory["members"]))
+        fee = part(p.pool, p.fee)
+        share = (p.pool - fee) // len(paid) if paid else 0
+        payments = [Payment(d, p.stake, "stake.back", STAKES) for d in memory["members"]]
+        payments += [Payment(d, share, "reward.worker", POOL) for d in paid]
+        payments.append(Payment(PLATFORM, fee, "fee.platform", POOL))
+        payments.append(Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL))
+        return payments

@@ -1,0 +1,93 @@
+"""A pot per block, shared among the accepted workers: the family of rules that differ in the weights only."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.plugin import param
+from mechanisms.split import split
+from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
+
+
+@dataclass(frozen=True)
+class PotParams:
+    """Parameters of rules that share a pot."""
+
+    pot: int = param(
+        10_000, help="newly issued per block and shared; what rounding leaves is not issued", unit="base units", ge=0, le=10**15
+    )
+
+
+class Shares(PayoutRule):
+    """floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
+
+    Params = PotParams
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        weights = self.weights(seen, [r for r in seen.records if r.accepted])
+        amounts = split(self.params.pot, weights)
+        return Settlement(tuple(Payment(w, a, "reward.worker") for w, a in sorted(amounts.items()) if a), self.remember(seen))
+
+    @abstractmethod
+    def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
+        """Weight by worker, for accepted workers."""
+
+    def remember(self, seen: BlockObservation) -> Mapping[str, object] | None:
+        """The memory after the block; None: as it was."""
+        return None
+
+
+class DataSize(Shares):
+    """w = samples that the worker claims."""
+
+    name = "data-size"
+    summary = "a pot shared by the samples that workers claim"
+    reference = "FedAvg's weights as payments: McMahan et al. 2017, arXiv:1602.05629"
+    observes = frozenset({"claims"})
+
+    def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
+        return {r.worker: r.claimed_samples for r in accepted}
+
+
+class StakeWeighted(Shares):
+    """w = base units that the worker holds at the round's start, plus one, so that the first round pays too."""
+
+    name = "stake-weighted"
+    summary = "a pot shared by what workers hold: splitting into identities gains nothing"
+    reference = "guide on on-chain coordination, sybil resistance by stake weighting"
+    observes = frozenset({"stakes"})
+
+    def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
+        return {r.worker: seen.stakes[r.worker] + 1 for r in accepted}
+
+
+@dataclass(frozen=True)
+class ReputationParams(PotParams):
+    """Parameters of the plug-in below."""
+
+    initial: float = param(0.5, help="reputation of a device that was never a worker", ge=0, le=1)
+    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
+
+
+class ReputationWeighted(Shares):
+    """w = reputation <- (1 - rate) reputation + rate * [accepted], the block's own outcome included."""
+
+    name = "reputation-weighted"
+    summary = "a pot shared by a moving average of past acceptance"
+    reference = "guide on on-chain coordination, participant registry with persistent reputation"
+    Params = ReputationParams
+
+    def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
+        reputation = self.remember(seen)
+        return {r.worker: reputation[str(r.worker)] for r in accepted}
+
+    def remember(self, seen: BlockObservation) -> dict[str, float]:
+        p = self.params
+        reputation = dict(seen.memory)
+        for r in seen.records:
+            before = reputation.get(str(r.worker), p.initial)
+            reputation[str(r.worker)] = (1 - p.rate) * before + p.rate * float(r.accepted)
+        return reputation

@@ -1,0 +1,21 @@
+"""Dividing base units without losing or inventing any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+
+def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
+    """floor(total * w_i / sum w) base units for each key with a positive weight, in exact arithmetic.
+
+    Equal weights get equal amounts; what rounding leaves over, fewer units than there are keys, is not handed out.
+    """
+    exact = {key: Fraction(w) for key, w in weights.items() if w > 0}
+    whole = sum(exact.values(), Fraction(0))
+    return {key: int(total * w / whole) for key, w in exact.items()}
+
+
+def part(total: int, fraction: float) -> int:
+    """floor(total * fraction) in exact arithmetic."""
+    return int(total * Fraction(fraction))
