@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 import types
 import typing
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +137,49 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-PAGES = {"scenario.md": scenario_page, "plugins.md": plugins_page}
+def python_page() -> str:
+    """The functions of `experiments`, and what plug-ins are shown and return."""
+    import experiments
+    from mechanisms import vocabulary
+
+    lines = [
+        "# Python",
+        "",
+        "Written by `docs/generate.py` from the docstrings.",
+        "",
+        "```python",
+        "from experiments import load_scenario, open_run, run, run_many",
+        "```",
+        "",
+        "## Functions and classes of `experiments`",
+    ]
+    for name in experiments.__all__:
+        member = getattr(experiments, name)
+        signature = "" if issubclass(type(member), type) and issubclass(member, Exception) else str(inspect.signature(member))
+        lines += ["", f"### `{name}`", "", f"`{name}{signature.replace(chr(39), '')}`", "", *_doc(member)]
+        if inspect.isclass(member) and not issubclass(member, Exception):
+            for inner, thing in vars(member).items():
+                if not inner.startswith("_") and (inspect.isfunction(thing) or isinstance(thing, property | cached_property)):
+                    told = (inspect.getdoc(thing) or "").splitlines()
+                    if told:
+                        lines.append(f"- `{inner}`: {told[0]}")
+    lines += ["", "## What rules and behaviours are shown and return: `mechanisms.vocabulary`"]
+    for name, member in vars(vocabulary).items():
+        if inspect.isclass(member) and member.__module__ == vocabulary.__name__ and dataclasses.is_dataclass(member):
+            lines += ["", f"### `{name}`", "", *_doc(member), "", "| field | type |", "|---|---|"]
+            lines += [f"| `{f.name}` | `{str(f.type).replace('|', 'or')}` |" for f in dataclasses.fields(member)]
+    return "\n".join(lines) + "\n"
+
+
+def _doc(member: Any) -> list[str]:
+    """A docstring, its sections as code so that indentation stays."""
+    text = inspect.getdoc(member) or ""
+    head, _, arguments = text.partition("Args:")
+    lines = head.strip().splitlines()
+    return [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"] if arguments else lines
+
+
+PAGES = {"python.md": python_page, "scenario.md": scenario_page, "plugins.md": plugins_page}
 
 if __name__ == "__main__":
     for file, page in PAGES.items():

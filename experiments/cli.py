@@ -61,7 +61,7 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except KeyboardInterrupt:
-        err_console.print("fedstake: interrupted; nothing half-written was left")
+        err_console.print("fedstake: interrupted; finished runs and checkpoints are kept, the same command goes on from them")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
@@ -112,6 +112,21 @@ def show(table: Any, title: str = "") -> None:
     out_console.print(view)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        out_console.print(f"fedstake {version('fedstake')}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Simulate decentralised federated learning with strategic devices, and see which rules survive."""
+
+
 @app.command()
 def run(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")],
@@ -120,7 +135,7 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")] = None,
     data: DataOption = None,
     checkpoint_every: Annotated[
-        int, typer.Option(min=0, metavar="ROUNDS", help="Keep a checkpoint every so many rounds, and resume from it.")
+        int, typer.Option(min=0, metavar="ROUNDS", help="Keep a checkpoint every so many rounds; an interrupted run resumes.")
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Run again and replace a run that is there.")] = False,
     debug: DebugOption = False,

@@ -67,6 +67,7 @@ def play(out: Path, *, seeds: int, workers: int, on_done: Callable[[Any], None] 
             [("Result", table)],
             [panel],
             dumps(arms["VBFL", 3][0]),
+            "Scenario of VBFL 3/20, seed 0",
         )
         write_file(folder / "report.html", text)
     return Outcome(table, reading, folder / "accuracy-by-arm.png", folder / "report.html", runs["VBFL", 3][0].path)
@@ -93,13 +94,14 @@ def _table(runs: dict[tuple[str, int], list[RunResult]]) -> pd.DataFrame:
         people = pd.concat([r.participants for r in group])
         income = people.groupby("adversary")["income"].sum()
         heads = {bad: len(group) * (malicious if bad else 20 - malicious) for bad in (False, True)}
-        per_device = {bad: f"{income.get(bad, 0) / n:,.0f}" if n else "–" for bad, n in heads.items()}
+        paid = int(total["issued"]) > 0
+        per_device = {bad: f"{income.get(bad, 0) / n:,.0f}" if n and paid else "–" for bad, n in heads.items()}
         bad = int(total["accepted_adversary"] + total["rejected_adversary"])
         honest = int(total["accepted_honest"] + total["rejected_honest"])
         rows.append(
             {
                 "arm": f"{protocol} {malicious}/20",
-                f"accuracy @{ROUNDS}": _interval([float(r.rounds["accuracy"].iloc[-1]) for r in group]),
+                f"accuracy @{ROUNDS}": _interval([_final(r) for r in group]),
                 "bad accepted": f"{total['accepted_adversary'] / bad:.0%}" if bad else "–",
                 "good rejected": f"{total['rejected_honest'] / honest:.0%}" if honest else "–",
                 "honest income": per_device[False],
@@ -109,14 +111,16 @@ def _table(runs: dict[tuple[str, int], list[RunResult]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _final(group: list[RunResult]) -> float:
-    return float(np.mean([r.rounds["accuracy"].iloc[-1] for r in group]))
+def _final(run: RunResult) -> float:
+    return float(run.rounds["accuracy"].iloc[-1])
 
 
 def _reading(runs: dict[tuple[str, int], list[RunResult]]) -> str:
-    drops = {p: _final(runs[p, 0]) - _final(runs[p, 3]) for p in ("VBFL", "FedAvg")}
-    told = [f"{p} {'loses' if d >= 0 else 'gains'} {abs(d):.3f}" for p, d in drops.items()]
-    return f"With 3 malicious devices of 20, {told[0]} of accuracy and {told[1]}."
+    told = []
+    for p in ("VBFL", "FedAvg"):
+        pairs = zip(runs[p, 0], runs[p, 3], strict=True)  # by seed: the same draws but for the attackers
+        told.append(f"{p} loses {_interval([_final(a) - _final(b) for a, b in pairs])}")
+    return f"With 3 malicious devices of 20, {told[0]} of accuracy and {told[1]} (paired by seed)."
 
 
 def _curves(runs: dict[tuple[str, int], list[RunResult]]) -> pd.DataFrame:

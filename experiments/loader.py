@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from mechanisms.plugin import nearest
-from sim.scenario import PLUGINS, Scenario, SettingError, override
+from sim.scenario import BEHAVIOURS, PLUGINS, Scenario, SettingError, is_selector, override
 
 PRESETS = Path(__file__).parent / "scenarios"
 
@@ -40,11 +40,13 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     """
     name = str(source)
     values = _read(source, seen=())
-    for key, value in (overrides or {}).items():
+    # Which plug-in first, then its parameters: naming another one drops those of the one before.
+    for key, value in sorted((overrides or {}).items(), key=lambda item: not is_selector(item[0])):
         try:
             override(values, key, value)
         except SettingError as error:
             raise ScenarioError(name, error.key, error.value, error.expected) from error
+    _locate_plugins(values, Path.cwd())
     return validate(values, name)
 
 
@@ -92,6 +94,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ScenarioError(name, "", None, f"cannot be read ({error})") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ScenarioError(name, "", None, f"is not TOML: {error}") from None
+    _locate_plugins(values, path.parent)
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -99,6 +102,23 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ScenarioError(name, "extends", base, "must be the name of a preset or a file")
     near = path.parent / base
     return _merge(_read(near if near.is_file() else base, (*seen, place)), values)
+
+
+def _locate_plugins(values: dict[str, Any], folder: Path) -> None:
+    """Plug-ins named by file are looked for beside the scenario that names them, then where the command runs."""
+    groups = values.get("adversaries")
+    steps = values.get("aggregation", {}).get("before") if isinstance(values.get("aggregation"), dict) else None
+    tables: list[tuple[Any, str]] = [(values.get(table), selector) for table, selector in PLUGINS]
+    tables += [(g, role) for g in (groups if isinstance(groups, list) else []) for role in BEHAVIOURS]
+    tables += [(s, "rule") for s in (steps if isinstance(steps, list) else [])]
+    for table, selector in tables:
+        if not isinstance(table, dict):
+            continue
+        name = table.get(selector)
+        if isinstance(name, str) and ":" in name:
+            file, _, class_name = name.rpartition(":")
+            if (folder / file).is_file():
+                table[selector] = f"{(folder / file).resolve()}:{class_name}"
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:

@@ -70,7 +70,7 @@ def summary(run: RunResult) -> pd.DataFrame:
     total = {c: int(r[c].sum()) for c in ("accepted_honest", "rejected_honest", "accepted_adversary", "rejected_adversary")}
 
     def share(part: str, whole: int) -> str:
-        return f"{total[part]:,} of {whole:,}" + (f" ({total[part] / whole:.1%})" if whole else "")
+        return f"{total[part]:,} of {whole:,} ({total[part] / whole:.1%})" if whole else "none in any block"
 
     honest = total["accepted_honest"] + total["rejected_honest"]
     bad = total["accepted_adversary"] + total["rejected_adversary"]
@@ -97,11 +97,18 @@ def incomes(run: RunResult) -> pd.DataFrame:
     table["count"] = table["count"].map("{:,.0f}".format)
     for column in ("mean", "min", "max"):
         table[column] = table[column].astype(float).map("{:,.0f}".format)
-    return table.rename(columns={"count": "devices", "mean": "mean income", "min": "lowest", "max": "highest"})
+    return table.rename(columns={"count": "devices", "mean": "mean income per device", "min": "lowest", "max": "highest"})
 
 
-def page(title: str, subtitle: str, tables: Sequence[tuple[str, pd.DataFrame]], panels: Sequence[Panel], scenario: str) -> str:
-    """A page that needs nothing but itself."""
+def page(
+    title: str,
+    subtitle: str,
+    tables: Sequence[tuple[str, pd.DataFrame]],
+    panels: Sequence[Panel],
+    scenario: str,
+    of: str = "Scenario",
+) -> str:
+    """A page that needs nothing but itself; `of` is the heading of the scenario at its end."""
     parts = [f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>"]
     for heading, table in tables:
         body = table.to_html(index=False, border=0, escape=True)
@@ -113,7 +120,7 @@ def page(title: str, subtitle: str, tables: Sequence[tuple[str, pd.DataFrame]], 
         for p in panels
     )
     parts.append(f"<h2>Figures</h2><div class=grid>{figures}</div>")
-    parts.append(f"<h2>Scenario</h2><pre>{html.escape(scenario)}</pre>")
+    parts.append(f"<h2>{html.escape(of)}</h2><pre>{html.escape(scenario)}</pre>")
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)} · Fedstake</title><style>{_CSS}</style>"

@@ -84,6 +84,12 @@ class RunResult:
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
+    def verify(self) -> None:
+        """`RunError` unless every table has the bytes that were recorded."""
+        for file, told in self.manifest["files"].items():
+            if hashlib.sha256((self.path / file).read_bytes()).hexdigest() != told["sha256"]:
+                raise RunError(f"{self.path / file}: damaged, its SHA-256 is not the recorded one; run again with --force")
+
     def digest(self) -> str:
         """SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
         files = self.manifest["files"]
@@ -99,7 +105,12 @@ def open_run(path: str | Path) -> RunResult:
     folder = Path(path)
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        reason = "no such folder" if not folder.is_dir() else f"no {MANIFEST}: not a complete run directory"
+        inside = next(
+            (p.parent for p in folder.glob(f"*/{MANIFEST}")), next((p.parent for p in folder.glob(f"*/*/{MANIFEST}")), None)
+        )
+        reason = f"no {MANIFEST}: not a complete run directory" + (f"; {inside} is one" if inside else "")
+        if not folder.is_dir():
+            reason = "is a file, not a run directory" if folder.exists() else "no such folder"
         raise RunError(f"{folder}: {reason}")
     try:
         told = json.loads(manifest.read_text())
@@ -108,9 +119,11 @@ def open_run(path: str | Path) -> RunResult:
         raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
     if version != SCHEMA_VERSION:
         raise RunError(f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; run the scenario again")
-    missing = [f for f in files if not (folder / f).is_file()]
-    if missing:
-        raise RunError(f"{folder}: incomplete, {missing[0]} is missing")
+    for file, told_of in files.items():
+        if not (folder / file).is_file():
+            raise RunError(f"{folder}: incomplete, {file} is missing")
+        if (folder / file).stat().st_size != told_of.get("bytes"):
+            raise RunError(f"{folder / file}: damaged, its size is not the recorded one; run again with --force")
     return RunResult(folder)
 
 
@@ -121,8 +134,11 @@ def check_place(path: Path) -> None:
         place = place.parent
     if not place.is_dir():
         raise RunError(f"{path}: {'is' if place == path.absolute() else f'{place} is'} a file, --out must name a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise RunError(f"{path}: no permission to write to {place}")
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise RunError(f"{path}: cannot write to {place} ({error.strerror})") from None
 
 
 def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]) -> RunResult:
@@ -132,7 +148,8 @@ def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manif
         for name, table in tables.items():
             file = partial / f"{name}.parquet"
             pq.write_table(table, file, compression="zstd", use_dictionary=True)
-            files[file.name] = {"rows": table.num_rows, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            body = file.read_bytes()
+            files[file.name] = {"rows": table.num_rows, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         (partial / "scenario.toml").write_text(dumps(scenario))
         text = json.dumps(manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True)
         (partial / MANIFEST).write_text(text + "\n")

@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from experiments import checkpoint
+from experiments.loader import load_scenario
 from experiments.rundir import RunError, RunResult, check_place, may_replace, open_run, recover, write_file, write_run
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
@@ -43,7 +44,7 @@ class RunFailure:
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     out: str | Path | None = None,
     *,
     data: str | Path | None = None,
@@ -54,13 +55,16 @@ def run(
     """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
 
     Args:
-        scenario: what to run.
+        scenario: what to run; a preset's name or a TOML file will do.
         out: the run directory, by default `results/<name>-<run id>`. A complete run of the same scenario there is reused.
         data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
         on_round: called with the world after every round.
-        checkpoint_every: keep a checkpoint beside `out` every so many rounds, and continue from it when there is one.
+        checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was interrupted continues from its
+            last checkpoint.
         force: run again and replace what is there.
     """
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
     run_id = scenario.run_id()
     path = Path(out) if out else Path("results") / f"{scenario.name}-{run_id[:12]}"
     check_place(path)
@@ -71,7 +75,7 @@ def run(
         checkpoint.remove(scenario, saved)  # of a run that was killed at its very end
         return existing
     began, cpu = time.perf_counter(), time.process_time()
-    newest = checkpoint.newest(scenario, saved) if checkpoint_every and not force else None
+    newest = None if force else checkpoint.newest(scenario, saved)
     world = checkpoint.load(scenario, newest, data) if newest else World(scenario, data)
     try:
         for index in world.run():
@@ -96,6 +100,7 @@ def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
             raise RunError(f"{path}: holds more than a run, --force does not replace that; choose another --out")
         return None
     existing = open_run(path)
+    existing.verify()
     if existing.run_id != run_id:
         raise RunError(f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force")
     return existing

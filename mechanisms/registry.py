@@ -106,6 +106,9 @@ class Registry:
     def _checked(self, cls: Any, name: str) -> type[Plugin]:
         if not (inspect.isclass(cls) and issubclass(cls, self.base)):
             raise PluginError(f"is not a {self._base_name}", "", name)
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing:
+            raise PluginError(f"does not define {', '.join(missing)}", "", name)
         return cls
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -170,7 +171,11 @@ class Scenario(Settings):
             raise SettingError("adversaries.devices", sorted(named), "a device can be in one group only")
         total = sum(g.size for g in self.adversaries)
         if total > self.devices:
-            raise SettingError("adversaries.count", total, f"at most the {self.devices} devices there are")
+            raise SettingError(
+                f"adversaries.{len(self.adversaries) - 1}.count",
+                total,
+                f"all groups together: at most the {self.devices} devices there are",
+            )
 
     def _check_network(self) -> None:
         net = self.network
@@ -203,12 +208,17 @@ class Scenario(Settings):
 
     def canonical(self) -> str:
         """Canonical JSON: sorted keys, no spaces; infinity is written as the string "inf"."""
-        return json.dumps(_finite(self.to_dict()), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return _canonical(self.to_dict())
 
     def run_id(self) -> str:
         """32 hexadecimal digits: BLAKE2b of the canonical scenario, seed included, the schema version and plug-ins by path."""
-        sources = {key: registry.fingerprint(name) for key, registry, name, _ in self.plugins() if ":" in name}
-        text = json.dumps([SCHEMA_VERSION, self.canonical(), sources], sort_keys=True)
+        values = self.to_dict()
+        sources = {}
+        for key, registry, name, _ in self.plugins():
+            if ":" in name:  # where the file lies does not matter, what is in it does
+                sources[key] = registry.fingerprint(name)
+                set_key(values, key, f"{os.path.basename(name)}")
+        text = json.dumps([SCHEMA_VERSION, _canonical(values), sources], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def replace(self, **changes: Any) -> Scenario:
@@ -220,15 +230,29 @@ class Scenario(Settings):
 
 
 def override(values: dict[str, Any], key: str, value: Any) -> None:
-    """`set_key`; choosing another plug-in drops the parameters of the one before."""
+    """`set_key`, but a table is merged into the one that is there, key by key, and another plug-in drops the parameters
+
+    of the one before.
+    """
+    _, _, last = key.rpartition(".")
+    at, index = _container(values, key, value)
+    if isinstance(value, Mapping) and isinstance(at, dict) and isinstance(at.get(last), dict):
+        for inner, each in sorted(value.items(), key=lambda item: not is_selector(f"{key}.{item[0]}")):
+            override(values, f"{key}.{inner}", each)
+        return
+    if isinstance(at, dict) and is_selector(key) and at.get(last) != value:
+        at.pop(f"{last}_params" if last in BEHAVIOURS else "params", None)
+    at[index] = value
+
+
+def is_selector(key: str) -> bool:
+    """Whether a dotted key chooses a plug-in."""
     table, _, last = key.rpartition(".")
-    at, _ = _container(values, key, value)
-    if isinstance(at, dict) and at.get(last) != value:
-        if (table, last) in PLUGINS or (table.startswith("aggregation.before.") and last == "rule"):
-            at.pop("params", None)
-        elif table.startswith("adversaries.") and last in BEHAVIOURS:
-            at.pop(f"{last}_params", None)
-    set_key(values, key, value)
+    return (
+        (table, last) in PLUGINS
+        or (table.startswith("aggregation.before.") and last == "rule")
+        or (table.startswith("adversaries.") and last in BEHAVIOURS)
+    )
 
 
 def set_key(values: dict[str, Any], key: str, value: Any) -> None:
@@ -267,6 +291,10 @@ def _check_plugin(key: str, registry: Registry, name: str, params: Mapping[str, 
         inner = "params" if not key.startswith("adversaries") else f"{key.rpartition('.')[2]}_params"
         dotted = ".".join(p for p in (table, inner, error.key) if p)
         raise SettingError(dotted, error.value, str(error)) from error
+
+
+def _canonical(values: dict[str, Any]) -> str:
+    return json.dumps(_finite(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The conformance suite on every shipped plug-in: a new file in a folder is tested without further ado."""
 
 from agents import registries as behaviours
+from experiments import conformance as suites
 from mechanisms import registries as rules
-from tests import conformance as suites
 
 CONFIGURATIONS = {
     "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],

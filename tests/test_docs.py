@@ -35,6 +35,7 @@ def test_links_lead_somewhere(page):
 def test_code_and_commands_run(page, tmp_path, monkeypatch):
     """In page order, in one folder and one namespace; runs are cut to one round."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     namespace = {"__name__": "docs"}
     for lang, text in blocks(page, "python", "toml", "console"):
         named = re.match(r"# (\S+\.(?:py|toml))\n", text)

@@ -8,11 +8,11 @@ import pytest
 
 from agents import registries as behaviours
 from experiments import load_scenario, run
+from experiments.conformance import PayoutConformance, WorkerConformance
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
 from sim.scenario import SettingError
 from sim.world import World
-from tests.conformance import PayoutConformance, WorkerConformance
 
 PLUGINS = Path(__file__).parent / "plugins"
 GENEROUS = f"{PLUGINS / 'generous.py'}:Generous"

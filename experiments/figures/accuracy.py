@@ -29,7 +29,8 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
 FIGURE = Figure(
     "accuracy",
     "Global accuracy per round",
-    "Accuracy on the reported test set. Where chains fork, the band spans the models that devices hold.",
+    "Accuracy on the reported test set. The band spans the models that devices hold: they differ where chains fork, and where "
+    "devices are away or shut out.",
     data,
     draw,
 )

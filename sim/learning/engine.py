@@ -72,7 +72,7 @@ class LearningEngine:
                 raise ValueError(f"the model is a {type(module).__name__}, should be a torch.nn.Module")
             module = module.to(dtype)
             # Inside the seeded block: lazy layers draw their weights on the first sample.
-            _check_output(module, _tensor(x[:1], dtype), int(y.max()) + 1 if classes is None else classes)
+            _check_output(module, _tensor(x[:1], dtype), classes, least=int(y.max()) + 1)
         if any(True for _ in module.buffers()):
             raise ValueError("models with buffers (such as batch norm) cannot be averaged row by row; use group norm")
         if not any(p.requires_grad for p in module.parameters()):
@@ -155,8 +155,8 @@ class LearningEngine:
 
 
 @torch.no_grad()
-def _check_output(module: nn.Module, sample: Tensor, classes: int) -> None:
-    """ValueError unless one sample `[1, *shape]` gives logits `[1, classes]`."""
+def _check_output(module: nn.Module, sample: Tensor, classes: int | None, *, least: int) -> None:
+    """ValueError unless one sample `[1, *shape]` gives logits `[1, classes]` (at least `least` of them when not stated)."""
     module.eval()
     takes = f"samples of shape {tuple(sample.shape[1:])}"
     try:
@@ -164,8 +164,10 @@ def _check_output(module: nn.Module, sample: Tensor, classes: int) -> None:
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"the model cannot take {takes}: {str(error).splitlines()[0]}") from error
     shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if classes is None and isinstance(out, Tensor) and out.dim() == 2 and out.shape[1] >= least:
+        classes = out.shape[1]
     if shape != (1, classes):
-        raise ValueError(f"the model gives {shape} for one of {takes}; it should give logits (1, {classes})")
+        raise ValueError(f"the model gives {shape} for one of {takes}; it should give logits (1, {classes or least})")
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:

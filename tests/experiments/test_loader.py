@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,39 @@ def test_naming_the_same_rule_again_keeps_its_parameters_and_another_drops_them(
     assert base.replace(**{"payout.mechanism": "none"}).payout.params == {}
 
 
+def test_a_table_is_merged_key_by_key_and_a_selector_goes_first():
+    merged = load_scenario("digits-quick", {"training": {"epochs": 2}})
+    assert (merged.training.epochs, merged.training.learning_rate) == (2, 0.1)
+    assert load_scenario("digits-quick", dict([parse_override("training={epochs=2}")])) == merged
+    either = [
+        {"payout.params": {"worker": 7}, "payout.mechanism": "flat"},
+        {"payout.mechanism": "flat", "payout.params.worker": 7},
+    ]
+    assert {load_scenario("digits-quick", o).payout.params["worker"] for o in either} == {7}
+
+
+def test_plug_ins_lie_beside_the_scenario_and_their_place_does_not_matter(tmp_path, monkeypatch):
+    source = (Path(__file__).parents[1] / "plugins" / "generous.py").read_text()
+    ids = set()
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rule.py").write_text(source)
+        (tmp_path / folder / "s.toml").write_text('extends = "digits-quick"\n[payout]\nmechanism = "rule.py:Generous"\n')
+        ids.add(load_scenario(tmp_path / folder / "s.toml").run_id())
+    assert len(ids) == 1
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_scenario("digits-quick", {"payout.mechanism": "rule.py:Generous"}).run_id() in ids
+    (tmp_path / "there" / "rule.py").write_text(source + "# edited")
+    assert load_scenario(tmp_path / "there" / "s.toml").run_id() not in ids
+
+
+def test_an_unfinished_plug_in_is_refused_at_once(tmp_path):
+    path = tmp_path / "rule.py"
+    path.write_text("from mechanisms.payouts.base import PayoutRule\nclass Rule(PayoutRule):\n    name = 'rule'\n")
+    with pytest.raises(ScenarioError, match="does not define settle"):
+        load_scenario("digits-quick", {"payout.mechanism": f"{path}:Rule"})
+
+
 def test_extending_a_neighbour_and_circles(tmp_path):
     (tmp_path / "base.toml").write_text('extends = "digits-quick"\nrounds = 7\n')
     (tmp_path / "top.toml").write_text('extends = "base.toml"\nseed = 3\n')
@@ -135,7 +169,7 @@ BAD = [
     ({"deadlines.miner_s": math.nan}, ["deadlines.miner_s = nan"]),
     ({"deadlines.miner_s": -1.0}, ["deadlines.miner_s = -1.0"]),
     ({"availability.online": 1.1}, ["availability.online = 1.1"]),
-    ({"adversaries.0.count": 21}, ["adversaries.count = 21", "20 devices"]),
+    ({"adversaries.0.count": 21}, ["adversaries.0.count = 21", "20 devices"]),
     ({"adversaries.0.count": 2, "adversaries.0.devices": [1]}, ["adversaries.0.count = 2", "not both"]),
     ({"adversaries.0.count": 0, "adversaries.0.devices": [25]}, ["adversaries.0.devices = 25", "0..19"]),
     ({"adversaries.0.worker": "gaussian"}, ["adversaries.0.worker = 'gaussian'", "gaussian-noise"]),

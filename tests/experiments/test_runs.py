@@ -129,9 +129,9 @@ def test_runs_leave_each_others_checkpoints_alone(tiny, tmp_path):
     checkpoints.save(world, tmp_path / "run.checkpoint")
     run(tiny(seed=2), tmp_path / "run")
     run(tiny(seed=3), tmp_path / "run", force=True, checkpoint_every=1)
-    resumed = run(tiny(seed=1), tmp_path / "run", force=True)
+    begun_anew = run(tiny(seed=1), tmp_path / "run", force=True)
     assert not (tmp_path / "run.checkpoint").exists(), "its own is gone when it is done"
-    assert not resumed.manifest["resumed"], "--force begins anew"
+    assert not begun_anew.manifest["resumed"], "--force begins anew"
 
 
 def test_a_checkpoint_left_by_a_kill_at_the_end_is_cleaned_up(tiny, tmp_path):
@@ -290,11 +290,38 @@ def test_damaged_run_directories_are_explained(tiny, tmp_path, damage, message):
         open_run(result.path)
 
 
-def test_a_damaged_table_is_explained(tiny, tmp_path):
+def test_a_damaged_table_is_explained_and_never_taken_for_a_run(tiny, tmp_path):
     result = run(tiny(rounds=1), tmp_path / "run")
-    (result.path / "votes.parquet").write_bytes((result.path / "votes.parquet").read_bytes()[:200])
-    with pytest.raises(RunError, match="damaged"):
-        _ = open_run(result.path).votes
+    votes = result.path / "votes.parquet"
+    body = votes.read_bytes()
+    votes.write_bytes(body[:200])
+    with pytest.raises(RunError, match=r"damaged, its size .* --force"):
+        open_run(result.path)
+    votes.write_bytes(body[:300] + bytes(8) + body[308:])
+    with pytest.raises(RunError, match="damaged, its SHA-256"):
+        run(tiny(rounds=1), tmp_path / "run")
+    assert run(tiny(rounds=1), tmp_path / "run", force=True).digest() == result.digest()
+
+
+def test_an_interrupted_run_goes_on_whether_or_not_it_is_told_to(tiny, tmp_path):
+    world = World(tiny())
+    world.step()
+    checkpoints.save(world, tmp_path / "run.checkpoint")
+    assert run(tiny(), tmp_path / "run").manifest["resumed"]
+
+
+def test_a_preset_can_be_run_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("digits-quick").scenario == load_scenario("digits-quick")
+
+
+def test_folders_that_hold_runs_are_told_from_runs(tiny, tmp_path):
+    run(tiny(rounds=1), tmp_path / "all" / "runs" / "one")
+    with pytest.raises(RunError, match=r"not a complete run directory; .*one is one"):
+        open_run(tmp_path / "all")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        open_run(tmp_path / "file")
 
 
 def test_a_recorded_run_is_reported_without_its_plug_ins(tiny, tmp_path):

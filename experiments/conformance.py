@@ -1,6 +1,6 @@
 """What every plug-in of a kind promises. Inherit a class, set `plugin` (and `configurations`), and pytest does the rest:
 
-from tests.conformance import PayoutConformance
+from experiments.conformance import PayoutConformance
 
 class TestMyRule(PayoutConformance):
     plugin = MyRule
