@@ -221,7 +221,8 @@ class RoleConformance(Conformance):
 
     @staticmethod
     def _seen(n: int, seed: int) -> RoleObservation:
-        return RoleObservation(1, tuple(range(100, 100 + n)), (0,) * n, b"\0" * 32, np.random.default_rng(seed))
+        devices = tuple(range(100, 100 + n))
+        return RoleObservation(1, devices, (0,) * n, b"\0" * 32, np.random.default_rng(seed), ((0, 0),) * n)
 
 
 class ValidationConformance(Conformance):
@@ -230,12 +231,24 @@ class ValidationConformance(Conformance):
     def test_verdicts(self):
         rng = np.random.default_rng(0)
         for rule in self.made():
-            assert rule.baseline_epochs >= 0
+            assert rule.baseline_epochs >= -1
             for n in (0, 1, 7):
                 accuracies = rng.random(n)
                 order = rng.permutation(n)
-                seen = ValidationObservation(1, 0, tuple(range(n)), 0.5, accuracies)
-                shuffled = ValidationObservation(1, 0, tuple(order), 0.5, accuracies[order])
+                correct = rng.random((n + 1, 40)) < np.concatenate([[0.5], accuracies])[:, None]
+                reports = rng.normal(0, 0.1, (3, n))
+                updates = rng.standard_normal((n, 6)).astype(np.float32)
+                seen = ValidationObservation(
+                    1, 0, tuple(range(n)), 0.5, accuracies, 0.4, correct, np.arange(40) % 3, reports, updates
+                )
+                shuffled = dataclasses.replace(
+                    seen,
+                    workers=tuple(order),
+                    update_accuracies=accuracies[order],
+                    correct=correct[[0, *(order + 1)]],
+                    reports=reports[:, order],
+                    updates=updates[order],
+                )
                 verdicts = rule.verdicts(seen)
                 assert verdicts.shape == (n,)
                 assert verdicts.dtype == bool

@@ -5,6 +5,7 @@ Amounts are integers of base units. Devices are integers 0..n-1. `float32[K, P]`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -49,13 +50,17 @@ class RowEvaluator(Protocol):
 
 @dataclass(frozen=True)
 class RoleObservation:
-    """What a role rule sees before a round: who may be drawn, and with what stake (base units)."""
+    """What a role rule sees before a round: who may be drawn, with what stake (base units), and how many of its updates on
+
+    the chain were accepted and rejected (`outcomes`).
+    """
 
     round: int
     eligible: tuple[int, ...]
     stakes: tuple[int, ...]
     previous_hash: bytes
     rng: np.random.Generator
+    outcomes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ class ValidationObservation:
     """What one validator sees when it judges the updates of a round.
 
     `update_accuracies[i]` and `baseline_accuracy` are measured on the validator's own validation samples; the baseline
-    is a model that the validator trained itself for the rule's `baseline_epochs`.
+    is a model that the validator trained itself for the rule's `baseline_epochs`. Rules that name it also see
+
+    "global"     `global_accuracy` of the validator's global model on the same samples
+    "samples"    `correct` `bool[1 + n, S]`: which samples the baseline (first) and each update get right; `labels` `int64[S]`
+    "reports"    `reports` `float64[V, n]`: baseline minus update accuracy that each validator measured (NaN: not judged)
+    "updates"    `updates` `float32[n, P]`
     """
 
     round: int
@@ -71,6 +81,11 @@ class ValidationObservation:
     workers: tuple[int, ...]
     baseline_accuracy: float
     update_accuracies: NDArray[np.float64]
+    global_accuracy: float = math.nan
+    correct: NDArray[np.bool_] | None = None
+    labels: NDArray[np.int64] | None = None
+    reports: NDArray[np.float64] | None = None
+    updates: FloatMatrix | None = None
 
 
 @dataclass(frozen=True)
@@ -232,11 +247,16 @@ class WorkerObservation:
 
 @dataclass(frozen=True)
 class Submission:
-    """What the workers of one behaviour send: rows `[k, P]` and the work that each claims to have done."""
+    """What the workers of one behaviour send: rows `[k, P]` and the work that each claims to have done.
+
+    `forged`: under a signature that is not theirs; `replayed`: as a transaction of the round before.
+    """
 
     updates: FloatMatrix
     claimed_samples: NDArray[np.int64]
     claimed_epochs: NDArray[np.int64]
+    forged: bool = False
+    replayed: bool = False
 
 
 @dataclass(frozen=True)

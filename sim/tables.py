@@ -40,7 +40,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
-`status` of a vote: counted (in the adopted block), unused, late, lost, forged, malformed, blocked, censored.
+`status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored.
 Of a block: adopted, orphaned, withheld.
 """
 

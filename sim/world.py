@@ -377,6 +377,7 @@ def _state_to_json(s: ChainState) -> dict[str, Any]:
     flat["payments"] = {str(d): [[p.payee, p.amount, p.reason, p.payer] for p in ps] for d, ps in s.payments.items()}
     flat["rejected"] = {str(d): list(v) for d, v in s.rejected.items()}
     flat["absent"] = {str(d): list(v) for d, v in s.absent.items()}
+    flat["outcomes"] = {str(d): list(v) for d, v in s.outcomes.items()}
     flat["blocked"] = sorted(s.blocked)
     return flat
 
@@ -390,6 +391,7 @@ def _state_from_json(flat: dict[str, Any], known: dict[int, ChainState], models:
     values["payments"] = {int(d): tuple(Payment(*p) for p in ps) for d, ps in flat["payments"].items()}
     values["rejected"] = {int(d): (v[0], v[1]) for d, v in flat["rejected"].items()}
     values["absent"] = {int(d): (v[0], v[1]) for d, v in flat["absent"].items()}
+    values["outcomes"] = {int(d): (v[0], v[1]) for d, v in flat["outcomes"].items()}
     values["blocked"] = frozenset(flat["blocked"])
     return ChainState(**values)
 

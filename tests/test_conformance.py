@@ -7,7 +7,7 @@ from mechanisms import registries as rules
 CONFIGURATIONS = {
     "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],
     "flat": [{}, {"worker": 0, "miner": 7}],
-    "reputation-weighted": [{}, {"rate": 1.0, "initial": 0.0}],
+    "mechanisms/reputation-weighted": [{}, {"rate": 1.0, "initial": 0.0}],
     "cosine": [{}, {"exclude_own": True}],
     "shapley": [{}, {"exact_up_to": 2, "permutations": 3}],
     "equal-share": [{}, {"stake": 500, "deadline": 4, "fee": 0.1}],
@@ -18,7 +18,12 @@ CONFIGURATIONS = {
     ],
     "slashed-vbfl": [{}, {"fraction": 1.0, "destination": "reporters"}, {"fraction": 0.3, "destination": "treasury"}],
     "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
-    "threshold": [{}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": 5}],
+    "uniform": [{}, {"validator": 0.0, "miner": 1.0}],
+    "fixed": [{}, {"validators": [101, 104], "miners": [100, 102]}],
+    "round-robin": [{}, {"validators": 1, "miners": 1}],
+    "verifiable": [{}, {"validators": 1, "miners": 1}],
+    "threshold": [{}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": -1}],
+    "folds": [{}, {"stratified": False, "folds": 2, "threshold": 0.0}],
     "mean": [{}, {"weighted": True}],
     "trimmed-mean": [{}, {"f": 0}],
     "krum": [{}, {"f": 0, "neighbours": "n-f-1"}],
@@ -30,6 +35,13 @@ CONFIGURATIONS = {
     "gaussian-noise": [{}, {"scale": 0.0}, {"scale": 3.0, "biases": True}],
     "withhold": [{}, {"probability": 0.5}],
 }
+
+
+def _configurations(kind, name):
+    """By kind and name where a name is used twice."""
+    taken_twice = f"{kind}/{name}" in CONFIGURATIONS or f"mechanisms/{name}" in CONFIGURATIONS
+    return CONFIGURATIONS.get(f"{kind}/{name}" if taken_twice else name, [{}])
+
 
 for _registry, _suite in (
     (rules.payouts, suites.PayoutConformance),
@@ -43,5 +55,7 @@ for _registry, _suite in (
 ):
     for _plugin in _registry.all():
         _name = f"Test{_plugin.__name__}{_suite.__name__}"
-        globals()[_name] = type(_name, (_suite,), {"plugin": _plugin, "configurations": CONFIGURATIONS.get(_plugin.name, [{}])})
+        globals()[_name] = type(
+            _name, (_suite,), {"plugin": _plugin, "configurations": _configurations(_registry.kind, _plugin.name)}
+        )
 del _registry, _suite, _plugin, _name

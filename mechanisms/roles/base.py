@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import Role, RoleObservation
@@ -14,6 +15,12 @@ class RoleRule(Plugin, ABC):
     @abstractmethod
     def minimum(self) -> tuple[int, int, int]:
         """The fewest workers, validators and miners that the rule can draw."""
+
+    def enough(self, eligible: Sequence[int]) -> list[int]:
+        """The eligible devices as a list; ValueError when they are fewer than the minimum."""
+        if len(eligible) < sum(self.minimum()):
+            raise ValueError(f"{sum(self.minimum())} roles to fill but only {len(eligible)} devices may play")
+        return list(eligible)
 
     @abstractmethod
     def assign(self, seen: RoleObservation) -> dict[int, Role]:

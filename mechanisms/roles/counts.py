@@ -38,9 +38,7 @@ class Counts(RoleRule):
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         workers, validators, miners = self.minimum()
         drawn = [Role.WORKER] * workers + [Role.MINER] * miners + [Role.VALIDATOR] * validators
-        spare = len(seen.eligible) - len(drawn)
-        if spare < 0:
-            raise ValueError(f"{len(drawn)} roles to fill but only {len(seen.eligible)} devices may play")
+        spare = len(self.enough(seen.eligible)) - len(drawn)
         order = seen.rng.permutation(len(seen.eligible))
         extra = seen.rng.integers(0, 3, size=spare)
         drawn += [(Role.WORKER, Role.MINER, Role.VALIDATOR)[i] for i in extra]

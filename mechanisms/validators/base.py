@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,19 @@ from numpy.typing import NDArray
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import ValidationObservation
 
+ROUNDING = 1e-12
+"""Accuracies are ratios of counts: keeps 0.68 - 0.60 from exceeding 0.08 by rounding."""
+
 
 class ValidationRule(Plugin, ABC):
-    """`baseline_epochs` says how long a validator trains the model it compares with (0: it trains none)."""
+    """`observes` names what a validator needs beside accuracies: see `ValidationObservation`."""
+
+    observes: ClassVar[frozenset[str]] = frozenset()
 
     @property
-    @abstractmethod
-    def baseline_epochs(self) -> int: ...
+    def baseline_epochs(self) -> int:
+        """Epochs that a validator trains the model it compares with; 0: none, -1: as many as workers."""
+        return 0
 
     @abstractmethod
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:

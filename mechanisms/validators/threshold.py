@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
-from mechanisms.validators.base import ValidationRule
+from mechanisms.validators.base import ROUNDING, ValidationRule
 from mechanisms.vocabulary import ValidationObservation
 
 
@@ -18,15 +18,15 @@ class ThresholdParams:
 
     threshold: float = param(0.08, help="largest accepted accuracy deficit; 1 can never reject", unit="accuracy", ge=0, le=1)
     baseline_epochs: int = param(
-        1, help="local epochs of the model that the validator compares with", unit="epochs", ge=0, le=10_000
+        1, help="local epochs of the validator's own model; -1: as many as workers", unit="epochs", ge=-1, le=10_000
     )
 
 
 class Threshold(ValidationRule):
     """With vad = A(baseline) - A(update): negative when vad > threshold.
 
-    One baseline epoch against a worker's five on a two-digit shard is biased against honest workers; set
-    `baseline_epochs` to the workers' epochs for the matched variant.
+    One baseline epoch against a worker's five on a two-digit shard is biased against honest workers; `baseline_epochs = -1`
+    is the matched variant.
     """
 
     name = "threshold"
@@ -34,13 +34,10 @@ class Threshold(ValidationRule):
     reference = "Chen et al., arXiv:2101.03300, 'vad = A^v(L_j^v(1)) - A^v(L_j^w(n))'"
     Params = ThresholdParams
 
-    # Accuracies are ratios of counts: keeps 0.68 - 0.60 from exceeding 0.08 by rounding.
-    _ROUNDING = 1e-12
-
     @property
     def baseline_epochs(self) -> int:
         return self.params.baseline_epochs
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
         vad = seen.baseline_accuracy - seen.update_accuracies
-        return vad <= self.params.threshold + self._ROUNDING
+        return vad <= self.params.threshold + ROUNDING

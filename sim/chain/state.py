@@ -37,6 +37,7 @@ class ChainState:
     rejected: Mapping[int, Streak] = field(default_factory=dict)
     absent: Mapping[int, Streak] = field(default_factory=dict)
     blocked: frozenset[int] = frozenset()
+    outcomes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def lineage(self) -> Iterator[ChainState]:
         """This state, its parent, and so on to genesis."""
@@ -99,6 +100,15 @@ def shut_out(
             if limit and count >= limit:
                 blocked.add(worker)
     return rejected, absent, frozenset(blocked)
+
+
+def tally(state: ChainState, records: Iterable[UpdateRecord]) -> dict[int, tuple[int, int]]:
+    """How many updates of each worker the chain holds that were accepted and rejected, after a block."""
+    outcomes = dict(state.outcomes)
+    for r in records:
+        good, bad = outcomes.get(r.worker, (0, 0))
+        outcomes[r.worker] = (good + r.accepted, bad + (not r.accepted))
+    return outcomes
 
 
 Build = Callable[[ChainState, Block], ChainState]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,14 +133,30 @@ class LearningEngine:
             correct[i], loss[i] = self._cache[key]
         return Evaluation(correct, loss, len(y))
 
+    def correct(
+        self, rows: Sequence[FloatMatrix] | FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """`bool[R, S]`: which samples each row classifies right."""
+        prepared, labels, kept = self._set(x, y)
+        right = np.empty((len(rows), len(y)), dtype=np.bool_)
+        for i, row in enumerate(rows):
+            forward = self._trainer.forward(torch.tensor(row), kept)
+            hits = [forward(xs).argmax(1) == ys for xs, ys in self._batches(prepared, labels)]
+            right[i] = torch.cat(hits).numpy()
+        return right
+
+    def _batches(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        size = self._trainer.evaluation_batch
+        return zip(x.split(size), y.split(size), strict=True)
+
     def forget(self) -> None:
         """Drop remembered evaluations (the world does so at each round's end)."""
         self._cache.clear()
 
     def _measure(self, row: Tensor, x: Tensor, y: Tensor, kept: Tensor | None) -> tuple[int, float]:
-        right, total, size = 0, 0.0, self._trainer.evaluation_batch
+        right, total = 0, 0.0
         forward = self._trainer.forward(row, kept)
-        for xs, ys in zip(x.split(size), y.split(size), strict=True):
+        for xs, ys in self._batches(x, y):
             logits = forward(xs)
             right += int((logits.argmax(1) == ys).sum())
             total += float(nn.functional.cross_entropy(logits, ys, reduction="sum"))

@@ -39,6 +39,8 @@ class LocalWork:
     trained_epochs: NDArray[np.int64]
     validators: list[int]
     baselines: FloatMatrix
+    forged: frozenset[int] = frozenset()
+    replayed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.row = {w: i for i, w in enumerate(self.workers)}
@@ -66,7 +68,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     s, r = world.scenario, world.round_index
     participants = world.participants
     effort = [max(0, participants[w].worker.effort(s.training.epochs)) for w in workers]
-    baseline_epochs = world.validation.baseline_epochs
+    baseline_epochs = world.validation.baseline_epochs if world.validation.baseline_epochs >= 0 else s.training.epochs
     jobs = [_job(world, w, "training", epochs) for w, epochs in zip(workers, effort, strict=True)] + [
         _job(world, v, "baseline", baseline_epochs) for v in validators
     ]
@@ -81,7 +83,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     trained = world.engine.train(jobs, on_epoch)
     n = len(workers)
     updates = trained[:n]
-    samples, epochs, formed = _submit(world, list(workers), updates)
+    samples, epochs, formed, forged, replayed = _submit(world, list(workers), updates)
     updates.setflags(write=False)
     return LocalWork(
         list(workers),
@@ -93,6 +95,8 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
         np.array(effort, dtype=np.int64),
         list(validators),
         trained[n:],
+        forged,
+        replayed,
     )
 
 
@@ -112,14 +116,17 @@ def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
 
 def _submit(
     world: World, workers: list[int], updates: FloatMatrix
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], frozenset[int], frozenset[int]]:
     """Let every behaviour act once on all rows of its devices; rows of honest devices stay as they were trained.
 
-    Returns the samples and epochs that each worker claims, and whether what it sent has the right form.
+    Returns the samples and epochs that each worker claims, whether what it sent has the right form, and who forges a
+    signature or replays an old transaction.
     """
     claimed_samples = np.array([len(world.split.train[w]) for w in workers], dtype=np.int64)
     claimed_epochs = np.full(len(workers), world.scenario.training.epochs, dtype=np.int64)
     formed = np.ones(len(workers), dtype=np.bool_)
+    forged: set[int] = set()
+    replayed: set[int] = set()
     groups: dict[int, tuple[WorkerBehaviour, list[int]]] = {}
     for i, w in enumerate(workers):
         if world.participants[w].adversary:
@@ -144,6 +151,10 @@ def _submit(
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
             sent = behaviour.submit(seen)
         samples, epochs = np.asarray(sent.claimed_samples), np.asarray(sent.claimed_epochs)
+        for d in devices if sent.forged else ():
+            forged.add(d)
+        for d in devices if sent.replayed else ():
+            replayed.add(d)
         claims_formed = all(c.shape == (len(at),) and np.issubdtype(c.dtype, np.integer) for c in (samples, epochs))
         if np.shape(sent.updates) != (len(at), updates.shape[1]) or not claims_formed:
             formed[at] = False
@@ -151,4 +162,4 @@ def _submit(
         updates[at] = sent.updates
         formed[at] = (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
         claimed_samples[at], claimed_epochs[at] = (np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs))
-    return claimed_samples, claimed_epochs, formed
+    return claimed_samples, claimed_epochs, formed, frozenset(forged), frozenset(replayed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mechanisms.vocabulary import AggregationObservation, BlockObservation, FloatMatrix, Memory, Payment, UpdateRecord
 from sim.chain.block import Block
-from sim.chain.state import ChainState, shut_out
+from sim.chain.state import ChainState, shut_out, tally
 from sim.rounds.local_work import LocalWork
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class BlockProcessor:
             rejected=rejected,
             absent=absent,
             blocked=blocked,
+            outcomes=tally(state, block.body.records),
         )
 
     def _model(self, state: ChainState, block: Block, blocked: frozenset[int]) -> int:

@@ -56,6 +56,7 @@ def _draw_roles(world: World) -> dict[int, Role]:
         stakes=tuple(world.stake(d) for d in eligible),
         previous_hash=canonical.head,
         rng=world.streams.rng("roles", world.round_index),
+        outcomes=tuple(canonical.outcomes.get(d, (0, 0)) for d in eligible),
     )
     roles = world.role_rule.assign(seen)
     swaps = iter(seen.rng.permutation([d for d in trusted if roles[d] is Role.WORKER]).tolist())

@@ -135,12 +135,13 @@ class VbflRound:
     def _sign_updates(self) -> dict[int, UpdateTransaction]:
         keys, work = self.world.keys, self.work
         size = self.world.engine.size * 4
-        return {
-            w: UpdateTransaction(
-                self.round, w, work.digests[i], size, int(work.claimed_samples[i]), int(work.claimed_epochs[i])
-            ).signed(keys)
-            for w, i in work.row.items()
-        }
+        signed = {}
+        for w, i in work.row.items():
+            when = self.round - 1 if w in work.replayed else self.round
+            claims = int(work.claimed_samples[i]), int(work.claimed_epochs[i])
+            transaction = UpdateTransaction(when, w, work.digests[i], size, *claims).signed(keys)
+            signed[w] = replace(transaction, signature=bytes(64)) if w in work.forged else transaction
+        return signed
 
     def _judge(self) -> dict[tuple[int, int], Ballot]:
         """Verdict and vote of every validator on every update it may be sent."""
@@ -149,26 +150,19 @@ class VbflRound:
         for worker in work.workers:
             for v in self.seats.committee[worker]:
                 sent[v].append(worker)
+        measured = self._measure(sent)
         ballots: dict[tuple[int, int], Ballot] = {}
         # Validators that want to know the votes of others before they cast their own come last.
         waits = {v: "votes" in world.participants[v].validator.knows for v in work.validators}
         support: dict[int, list[bool]] = {w: [] for w in work.workers}
-        for i, v in sorted(enumerate(work.validators), key=lambda iv: (waits[iv[1]], iv[0])):
-            if not sent[v]:
-                continue
-            x, y = world.split.validation[v]
-            rows = [work.row[w] for w in sent[v]]
-            baseline = float(world.engine.evaluate([work.baselines[i]], x, y).accuracy[0])
-            measured = world.engine.evaluate([work.updates[j] for j in rows], x, y, [work.digests[j] for j in rows]).accuracy
-            judged = ValidationObservation(self.round, v, tuple(sent[v]), baseline, measured)
-            verdicts = world.validation.verdicts(judged) & work.finite[rows]
-            rng = world.streams.rng("adversary.validator", v, self.round)
+        for v, seen_updates in sorted(measured.items(), key=lambda item: (waits[item[0]], item[0])):
+            verdicts = world.validation.verdicts(seen_updates) & work.finite[[work.row[w] for w in sent[v]]]
             seen = VoteObservation(
                 self.round,
                 v,
                 tuple(sent[v]),
                 verdicts.copy(),
-                rng,
+                world.streams.rng("adversary.validator", v, self.round),
                 world.coalitions[v],
                 np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None,
             )
@@ -177,10 +171,50 @@ class VbflRound:
             if votes.shape != (len(sent[v]),):
                 raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(sent[v]),)}")
             for k, w in enumerate(sent[v]):
-                ballots[v, w] = Ballot(v, w, baseline, float(measured[k]), bool(verdicts[k]), bool(votes[k]))
+                accuracy = float(seen_updates.update_accuracies[k])
+                ballots[v, w] = Ballot(v, w, seen_updates.baseline_accuracy, accuracy, bool(verdicts[k]), bool(votes[k]))
                 if not waits[v]:
                     support[w].append(bool(votes[k]))
         return dict(sorted(ballots.items()))
+
+    def _measure(self, sent: dict[int, list[int]]) -> dict[int, ValidationObservation]:
+        """What every validator with something to judge measures, and what else the validation rule asks to see."""
+        world, work, observes = self.world, self.work, self.world.validation.observes
+        measured = {}
+        for i, v in enumerate(work.validators):
+            if not sent[v]:
+                continue
+            x, y = world.split.validation[v]
+            rows = [work.row[w] for w in sent[v]]
+            updates = [work.updates[j] for j in rows]
+            seen = ValidationObservation(
+                self.round,
+                v,
+                tuple(sent[v]),
+                float(world.engine.evaluate([work.baselines[i]], x, y).accuracy[0]),
+                world.engine.evaluate(updates, x, y, [work.digests[j] for j in rows]).accuracy,
+            )
+            if "global" in observes:
+                model = world.models[world.participants[v].global_model]
+                seen = replace(seen, global_accuracy=float(world.engine.evaluate([model], x, y).accuracy[0]))
+            if "samples" in observes:
+                seen = replace(seen, correct=world.engine.correct([work.baselines[i], *updates], x, y), labels=y)
+            if "updates" in observes:
+                seen = replace(seen, updates=work.updates[rows])
+            measured[v] = seen
+        return self._share_reports(measured) if "reports" in observes else measured
+
+    def _share_reports(self, measured: dict[int, ValidationObservation]) -> dict[int, ValidationObservation]:
+        """Give every validator what all validators measured on the updates that it judges."""
+        told = {
+            (v, w): seen.baseline_accuracy - accuracy
+            for v, seen in measured.items()
+            for w, accuracy in zip(seen.workers, seen.update_accuracies.tolist(), strict=True)
+        }
+        return {
+            v: replace(seen, reports=np.array([[told.get((u, w), np.nan) for w in seen.workers] for u in measured]))
+            for v, seen in measured.items()
+        }
 
     # --- on the clock -------------------------------------------------------------------------------------------
 
@@ -247,6 +281,9 @@ class VbflRound:
     def _receive_update(self, v: int, w: int) -> None:
         ballot = self.ballots[v, w]
         if not self._there(v):
+            return
+        if self.updates[w].round != self.round:
+            ballot.status = "replayed"
             return
         if self.scenario.chain.check_signatures and not self.updates[w].authentic(self.world.keys):
             ballot.status = "forged"

@@ -192,12 +192,21 @@ def test_every_worker_behaviour_plays_a_round(tiny, name):
         tiny(adversaries__0__count=3, adversaries__0__worker=name, rounds=2, validation__params={"threshold": 1.0})
     )
     assert np.isfinite(frames["rounds"]["loss"]).all()
-    assert frames["participants"].query("adversary and role == 'worker'")["accepted"].notna().all()
+    in_block = frames["participants"].query("adversary and role == 'worker'")["accepted"].notna()
+    assert (~in_block if name in ("forge", "replay") else in_block).all()
 
 
 @pytest.mark.parametrize("name", behaviours.validators.names())
 def test_every_validator_behaviour_plays_a_round(tiny, name):
     play(tiny(adversaries__0__count=3, adversaries__0__worker="honest", adversaries__0__validator=name, rounds=2))
+
+
+@pytest.mark.parametrize(("name", "status"), [("forge", "forged"), ("replay", "replayed")])
+def test_transactions_that_do_not_hold_are_dropped_and_noted(tiny, name, status):
+    _, frames = play(tiny(adversaries__0__count=3, adversaries__0__worker=name, rounds=4))
+    votes = frames["votes"]
+    assert set(votes[votes["worker_adversary"]]["status"]) == {status}
+    assert frames["rounds"][["accepted_adversary", "rejected_adversary"]].sum().sum() == 0
 
 
 def test_free_riders_save_time_and_are_paid_as_much(tiny):

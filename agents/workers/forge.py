@@ -1,0 +1,28 @@
+"""Transactions that are not what they seem."""
+
+from __future__ import annotations
+
+from agents.workers.base import WorkerBehaviour
+from mechanisms.vocabulary import Submission, WorkerObservation
+
+
+class Forge(WorkerBehaviour):
+    """Its update bears a signature that does not hold; whoever checks signatures drops it."""
+
+    name = "forge"
+    summary = "sends its update under a signature that is not its own"
+    reference = "transaction integrity: Chen et al., arXiv:2101.03300"
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        return Submission(seen.updates, seen.samples, seen.epochs, forged=True)
+
+
+class Replay(WorkerBehaviour):
+    """Sends a transaction of the round before once more; rounds are part of what is signed, so everybody sees it."""
+
+    name = "replay"
+    summary = "sends a transaction of an earlier round again"
+    reference = "transaction integrity: Chen et al., arXiv:2101.03300"
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        return Submission(seen.updates, seen.samples, seen.epochs, replayed=True)

@@ -1,0 +1,44 @@
+"""Roles drawn independently with given probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mechanisms.plugin import PluginError, param
+from mechanisms.roles.base import RoleRule
+from mechanisms.vocabulary import Role, RoleObservation
+
+
+@dataclass(frozen=True)
+class UniformParams:
+    """Parameters of the plug-in below."""
+
+    validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
+    miner: float = param(1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1)
+
+    def __post_init__(self) -> None:
+        if self.validator + self.miner > 1:
+            raise PluginError(f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner)
+
+
+class Uniform(RoleRule):
+    """Every device draws for itself, whatever its stake and history; one device of each role is certain."""
+
+    name = "uniform"
+    summary = "every device draws a role for itself"
+    reference = "DecentralML grant: a random role per communication round"
+    stochastic = True
+    Params = UniformParams
+
+    def minimum(self) -> tuple[int, int, int]:
+        return 1, 1, 1
+
+    def assign(self, seen: RoleObservation) -> dict[int, Role]:
+        devices = self.enough(seen.eligible)
+        order = [devices[i] for i in seen.rng.permutation(len(devices))]
+        roles = dict(zip(order, (Role.WORKER, Role.VALIDATOR, Role.MINER), strict=False))
+        for device, draw in zip(order[3:], seen.rng.random(len(order) - 3), strict=True):
+            p = self.params
+            late = Role.MINER if draw < p.validator + p.miner else Role.WORKER
+            roles[device] = Role.VALIDATOR if draw < p.validator else late
+        return roles

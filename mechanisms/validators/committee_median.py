@@ -1,0 +1,31 @@
+"""One verdict for the whole committee, from the median of what its members measured."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.validators.base import ROUNDING, ValidationRule
+from mechanisms.validators.threshold import ThresholdParams
+from mechanisms.vocabulary import ValidationObservation
+
+
+class CommitteeMedian(ValidationRule):
+    """Positive when the median over validators v of A_v(baseline_v) - A_v(update) is at most the threshold.
+
+    Every validator that judged an update comes to the same verdict; a minority with odd samples does not matter.
+    """
+
+    name = "committee-median"
+    summary = "the threshold vote on the median deficit that the committee measured"
+    reference = "guide on on-chain coordination, committee median; Chen et al., arXiv:2101.03300 (deficit)"
+    observes = frozenset({"reports"})
+    Params = ThresholdParams
+
+    @property
+    def baseline_epochs(self) -> int:
+        return self.params.baseline_epochs
+
+    def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
+        assert seen.reports is not None
+        return np.nanmedian(seen.reports, axis=0) <= self.params.threshold + ROUNDING

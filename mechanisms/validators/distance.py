@@ -1,0 +1,42 @@
+"""Judging updates by where they lie, not by how they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.geometry import squared_norms
+from mechanisms.plugin import param
+from mechanisms.validators.base import ValidationRule
+from mechanisms.vocabulary import ValidationObservation
+
+
+@dataclass(frozen=True)
+class DistanceParams:
+    """Parameters of the plug-in below."""
+
+    factor: float = param(2.0, help="how many median distances from the middle an update may lie", gt=0, le=1e6)
+
+
+class Distance(ValidationRule):
+    """Positive when ||x_i - m|| <= factor * median_j ||x_j - m||, m the coordinate-wise median of all updates."""
+
+    name = "distance"
+    summary = "rejects updates that lie far from the coordinate-wise median"
+    reference = "distance-based filtering, after Yin et al. 2018, arXiv:1803.01498 (median as centre)"
+    observes = frozenset({"updates"})
+    Params = DistanceParams
+
+    def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
+        assert seen.updates is not None
+        if len(seen.updates) == 0:
+            return np.zeros(0, dtype=np.bool_)
+        finite: NDArray[np.bool_] = np.isfinite(seen.updates).all(axis=1)
+        verdicts = np.zeros(len(finite), dtype=np.bool_)
+        rows = seen.updates[finite]
+        if len(rows):
+            away = np.sqrt(squared_norms(rows, np.median(rows, axis=0)))
+            verdicts[finite] = away <= self.params.factor * np.median(away) * (1 + 1e-9)
+        return verdicts
