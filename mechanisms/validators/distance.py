@@ -33,7 +33,7 @@ class Distance(ValidationRule):
         assert seen.updates is not None
         if len(seen.updates) == 0:
             return np.zeros(0, dtype=np.bool_)
-        finite: NDArray[np.bool_] = np.isfinite(seen.updates).all(axis=1)
+        finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))
         verdicts = np.zeros(len(finite), dtype=np.bool_)
         rows = seen.updates[finite]
         if len(rows):

@@ -161,9 +161,8 @@ def test_every_validation_rule_in_a_run(tiny, name, attack):
 
 @pytest.mark.parametrize("name", rules.roles.names())
 def test_every_role_rule_in_a_run(tiny, name):
-    params = (
-        {"validators": 2, "miners": 1} if name in ("stake-weighted", "reputation-weighted", "round-robin", "verifiable") else {}
-    )
+    seats = {"validators": 2, "miners": 1}
+    params = {"counts": {"counts": "4,2,2"}, "uniform": {}, "fixed": {}}.get(name, seats)
     world = World(tiny(roles__rule=name, roles__params=params, rounds=4))
     for _ in world.run():
         pass
