@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agents.miners.base import MinerBehaviour
     from agents.validators.base import ValidatorBehaviour
     from agents.workers.base import WorkerBehaviour
+    from sim.groups import Membership
     from sim.world import World
 
 
@@ -25,27 +26,40 @@ class Participant(mesa.Agent):
     published code's alias is in force (`chain.live_model_alias`).
     """
 
-    def __init__(
-        self,
-        world: World,
-        device: int,
-        group: str,
-        worker: WorkerBehaviour,
-        validator: ValidatorBehaviour,
-        miner: MinerBehaviour,
-        state: ChainState,
-    ) -> None:
+    def __init__(self, world: World, device: int, own: Membership, honest: Membership, state: ChainState) -> None:
         super().__init__(world)
         self.device = device
         self.account = device_account(device)
-        self.group = group
-        self.worker = worker
-        self.validator = validator
-        self.miner = miner
+        self.group = own.group
+        self._world, self._own, self._honest = world, own, honest
         self.state = state
         self.live_model: int | None = None
         self.previous_model = state.model
         self.role: Role | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it does what its group does in the present round; a sleeper may not yet."""
+        return self._own.active(self._world.round_index)
+
+    @property
+    def _present(self) -> Membership:
+        return self._own if self.active else self._honest
+
+    @property
+    def worker(self) -> WorkerBehaviour:
+        """Its behaviour as worker in the present round."""
+        return self._present.worker
+
+    @property
+    def validator(self) -> ValidatorBehaviour:
+        """Its behaviour as validator in the present round."""
+        return self._present.validator
+
+    @property
+    def miner(self) -> MinerBehaviour:
+        """Its behaviour as miner in the present round."""
+        return self._present.miner
 
     @property
     def global_model(self) -> int:

@@ -25,6 +25,7 @@ from sim.settings import (
     BlocklistSettings,
     ChainSettings,
     ConsensusSettings,
+    CostSettings,
     Count,
     DataSettings,
     DeadlineSettings,
@@ -94,6 +95,7 @@ class Scenario(Settings):
     deadlines: DeadlineSettings = DeadlineSettings()
     availability: AvailabilitySettings = AvailabilitySettings()
     adversaries: tuple[AdversarySettings, ...] = ()
+    costs: CostSettings = CostSettings()
     record: RecordSettings = RecordSettings()
 
     @model_validator(mode="after")
@@ -163,6 +165,10 @@ class Scenario(Settings):
                 raise SettingError(f"adversaries.{i}.name", group.name, "every group needs a name of its own")
             if group.count and group.devices:
                 raise SettingError(f"adversaries.{i}.count", group.count, "give either count or devices, not both")
+            if group.until_round and group.until_round < group.from_round:
+                raise SettingError(
+                    f"adversaries.{i}.until_round", group.until_round, f"0, or at least from_round = {group.from_round}"
+                )
             for d in group.devices:
                 if d >= self.devices:
                     raise SettingError(f"adversaries.{i}.devices", d, f"devices are numbered 0..{self.devices - 1}")

@@ -244,9 +244,25 @@ class AdversarySettings(Settings):
     miner_params: Parameters = {}
     """Parameters of that behaviour."""
 
+    from_round: Count = 1
+    """First round in which the group deviates: sleepers behave until then."""
+    until_round: Natural = 0
+    """Last round in which it deviates; 0: for ever."""
+    identities: Literal["own", "split", "duplicate"] = "own"
+    """Sybils: one operator's samples are split among all members, or copied to all, and its stake is split."""
+    damage_benefit: NonNegative = 0.0
+    """What a round is worth to each member beside its income, in base units times the error of the global model."""
+
     @property
     def size(self) -> int:
         return len(self.devices) or self.count
+
+
+class CostSettings(Settings):
+    """What work costs the device that does it; not paid to anybody, but part of its utility."""
+
+    compute_per_s: NonNegative = 0.0
+    """Base units per simulated second of training and evaluating."""
 
 
 class RecordSettings(Settings):

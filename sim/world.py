@@ -14,16 +14,13 @@ import mesa
 import numpy as np
 from numpy.typing import NDArray
 
-from agents import registries as behaviours
-from agents.miners.base import MinerBehaviour
-from agents.validators.base import ValidatorBehaviour
-from agents.workers.base import WorkerBehaviour
 from mechanisms import registries as rules
-from mechanisms.vocabulary import DataObservation, FloatMatrix, Memory, OpeningObservation, Payment
+from mechanisms.vocabulary import FloatMatrix, Memory, OpeningObservation, Payment
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
 from sim.data.split import split_data
+from sim.groups import coalitions, draw_groups, honest, poison, share_identities
 from sim.learning import models
 from sim.learning.engine import Evaluation, LearningEngine, row_digest
 from sim.learning.job import TrainingJob
@@ -31,11 +28,9 @@ from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
 from sim.rounds import play_round
-from sim.scenario import HONEST, Scenario, SettingError
+from sim.scenario import Scenario, SettingError
 from sim.streams import Streams
 from sim.tables import Recorder
-
-Membership = tuple[str, WorkerBehaviour, ValidatorBehaviour, MinerBehaviour]
 
 
 class ModelStore:
@@ -79,8 +74,9 @@ class World(mesa.Model):
         dataset = load_dataset(scenario.data.dataset, scenario.data.params, data_folder(data))
         self.dataset = dataset
         self.split = split_data(dataset, scenario.data, n, self.streams)
-        groups = self._draw_groups()
-        x, y = self._poison(groups)
+        groups = draw_groups(scenario, self.streams)
+        self._balances = share_identities(scenario, groups, self.split)
+        x, y, self._poisoned = poison(dataset, groups, self.split, self.streams)
         self.engine = self._build_engine(x, y)
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
@@ -102,8 +98,9 @@ class World(mesa.Model):
         held = self.split.held_out
         self._held_out = dataset.x_train[held], dataset.y_train[held]
         self.stakes: tuple[int, ...] = ()
-        self.participants = [Participant(self, d, *groups[d], state=self.book.root) for d in range(n)]
-        self.coalitions = self._coalitions()
+        sober = honest()
+        self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
+        self.coalitions = coalitions(groups)
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol == "fedavg" else None
         self.recorder = Recorder()
@@ -112,7 +109,7 @@ class World(mesa.Model):
         """Accounts of devices and of the payout rule, with what they hold at the start."""
         self.asset = self.scenario.payout.asset
         self.ledger = Ledger()
-        held = {device_account(d): self.scenario.payout.initial_balance for d in range(self.scenario.devices)}
+        held = {device_account(d): amount for d, amount in self._balances.items()}
         held |= self.payout.accounts()
         self.ledger.open(held)
         initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
@@ -145,47 +142,10 @@ class World(mesa.Model):
             told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise SettingError("model.name", s.model.name, told) from error
 
-    def _draw_groups(self) -> list[Membership]:
-        """Of every device its group and its behaviour in each role."""
-        s = self.scenario
-        named = {d for g in s.adversaries for d in g.devices}
-        free = [d for d in range(s.devices) if d not in named]
-        drawn = iter(self.streams.rng("adversaries").permutation(free).tolist())
-        honest = (behaviours.workers.create(HONEST), behaviours.validators.create(HONEST), behaviours.miners.create(HONEST))
-        assigned: list[Membership] = [(HONEST, *honest)] * s.devices
-        for g in s.adversaries:
-            group = (
-                g.name,
-                behaviours.workers.create(g.worker, g.worker_params),
-                behaviours.validators.create(g.validator, g.validator_params),
-                behaviours.miners.create(g.miner, g.miner_params),
-            )
-            for d in g.devices or [next(drawn) for _ in range(g.count)]:
-                assigned[d] = group
-        return assigned
-
-    def _poison(self, groups: list[Membership]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The samples to train on: the data set's, and behind them what devices with poisoned data train on instead."""
-        data = self.dataset
-        xs, ys, size = [data.x_train], [data.y_train], len(data.y_train)
-        for device, (_, worker, _, _) in enumerate(groups):
-            mine = self.split.train[device]
-            rng = self.streams.rng("adversary.data", device)
-            poisoned = worker.poison(DataObservation(device, data.x_train[mine], data.y_train[mine], data.classes, rng))
-            if poisoned is not None:
-                x, y = poisoned
-                xs.append(x)
-                ys.append(y)
-                self.split.train[device] = np.arange(size, size + len(y))
-                size += len(y)
-        return (data.x_train, data.y_train) if len(xs) == 1 else (np.concatenate(xs), np.concatenate(ys))
-
-    def _coalitions(self) -> list[frozenset[int]]:
-        """Of every device the members of its adversary group, nobody for an honest device."""
-        members: dict[str, set[int]] = {}
-        for p in self.participants:
-            members.setdefault(p.group, set()).add(p.device)
-        return [frozenset(members[p.group]) if p.adversary else frozenset() for p in self.participants]
+    def samples(self, device: int) -> NDArray[np.int64]:
+        """Indices of the samples that a device trains on in the present round."""
+        poisoned = self._poisoned.get(device) if self.participants[device].active else None
+        return self.split.train[device] if poisoned is None else poisoned
 
     # --- one round ----------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class FedavgRound:
         self.start_s = world.time_s
         self.clock = RoundClock(self.start_s)
         self.arrived: list[int] = []
+        self.compute_s: dict[int, float] = {}
         self.first_entry = len(world.ledger.journal)
 
     def play(self) -> None:
@@ -61,7 +62,8 @@ class FedavgRound:
 
     def _work(self, w: int) -> Process:
         clock, world = self.clock, self.world
-        train_s = world.network.training_s(w, len(world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
+        train_s = world.network.training_s(w, len(world.samples(w)), int(self.work.trained_epochs[self.work.row[w]]))
+        self.compute_s[w] = train_s
         arrival_s = self.ready_s[w] + train_s + self._send_s(w)
         ends_s = self.start_s + self.scenario.deadlines.validator_s
         yield clock.until(min(arrival_s, ends_s))

@@ -39,6 +39,7 @@ class LocalWork:
     trained_epochs: NDArray[np.int64]
     validators: list[int]
     baselines: FloatMatrix
+    baseline_epochs: int = 0
     forged: frozenset[int] = frozenset()
     replayed: frozenset[int] = frozenset()
 
@@ -95,6 +96,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
         np.array(effort, dtype=np.int64),
         list(validators),
         trained[n:],
+        baseline_epochs,
         forged,
         replayed,
     )
@@ -108,7 +110,7 @@ def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
 
 def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
     rng = world.streams.rng(purpose, device, world.round_index)
-    mine = world.split.train[device]
+    mine = world.samples(device)
     order = np.stack([rng.permutation(mine) for _ in range(epochs)]) if epochs else np.empty((0, len(mine)), dtype=np.int64)
     start = world.models[world.participants[device].global_model]
     return TrainingJob(start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index))
@@ -122,7 +124,7 @@ def _submit(
     Returns the samples and epochs that each worker claims, whether what it sent has the right form, and who forges a
     signature or replays an old transaction.
     """
-    claimed_samples = np.array([len(world.split.train[w]) for w in workers], dtype=np.int64)
+    claimed_samples = np.array([len(world.samples(w)) for w in workers], dtype=np.int64)
     claimed_epochs = np.full(len(workers), world.scenario.training.epochs, dtype=np.int64)
     formed = np.ones(len(workers), dtype=np.bool_)
     forged: set[int] = set()

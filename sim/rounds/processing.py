@@ -86,7 +86,7 @@ def settle(
 
 def _audited(world: World, work: LocalWork, record: UpdateRecord) -> UpdateRecord:
     done = int(work.trained_epochs[work.row[record.worker]])
-    return replace(record, verified_samples=len(world.split.train[record.worker]), verified_epochs=done)
+    return replace(record, verified_samples=len(world.samples(record.worker)), verified_epochs=done)
 
 
 class BlockProcessor:

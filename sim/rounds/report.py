@@ -69,6 +69,7 @@ def participant_rows(
     miner_of: dict[int, int],
     validator_of: dict[int, int],
     resynced: set[int],
+    compute_s: dict[int, float],
 ) -> list[dict[str, Any]]:
     """One row per device."""
     income: Counter[str] = Counter()
@@ -76,6 +77,9 @@ def participant_rows(
         income[e.credit] += e.amount
         income[e.debit] -= e.amount
     by_worker = {r.worker: r for r in records}
+    cost = world.scenario.costs.compute_per_s
+    benefit = {g.name: g.damage_benefit for g in world.scenario.adversaries}
+    error = 1 - tested.accuracy[world.canonical().model]
     rows = []
     for p in world.participants:
         record = by_worker.get(p.device)
@@ -89,7 +93,7 @@ def participant_rows(
                 "online": p.device in online,
                 "miner": miner_of.get(p.device),
                 "validator": validator_of.get(p.device),
-                "samples": len(world.split.train[p.device]),
+                "samples": len(world.samples(p.device)),
                 "epochs": record.claimed_epochs if record else None,
                 "accepted": record.accepted if record else None,
                 "votes_positive": len(record.positive) if record else None,
@@ -97,6 +101,10 @@ def participant_rows(
                 "local_accuracy": local_accuracy.get(p.device),
                 "accuracy": tested.accuracy[p.global_model],
                 "income": income[p.account],
+                "compute_s": compute_s.get(p.device, 0.0),
+                "utility": income[p.account]
+                - cost * compute_s.get(p.device, 0.0)
+                + (benefit.get(p.group, 0.0) * error if p.active else 0.0),
                 "balance": world.stake(p.device),
                 "height": p.state.height,
                 "head": p.state.head.hex(),
@@ -161,6 +169,7 @@ def record_vbfl(r: VbflRound) -> None:
             r.seats.miner_of,
             r.seats.validator_of,
             r.resynced,
+            r.compute_s,
         ),
     )
     world.recorder.add(
@@ -235,6 +244,15 @@ def record_fedavg(r: FedavgRound) -> None:
     world.recorder.add(
         "participants",
         participant_rows(
-            world, r.first_entry, tested, r.records, local_accuracies(world, r.work), r.online_at_start, {}, {}, set()
+            world,
+            r.first_entry,
+            tested,
+            r.records,
+            local_accuracies(world, r.work),
+            r.online_at_start,
+            {},
+            {},
+            set(),
+            r.compute_s,
         ),
     )

@@ -61,6 +61,7 @@ class VbflRound:
         self.start_s = world.time_s
         self.first_entry = len(world.ledger.journal)
         self.ready_s: dict[int, float] = {}
+        self.compute_s: dict[int, float] = {}
         self.adopted_s = self.start_s
         self.resynced: set[int] = set()
         self.busy_until: dict[int, float] = {}
@@ -231,9 +232,8 @@ class VbflRound:
         for w in self.work.workers:
             clock.start(VALIDATION, self._work(w))
         for v in self.work.validators:
-            epochs = self.world.validation.baseline_epochs
-            trained = self.ready_s[v] + self.world.network.training_s(v, len(self.world.split.train[v]), epochs)
-            self.busy_until[v] = trained
+            self.compute_s[v] = self.world.network.training_s(v, len(self.world.samples(v)), self.work.baseline_epochs)
+            self.busy_until[v] = self.ready_s[v] + self.compute_s[v]
         clock.after(MINING, 0.0, lambda: None)
         for m in here:
             clock.start(MINING, self._mine(m))
@@ -248,8 +248,9 @@ class VbflRound:
     def _work(self, w: int) -> Process:
         """Train, then send the update to the associated validator, which sends it on."""
         clock, net, ends_s = self.clock, self.world.network, self.start_s + self.scenario.deadlines.validator_s
-        train_s = net.training_s(w, len(self.world.split.train[w]), int(self.work.trained_epochs[self.work.row[w]]))
+        train_s = net.training_s(w, len(self.world.samples(w)), int(self.work.trained_epochs[self.work.row[w]]))
         trained_s = self.ready_s[w] + train_s
+        self.compute_s[w] = train_s
         first, *others = self.seats.committee[w]
         # Validators wait for what is missing, but not longer than their deadline.
         yield clock.until(min(trained_s, ends_s))
@@ -289,7 +290,9 @@ class VbflRound:
             ballot.status = "forged"
             return
         begin = max(self.clock.now, self.busy_until[v])
-        done = begin + self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
+        evaluation_s = self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
+        self.compute_s[v] += evaluation_s
+        done = begin + evaluation_s
         if self.scenario.network.validator_queue == "fifo":
             self.busy_until[v] = done
         self.clock.after(VALIDATION, done - self.clock.now, self._cast, v, w)

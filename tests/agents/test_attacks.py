@@ -311,3 +311,67 @@ def test_robust_aggregation_survives_what_the_mean_does_not():
     assert final["mean"] < 0.3
     assert final["median"] > final["mean"] + 0.3
     assert final["multi-krum"] > final["mean"] + 0.3
+
+
+# --- groups -------------------------------------------------------------------------------------------------------
+
+
+def test_sleepers_are_honest_until_they_wake_and_after_they_are_done(tiny):
+    noise = {"adversaries__0__count": 3, "adversaries__0__worker_params": {"scale": 20.0}, "rounds": 8}
+    _, sleeping = play(tiny(adversaries__0__from_round=4, adversaries__0__until_round=6, **noise))
+    _, never = play(tiny(**{**noise, "adversaries__0__worker_params": {"scale": 0.0}}))
+    votes, calm = (f["votes"].groupby("round")["update_accuracy"].apply(list) for f in (sleeping, never))
+    assert all(votes[r] == calm[r] for r in (1, 2, 3)), "the same bytes until they wake"
+    bad = sleeping["votes"][sleeping["votes"]["worker_adversary"]].groupby("round")["vad"].mean()
+    assert bad[bad.index.isin([4, 5, 6])].min() > bad[bad.index.isin([1, 2, 3, 7, 8])].max()
+
+
+def test_a_sleepers_data_is_clean_while_it_sleeps(tiny):
+    world = World(tiny(adversaries__0__devices=[2], adversaries__0__worker="label-flip", adversaries__0__from_round=3))
+    clean = world.split.train[2]
+    for r, expected in ((1, True), (3, False)):
+        world.round_index = r
+        assert (world.samples(2)[: len(clean)] == clean).all() == expected
+
+
+@pytest.mark.parametrize(("identities", "total"), [("split", 15), ("duplicate", 60), ("own", 60)])
+def test_sybils_share_one_devices_samples_and_stake(tiny, identities, total):
+    scenario = tiny(
+        adversaries__0__devices=[1, 3, 4, 6],
+        adversaries__0__worker="honest",
+        adversaries__0__validator="collude",
+        adversaries__0__identities=identities,
+        payout__initial_balance=1_000,
+    )
+    world = World(scenario)
+    held = [world.split.train[d] for d in (1, 3, 4, 6)]
+    assert sum(map(len, held)) == total
+    assert len(set(np.concatenate(held).tolist())) == (60 if identities == "own" else 15)
+    assert [world.stake(d) for d in (1, 3, 4, 6)] == [1_000 if identities == "own" else 250] * 4
+    assert world.stake(0) == 1_000
+    for _ in world.run():
+        pass
+
+
+def test_utility_is_income_less_cost_plus_the_benefit_of_damage(tiny):
+    scenario = tiny(
+        adversaries__0__count=2,
+        adversaries__0__worker="free-ride-zero",
+        adversaries__0__damage_benefit=1_000.0,
+        costs__compute_per_s=50.0,
+        rounds=4,
+    )
+    world, frames = play(scenario)
+    people = frames["participants"].merge(frames["rounds"][["round", "accuracy"]], on="round", suffixes=("", "_global"))
+    benefit = people["adversary"] * 1_000 * (1 - people["accuracy_global"])
+    np.testing.assert_allclose(people["utility"], people["income"] - 50 * people["compute_s"] + benefit)
+    riders = people[people["adversary"] & (people["role"] == "worker")]
+    workers = people[~people["adversary"] & (people["role"] == "worker")]
+    assert (riders["compute_s"] == 0).all()
+    np.testing.assert_allclose(workers["compute_s"], workers["samples"] * 1 / 1_000)
+    validators = people[people["role"] == "validator"]
+    judged = frames["votes"].groupby(["round", "validator"]).size()
+    for row in validators.itertuples():
+        own = len(world.split.validation[row.device][1])
+        expected = row.samples / 1_000 + judged.get((row.round, row.device), 0) * own / 3_000
+        assert row.compute_s == pytest.approx(expected)
