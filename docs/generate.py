@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent / "reference"
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 KINDS: tuple[tuple[str, str, Registry], ...] = (
     ("Mechanisms", "`payout.mechanism`, folder `mechanisms/payouts`", rules.payouts),
+    ("Parts", "`payout.parts.N.part`, folder `mechanisms/parts`", rules.parts),
     ("Roles", "`roles.rule`, folder `mechanisms/roles`", rules.roles),
     ("Validation rules", "`validation.rule`, folder `mechanisms/validators`", rules.validators),
     ("Aggregation rules", "`aggregation.rule`, folder `mechanisms/aggregators`", rules.aggregators),

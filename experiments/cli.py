@@ -199,6 +199,7 @@ def _kinds() -> dict[str, _Kind]:
 
     return {
         "mechanisms": _Kind("mechanisms/payouts", (("", lambda: rules.payouts),)),
+        "parts": _Kind("mechanisms/parts", (("", lambda: rules.parts),)),
         "behaviours": _Kind(
             "agents",
             (
@@ -220,7 +221,9 @@ def _kinds() -> dict[str, _Kind]:
 def list_(
     kind: Annotated[
         str,
-        typer.Argument(help="mechanisms, behaviours, aggregators, transforms, validators, roles, datasets, models or scenarios."),
+        typer.Argument(
+            help="mechanisms, parts, behaviours, aggregators, transforms, validators, roles, datasets, models, scenarios."
+        ),
     ],
     debug: DebugOption = False,
 ) -> None:

@@ -20,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mechanisms import registries
+from mechanisms.combined import Combined
 from mechanisms.plugin import Plugin, PluginError
 from mechanisms.vocabulary import (
     AggregationObservation,
@@ -196,6 +198,27 @@ class PayoutConformance(Conformance):
             plain, other = (rule.settle(self.shown(rule, b, memory)) for b in (block, renamed))
             expected = Counter((rename(p.payee), rename(p.payer), p.amount, p.reason) for p in plain.payments)
             assert Counter((p.payee, p.payer, p.amount, p.reason) for p in other.payments) == expected
+
+
+class PartConformance(PayoutConformance):
+    """Around any payout rule a part leaves a payout rule."""
+
+    around: ClassVar[tuple[tuple[str, dict[str, Any]], ...]] = (
+        ("flat", {}),
+        ("vbfl", {}),
+        ("reputation-weighted", {}),
+        ("equal-share", {"deadline": 5, "stake": 10}),
+        ("decentralml", {"improve_only": False, "score": 0.3}),
+    )
+
+    def made(self) -> list[Any]:
+        parts = super().made()
+        return [Combined(registries.payouts.create(name, params), [p]) for name, params in self.around for p in parts]
+
+    def test_serialisable(self):
+        for made in self.made():
+            (part,) = pickle.loads(pickle.dumps(made)).parts
+            assert part.params == made.parts[0].params
 
 
 class RoleConformance(Conformance):

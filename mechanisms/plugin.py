@@ -8,7 +8,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 
 class PluginError(ValueError):
@@ -115,6 +115,23 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
         raise PluginError(str(error), "", dict(values)) from error
 
 
+def _table_type(hint: Any) -> type | None:
+    """D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
+    inner = get_args(hint)
+    return inner[0] if get_origin(hint) is tuple and inner and dataclasses.is_dataclass(inner[0]) else None  # type: ignore[return-value]
+
+
+def _parse_entry(table: type, entry: Any, key: str) -> Any:
+    if isinstance(entry, table):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise PluginError("must be a table", key, entry)
+    try:
+        return parse_params(table, entry)
+    except PluginError as error:
+        raise PluginError(str(error), f"{key}.{error.key}".rstrip("."), error.value) from error
+
+
 _BOUNDS = {"ge": (">=", operator.ge), "gt": (">", operator.gt), "le": ("<=", operator.le), "lt": ("<", operator.lt)}
 
 
@@ -130,6 +147,10 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
             raise PluginError("must be a list of integers", field.name, value)
         value = tuple(value)
+    elif (table := _table_type(hint)) is not None:
+        if not isinstance(value, list | tuple):
+            raise PluginError("must be a list of tables", field.name, value)
+        return tuple(_parse_entry(table, entry, f"{field.name}.{i}") for i, entry in enumerate(value))
     if isinstance(value, float) and not math.isfinite(value):
         raise PluginError("must be a finite number", field.name, value)
     if meta.get("choices") and value not in meta["choices"]:

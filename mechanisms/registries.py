@@ -3,9 +3,10 @@
 from mechanisms.registry import Registry
 
 payouts = Registry("mechanisms", package="mechanisms.payouts", base="PayoutRule")
+parts = Registry("parts", package="mechanisms.parts", base="Part")
 roles = Registry("roles", package="mechanisms.roles", base="RoleRule")
 validators = Registry("validators", package="mechanisms.validators", base="ValidationRule")
 aggregators = Registry("aggregators", package="mechanisms.aggregators", base="AggregationRule")
 transforms = Registry("transforms", package="mechanisms.transforms", base="Transform")
 
-__all__ = ["aggregators", "payouts", "roles", "transforms", "validators"]
+__all__ = ["aggregators", "parts", "payouts", "roles", "transforms", "validators"]

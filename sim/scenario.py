@@ -14,6 +14,8 @@ from pydantic import Field, model_validator
 
 from agents import registries as behaviours
 from mechanisms import registries as rules
+from mechanisms.combined import Combined
+from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 from sim.data import datasets
@@ -118,6 +120,8 @@ class Scenario(Settings):
             self.__dict__[table] = getattr(self, table).model_copy(update={"params": params})
         steps = tuple(step.model_copy(update={"params": next(rest)}) for step in self.aggregation.before)
         self.__dict__["aggregation"] = self.aggregation.model_copy(update={"before": steps})
+        parts = tuple(p.model_copy(update={"params": next(rest)}) for p in self.payout.parts)
+        self.__dict__["payout"] = self.payout.model_copy(update={"parts": parts})
         self.__dict__["adversaries"] = tuple(
             a.model_copy(update={f"{role}_params": next(rest) for role in BEHAVIOURS}) for a in self.adversaries
         )
@@ -130,6 +134,8 @@ class Scenario(Settings):
             found.append((f"{table}.{selector}", registry, getattr(settings, selector), settings.params))
         for i, step in enumerate(self.aggregation.before):
             found.append((f"aggregation.before.{i}.rule", rules.transforms, step.rule, step.params))
+        for i, p in enumerate(self.payout.parts):
+            found.append((f"payout.parts.{i}.part", rules.parts, p.part, p.params))
         for i, a in enumerate(self.adversaries):
             for role, registry in BEHAVIOURS.items():
                 found.append((f"adversaries.{i}.{role}", registry, getattr(a, role), getattr(a, f"{role}_params")))
@@ -148,7 +154,7 @@ class Scenario(Settings):
 
     def _check_held_out(self) -> None:
         aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
-        payout = rules.payouts.create(self.payout.mechanism, self.payout.params)
+        payout = self.payout_rule()
         held_out = self.data.validation_fraction > 0 and self.data.validation_source == "holdout"
         needs = "needs held-out samples: data.validation_fraction above 0 and data.validation_source holdout"
         if "root" in aggregation.observes and not held_out:
@@ -206,6 +212,12 @@ class Scenario(Settings):
                 f"at most {largest:,} for {self.devices} devices: a supply is an int64",
             )
 
+    def payout_rule(self) -> PayoutRule:
+        """The payout rule with its parts around it."""
+        rule: PayoutRule = rules.payouts.create(self.payout.mechanism, self.payout.params)
+        parts = [rules.parts.create(p.part, p.params) for p in self.payout.parts]
+        return Combined(rule, parts) if parts else rule
+
     # --- identity -----------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -257,6 +269,7 @@ def is_selector(key: str) -> bool:
     return (
         (table, last) in PLUGINS
         or (table.startswith("aggregation.before.") and last == "rule")
+        or (table.startswith("payout.parts.") and last == "part")
         or (table.startswith("adversaries.") and last in BEHAVIOURS)
     )
 

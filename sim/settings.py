@@ -113,6 +113,15 @@ class AggregationSettings(Settings):
     """Transforms that the updates go through first, in this order: `[[aggregation.before]]` with `rule` and `params`."""
 
 
+class PartSettings(Settings):
+    """One part around the payout rule."""
+
+    part: str
+    """Part (`fedstake list parts`)."""
+    params: Parameters = {}
+    """Parameters of the part."""
+
+
 class PayoutSettings(Settings):
     """What is paid, in which asset."""
 
@@ -124,6 +133,8 @@ class PayoutSettings(Settings):
     """Name of the asset that is paid and staked."""
     initial_balance: Amount = 0
     """Base units that every device holds at the start."""
+    parts: tuple[PartSettings, ...] = ()
+    """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
 
 
 class ConsensusSettings(Settings):

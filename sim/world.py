@@ -81,7 +81,7 @@ class World(mesa.Model):
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
         self.keys = Keyring(self.streams, n)
-        self.payout = rules.payouts.create(scenario.payout.mechanism, scenario.payout.params)
+        self.payout = scenario.payout_rule()
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
         self.validation = rules.validators.create(scenario.validation.rule, scenario.validation.params)
         self.aggregation = rules.aggregators.create(scenario.aggregation.rule, scenario.aggregation.params)

@@ -17,6 +17,11 @@ CONFIGURATIONS = {
         {"improve_only": False, "score": 0.5, "expires": 9, "whitelist": [1, 4]},
     ],
     "slashed-vbfl": [{}, {"fraction": 1.0, "destination": "reporters"}, {"fraction": 0.3, "destination": "treasury"}],
+    "slashing": [{}, {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000}],
+    "parts/reputation": [{}, {"source": "attestations", "rate": 1.0}],
+    "identity-cost": [{}, {"cost": 7, "stake": 11, "destination": "treasury"}],
+    "fees": [{}, {"deposit": 5, "vote": 2, "destination": "miner"}],
+    "consent": [{}, {"ledger": [{"devices": list(range(8)), "until_round": 9}, {"devices": [8], "scope": "research"}]}],
     "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
     "uniform": [{}, {"validator": 0.0, "miner": 1.0}],
     "fixed": [{}, {"validators": [101, 104], "miners": [100, 102]}],
@@ -45,6 +50,7 @@ def _configurations(kind, name):
 
 for _registry, _suite in (
     (rules.payouts, suites.PayoutConformance),
+    (rules.parts, suites.PartConformance),
     (rules.roles, suites.RoleConformance),
     (rules.validators, suites.ValidationConformance),
     (rules.aggregators, suites.AggregationConformance),

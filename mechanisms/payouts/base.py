@@ -29,6 +29,10 @@ class PayoutRule(Plugin, ABC):
         """Devices that may be drawn for a role; None: all."""
         return None
 
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        """Base units that it holds for each device: stakes and deposits that may come back."""
+        return {}
+
     def close(self, memory: Memory) -> Settlement:
         """After the last round: give back what is still held."""
         return Settlement()

@@ -134,7 +134,7 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
     first = rule.settle(block(bad, memory=memory))
     assert income(first) == expected
     second = rule.settle(block(bad, memory=first.memory))
-    assert second.memory["locked"]["0"] == 1_000 - 250 - 187
+    assert rule.locked(second.memory) == {0: 1_000 - 250 - 187}
     assert income(rule.close(second.memory)) == {0: 563}
 
 

@@ -1,0 +1,91 @@
+"""A payout rule with parts around it is a payout rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mechanisms.parts.base import Part
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+
+class Combined(PayoutRule):
+    """Parts are asked in their order: the first takes its deposits first, and what it shows is what the next one sees.
+
+    The rule is asked last; its payments then go back through the parts in the same order. Parts may share accounts: each
+    moves only what its own books say.
+    """
+
+    def __init__(self, rule: PayoutRule, parts: Sequence[Part]) -> None:
+        super().__init__(rule.params)
+        self.rule, self.parts = rule, tuple(parts)
+        self._all: tuple[PayoutRule | Part, ...] = (*self.parts, rule)
+        self.observes = frozenset[str]().union(*(x.observes for x in self._all))  # type: ignore[misc]
+        self.anonymous = all(x.anonymous for x in self._all)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return " + ".join(repr(x) for x in reversed(self._all))
+
+    def accounts(self) -> Mapping[str, int]:
+        total: Counter[str] = Counter()
+        for x in self._all:
+            total.update(x.accounts())
+        return dict(total)
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        payments: list[Payment] = []
+        memories = []
+        for x in self._all:
+            opening = x.open(seen)
+            payments += opening.payments
+            memories.append(opening.memory or {})
+            seen = _after(seen, opening.payments, x.members(memories[-1]))
+        *parts, rule = memories
+        return Settlement(tuple(payments), {"rule": rule, "parts": parts})
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        admitted = self.rule.members(memory["rule"])
+        for part, own in zip(self.parts, memory["parts"], strict=True):
+            other = part.members(own)
+            if other is not None:
+                admitted = other if admitted is None else admitted & other
+        return admitted
+
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        total = Counter(self.rule.locked(memory["rule"]))
+        for part, own in zip(self.parts, memory["parts"], strict=True):
+            total.update(part.locked(own))
+        return dict(total)
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        memory = seen.memory
+        views = []
+        for part, own in zip(self.parts, memory["parts"], strict=True):
+            views.append(replace(seen, memory=own).shown_to(part.observes))
+            shown = part.show(replace(seen, memory=own))
+            seen = replace(seen, records=shown.records)
+        settled = self.rule.settle(replace(seen, memory=memory["rule"]).shown_to(self.rule.observes))
+        payments, memories = settled.payments, []
+        for part, view in zip(self.parts, views, strict=True):
+            after = part.settle(view, payments)
+            payments = after.payments
+            memories.append(view.memory if after.memory is None else after.memory)
+        rule = memory["rule"] if settled.memory is None else settled.memory
+        return Settlement(payments, {"rule": rule, "parts": memories})
+
+    def close(self, memory: Memory) -> Settlement:
+        payments = list(self.rule.close(memory["rule"]).payments)
+        for part, own in zip(self.parts, memory["parts"], strict=True):
+            payments += part.close(own).payments
+        return Settlement(tuple(payments))
+
+
+def _after(seen: OpeningObservation, payments: tuple[Payment, ...], members: frozenset[int] | None) -> OpeningObservation:
+    """What is left for the next: those admitted so far, with what they still hold."""
+    spent: Counter[int | str] = Counter()
+    for p in payments:
+        spent[p.payer] += p.amount
+    left = [(d, has - spent[d]) for d, has in zip(seen.devices, seen.balances, strict=True) if members is None or d in members]
+    return OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))

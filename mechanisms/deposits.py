@@ -1,0 +1,58 @@
+"""What devices have locked with a contract: part of a rule's memory, with the payments that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mechanisms.vocabulary import OpeningObservation, Payment
+
+TREASURY = "treasury"
+DESTINATIONS = ("burn", TREASURY)
+
+
+class Deposits:
+    """Base units by device, all in one escrow account. `held` starts as what a memory says and changes with every call."""
+
+    def __init__(self, account: str, held: Mapping[str, int] | None = None) -> None:
+        self.account = account
+        self.held = {int(d): amount for d, amount in (held or {}).items()}
+
+    def __getitem__(self, device: int) -> int:
+        return self.held.get(device, 0)
+
+    def lock(self, seen: OpeningObservation, amount: int, reason: str = "stake.join", extra: int = 0) -> list[Payment]:
+        """Take `amount` from every device that holds it and `extra`; the others are no members."""
+        self.held = {d: amount for d, has in zip(seen.devices, seen.balances, strict=True) if has >= amount + extra}
+        return [Payment(self.account, amount, reason, d) for d in self.held] if amount else []
+
+    def take(self, device: int, amount: int, payee: int | str, reason: str) -> list[Payment]:
+        """Move at most `amount` of a device's deposit to `payee`."""
+        amount = min(amount, self[device])
+        if not amount:
+            return []
+        self.held[device] -= amount
+        return [Payment(payee, amount, reason, self.account)]
+
+    def release(self, reason: str = "stake.back") -> list[Payment]:
+        """Give back what is left to whom it belongs."""
+        payments = [Payment(d, amount, reason, self.account) for d, amount in self.held.items() if amount]
+        self.held = dict.fromkeys(self.held, 0)
+        return payments
+
+    def to_memory(self) -> dict[str, int]:
+        """Plain JSON."""
+        return {str(d): amount for d, amount in self.held.items()}
+
+
+def destroy(deposits: Deposits, device: int, amount: int, where: str, reporters: Iterable[int], reason: str) -> list[Payment]:
+    """Slash: `amount` of a deposit to an account ("burn", "treasury"), or in equal parts to "reporters".
+
+    What equal parts leave over, and all where nobody reported, is burned.
+    """
+    amount = min(amount, deposits[device])
+    if where != "reporters":
+        return deposits.take(device, amount, where, reason)
+    who = sorted(reporters)
+    share = amount // len(who) if who else 0
+    payments = [p for d in who for p in deposits.take(device, share, d, f"{reason}.reporter")]
+    return payments + deposits.take(device, amount - share * len(who), "burn", reason)

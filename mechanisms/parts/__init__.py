@@ -1,0 +1,1 @@
+"""What combines with any payout rule; one file each."""

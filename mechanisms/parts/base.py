@@ -1,0 +1,48 @@
+"""A part stands around a payout rule: it may hold deposits, refuse devices, and change what the rule sees and pays."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import ClassVar
+
+from mechanisms.plugin import Plugin
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+
+class Part(Plugin, ABC):
+    """Every method has a default that changes nothing. `observes` is as for payout rules.
+
+    `seen.memory` is the part's own memory.
+    """
+
+    observes: ClassVar[frozenset[str]] = frozenset()
+    anonymous: ClassVar[bool] = True
+
+    def accounts(self) -> Mapping[str, int]:
+        """Accounts that it needs, with the base units that each is given at the start."""
+        return {}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        """Before the first round."""
+        return Settlement()
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        """Devices that may be drawn for a role; None: all."""
+        return None
+
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        """Base units that it holds for each device."""
+        return {}
+
+    def show(self, seen: BlockObservation) -> BlockObservation:
+        """The block as the parts after it and the rule are shown it."""
+        return seen
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        """All payments of the block: those decided so far, kept, changed or left out, and its own."""
+        return Settlement(payments)
+
+    def close(self, memory: Memory) -> Settlement:
+        """After the last round: give back what is still held."""
+        return Settlement()

@@ -1,0 +1,91 @@
+"""Whose data may be used for what, from when until when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mechanisms.deposits import TREASURY
+from mechanisms.parts.base import Part
+from mechanisms.plugin import param
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A provider's signed word: these devices' data may be used for a task and a scope in some rounds. "*" is any."""
+
+    devices: tuple[int, ...] = param(help="whose data", ge=0)
+    task: str = param("*", help="for which task")
+    scope: str = param("*", help="for what")
+    from_round: int = param(1, help="first round in which it holds", ge=1)
+    until_round: int = param(0, help="last round in which it holds (expiry); 0: no end", ge=0)
+    revoked_round: int = param(0, help="round from which it was withdrawn; 0: never", ge=0)
+
+    def __post_init__(self) -> None:
+        if self.until_round and self.until_round < self.from_round:
+            raise ValueError(f"until_round = {self.until_round} lies before from_round = {self.from_round}")
+
+    def covers(self, device: int, task: str, scope: str, round: int) -> bool:
+        """Whether a use in a round is allowed by it."""
+        return (
+            device in self.devices
+            and self.task in ("*", task)
+            and self.scope in ("*", scope)
+            and self.from_round <= round
+            and (self.until_round == 0 or round <= self.until_round)
+            and (self.revoked_round == 0 or round < self.revoked_round)
+        )
+
+
+@dataclass(frozen=True)
+class ConsentParams:
+    """Parameters of the plug-in below."""
+
+    task: str = param("training-task", help="what the run is for")
+    scope: str = param("training", help="what it does with the data")
+    ledger: tuple[Consent, ...] = param((), help="the consents given; who gave none consents to nothing")
+
+
+class ConsentLedger(Part):
+    """An update trained without a consent that covers it counts as rejected for all that follows, and is never rewarded.
+
+    With `slashing` after it, training without consent costs stake. What a pool's rule would have paid goes to the treasury.
+    """
+
+    name = "consent"
+    summary = "only updates trained under a valid consent are paid"
+    reference = "guide on on-chain coordination, data provenance and consent ledger"
+    anonymous = False
+    Params = ConsentParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {TREASURY: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        return Settlement((), {"violations": {}})
+
+    def covered(self, device: int, round: int) -> bool:
+        """Whether the device's data may be used in a round."""
+        p = self.params
+        return any(c.covers(device, p.task, p.scope, round) for c in p.ledger)
+
+    def show(self, seen: BlockObservation) -> BlockObservation:
+        records = (r if self.covered(r.worker, seen.round) else replace(r, accepted=False) for r in seen.records)
+        return replace(seen, records=tuple(records))
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        without = {r.worker for r in seen.records if not self.covered(r.worker, seen.round)}
+        kept = []
+        for p in payments:
+            if p.payee not in without or not p.reason.startswith("reward"):
+                kept.append(p)
+            elif p.payer != "issuance":
+                kept.append(replace(p, payee=TREASURY, reason="consent.withheld"))
+        counts = dict(seen.memory["violations"])
+        for d in sorted(without):
+            counts[str(d)] = counts.get(str(d), 0) + 1
+        return Settlement(tuple(kept), {"violations": dict(sorted(counts.items(), key=lambda item: int(item[0])))})
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        return None

@@ -1,0 +1,66 @@
+"""What it costs to call the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mechanisms.deposits import DESTINATIONS, TREASURY, Deposits
+from mechanisms.parts.base import Part
+from mechanisms.plugin import param
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+PREPAID = "escrow:fees"
+
+
+@dataclass(frozen=True)
+class FeesParams:
+    """Parameters of the plug-in below."""
+
+    deposit: int = param(1_000, help="prepaid by every device, what is left comes back", unit="base units", ge=0, le=10**15)
+    update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
+    vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
+    block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
+    destination: str = param("burn", help="where fees go; a block's miner gets none of its own", choices=(*DESTINATIONS, "miner"))
+
+
+class Fees(Part):
+    """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part."""
+
+    name = "fees"
+    summary = "a fee per recorded update, vote and block from a prepaid deposit"
+    reference = "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
+    observes = frozenset({"votes"})
+    Params = FeesParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {PREPAID: 0, TREASURY: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        prepaid = Deposits(PREPAID)
+        return Settlement(tuple(prepaid.lock(seen, self.params.deposit, "fee.prepaid")), prepaid.to_memory())
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        dearest = max(self.params.update, self.params.vote, self.params.block)
+        return frozenset(int(d) for d, left in memory.items() if left >= dearest)
+
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        return Deposits(PREPAID, memory).held
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        p, prepaid, own = self.params, Deposits(PREPAID, seen.memory), list(payments)
+        calls = [(r.worker, p.update, "fee.update") for r in seen.records]
+        calls += [(v, p.vote, "fee.vote") for r in seen.records for v in (*r.positive, *r.negative)]
+        if seen.miner is not None:
+            calls.append((seen.miner, p.block, "fee.block"))
+        for device, fee, reason in sorted(calls):
+            own += prepaid.take(device, fee, self._payee(device, seen.miner), reason)
+        return Settlement(tuple(own), prepaid.to_memory())
+
+    def _payee(self, device: int, miner: int | None) -> int | str:
+        if self.params.destination != "miner":
+            return self.params.destination
+        return "burn" if miner in (None, device) else miner
+
+    def close(self, memory: Memory) -> Settlement:
+        return Settlement(tuple(Deposits(PREPAID, memory).release("fee.back")))

@@ -1,0 +1,94 @@
+"""A persistent reputation that scales what a worker is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mechanisms.deposits import TREASURY
+from mechanisms.parts.base import Part
+from mechanisms.plugin import param
+from mechanisms.split import part
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement, UpdateRecord
+
+
+@dataclass(frozen=True)
+class ReputationPartParams:
+    """Parameters of the plug-in below."""
+
+    initial: float = param(0.5, help="reputation of a newcomer", ge=0, le=1)
+    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
+    source: str = param(
+        "outcome",
+        help="score of a worker: accepted or not, or the reputations of those that voted for it",
+        choices=("outcome", "attestations"),
+    )
+    minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.initial:
+            raise ValueError(
+                f"minimum = {self.minimum:g} is more than the initial reputation {self.initial:g}: nobody could join"
+            )
+
+
+class Reputation(Part):
+    """r <- (1 - rate) r + rate * score after every block; a worker's rewards are multiplied by its reputation before it.
+
+    Score of a worker: 1 if accepted, else 0; or sum of r_v over those that voted for it / sum over all that voted. Score of
+    a validator: the share of its votes that agree with the outcome. What is withheld of new units is not issued; what is
+    withheld of a pool goes to the treasury.
+    """
+
+    name = "reputation"
+    summary = "multiplies workers' rewards by a moving average of their past scores"
+    reference = "guide on on-chain coordination, participant registry: history, success, peer attestation"
+    observes = frozenset({"votes"})
+    Params = ReputationPartParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {TREASURY: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        return Settlement((), {str(d): self.params.initial for d in seen.devices})
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        return frozenset(int(d) for d, r in memory.items() if r >= self.params.minimum)
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        before = {int(d): r for d, r in seen.memory.items()}
+        workers = {r.worker for r in seen.records}
+        scaled: list[Payment] = []
+        for p in payments:
+            if p.payee in workers and p.reason.startswith("reward"):
+                scaled += _scaled(p, before.get(int(p.payee), self.params.initial))
+            else:
+                scaled.append(p)
+        return Settlement(tuple(scaled), self._updated(before, seen.records))
+
+    def _updated(self, before: dict[int, float], records: tuple[UpdateRecord, ...]) -> dict[str, float]:
+        scores = {r.worker: self._score(r, before) for r in records}
+        votes: dict[int, list[bool]] = {}
+        for r in sorted(records, key=lambda r: r.worker):
+            for voters, vote in ((r.positive, True), (r.negative, False)):
+                for v in voters:
+                    votes.setdefault(v, []).append(vote == r.accepted)
+        scores |= {v: sum(right) / len(right) for v, right in votes.items()}
+        rate, after = self.params.rate, dict(before)
+        for d, score in sorted(scores.items()):
+            after[d] = (1 - rate) * before.get(d, self.params.initial) + rate * score
+        return {str(d): r for d, r in after.items()}
+
+    def _score(self, r: UpdateRecord, before: dict[int, float]) -> float:
+        voters = (*r.positive, *r.negative)
+        if self.params.source == "outcome" or not voters:
+            return float(r.accepted)
+        weight = {v: before.get(v, self.params.initial) for v in voters}
+        total = sum(weight[v] for v in sorted(voters))
+        return sum(weight[v] for v in sorted(r.positive)) / total if total else float(r.accepted)
+
+
+def _scaled(p: Payment, reputation: float) -> list[Payment]:
+    paid = replace(p, amount=part(p.amount, reputation))
+    kept = [] if p.payer == "issuance" else [Payment(TREASURY, p.amount - paid.amount, "reputation.withheld", p.payer)]
+    return [x for x in (paid, *kept) if x.amount]

@@ -1,0 +1,78 @@
+"""A stake to join, and what it costs to be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mechanisms.deposits import TREASURY, Deposits, destroy
+from mechanisms.parts.base import Part
+from mechanisms.plugin import param
+from mechanisms.split import part
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+STAKES = "escrow:slashable"
+
+
+@dataclass(frozen=True)
+class SlashingParams:
+    """Parameters of the plug-in below."""
+
+    stake: int = param(
+        10_000, help="deposit to join; who does not hold it at the start takes no part", unit="base units", ge=0, le=10**15
+    )
+    fraction: float = param(0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1)
+    vote_fraction: float = param(0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1)
+    destination: str = param("burn", help="where it goes", choices=("burn", "treasury", "reporters"))
+    minimum: int = param(0, help="who holds less stake than this may no longer take part", unit="base units", ge=0, le=10**15)
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.stake:
+            raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
+
+
+class Slashing(Part):
+    """A rejected update costs its worker a part of the stake that is left; if asked, a vote against the outcome its voter.
+
+    "reporters": shared equally among those that voted against the update, or against the voter; the rest is burned.
+    """
+
+    name = "slashing"
+    summary = "a stake at risk: rejected updates, and wrong votes if asked, cost a part of it"
+    reference = "guide on on-chain coordination, staking and slashing; Casper: Buterin and Griffith 2017, arXiv:1710.09437"
+    observes = frozenset({"votes"})
+    Params = SlashingParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {STAKES: 0, TREASURY: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        stakes = Deposits(STAKES)
+        payments = stakes.lock(seen, self.params.stake)
+        return Settlement(tuple(payments), stakes.to_memory())
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        return frozenset(int(d) for d, held in memory.items() if held >= self.params.minimum)
+
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        return Deposits(STAKES, memory).held
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        p, stakes, own = self.params, Deposits(STAKES, seen.memory), list(payments)
+        for r in seen.records:
+            if not r.accepted:
+                own += destroy(stakes, r.worker, part(stakes[r.worker], p.fraction), p.destination, r.negative, "slash")
+        wrong: dict[int, list[tuple[int, ...]]] = {}
+        for r in seen.records:
+            witnesses, voters = (r.positive, r.negative) if r.accepted else (r.negative, r.positive)
+            for v in voters:
+                wrong.setdefault(v, []).append(witnesses)
+        for v, cases in wrong.items():
+            # All of a block's cases weigh the same, whatever their order: none counts on what another has taken.
+            loss = min(part(stakes[v], p.vote_fraction), stakes[v] // len(cases))
+            for witnesses in cases:
+                own += destroy(stakes, v, loss, p.destination, witnesses, "slash.vote")
+        return Settlement(tuple(own), stakes.to_memory())
+
+    def close(self, memory: Memory) -> Settlement:
+        return Settlement(tuple(Deposits(STAKES, memory).release()))
