@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent / "reference"
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 KINDS: tuple[tuple[str, str, Registry], ...] = (
     ("Mechanisms", "`payout.mechanism`, folder `mechanisms/payouts`", rules.payouts),
+    ("Verifiers", "`coordinator.verifier`, folder `mechanisms/verifiers`", rules.verifiers),
     ("Parts", "`payout.parts.N.part`, folder `mechanisms/parts`", rules.parts),
     ("Roles", "`roles.rule`, folder `mechanisms/roles`", rules.roles),
     ("Validation rules", "`validation.rule`, folder `mechanisms/validators`", rules.validators),
@@ -34,6 +35,7 @@ KINDS: tuple[tuple[str, str, Registry], ...] = (
     ("Worker behaviours", "`adversaries.N.worker`, folder `agents/workers`", behaviours.workers),
     ("Validator behaviours", "`adversaries.N.validator`, folder `agents/validators`", behaviours.validators),
     ("Miner behaviours", "`adversaries.N.miner`, folder `agents/miners`", behaviours.miners),
+    ("Learners", "`adversaries.N.learner`, folder `agents/learners`", behaviours.learners),
     ("Data sets", "`data.dataset`, folder `sim/data/sources`", datasets),
     ("Models", "`model.name`, folder `sim/learning/architectures`", models),
 )

@@ -200,12 +200,14 @@ def _kinds() -> dict[str, _Kind]:
     return {
         "mechanisms": _Kind("mechanisms/payouts", (("", lambda: rules.payouts),)),
         "parts": _Kind("mechanisms/parts", (("", lambda: rules.parts),)),
+        "verifiers": _Kind("mechanisms/verifiers", (("", lambda: rules.verifiers),)),
         "behaviours": _Kind(
             "agents",
             (
                 ("worker", lambda: behaviours.workers),
                 ("validator", lambda: behaviours.validators),
                 ("miner", lambda: behaviours.miners),
+                ("learner", lambda: behaviours.learners),
             ),
         ),
         "aggregators": _Kind("mechanisms/aggregators", (("", lambda: rules.aggregators),)),
@@ -222,7 +224,8 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="mechanisms, parts, behaviours, aggregators, transforms, validators, roles, datasets, models, scenarios."
+            help="mechanisms, parts, behaviours, aggregators, transforms, validators, verifiers, roles, datasets, models or "
+            "scenarios."
         ),
     ],
     debug: DebugOption = False,

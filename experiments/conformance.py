@@ -26,6 +26,8 @@ from mechanisms.plugin import Plugin, PluginError
 from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
+    ChoiceObservation,
+    Conduct,
     MiningObservation,
     OpeningObservation,
     ParameterSlot,
@@ -33,6 +35,7 @@ from mechanisms.vocabulary import (
     RoleObservation,
     UpdateRecord,
     ValidationObservation,
+    VerificationObservation,
     VoteObservation,
     WorkerObservation,
 )
@@ -114,6 +117,19 @@ def blocks(draw: Any) -> BlockObservation:
         start,
         updates.mean(0) if records else start,
         utility,
+        draw(conducts(workers, validators)),
+    )
+
+
+@st.composite
+def conducts(draw: Any, workers: list[int], validators: list[int]) -> Conduct:
+    fault = draw(st.sampled_from(("", "wrong", "absent")))
+    return Conduct(
+        draw(st.sampled_from((20, 21, None))),
+        draw(st.frozensets(st.integers(0, 9))) - set(workers),
+        fault,
+        draw(st.sampled_from(validators)) if fault == "wrong" else None,
+        frozenset() if fault else draw(st.frozensets(st.sampled_from(validators))),
     )
 
 
@@ -181,6 +197,13 @@ class PayoutConformance(Conformance):
             block,
             miner=rename(block.miner),
             stakes=block.stakes[::-1],
+            conduct=dataclasses.replace(
+                block.conduct,
+                aggregator=rename(block.conduct.aggregator),
+                challenger=rename(block.conduct.challenger),
+                unrevealed=frozenset(map(rename, block.conduct.unrevealed)),
+                false_challengers=frozenset(map(rename, block.conduct.false_challengers)),
+            ),
             records=tuple(
                 dataclasses.replace(
                     r,
@@ -219,6 +242,25 @@ class PartConformance(PayoutConformance):
         for made in self.made():
             (part,) = pickle.loads(pickle.dumps(made)).parts
             assert part.params == made.parts[0].params
+
+
+class VerifierConformance(Conformance):
+    """A row of verdicts per verifier, the same for the same stream; no genuine update fails where nobody errs."""
+
+    def test_verdicts(self):
+        for verifier in self.made():
+            assert verifier.prove_s >= 0
+            assert verifier.verify_s >= 0
+            for n in (0, 1, 9):
+                genuine = np.arange(n) % 3 > 0
+
+                def seen(genuine=genuine):
+                    return VerificationObservation(1, tuple(range(len(genuine))), genuine.copy(), np.random.default_rng(4))
+
+                verdicts = verifier.verdicts(seen())
+                assert verdicts.shape == (max(1, verifier.committee), n)
+                assert verdicts.dtype == bool
+                assert (verdicts == verifier.verdicts(seen())).all()
 
 
 class RoleConformance(Conformance):
@@ -376,7 +418,30 @@ class WorkerConformance(Conformance):
             tuple(np.random.default_rng(i) for i in range(k)),
             others if "others" in self.plugin.knows else None,
             rng.standard_normal((k, 24)).astype(np.float32) if "previous" in self.plugin.knows else None,
+            {"validation": {"rule": "threshold", "params": {"threshold": 0.1}}} if "rules" in self.plugin.knows else None,
+            (lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1))) if "validation" in self.plugin.knows else None,
         )
+
+
+plays = st.lists(st.tuples(st.integers(0, 2), st.floats(-100, 100)), max_size=8).map(tuple)
+
+
+class LearnerConformance(Conformance):
+    """One of the strategies there are, the same for the same stream, whatever was played before."""
+
+    @inherited(max_examples=40)
+    @given(own=plays, history=plays, index=st.integers(0, 9), seed=st.integers(0, 99))
+    def test_choice(self, own, history, index, seed):
+        for learner in self.made():
+            first, second = (
+                learner.choose(
+                    ChoiceObservation(3, 5, index, ("a", "b", "c"), own, history[-3:], history, np.random.default_rng(seed))
+                )
+                for _ in range(2)
+            )
+            assert first == second
+            assert type(first) is int
+            assert first in (0, 1, 2)
 
 
 class ValidatorConformance(Conformance):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mechanisms.parts.base import Part
@@ -46,17 +46,15 @@ class Combined(PayoutRule):
         return Settlement(tuple(payments), {"rule": rule, "parts": parts})
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        admitted = self.rule.members(memory["rule"])
-        for part, own in zip(self.parts, memory["parts"], strict=True):
-            other = part.members(own)
-            if other is not None:
-                admitted = other if admitted is None else admitted & other
-        return admitted
+        return _all_of(x.members(own) for x, own in self._with_memory(memory))
+
+    def aggregators(self, memory: Memory) -> frozenset[int] | None:
+        return _all_of(x.aggregators(own) for x, own in self._with_memory(memory))
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
-        total = Counter(self.rule.locked(memory["rule"]))
-        for part, own in zip(self.parts, memory["parts"], strict=True):
-            total.update(part.locked(own))
+        total: Counter[int] = Counter()
+        for x, own in self._with_memory(memory):
+            total.update(x.locked(own))
         return dict(total)
 
     def settle(self, seen: BlockObservation) -> Settlement:
@@ -76,10 +74,16 @@ class Combined(PayoutRule):
         return Settlement(payments, {"rule": rule, "parts": memories})
 
     def close(self, memory: Memory) -> Settlement:
-        payments = list(self.rule.close(memory["rule"]).payments)
-        for part, own in zip(self.parts, memory["parts"], strict=True):
-            payments += part.close(own).payments
-        return Settlement(tuple(payments))
+        return Settlement(tuple(p for x, own in self._with_memory(memory) for p in x.close(own).payments))
+
+    def _with_memory(self, memory: Memory) -> Iterator[tuple[PayoutRule | Part, Memory]]:
+        return zip(self._all, (*memory["parts"], memory["rule"]), strict=True)
+
+
+def _all_of(groups: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
+    """Who is in all of them; None is everybody."""
+    limited = [g for g in groups if g is not None]
+    return frozenset.intersection(*limited) if limited else None
 
 
 def _after(seen: OpeningObservation, payments: tuple[Payment, ...], members: frozenset[int] | None) -> OpeningObservation:

@@ -9,4 +9,6 @@ validators = Registry("validators", package="mechanisms.validators", base="Valid
 aggregators = Registry("aggregators", package="mechanisms.aggregators", base="AggregationRule")
 transforms = Registry("transforms", package="mechanisms.transforms", base="Transform")
 
-__all__ = ["aggregators", "parts", "payouts", "roles", "transforms", "validators"]
+verifiers = Registry("verifiers", package="mechanisms.verifiers", base="Verifier")
+
+__all__ = ["aggregators", "parts", "payouts", "roles", "transforms", "validators", "verifiers"]

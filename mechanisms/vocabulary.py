@@ -89,6 +89,16 @@ class ValidationObservation:
 
 
 @dataclass(frozen=True)
+class VerificationObservation:
+    """What a verifier is given: `genuine` `bool[n]`, whether re-executing the work of each worker would give its update."""
+
+    round: int
+    workers: tuple[int, ...]
+    genuine: NDArray[np.bool_]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
 class AggregationObservation:
     """The accepted updates of a block, sorted by worker.
 
@@ -166,6 +176,21 @@ class OpeningObservation:
 
 
 @dataclass(frozen=True)
+class Conduct:
+    """What a coordinator's contract knows beside the records of a round.
+
+    `unrevealed`: who committed and did not show the same. `fault` of the aggregator: "wrong" (proved by `challenger`),
+    "absent", or "". `false_challengers` disputed a right aggregate.
+    """
+
+    aggregator: int | None = None
+    unrevealed: frozenset[int] = frozenset()
+    fault: str = ""
+    challenger: int | None = None
+    false_challengers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class BlockObservation:
     """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain.
 
@@ -178,6 +203,7 @@ class BlockObservation:
     "updates"    `updates` `float32[n, P]`, a row per record
     "aggregate"  the global model before (`start`) and after (`result`) the block, `float32[P]`
     "utility"    `utility(rows)`: accuracies on held-out samples that nobody trains on
+    "conduct"    `conduct`: what a coordinator's contract knows; only under `protocol = "coordinator"`
     """
 
     round: int
@@ -189,6 +215,7 @@ class BlockObservation:
     start: FloatMatrix | None = None
     result: FloatMatrix | None = None
     utility: RowEvaluator | None = None
+    conduct: Conduct | None = None
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
@@ -207,6 +234,7 @@ class BlockObservation:
             start=self.start if "aggregate" in observes else None,
             result=self.result if "aggregate" in observes else None,
             utility=self.utility if "utility" in observes else None,
+            conduct=self.conduct if "conduct" in observes else None,
         )
 
 
@@ -229,8 +257,12 @@ class WorkerObservation:
     """What the workers of one behaviour see after local training.
 
     `updates` is `float32[k, P]`: the rows that the k devices of this group trained, for as many epochs as they chose;
-    `epochs` is what the protocol asks for. A behaviour that declares `knows = {"others"}` gets the trained rows of all
-    other workers, `{"previous"}` the global models that its devices held before the present ones; else these are None.
+    `epochs` is what the protocol asks for. A behaviour gets what it declares in `knows`, else None:
+
+    "others"      `others`: the trained rows of all other workers
+    "previous"    `previous_models`: the global models that its devices held before the present ones
+    "rules"       `rules`: plug-in and parameters of "validation", "aggregation" and "payout", as in the scenario
+    "validation"  `validation(rows)`: accuracies on all samples that validators judge with
     """
 
     round: int
@@ -243,13 +275,17 @@ class WorkerObservation:
     rngs: tuple[np.random.Generator, ...]
     others: FloatMatrix | None = None
     previous_models: FloatMatrix | None = None
+    rules: Mapping[str, Any] | None = None
+    validation: RowEvaluator | None = None
 
 
 @dataclass(frozen=True)
 class Submission:
     """What the workers of one behaviour send: rows `[k, P]` and the work that each claims to have done.
 
-    `forged`: under a signature that is not theirs; `replayed`: as a transaction of the round before.
+    `forged`: under a signature that is not theirs; `replayed`: as a transaction of the round before; `duplicated`: a second
+    time, with twice the claims. Where updates are committed to first, `reveals` says whether they are shown at all and
+    `revealed` what is shown instead.
     """
 
     updates: FloatMatrix
@@ -257,6 +293,27 @@ class Submission:
     claimed_epochs: NDArray[np.int64]
     forged: bool = False
     replayed: bool = False
+    duplicated: bool = False
+    reveals: bool = True
+    revealed: FloatMatrix | None = None
+
+
+@dataclass(frozen=True)
+class ChoiceObservation:
+    """What a rational device sees before a round; a play is (strategy, utility in base units) of a round as worker.
+
+    `own`: its plays, oldest first. `peers`: the last play of each other member of its group. `history`: all of theirs.
+    `index` is its place in the group.
+    """
+
+    round: int
+    device: int
+    index: int
+    strategies: tuple[str, ...]
+    own: tuple[tuple[int, float], ...]
+    peers: tuple[tuple[int, float], ...]
+    history: tuple[tuple[int, float], ...]
+    rng: np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -265,6 +322,7 @@ class VoteObservation:
 
     `coalition` are the devices of its own group (empty for an honest device). With `knows = {"votes"}` `support[i]` is the
     share of positive votes on update i among validators that do not wait for others (0.5 where there is none), else None.
+    `paid` `bool[n]` are the workers that paid its price, where it has one.
     """
 
     round: int
@@ -274,6 +332,11 @@ class VoteObservation:
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
     support: NDArray[np.float64] | None = None
+    paid: NDArray[np.bool_] | None = None
+
+    def payers(self) -> NDArray[np.bool_]:
+        """`bool[n]`: who paid; nobody where nothing was collected."""
+        return np.zeros(len(self.workers), dtype=np.bool_) if self.paid is None else self.paid
 
 
 @dataclass(frozen=True)

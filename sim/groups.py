@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents import registries as behaviours
+from agents.learners.base import Learner
 from agents.miners.base import MinerBehaviour
 from agents.validators.base import ValidatorBehaviour
 from agents.workers.base import WorkerBehaviour
@@ -29,6 +30,11 @@ class Membership:
     miner: MinerBehaviour
     first: int = 1
     last: int = 0
+    presence: float = 1.0
+    bribe: int = 0
+    spares: tuple[int, ...] = ()
+    strategies: tuple[WorkerBehaviour, ...] = ()
+    learner: Learner = field(default_factory=lambda: behaviours.learners.create("bandit"))
 
     def active(self, round: int) -> bool:
         """Whether the group deviates in a round (`last` 0: for ever)."""
@@ -48,7 +54,14 @@ def draw_groups(scenario: Scenario, streams: Streams) -> list[Membership]:
     free = [d for d in range(scenario.devices) if d not in named]
     drawn = iter(streams.rng("adversaries").permutation(free).tolist())
     assigned = [honest()] * scenario.devices
-    for g in scenario.adversaries:
+    for i, g in enumerate(scenario.adversaries):
+        members = sorted(g.devices or [next(drawn) for _ in range(g.count)])
+        strategies = tuple(behaviours.workers.create(s.worker, s.worker_params) for s in g.strategies)
+        for j, s in enumerate(strategies):
+            if type(s).poison is not WorkerBehaviour.poison:
+                raise SettingError(
+                    f"adversaries.{i}.strategies.{j}.worker", s.name, "poisons data before the run; it cannot be one of several"
+                )
         group = Membership(
             g.name,
             behaviours.workers.create(g.worker, g.worker_params),
@@ -56,8 +69,13 @@ def draw_groups(scenario: Scenario, streams: Streams) -> list[Membership]:
             behaviours.miners.create(g.miner, g.miner_params),
             g.from_round,
             g.until_round,
+            g.presence,
+            g.bribe,
+            tuple(members[len(members) - g.spares :]) if g.spares else (),
+            strategies,
+            behaviours.learners.create(g.learner, g.learner_params),
         )
-        for d in g.devices or [next(drawn) for _ in range(g.count)]:
+        for d in members:
             assigned[d] = group
     return assigned
 
@@ -75,6 +93,8 @@ def share_identities(scenario: Scenario, groups: Sequence[Membership], split: Sp
     balances = dict.fromkeys(range(scenario.devices), scenario.payout.initial_balance)
     for i, g in enumerate(scenario.adversaries):
         members = [d for d, m in enumerate(groups) if m.group == g.name]
+        if g.spares:
+            _prepare_spares(members, g.spares, scenario.payout.initial_balance, split, balances)
         if g.identities == "own" or not members:
             continue
         shard = split.train[members[0]]
@@ -88,6 +108,29 @@ def share_identities(scenario: Scenario, groups: Sequence[Membership], split: Sp
             split.validation[device] = split.validation[members[0]]
             balances[device] = scenario.payout.initial_balance // len(members)  # money cannot be copied
     return balances
+
+
+def _prepare_spares(members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]) -> None:
+    """A whitewasher's later identities hold the samples of the earlier ones, and all share the earlier ones' money."""
+    first, later = members[: len(members) - spares], members[len(members) - spares :]
+    for i, device in enumerate(later):
+        twin = first[i % len(first)]
+        split.train[device], split.validation[device] = split.train[twin], split.validation[twin]
+    for device in members:
+        balances[device] = balance * len(first) // len(members)
+
+
+def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """Test samples on which the success of targeted attacks is measured, of all groups that have such an aim."""
+    found = []
+    for m in {m.group: m for m in groups}.values():
+        seen = DataObservation(-1, data.x_test, data.y_test, data.classes, streams.rng("adversary.probe", m.group))
+        aim = m.worker.probe(seen)
+        if aim is not None and len(aim[1]):
+            found.append(aim)
+    if not found:
+        return None
+    return np.concatenate([x for x, _ in found]).astype(np.float32), np.concatenate([y for _, y in found]).astype(np.int64)
 
 
 def poison(

@@ -48,8 +48,9 @@ class Participant(mesa.Agent):
 
     @property
     def worker(self) -> WorkerBehaviour:
-        """Its behaviour as worker in the present round."""
-        return self._present.worker
+        """Its behaviour as worker in the present round; a rational device has chosen one."""
+        choice = self._world.learners.choice.get(self.device) if self.active else None
+        return self._present.worker if choice is None else self._own.strategies[choice]
 
     @property
     def validator(self) -> ValidatorBehaviour:

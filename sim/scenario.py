@@ -27,6 +27,7 @@ from sim.settings import (
     BlocklistSettings,
     ChainSettings,
     ConsensusSettings,
+    CoordinatorSettings,
     CostSettings,
     Count,
     DataSettings,
@@ -44,7 +45,7 @@ from sim.settings import (
 HONEST = "honest"
 """Group of every device that is in no adversary group, and the behaviour that all registries have."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
 
 
@@ -63,10 +64,16 @@ PLUGINS: dict[tuple[str, str], Registry] = {
     ("validation", "rule"): rules.validators,
     ("aggregation", "rule"): rules.aggregators,
     ("payout", "mechanism"): rules.payouts,
+    ("coordinator", "verifier"): rules.verifiers,
 }
 """Tables and their keys that choose a plug-in; its parameters are the table's `params`."""
 
-BEHAVIOURS = {"worker": behaviours.workers, "validator": behaviours.validators, "miner": behaviours.miners}
+BEHAVIOURS = {
+    "worker": behaviours.workers,
+    "validator": behaviours.validators,
+    "miner": behaviours.miners,
+    "learner": behaviours.learners,
+}
 """Keys of an adversary group that choose a behaviour; its parameters are in `<key>_params`."""
 
 
@@ -75,8 +82,8 @@ class Scenario(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] = "scenario"
     """Label in tables, figures and default paths."""
-    protocol: Literal["vbfl", "fedavg"] = "vbfl"
-    """Order of events in a round: VBFL with its chain, or plain federated averaging with a server."""
+    protocol: Literal["vbfl", "fedavg", "coordinator"] = "vbfl"
+    """Order of events in a round: VBFL with its chain, plain federated averaging with a server, or an on-chain coordinator."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """Decides every random draw."""
     rounds: Annotated[Count, Field(le=1_000_000)] = 40
@@ -90,6 +97,7 @@ class Scenario(Settings):
     validation: ValidationSettings = ValidationSettings()
     aggregation: AggregationSettings = AggregationSettings()
     payout: PayoutSettings = PayoutSettings()
+    coordinator: CoordinatorSettings = CoordinatorSettings()
     consensus: ConsensusSettings = ConsensusSettings()
     chain: ChainSettings = ChainSettings()
     blocklist: BlocklistSettings = BlocklistSettings()
@@ -106,6 +114,7 @@ class Scenario(Settings):
         if self.protocol == "vbfl":
             self._check_vbfl()
         self._check_held_out()
+        self._check_coordinator()
         self._check_adversaries()
         self._check_network()
         self._check_money()
@@ -123,7 +132,11 @@ class Scenario(Settings):
         parts = tuple(p.model_copy(update={"params": next(rest)}) for p in self.payout.parts)
         self.__dict__["payout"] = self.payout.model_copy(update={"parts": parts})
         self.__dict__["adversaries"] = tuple(
-            a.model_copy(update={f"{role}_params": next(rest) for role in BEHAVIOURS}) for a in self.adversaries
+            a.model_copy(
+                update={f"{role}_params": next(rest) for role in BEHAVIOURS}
+                | {"strategies": tuple(s.model_copy(update={"worker_params": next(rest)}) for s in a.strategies)}
+            )
+            for a in self.adversaries
         )
 
     def plugins(self) -> list[tuple[str, Registry, str, dict[str, Any]]]:
@@ -139,12 +152,16 @@ class Scenario(Settings):
         for i, a in enumerate(self.adversaries):
             for role, registry in BEHAVIOURS.items():
                 found.append((f"adversaries.{i}.{role}", registry, getattr(a, role), getattr(a, f"{role}_params")))
+            for j, s in enumerate(a.strategies):
+                found.append((f"adversaries.{i}.strategies.{j}.worker", behaviours.workers, s.worker, s.worker_params))
         return found
 
     def _check_vbfl(self) -> None:
         minimum = rules.roles.create(self.roles.rule, self.roles.params).minimum()
-        if sum(minimum) > self.devices:
-            raise SettingError("devices", self.devices, f"the roles need at least {sum(minimum)} devices")
+        spares = sum(a.spares for a in self.adversaries)
+        if sum(minimum) > self.devices - spares:
+            besides = f" beside {spares} spare identities" if spares else ""
+            raise SettingError("devices", self.devices, f"the roles need at least {sum(minimum)} devices{besides}")
         if self.validation.committee > minimum[1]:
             raise SettingError(
                 "validation.committee", self.validation.committee, f"at most {minimum[1]}, the validators always drawn"
@@ -162,6 +179,27 @@ class Scenario(Settings):
         if "utility" in payout.observes and not held_out:
             raise SettingError("payout.mechanism", self.payout.mechanism, needs)
 
+        for key, registry, name, params in self.plugins():
+            peeks = registry is behaviours.workers and "validation" in registry.create(name, params).knows
+            if peeks and self.data.validation_source == "holdout" and not held_out:
+                raise SettingError(key, name, needs)
+
+    def _check_coordinator(self) -> None:
+        """What only a coordinator's contract knows is there under no other protocol."""
+        if self.protocol == "coordinator":
+            device = self.coordinator.aggregator_device
+            if self.coordinator.aggregator == "fixed" and device >= self.devices:
+                raise SettingError("coordinator.aggregator_device", device, f"devices are numbered 0..{self.devices - 1}")
+            if self.devices < 2:
+                raise SettingError("devices", self.devices, "a coordinated round needs at least 2")
+            return
+        needs = "needs protocol = 'coordinator'"
+        if "conduct" in rules.payouts.create(self.payout.mechanism, self.payout.params).observes:
+            raise SettingError("payout.mechanism", self.payout.mechanism, needs)
+        for i, p in enumerate(self.payout.parts):
+            if "conduct" in rules.parts.create(p.part, p.params).observes:
+                raise SettingError(f"payout.parts.{i}.part", p.part, needs)
+
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]
         for i, group in enumerate(self.adversaries):
@@ -175,6 +213,8 @@ class Scenario(Settings):
                 raise SettingError(
                     f"adversaries.{i}.until_round", group.until_round, f"0, or at least from_round = {group.from_round}"
                 )
+            if group.spares and group.spares >= group.size:
+                raise SettingError(f"adversaries.{i}.spares", group.spares, f"below the size of the group, {group.size}")
             for d in group.devices:
                 if d >= self.devices:
                     raise SettingError(f"adversaries.{i}.devices", d, f"devices are numbered 0..{self.devices - 1}")

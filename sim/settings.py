@@ -137,6 +137,29 @@ class PayoutSettings(Settings):
     """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
 
 
+class CoordinatorSettings(Settings):
+    """The round of an on-chain coordinator (`protocol = "coordinator"`)."""
+
+    verifier: str = "committee"
+    """How updates are found genuine or not (`fedstake list verifiers`)."""
+    params: Parameters = {}
+    """Parameters of the verifier."""
+    commit_reveal: StrictBool = True
+    """Workers commit to a salted hash first and reveal later, so that nobody can copy what others send."""
+    submission_s: Deadline = math.inf
+    """Commitments that arrive later than this after the round's start are refused; inf waits for everybody who is there."""
+    reveal_s: Deadline = 3_600.0
+    """Reveals that arrive later than this after the end of submissions are refused (the guide: one hour)."""
+    aggregator: Literal["organisation", "fixed", "stake"] = "stake"
+    """Who aggregates: the organisation itself, one permissioned device, or a bonded device drawn by stake for each round."""
+    aggregator_device: Natural = 0
+    """The permissioned device (fixed)."""
+    challenge_s: NonNegative = 60.0
+    """Length of the window in which members may dispute an aggregate."""
+    watch: Probability = 0.2
+    """Probability that a member recomputes the aggregate in that window."""
+
+
 class ConsensusSettings(Settings):
     """How a block is chosen."""
 
@@ -233,6 +256,15 @@ class AvailabilitySettings(Settings):
     """Mean length of a spell offline (alternating)."""
 
 
+class StrategySettings(Settings):
+    """One strategy that rational devices may play."""
+
+    worker: str
+    """Behaviour as worker."""
+    worker_params: Parameters = {}
+    """Parameters of that behaviour."""
+
+
 class AdversarySettings(Settings):
     """A group of devices that deviate, drawn at random (`count`) or named (`devices`)."""
 
@@ -264,6 +296,19 @@ class AdversarySettings(Settings):
     damage_benefit: NonNegative = 0.0
     """What a round is worth to each member beside its income, in base units times the error of the global model."""
 
+    presence: Probability = 1.0
+    """Churners: probability that a member takes part in a round."""
+    spares: Natural = 0
+    """Whitewashers: so many of the group's identities wait, and take the place of members that are shut out or slashed."""
+    bribe: Amount = 0
+    """What a member pays a validator for a positive vote, at most, out of what it held at the start."""
+    strategies: tuple[StrategySettings, ...] = ()
+    """Rational devices: what each may play as worker, instead of `worker`: `[[adversaries.strategies]]`."""
+    learner: str = "bandit"
+    """How they choose among `strategies` (`fedstake list behaviours`)."""
+    learner_params: Parameters = {}
+    """Parameters of the learner."""
+
     @property
     def size(self) -> int:
         return len(self.devices) or self.count
@@ -274,6 +319,8 @@ class CostSettings(Settings):
 
     compute_per_s: NonNegative = 0.0
     """Base units per simulated second of training and evaluating."""
+    concede: Amount = 0
+    """What an honest worker pays a validator that threatens to vote against it, at most, out of what it held at the start."""
 
 
 class RecordSettings(Settings):

@@ -12,7 +12,7 @@ _I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(),
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "rounds": {
         "round": _I, "start_s": _F, "end_s": _F, "duration_s": _F, "block_time_s": _F,
-        "accuracy": _F, "loss": _F, "accuracy_mean": _F, "accuracy_max": _F, "accuracy_min": _F,
+        "accuracy": _F, "loss": _F, "attack_success": _F, "accuracy_mean": _F, "accuracy_max": _F, "accuracy_min": _F,
         "online": _I, "workers": _I, "validators": _I, "miners": _I,
         "updates": _I, "accepted_honest": _I, "accepted_adversary": _I, "rejected_honest": _I, "rejected_adversary": _I,
         "votes_positive": _I, "votes_negative": _I,
@@ -20,10 +20,10 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "issued": _I, "burned": _I, "blocked": _I,
     },
     "participants": {
-        "round": _I, "device": _I, "group": _S, "adversary": _B, "role": _S, "online": _B,
+        "round": _I, "device": _I, "group": _S, "adversary": _B, "role": _S, "strategy": _S, "online": _B,
         "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
-        "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
-        "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I,
+        "commitment": _S, "conduct": _S, "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
+        "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I, "locked": _I,
         "height": _I, "head": _S, "blocked": _B, "resynced": _B,
     },
     "votes": {
@@ -37,12 +37,16 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "journal": {
         "index": _I, "time_s": _F, "round": _I, "debit": _S, "credit": _S, "asset": _S, "amount": _I, "reason": _S,
     },
+    "incidents": {"round": _I, "time_s": _F, "device": _I, "witness": _I, "kind": _S},
     "epochs": {"round": _I, "device": _I, "epoch": _I, "accuracy": _F},
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
 `status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored.
-Of a block: adopted, orphaned, withheld.
+Of a block: adopted, orphaned, withheld. `conduct` of a worker under a coordinator: verified, rejected, malformed, late,
+unrevealed, mismatched, absent, duplicate. Incidents are what somebody did that somebody else (`witness`; null: the contract or
+server) refused: forged, replayed, duplicate, malformed, tampered-block, late, unrevealed, mismatched, absent-aggregator,
+wrong-aggregate, false-challenge. "whitewashed": `device` left and returned as `witness`.
 """
 
 
@@ -60,6 +64,10 @@ class Recorder:
                 raise KeyError(f"{table}: columns {sorted(row.keys() ^ columns.keys())} do not match")
             for name, value in row.items():
                 columns[name].append(value)
+
+    def tail(self, table: str, column: str, n: int) -> list[Any]:
+        """The newest n values of a column."""
+        return self._columns[table][column][-n:]
 
     def last(self, table: str, column: str) -> Any:
         """The newest value of a column."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
 from sim.data.split import split_data
-from sim.groups import coalitions, draw_groups, honest, poison, share_identities
+from sim.groups import coalitions, draw_groups, honest, poison, probe, share_identities
+from sim.identities import Identities
+from sim.learners import Learners
 from sim.learning import models
 from sim.learning.engine import Evaluation, LearningEngine, row_digest
 from sim.learning.job import TrainingJob
@@ -74,9 +76,12 @@ class World(mesa.Model):
         dataset = load_dataset(scenario.data.dataset, scenario.data.params, data_folder(data))
         self.dataset = dataset
         self.split = split_data(dataset, scenario.data, n, self.streams)
-        groups = draw_groups(scenario, self.streams)
+        self.groups = groups = draw_groups(scenario, self.streams)
+        self.identities = Identities(groups, self.streams)
+        self.learners = Learners(groups, self.streams)
         self._balances = share_identities(scenario, groups, self.split)
         x, y, self._poisoned = poison(dataset, groups, self.split, self.streams)
+        self._probe = probe(dataset, groups, self.streams)
         self.engine = self._build_engine(x, y)
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
@@ -85,6 +90,7 @@ class World(mesa.Model):
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
         self.validation = rules.validators.create(scenario.validation.rule, scenario.validation.params)
         self.aggregation = rules.aggregators.create(scenario.aggregation.rule, scenario.aggregation.params)
+        self.verifier = rules.verifiers.create(scenario.coordinator.verifier, scenario.coordinator.params)
         self.transforms = [rules.transforms.create(step.rule, step.params) for step in scenario.aggregation.before]
         self.models = ModelStore()
         self._roots: dict[bytes, FloatMatrix] = {}
@@ -93,16 +99,18 @@ class World(mesa.Model):
         self.check_payments(opening.payments, opening=True)
         self.book = ChainBook(genesis(self.models.add(self.engine.initial()), opening.memory or {}))
         self._move(opening.payments)
+        self.endowment = [self.stake(d) for d in range(n)]
         self._check_members(opening.memory or {})
         self.settled = self.book.root
         held = self.split.held_out
         self._held_out = dataset.x_train[held], dataset.y_train[held]
         self.stakes: tuple[int, ...] = ()
+        self.locked_before: Mapping[int, int] = self.locked()
         sober = honest()
         self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
         self.coalitions = coalitions(groups)
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
-        self.server = self.book.root if scenario.protocol == "fedavg" else None
+        self.server = self.book.root if scenario.protocol != "vbfl" else None
         self.recorder = Recorder()
 
     def _open_ledger(self) -> None:
@@ -153,8 +161,12 @@ class World(mesa.Model):
         """Play one protocol round, record it, and leave nothing in flight."""
         self.round_index += 1
         self.stakes = tuple(self.stake(d) for d in range(self.scenario.devices))
+        self.locked_before = self.locked()
+        self.learners.choose(self.round_index)
         with _no_cyclic_gc():
             play_round(self)
+        self.learners.observe(self)
+        self.identities.replace_fallen(self)
         self.models.keep(self._models_in_use())
         self._roots.clear()
         self.engine.forget()
@@ -188,13 +200,22 @@ class World(mesa.Model):
             self._roots[key] = self.engine.train([TrainingJob(self.models[model], order, seed)])[0]
         return self._roots[key]
 
+    def note(self, time_s: float, device: int | None, witness: int | None, kind: str) -> None:
+        """Record an incident: `witness` (None: the contract or server) refused what `device` did."""
+        row = {"round": self.round_index, "time_s": time_s, "device": device, "witness": witness, "kind": kind}
+        self.recorder.add("incidents", [row])
+
     def stake(self, device: int) -> int:
         """Base units of the staking asset that a device holds."""
         return self.ledger.balance(device_account(device), self.asset)
 
+    def locked(self) -> Mapping[int, int]:
+        """Base units that the payout rule holds for each device: what may come back."""
+        return self.payout.locked(self.settled.memory)
+
     def online(self, device: int, time_s: float) -> bool:
         """Whether a device is there in the current round at a simulated time."""
-        return self.availability.online(device, self.round_index, time_s)
+        return self.identities.present(device, self.round_index) and self.availability.online(device, self.round_index, time_s)
 
     def finish_round(self, end_s: float) -> None:
         """Move the clock on. A round in which nothing happened lasts until a device comes or goes.
@@ -229,6 +250,25 @@ class World(mesa.Model):
         earned = [self._transfer(p) for s in apply for p in s.payments.get(device, ())]
         self.ledger.post(earned + undone, time_s=time_s, round=self.round_index)
 
+    def bribe(self, worker: int, validator: int, amount: int, time_s: float) -> bool:
+        """Move base units beside the protocol, if the worker has them left from what it held at the start.
+
+        Rewards cannot be spent this way: a device's chain may yet take them back.
+        """
+        if amount > self.endowment[worker]:
+            return False
+        self.endowment[worker] -= amount
+        self.endowment[validator] += amount
+        payment = Payment(validator, amount, "bribe", worker)
+        self.ledger.post([self._transfer(payment)], time_s=time_s, round=self.round_index)
+        return True
+
+    def attack_success(self, model: int) -> float | None:
+        """Share of the samples that targeted attacks aim at that a model classifies as they want; None: nobody aims."""
+        if self._probe is None:
+            return None
+        return float(self.engine.evaluate([self.models[model]], *self._probe, [self.models.digest(model)]).accuracy[0])
+
     def check_payments(self, payments: tuple[Payment, ...], *, opening: bool = False) -> None:
         """ValueError for a payment that cannot be: no such account, no whole number of units, devices that never agreed."""
         rule, devices, named = self.payout, self.scenario.devices, self.payout.accounts()
@@ -258,6 +298,12 @@ class World(mesa.Model):
     def utility(self, rows: FloatMatrix) -> NDArray[np.float64]:
         """Accuracies of rows on the samples that were held out for validators."""
         return self.engine.evaluate(rows, *self._held_out).accuracy
+
+    def validators_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
+        """Accuracies of rows on all samples that validators judge with."""
+        if self.scenario.data.validation_source == "holdout":
+            return self.utility(rows)
+        return self.engine.evaluate(rows, self.dataset.x_test, self.dataset.y_test).accuracy
 
     def canonical(self) -> ChainState:
         """The chain that most devices hold (ties: heaviest, then lowest head hash); with a coordinator, its state."""
@@ -294,6 +340,9 @@ class World(mesa.Model):
             "previous_models": [p.previous_model for p in self.participants],
             "settled": self.settled.id,
             "server": None if self.server is None else self.server.id,
+            "endowment": self.endowment,
+            "identities": self.identities.to_state(),
+            "learners": self.learners.to_state(),
             "ledger": self.ledger.to_state(),
             "tables": self.recorder.to_state(),
         }, arrays
@@ -314,6 +363,9 @@ class World(mesa.Model):
         self.settled = by_id[state["settled"]]
         self.server = None if state["server"] is None else by_id[state["server"]]
         self.round_index, self.time_s = state["round_index"], state["time_s"]
+        self.endowment = list(state["endowment"])
+        self.identities.restore(state["identities"])
+        self.learners.restore(state["learners"])
         self.ledger = Ledger.from_state(state["ledger"])
         self.recorder = Recorder.from_state(state["tables"])
 

@@ -22,6 +22,10 @@ CONFIGURATIONS = {
     "identity-cost": [{}, {"cost": 7, "stake": 11, "destination": "treasury"}],
     "fees": [{}, {"deposit": 5, "vote": 2, "destination": "miner"}],
     "consent": [{}, {"ledger": [{"devices": list(range(8)), "until_round": 9}, {"devices": [8], "scope": "research"}]}],
+    "coordinator": [{}, {"by": "samples", "slash": 1.0, "destination": "reporters", "minimum": 10}],
+    "coordinator-stakes": [{}, {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0}],
+    "committee": [{}, {"size": 1, "error": 0.5}],
+    "re-execution": [{}, {"probability": 1.0}],
     "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
     "uniform": [{}, {"validator": 0.0, "miner": 1.0}],
     "fixed": [{}, {"validators": [101, 104], "miners": [100, 102]}],
@@ -38,6 +42,8 @@ CONFIGURATIONS = {
     "nearest-neighbour-mixing": [{}, {"f": 0}],
     "norm-clipping": [{}, {"bound": 0.1}],
     "gaussian-noise": [{}, {"scale": 0.0}, {"scale": 3.0, "biases": True}],
+    "bandit": [{}, {"rule": "ucb1"}, {"epsilon": 1.0}],
+    "best-response": [{}, {"tremble": 1.0}],
     "withhold": [{}, {"probability": 0.5}],
 }
 
@@ -51,10 +57,12 @@ def _configurations(kind, name):
 for _registry, _suite in (
     (rules.payouts, suites.PayoutConformance),
     (rules.parts, suites.PartConformance),
+    (rules.verifiers, suites.VerifierConformance),
     (rules.roles, suites.RoleConformance),
     (rules.validators, suites.ValidationConformance),
     (rules.aggregators, suites.AggregationConformance),
     (rules.transforms, suites.TransformConformance),
+    (behaviours.learners, suites.LearnerConformance),
     (behaviours.workers, suites.WorkerConformance),
     (behaviours.validators, suites.ValidatorConformance),
     (behaviours.miners, suites.MinerConformance),

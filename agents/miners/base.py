@@ -17,3 +17,7 @@ class MinerBehaviour(Plugin, ABC):
     @abstractmethod
     def mine(self, seen: MiningObservation) -> MiningDecision:
         """Publish or not, and which updates to leave out."""
+
+    def challenges(self, wrong: bool) -> bool:
+        """Whether a member that recomputed an aggregate (`wrong`: it differs) disputes it, under `protocol = "coordinator"`."""
+        return wrong

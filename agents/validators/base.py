@@ -16,6 +16,13 @@ class ValidatorBehaviour(Plugin, ABC):
     """`knows` names what is handed over beside the validator's own verdicts."""
 
     knows: ClassVar[frozenset[str]] = frozenset()
+    threatens: ClassVar[bool] = False
+    """Whether it lets honest workers know that they had better pay its price."""
+
+    @property
+    def price(self) -> int:
+        """Base units that it asks of a worker for a positive vote, in advance; 0: it takes nothing."""
+        return 0
 
     @abstractmethod
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:

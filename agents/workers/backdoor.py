@@ -48,6 +48,12 @@ class Backdoor(WorkerBehaviour):
         x[marked], y[marked] = trigger(seen.x, p.size)[marked], p.target
         return x, y
 
+    def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        others = seen.y != self.params.target
+        return trigger(seen.x, self.params.size)[others], np.full(int(others.sum()), self.params.target)
+
     def submit(self, seen: WorkerObservation) -> Submission:
+        if self.params.factor == 1:
+            return Submission(seen.updates, seen.samples, seen.epochs)
         base, factor = seen.global_models, np.float32(self.params.factor)
         return Submission(base + factor * (seen.updates - base), seen.samples, seen.epochs)

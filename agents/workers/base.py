@@ -25,6 +25,13 @@ class WorkerBehaviour(Plugin, ABC):
         """Samples and labels to train on instead of the device's own; None to train on those."""
         return None
 
+    def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Of test samples those, changed as the attack would, that it wants classified as the labels returned; None: no such aim.
+
+        Their accuracy is recorded as the attack's success; nothing else is done with them.
+        """
+        return None
+
     @abstractmethod
     def submit(self, seen: WorkerObservation) -> Submission:
         """One submission for all k devices of this group; must not write into `seen`."""

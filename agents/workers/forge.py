@@ -26,3 +26,14 @@ class Replay(WorkerBehaviour):
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples, seen.epochs, replayed=True)
+
+
+class Duplicate(WorkerBehaviour):
+    """Sends its update twice, the second time with twice the claims, and hopes to be paid for both."""
+
+    name = "duplicate"
+    summary = "sends its update twice, with other claims"
+    reference = "transaction integrity: Chen et al., arXiv:2101.03300 (one update per worker and round)"
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        return Submission(seen.updates, seen.samples, seen.epochs, duplicated=True)

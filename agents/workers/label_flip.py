@@ -36,8 +36,17 @@ class LabelFlip(WorkerBehaviour):
         p = self.params
         if max(p.source, p.target) >= seen.classes:
             raise PluginError(f"classes are numbered 0..{seen.classes - 1}", "target", max(p.source, p.target))
+        return seen.x, self._flipped(seen)
+
+    def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        flipped = self._flipped(seen)
+        aim = flipped != seen.y
+        return seen.x[aim], flipped[aim]
+
+    def _flipped(self, seen: DataObservation) -> NDArray[np.int64]:
+        p = self.params
         flipped = np.full_like(seen.y, p.target) if p.target >= 0 else seen.classes - 1 - seen.y
-        return seen.x, np.where((seen.y == p.source) | (p.source < 0), flipped, seen.y)
+        return np.where((seen.y == p.source) | (p.source < 0), flipped, seen.y)
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples, seen.epochs)

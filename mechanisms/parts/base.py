@@ -31,6 +31,10 @@ class Part(Plugin, ABC):
         """Devices that may be drawn for a role; None: all."""
         return None
 
+    def aggregators(self, memory: Memory) -> frozenset[int] | None:
+        """Members that may be drawn as aggregator (`protocol = "coordinator"`); None: all."""
+        return None
+
     def locked(self, memory: Memory) -> Mapping[int, int]:
         """Base units that it holds for each device."""
         return {}

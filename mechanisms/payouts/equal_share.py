@@ -51,6 +51,9 @@ class EqualShare(PayoutRule):
     def members(self, memory: Memory) -> frozenset[int] | None:
         return frozenset(memory["members"])
 
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        return dict.fromkeys(memory["members"], self.params.stake) if memory["open"] else {}
+
     def settle(self, seen: BlockObservation) -> Settlement:
         memory = dict(seen.memory)
         if not memory.get("open"):

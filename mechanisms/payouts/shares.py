@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
@@ -24,7 +25,7 @@ class PotParams:
 class Shares(PayoutRule):
     """floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
 
-    Params = PotParams
+    Params: ClassVar[type] = PotParams
 
     def settle(self, seen: BlockObservation) -> Settlement:
         weights = self.weights(seen, [r for r in seen.records if r.accepted])

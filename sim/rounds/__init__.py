@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.rounds.coordinator import CoordinatorRound
 from sim.rounds.fedavg import FedavgRound
-from sim.rounds.report import record_fedavg, record_vbfl
+from sim.rounds.report import record_coordinator, record_fedavg, record_vbfl
 from sim.rounds.vbfl import VbflRound
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ def play_round(world: World) -> None:
         vbfl = VbflRound(world)
         vbfl.play()
         record_vbfl(vbfl)
+    elif world.scenario.protocol == "coordinator":
+        coordinator = CoordinatorRound(world)
+        coordinator.play()
+        record_coordinator(coordinator)
     else:
         fedavg = FedavgRound(world)
         fedavg.play()

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.vocabulary import FloatMatrix, WorkerObservation
+from mechanisms.vocabulary import FloatMatrix
 from sim.learning.engine import row_digest
 from sim.learning.job import TrainingJob
+from sim.rounds.submissions import Submissions, submit
 
 if TYPE_CHECKING:
-    from agents.workers.base import WorkerBehaviour
     from sim.world import World
-
-
-MOST_CLAIMED = 10**9
-"""Samples or epochs that a worker can claim: more is malformed."""
 
 
 @dataclass
@@ -27,21 +23,18 @@ class LocalWork:
     """What the workers of a round submit, one row per worker, and the baselines of its validators.
 
     `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no NaN or infinity, claims of
-    work that are whole numbers up to `MOST_CLAIMED`. `trained_epochs` is the work that was done, whatever is claimed.
+    work that are whole numbers. `trained_epochs` is the work that was done, whatever is claimed.
     """
 
     workers: list[int]
     updates: FloatMatrix
     digests: list[bytes]
     finite: NDArray[np.bool_]
-    claimed_samples: NDArray[np.int64]
-    claimed_epochs: NDArray[np.int64]
     trained_epochs: NDArray[np.int64]
+    sent: Submissions
     validators: list[int]
     baselines: FloatMatrix
     baseline_epochs: int = 0
-    forged: frozenset[int] = frozenset()
-    replayed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.row = {w: i for i, w in enumerate(self.workers)}
@@ -64,13 +57,16 @@ class LocalWork:
         return rows
 
 
-def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int]) -> LocalWork:
-    """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted."""
+def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int], *, sealed: bool = False) -> LocalWork:
+    """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted.
+
+    `sealed`: as for `submit`.
+    """
     s, r = world.scenario, world.round_index
     participants = world.participants
-    effort = [max(0, participants[w].worker.effort(s.training.epochs)) for w in workers]
+    effort = np.array([max(0, participants[w].worker.effort(s.training.epochs)) for w in workers], dtype=np.int64)
     baseline_epochs = world.validation.baseline_epochs if world.validation.baseline_epochs >= 0 else s.training.epochs
-    jobs = [_job(world, w, "training", epochs) for w, epochs in zip(workers, effort, strict=True)] + [
+    jobs = [_job(world, w, "training", epochs) for w, epochs in zip(workers, effort.tolist(), strict=True)] + [
         _job(world, v, "baseline", baseline_epochs) for v in validators
     ]
     on_epoch = None
@@ -84,21 +80,18 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     trained = world.engine.train(jobs, on_epoch)
     n = len(workers)
     updates = trained[:n]
-    samples, epochs, formed, forged, replayed = _submit(world, list(workers), updates)
+    sent = submit(world, workers, updates, effort, sealed=sealed)
     updates.setflags(write=False)
     return LocalWork(
         list(workers),
         updates,
         [row_digest(row) for row in updates],
-        _finite_rows(updates) & formed,
-        samples,
-        epochs,
-        np.array(effort, dtype=np.int64),
+        _finite_rows(updates) & sent.formed,
+        effort,
+        sent,
         list(validators),
         trained[n:],
         baseline_epochs,
-        forged,
-        replayed,
     )
 
 
@@ -114,54 +107,3 @@ def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
     order = np.stack([rng.permutation(mine) for _ in range(epochs)]) if epochs else np.empty((0, len(mine)), dtype=np.int64)
     start = world.models[world.participants[device].global_model]
     return TrainingJob(start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index))
-
-
-def _submit(
-    world: World, workers: list[int], updates: FloatMatrix
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], frozenset[int], frozenset[int]]:
-    """Let every behaviour act once on all rows of its devices; rows of honest devices stay as they were trained.
-
-    Returns the samples and epochs that each worker claims, whether what it sent has the right form, and who forges a
-    signature or replays an old transaction.
-    """
-    claimed_samples = np.array([len(world.samples(w)) for w in workers], dtype=np.int64)
-    claimed_epochs = np.full(len(workers), world.scenario.training.epochs, dtype=np.int64)
-    formed = np.ones(len(workers), dtype=np.bool_)
-    forged: set[int] = set()
-    replayed: set[int] = set()
-    groups: dict[int, tuple[WorkerBehaviour, list[int]]] = {}
-    for i, w in enumerate(workers):
-        if world.participants[w].adversary:
-            behaviour = world.participants[w].worker
-            groups.setdefault(id(behaviour), (behaviour, []))[1].append(i)
-    trained = updates.copy() if any("others" in b.knows for b, _ in groups.values()) else None
-    for behaviour, at in groups.values():
-        devices = tuple(workers[i] for i in at)
-        own = [world.participants[d] for d in devices]
-        seen = WorkerObservation(
-            round=world.round_index,
-            devices=devices,
-            updates=updates[at],
-            global_models=np.stack([world.models[p.global_model] for p in own]),
-            samples=claimed_samples[at],
-            epochs=claimed_epochs[at],
-            layout=world.engine.layout,
-            rngs=tuple(world.streams.rng("adversary.worker", d, world.round_index) for d in devices),
-            others=np.delete(trained, at, axis=0) if trained is not None and "others" in behaviour.knows else None,
-            previous_models=(np.stack([world.models[p.previous_model] for p in own]) if "previous" in behaviour.knows else None),
-        )
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
-            sent = behaviour.submit(seen)
-        samples, epochs = np.asarray(sent.claimed_samples), np.asarray(sent.claimed_epochs)
-        for d in devices if sent.forged else ():
-            forged.add(d)
-        for d in devices if sent.replayed else ():
-            replayed.add(d)
-        claims_formed = all(c.shape == (len(at),) and np.issubdtype(c.dtype, np.integer) for c in (samples, epochs))
-        if np.shape(sent.updates) != (len(at), updates.shape[1]) or not claims_formed:
-            formed[at] = False
-            continue
-        updates[at] = sent.updates
-        formed[at] = (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
-        claimed_samples[at], claimed_epochs[at] = (np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs))
-    return claimed_samples, claimed_epochs, formed, frozenset(forged), frozenset(replayed)

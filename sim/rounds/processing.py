@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mechanisms.vocabulary import AggregationObservation, BlockObservation, FloatMatrix, Memory, Payment, UpdateRecord
+from mechanisms.vocabulary import AggregationObservation, BlockObservation, Conduct, FloatMatrix, Memory, Payment, UpdateRecord
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out, tally
 from sim.rounds.local_work import LocalWork
@@ -54,6 +54,7 @@ def settle(
     miner: int | None,
     records: tuple[UpdateRecord, ...],
     block: bytes = b"",
+    conduct: Conduct | None = None,
 ) -> Settled:
     """Ask the payout rule about a block on top of `parent` whose aggregation gave the model with key `result`.
 
@@ -70,6 +71,7 @@ def settle(
         world.models[parent.model],
         world.models[result],
         world.utility,
+        conduct,
     ).shown_to(observes)
     settlement = world.payout.settle(seen)
     world.check_payments(settlement.payments)

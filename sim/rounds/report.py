@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Set
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from sim.chain.state import ChainState
 from sim.ledger import BURN, ISSUANCE
 
 if TYPE_CHECKING:
+    from sim.rounds.coordinator import CoordinatorRound
     from sim.rounds.fedavg import FedavgRound
+    from sim.rounds.server import ServerRound
     from sim.rounds.vbfl import VbflRound
     from sim.world import World
 
@@ -38,6 +42,7 @@ def round_row(world: World, start_s: float, first_entry: int, canonical: ChainSt
         "duration_s": world.time_s - start_s,
         "accuracy": tested.accuracy[canonical.model],
         "loss": tested.loss[canonical.model],
+        "attack_success": world.attack_success(canonical.model),
         "accuracy_mean": float(tested.each.mean()),
         "accuracy_max": float(tested.each.max()),
         "accuracy_min": float(tested.each.min()),
@@ -66,16 +71,20 @@ def participant_rows(
     records: tuple[UpdateRecord, ...],
     local_accuracy: dict[int, float],
     online: set[int],
-    miner_of: dict[int, int],
-    validator_of: dict[int, int],
-    resynced: set[int],
-    compute_s: dict[int, float],
+    *,
+    compute_s: Mapping[int, float],
+    miner_of: Mapping[int, int] = MappingProxyType({}),
+    validator_of: Mapping[int, int] = MappingProxyType({}),
+    resynced: Set[int] = frozenset(),
+    conduct: Mapping[int, str] = MappingProxyType({}),
+    commitments: Mapping[int, bytes] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """One row per device."""
     income: Counter[str] = Counter()
     for e in world.ledger.journal[first_entry:]:
         income[e.credit] += e.amount
         income[e.debit] -= e.amount
+    locked, locked_before = world.locked(), world.locked_before
     by_worker = {r.worker: r for r in records}
     cost = world.scenario.costs.compute_per_s
     benefit = {g.name: g.damage_benefit for g in world.scenario.adversaries}
@@ -90,11 +99,14 @@ def participant_rows(
                 "group": p.group,
                 "adversary": p.adversary,
                 "role": p.role.value if p.role else None,
+                "strategy": p.worker.name,
                 "online": p.device in online,
                 "miner": miner_of.get(p.device),
                 "validator": validator_of.get(p.device),
                 "samples": len(world.samples(p.device)),
                 "epochs": record.claimed_epochs if record else None,
+                "commitment": commitments[p.device].hex() if p.device in commitments else None,
+                "conduct": conduct.get(p.device),
                 "accepted": record.accepted if record else None,
                 "votes_positive": len(record.positive) if record else None,
                 "votes_negative": len(record.negative) if record else None,
@@ -103,9 +115,12 @@ def participant_rows(
                 "income": income[p.account],
                 "compute_s": compute_s.get(p.device, 0.0),
                 "utility": income[p.account]
+                + locked.get(p.device, 0)
+                - locked_before.get(p.device, 0)
                 - cost * compute_s.get(p.device, 0.0)
                 + (benefit.get(p.group, 0.0) * error if p.active else 0.0),
                 "balance": world.stake(p.device),
+                "locked": locked.get(p.device, 0),
                 "height": p.state.height,
                 "head": p.state.head.hex(),
                 "blocked": p.device in p.state.blocked,
@@ -166,10 +181,10 @@ def record_vbfl(r: VbflRound) -> None:
             records,
             local_accuracies(world, r.work),
             r.online_at_start,
-            r.seats.miner_of,
-            r.seats.validator_of,
-            r.resynced,
-            r.compute_s,
+            compute_s=r.compute_s,
+            miner_of=r.seats.miner_of,
+            validator_of=r.seats.validator_of,
+            resynced=r.resynced,
         ),
     )
     world.recorder.add(
@@ -218,27 +233,74 @@ def record_vbfl(r: VbflRound) -> None:
 
 def record_fedavg(r: FedavgRound) -> None:
     """All rows of a round of federated averaging: no votes, no blocks."""
+    _record_server(r, {"workers": len(r.workers)})
+
+
+def record_coordinator(r: CoordinatorRound) -> None:
+    """All rows of a coordinated round: `winner` is its aggregator, `block_time_s` when the aggregate was final."""
+    world = r.world
+    votes = Counter(vote for *_, vote, _ in r.votes)
+    _record_server(
+        r,
+        {
+            "workers": len(r.workers),
+            "validators": len(r.committee),
+            "miners": int(r.aggregator is not None),
+            "votes_positive": votes[True],
+            "votes_negative": votes[False],
+            "winner": r.aggregator,
+            "winner_stake": None if r.aggregator is None else world.stakes[r.aggregator],
+            "block_time_s": r.block_time_s,
+        },
+        r.conduct_of,
+        r.commitments,
+    )
+    world.recorder.add(
+        "votes",
+        (
+            {
+                "round": r.round,
+                "validator": v,
+                "worker": w,
+                "validator_adversary": world.participants[v].adversary,
+                "worker_adversary": world.participants[w].adversary,
+                "baseline_accuracy": None,
+                "update_accuracy": None,
+                "vad": None,
+                "verdict": verdict,
+                "vote": vote,
+                "time_s": time_s,
+                "status": "counted",
+            }
+            for v, w, verdict, vote, time_s in sorted(r.votes)
+        ),
+    )
+
+
+def _record_server(
+    r: ServerRound, own: dict[str, Any], conduct: Mapping[int, str] | None = None, commitments: Mapping[int, bytes] | None = None
+) -> None:
     world = r.world
     tested = GlobalAccuracy(world)
+    absent = {
+        "block_time_s": None,
+        "validators": 0,
+        "miners": 0,
+        "votes_positive": 0,
+        "votes_negative": 0,
+        "blocks": 0,
+        "forked": False,
+        "winner": None,
+        "winner_stake": None,
+    }
     world.recorder.add(
         "rounds",
         [
             round_row(world, r.start_s, r.first_entry, world.canonical(), tested)
             | acceptance(world, r.records)
-            | {
-                "block_time_s": None,
-                "online": len(r.online_at_start),
-                "workers": len(r.workers),
-                "validators": 0,
-                "miners": 0,
-                "updates": len(r.work.workers),
-                "votes_positive": 0,
-                "votes_negative": 0,
-                "blocks": 0,
-                "forked": False,
-                "winner": None,
-                "winner_stake": None,
-            }
+            | {"online": len(r.online_at_start), "updates": len(r.work.workers)}
+            | absent
+            | own
         ],
     )
     world.recorder.add(
@@ -250,9 +312,8 @@ def record_fedavg(r: FedavgRound) -> None:
             r.records,
             local_accuracies(world, r.work),
             r.online_at_start,
-            {},
-            {},
-            set(),
-            r.compute_s,
+            compute_s=r.compute_s,
+            conduct=conduct or {},
+            commitments=commitments or {},
         ),
     )

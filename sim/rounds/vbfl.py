@@ -23,6 +23,7 @@ from sim.chain.block import Block, BlockBody
 from sim.chain.state import ChainState, chain_rank
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
 from sim.learning.engine import row_digest
+from sim.rounds import bribes
 from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import LocalWork, do_local_work
 from sim.rounds.message_size import update_bytes
@@ -138,10 +139,10 @@ class VbflRound:
         size = self.world.engine.size * 4
         signed = {}
         for w, i in work.row.items():
-            when = self.round - 1 if w in work.replayed else self.round
-            claims = int(work.claimed_samples[i]), int(work.claimed_epochs[i])
+            when = self.round - 1 if w in work.sent.replayed else self.round
+            claims = int(work.sent.claimed_samples[i]), int(work.sent.claimed_epochs[i])
             transaction = UpdateTransaction(when, w, work.digests[i], size, *claims).signed(keys)
-            signed[w] = replace(transaction, signature=bytes(64)) if w in work.forged else transaction
+            signed[w] = replace(transaction, signature=bytes(64)) if w in work.sent.forged else transaction
         return signed
 
     def _judge(self) -> dict[tuple[int, int], Ballot]:
@@ -156,6 +157,7 @@ class VbflRound:
         # Validators that want to know the votes of others before they cast their own come last.
         waits = {v: "votes" in world.participants[v].validator.knows for v in work.validators}
         support: dict[int, list[bool]] = {w: [] for w in work.workers}
+        paid = bribes.collect(world, {v: sent[v] for v in measured}, self.start_s)
         for v, seen_updates in sorted(measured.items(), key=lambda item: (waits[item[0]], item[0])):
             verdicts = world.validation.verdicts(seen_updates) & work.finite[[work.row[w] for w in sent[v]]]
             seen = VoteObservation(
@@ -166,6 +168,7 @@ class VbflRound:
                 world.streams.rng("adversary.validator", v, self.round),
                 world.coalitions[v],
                 np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None,
+                paid[v],
             )
             behaviour = world.participants[v].validator
             votes = np.asarray(behaviour.vote(seen))
@@ -284,11 +287,13 @@ class VbflRound:
         if not self._there(v):
             return
         if self.updates[w].round != self.round:
-            ballot.status = "replayed"
+            self._refuse(ballot, "replayed")
             return
         if self.scenario.chain.check_signatures and not self.updates[w].authentic(self.world.keys):
-            ballot.status = "forged"
+            self._refuse(ballot, "forged")
             return
+        if w in self.work.sent.duplicated:  # the second transaction came along; one worker, one update
+            self.world.note(self.clock.now, w, v, "duplicate")
         begin = max(self.clock.now, self.busy_until[v])
         evaluation_s = self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
         self.compute_s[v] += evaluation_s
@@ -296,6 +301,10 @@ class VbflRound:
         if self.scenario.network.validator_queue == "fifo":
             self.busy_until[v] = done
         self.clock.after(VALIDATION, done - self.clock.now, self._cast, v, w)
+
+    def _refuse(self, ballot: Ballot, kind: str) -> None:
+        ballot.status = kind
+        self.world.note(self.clock.now, ballot.worker, ballot.validator, kind)
 
     def _cast(self, v: int, w: int) -> None:
         """Sign the vote and send it, with the update it is about, to the associated miner."""
@@ -387,6 +396,8 @@ class VbflRound:
             for i in np.flatnonzero(arrived).tolist():
                 cell = self.cells[i]
                 if not self.work.finite[self.work.row[cell.worker]]:
+                    if cell.status != "malformed":
+                        self.world.note(self.clock.now, cell.worker, m, "malformed")
                     cell.status = "malformed"
                 elif cell.worker in left_out:
                     cell.status = "censored" if cell.worker in censored else "blocked"
@@ -463,6 +474,8 @@ class VbflRound:
             return True
         if block.hash not in self._authentic:
             self._authentic[block.hash] = block.authentic(self.world.keys, self._payload_digests(block))
+            if not self._authentic[block.hash]:
+                self.world.note(self.clock.now, block.miner, device, "tampered-block")
         return self._authentic[block.hash]
 
     def _payload_digests(self, block: Block) -> dict[int, bytes]:

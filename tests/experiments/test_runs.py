@@ -35,7 +35,7 @@ def test_the_run_directory(tiny, tmp_path):
     result = run(scenario, tmp_path / "run")
     assert {p.name for p in result.path.iterdir()} == {
         "scenario.toml", "manifest.json", "rounds.parquet", "participants.parquet",
-        "votes.parquet", "blocks.parquet", "journal.parquet",
+        "votes.parquet", "blocks.parquet", "journal.parquet", "incidents.parquet",
     }  # fmt: skip
     assert result.scenario == scenario
     assert result.manifest["run_id"] == scenario.run_id()
@@ -273,11 +273,11 @@ def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
         (lambda p: (p / "manifest.json").unlink(), "not a complete run directory"),
         (lambda p: (p / "votes.parquet").unlink(), "votes.parquet is missing"),
         (lambda p: (p / "manifest.json").write_text("{"), "unreadable"),
-        (lambda p: (p / "manifest.json").write_text('{"schema_version": 1, "files": null, "run_id": "x"}'), "unreadable"),
-        (lambda p: (p / "manifest.json").write_text('{"schema_version": 1, "files": {}}'), "unreadable"),
+        (lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": null, "run_id": "x"}'), "unreadable"),
+        (lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": {}}'), "unreadable"),
         (
             lambda p: (p / "manifest.json").write_text(
-                (p / "manifest.json").read_text().replace('"schema_version": 1', '"schema_version": 0')
+                (p / "manifest.json").read_text().replace('"schema_version": 2', '"schema_version": 0')
             ),
             "schema 0",
         ),

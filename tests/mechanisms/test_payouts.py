@@ -332,7 +332,7 @@ def check_conservation(world):
     for p in world.participants:
         own = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
         flows = sum(x.amount * ((x.payee == p.device) - (x.payer == p.device)) for s in world.settled.lineage() for x in s.moves)
-        stake = -sum(e.amount for e in ledger.journal if e.debit == p.account and e.reason == "stake.join")
+        stake = -sum(e.amount for e in ledger.journal if e.debit == p.account and e.round == 0)
         back = sum(e.amount for e in ledger.journal if e.credit == p.account and e.round > world.scenario.rounds)
         assert world.stake(p.device) == world.scenario.payout.initial_balance + own + flows + stake + back
 
@@ -347,13 +347,16 @@ FORKS = {
 }
 
 
-@pytest.mark.parametrize("mechanism", rules.payouts.names())
-@pytest.mark.parametrize("protocol", ["vbfl", "fedavg"])
+PLAYED = [(p, m) for m in rules.payouts.names() for p in ("vbfl", "fedavg", "coordinator") if m != "coordinator" or p == m]
+
+
+@pytest.mark.parametrize(("protocol", "mechanism"), PLAYED)
 def test_every_rule_keeps_the_books_through_forks(tiny, mechanism, protocol):
     scenario = tiny(
-        protocol,
+        "fedavg" if protocol == "fedavg" else "vbfl",
+        protocol=protocol,
         payout__mechanism=mechanism,
-        payout__initial_balance=20_000,
+        payout__initial_balance=5_000_000,
         adversaries__0__count=2,
         adversaries__0__worker_params={"scale": 20.0},
         data__validation_fraction=0.25,

@@ -1,0 +1,1 @@
+"""How rational devices choose among their strategies; one idea per file."""

@@ -1,0 +1,39 @@
+"""Learning from everything that the group has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.learners.base import Learner, means
+from mechanisms.plugin import param
+from mechanisms.vocabulary import ChoiceObservation
+
+
+@dataclass(frozen=True)
+class BestResponseParams:
+    """Parameters of the plug-in below."""
+
+    tremble: float = param(0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1)
+
+
+class BestResponse(Learner):
+    """The strategy with the best mean payoff over all that members of the group have played so far; untried ones first.
+
+    Payoffs seen stand for expected payoffs: what is best is best against the play that there was.
+    """
+
+    name = "best-response"
+    summary = "plays what has paid best on average in its group"
+    reference = "Brown 1951 (fictitious play), on observed payoffs"
+    stochastic = True
+    Params = BestResponseParams
+
+    def choose(self, seen: ChoiceObservation) -> int:
+        n = len(seen.strategies)
+        average = means((*seen.own, *seen.history), n)
+        untried = [i for i, value in enumerate(average) if value is None]
+        if untried:
+            return untried[seen.index % len(untried)]
+        if seen.rng.random() < self.params.tremble:
+            return int(seen.rng.integers(n))
+        return max(range(n), key=lambda i: (average[i], -i))

@@ -1,0 +1,52 @@
+"""Validators whose vote has a price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.validators.base import ValidatorBehaviour
+from mechanisms.plugin import param
+from mechanisms.vocabulary import VoteObservation
+
+
+@dataclass(frozen=True)
+class VenalParams:
+    """Parameters of the plug-ins below."""
+
+    price: int = param(100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12)
+
+
+class Bribable(ValidatorBehaviour):
+    """Votes for whoever pays, as the rule says on all others."""
+
+    name = "bribable"
+    summary = "sells positive votes"
+    reference = "bribery: Bonneau 2016, FC (why buy when you can rent)"
+    Params = VenalParams
+
+    @property
+    def price(self) -> int:
+        return self.params.price
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        return seen.verdicts | seen.payers()
+
+
+class Extort(ValidatorBehaviour):
+    """Votes against whoever does not pay, however good the update; on those that paid as the rule says."""
+
+    name = "extort"
+    summary = "votes against everybody who does not pay"
+    reference = "extortion by a validator: guide on on-chain coordination, validator stakes"
+    threatens = True
+    Params = VenalParams
+
+    @property
+    def price(self) -> int:
+        return self.params.price
+
+    def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
+        return seen.verdicts & seen.payers()

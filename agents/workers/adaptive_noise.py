@@ -1,0 +1,48 @@
+"""An attacker that has read the rules and knows the validators' data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.workers.base import WorkerBehaviour
+from mechanisms.plugin import param
+from mechanisms.vocabulary import Submission, WorkerObservation
+
+
+@dataclass(frozen=True)
+class AdaptiveNoiseParams:
+    """Parameters of the plug-in below."""
+
+    largest: float = param(10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6)
+    steps: int = param(10, help="bisections", ge=1, le=30)
+    margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
+
+
+class AdaptiveNoise(WorkerBehaviour):
+    """The largest noise that costs no more accuracy on the validators' data than their threshold forgives.
+
+    Under rules without a parameter `threshold` it allows itself none: what it sends is as good as what it trained.
+    """
+
+    name = "adaptive-noise"
+    summary = "as much noise as the validators' threshold lets through"
+    reference = "adaptive attacks: Carlini and Wagner 2017, arXiv:1705.07263; threshold rule of arXiv:2101.03300"
+    stochastic = True
+    knows = frozenset({"rules", "validation"})
+    Params = AdaptiveNoiseParams
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        assert seen.rules is not None
+        assert seen.validation is not None
+        p = self.params
+        allowed = p.margin * float(seen.rules["validation"]["params"].get("threshold", 0.0))
+        noise = np.stack([rng.standard_normal(seen.updates.shape[1], dtype=np.float32) for rng in seen.rngs])
+        floor = seen.validation(seen.updates) - allowed
+        low, high = np.zeros(len(noise)), np.full(len(noise), p.largest)
+        for _ in range(p.steps):
+            middle = (low + high) / 2
+            passes = seen.validation(seen.updates + middle[:, None].astype(np.float32) * noise) >= floor
+            low, high = np.where(passes, middle, low), np.where(passes, high, middle)
+        return Submission(seen.updates + low[:, None].astype(np.float32) * noise, seen.samples, seen.epochs)

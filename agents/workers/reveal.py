@@ -1,0 +1,28 @@
+"""Workers that break their commitments. Without commit-reveal they are like any honest worker."""
+
+from __future__ import annotations
+
+from agents.workers.base import WorkerBehaviour
+from mechanisms.vocabulary import Submission, WorkerObservation
+
+
+class NoReveal(WorkerBehaviour):
+    """Commits to its update and then keeps it."""
+
+    name = "no-reveal"
+    summary = "commits and never reveals"
+    reference = "guide on on-chain coordination, commit-reveal (missing reveal)"
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        return Submission(seen.updates, seen.samples, seen.epochs, reveals=False)
+
+
+class SwitchReveal(WorkerBehaviour):
+    """Commits to its update and reveals the opposite one."""
+
+    name = "switch-reveal"
+    summary = "reveals another update than it committed to"
+    reference = "guide on on-chain coordination, commit-reveal (mismatched reveal)"
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        return Submission(seen.updates, seen.samples, seen.epochs, revealed=2 * seen.global_models - seen.updates)

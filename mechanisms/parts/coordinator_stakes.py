@@ -1,0 +1,104 @@
+"""Stakes and bonds of a coordinated round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mechanisms.deposits import TREASURY, Deposits, destroy
+from mechanisms.parts.base import Part
+from mechanisms.plugin import param
+from mechanisms.split import part
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+
+STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
+
+
+@dataclass(frozen=True)
+class CoordinatorStakesParams:
+    """Parameters of the plug-in below."""
+
+    stake: int = param(1_000_000, help="deposit to join: one token of 10^6 base units", unit="base units", ge=0, le=10**15)
+    minimum: int = param(1, help="who holds less stake than this may no longer take part", unit="base units", ge=0, le=10**15)
+    slash: float = param(0.5, help="part of the stake that is left that an update found not genuine costs", ge=0, le=1)
+    forfeit: float = param(1.0, help="part of the stake that is left that a missing or mismatched reveal costs", ge=0, le=1)
+    destination: str = param(
+        "burn", help="where it goes; reporters: committee members that voted against", choices=("burn", "treasury", "reporters")
+    )
+    bond: int = param(2_000_000, help="deposit of those that want to be drawn as aggregator", unit="base units", ge=0, le=10**15)
+    absence: float = param(0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1)
+    challenger_share: float = param(
+        0.5, help="part of a lost bond that the challenger gets; the rest goes to the destination", ge=0, le=1
+    )
+    challenge_deposit: int = param(
+        100_000, help="taken from the stake of a challenger that is wrong, for the aggregator", unit="base units", ge=0, le=10**15
+    )
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.stake:
+            raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
+
+
+class CoordinatorStakes(Part):
+    """Who breaks its word loses stake; who aggregates wrongly and is challenged loses its bond; who challenges wrongly pays."""
+
+    name = "coordinator-stakes"
+    summary = "stake to join, forfeits for broken commitments, bonds of aggregators, challenges"
+    reference = "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator bond"
+    observes = frozenset({"votes", "conduct"})
+    Params = CoordinatorStakesParams
+
+    def accounts(self) -> Mapping[str, int]:
+        return {STAKES: 0, BONDS: 0, TREASURY: 0}
+
+    def open(self, seen: OpeningObservation) -> Settlement:
+        stakes, bonds = Deposits(STAKES), Deposits(BONDS)
+        payments = stakes.lock(seen, self.params.stake)
+        left = [(d, has - self.params.stake) for d, has in zip(seen.devices, seen.balances, strict=True) if d in stakes.held]
+        willing = OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
+        payments += bonds.lock(willing, self.params.bond, "bond.join")
+        return Settlement(tuple(payments), _remember(stakes, bonds))
+
+    def members(self, memory: Memory) -> frozenset[int] | None:
+        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= self.params.minimum)
+
+    def aggregators(self, memory: Memory) -> frozenset[int] | None:
+        return frozenset(int(d) for d, held in memory["bonds"].items() if held >= self.params.bond)
+
+    def locked(self, memory: Memory) -> Mapping[int, int]:
+        stakes, bonds = Deposits(STAKES, memory["stakes"]), Deposits(BONDS, memory["bonds"])
+        return {d: held + bonds[d] for d, held in stakes.held.items()}
+
+    def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
+        assert seen.conduct is not None
+        p, own, conduct = self.params, list(payments), seen.conduct
+        stakes, bonds = Deposits(STAKES, seen.memory["stakes"]), Deposits(BONDS, seen.memory["bonds"])
+        for r in seen.records:
+            if not r.accepted:
+                own += destroy(stakes, r.worker, part(stakes[r.worker], p.slash), p.destination, r.negative, "slash")
+        for device in sorted(conduct.unrevealed):
+            own += destroy(stakes, device, part(stakes[device], p.forfeit), p.destination, (), "forfeit")
+        if conduct.aggregator is not None and conduct.fault:
+            own += self._lose_bond(bonds, conduct.aggregator, conduct.fault, conduct.challenger)
+        if conduct.false_challengers:
+            payee = "burn" if conduct.aggregator is None else conduct.aggregator
+            for device in sorted(conduct.false_challengers):
+                own += stakes.take(device, p.challenge_deposit, payee, "challenge.lost")
+        return Settlement(tuple(own), _remember(stakes, bonds))
+
+    def _lose_bond(self, bonds: Deposits, aggregator: int, fault: str, challenger: int | None) -> list[Payment]:
+        p, held = self.params, bonds[aggregator]
+        where = "burn" if p.destination == "reporters" else p.destination
+        if fault == "absent":
+            return bonds.take(aggregator, part(held, p.absence), where, "bond.absent")
+        share = 0 if challenger is None else part(held, p.challenger_share)
+        payments = bonds.take(aggregator, share, challenger, "challenge.won") if challenger is not None else []
+        return payments + bonds.take(aggregator, held - share, where, "bond.lost")
+
+    def close(self, memory: Memory) -> Settlement:
+        stakes, bonds = Deposits(STAKES, memory["stakes"]), Deposits(BONDS, memory["bonds"])
+        return Settlement((*stakes.release(), *bonds.release("bond.back")))
+
+
+def _remember(stakes: Deposits, bonds: Deposits) -> dict[str, dict[str, int]]:
+    return {"stakes": stakes.to_memory(), "bonds": bonds.to_memory()}

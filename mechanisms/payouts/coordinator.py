@@ -1,0 +1,58 @@
+"""The guide's coordinator: stake, commit, reveal, be verified, be paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from mechanisms.combined import Combined
+from mechanisms.parts.coordinator_stakes import CoordinatorStakes, CoordinatorStakesParams
+from mechanisms.payouts.shares import Shares
+from mechanisms.plugin import param
+from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
+
+
+@dataclass(frozen=True)
+class InclusionParams:
+    """Parameters of the rule below."""
+
+    pot: int = param(1_000_000, help="newly issued per round for the included workers", unit="base units", ge=0, le=10**15)
+    by: str = param("equal", help="shares of the included: equal, or by claimed samples", choices=("equal", "samples"))
+    fee: int = param(50_000, help="to the aggregator of a round that is finalised", unit="base units", ge=0, le=10**15)
+
+
+class Inclusion(Shares):
+    """Workers whose updates are in the aggregate share the pot; the aggregator gets a fee."""
+
+    observes = frozenset({"claims"})
+    Params = InclusionParams
+
+    def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
+        return {r.worker: r.claimed_samples if self.params.by == "samples" else 1 for r in accepted}
+
+    def settle(self, seen: BlockObservation) -> Settlement:
+        settled = super().settle(seen)
+        if seen.miner is None or not self.params.fee or not any(r.accepted for r in seen.records):
+            return settled
+        return Settlement((*settled.payments, Payment(seen.miner, self.params.fee, "reward.aggregator")), settled.memory)
+
+
+@dataclass(frozen=True)
+class CoordinatorParams(CoordinatorStakesParams, InclusionParams):
+    """Parameters of the plug-in below."""
+
+
+class Coordinator(Combined):
+    """A pot for the included, with the part `coordinator-stakes` around it. Needs `protocol = "coordinator"`."""
+
+    name = "coordinator"
+    summary = "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a pot for the included"
+    reference = "guide on on-chain coordination (seed 003)"
+    Params = CoordinatorParams
+
+    def __init__(self, params: CoordinatorParams | None = None) -> None:
+        params = params or CoordinatorParams()
+        own = asdict(params)
+        inclusion = InclusionParams(**{name: own.pop(name) for name in asdict(InclusionParams())})
+        super().__init__(Inclusion(inclusion), (CoordinatorStakes(CoordinatorStakesParams(**own)),))
+        self.params = params

@@ -1,0 +1,1 @@
+"""How a coordinator finds out whether an update is what honest training gives; one file per way."""

@@ -1,0 +1,66 @@
+"""Proof systems: sure, and dear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.plugin import param
+from mechanisms.verifiers.base import Verifier
+from mechanisms.vocabulary import VerificationObservation
+
+
+@dataclass(frozen=True)
+class ProofParams:
+    """Parameters of the plug-in below."""
+
+    prove_s: float = param(60.0, help="time that a worker needs to prove its training", unit="seconds", ge=0, le=1e9)
+    verify_s: float = param(0.05, help="time to check a proof", unit="seconds", ge=0, le=1e6)
+
+
+class Proof(Verifier):
+    """No false update passes and no true one fails; the worker pays in computing time."""
+
+    name = "proof"
+    summary = "a succinct proof of the training, perfect and costly to make"
+    reference = "guide on on-chain coordination, zk-SNARK verification of reveals"
+    Params = ProofParams
+
+    @property
+    def prove_s(self) -> float:
+        return self.params.prove_s
+
+    @property
+    def verify_s(self) -> float:
+        return self.params.verify_s
+
+    def verdicts(self, seen: VerificationObservation) -> NDArray[np.bool_]:
+        return seen.genuine[None].copy()
+
+
+@dataclass(frozen=True)
+class EnclaveParams:
+    """Parameters of the plug-in below."""
+
+    breach: float = param(0.05, help="probability that a cheater makes the enclave attest what it did not do", ge=0, le=1)
+    prove_s: float = param(1.0, help="time that attested execution adds for a worker", unit="seconds", ge=0, le=1e9)
+
+
+class Enclave(Verifier):
+    """Attested execution: right unless somebody broke into the enclave."""
+
+    name = "enclave"
+    summary = "a trusted execution environment that may be breached"
+    reference = "guide on on-chain coordination, verification by trusted execution (SGX)"
+    stochastic = True
+    Params = EnclaveParams
+
+    @property
+    def prove_s(self) -> float:
+        return self.params.prove_s
+
+    def verdicts(self, seen: VerificationObservation) -> NDArray[np.bool_]:
+        broken = seen.rng.random(len(seen.genuine)) < self.params.breach
+        return (seen.genuine | broken)[None]

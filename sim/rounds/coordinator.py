@@ -1,0 +1,290 @@
+"""A round under an on-chain coordinator: commit, reveal, verify, aggregate, dispute, settle.
+
+The contract's rules are in `mechanisms/lifecycle.py`; here time passes and devices act. Calls that the contract refuses are
+noted as incidents and change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mechanisms.lifecycle import RoundContract, TransitionError, commitment
+from mechanisms.vocabulary import Conduct, MiningObservation, Role, UpdateRecord, VerificationObservation, VoteObservation
+from sim.chain.transactions import SIGNATURE_BYTES
+from sim.rounds import bribes
+from sim.rounds.clock import Process
+from sim.rounds.local_work import do_local_work
+from sim.rounds.processing import aggregate
+from sim.rounds.server import ServerRound
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+COMMIT_BYTES = 32 + SIGNATURE_BYTES
+AGGREGATE = b"aggregate"
+
+
+class CoordinatorRound(ServerRound):
+    """One round; `conduct_of` says what became of each worker's update, `votes` what a committee voted."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.settings = self.scenario.coordinator
+        self.conduct_of: dict[int, str] = {}
+        self.commitments: dict[int, bytes] = {}
+        self.votes: list[tuple[int, int, bool, bool, float]] = []
+        self.aggregator: int | None = None
+        self.block_time_s: float | None = None
+
+    def play(self) -> None:
+        """The whole round."""
+        world = self.world
+        self.arrive()
+        self._seat()
+        if not self.work.workers:
+            world.finish_round(self.clock.last_s)
+            return
+        self.contract = RoundContract(self.aggregator)
+        for w in self.workers:
+            self.contract = self.contract.register(w)
+        self.contract = self.contract.start(self.aggregator, self.start_s, self.settings.submission_s)
+        for w in self.work.workers:
+            self.clock.start("submission", self._submit(w))
+        self.clock.start("reveal", self._collect())
+        self.clock.run()
+        self._verify()
+        self._finalise()
+        world.finish_round(self.clock.last_s)
+
+    # --- who does what ------------------------------------------------------------------------------------------
+
+    def _seat(self) -> None:
+        """Draw the aggregator and the committee; everybody else trains."""
+        world, r = self.world, self.round
+        members = self.members()
+        here = [d for d in members if d in self.online_at_start]
+        self.aggregator = self._draw_aggregator(here)
+        free = [d for d in here if d != self.aggregator]
+        size = min(world.verifier.committee, max(0, len(free) - 1))
+        drawn = world.streams.rng("verifiers", r).choice(free, size=size, replace=False) if size else []
+        self.committee = sorted(int(d) for d in drawn)
+        self.workers = [d for d in members if d != self.aggregator and d not in self.committee]
+        for p in world.participants:
+            p.role = None
+            if p.device == self.aggregator:
+                p.role = Role.MINER
+            elif p.device in self.committee:
+                p.role = Role.VALIDATOR
+            elif p.device in set(self.workers):
+                p.role = Role.WORKER
+        online = [w for w in self.workers if w in self.online_at_start]
+        self.work = do_local_work(world, online, [], sealed=self.settings.commit_reveal)
+
+    def _draw_aggregator(self, here: list[int]) -> int | None:
+        """None: the organisation itself. Drawn by stake: with probability proportional to what a device holds and has locked."""
+        world, how = self.world, self.settings.aggregator
+        if how == "organisation":
+            return None
+        bonded = world.payout.aggregators(world.canonical().memory)
+        willing = [d for d in here if bonded is None or d in bonded]
+        if how == "fixed":
+            return self.settings.aggregator_device if self.settings.aggregator_device in willing else None
+        if not willing or len(here) < 2:
+            return None
+        locked = world.payout.locked(world.canonical().memory)
+        weights = np.array([world.stakes[d] + locked.get(d, 0) for d in willing], dtype=np.float64)
+        weights = weights / weights.sum() if weights.sum() else np.full(len(willing), 1 / len(willing))
+        return int(world.streams.rng("aggregator", self.round).choice(willing, p=weights))
+
+    # --- on the clock -------------------------------------------------------------------------------------------
+
+    def _submit(self, w: int) -> Process:
+        """Train, prove, and commit; without commit-reveal the commitment and the update travel together."""
+        clock, i = self.clock, self.work.row[w]
+        self.train_s(w)
+        self.compute_s[w] += self.world.verifier.prove_s
+        size = COMMIT_BYTES if self.settings.commit_reveal else COMMIT_BYTES + self.size
+        arrival_s = self.ready_s[w] + self.compute_s[w] + self.send_s(w, size)
+        yield clock.until(min(arrival_s, self.contract.submission_deadline_s))
+        if not self.world.online(w, clock.now):
+            self.conduct_of[w] = "absent"
+            return
+        clock.act()
+        salt = self._salt(w)
+        for _ in range(2 if w in self.work.sent.duplicated else 1):
+            try:
+                sealed = commitment(w, self.work.digests[i], salt)
+                self.contract = self.contract.commit(w, sealed, arrival_s)
+                self.commitments[w] = sealed
+            except TransitionError as refused:
+                self._refuse(w, refused)
+
+    def _collect(self) -> Process:
+        """When everybody has committed or the deadline is past: open for reveals."""
+        clock, settings = self.clock, self.settings
+        submitted = clock.stage("submission")
+        deadline = self.contract.submission_deadline_s
+        yield submitted if math.isinf(deadline) else submitted | clock.until(deadline)
+        missing = self.contract.registered - self.contract.commitments.keys()
+        if missing and not math.isinf(deadline):
+            yield clock.until(deadline)  # the contract cannot know that nobody else will come
+        if missing and math.isinf(deadline):
+            # Without a deadline the coordinator ends submissions itself once all that are there have answered.
+            self.contract = replace(self.contract, submission_deadline_s=clock.now)
+        clock.act()
+        self.contract = self.contract.close_submissions(clock.now, settings.reveal_s)
+        for w in sorted(self.contract.commitments):
+            clock.start("showing", self._reveal(w))
+
+    def _reveal(self, w: int) -> Process:
+        """Send the update itself, before the reveal deadline."""
+        clock, work = self.clock, self.work
+        if self.settings.commit_reveal and w in work.sent.unrevealed:
+            return
+        arrival_s = clock.now + (self.send_s(w) if self.settings.commit_reveal else 0.0)
+        yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
+        if not self.world.online(w, clock.now):
+            return
+        shown = work.digests[work.row[w]]
+        if self.settings.commit_reveal:
+            shown = work.sent.switched.get(w, shown)
+        clock.act()
+        try:
+            self.contract = self.contract.reveal(w, shown, self._salt(w), arrival_s)
+        except TransitionError as refused:
+            self._refuse(w, refused)
+
+    def _salt(self, w: int) -> bytes:
+        return self.world.streams.rng("salt", w, self.round).bytes(16)
+
+    def _refuse(self, w: int, refused: TransitionError) -> None:
+        self.conduct_of.setdefault(w, refused.kind)
+        self.world.note(self.clock.now, w, None, refused.kind)
+
+    # --- after the reveals --------------------------------------------------------------------------------------
+
+    def _verify(self) -> None:
+        """Judge what was revealed; what has not the right form never counts."""
+        world, work, verifier = self.world, self.work, self.world.verifier
+        for w in sorted(self.contract.unrevealed):
+            if w not in self.conduct_of:
+                self.conduct_of[w] = "unrevealed"
+                world.note(self.clock.last_s, w, None, "unrevealed")
+        shown = sorted(self.contract.revealed)
+        for w in shown:
+            if not work.finite[work.row[w]]:
+                self.conduct_of[w] = "malformed"
+                world.note(self.clock.last_s, w, None, "malformed")
+        judged = [w for w in shown if work.finite[work.row[w]]]
+        if not judged:
+            return
+        genuine = work.sent.genuine[[work.row[w] for w in judged]]
+        seen = VerificationObservation(self.round, tuple(judged), genuine, world.streams.rng("verification", self.round))
+        verdicts = np.asarray(verifier.verdicts(seen))
+        if verdicts.shape != (max(1, verifier.committee), len(judged)):
+            raise ValueError(f"{verifier!r} gave verdicts of shape {verdicts.shape}")
+        self.clock.last_s += verifier.verify_s * len(judged)
+        if self.committee:
+            self.records = self._vote(judged, verdicts)
+        else:
+            # A single verifier, or a committee that nobody is left to sit on: the first row decides.
+            self.records = tuple(replace(self.record(w), accepted=bool(ok)) for w, ok in zip(judged, verdicts[0], strict=True))
+        for r in self.records:
+            self.conduct_of[r.worker] = "verified" if r.accepted else "rejected"
+
+    def _vote(self, judged: list[int], verdicts: np.ndarray) -> tuple[UpdateRecord, ...]:
+        """Each committee member votes as its behaviour makes of its verdict; those that wait for votes of others come last."""
+        world = self.world
+        positive: dict[int, list[int]] = {w: [] for w in judged}
+        negative: dict[int, list[int]] = {w: [] for w in judged}
+        waits = {v: "votes" in world.participants[v].validator.knows for v in self.committee}
+        paid = bribes.collect(world, dict.fromkeys(self.committee, judged), self.clock.last_s)
+        for k, v in sorted(enumerate(self.committee), key=lambda item: (waits[item[1]], item[1])):
+            self.compute_s[v] = world.verifier.verify_s * len(judged)
+            support = np.array([len(positive[w]) / max(1, len(positive[w]) + len(negative[w])) for w in judged])
+            votes = world.participants[v].validator.vote(
+                VoteObservation(
+                    self.round,
+                    v,
+                    tuple(judged),
+                    verdicts[k].copy(),
+                    world.streams.rng("adversary.validator", v, self.round),
+                    world.coalitions[v],
+                    support if waits[v] else None,
+                    paid[v],
+                )
+            )
+            for w, verdict, vote in zip(judged, verdicts[k].tolist(), np.asarray(votes).tolist(), strict=True):
+                (positive if vote else negative)[w].append(v)
+                self.votes.append((v, w, verdict, bool(vote), self.clock.last_s))
+        return tuple(
+            UpdateRecord(r.worker, r.claimed_samples, r.claimed_epochs, tuple(sorted(positive[w])), tuple(sorted(negative[w])))
+            for w, r in ((w, self.record(w)) for w in judged)
+        )
+
+    def _finalise(self) -> None:
+        """Aggregate, let members dispute, and settle."""
+        world = self.world
+        verified = [r for r in self.records if r.accepted]
+        self.contract = self.contract.finalise(self.aggregator, [r.worker for r in verified])
+        start = world.canonical().model
+        right = aggregate(world, self.work, verified, start) if verified else start
+        model, conduct = right, Conduct(self.aggregator, self.contract.unrevealed)
+        if self.aggregator is not None:
+            model, conduct = self._delivered(verified, right, start, conduct)
+        self.block_time_s = self.clock.last_s - self.start_s
+        if conduct.fault == "absent":
+            self.records = ()  # nothing was finalised: nobody is paid or slashed for an update
+        self.close(model, self.aggregator if not conduct.fault else None, conduct)
+
+    def _delivered(self, verified: list[UpdateRecord], right: int, start: int, conduct: Conduct) -> tuple[int, Conduct]:
+        """What the drawn aggregator delivers, and what becomes of it."""
+        world, a = self.world, self.aggregator
+        assert a is not None
+        rows = self.work.rows_of([r.worker for r in verified])
+        behaviour = world.participants[a].miner
+        decision = behaviour.mine(
+            MiningObservation(
+                self.round,
+                a,
+                tuple(verified),
+                world.streams.rng("adversary.miner", a, self.round),
+                world.coalitions[a],
+                rows if "updates" in behaviour.knows else None,
+            )
+        )
+        if not decision.publish or not world.online(a, self.clock.last_s):
+            world.note(self.clock.last_s, a, None, "absent-aggregator")
+            return start, replace(conduct, fault="absent")
+        self.clock.last_s += self.send_s(a)
+        self.work.tamper(AGGREGATE, decision.replaced)
+        used = [r for r in verified if r.worker not in decision.censored]
+        delivered = right
+        if decision.replaced or decision.censored:
+            delivered = aggregate(world, self.work, used, start, AGGREGATE) if used else start
+        wrong = world.models.digest(delivered) != world.models.digest(right)
+        return self._disputed(delivered, right, wrong, conduct)
+
+    def _disputed(self, delivered: int, right: int, wrong: bool, conduct: Conduct) -> tuple[int, Conduct]:
+        """Some members recompute the aggregate within the challenge window, and dispute it if they are so minded."""
+        world, watch = self.world, self.settings.watch
+        self.clock.last_s += self.settings.challenge_s
+        watching = [
+            d
+            for d in (*self.workers, *self.committee)
+            if d in self.online_at_start and world.streams.rng("watch", d, self.round).random() < watch
+        ]
+        disputing = [d for d in watching if world.participants[d].miner.challenges(wrong)]
+        if not disputing:
+            return delivered, conduct
+        if not wrong:
+            for d in disputing:
+                world.note(self.clock.last_s, d, conduct.aggregator, "false-challenge")
+            return delivered, replace(conduct, false_challengers=frozenset(disputing))
+        winner = disputing[int(world.streams.rng("dispute", self.round).integers(len(disputing)))]
+        world.note(self.clock.last_s, conduct.aggregator, winner, "wrong-aggregate")
+        return right, replace(conduct, fault="wrong", challenger=winner)
