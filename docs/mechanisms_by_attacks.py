@@ -32,22 +32,39 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "overstate": {"worker": "overstate"},
     "lying validators": {"worker": "honest", "validator": "flip"},
     "colluders": {"worker": "gaussian-noise", "validator": "collude"},
+    "extortionists": {"worker": "honest", "validator": "extort"},
+    "bribers": {"worker": "gaussian-noise", "validator": "bribable", "bribe": 100},
+    "whitewashers": {"worker": "gaussian-noise", "spares": 2, "count": 5},
     "sybils": {"worker": "honest", "validator": "collude", "identities": "split"},
 }
+PARTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "flat + slashing": ("flat", {"slashing": {"stake": 10_000}}),
+    "flat + reputation": ("flat", {"reputation": {}}),
+    "equal-share + identity-cost": ("equal-share", {"identity-cost": {"cost": 5_000}}),
+}
+"""Rules with parts around them."""
 PARAMS: dict[str, dict[str, Any]] = {
+    "coordinator": {"stake": 20_000, "bond": 20_000, "pot": 10_000, "fee": 500, "challenge_deposit": 1_000},
     "equal-share": {"pool": 150_000, "deadline": 15, "stake": 1_000},
     "decentralml": {"pool": 150_000},
     "shapley": {"exact_up_to": 8, "permutations": 10},
 }
 
 
+def mechanisms() -> list[str]:
+    return sorted([*rules.payouts.names(), *PARTS])
+
+
 def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
     group = {"name": "adversaries", "count": 3, **ATTACKS[attack]}
+    rule, parts = PARTS.get(mechanism, (mechanism, {}))
     changes = {
-        "name": f"{mechanism}-{attack}".replace(" ", "-"),
+        "name": f"{mechanism}-{attack}".replace(" ", "-").replace("+", "and"),
         "seed": seed,
-        "payout.mechanism": mechanism,
-        "payout.params": PARAMS.get(mechanism, {}),
+        "protocol": "coordinator" if rule == "coordinator" else "vbfl",
+        "payout.mechanism": rule,
+        "payout.params": PARAMS.get(rule, {}),
+        "payout.parts": [{"part": name, "params": params} for name, params in parts.items()],
         "payout.initial_balance": STAKE,
         "adversaries": [group],
     }
@@ -81,7 +98,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--out", default="results/mechanisms-by-attacks")
     args = parser.parse_args()
-    cells = [(m, a, s) for m in rules.payouts.names() for a in ATTACKS for s in range(args.seeds)]
+    cells = [(m, a, s) for m in mechanisms() for a in ATTACKS for s in range(args.seeds)]
     done = 0
 
     def tell(_: Any) -> None:
@@ -108,7 +125,8 @@ def page(table: pd.DataFrame, seeds: int) -> str:
         "# Mechanisms by attacks",
         "",
         "Made by `python docs/mechanisms_by_attacks.py`: preset `digits-quick` (20 devices, 12/5/3, 15 rounds, threshold 0.08),",
-        f"3 of 20 devices attack, {seeds} seeds, {STAKE:,} base units each at the start (sybils share one device's).",
+        f"3 of 20 devices attack, {seeds} seeds, {STAKE:,} base units each at the start (sybils share one device's; whitewashers",
+        "have two identities in reserve and share three devices'). `coordinator` runs under its own protocol.",
         "[All numbers](../../results/reference/mechanisms-by-attacks.csv).",
         "",
         "Income is per device and run: all that comes in less all that goes out, stakes returned at the end included. **Bold**:",
@@ -120,7 +138,7 @@ def page(table: pd.DataFrame, seeds: int) -> str:
             "| mechanism | accuracy | honest income | adversary income | honest updates rejected | budget spent |",
             "|---|---|---|---|---|---|",
         ]
-        for mechanism in rules.payouts.names():
+        for mechanism in mechanisms():
             c = mean.loc[(mechanism, attack)]
             bad = f"{c['adversary income']:,.0f}"
             fails = attack != "nobody" and c["adversary income"] >= c["honest income"] and c["honest income"] > 0
