@@ -18,6 +18,8 @@ from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 from sim.data import datasets
 from sim.learning import models
+from sim.privacy import INSTALL, accountant_installed
+from sim.secrecy import needs_single_updates
 from sim.settings import (
     AdversarySettings,
     AggregationSettings,
@@ -32,6 +34,7 @@ from sim.settings import (
     ModelSettings,
     NetworkSettings,
     PayoutSettings,
+    PrivacySettings,
     RecordSettings,
     RoleSettings,
     Settings,
@@ -42,8 +45,12 @@ from sim.settings import (
 HONEST = "honest"
 """Group of every device that is in no adversary group, and the behaviour that all registries have."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
+
+
+LEAST_NOISE = 1e-3
+"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can state."""
 
 
 class SettingError(ValueError):
@@ -96,6 +103,7 @@ class Scenario(Settings):
     availability: AvailabilitySettings = AvailabilitySettings()
     adversaries: tuple[AdversarySettings, ...] = ()
     costs: CostSettings = CostSettings()
+    privacy: PrivacySettings = PrivacySettings()
     record: RecordSettings = RecordSettings()
 
     @model_validator(mode="after")
@@ -107,6 +115,7 @@ class Scenario(Settings):
         self._check_adversaries()
         self._check_network()
         self._check_money()
+        self._check_privacy()
         return self
 
     def _complete_params(self) -> None:
@@ -205,6 +214,18 @@ class Scenario(Settings):
                 self.payout.initial_balance,
                 f"at most {largest:,} for {self.devices} devices: a supply is an int64",
             )
+
+    def _check_privacy(self) -> None:
+        p = self.privacy
+        if 0 < p.noise < LEAST_NOISE:
+            raise SettingError("privacy.noise", p.noise, f"0 for none, or at least {LEAST_NOISE:g}")
+        if p.noise and not p.clip:
+            raise SettingError("privacy.noise", p.noise, "is in units of privacy.clip, which must be above 0")
+        if p.noise and not accountant_installed():
+            raise SettingError("privacy.noise", p.noise, f"needs dp-accounting to state epsilon: {INSTALL}")
+        offender = next(needs_single_updates(self), None) if p.secure_aggregation else None
+        if offender:
+            raise SettingError(*offender)
 
     # --- identity -----------------------------------------------------------------------------------------------
 

@@ -272,3 +272,16 @@ class RecordSettings(Settings):
     """Test accuracy of every worker after every local epoch (table `epochs`)."""
     local_accuracy: StrictBool = False
     """Test accuracy of every submitted update (column `local_accuracy` of `participants`)."""
+
+
+class PrivacySettings(Settings):
+    """What others learn of a device's update."""
+
+    secure_aggregation: StrictBool = False
+    """Nobody sees a single update, only their sum: whatever needs single updates is refused."""
+    clip: NonNegative = 0.0
+    """Largest L2 norm of the change that a worker sends; 0: any."""
+    noise: Annotated[Finite, Field(ge=0, le=1e6)] = 0.0
+    """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units of `clip`; 0: none."""
+    delta: Annotated[Finite, Field(gt=0, lt=1)] = 1e-5
+    """Probability at which the epsilon in table `participants` is stated."""

@@ -24,7 +24,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
         "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
         "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I,
-        "height": _I, "head": _S, "blocked": _B, "resynced": _B,
+        "height": _I, "head": _S, "blocked": _B, "resynced": _B, "epsilon": _F,
     },
     "votes": {
         "round": _I, "validator": _I, "worker": _I, "validator_adversary": _B, "worker_adversary": _B,

@@ -98,6 +98,7 @@ class World(mesa.Model):
         held = self.split.held_out
         self._held_out = dataset.x_train[held], dataset.y_train[held]
         self.stakes: tuple[int, ...] = ()
+        self.sent = [0] * n  # updates that left each device: what its privacy has been spent on
         sober = honest()
         self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
         self.coalitions = coalitions(groups)
@@ -292,6 +293,7 @@ class World(mesa.Model):
             "heads": [p.state.id for p in self.participants],
             "live_models": [p.live_model for p in self.participants],
             "previous_models": [p.previous_model for p in self.participants],
+            "sent": self.sent,
             "settled": self.settled.id,
             "server": None if self.server is None else self.server.id,
             "ledger": self.ledger.to_state(),
@@ -313,7 +315,7 @@ class World(mesa.Model):
             participant.live_model = None if live is None else keys[live]
         self.settled = by_id[state["settled"]]
         self.server = None if state["server"] is None else by_id[state["server"]]
-        self.round_index, self.time_s = state["round_index"], state["time_s"]
+        self.round_index, self.time_s, self.sent = state["round_index"], state["time_s"], list(state["sent"])
         self.ledger = Ledger.from_state(state["ledger"])
         self.recorder = Recorder.from_state(state["tables"])
 

@@ -64,8 +64,10 @@ class FedavgRound:
         clock, world = self.clock, self.world
         train_s = world.network.training_s(w, len(world.samples(w)), int(self.work.trained_epochs[self.work.row[w]]))
         self.compute_s[w] = train_s
-        arrival_s = self.ready_s[w] + train_s + self._send_s(w)
+        trained_s = self.ready_s[w] + train_s
+        arrival_s = trained_s + self._send_s(w)
         ends_s = self.start_s + self.scenario.deadlines.validator_s
+        world.sent[w] += trained_s <= ends_s and world.online(w, trained_s)
         yield clock.until(min(arrival_s, ends_s))
         if arrival_s <= ends_s and world.online(w, arrival_s):
             self.arrived.append(w)

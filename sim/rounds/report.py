@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from mechanisms.vocabulary import UpdateRecord
 from sim.chain.state import ChainState
 from sim.ledger import BURN, ISSUANCE
+from sim.privacy import epsilon
 
 if TYPE_CHECKING:
     from sim.rounds.fedavg import FedavgRound
@@ -77,7 +79,7 @@ def participant_rows(
         income[e.credit] += e.amount
         income[e.debit] -= e.amount
     by_worker = {r.worker: r for r in records}
-    cost = world.scenario.costs.compute_per_s
+    cost, privacy = world.scenario.costs.compute_per_s, world.scenario.privacy
     benefit = {g.name: g.damage_benefit for g in world.scenario.adversaries}
     error = 1 - tested.accuracy[world.canonical().model]
     rows = []
@@ -110,6 +112,7 @@ def participant_rows(
                 "head": p.state.head.hex(),
                 "blocked": p.device in p.state.blocked,
                 "resynced": p.device in resynced,
+                "epsilon": epsilon(privacy.noise, privacy.delta, world.sent[p.device]) if privacy.noise else None,
             }
         )
     return rows
@@ -121,6 +124,11 @@ def local_accuracies(world: World, work: Any) -> dict[int, float]:
         return {}
     measured = world.test(list(work.updates), work.digests)
     return dict(zip(work.workers, measured.accuracy.tolist(), strict=True))
+
+
+def _measured(accuracy: float) -> float | None:
+    """NaN is what nobody measured."""
+    return None if math.isnan(accuracy) else accuracy
 
 
 def record_vbfl(r: VbflRound) -> None:
@@ -181,9 +189,9 @@ def record_vbfl(r: VbflRound) -> None:
                 "worker": b.worker,
                 "validator_adversary": world.participants[b.validator].adversary,
                 "worker_adversary": world.participants[b.worker].adversary,
-                "baseline_accuracy": b.baseline_accuracy,
-                "update_accuracy": b.update_accuracy,
-                "vad": b.baseline_accuracy - b.update_accuracy,
+                "baseline_accuracy": _measured(b.baseline_accuracy),
+                "update_accuracy": _measured(b.update_accuracy),
+                "vad": _measured(b.baseline_accuracy - b.update_accuracy),
                 "verdict": b.verdict,
                 "vote": b.vote,
                 "time_s": b.time_s,

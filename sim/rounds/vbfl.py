@@ -185,6 +185,9 @@ class VbflRound:
         for i, v in enumerate(work.validators):
             if not sent[v]:
                 continue
+            if not world.validation.individual:  # hidden by not being measured at all
+                measured[v] = ValidationObservation(self.round, v, tuple(sent[v]), math.nan, np.full(len(sent[v]), math.nan))
+                continue
             x, y = world.split.validation[v]
             rows = [work.row[w] for w in sent[v]]
             updates = [work.updates[j] for j in rows]
@@ -203,7 +206,7 @@ class VbflRound:
             if "updates" in observes:
                 seen = replace(seen, updates=work.updates[rows])
             measured[v] = seen
-        return self._share_reports(measured) if "reports" in observes else measured
+        return self._share_reports(measured) if "reports" in observes and world.validation.individual else measured
 
     def _share_reports(self, measured: dict[int, ValidationObservation]) -> dict[int, ValidationObservation]:
         """Give every validator what all validators measured on the updates that it judges."""
@@ -260,6 +263,7 @@ class VbflRound:
         if not self._there(w):
             return
         clock.act()
+        self.world.sent[w] += 1
         arrival_s = clock.now + net.delay(w, first, self.update_bytes)
         yield clock.until(min(arrival_s, ends_s))
         if arrival_s > ends_s:
@@ -290,7 +294,8 @@ class VbflRound:
             ballot.status = "forged"
             return
         begin = max(self.clock.now, self.busy_until[v])
-        evaluation_s = self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
+        samples = len(self.world.split.validation[v][1]) if self.world.validation.individual else 0
+        evaluation_s = self.world.network.evaluation_s(v, samples)
         self.compute_s[v] += evaluation_s
         done = begin + evaluation_s
         if self.scenario.network.validator_queue == "fifo":
