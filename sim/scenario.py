@@ -38,6 +38,7 @@ from sim.settings import (
     RecordSettings,
     RoleSettings,
     Settings,
+    StorageSettings,
     TrainingSettings,
     ValidationSettings,
 )
@@ -104,6 +105,7 @@ class Scenario(Settings):
     adversaries: tuple[AdversarySettings, ...] = ()
     costs: CostSettings = CostSettings()
     privacy: PrivacySettings = PrivacySettings()
+    storage: StorageSettings = StorageSettings()
     record: RecordSettings = RecordSettings()
 
     @model_validator(mode="after")
@@ -116,6 +118,10 @@ class Scenario(Settings):
         self._check_network()
         self._check_money()
         self._check_privacy()
+        if self.protocol != "vbfl" and self.storage.kind == "off-chain":
+            raise SettingError(
+                "storage.kind", "off-chain", f"{self.protocol} has no chain to keep updates off; needs protocol vbfl"
+            )
         return self
 
     def _complete_params(self) -> None:

@@ -285,3 +285,18 @@ class PrivacySettings(Settings):
     """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units of `clip`; 0: none."""
     delta: Annotated[Finite, Field(gt=0, lt=1)] = 1e-5
     """Probability at which the epsilon in table `participants` is stated."""
+
+
+class StorageSettings(Settings):
+    """Where updates live: inside the chain's blocks, or in a store beside it."""
+
+    kind: Literal["chain", "off-chain"] = "chain"
+    """Updates travel inside transactions and blocks; or these carry digests, and who needs an update fetches it."""
+    latency_s: NonNegative = 0.0
+    """Seconds per request to the store, beside the bytes (off-chain)."""
+    bytes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
+    """Speed at which the store serves one request; the device's link may be slower (off-chain)."""
+    availability: Probability = 1.0
+    """Probability that a validator's request finds the update; one that does not is not judged by it (off-chain)."""
+    cost_per_mb: NonNegative = 0.0
+    """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility (off-chain)."""

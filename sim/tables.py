@@ -24,7 +24,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
         "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
         "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I,
-        "height": _I, "head": _S, "blocked": _B, "resynced": _B, "epsilon": _F,
+        "height": _I, "head": _S, "blocked": _B, "resynced": _B, "epsilon": _F, "storage_cost": _F,
     },
     "votes": {
         "round": _I, "validator": _I, "worker": _I, "validator_adversary": _B, "worker_adversary": _B,
@@ -41,7 +41,8 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
-`status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored.
+`status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored,
+unavailable.
 Of a block: adopted, orphaned, withheld.
 """
 

@@ -29,6 +29,7 @@ from sim.network import Availability, Network
 from sim.participant import Participant
 from sim.rounds import play_round
 from sim.scenario import Scenario, SettingError
+from sim.storage import UpdateStore
 from sim.streams import Streams
 from sim.tables import Recorder
 
@@ -80,6 +81,7 @@ class World(mesa.Model):
         self.engine = self._build_engine(x, y)
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
+        self.store = UpdateStore(scenario.storage, self.network, self.streams)
         self.keys = Keyring(self.streams, n)
         self.payout = rules.payouts.create(scenario.payout.mechanism, scenario.payout.params)
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)

@@ -72,6 +72,7 @@ def participant_rows(
     validator_of: dict[int, int],
     resynced: set[int],
     compute_s: dict[int, float],
+    storage_cost: dict[int, float],
 ) -> list[dict[str, Any]]:
     """One row per device."""
     income: Counter[str] = Counter()
@@ -106,6 +107,7 @@ def participant_rows(
                 "compute_s": compute_s.get(p.device, 0.0),
                 "utility": income[p.account]
                 - cost * compute_s.get(p.device, 0.0)
+                - storage_cost.get(p.device, 0.0)
                 + (benefit.get(p.group, 0.0) * error if p.active else 0.0),
                 "balance": world.stake(p.device),
                 "height": p.state.height,
@@ -113,6 +115,7 @@ def participant_rows(
                 "blocked": p.device in p.state.blocked,
                 "resynced": p.device in resynced,
                 "epsilon": epsilon(privacy.noise, privacy.delta, world.sent[p.device]) if privacy.noise else None,
+                "storage_cost": storage_cost.get(p.device, 0.0),
             }
         )
     return rows
@@ -178,6 +181,7 @@ def record_vbfl(r: VbflRound) -> None:
             r.seats.validator_of,
             r.resynced,
             r.compute_s,
+            r.storage_cost,
         ),
     )
     world.recorder.add(
@@ -262,5 +266,6 @@ def record_fedavg(r: FedavgRound) -> None:
             {},
             set(),
             r.compute_s,
+            {},
         ),
     )
