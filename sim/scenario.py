@@ -36,6 +36,7 @@ from sim.settings import (
     PayoutSettings,
     PrivacySettings,
     RecordSettings,
+    RegistrySettings,
     RoleSettings,
     Settings,
     StorageSettings,
@@ -106,6 +107,7 @@ class Scenario(Settings):
     costs: CostSettings = CostSettings()
     privacy: PrivacySettings = PrivacySettings()
     storage: StorageSettings = StorageSettings()
+    registry: RegistrySettings = RegistrySettings()
     record: RecordSettings = RecordSettings()
 
     @model_validator(mode="after")
@@ -118,6 +120,7 @@ class Scenario(Settings):
         self._check_network()
         self._check_money()
         self._check_privacy()
+        self._check_registry()
         if self.protocol != "vbfl" and self.storage.kind == "off-chain":
             raise SettingError(
                 "storage.kind", "off-chain", f"{self.protocol} has no chain to keep updates off; needs protocol vbfl"
@@ -170,6 +173,8 @@ class Scenario(Settings):
             raise SettingError("aggregation.rule", self.aggregation.rule, needs)
         if "utility" in payout.observes and not held_out:
             raise SettingError("payout.mechanism", self.payout.mechanism, needs)
+        if self.registry.rollback_drop and not held_out:
+            raise SettingError("registry.rollback_drop", self.registry.rollback_drop, needs)
 
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]
@@ -232,6 +237,16 @@ class Scenario(Settings):
         offender = next(needs_single_updates(self), None) if p.secure_aggregation else None
         if offender:
             raise SettingError(*offender)
+
+    def _check_registry(self) -> None:
+        publishers = self.registry.publishers
+        if publishers and self.protocol != "vbfl":
+            raise SettingError("registry.publishers", list(publishers), f"{self.protocol} has no miners who could publish")
+        for d in publishers:
+            if d >= self.devices:
+                raise SettingError("registry.publishers", d, f"devices are numbered 0..{self.devices - 1}")
+        if len(set(publishers)) < len(publishers):
+            raise SettingError("registry.publishers", list(publishers), "names a device twice")
 
     # --- identity -----------------------------------------------------------------------------------------------
 

@@ -300,3 +300,21 @@ class StorageSettings(Settings):
     """Probability that a validator's request finds the update; one that does not is not judged by it (off-chain)."""
     cost_per_mb: NonNegative = 0.0
     """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility (off-chain)."""
+
+
+class RegistrySettings(Settings):
+    """Which models are released, by whom, and when an older one comes back."""
+
+    publishers: tuple[Natural, ...] = ()
+    """Only these devices may publish a version: blocks of other miners are refused by everybody; empty: everybody may."""
+    rollback_drop: Probability = 0.0
+    """A new model that is worse than the best kept version by more than this accuracy (held-out samples) is undone; 0: never."""
+    keep: Annotated[Count, Field(le=1_000)] = 5
+    """How many of the last versions may come back."""
+    record: StrictBool = False
+    """Write table `versions`; a scenario that rolls back always does."""
+
+    @property
+    def on(self) -> bool:
+        """Whether versions are kept at all."""
+        return self.record or self.rollback_drop > 0

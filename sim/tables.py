@@ -9,6 +9,9 @@ import pyarrow as pa
 
 _I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())
 
+OPTIONAL = frozenset({"epochs", "versions"})
+"""Tables that a run has only when its scenario asks for them."""
+
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "rounds": {
         "round": _I, "start_s": _F, "end_s": _F, "duration_s": _F, "block_time_s": _F,
@@ -36,6 +39,10 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
     },
     "journal": {
         "index": _I, "time_s": _F, "round": _I, "debit": _S, "credit": _S, "asset": _S, "amount": _I, "reason": _S,
+    },
+    "versions": {
+        "round": _I, "height": _I, "version": _S, "parent": _S, "weights": _S, "block": _S, "author": _I,
+        "status": _S, "restores": _S, "held_out_accuracy": _F,
     },
     "epochs": {"round": _I, "device": _I, "epoch": _I, "accuracy": _F},
 }  # fmt: skip
@@ -67,11 +74,11 @@ class Recorder:
         return self._columns[table][column][-1]
 
     def tables(self) -> dict[str, pa.Table]:
-        """All tables with their fixed types; `epochs` only when it was recorded."""
+        """All tables with their fixed types; optional ones only when they were recorded."""
         return {
             name: pa.table({c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()})
             for name, columns in self._columns.items()
-            if name != "epochs" or columns["round"]
+            if name not in OPTIONAL or columns["round"]
         }
 
     def to_state(self) -> dict[str, Any]:

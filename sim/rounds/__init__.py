@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.rounds.fedavg import FedavgRound
-from sim.rounds.report import record_fedavg, record_vbfl
+from sim.rounds.report import record_fedavg, record_vbfl, record_versions
 from sim.rounds.vbfl import VbflRound
 
 if TYPE_CHECKING:
     from sim.world import World
+
+
+__all__ = ["play_round", "record_versions"]
 
 
 def play_round(world: World) -> None:

@@ -15,6 +15,7 @@ from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import do_local_work
 from sim.rounds.message_size import update_bytes
 from sim.rounds.processing import aggregate, settle
+from sim.rounds.release import release
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -88,17 +89,21 @@ class FedavgRound:
         current = world.canonical()
         model = aggregate(world, work, self.records, current.model)
         settled = settle(world, work, current, model, None, self.records)
+        head = hashlib.sha256(current.head + world.models.digest(model)).digest()
+        released = release(world, current, model, head, -1)
         new = ChainState(
             id=world.book.new_id(),
             parent=current,
             height=current.height + 1,
-            head=hashlib.sha256(current.head + world.models.digest(model)).digest(),
+            head=head,
             weight=current.weight + 1,
-            model=model,
+            model=released.model,
             round=world.round_index,
             payments=settled.payments,
             moves=settled.moves,
             memory=settled.memory,
+            versions=released.versions,
+            kept=released.kept,
         )
         world.server = new
         closes_s = self.clock.last_s

@@ -134,6 +134,30 @@ def _measured(accuracy: float) -> float | None:
     return None if math.isnan(accuracy) else accuracy
 
 
+def record_versions(world: World) -> None:
+    """Table `versions`, of the chain that most devices hold; empty without a registry."""
+    lineage = list(world.canonical().lineage())[::-1]
+    world.recorder.add(
+        "versions",
+        (
+            {
+                "round": v.round,
+                "height": state.height,
+                "version": v.id.hex(),
+                "parent": v.parent.hex(),
+                "weights": v.weights.hex(),
+                "block": v.block.hex(),
+                "author": v.author if v.author >= 0 else None,
+                "status": "rollback" if v.restores else "released",
+                "restores": v.restores.hex() or None,
+                "held_out_accuracy": _measured(v.accuracy),
+            }
+            for state in lineage
+            for v in state.versions
+        ),
+    )
+
+
 def record_vbfl(r: VbflRound) -> None:
     """All rows of a VBFL round."""
     world = r.world

@@ -514,9 +514,9 @@ class VbflRound:
             self._append(device, block)
 
     def _holds(self, device: int, block: Block) -> bool:
-        """Whether a device accepts a block: not from a shut-out miner, authentic, linked to its own head."""
-        state, checks = self.world.participants[device].state, self.scenario.chain
-        if block.miner in state.blocked:
+        """Whether a device accepts a block: from a miner that may publish and is not shut out, authentic, linked to its head."""
+        state, checks, publishers = self.world.participants[device].state, self.scenario.chain, self.scenario.registry.publishers
+        if block.miner in state.blocked or (publishers and block.miner not in publishers):
             return False
         if checks.check_links and block.previous != state.head:
             return False
