@@ -318,6 +318,9 @@ class ValidationConformance(Conformance):
                 assert verdicts.shape == (n,)
                 assert verdicts.dtype == bool
                 assert (rule.verdicts(shuffled) == verdicts[order]).all()
+                if not rule.individual:
+                    blind = ValidationObservation(1, 0, tuple(range(n)), np.nan, np.full(n, np.nan))
+                    assert (rule.verdicts(blind) == verdicts).all(), "what is not shown does not count"
 
 
 class AggregationConformance(Conformance):
@@ -343,6 +346,16 @@ class AggregationConformance(Conformance):
                 order = rng.permutation(n)
                 shuffled = dataclasses.replace(seen, workers=tuple(order), updates=updates[order], samples=samples[order])
                 np.testing.assert_allclose(rule.aggregate(shuffled), row, atol=1e-5)
+
+    def test_what_needs_no_single_update_needs_their_sum_only(self):
+        rng = np.random.default_rng(3)
+        for rule in self.made():
+            if rule.individual:
+                continue
+            updates = rng.standard_normal((6, 30)).astype(np.float32)
+            seen = AggregationObservation(1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates[0])
+            moved = updates + np.float32([[1], [-2], [1], [3], [-3], [0]]) * rng.standard_normal(30).astype(np.float32)
+            np.testing.assert_allclose(rule.aggregate(dataclasses.replace(seen, updates=moved)), rule.aggregate(seen), atol=1e-5)
 
     def test_rows_that_are_not_finite_are_left_out(self):
         rng = np.random.default_rng(2)

@@ -20,6 +20,8 @@ from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 from sim.data import datasets
 from sim.learning import models
+from sim.privacy import INSTALL, accountant_installed
+from sim.secrecy import needs_single_updates
 from sim.settings import (
     AdversarySettings,
     AggregationSettings,
@@ -35,9 +37,12 @@ from sim.settings import (
     ModelSettings,
     NetworkSettings,
     PayoutSettings,
+    PrivacySettings,
     RecordSettings,
+    RegistrySettings,
     RoleSettings,
     Settings,
+    StorageSettings,
     TrainingSettings,
     ValidationSettings,
 )
@@ -47,6 +52,10 @@ HONEST = "honest"
 
 SCHEMA_VERSION = 2
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
+
+
+LEAST_NOISE = 1e-3
+"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can state."""
 
 
 class SettingError(ValueError):
@@ -106,6 +115,9 @@ class Scenario(Settings):
     availability: AvailabilitySettings = AvailabilitySettings()
     adversaries: tuple[AdversarySettings, ...] = ()
     costs: CostSettings = CostSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    storage: StorageSettings = StorageSettings()
+    registry: RegistrySettings = RegistrySettings()
     record: RecordSettings = RecordSettings()
 
     @model_validator(mode="after")
@@ -118,6 +130,12 @@ class Scenario(Settings):
         self._check_adversaries()
         self._check_network()
         self._check_money()
+        self._check_privacy()
+        self._check_registry()
+        if self.protocol != "vbfl" and self.storage.kind == "off-chain":
+            raise SettingError(
+                "storage.kind", "off-chain", f"{self.protocol} has no chain to keep updates off; needs protocol vbfl"
+            )
         return self
 
     def _complete_params(self) -> None:
@@ -178,6 +196,8 @@ class Scenario(Settings):
             raise SettingError("aggregation.rule", self.aggregation.rule, needs)
         if "utility" in payout.observes and not held_out:
             raise SettingError("payout.mechanism", self.payout.mechanism, needs)
+        if self.registry.rollback_drop and not held_out:
+            raise SettingError("registry.rollback_drop", self.registry.rollback_drop, needs)
 
         for key, registry, name, params in self.plugins():
             peeks = registry is behaviours.workers and "validation" in registry.create(name, params).knows
@@ -257,6 +277,28 @@ class Scenario(Settings):
         rule: PayoutRule = rules.payouts.create(self.payout.mechanism, self.payout.params)
         parts = [rules.parts.create(p.part, p.params) for p in self.payout.parts]
         return Combined(rule, parts) if parts else rule
+
+    def _check_privacy(self) -> None:
+        p = self.privacy
+        if 0 < p.noise < LEAST_NOISE:
+            raise SettingError("privacy.noise", p.noise, f"0 for none, or at least {LEAST_NOISE:g}")
+        if p.noise and not p.clip:
+            raise SettingError("privacy.noise", p.noise, "is in units of privacy.clip, which must be above 0")
+        if p.noise and not accountant_installed():
+            raise SettingError("privacy.noise", p.noise, f"needs dp-accounting to state epsilon: {INSTALL}")
+        offender = next(needs_single_updates(self), None) if p.secure_aggregation else None
+        if offender:
+            raise SettingError(*offender)
+
+    def _check_registry(self) -> None:
+        publishers = self.registry.publishers
+        if publishers and self.protocol != "vbfl":
+            raise SettingError("registry.publishers", list(publishers), f"{self.protocol} has no miners who could publish")
+        for d in publishers:
+            if d >= self.devices:
+                raise SettingError("registry.publishers", d, f"devices are numbered 0..{self.devices - 1}")
+        if len(set(publishers)) < len(publishers):
+            raise SettingError("registry.publishers", list(publishers), "names a device twice")
 
     # --- identity -----------------------------------------------------------------------------------------------
 

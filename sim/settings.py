@@ -330,3 +330,49 @@ class RecordSettings(Settings):
     """Test accuracy of every worker after every local epoch (table `epochs`)."""
     local_accuracy: StrictBool = False
     """Test accuracy of every submitted update (column `local_accuracy` of `participants`)."""
+
+
+class PrivacySettings(Settings):
+    """What others learn of a device's update."""
+
+    secure_aggregation: StrictBool = False
+    """Nobody sees a single update, only their sum: whatever needs single updates is refused."""
+    clip: NonNegative = 0.0
+    """Largest L2 norm of the change that a worker sends; 0: any."""
+    noise: Annotated[Finite, Field(ge=0, le=1e6)] = 0.0
+    """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units of `clip`; 0: none."""
+    delta: Annotated[Finite, Field(gt=0, lt=1)] = 1e-5
+    """Probability at which the epsilon in table `participants` is stated."""
+
+
+class StorageSettings(Settings):
+    """Where updates live: inside the chain's blocks, or in a store beside it."""
+
+    kind: Literal["chain", "off-chain"] = "chain"
+    """Updates travel inside transactions and blocks; or these carry digests, and who needs an update fetches it."""
+    latency_s: NonNegative = 0.0
+    """Seconds per request to the store, beside the bytes (off-chain)."""
+    bytes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
+    """Speed at which the store serves one request; the device's link may be slower (off-chain)."""
+    availability: Probability = 1.0
+    """Probability that a validator's request finds the update; one that does not is not judged by it (off-chain)."""
+    cost_per_mb: NonNegative = 0.0
+    """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility (off-chain)."""
+
+
+class RegistrySettings(Settings):
+    """Which models are released, by whom, and when an older one comes back."""
+
+    publishers: tuple[Natural, ...] = ()
+    """Only these devices may publish a version: blocks of other miners are refused by everybody; empty: everybody may."""
+    rollback_drop: Probability = 0.0
+    """A new model that is worse than the best kept version by more than this accuracy (held-out samples) is undone; 0: never."""
+    keep: Annotated[Count, Field(le=1_000)] = 5
+    """How many of the last versions may come back."""
+    record: StrictBool = False
+    """Write table `versions`; a scenario that rolls back always does."""
+
+    @property
+    def on(self) -> bool:
+        """Whether versions are kept at all."""
+        return self.record or self.rollback_drop > 0

@@ -9,6 +9,9 @@ import pyarrow as pa
 
 _I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())
 
+OPTIONAL = frozenset({"epochs", "versions"})
+"""Tables that a run has only when its scenario asks for them."""
+
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "rounds": {
         "round": _I, "start_s": _F, "end_s": _F, "duration_s": _F, "block_time_s": _F,
@@ -24,7 +27,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
         "commitment": _S, "conduct": _S, "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
         "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I, "locked": _I,
-        "height": _I, "head": _S, "blocked": _B, "resynced": _B,
+        "height": _I, "head": _S, "blocked": _B, "resynced": _B, "epsilon": _F, "storage_cost": _F,
     },
     "votes": {
         "round": _I, "validator": _I, "worker": _I, "validator_adversary": _B, "worker_adversary": _B,
@@ -38,15 +41,19 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "index": _I, "time_s": _F, "round": _I, "debit": _S, "credit": _S, "asset": _S, "amount": _I, "reason": _S,
     },
     "incidents": {"round": _I, "time_s": _F, "device": _I, "witness": _I, "kind": _S},
+    "versions": {
+        "round": _I, "height": _I, "version": _S, "parent": _S, "weights": _S, "block": _S, "author": _I,
+        "status": _S, "restores": _S, "held_out_accuracy": _F,
+    },
     "epochs": {"round": _I, "device": _I, "epoch": _I, "accuracy": _F},
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
-`status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored.
-Of a block: adopted, orphaned, withheld. `conduct` of a worker under a coordinator: verified, rejected, malformed, late,
-unrevealed, mismatched, absent, duplicate. Incidents are what somebody did that somebody else (`witness`; null: the contract or
-server) refused: forged, replayed, duplicate, malformed, tampered-block, late, unrevealed, mismatched, absent-aggregator,
-wrong-aggregate, false-challenge. "whitewashed": `device` left and returned as `witness`.
+`status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored,
+unavailable. Of a block: adopted, orphaned, withheld. `conduct` of a worker under a coordinator: verified, rejected, malformed,
+late, unrevealed, mismatched, absent, duplicate. Incidents are what somebody did that somebody else (`witness`; null: the
+contract or server) refused: forged, replayed, duplicate, malformed, tampered-block, late, unrevealed, mismatched,
+absent-aggregator, wrong-aggregate, false-challenge. "whitewashed": `device` left and returned as `witness`.
 """
 
 
@@ -74,11 +81,11 @@ class Recorder:
         return self._columns[table][column][-1]
 
     def tables(self) -> dict[str, pa.Table]:
-        """All tables with their fixed types; `epochs` only when it was recorded."""
+        """All tables with their fixed types; optional ones only when they were recorded."""
         return {
             name: pa.table({c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()})
             for name, columns in self._columns.items()
-            if name != "epochs" or columns["round"]
+            if name not in OPTIONAL or columns["round"]
         }
 
     def to_state(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mechanisms import registries as rules
 from mechanisms.vocabulary import FloatMatrix, Memory, OpeningObservation, Payment
+from sim.chain.registry import Kept, Version
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
@@ -29,8 +30,10 @@ from sim.learning.job import TrainingJob
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
-from sim.rounds import play_round
+from sim.rounds import play_round, record_versions
+from sim.rounds.release import first_version
 from sim.scenario import Scenario, SettingError
+from sim.storage import UpdateStore
 from sim.streams import Streams
 from sim.tables import Recorder
 
@@ -85,6 +88,7 @@ class World(mesa.Model):
         self.engine = self._build_engine(x, y)
         self.network = Network(scenario.network, n, self.streams)
         self.availability = Availability(scenario.availability, self.streams)
+        self.store = UpdateStore(scenario.storage, self.network, self.streams)
         self.keys = Keyring(self.streams, n)
         self.payout = scenario.payout_rule()
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
@@ -97,15 +101,17 @@ class World(mesa.Model):
         self._open_ledger()
         opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
         self.check_payments(opening.payments, opening=True)
-        self.book = ChainBook(genesis(self.models.add(self.engine.initial()), opening.memory or {}))
+        held = self.split.held_out
+        self._held_out = dataset.x_train[held], dataset.y_train[held]
+        start = self.models.add(self.engine.initial())
+        self.book = ChainBook(genesis(start, opening.memory or {}, first_version(self, start)))
         self._move(opening.payments)
         self.endowment = [self.stake(d) for d in range(n)]
         self._check_members(opening.memory or {})
         self.settled = self.book.root
-        held = self.split.held_out
-        self._held_out = dataset.x_train[held], dataset.y_train[held]
         self.stakes: tuple[int, ...] = ()
         self.locked_before: Mapping[int, int] = self.locked()
+        self.sent = [0] * n  # updates that left each device: what its privacy has been spent on
         sober = honest()
         self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
         self.coalitions = coalitions(groups)
@@ -179,6 +185,7 @@ class World(mesa.Model):
             self.step()
             if self.round_index == self.scenario.rounds:
                 self._close_contract()
+                record_versions(self)
             yield self.round_index
 
     def close(self) -> None:
@@ -317,7 +324,8 @@ class World(mesa.Model):
 
     def _models_in_use(self) -> set[int]:
         held = {key for p in self.participants for key in (p.state.model, p.global_model, p.previous_model)}
-        return held | {self.canonical().model}
+        chains = {s.id: s for s in (*(p.state for p in self.participants), self.canonical())}
+        return held | {self.canonical().model} | {k.model for s in chains.values() for k in s.kept}
 
     def test(self, rows: list[FloatMatrix], digests: list[bytes]) -> Evaluation:
         """Evaluate rows on the reported test set."""
@@ -338,6 +346,7 @@ class World(mesa.Model):
             "heads": [p.state.id for p in self.participants],
             "live_models": [p.live_model for p in self.participants],
             "previous_models": [p.previous_model for p in self.participants],
+            "sent": self.sent,
             "settled": self.settled.id,
             "server": None if self.server is None else self.server.id,
             "endowment": self.endowment,
@@ -362,7 +371,7 @@ class World(mesa.Model):
             participant.live_model = None if live is None else keys[live]
         self.settled = by_id[state["settled"]]
         self.server = None if state["server"] is None else by_id[state["server"]]
-        self.round_index, self.time_s = state["round_index"], state["time_s"]
+        self.round_index, self.time_s, self.sent = state["round_index"], state["time_s"], list(state["sent"])
         self.endowment = list(state["endowment"])
         self.identities.restore(state["identities"])
         self.learners.restore(state["learners"])
@@ -391,6 +400,8 @@ def _state_to_json(s: ChainState) -> dict[str, Any]:
     flat["absent"] = {str(d): list(v) for d, v in s.absent.items()}
     flat["outcomes"] = {str(d): list(v) for d, v in s.outcomes.items()}
     flat["blocked"] = sorted(s.blocked)
+    flat["versions"] = [v.to_plain() for v in s.versions]
+    flat["kept"] = [[k.version.to_plain(), k.model] for k in s.kept]
     return flat
 
 
@@ -405,6 +416,8 @@ def _state_from_json(flat: dict[str, Any], known: dict[int, ChainState], models:
     values["absent"] = {int(d): (v[0], v[1]) for d, v in flat["absent"].items()}
     values["outcomes"] = {int(d): (v[0], v[1]) for d, v in flat["outcomes"].items()}
     values["blocked"] = frozenset(flat["blocked"])
+    values["versions"] = tuple(Version.from_plain(v) for v in flat["versions"])
+    values["kept"] = tuple(Kept(Version.from_plain(v), models.get(key, -1)) for v, key in flat["kept"])
     return ChainState(**values)
 
 

@@ -17,10 +17,12 @@ class AggregationRule(Plugin, ABC):
     """`observes` names what the rule needs beside the updates: {"root"} for an update trained on a clean root data set.
 
     `convex`: every coordinate of the result lies between the smallest and the largest of the updates.
+    `individual`: needs single updates; a rule that does not needs their (weighted) sum only.
     """
 
     observes: ClassVar[frozenset[str]] = frozenset()
     convex: ClassVar[bool] = True
+    individual: ClassVar[bool] = True
 
     def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
         """The next global model, `float32[P]`. Rows with NaN or infinity are left out; ValueError when no row is left.

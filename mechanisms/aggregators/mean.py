@@ -26,6 +26,7 @@ class Mean(AggregationRule):
     name = "mean"
     summary = "mean of the accepted updates, plain (VBFL) or weighted by claimed samples (FedAvg)"
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
+    individual = False
     Params = MeanParams
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:

@@ -16,9 +16,13 @@ ROUNDING = 1e-12
 
 
 class ValidationRule(Plugin, ABC):
-    """`observes` names what a validator needs beside accuracies: see `ValidationObservation`."""
+    """`observes` names what a validator needs beside accuracies: see `ValidationObservation`.
+
+    `individual`: judges single updates. A rule that does not is shown nothing of them: all accuracies are NaN.
+    """
 
     observes: ClassVar[frozenset[str]] = frozenset()
+    individual: ClassVar[bool] = True
 
     @property
     def baseline_epochs(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ class Verifier(Plugin, ABC):
     A genuine update was really trained as asked, on the device's own samples, and claims what was done. Whether those samples
     are good is another question: poisoned data trained by the book is genuine.
     """
+
+    individual: ClassVar[bool] = True
+    """Whether it must see single updates, which secure aggregation hides."""
 
     @property
     def committee(self) -> int:

@@ -26,6 +26,7 @@ class Proof(Verifier):
     name = "proof"
     summary = "a succinct proof of the training, perfect and costly to make"
     reference = "guide on on-chain coordination, zk-SNARK verification of reveals"
+    individual = False
     Params = ProofParams
 
     @property
@@ -54,6 +55,7 @@ class Enclave(Verifier):
     name = "enclave"
     summary = "a trusted execution environment that may be breached"
     reference = "guide on on-chain coordination, verification by trusted execution (SGX)"
+    individual = False
     stochastic = True
     Params = EnclaveParams
 

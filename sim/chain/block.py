@@ -48,7 +48,7 @@ class BlockBody:
     @cached_property
     def size_bytes(self) -> int:
         """Real bytes: VBFL's blocks carry the updates themselves."""
-        return sum(u.size_bytes + len(u.message) + 64 for u in self.updates) + sum(v.size_bytes for v in self.votes)
+        return sum(u.size_bytes + u.header_bytes for u in self.updates) + sum(v.size_bytes for v in self.votes)
 
     def authentic(self, keys: Keyring) -> bool:
         """Every signature holds, every vote is on an update of this block, and nobody speaks twice."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mechanisms.vocabulary import Memory, Payment, UpdateRecord
 from sim.chain.block import GENESIS, Block
+from sim.chain.registry import Kept, Version
 from sim.settings import BlocklistSettings
 
 Streak = tuple[int, int]
@@ -19,7 +20,8 @@ class ChainState:
 
     `weight` ranks chains: the stakes of the miners of its blocks (pos) or their work (pow). `payments` are those of the
     last block that devices credit themselves, `moves` those that its payout rule makes between other accounts, `memory` is
-    what that rule remembers. `model` is a key of the world's model store.
+    what that rule remembers. `model` is a key of the world's model store. `versions` are those that the last block released,
+    `kept` the newest, of which the last is the present one.
     """
 
     id: int
@@ -38,6 +40,8 @@ class ChainState:
     absent: Mapping[int, Streak] = field(default_factory=dict)
     blocked: frozenset[int] = frozenset()
     outcomes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    versions: tuple[Version, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
     def lineage(self) -> Iterator[ChainState]:
         """This state, its parent, and so on to genesis."""
@@ -47,9 +51,12 @@ class ChainState:
             at = at.parent
 
 
-def genesis(model: int, memory: Memory) -> ChainState:
+def genesis(model: int, memory: Memory, kept: tuple[Kept, ...] = ()) -> ChainState:
     """The chain before any block."""
-    return ChainState(id=0, parent=None, height=0, head=GENESIS, weight=0, model=model, memory=memory)
+    versions = tuple(k.version for k in kept)
+    return ChainState(
+        id=0, parent=None, height=0, head=GENESIS, weight=0, model=model, memory=memory, versions=versions, kept=kept
+    )
 
 
 def chain_rank(state: ChainState) -> tuple[int, int, bytes]:

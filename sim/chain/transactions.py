@@ -31,6 +31,11 @@ class UpdateTransaction:
             b"update" + struct.pack("<qqqqq", self.round, self.worker, self.size_bytes, self.samples, self.epochs) + self.digest
         )
 
+    @property
+    def header_bytes(self) -> int:
+        """Bytes on the wire without the update itself."""
+        return len(self.message) + SIGNATURE_BYTES
+
     @cached_property
     def id(self) -> bytes:
         """SHA-256 of message and signature."""

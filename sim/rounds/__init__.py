@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from sim.rounds.coordinator import CoordinatorRound
 from sim.rounds.fedavg import FedavgRound
-from sim.rounds.report import record_coordinator, record_fedavg, record_vbfl
+from sim.rounds.report import record_coordinator, record_fedavg, record_vbfl, record_versions
 from sim.rounds.vbfl import VbflRound
 
 if TYPE_CHECKING:
     from sim.world import World
+
+
+__all__ = ["play_round", "record_versions"]
 
 
 def play_round(world: World) -> None:

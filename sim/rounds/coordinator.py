@@ -149,6 +149,7 @@ class CoordinatorRound(ServerRound):
         yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
         if not self.world.online(w, clock.now):
             return
+        self.world.sent[w] += 1
         shown = work.digests[work.row[w]]
         if self.settings.commit_reveal:
             shown = work.sent.switched.get(w, shown)

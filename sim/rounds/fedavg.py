@@ -41,8 +41,10 @@ class FedavgRound(ServerRound):
 
     def _work(self, w: int) -> Process:
         clock = self.clock
-        arrival_s = self.ready_s[w] + self.train_s(w) + self.send_s(w)
+        trained_s = self.ready_s[w] + self.train_s(w)
+        arrival_s = trained_s + self.send_s(w)
         ends_s = self.start_s + self.scenario.deadlines.validator_s
+        self.world.sent[w] += trained_s <= ends_s and self.world.online(w, trained_s)
         yield clock.until(min(arrival_s, ends_s))
         if arrival_s <= ends_s and self.world.online(w, arrival_s):
             self.arrived.append(w)

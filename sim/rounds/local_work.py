@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mechanisms.vocabulary import FloatMatrix
 from sim.learning.engine import row_digest
 from sim.learning.job import TrainingJob
+from sim.privacy import clip_and_blur
 from sim.rounds.submissions import Submissions, submit
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int
     trained = world.engine.train(jobs, on_epoch)
     n = len(workers)
     updates = trained[:n]
+    _protect(world, workers, updates)
     sent = submit(world, workers, updates, effort, sealed=sealed)
     updates.setflags(write=False)
     return LocalWork(
@@ -107,3 +109,13 @@ def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
     order = np.stack([rng.permutation(mine) for _ in range(epochs)]) if epochs else np.empty((0, len(mine)), dtype=np.int64)
     start = world.models[world.participants[device].global_model]
     return TrainingJob(start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index))
+
+
+def _protect(world: World, workers: Sequence[int], updates: FloatMatrix) -> None:
+    """What the protocol's client does to every row, in place, before anybody may deviate: clip it and add noise."""
+    p = world.scenario.privacy
+    if not p.clip:
+        return
+    for i, w in enumerate(workers):  # row by row: two rows in float64 are all the memory it takes
+        rng = world.streams.rng("privacy", w, world.round_index)
+        updates[i] = clip_and_blur(updates[i], world.models[world.participants[w].global_model], p.clip, p.noise, rng)

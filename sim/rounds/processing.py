@@ -12,6 +12,7 @@ from mechanisms.vocabulary import AggregationObservation, BlockObservation, Cond
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out, tally
 from sim.rounds.local_work import LocalWork
+from sim.rounds.release import release
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -110,13 +111,14 @@ class BlockProcessor:
         weight = block.stake if scenario.consensus.kind == "pos" else 16**scenario.consensus.difficulty
         model = self._model(state, block, blocked)
         settled = self._settle(state, block, model)
+        released = release(world, state, model, block.hash, block.miner)
         return ChainState(
             id=world.book.new_id(),
             parent=state,
             height=state.height + 1,
             head=block.hash,
             weight=state.weight + weight,
-            model=model,
+            model=released.model,
             miner=block.miner,
             round=world.round_index,
             size_bytes=self.size_of(block),
@@ -127,6 +129,8 @@ class BlockProcessor:
             absent=absent,
             blocked=blocked,
             outcomes=tally(state, block.body.records),
+            versions=released.versions,
+            kept=released.kept,
         )
 
     def _model(self, state: ChainState, block: Block, blocked: frozenset[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Set
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import numpy as np
 from mechanisms.vocabulary import UpdateRecord
 from sim.chain.state import ChainState
 from sim.ledger import BURN, ISSUANCE
+from sim.privacy import epsilon
 
 if TYPE_CHECKING:
     from sim.rounds.coordinator import CoordinatorRound
@@ -73,6 +75,7 @@ def participant_rows(
     online: set[int],
     *,
     compute_s: Mapping[int, float],
+    storage_cost: Mapping[int, float] = MappingProxyType({}),
     miner_of: Mapping[int, int] = MappingProxyType({}),
     validator_of: Mapping[int, int] = MappingProxyType({}),
     resynced: Set[int] = frozenset(),
@@ -86,7 +89,7 @@ def participant_rows(
         income[e.debit] -= e.amount
     locked, locked_before = world.locked(), world.locked_before
     by_worker = {r.worker: r for r in records}
-    cost = world.scenario.costs.compute_per_s
+    cost, privacy = world.scenario.costs.compute_per_s, world.scenario.privacy
     benefit = {g.name: g.damage_benefit for g in world.scenario.adversaries}
     error = 1 - tested.accuracy[world.canonical().model]
     rows = []
@@ -118,6 +121,7 @@ def participant_rows(
                 + locked.get(p.device, 0)
                 - locked_before.get(p.device, 0)
                 - cost * compute_s.get(p.device, 0.0)
+                - storage_cost.get(p.device, 0.0)
                 + (benefit.get(p.group, 0.0) * error if p.active else 0.0),
                 "balance": world.stake(p.device),
                 "locked": locked.get(p.device, 0),
@@ -125,6 +129,8 @@ def participant_rows(
                 "head": p.state.head.hex(),
                 "blocked": p.device in p.state.blocked,
                 "resynced": p.device in resynced,
+                "epsilon": epsilon(privacy.noise, privacy.delta, world.sent[p.device]) if privacy.noise else None,
+                "storage_cost": storage_cost.get(p.device, 0.0),
             }
         )
     return rows
@@ -136,6 +142,35 @@ def local_accuracies(world: World, work: Any) -> dict[int, float]:
         return {}
     measured = world.test(list(work.updates), work.digests)
     return dict(zip(work.workers, measured.accuracy.tolist(), strict=True))
+
+
+def _measured(accuracy: float) -> float | None:
+    """NaN is what nobody measured."""
+    return None if math.isnan(accuracy) else accuracy
+
+
+def record_versions(world: World) -> None:
+    """Table `versions`, of the chain that most devices hold; empty without a registry."""
+    lineage = list(world.canonical().lineage())[::-1]
+    world.recorder.add(
+        "versions",
+        (
+            {
+                "round": v.round,
+                "height": state.height,
+                "version": v.id.hex(),
+                "parent": v.parent.hex(),
+                "weights": v.weights.hex(),
+                "block": v.block.hex(),
+                "author": v.author if v.author >= 0 else None,
+                "status": "rollback" if v.restores else "released",
+                "restores": v.restores.hex() or None,
+                "held_out_accuracy": _measured(v.accuracy),
+            }
+            for state in lineage
+            for v in state.versions
+        ),
+    )
 
 
 def record_vbfl(r: VbflRound) -> None:
@@ -182,6 +217,7 @@ def record_vbfl(r: VbflRound) -> None:
             local_accuracies(world, r.work),
             r.online_at_start,
             compute_s=r.compute_s,
+            storage_cost=r.storage_cost,
             miner_of=r.seats.miner_of,
             validator_of=r.seats.validator_of,
             resynced=r.resynced,
@@ -196,9 +232,9 @@ def record_vbfl(r: VbflRound) -> None:
                 "worker": b.worker,
                 "validator_adversary": world.participants[b.validator].adversary,
                 "worker_adversary": world.participants[b.worker].adversary,
-                "baseline_accuracy": b.baseline_accuracy,
-                "update_accuracy": b.update_accuracy,
-                "vad": b.baseline_accuracy - b.update_accuracy,
+                "baseline_accuracy": _measured(b.baseline_accuracy),
+                "update_accuracy": _measured(b.update_accuracy),
+                "vad": _measured(b.baseline_accuracy - b.update_accuracy),
                 "verdict": b.verdict,
                 "vote": b.vote,
                 "time_s": b.time_s,

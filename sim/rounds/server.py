@@ -11,6 +11,7 @@ from sim.rounds.clock import RoundClock
 from sim.rounds.local_work import LocalWork
 from sim.rounds.message_size import update_bytes
 from sim.rounds.processing import settle
+from sim.rounds.release import release
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -73,19 +74,23 @@ class ServerRound:
         """Settle the round with the model of this key, and send it to every device that is there."""
         world, current = self.world, self.world.canonical()
         settled = settle(world, self.work, current, model, miner, self.records, conduct=conduct)
+        head = hashlib.sha256(current.head + world.models.digest(model)).digest()
+        released = release(world, current, model, head, -1 if miner is None else miner)
         new = ChainState(
             id=world.book.new_id(),
             parent=current,
             height=current.height + 1,
-            head=hashlib.sha256(current.head + world.models.digest(model)).digest(),
+            head=head,
             weight=current.weight + 1,
-            model=model,
+            model=released.model,
             miner=-1 if miner is None else miner,
             round=self.round,
             payments=settled.payments,
             moves=settled.moves,
             memory=settled.memory,
             outcomes=tally(current, self.records),
+            versions=released.versions,
+            kept=released.kept,
         )
         world.server = new
         closes_s = self.clock.last_s

@@ -38,14 +38,17 @@ VALIDATION, MINING, CHOOSING = "validation", "mining", "choosing"
 
 @dataclass
 class Ballot:
-    """One (validator, update) pair: what the rule said, what is cast, and what became of it."""
+    """One (validator, update) pair: what the rule said, what is cast, and what became of it.
+
+    No verdict and no vote: the validator cannot find the update in the store.
+    """
 
     validator: int
     worker: int
     baseline_accuracy: float
     update_accuracy: float
-    verdict: bool
-    vote: bool
+    verdict: bool | None
+    vote: bool | None
     status: str = "lost"
     time_s: float | None = None
     transaction: VoteTransaction | None = None
@@ -56,13 +59,17 @@ class VbflRound:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.store = world.store
         self.round = world.round_index
         self.scenario = world.scenario
+        self.update_bytes = update_bytes(world.engine.layout, self.scenario.network.message_size)
         self.clock = RoundClock(world.time_s)
         self.start_s = world.time_s
         self.first_entry = len(world.ledger.journal)
         self.ready_s: dict[int, float] = {}
         self.compute_s: dict[int, float] = {}
+        self.storage_cost: dict[int, float] = {}
+        self.fetched: set[tuple[int, int]] = set()
         self.adopted_s = self.start_s
         self.resynced: set[int] = set()
         self.busy_until: dict[int, float] = {}
@@ -80,7 +87,6 @@ class VbflRound:
         self.seats = seat(self.world, self.online_at_start)
         self.work = self._train()
         self.chain = BlockProcessor(self.world, self.work, self.seats.workers, self.block_bytes)
-        self.update_bytes = update_bytes(self.world.engine.layout, self.scenario.network.message_size)
         self.updates = self._sign_updates()
         self.ballots = self._judge()
         self._run_clock()
@@ -123,6 +129,8 @@ class VbflRound:
         # Chains are fetched from the last common ancestor on; heights differ little, so count the newest blocks.
         size = sum(s.size_bytes for s, _ in zip(state.lineage(), range(max(1, missing)), strict=False))
         arrival = self.start_s + world.network.delay(source, device, size)
+        if self.store.off_chain and replay:  # the chain carries digests: its model comes from the store
+            arrival += self.store.seconds(device, 1, self.update_bytes)
         if not replay:
             state = replace(state, id=world.book.new_id(), model=mine.model, blocked=mine.blocked)
         world.adopt(device, state, self.start_s, replay=replay)
@@ -149,11 +157,14 @@ class VbflRound:
         """Verdict and vote of every validator on every update it may be sent."""
         world, work = self.world, self.work
         sent: dict[int, list[int]] = {v: [] for v in work.validators}
+        ballots: dict[tuple[int, int], Ballot] = {}
         for worker in work.workers:
             for v in self.seats.committee[worker]:
-                sent[v].append(worker)
+                if self.store.off_chain and not self.store.finds(v, worker, self.round):
+                    ballots[v, worker] = Ballot(v, worker, math.nan, math.nan, None, None)
+                else:
+                    sent[v].append(worker)
         measured = self._measure(sent)
-        ballots: dict[tuple[int, int], Ballot] = {}
         # Validators that want to know the votes of others before they cast their own come last.
         waits = {v: "votes" in world.participants[v].validator.knows for v in work.validators}
         support: dict[int, list[bool]] = {w: [] for w in work.workers}
@@ -188,6 +199,9 @@ class VbflRound:
         for i, v in enumerate(work.validators):
             if not sent[v]:
                 continue
+            if not world.validation.individual:  # hidden by not being measured at all
+                measured[v] = ValidationObservation(self.round, v, tuple(sent[v]), math.nan, np.full(len(sent[v]), math.nan))
+                continue
             x, y = world.split.validation[v]
             rows = [work.row[w] for w in sent[v]]
             updates = [work.updates[j] for j in rows]
@@ -206,7 +220,7 @@ class VbflRound:
             if "updates" in observes:
                 seen = replace(seen, updates=work.updates[rows])
             measured[v] = seen
-        return self._share_reports(measured) if "reports" in observes else measured
+        return self._share_reports(measured) if "reports" in observes and world.validation.individual else measured
 
     def _share_reports(self, measured: dict[int, ValidationObservation]) -> dict[int, ValidationObservation]:
         """Give every validator what all validators measured on the updates that it judges."""
@@ -263,7 +277,18 @@ class VbflRound:
         if not self._there(w):
             return
         clock.act()
-        arrival_s = clock.now + net.delay(w, first, self.update_bytes)
+        self.world.sent[w] += 1
+        if self.store.off_chain:
+            self.storage_cost[w] = self.store.cost(self.update_bytes)
+            stored_s = clock.now + self.store.seconds(w, 1, self.update_bytes)
+            yield clock.until(min(stored_s, ends_s))
+            if stored_s > ends_s:
+                self._miss((first, *others), w)
+                return
+            if not self._there(w):
+                return
+            clock.act()
+        arrival_s = clock.now + net.delay(w, first, self._message_bytes(w))
         yield clock.until(min(arrival_s, ends_s))
         if arrival_s > ends_s:
             self._miss((first, *others), w)
@@ -272,11 +297,15 @@ class VbflRound:
             return
         self._receive_update(first, w)
         for v in others:
-            delay_s = net.delay(first, v, self.update_bytes)
+            delay_s = net.delay(first, v, self._message_bytes(w))
             if clock.now + delay_s > ends_s:
                 clock.after(VALIDATION, ends_s - clock.now, self._miss, (v,), w)
             else:
                 clock.after(VALIDATION, delay_s, self._receive_update, v, w)
+
+    def _message_bytes(self, w: int) -> int:
+        """Size of the message that brings a worker's update: the update itself, or the transaction with its digest."""
+        return self.updates[w].header_bytes if self.store.off_chain else self.update_bytes
 
     def _miss(self, validators: tuple[int, ...], w: int) -> None:
         for v in validators:
@@ -294,8 +323,26 @@ class VbflRound:
             return
         if w in self.work.sent.duplicated:  # the second transaction came along; one worker, one update
             self.world.note(self.clock.now, w, v, "duplicate")
+        if not self.store.off_chain:
+            self._evaluate(v, w)
+        elif ballot.vote is None:
+            ballot.status = "unavailable"
+        else:
+            fetch_s = self.store.seconds(v, 1, self.update_bytes)
+            ends_s = self.start_s + self.scenario.deadlines.validator_s
+            if self.clock.now + fetch_s > ends_s:
+                self.clock.after(VALIDATION, ends_s - self.clock.now, self._miss, (v,), w)
+            else:
+                self.clock.after(VALIDATION, fetch_s, self._evaluate, v, w)
+
+    def _evaluate(self, v: int, w: int) -> None:
+        """Begin to judge an update, as soon as those before it are done."""
+        if not self._there(v):
+            return
+        self.fetched.add((v, w))
         begin = max(self.clock.now, self.busy_until[v])
-        evaluation_s = self.world.network.evaluation_s(v, len(self.world.split.validation[v][1]))
+        samples = len(self.world.split.validation[v][1]) if self.world.validation.individual else 0
+        evaluation_s = self.world.network.evaluation_s(v, samples)
         self.compute_s[v] += evaluation_s
         done = begin + evaluation_s
         if self.scenario.network.validator_queue == "fifo":
@@ -309,14 +356,14 @@ class VbflRound:
     def _cast(self, v: int, w: int) -> None:
         """Sign the vote and send it, with the update it is about, to the associated miner."""
         ballot = self.ballots[v, w]
-        if not self._there(v):
+        if ballot.vote is None or not self._there(v):
             return
         self.clock.act()
         ballot.time_s = self.clock.now
         ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote).signed(self.world.keys)
         miner = self.seats.miner_of.get(v)
         if miner is not None:
-            size = self.update_bytes + ballot.transaction.size_bytes
+            size = self._message_bytes(w) + ballot.transaction.size_bytes
             self.clock.after(VALIDATION, self.world.network.delay(v, miner, size), self._receive_vote, miner, v, w, size)
 
     def _receive_vote(self, miner: int, v: int, w: int, size: int) -> None:
@@ -375,7 +422,7 @@ class VbflRound:
         clock.act()
         state = world.participants[m].state
         block = Block(self.round, state.height + 1, state.head, m, world.stake(m), body, clock.now).signed(world.keys)
-        if decision.replaced:
+        if decision.replaced and not self.store.off_chain:  # a digest cannot be given other bytes
             self.work.tamper(block.hash, decision.replaced)
         if not decision.publish:
             self.withheld.append(block)
@@ -409,8 +456,9 @@ class VbflRound:
         return self._bodies[key]
 
     def block_bytes(self, block: Block) -> int:
-        """Size on the wire: VBFL's blocks carry the updates."""
-        carried = len(block.body.updates) * (self.update_bytes - self.world.engine.size * 4)
+        """Size on the wire: VBFL's blocks carry the updates, or the digests of those that lie in the store."""
+        payload = 0 if self.store.off_chain else self.update_bytes
+        carried = len(block.body.updates) * (payload - self.world.engine.size * 4)
         return block.size_bytes + carried
 
     def _first_block_wins(self, m: int, block: Block) -> None:
@@ -444,7 +492,7 @@ class VbflRound:
     def _win(self, m: int, block: Block) -> None:
         """A miner appends its winner and sends it to the devices associated with it."""
         self.won[m] = block
-        self._append(m, block)
+        self._fetch_and_append(m, block)
         size = self.block_bytes(block)
         for device, miner in self.seats.miner_of.items():
             if miner == m:
@@ -461,12 +509,25 @@ class VbflRound:
         if self._not_ready(device, self._download, device, block):
             return
         if self._there(device) and self._holds(device, block):
+            self._fetch_and_append(device, block)
+
+    def _fetch_and_append(self, device: int, block: Block) -> None:
+        """Append a block that holds, once the accepted updates are there that the device has not trained or judged itself."""
+        accepted = {r.worker for r in block.body.records if r.accepted} - {device}
+        missing = sum((device, w) not in self.fetched for w in accepted) if self.store.off_chain else 0
+        if not missing:
+            self._append(device, block)
+        else:
+            self.clock.after(None, self.store.seconds(device, missing, self.update_bytes), self._append_fetched, device, block)
+
+    def _append_fetched(self, device: int, block: Block) -> None:
+        if self._there(device) and self._holds(device, block):
             self._append(device, block)
 
     def _holds(self, device: int, block: Block) -> bool:
-        """Whether a device accepts a block: not from a shut-out miner, authentic, linked to its own head."""
-        state, checks = self.world.participants[device].state, self.scenario.chain
-        if block.miner in state.blocked:
+        """Whether a device accepts a block: from a miner that may publish and is not shut out, authentic, linked to its head."""
+        state, checks, publishers = self.world.participants[device].state, self.scenario.chain, self.scenario.registry.publishers
+        if block.miner in state.blocked or (publishers and block.miner not in publishers):
             return False
         if checks.check_links and block.previous != state.head:
             return False

@@ -137,6 +137,7 @@ def test_override_syntax(text, expected):
     assert parse_override(text) == expected
 
 
+SECURE = {"privacy.secure_aggregation": True, "validation.rule": "accept-all"}
 BAD = [
     # what is set, what the one line must name
     ({"training.lerning_rate": 0.1}, ["training.lerning_rate", "learning_rate"]),
@@ -203,6 +204,36 @@ BAD = [
     ({"network.topology": "small-world", "network.degree": 3}, ["network.degree = 3", "even"]),
     ({"network.topology": "edges", "network.edges": [[0, 1.0]]}, ["network.edges.0.1 = 1.0", "integer"]),
     ({"availability.mean_online_s": 1e-9}, ["availability.mean_online_s = 1e-09", "1"]),
+    ({"registry.publishers": [3, 20]}, ["registry.publishers = 20", "0..19"]),
+    ({"registry.publishers": [3, 3]}, ["registry.publishers = [3, 3]", "twice"]),
+    ({"registry.publishers": [-1]}, ["registry.publishers.0 = -1"]),
+    ({"registry.publishers": [3], "protocol": "fedavg"}, ["registry.publishers = [3]", "no miners"]),
+    ({"registry.rollback_drop": 1.5}, ["registry.rollback_drop = 1.5", "less than or equal to 1"]),
+    ({"registry.rollback_drop": 0.1, "data.validation_source": "test"}, ["registry.rollback_drop = 0.1", "held-out samples"]),
+    ({"registry.keep": 0}, ["registry.keep = 0"]),
+    ({"registry.record": "yes"}, ["registry.record = 'yes'", "boolean"]),
+    ({"storage.kind": "ipfs"}, ["storage.kind = 'ipfs'", "off-chain"]),
+    ({"storage.kind": "off-chain", "protocol": "fedavg"}, ["storage.kind = 'off-chain'", "no chain", "vbfl"]),
+    ({"storage.availability": 1.5}, ["storage.availability = 1.5", "less than or equal to 1"]),
+    ({"storage.bytes_per_s": 0.0}, ["storage.bytes_per_s = 0.0"]),
+    ({"storage.latency_s": math.inf}, ["storage.latency_s = inf"]),
+    ({"storage.cost_per_mb": -1.0}, ["storage.cost_per_mb = -1.0"]),
+    ({"privacy.noise": 1.0}, ["privacy.noise = 1.0", "privacy.clip", "above 0"]),
+    ({"privacy.noise": 1e-9, "privacy.clip": 1.0}, ["privacy.noise = 1e-09", "at least 0.001"]),
+    ({"privacy.delta": 0.0}, ["privacy.delta = 0.0", "greater than 0"]),
+    ({"privacy.delta": 1.0}, ["privacy.delta = 1.0", "less than 1"]),
+    ({"privacy.clip": -1.0}, ["privacy.clip = -1.0", "greater than or equal to 0"]),
+    ({"privacy.secure_aggregation": True}, ["validation.rule = 'threshold'", "privacy.secure_aggregation", "accept-all"]),
+    ({**SECURE, "validation.rule": "distance"}, ["validation.rule = 'distance'", "judges single updates"]),
+    ({**SECURE, "payout.mechanism": "cosine"}, ["payout.mechanism = 'cosine'", "observes updates", "hides"]),
+    ({**SECURE, "payout.mechanism": "shapley"}, ["payout.mechanism = 'shapley'", "updates and utility"]),
+    ({**SECURE, "aggregation.rule": "krum"}, ["aggregation.rule = 'krum'", "single updates", "mean"]),
+    (
+        {**SECURE, "aggregation.before": [{"rule": "norm-clipping"}]},
+        ["aggregation.before.0.rule = 'norm-clipping'", "single updates"],
+    ),
+    ({**SECURE, "adversaries.0.worker": "alie"}, ["adversaries.0.worker = 'alie'", "updates of others"]),
+    ({**SECURE, "adversaries.0.miner": "tamper"}, ["adversaries.0.miner = 'tamper'", "single updates"]),
 ]
 
 

@@ -16,6 +16,7 @@ import pytest
 from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
 from experiments import checkpoint as checkpoints
 from experiments.report import report
+from sim.scenario import SCHEMA_VERSION
 from sim.tables import COLUMNS
 from sim.world import World
 
@@ -277,7 +278,7 @@ def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
         (lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": {}}'), "unreadable"),
         (
             lambda p: (p / "manifest.json").write_text(
-                (p / "manifest.json").read_text().replace('"schema_version": 2', '"schema_version": 0')
+                (p / "manifest.json").read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 0')
             ),
             "schema 0",
         ),

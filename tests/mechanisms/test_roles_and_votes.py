@@ -137,7 +137,7 @@ def test_distance_rejects_what_lies_far_out():
 @pytest.mark.parametrize("name", rules.validators.names())
 @pytest.mark.parametrize("attack", ["honest", "gaussian-noise"])
 def test_every_validation_rule_in_a_run(tiny, name, attack):
-    """Noise that destroys a model is told from honest work by every rule."""
+    """Noise that destroys a model is told from honest work by every rule that looks."""
     params = {"worker_params": {"scale": 30.0}} if attack == "gaussian-noise" else {}
     world = World(
         tiny(
@@ -155,7 +155,7 @@ def test_every_validation_rule_in_a_run(tiny, name, attack):
     votes = world.recorder.tables()["votes"].to_pandas()
     share = votes.groupby("worker_adversary")["verdict"].mean()
     assert share[False] > 0.7
-    if attack == "gaussian-noise":
+    if attack == "gaussian-noise" and rules.validators.get(name).individual:
         assert share[True] < 0.4
 
 

@@ -1,0 +1,24 @@
+"""No judgement at all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.validators.base import ValidationRule
+from mechanisms.vocabulary import ValidationObservation
+
+
+class AcceptAll(ValidationRule):
+    """Positive for every update. What has not the right form (numbers that are not finite, claims beyond belief) is still
+
+    left out by the protocol.
+    """
+
+    name = "accept-all"
+    summary = "accepts every update of the right form without looking at it"
+    reference = "what is left of validation where single updates are hidden: Bonawitz et al. 2017, doi:10.1145/3133956.3133982"
+    individual = False
+
+    def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
+        return np.ones(len(seen.workers), dtype=np.bool_)
