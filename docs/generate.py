@@ -80,6 +80,7 @@ def plugins_page() -> str:
             for word, names in (("Observes", getattr(plugin, "observes", None)), ("Knows", getattr(plugin, "knows", None))):
                 if names:
                     lines[-1] += f" {word}: {', '.join(sorted(names))}."
+            lines += ["", *(inspect.getdoc(plugin) or "").splitlines()]
             if getattr(plugin, "individual", True) is False:
                 lines[-1] += " Needs no single update: works under `privacy.secure_aggregation`."
             if meta["params"]:

@@ -8,7 +8,7 @@ CONFIGURATIONS = {
     "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],
     "flat": [{}, {"worker": 0, "miner": 7}],
     "mechanisms/reputation-weighted": [{}, {"rate": 1.0, "initial": 0.0}],
-    "cosine": [{}, {"exclude_own": True}],
+    "cosine": [{}, {"to": "others"}, {"to": "committee"}],
     "shapley": [{}, {"exact_up_to": 2, "permutations": 3}],
     "equal-share": [{}, {"stake": 500, "deadline": 4, "fee": 0.1}],
     "decentralml": [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mechanisms.payouts.shares import PotParams, Shares
 from mechanisms.plugin import param
@@ -16,11 +17,20 @@ from mechanisms.vocabulary import BlockObservation, UpdateRecord
 class CosineParams(PotParams):
     """Parameters of the plug-in below."""
 
-    exclude_own: bool = param(False, help="compare with the mean of the others, not with a mean that holds the own update")
+    to: str = param(
+        "all",
+        help="what an update is compared with: the mean of all, the mean of the others, or each other worker's own update, "
+        "of whose reports the median counts",
+        choices=("all", "others", "committee"),
+    )
 
 
 class Cosine(Shares):
-    """w_i = max(0, cos(u_i - g, mean_j u_j - g)): rewards conformity, and a colluding majority most of all."""
+    """w_i = max(0, cos(u_i - g, mean_j u_j - g)): rewards conformity, and a colluding majority most of all.
+
+    "others": the mean over j != i. "committee": w_i = max(0, median over j != i of cos(u_i - g, u_j - g)); a minority of
+    colluders cannot move it far, a majority still can.
+    """
 
     name = "cosine"
     summary = "a pot shared by each update's cosine to the mean of the accepted ones"
@@ -33,10 +43,24 @@ class Cosine(Shares):
         assert seen.start is not None
         rows = [i for i, r in enumerate(seen.records) if r.accepted]
         steps = seen.updates[rows].astype(np.float64) - seen.start
+        # Rounded, so that equal updates get equal weights whatever the order of the sums.
+        values = np.maximum(0.0, np.round(self._similarities(steps), 12))
+        return {r.worker: float(v) for r, v in zip(accepted, values, strict=True)}
+
+    def _similarities(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.params.to == "committee":
+            if len(steps) < 2:
+                return np.zeros(len(steps))
+            reports = np.array([_cosines(steps, step) for step in steps])
+            np.fill_diagonal(reports, np.nan)
+            return np.nanmedian(reports, axis=0)
         total = steps.sum(axis=0)
-        weights = {}
-        for r, step in zip(accepted, steps, strict=True):
-            aim = total - step if self.params.exclude_own else total
-            scale = float(np.linalg.norm(step) * np.linalg.norm(aim))
-            weights[r.worker] = max(0.0, round(float(step @ aim) / scale, 12)) if scale > 0 else 0.0
-        return weights
+        if self.params.to == "all":
+            return _cosines(steps, total)
+        return np.array([_cosines(step[None], total - step)[0] for step in steps])
+
+
+def _cosines(steps: NDArray[np.float64], aim: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine of each row with a vector; 0 where either has no length."""
+    scale = np.linalg.norm(steps, axis=1) * np.linalg.norm(aim)
+    return np.divide(steps @ aim, scale, out=np.zeros(len(steps)), where=scale > 0)

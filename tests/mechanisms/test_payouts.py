@@ -169,7 +169,7 @@ def test_cosine_rewards_alignment_and_excluding_oneself_takes_the_own_weight_out
     rows, records = [[1, 0], [1, 0], [0, 1], [-1, 0]], [record(w) for w in range(4)]
     paid = income(rules.payouts.create("cosine", {"pot": 1_000}).settle(block(records, updates=rows, start=[0, 0])))
     assert paid == {0: 333, 1: 333, 2: 333}, "cosines to (1, 1): equal for the first three, negative for the last"
-    alone = rules.payouts.create("cosine", {"pot": 1_000, "exclude_own": True})
+    alone = rules.payouts.create("cosine", {"pot": 1_000, "to": "others"})
     rows = [[1, 0], [1, 0], [1, 0], [0, 1]]
     paid = income(alone.settle(block(records, updates=rows, start=[0, 0])))
     assert paid == {0: 333, 1: 333, 2: 333}, "for the last one the others point along (1, 0)"

@@ -149,6 +149,28 @@ def test_a_bribed_committee_is_a_committee_of_its_behaviours():
     assert (tables["votes"].groupby(["round", "worker"]).size() == 3).all()
 
 
+@pytest.mark.parametrize(("ring", "takes"), [(3, False), (8, True)])
+def test_a_committee_in_the_hands_of_a_ring_takes_the_pool(ring, takes):
+    """With every seat of the committee the ring's free-riders share the pool alone; without a majority they get nothing."""
+    gang = {"name": "ring", "devices": list(range(ring)), "worker": "free-ride-zero", "validator": "collude"}
+    sets = {
+        "adversaries": [gang | {"validator_params": {"against_others": True}}],
+        "devices": 11,
+        "coordinator.verifier": "committee",
+        "coordinator.params": {"size": 5, "error": 0.0},
+        "coordinator.aggregator": "organisation",
+        "payout.mechanism": "equal-share",
+        "payout.params": {"pool": 9_000, "deadline": 1},
+        "seed": 3,
+    }
+    tables = played(**sets)
+    committee = tables["participants"].query("round == 1 and role == 'validator'")
+    majority = committee.adversary.sum() >= 3
+    assert majority == takes
+    share = tables["participants"].groupby("group", observed=True).income.sum()
+    assert (share["ring"], share["honest"]) == ((9_000, 0) if takes else (0, 9_000))
+
+
 def test_commitments_are_on_record():
     p = played()["participants"]
     sent = p[p.conduct == "verified"].commitment
