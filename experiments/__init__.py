@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.loader import ScenarioError, load_scenario, preset_names
+    from experiments.results import Results
     from experiments.rundir import RunError, RunResult, open_run
     from experiments.runner import RunFailure, run, run_many
+    from experiments.sweeps.drive import sweep
 
 _HOME = {
     "ScenarioError": "loader",
@@ -15,12 +17,15 @@ _HOME = {
     "RunError": "rundir",
     "RunResult": "rundir",
     "open_run": "rundir",
+    "Results": "results",
     "RunFailure": "runner",
     "run": "runner",
     "run_many": "runner",
+    "sweep": "sweeps.drive",
 }
 
 __all__ = [
+    "Results",
     "RunError",
     "RunFailure",
     "RunResult",
@@ -30,6 +35,7 @@ __all__ = [
     "preset_names",
     "run",
     "run_many",
+    "sweep",
 ]
 
 

@@ -169,6 +169,80 @@ def run(
 
 
 @app.command()
+def sweep(
+    source: Annotated[str, typer.Argument(metavar="SWEEP.toml", help="What to vary: see docs/how-to/run-a-sweep.md.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the sweep [default: results/<name>].")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many runs there are and what they would cost.")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Afterwards write one file per table, which opens faster.")] = False,
+    data: DataOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Run every combination of a sweep. The same command goes on after a crash; finished runs are never run again.
+
+    Example: fedstake sweep sweep.toml --workers 4
+    """
+    with one_line_errors(debug, source):
+        from experiments.results import Results
+        from experiments.sweeps.drive import Sweep
+
+        planned = Sweep(source, out)
+        if dry_run:
+            cost = planned.estimate(workers=workers, data=data)
+            out_console.print(
+                f"{cost.runs} runs, {cost.todo} to do; from {cost.pilots} pilots: {_duration(cost.cpu_s)} of CPU time, "
+                f"{_duration(cost.wall_s)} on {workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB",
+                markup=False,
+            )
+            return
+        with progress(planned.spec.name, len(planned.todo)) as tell:
+            done = 0
+
+            def on_receipt(_: Any) -> None:
+                nonlocal done
+                done += 1
+                tell(done)
+
+            outcome = planned.play(workers=workers, dask=dask, data=data, on_receipt=on_receipt)
+        results = Results.open(outcome.folder)
+        if compact:
+            results.compact()
+        if results.factors and not results.outcomes().empty:
+            show(_rounded(results.summary(ci="none")), f"{results.name}: means over runs")
+        size = results.runs()["bytes"].sum()
+        out_console.print(
+            f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, {outcome.failed} failed, "
+            f"{_duration(outcome.wall_s)}, {size / 1e6:,.1f} MB in {outcome.folder}",
+            markup=False,
+        )
+        if outcome.failed:
+            first = results.failures().iloc[0]
+            err_console.print(
+                f"fedstake: {outcome.failed} runs failed; the first in {first['stage']}: {first['error']} "
+                "(Results.open(...).failures() has all)",
+                markup=False,
+            )
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _duration(seconds: float) -> str:
+    """90 s, 12 min, 3.4 h."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
+
+
+def _rounded(table: Any) -> Any:
+    """Numbers with three decimals or thousands separators, for reading."""
+    shown = table.copy()
+    for column in shown.columns:
+        if shown[column].dtype.kind == "f":
+            shown[column] = [f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3f}" if v == v else "–" for v in shown[column]]
+    return shown
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     out: Annotated[Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")] = None,

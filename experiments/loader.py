@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from mechanisms.plugin import nearest
-from sim.scenario import BEHAVIOURS, PLUGINS, Scenario, SettingError, is_selector, override
+from sim.scenario import PLUGINS, Scenario, SettingError, is_selector, override
 
 PRESETS = Path(__file__).parent / "scenarios"
 
@@ -39,14 +39,14 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     or model drops the parameters of the one it replaces.
     """
     name = str(source)
-    values = _read(source, seen=())
+    values = read_values(source)
     # Which plug-in first, then its parameters: naming another one drops those of the one before.
     for key, value in sorted((overrides or {}).items(), key=lambda item: not is_selector(item[0])):
         try:
             override(values, key, value)
         except SettingError as error:
             raise ScenarioError(name, error.key, error.value, error.expected) from error
-    _locate_plugins(values, Path.cwd())
+    locate(values, Path.cwd())
     return validate(values, name)
 
 
@@ -75,6 +75,11 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key, raw.strip()
 
 
+def read_values(source: str | Path) -> dict[str, Any]:
+    """The plain values of a preset or TOML file, with what it extends; not checked yet."""
+    return _read(source, seen=())
+
+
 def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     name = str(source)
     path = Path(os.path.expanduser(source))  # leaves ~nobody as it is, where Path raises
@@ -94,7 +99,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ScenarioError(name, "", None, f"cannot be read ({error})") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ScenarioError(name, "", None, f"is not TOML: {error}") from None
-    _locate_plugins(values, path.parent)
+    locate(values, path.parent)
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -104,21 +109,15 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     return _merge(_read(near if near.is_file() else base, (*seen, place)), values)
 
 
-def _locate_plugins(values: dict[str, Any], folder: Path) -> None:
+def locate(values: Any, folder: Path) -> None:
     """Plug-ins named by file are looked for beside the scenario that names them, then where the command runs."""
-    groups = values.get("adversaries")
-    steps = values.get("aggregation", {}).get("before") if isinstance(values.get("aggregation"), dict) else None
-    tables: list[tuple[Any, str]] = [(values.get(table), selector) for table, selector in PLUGINS]
-    tables += [(g, role) for g in (groups if isinstance(groups, list) else []) for role in BEHAVIOURS]
-    tables += [(s, "rule") for s in (steps if isinstance(steps, list) else [])]
-    for table, selector in tables:
-        if not isinstance(table, dict):
-            continue
-        name = table.get(selector)
-        if isinstance(name, str) and ":" in name:
-            file, _, class_name = name.rpartition(":")
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, dict | list):
+            locate(value, folder)
+        elif isinstance(value, str) and ".py:" in value:
+            file, _, class_name = value.rpartition(":")
             if (folder / file).is_file():
-                table[selector] = f"{(folder / file).resolve()}:{class_name}"
+                values[key] = f"{(folder / file).resolve()}:{class_name}"
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:

@@ -113,11 +113,13 @@ def run_many(
     workers: int | None = None,
     data: str | Path | None = None,
     executor: Executor | None = None,
+    in_flight: int | None = None,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
     """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
 
-    `workers` = 1 runs them in this process. A failure is written to `out/failures/<run id>.json` and the others go on.
+    `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight` handed over at a time (default:
+    all). A failure is written to `out/failures/<run id>.json` and the others go on.
     """
     wanted = list(scenarios)
     folder = Path(out)
@@ -134,7 +136,7 @@ def run_many(
         for task in tasks:
             keep(execute(*task))
     elif executor is not None:
-        for task, error in _in_pool(executor, deque(tasks), len(tasks), keep):
+        for task, error in _in_pool(executor, deque(tasks), in_flight or len(tasks), keep):
             keep(_failed(*task[:2], "process", error))
     else:
         _in_processes(tasks, workers or os.cpu_count() or 1, keep)

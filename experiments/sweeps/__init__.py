@@ -1,0 +1,1 @@
+"""Many runs from one file: the design, the plan, the runs, and what came out."""
