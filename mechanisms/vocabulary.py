@@ -39,10 +39,14 @@ class ParameterSlot:
         return self.start + self.size
 
 
-class RowEvaluator(Protocol):
-    """Accuracy of rows of the update matrix on one fixed set of samples."""
+class CoalitionUtility(Protocol):
+    """What coalitions of a block's updates are worth, `float64[m]`: accuracy on held-out samples that nobody trains on.
 
-    def __call__(self, rows: FloatMatrix) -> NDArray[np.float64]: ...
+    `members` is `bool[m, n]`: whether the update of `records[i]` is in coalition j. Measured is the unweighted mean of a
+    coalition's updates; for nobody, the model before the block.
+    """
+
+    def __call__(self, members: NDArray[np.bool_]) -> NDArray[np.float64]: ...
 
 
 # --- what rules see ---------------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ class BlockObservation:
     "stakes"     base units of each device at the round's start, by its number
     "updates"    `updates` `float32[n, P]`, a row per record
     "aggregate"  the global model before (`start`) and after (`result`) the block, `float32[P]`
-    "utility"    `utility(rows)`: accuracies on held-out samples that nobody trains on
+    "utility"    `utility(members)`: accuracies of means of the updates, see `CoalitionUtility`
     """
 
     round: int
@@ -188,7 +192,7 @@ class BlockObservation:
     updates: FloatMatrix | None = None
     start: FloatMatrix | None = None
     result: FloatMatrix | None = None
-    utility: RowEvaluator | None = None
+    utility: CoalitionUtility | None = None
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""

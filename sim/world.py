@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms import registries as rules
-from mechanisms.vocabulary import FloatMatrix, Memory, OpeningObservation, Payment
+from mechanisms.vocabulary import CoalitionUtility, FloatMatrix, Memory, OpeningObservation, Payment
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
 from sim.data.folder import data_folder, load_dataset
@@ -27,10 +27,12 @@ from sim.learning.job import TrainingJob
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
+from sim.payments import check_payments
 from sim.rounds import play_round
 from sim.scenario import Scenario, SettingError
 from sim.streams import Streams
 from sim.tables import Recorder
+from sim.tape import mark_tape
 
 
 class ModelStore:
@@ -90,12 +92,12 @@ class World(mesa.Model):
         self._roots: dict[bytes, FloatMatrix] = {}
         self._open_ledger()
         opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
-        self.check_payments(opening.payments, opening=True)
+        check_payments(self.payout, opening.payments, n, opening=True)
         self.book = ChainBook(genesis(self.models.add(self.engine.initial()), opening.memory or {}))
         self._move(opening.payments)
         self._check_members(opening.memory or {})
         self.settled = self.book.root
-        held = self.split.held_out
+        held = self._utility_samples()
         self._held_out = dataset.x_train[held], dataset.y_train[held]
         self.stakes: tuple[int, ...] = ()
         sober = honest()
@@ -103,7 +105,9 @@ class World(mesa.Model):
         self.coalitions = coalitions(groups)
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol == "fedavg" else None
-        self.recorder = Recorder()
+        left_out = {"epochs": not scenario.record.epoch_accuracy, "tape": not scenario.record.tape}
+        left_out["opening"] = left_out["tape"]
+        self.recorder = Recorder([table for table, absent in left_out.items() if absent])
 
     def _open_ledger(self) -> None:
         """Accounts of devices and of the payout rule, with what they hold at the start."""
@@ -114,6 +118,13 @@ class World(mesa.Model):
         self.ledger.open(held)
         initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
         self.ledger.post(initial, time_s=0.0, round=0)
+
+    def _utility_samples(self) -> NDArray[np.int64]:
+        """Indices of the held-out samples on which utility is measured."""
+        held, most = self.split.held_out, self.scenario.payout.utility_samples
+        if not 0 < most < len(held):
+            return held
+        return np.sort(self.streams.rng("utility").permutation(held)[:most])
 
     def _check_members(self, memory: Memory) -> None:
         members = self.payout.members(memory)
@@ -167,6 +178,8 @@ class World(mesa.Model):
             self.step()
             if self.round_index == self.scenario.rounds:
                 self._close_contract()
+                if self.scenario.record.tape:
+                    self._finish_tape()
             yield self.round_index
 
     def close(self) -> None:
@@ -229,35 +242,37 @@ class World(mesa.Model):
         earned = [self._transfer(p) for s in apply for p in s.payments.get(device, ())]
         self.ledger.post(earned + undone, time_s=time_s, round=self.round_index)
 
-    def check_payments(self, payments: tuple[Payment, ...], *, opening: bool = False) -> None:
-        """ValueError for a payment that cannot be: no such account, no whole number of units, devices that never agreed."""
-        rule, devices, named = self.payout, self.scenario.devices, self.payout.accounts()
-        for p in payments:
-            if type(p.amount) is not int or not 0 <= p.amount < 2**63:
-                raise ValueError(f"{rule!r} pays {p.amount!r}, should be an integer of base units in 0..2**63 - 1")
-            if type(p.payee) is int and not 0 <= p.payee < devices:
-                raise ValueError(f"{rule!r} pays device {p.payee!r}, there are 0..{devices - 1}")
-            if type(p.payee) is not int and p.payee != BURN and p.payee not in named:
-                raise ValueError(f"{rule!r} pays {p.payee!r}, which is no account of its own")
-            from_device = opening and type(p.payer) is int and 0 <= p.payer < devices
-            if p.payer != ISSUANCE and p.payer not in named and not from_device:
-                raise ValueError(f"{rule!r} pays from {p.payer!r}; only {ISSUANCE!r} and its own accounts can pay")
-
     def _move(self, payments: tuple[Payment, ...]) -> None:
         self.ledger.post([self._transfer(p) for p in payments], time_s=self.time_s, round=self.round_index)
 
     def _close_contract(self) -> None:
         """After the last round the payout rule gives back what it holds; entries bear the number of a round that never comes."""
         closing = self.payout.close(self.settled.memory)
-        self.check_payments(closing.payments)
+        check_payments(self.payout, closing.payments, self.scenario.devices)
         self.ledger.post([self._transfer(p) for p in closing.payments], time_s=self.time_s, round=self.round_index + 1)
+
+    def _finish_tape(self) -> None:
+        x, y = self._held_out
+        mark_tape(self)
+        self.recorder.add(
+            "opening",
+            [
+                {
+                    "balances": [self._balances[d] for d in range(self.scenario.devices)],
+                    "shape": list(self.dataset.shape),
+                    "classes": self.dataset.classes,
+                    "x": x.tobytes(),
+                    "y": y.tolist(),
+                }
+            ],
+        )
 
     def _transfer(self, p: Payment) -> Transfer:
         return Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
 
-    def utility(self, rows: FloatMatrix) -> NDArray[np.float64]:
-        """Accuracies of rows on the samples that were held out for validators."""
-        return self.engine.evaluate(rows, *self._held_out).accuracy
+    def utility(self, updates: FloatMatrix, start: FloatMatrix) -> CoalitionUtility:
+        """What coalitions of updates `[n, P]` to the model `start` `[P]` are worth on the samples held out for validators."""
+        return self.engine.coalitions(updates, start, *self._held_out)
 
     def canonical(self) -> ChainState:
         """The chain that most devices hold (ties: heaviest, then lowest head hash); with a coordinator, its state."""
@@ -315,7 +330,7 @@ class World(mesa.Model):
         self.server = None if state["server"] is None else by_id[state["server"]]
         self.round_index, self.time_s = state["round_index"], state["time_s"]
         self.ledger = Ledger.from_state(state["ledger"])
-        self.recorder = Recorder.from_state(state["tables"])
+        self.recorder.from_state(state["tables"])
 
 
 def _account(name: int | str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mechanisms.geometry import gram
 from mechanisms.payouts.shares import PotParams, Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
@@ -31,12 +32,19 @@ class Cosine(Shares):
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         assert seen.updates is not None
         assert seen.start is not None
-        rows = [i for i, r in enumerate(seen.records) if r.accepted]
-        steps = seen.updates[rows].astype(np.float64) - seen.start
-        total = steps.sum(axis=0)
-        weights = {}
-        for r, step in zip(accepted, steps, strict=True):
-            aim = total - step if self.params.exclude_own else total
-            scale = float(np.linalg.norm(step) * np.linalg.norm(aim))
-            weights[r.worker] = max(0.0, round(float(step @ aim) / scale, 12)) if scale > 0 else 0.0
-        return weights
+        inner = gram(seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]], seen.start)
+        # Inner products of each step with the sum of all, and of that sum with itself, say everything.
+        own, along, whole = np.diag(inner), inner.sum(axis=1), inner.sum()
+        if self.params.exclude_own:
+            aim = whole - 2 * along + own
+            aim[aim < _ROUNDING * (whole + own)] = 0.0
+            along = along - own
+        else:
+            aim = np.full(len(own), max(0.0, whole))
+        scale = np.sqrt(own * aim)
+        cosine = np.divide(along, scale, out=np.zeros_like(scale), where=scale > 0)
+        return {r.worker: max(0.0, w) for r, w in zip(accepted, cosine.round(12).tolist(), strict=True)}
+
+
+_ROUNDING = 1e-12
+"""Differences of squared lengths that are smaller than this part of them are rounding."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mechanisms.vocabulary import FloatMatrix, ParameterSlot
+from sim.learning.coalitions import CoalitionValues, Count, StackedMeans, plain_means
 from sim.learning.job import TrainingJob
-from sim.learning.trainers import choose
+from sim.learning.trainers import Batched, choose
 from sim.threads import single_threaded
 
 
@@ -144,6 +145,18 @@ class LearningEngine:
             hits = [forward(xs).argmax(1) == ys for xs, ys in self._batches(prepared, labels)]
             right[i] = torch.cat(hits).numpy()
         return right
+
+    def coalitions(self, rows: FloatMatrix, start: FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]) -> CoalitionValues:
+        """Accuracies on one set of the unweighted means of subsets of `rows` `[n, P]`; of `start` `[P]` for the empty one.
+
+        Nothing is computed before it is asked for. Equal to averaging rows and `evaluate`, up to rounding.
+        """
+        if isinstance(self._trainer, Batched):
+            held = self._set(x, y)
+            count: Count = StackedMeans(self.layout, _tensor(rows, self.dtype), _tensor(start, self.dtype), *held)
+        else:
+            count = plain_means(lambda means: self.evaluate(means, x, y).correct, rows, start)
+        return CoalitionValues(count, len(rows), len(y))
 
     def _batches(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         size = self._trainer.evaluation_batch

@@ -85,12 +85,13 @@ class FedavgRound:
             return
         current = world.canonical()
         model = aggregate(world, work, self.records, current.model)
-        settled = settle(world, work, current, model, None, self.records)
+        head = hashlib.sha256(current.head + world.models.digest(model)).digest()
+        settled = settle(world, work, current, model, None, self.records, head)
         new = ChainState(
             id=world.book.new_id(),
             parent=current,
             height=current.height + 1,
-            head=hashlib.sha256(current.head + world.models.digest(model)).digest(),
+            head=head,
             weight=current.weight + 1,
             model=model,
             round=world.round_index,
