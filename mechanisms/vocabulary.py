@@ -196,16 +196,17 @@ class BlockObservation:
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
-        hidden: dict[str, Any] = {}
-        if "votes" not in observes:
-            hidden |= {"positive": (), "negative": ()}
-        if "claims" not in observes:
-            hidden |= {"claimed_samples": 0, "claimed_epochs": 0}
-        if "work" not in observes:
-            hidden |= {"verified_samples": 0, "verified_epochs": 0}
+        votes, claims, work = ("votes" in observes, "claims" in observes, "work" in observes)
+
+        def shown(r: UpdateRecord) -> UpdateRecord:
+            claimed = (r.claimed_samples, r.claimed_epochs) if claims else (0, 0)
+            cast = (r.positive, r.negative) if votes else ((), ())
+            done = (r.verified_samples, r.verified_epochs) if work else (0, 0)
+            return UpdateRecord(r.worker, *claimed, *cast, r.accepted, *done)
+
         return replace(
             self,
-            records=tuple(replace(r, **hidden) for r in self.records) if hidden else self.records,
+            records=self.records if votes and claims and work else tuple(map(shown, self.records)),
             stakes=self.stakes if "stakes" in observes else (),
             updates=self.updates if "updates" in observes else None,
             start=self.start if "aggregate" in observes else None,

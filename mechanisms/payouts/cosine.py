@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechanisms.geometry import gram
+from mechanisms.geometry import along_sum
 from mechanisms.payouts.shares import PotParams, Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
@@ -32,9 +32,8 @@ class Cosine(Shares):
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         assert seen.updates is not None
         assert seen.start is not None
-        inner = gram(seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]], seen.start)
-        # Inner products of each step with the sum of all, and of that sum with itself, say everything.
-        own, along, whole = np.diag(inner), inner.sum(axis=1), inner.sum()
+        own, along = along_sum(seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]], seen.start)
+        whole = along.sum()
         if self.params.exclude_own:
             aim = whole - 2 * along + own
             aim[aim < _ROUNDING * (whole + own)] = 0.0

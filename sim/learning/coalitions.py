@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mechanisms.vocabulary import FloatMatrix, ParameterSlot
-from sim.learning.trainers import views
 
 Members = NDArray[np.bool_]
 Count = Callable[[Members], NDArray[np.int64]]
@@ -62,24 +61,26 @@ class StackedMeans:
     @torch.no_grad()
     def __call__(self, members: Members) -> NDArray[np.int64]:
         members = np.column_stack([members, ~members.any(axis=1)])
-        new = np.flatnonzero(members.any(axis=0) & ~self._ready)
-        updates = new[new < len(self._rows)]
-        if len(updates):
-            self._prepare(updates, self._rows if len(updates) == len(self._rows) else self._rows[updates])
-        if len(updates) < len(new):
-            self._prepare(new[-1:], self._start.unsqueeze(0))
+        self._prepare(np.flatnonzero(members.any(axis=0) & ~self._ready).tolist())
         weights = torch.from_numpy(members / members.sum(axis=1, keepdims=True)).to(self._rows.dtype)
         return torch.cat([self._right(chunk) for chunk in weights.split(self._size)]).numpy()
 
-    def _prepare(self, at: NDArray[np.int64], rows: Tensor) -> None:
-        """Pre-activations `[hidden, S]` of the first layer, and the later layers' parameters, of some rows."""
-        weight, bias = views(rows, self._layout[:2])
-        weight = weight.flatten(2)
-        if self._kept is not None:
-            weight = weight.index_select(2, self._kept)
-        self._first[at] = torch.mm(weight.flatten(0, 1), self._x).view(*bias.shape, -1).add_(bias.unsqueeze(2))
-        self._rest[at] = rows[:, self._begin :]
-        self._ready[at] = True
+    def _prepare(self, new: list[int]) -> None:
+        """Pre-activations `[hidden, S]` of the first layer, and the later layers' parameters, of rows not met before."""
+        weight, bias = self._layout[:2]
+        hidden, inputs = weight.shape[0], self._x.shape[0]
+        columns = torch.arange(inputs) if self._kept is None else self._kept
+        size = max(1, self.CHUNK_BYTES // (hidden * inputs * self._rows.element_size()))
+        packed = self._rows.new_empty(min(size, len(new)), hidden, inputs)
+        for chunk in (new[at : at + size] for at in range(0, len(new), size)):
+            for w, i in zip(packed, chunk, strict=False):
+                row = self._start if i == len(self._rows) else self._rows[i]
+                torch.index_select(row[weight.start : weight.stop].view(hidden, -1), 1, columns, out=w)
+                self._rest[i] = row[self._begin :]
+                self._first[i] = row[bias.start : bias.stop].unsqueeze(1)
+            products = torch.mm(packed[: len(chunk)].flatten(0, 1), self._x).view(len(chunk), hidden, -1)
+            self._first.index_add_(0, torch.tensor(chunk), products)
+        self._ready[new] = True
 
     def _right(self, weights: Tensor) -> Tensor:
         """Right answers of a chunk of means, `weights` `[c, n + 1]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -153,7 +154,7 @@ class LearningEngine:
         """
         if isinstance(self._trainer, Batched):
             held = self._set(x, y)
-            count: Count = StackedMeans(self.layout, _tensor(rows, self.dtype), _tensor(start, self.dtype), *held)
+            count: Count = StackedMeans(self.layout, _shared(rows, self.dtype), _shared(start, self.dtype), *held)
         else:
             count = plain_means(lambda means: self.evaluate(means, x, y).correct, rows, start)
         return CoalitionValues(count, len(rows), len(y))
@@ -204,3 +205,10 @@ def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Ten
         # torch warns about read-only memory that it could write to; nothing here does, and a copy is made once per set.
         array = array.copy()
     return torch.from_numpy(array).to(dtype) if dtype else torch.from_numpy(array)
+
+
+def _shared(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+    """A tensor on the array's own memory, read-only or not; for reading only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array).to(dtype)
