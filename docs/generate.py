@@ -154,7 +154,7 @@ def python_page() -> str:
         "Written by `docs/generate.py` from the docstrings.",
         "",
         "```python",
-        "from experiments import load_scenario, open_run, run, run_many",
+        "from experiments import compare_payouts, load_scenario, open_run, run, run_many",
         "```",
         "",
         "## Functions and classes of `experiments`",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.loader import ScenarioError, load_scenario, preset_names
+    from experiments.offpolicy import by_mechanism, compare_payouts
     from experiments.results import Results
     from experiments.rundir import RunError, RunResult, open_run
     from experiments.runner import RunFailure, run, run_many
@@ -14,6 +15,8 @@ _HOME = {
     "ScenarioError": "loader",
     "load_scenario": "loader",
     "preset_names": "loader",
+    "by_mechanism": "offpolicy",
+    "compare_payouts": "offpolicy",
     "RunError": "rundir",
     "RunResult": "rundir",
     "open_run": "rundir",
@@ -30,6 +33,8 @@ __all__ = [
     "RunFailure",
     "RunResult",
     "ScenarioError",
+    "by_mechanism",
+    "compare_payouts",
     "load_scenario",
     "open_run",
     "preset_names",

@@ -259,6 +259,45 @@ def report(
         out_console.print(f"{write_report(open_run(directory), out)}", markup=False)
 
 
+@app.command()
+def compare(
+    directory: Annotated[Path, typer.Argument(help="A run directory with a tape (run with --set record.tape=true).")],
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", metavar="NAME", help="A payout rule; repeatable [default: all].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write a CSV file with the income of every device.")] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Replay payout rules on one recorded run: what would each have paid to whom?
+
+    Example: fedstake compare results/digits-quick-548d72b99108 --rule shapley --rule flat
+    """
+    with one_line_errors(debug):
+        from experiments.offpolicy import by_mechanism, compare_payouts
+        from experiments.rundir import RunError, check_place, open_run, write_file
+        from mechanisms import registries
+
+        try:
+            result = open_run(directory)
+        except RunError as error:
+            raise RunError(f"{error} (compare takes the directory of one run)") from error
+        for name in rule or ():
+            registries.payouts.get(name)
+        if out:
+            check_place(out.parent)
+        table = compare_payouts(result, rule or None)
+        shown = by_mechanism(table)
+        for column in ("honest", "adversary", "spent"):
+            shown[column] = shown[column].map("{:,.0f}".format, na_action="ignore").astype(object).fillna("")
+        shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
+        shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
+        unit = f"{result.settings['payout']['asset']}, mean income per device"
+        show(shown, f"payout rules on the blocks of {result.settings['name']}, seed {result.settings['seed']} ({unit})")
+        if out:
+            write_file(out, table.to_csv(index=False))
+            out_console.print(f"\nincome of every device: {out}", markup=False)
+
+
 @dataclass(frozen=True)
 class _Kind:
     folder: str

@@ -80,9 +80,17 @@ DEVICES = 22
 TARGET = np.linspace(-1, 1, 6, dtype=np.float32)
 
 
-def utility(rows: np.ndarray) -> np.ndarray:
-    """An accuracy that is highest at `TARGET`, in steps as real ones are."""
-    return np.round(1 / (1 + np.linalg.norm(np.asarray(rows, dtype=np.float64) - TARGET, axis=1)), 3)
+class Utility:
+    """Accuracies of means that are highest at `TARGET`, in steps as real ones are; of `start` for nobody."""
+
+    def __init__(self, updates: np.ndarray, start: np.ndarray) -> None:
+        self.updates, self.start = updates.astype(np.float64), start.astype(np.float64)
+
+    def __call__(self, members: np.ndarray) -> np.ndarray:
+        assert members.dtype == bool
+        assert members.shape == (len(members), len(self.updates))
+        means = [self.updates[m].mean(0) if m.any() else self.start for m in members]
+        return np.array([round(1 / (1 + float(np.linalg.norm(mean - TARGET))), 3) for mean in means])
 
 
 @st.composite
@@ -116,7 +124,7 @@ def blocks(draw: Any) -> BlockObservation:
         updates,
         start,
         updates.mean(0) if records else start,
-        utility,
+        Utility(updates, start),
         draw(conducts(workers, validators)),
     )
 
@@ -178,6 +186,7 @@ class PayoutConformance(Conformance):
                     seen,
                     records=tuple(seen.records[i] for i in order),
                     updates=None if seen.updates is None else seen.updates[order],
+                    utility=None if seen.utility is None else Utility(block.updates[order], block.start),
                 )
                 other = rule.settle(shuffled)
                 assert Counter(settled.payments) == Counter(other.payments)

@@ -147,13 +147,25 @@ def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manif
         files = {}
         for name, table in tables.items():
             file = partial / f"{name}.parquet"
-            pq.write_table(table, file, compression="zstd", use_dictionary=True)
-            body = file.read_bytes()
-            files[file.name] = {"rows": table.num_rows, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+            _write_table(table, file)
+            with file.open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            files[file.name] = {"rows": table.num_rows, "bytes": file.stat().st_size, "sha256": digest}
         (partial / "scenario.toml").write_text(dumps(scenario))
         text = json.dumps(manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True)
         (partial / MANIFEST).write_text(text + "\n")
     return RunResult(path)
+
+
+def _write_table(table: pa.Table, file: Path) -> None:
+    """Numbers and words compress; weights of models do not, and are read block by block."""
+    weights = any(pa.types.is_large_binary(kind) for kind in table.schema.types)
+    rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes)) if weights else None
+    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)] if weights else True
+    pq.write_table(table, file, compression="none" if weights else "zstd", use_dictionary=words, row_group_size=rows)
+
+
+_GROUP_BYTES = 64 << 20
 
 
 @contextlib.contextmanager

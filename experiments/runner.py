@@ -236,6 +236,7 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
         "trainer": world.engine.trainer,
         "parameters": world.engine.size,
         "simulated_s": world.time_s,
+        "head": world.canonical().head.hex(),
         "versions": {name: _version(name) for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")},
         "git": _git_state(),
         "platform": platform.platform(),

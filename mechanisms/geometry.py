@@ -46,6 +46,17 @@ def gram(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float
     return total
 
 
+def along_sum(rows: FloatMatrix, origin: NDArray[np.floating]) -> tuple[Float64, Float64]:
+    """`float64[n]` twice: squared lengths of the rows seen from `origin` `[P]`, and inner products with the sum of them all."""
+    own, along = np.zeros(len(rows)), np.zeros(len(rows))
+    for at in column_blocks(rows, itemsize=8 * 64):  # each block is read three times: let it stay in the cache
+        block = rows[:, at].astype(np.float64)
+        block -= origin[at]
+        own += np.einsum("ij,ij->i", block, block)
+        along += block @ block.sum(axis=0)
+    return own, along
+
+
 def squared_distances(rows: FloatMatrix) -> Float64:
     """`float64[n, n]`: squared Euclidean distances between rows; never negative, zero on the diagonal."""
     inner = gram(rows)

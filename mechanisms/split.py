@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import lcm
 
 
 def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
@@ -11,9 +12,11 @@ def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
 
     Equal weights get equal amounts; what rounding leaves over, fewer units than there are keys, is not handed out.
     """
-    exact = {key: Fraction(w) for key, w in weights.items() if w > 0}
-    whole = sum(exact.values(), Fraction(0))
-    return {key: int(total * w / whole) for key, w in exact.items()}
+    ratios = {key: w.as_integer_ratio() for key, w in weights.items() if w > 0}
+    scale = lcm(*(below for _, below in ratios.values()))
+    exact = {key: above * (scale // below) for key, (above, below) in ratios.items()}
+    whole = sum(exact.values())
+    return {key: total * w // whole for key, w in exact.items()}
 
 
 def part(total: int, fraction: float) -> int:

@@ -40,9 +40,19 @@ class ParameterSlot:
 
 
 class RowEvaluator(Protocol):
-    """Accuracy of rows of the update matrix on one fixed set of samples."""
+    """Accuracies `float64[k]` of rows `float32[k, P]` on one fixed set of samples."""
 
     def __call__(self, rows: FloatMatrix) -> NDArray[np.float64]: ...
+
+
+class CoalitionUtility(Protocol):
+    """What coalitions of a block's updates are worth, `float64[m]`: accuracy on held-out samples that nobody trains on.
+
+    `members` is `bool[m, n]`: whether the update of `records[i]` is in coalition j. Measured is the unweighted mean of a
+    coalition's updates; for nobody, the model before the block.
+    """
+
+    def __call__(self, members: NDArray[np.bool_]) -> NDArray[np.float64]: ...
 
 
 # --- what rules see ---------------------------------------------------------------------------------------------
@@ -202,7 +212,7 @@ class BlockObservation:
     "stakes"     base units of each device at the round's start, by its number
     "updates"    `updates` `float32[n, P]`, a row per record
     "aggregate"  the global model before (`start`) and after (`result`) the block, `float32[P]`
-    "utility"    `utility(rows)`: accuracies on held-out samples that nobody trains on
+    "utility"    `utility(members)`: accuracies of means of the updates, see `CoalitionUtility`
     "conduct"    `conduct`: what a coordinator's contract knows; only under `protocol = "coordinator"`
     """
 
@@ -214,21 +224,22 @@ class BlockObservation:
     updates: FloatMatrix | None = None
     start: FloatMatrix | None = None
     result: FloatMatrix | None = None
-    utility: RowEvaluator | None = None
+    utility: CoalitionUtility | None = None
     conduct: Conduct | None = None
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
-        hidden: dict[str, Any] = {}
-        if "votes" not in observes:
-            hidden |= {"positive": (), "negative": ()}
-        if "claims" not in observes:
-            hidden |= {"claimed_samples": 0, "claimed_epochs": 0}
-        if "work" not in observes:
-            hidden |= {"verified_samples": 0, "verified_epochs": 0}
+        votes, claims, work = ("votes" in observes, "claims" in observes, "work" in observes)
+
+        def shown(r: UpdateRecord) -> UpdateRecord:
+            claimed = (r.claimed_samples, r.claimed_epochs) if claims else (0, 0)
+            cast = (r.positive, r.negative) if votes else ((), ())
+            done = (r.verified_samples, r.verified_epochs) if work else (0, 0)
+            return UpdateRecord(r.worker, *claimed, *cast, r.accepted, *done)
+
         return replace(
             self,
-            records=tuple(replace(r, **hidden) for r in self.records) if hidden else self.records,
+            records=self.records if votes and claims and work else tuple(map(shown, self.records)),
             stakes=self.stakes if "stakes" in observes else (),
             updates=self.updates if "updates" in observes else None,
             start=self.start if "aggregate" in observes else None,

@@ -133,6 +133,8 @@ class PayoutSettings(Settings):
     """Name of the asset that is paid and staked."""
     initial_balance: Amount = 0
     """Base units that every device holds at the start."""
+    utility_samples: Natural = 0
+    """Held-out samples, at most, on which rules measure what updates are worth, drawn once per run; 0: all."""
     parts: tuple[PartSettings, ...] = ()
     """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
 
@@ -330,6 +332,9 @@ class RecordSettings(Settings):
     """Test accuracy of every worker after every local epoch (table `epochs`)."""
     local_accuracy: StrictBool = False
     """Test accuracy of every submitted update (column `local_accuracy` of `participants`)."""
+    tape: StrictBool = False
+    """Everything that payout rules could observe, all updates included (tables `tape` and `opening`): what
+    `fedstake compare` replays. Held in memory until the run ends: 4 bytes x parameters x updates."""
 
 
 class PrivacySettings(Settings):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 _I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())
-
-OPTIONAL = frozenset({"epochs", "versions"})
-"""Tables that a run has only when its scenario asks for them."""
+_IS, _BYTES = pa.list_(pa.int64()), pa.large_binary()
 
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "rounds": {
@@ -46,6 +45,15 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "status": _S, "restores": _S, "held_out_accuracy": _F,
     },
     "epochs": {"round": _I, "device": _I, "epoch": _I, "accuracy": _F},
+    "tape": {
+        "round": _I, "head": _S, "parent": _I, "miner": _I, "worker": _IS,
+        "claimed_samples": _IS, "claimed_epochs": _IS, "accepted": pa.list_(_B),
+        "positive": pa.list_(_IS), "negative": pa.list_(_IS), "verified_samples": _IS, "verified_epochs": _IS,
+        "stakes": _IS, "updates": _BYTES, "start": _BYTES, "result": _BYTES,
+        "conducted": _B, "aggregator": _I, "unrevealed": _IS, "fault": _S, "challenger": _I, "false_challengers": _IS,
+        "previous": _I, "canonical": _B, "holders": _IS,
+    },
+    "opening": {"balances": _IS, "shape": _IS, "classes": _I, "x": _BYTES, "y": _IS},
 }  # fmt: skip
 """Times are simulated seconds, amounts base units, accuracies fractions of 1. Null: does not apply.
 
@@ -58,9 +66,10 @@ absent-aggregator, wrong-aggregate, false-challenge. "whitewashed": `device` lef
 
 
 class Recorder:
-    """Columns in memory until the run ends."""
+    """Columns in memory until the run ends; tables named in `left_out` are not written."""
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: Collection[str] = ()) -> None:
+        self._left_out = frozenset(left_out)
         self._columns: dict[str, dict[str, list[Any]]] = {t: {c: [] for c in cols} for t, cols in COLUMNS.items()}
 
     def add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -76,23 +85,33 @@ class Recorder:
         """The newest n values of a column."""
         return self._columns[table][column][-n:]
 
+    def columns(self, table: str) -> dict[str, list[Any]]:
+        """The columns of a table, to be read or filled in."""
+        return self._columns[table]
+
     def last(self, table: str, column: str) -> Any:
         """The newest value of a column."""
         return self._columns[table][column][-1]
 
     def tables(self) -> dict[str, pa.Table]:
-        """All tables with their fixed types; optional ones only when they were recorded."""
+        """All tables that are to be written, with their fixed types."""
         return {
             name: pa.table({c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()})
             for name, columns in self._columns.items()
-            if name not in OPTIONAL or columns["round"]
+            if name not in self._left_out
         }
 
     def to_state(self) -> dict[str, Any]:
-        return self._columns
+        """JSON-able; bytes as base64."""
+        return self._recoded(lambda raw: b64encode(raw).decode())
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Recorder:
-        recorder = cls()
-        recorder._columns = state
-        return recorder
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Take over what `to_state` gave."""
+        self._columns = state
+        self._columns = self._recoded(b64decode)
+
+    def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
+        return {
+            table: {c: list(map(code, v)) if COLUMNS[table][c] == _BYTES else v for c, v in columns.items()}
+            for table, columns in self._columns.items()
+        }

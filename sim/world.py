@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms import registries as rules
-from mechanisms.vocabulary import FloatMatrix, Memory, OpeningObservation, Payment
+from mechanisms.vocabulary import CoalitionUtility, FloatMatrix, Memory, OpeningObservation, Payment
 from sim.chain.registry import Kept, Version
 from sim.chain.signing import Keyring
 from sim.chain.state import ChainBook, ChainState, branches, chain_rank, genesis
@@ -30,12 +30,14 @@ from sim.learning.job import TrainingJob
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
+from sim.payments import check_payments
 from sim.rounds import play_round, record_versions
 from sim.rounds.release import first_version
 from sim.scenario import Scenario, SettingError
 from sim.storage import UpdateStore
 from sim.streams import Streams
 from sim.tables import Recorder
+from sim.tape import mark_tape
 
 
 class ModelStore:
@@ -100,9 +102,9 @@ class World(mesa.Model):
         self._roots: dict[bytes, FloatMatrix] = {}
         self._open_ledger()
         opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
-        self.check_payments(opening.payments, opening=True)
-        held = self.split.held_out
-        self._held_out = dataset.x_train[held], dataset.y_train[held]
+        check_payments(self.payout, opening.payments, n, opening=True)
+        self._held_out = self._samples(self.split.held_out)
+        self._utility_samples = self._samples(self._drawn_for_utility())
         start = self.models.add(self.engine.initial())
         self.book = ChainBook(genesis(start, opening.memory or {}, first_version(self, start)))
         self._move(opening.payments)
@@ -117,7 +119,13 @@ class World(mesa.Model):
         self.coalitions = coalitions(groups)
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol != "vbfl" else None
-        self.recorder = Recorder()
+        left_out = {
+            "epochs": not scenario.record.epoch_accuracy,
+            "versions": not scenario.registry.on,
+            "tape": not scenario.record.tape,
+            "opening": not scenario.record.tape,
+        }
+        self.recorder = Recorder([table for table, absent in left_out.items() if absent])
 
     def _open_ledger(self) -> None:
         """Accounts of devices and of the payout rule, with what they hold at the start."""
@@ -128,6 +136,16 @@ class World(mesa.Model):
         self.ledger.open(held)
         initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
         self.ledger.post(initial, time_s=0.0, round=0)
+
+    def _samples(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        return self.dataset.x_train[at], self.dataset.y_train[at]
+
+    def _drawn_for_utility(self) -> NDArray[np.int64]:
+        """Indices of the held-out samples on which utility is measured."""
+        held, most = self.split.held_out, self.scenario.payout.utility_samples
+        if not 0 < most < len(held):
+            return held
+        return np.sort(self.streams.rng("utility").permutation(held)[:most])
 
     def _check_members(self, memory: Memory) -> None:
         members = self.payout.members(memory)
@@ -186,6 +204,8 @@ class World(mesa.Model):
             if self.round_index == self.scenario.rounds:
                 self._close_contract()
                 record_versions(self)
+                if self.scenario.record.tape:
+                    self._finish_tape()
             yield self.round_index
 
     def close(self) -> None:
@@ -276,40 +296,46 @@ class World(mesa.Model):
             return None
         return float(self.engine.evaluate([self.models[model]], *self._probe, [self.models.digest(model)]).accuracy[0])
 
-    def check_payments(self, payments: tuple[Payment, ...], *, opening: bool = False) -> None:
-        """ValueError for a payment that cannot be: no such account, no whole number of units, devices that never agreed."""
-        rule, devices, named = self.payout, self.scenario.devices, self.payout.accounts()
-        for p in payments:
-            if type(p.amount) is not int or not 0 <= p.amount < 2**63:
-                raise ValueError(f"{rule!r} pays {p.amount!r}, should be an integer of base units in 0..2**63 - 1")
-            if type(p.payee) is int and not 0 <= p.payee < devices:
-                raise ValueError(f"{rule!r} pays device {p.payee!r}, there are 0..{devices - 1}")
-            if type(p.payee) is not int and p.payee != BURN and p.payee not in named:
-                raise ValueError(f"{rule!r} pays {p.payee!r}, which is no account of its own")
-            from_device = opening and type(p.payer) is int and 0 <= p.payer < devices
-            if p.payer != ISSUANCE and p.payer not in named and not from_device:
-                raise ValueError(f"{rule!r} pays from {p.payer!r}; only {ISSUANCE!r} and its own accounts can pay")
-
     def _move(self, payments: tuple[Payment, ...]) -> None:
         self.ledger.post([self._transfer(p) for p in payments], time_s=self.time_s, round=self.round_index)
 
     def _close_contract(self) -> None:
         """After the last round the payout rule gives back what it holds; entries bear the number of a round that never comes."""
         closing = self.payout.close(self.settled.memory)
-        self.check_payments(closing.payments)
+        check_payments(self.payout, closing.payments, self.scenario.devices)
         self.ledger.post([self._transfer(p) for p in closing.payments], time_s=self.time_s, round=self.round_index + 1)
+
+    def _finish_tape(self) -> None:
+        x, y = self._utility_samples
+        mark_tape(self)
+        self.recorder.add(
+            "opening",
+            [
+                {
+                    "balances": [self._balances[d] for d in range(self.scenario.devices)],
+                    "shape": list(self.dataset.shape),
+                    "classes": self.dataset.classes,
+                    "x": x.tobytes(),
+                    "y": y.tolist(),
+                }
+            ],
+        )
 
     def _transfer(self, p: Payment) -> Transfer:
         return Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
 
-    def utility(self, rows: FloatMatrix) -> NDArray[np.float64]:
-        """Accuracies of rows on the samples that were held out for validators."""
+    def utility(self, updates: FloatMatrix, start: FloatMatrix) -> CoalitionUtility:
+        """What coalitions of updates `[n, P]` to the model `start` `[P]` are worth on samples held out for validators."""
+        return self.engine.coalitions(updates, start, *self._utility_samples)
+
+    def held_out_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
+        """Accuracies of rows on all samples held out for validators."""
         return self.engine.evaluate(rows, *self._held_out).accuracy
 
     def validators_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
         """Accuracies of rows on all samples that validators judge with."""
         if self.scenario.data.validation_source == "holdout":
-            return self.utility(rows)
+            return self.held_out_accuracy(rows)
         return self.engine.evaluate(rows, self.dataset.x_test, self.dataset.y_test).accuracy
 
     def canonical(self) -> ChainState:
@@ -376,7 +402,7 @@ class World(mesa.Model):
         self.identities.restore(state["identities"])
         self.learners.restore(state["learners"])
         self.ledger = Ledger.from_state(state["ledger"])
-        self.recorder = Recorder.from_state(state["tables"])
+        self.recorder.from_state(state["tables"])
 
 
 def _account(name: int | str) -> str:

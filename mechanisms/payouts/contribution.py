@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.payouts.shares import PotParams, Shares
 from mechanisms.plugin import param
-from mechanisms.vocabulary import BlockObservation, FloatMatrix, UpdateRecord
+from mechanisms.vocabulary import BlockObservation, UpdateRecord
+
+Float64 = NDArray[np.float64]
 
 
 class Coalitions:
-    """v(S): accuracy of the mean of the updates in S, of the model before the block for nobody. Each S is measured once."""
+    """v(S) for coalitions of the accepted updates, which are numbered in the order of workers, whatever that of records."""
 
     def __init__(self, seen: BlockObservation) -> None:
-        assert seen.updates is not None
-        assert seen.start is not None
         assert seen.utility is not None
-        self._utility, self._start = seen.utility, seen.start
-        # Members are numbered in the order of workers, whatever the order of records.
+        self._utility, self._records = seen.utility, len(seen.records)
         order = sorted((r.worker, i) for i, r in enumerate(seen.records) if r.accepted)
         self.workers = [w for w, _ in order]
-        self._rows = seen.updates[[i for _, i in order]].astype(np.float64)
-        self._known: dict[frozenset[int], float] = {}
+        self._columns = [i for _, i in order]
 
-    def value(self, members: frozenset[int]) -> float:
-        """Accuracy of one coalition."""
-        return self.values([members])[0]
+    def values(self, members: NDArray[np.bool_]) -> Float64:
+        """`float64[m]` of coalitions `bool[m, n]` of the n accepted updates."""
+        among = np.zeros((len(members), self._records), dtype=np.bool_)
+        among[:, self._columns] = members
+        return self._utility(among)
 
-    def values(self, coalitions: list[frozenset[int]]) -> list[float]:
-        """Accuracies of several, in batches that stay small."""
-        new = [s for s in dict.fromkeys(coalitions) if s not in self._known]
-        for at in range(0, len(new), 64):
-            batch = new[at : at + 64]
-            measured = self._utility(np.stack([self._mean(s) for s in batch]))
-            self._known.update(zip(batch, measured.tolist(), strict=True))
-        return [self._known[s] for s in coalitions]
-
-    def _mean(self, members: frozenset[int]) -> FloatMatrix:
-        return self._rows[sorted(members)].mean(axis=0).astype(np.float32) if members else self._start
+    def weights(self, gains: Float64) -> dict[int, float]:
+        """max(0, gain) by worker. Accuracies are ratios of counts: rounding keeps equal contributions equal."""
+        return dict(zip(self.workers, np.maximum(0.0, gains.round(12)).tolist(), strict=True))
 
 
 class Improvement(Shares):
@@ -52,12 +43,12 @@ class Improvement(Shares):
     name = "improvement"
     summary = "a pot shared by each update's own gain in accuracy"
     reference = "DecentralML grant: a node is rewarded if its update improves the test partition"
-    observes = frozenset({"updates", "aggregate", "utility"})
+    observes = frozenset({"utility"})
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        game = Coalitions(seen)
-        alone = game.values([frozenset({i}) for i in range(len(accepted))])
-        return {w: max(0.0, v - game.value(frozenset())) for w, v in zip(game.workers, alone, strict=True)}
+        game, n = Coalitions(seen), len(accepted)
+        nobody, *alone = game.values(np.eye(n + 1, n, k=-1, dtype=np.bool_))
+        return game.weights(np.array(alone) - nobody)
 
 
 class LeaveOneOut(Shares):
@@ -66,78 +57,99 @@ class LeaveOneOut(Shares):
     name = "leave-one-out"
     summary = "a pot shared by what accuracy would be lost without each update"
     reference = "Cook's influence by deletion; guide on on-chain coordination, proof of learning"
-    observes = frozenset({"updates", "aggregate", "utility"})
+    observes = frozenset({"utility"})
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        game, everyone = Coalitions(seen), frozenset(range(len(accepted)))
-        without = game.values([everyone - {i} for i in range(len(accepted))])
-        return {w: max(0.0, game.value(everyone) - v) for w, v in zip(game.workers, without, strict=True)}
+        game, n = Coalitions(seen), len(accepted)
+        everyone, *without = game.values(~np.eye(n + 1, n, k=-1, dtype=np.bool_))
+        return game.weights(everyone - np.array(without))
 
 
 @dataclass(frozen=True)
 class ShapleyParams(PotParams):
     """Parameters of the plug-in below."""
 
-    exact_up_to: int = param(10, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12)
-    permutations: int = param(20, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000)
+    exact_up_to: int = param(6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12)
+    permutations: int = param(6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000)
     truncation: float = param(
-        0.005, help="a permutation ends when the rest can add no more than this", unit="accuracy", ge=0, le=1
+        0.0, help="a permutation ends when the rest can add no more than this; 0: never", unit="accuracy", ge=0, le=1
     )
 
 
 class Shapley(Shares):
-    """w_i = max(0, phi_i), phi the Shapley value of v: exact, or truncated antithetic Monte Carlo."""
+    """w_i = max(0, phi_i), phi the Shapley value of v: exact, or truncated antithetic Monte Carlo over rotated permutations.
+
+    Error of the defaults against the exact values of 12 workers (root mean square, in accuracy; 104 of 4096 coalitions):
+    0.013 on `digits-quick`, 0.020 on `vbfl` with 800 samples. 20 independent pairs need 354 coalitions for 0.010 and 0.016,
+    6 independent pairs 124 for 0.018 and 0.028. Truncation at 0.005 saves a sixth of the coalitions on digits and raises the
+    error there by half.
+    """
 
     name = "shapley"
     summary = "a pot shared by Shapley values of accuracy"
     reference = (
         "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
     )
-    observes = frozenset({"updates", "aggregate", "utility"})
+    observes = frozenset({"utility"})
     anonymous = False  # permutations are drawn over the order of workers
     Params = ShapleyParams
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        game, n = Coalitions(seen), len(accepted)
+        game, n, p = Coalitions(seen), len(accepted), self.params
         if n == 0:
             return {}
-        if n <= self.params.exact_up_to:
-            values = exact(game, n)
-        else:
-            values = sampled(game, n, self.params.permutations, self.params.truncation, seed=seen.round)
-        # Measured accuracies are ratios of counts: rounding keeps equal contributions equal.
-        return {w: max(0.0, round(v, 12)) for w, v in zip(game.workers, values, strict=True)}
+        values = exact(game, n) if n <= p.exact_up_to else sampled(game, n, p.permutations, p.truncation, seed=seen.round)
+        return game.weights(values)
 
 
-def exact(game: Coalitions, n: int) -> list[float]:
-    """phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S))."""
-    members = list(range(n))
-    subsets = [frozenset(s) for size in range(n + 1) for s in combinations(members, size)]
-    value = dict(zip(subsets, game.values(subsets), strict=True))
-    weight = [math.factorial(k) * math.factorial(n - k - 1) / math.factorial(n) for k in range(n)]
-    return [math.fsum(weight[len(s)] * (value[s | {i}] - value[s]) for s in subsets if i not in s) for i in members]
+def exact(game: Coalitions, n: int) -> Float64:
+    """phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)), `float64[n]`."""
+    codes = np.arange(2**n)
+    members = (codes[:, None] >> np.arange(n) & 1).astype(np.bool_)
+    value = game.values(members)
+    weight = np.array([factorial(k) * factorial(n - k - 1) / factorial(n) for k in range(n)])
+    phi = np.empty(n)
+    for i in range(n):
+        without = codes[~members[:, i]]
+        phi[i] = weight[members[without].sum(axis=1)] @ (value[without | 1 << i] - value[without])
+    return phi
 
 
-def sampled(game: Coalitions, n: int, pairs: int, truncation: float, seed: int) -> list[float]:
-    """Mean marginal contribution over permutations and their reverses, each cut off when v(all) is nearly reached."""
+def sampled(game: Coalitions, n: int, pairs: int, truncation: float, seed: int) -> Float64:
+    """Mean marginal contribution over permutations and their reverses, each cut off when v(all) is nearly reached.
+
+    All permutations step together, so that every step is one call; those that are cut off drop out. Without truncation all
+    steps are one call.
+    """
+    orders = permutations(n, pairs, seed)
+    # joined[q, k]: who is in after step k of permutation q; step 0 is nobody.
+    joined = np.argsort(orders, axis=1)[:, None, :] < np.arange(n + 1)[:, None]
+    if truncation == 0:
+        value = game.values(joined.reshape(-1, n)).reshape(len(orders), n + 1)
+    else:
+        nobody, everyone = game.values(joined[0, [0, n]])
+        value = np.full((len(orders), n + 1), nobody)
+        for step in range(1, n + 1):
+            value[:, step] = value[:, step - 1]
+            going = np.flatnonzero(np.abs(everyone - value[:, step]) > truncation)
+            if going.size:
+                value[going, step] = game.values(joined[going, step])
     total = np.zeros(n)
-    everyone = game.value(frozenset(range(n)))
-    orders = list(_orders(n, pairs, seed))
-    for order in orders:
-        before, joined = game.value(frozenset()), frozenset[int]()
-        for i in order:
-            if abs(everyone - before) <= truncation:
-                break
-            joined |= {i}
-            after = game.value(joined)
-            total[i] += after - before
-            before = after
-    return (total / len(orders)).tolist()
+    np.add.at(total, orders, np.diff(value, axis=1))
+    return total / len(orders)
 
 
-def _orders(n: int, pairs: int, seed: int) -> Iterator[list[int]]:
+def permutations(n: int, pairs: int, seed: int) -> NDArray[np.int64]:
+    """`int64[2 * pairs, n]`: permutations, each followed by its reverse.
+
+    Up to n pairs are rotations of one random permutation, evenly spaced: everybody joins early, late and in between, so that
+    positions need not even out by chance. Each one is still uniform over all permutations.
+    """
     rng = np.random.default_rng(seed)
-    for _ in range(pairs):
-        order: NDArray[np.int64] = rng.permutation(n)
-        yield order.tolist()
-        yield order[::-1].tolist()
+    forward = []
+    for at in range(0, pairs, n):
+        rotations = min(n, pairs - at)
+        shifts = np.arange(rotations) * n // rotations
+        forward.append(rng.permutation(n)[(np.arange(n) + shifts[:, None]) % n])
+    both = np.concatenate(forward)
+    return np.stack([both, both[:, ::-1]], axis=1).reshape(2 * pairs, n)

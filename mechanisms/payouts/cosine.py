@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms.geometry import along_sum
 from mechanisms.payouts.shares import PotParams, Shares
 from mechanisms.plugin import param
-from mechanisms.vocabulary import BlockObservation, UpdateRecord
+from mechanisms.vocabulary import BlockObservation, FloatMatrix, UpdateRecord
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,38 @@ class Cosine(Shares):
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         assert seen.updates is not None
         assert seen.start is not None
-        rows = [i for i, r in enumerate(seen.records) if r.accepted]
-        steps = seen.updates[rows].astype(np.float64) - seen.start
+        rows = seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]]
         # Rounded, so that equal updates get equal weights whatever the order of the sums.
-        values = np.maximum(0.0, np.round(self._similarities(steps), 12))
-        return {r.worker: float(v) for r, v in zip(accepted, values, strict=True)}
+        values = np.maximum(0.0, np.round(self._similarities(rows, seen.start), 12))
+        return {r.worker: w for r, w in zip(accepted, values.tolist(), strict=True)}
 
-    def _similarities(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _similarities(self, rows: FloatMatrix, start: FloatMatrix) -> NDArray[np.float64]:
         if self.params.to == "committee":
-            if len(steps) < 2:
-                return np.zeros(len(steps))
-            reports = np.array([_cosines(steps, step) for step in steps])
-            np.fill_diagonal(reports, np.nan)
-            return np.nanmedian(reports, axis=0)
-        total = steps.sum(axis=0)
-        if self.params.to == "all":
-            return _cosines(steps, total)
-        return np.array([_cosines(step[None], total - step)[0] for step in steps])
+            return _median_of_reports(rows, start)
+        own, along = along_sum(rows, start)
+        whole = along.sum()
+        if self.params.to == "others":
+            aim = whole - 2 * along + own
+            aim[aim < _ROUNDING * (whole + own)] = 0.0
+            along = along - own
+        else:
+            aim = np.full(len(own), max(0.0, whole))
+        scale = np.sqrt(own * aim)
+        return np.divide(along, scale, out=np.zeros_like(scale), where=scale > 0)
 
 
-def _cosines(steps: NDArray[np.float64], aim: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosine of each row with a vector; 0 where either has no length."""
-    scale = np.linalg.norm(steps, axis=1) * np.linalg.norm(aim)
-    return np.divide(steps @ aim, scale, out=np.zeros(len(steps)), where=scale > 0)
+def _median_of_reports(rows: FloatMatrix, start: FloatMatrix) -> NDArray[np.float64]:
+    """Median over the others of the cosine to each one's own update; 0 where there is nobody else."""
+    if len(rows) < 2:
+        return np.zeros(len(rows))
+    steps = rows.astype(np.float64) - start
+    products = steps @ steps.T
+    length = np.sqrt(np.diag(products))
+    scale = np.outer(length, length)
+    reports = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    np.fill_diagonal(reports, np.nan)
+    return np.nanmedian(reports, axis=0)
+
+
+_ROUNDING = 1e-12
+"""Differences of squared lengths that are smaller than this part of them are rounding."""

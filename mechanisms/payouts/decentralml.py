@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import PluginError, param
 from mechanisms.split import part
@@ -49,7 +51,7 @@ class Decentralml(PayoutRule):
     name = "decentralml"
     summary = "a creator's pool that pays each contributor a part of what is left"
     reference = "DecentralML grant (seed 000): defineDataContributors, rewardDataContributors"
-    observes = frozenset({"updates", "aggregate", "utility"})
+    observes = frozenset({"utility"})
     anonymous = False
     Params = DecentralmlParams
 
@@ -82,11 +84,11 @@ class Decentralml(PayoutRule):
     def _gains(self, seen: BlockObservation, rows: list[int]) -> list[float]:
         if not self.params.improve_only or not rows:
             return [0.0] * len(rows)
-        assert seen.updates is not None
-        assert seen.start is not None
         assert seen.utility is not None
-        before = float(seen.utility(seen.start[None])[0])
-        return [float(v) - before for v in seen.utility(seen.updates[rows])]
+        alone = np.zeros((len(rows) + 1, len(seen.records)), dtype=np.bool_)
+        alone[range(len(rows)), rows] = True
+        *values, before = seen.utility(alone)
+        return [float(v - before) for v in values]
 
     def close(self, memory: Memory) -> Settlement:
         return self._refund(memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mechanisms.vocabulary import FloatMatrix, ParameterSlot
+from sim.learning.coalitions import CoalitionValues, Count, StackedMeans, plain_means
 from sim.learning.job import TrainingJob
-from sim.learning.trainers import choose
+from sim.learning.trainers import Batched, choose
 from sim.threads import single_threaded
 
 
@@ -145,6 +147,18 @@ class LearningEngine:
             right[i] = torch.cat(hits).numpy()
         return right
 
+    def coalitions(self, rows: FloatMatrix, start: FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]) -> CoalitionValues:
+        """Accuracies on one set of the unweighted means of subsets of `rows` `[n, P]`; of `start` `[P]` for the empty one.
+
+        Nothing is computed before it is asked for. Equal to averaging rows and `evaluate`, up to rounding.
+        """
+        if isinstance(self._trainer, Batched):
+            held = self._set(x, y)
+            count: Count = StackedMeans(self.layout, _shared(rows, self.dtype), _shared(start, self.dtype), *held)
+        else:
+            count = plain_means(lambda means: self.evaluate(means, x, y).correct, rows, start)
+        return CoalitionValues(count, len(rows), len(y))
+
     def _batches(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         size = self._trainer.evaluation_batch
         return zip(x.split(size), y.split(size), strict=True)
@@ -191,3 +205,10 @@ def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Ten
         # torch warns about read-only memory that it could write to; nothing here does, and a copy is made once per set.
         array = array.copy()
     return torch.from_numpy(array).to(dtype) if dtype else torch.from_numpy(array)
+
+
+def _shared(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+    """A tensor on the array's own memory, read-only or not; for reading only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array).to(dtype)

@@ -11,8 +11,10 @@ import numpy as np
 from mechanisms.vocabulary import AggregationObservation, BlockObservation, Conduct, FloatMatrix, Memory, Payment, UpdateRecord
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out, tally
+from sim.payments import check_payments
 from sim.rounds.local_work import LocalWork
 from sim.rounds.release import release
+from sim.tape import taped_block
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -54,28 +56,32 @@ def settle(
     result: int,
     miner: int | None,
     records: tuple[UpdateRecord, ...],
-    block: bytes = b"",
+    block: bytes,
     conduct: Conduct | None = None,
 ) -> Settled:
-    """Ask the payout rule about a block on top of `parent` whose aggregation gave the model with key `result`.
+    """Ask the payout rule about the block with this hash on top of `parent`, whose aggregation gave the model `result`.
 
     Raises ValueError for a payment that nobody could receive or make.
     """
-    observes = world.payout.observes
+    observes, taped = world.payout.observes, world.scenario.record.tape
+    updates = work.rows_of([r.worker for r in records], block) if taped or observes & {"updates", "utility"} else None
+    start = world.models[parent.model]
     seen = BlockObservation(
         world.round_index,
         miner,
-        tuple(_audited(world, work, r) for r in records) if "work" in observes else records,
+        tuple(_audited(world, work, r) for r in records) if taped or "work" in observes else records,
         parent.memory,
         world.stakes,
-        work.rows_of([r.worker for r in records], block) if "updates" in observes else None,
-        world.models[parent.model],
+        updates,
+        start,
         world.models[result],
-        world.utility,
+        world.utility(updates, start) if updates is not None and "utility" in observes else None,
         conduct,
-    ).shown_to(observes)
-    settlement = world.payout.settle(seen)
-    world.check_payments(settlement.payments)
+    )
+    if taped:
+        world.recorder.add("tape", [taped_block(seen, parent.id, block)])
+    settlement = world.payout.settle(seen.shown_to(observes))
+    check_payments(world.payout, settlement.payments, world.scenario.devices)
     by_payee: dict[int, list[Payment]] = {}
     for p in settlement.payments:
         if p.per_device:

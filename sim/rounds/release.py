@@ -52,4 +52,4 @@ def _accuracy(world: World, model: int) -> float:
     """On the held-out samples; NaN when there are none."""
     if not len(world.split.held_out):
         return math.nan
-    return float(world.utility(world.models[model][None])[0])
+    return float(world.held_out_accuracy(world.models[model][None])[0])

@@ -73,8 +73,8 @@ class ServerRound:
     def close(self, model: int, miner: int | None, conduct: Conduct | None = None) -> None:
         """Settle the round with the model of this key, and send it to every device that is there."""
         world, current = self.world, self.world.canonical()
-        settled = settle(world, self.work, current, model, miner, self.records, conduct=conduct)
         head = hashlib.sha256(current.head + world.models.digest(model)).digest()
+        settled = settle(world, self.work, current, model, miner, self.records, head, conduct)
         released = release(world, current, model, head, -1 if miner is None else miner)
         new = ChainState(
             id=world.book.new_id(),

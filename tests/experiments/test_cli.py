@@ -58,6 +58,7 @@ def test_run_report_and_rerun(cli, tmp_path):
         (["run", "vbfl"], ["mnist", "FEDSTAKE_DATA"]),
         (["run", "digits-quick", "--set", "model.name=nowhere.py:X"], ["model.name", "no such file"]),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
+        (["compare", "nowhere"], ["nowhere", "no such folder", "the directory of one run"]),
         (["list", "mechanism"], ["did you mean 'mechanisms'"]),
     ],
 )
@@ -75,7 +76,7 @@ def test_bad_input_is_one_line_exit_two_and_nothing_written(cli, tmp_path, args,
 def test_usage_errors_and_help(cli):
     assert cli("run").exit_code == 2
     assert cli("run", "digits-quick", "--sed", "1").exit_code == 2
-    for name in ("run", "report", "list", "demo"):
+    for name in ("run", "report", "compare", "list", "demo"):
         shown = cli(name, "--help")
         assert shown.exit_code == 0
         assert "Example: fedstake" in shown.output
@@ -111,6 +112,21 @@ def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
     for f in FIGURES:
         ours, theirs = ((p.parent / f"{f.name}.svg").read_bytes() for p in (page, again))
         assert ours == theirs, "the same run draws the same file"
+
+
+def test_compare(cli, tmp_path):
+    assert cli("run", "digits-quick", *QUICK, "--out", "plain").exit_code == 0
+    refused = cli("compare", "plain")
+    assert refused.exit_code == 2
+    assert "--set record.tape=true" in refused.output
+    assert len(refused.output.strip().splitlines()) == 1
+    assert cli("run", "digits-quick", *QUICK, "--set", "record.tape=true", "--out", "taped").exit_code == 0
+    shown = cli("compare", "taped", "--rule", "flat", "--rule", "shapley", "--out", "incomes.csv")
+    assert shown.exit_code == 0, shown.output
+    assert [line.split()[0] for line in shown.output.splitlines()[2:4]] == ["flat", "shapley"]
+    assert len((tmp_path / "incomes.csv").read_text().splitlines()) == 1 + 2 * 20
+    wrong = cli("compare", "taped", "--rule", "flatt")
+    assert (wrong.exit_code, "did you mean 'flat'" in wrong.output) == (2, True)
 
 
 def test_fedavg_report_leaves_out_what_it_does_not_have(tiny, tmp_path):

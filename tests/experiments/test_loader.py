@@ -226,7 +226,7 @@ BAD = [
     ({"privacy.secure_aggregation": True}, ["validation.rule = 'threshold'", "privacy.secure_aggregation", "accept-all"]),
     ({**SECURE, "validation.rule": "distance"}, ["validation.rule = 'distance'", "judges single updates"]),
     ({**SECURE, "payout.mechanism": "cosine"}, ["payout.mechanism = 'cosine'", "observes updates", "hides"]),
-    ({**SECURE, "payout.mechanism": "shapley"}, ["payout.mechanism = 'shapley'", "updates and utility"]),
+    ({**SECURE, "payout.mechanism": "shapley"}, ["payout.mechanism = 'shapley'", "observes utility"]),
     ({**SECURE, "aggregation.rule": "krum"}, ["aggregation.rule = 'krum'", "single updates", "mean"]),
     (
         {**SECURE, "aggregation.before": [{"rule": "norm-clipping"}]},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiments import load_scenario
 from mechanisms import registries as rules
-from mechanisms.payouts.contribution import exact, sampled
+from mechanisms.payouts.contribution import exact, permutations, sampled
 from mechanisms.split import part, split
 from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment, UpdateRecord
 from sim.scenario import SettingError
@@ -23,9 +23,15 @@ def record(worker, *, accepted=True, samples=100, epochs=5, positive=(), negativ
 
 
 def block(records, *, round=1, memory=None, updates=None, start=None, utility=None, stakes=()):
+    """`utility` maps rows to accuracies; coalitions are measured as the mean of their rows."""
     rows = None if updates is None else np.asarray(updates, dtype=np.float32)
+    start = None if start is None else np.float32(start)
+
+    def coalitions(members):
+        return utility(np.array([rows[m].mean(0) if m.any() else start for m in members]))
+
     return BlockObservation(
-        round, 99, tuple(records), memory or {}, tuple(stakes), rows, None if start is None else np.float32(start), None, utility
+        round, 99, tuple(records), memory or {}, tuple(stakes), rows, start, None, coalitions if utility else None
     )
 
 
@@ -177,16 +183,15 @@ def test_cosine_rewards_alignment_and_excluding_oneself_takes_the_own_weight_out
 
 
 class Game:
-    """A characteristic function by table, with the interface of `Coalitions`."""
+    """A characteristic function of sets, with the interface of `Coalitions`; counts what is asked of it."""
 
     def __init__(self, function):
         self.function = function
+        self.calls = 0
 
-    def value(self, members):
-        return self.function(members)
-
-    def values(self, coalitions):
-        return [self.function(s) for s in coalitions]
+    def values(self, members):
+        self.calls += 1
+        return np.array([self.function(frozenset(np.flatnonzero(m).tolist())) for m in members])
 
 
 @st.composite
@@ -227,6 +232,23 @@ class TestShapley:
         values = sampled(game, 4, pairs=400, truncation=0.0, seed=1)
         assert sum(values) == pytest.approx(table[frozenset(range(4))] - table[frozenset()], abs=1e-9)
         np.testing.assert_allclose(values, exact(game, 4), atol=0.12)
+
+    @given(st.integers(1, 9))
+    def test_rotations_give_everybody_every_position(self, pairs):
+        orders = permutations(4, pairs, seed=1)
+        assert orders.shape == (2 * pairs, 4)
+        assert (np.sort(orders, axis=1) == np.arange(4)).all()
+        assert (orders[1::2] == orders[::2, ::-1]).all()
+        for order in range(0, 2 * pairs - 7, 8):
+            assert (np.sort(orders[order : order + 8 : 2], axis=0) == np.arange(4)[:, None]).all(), "every position once"
+
+    @given(games())
+    def test_truncation_keeps_to_what_it_says_and_asks_step_by_step(self, game):
+        game, table = game
+        cut = sampled(game, 4, pairs=3, truncation=0.3, seed=1)
+        assert game.calls <= 5
+        assert abs(sum(cut) - (table[frozenset(range(4))] - table[frozenset()])) <= 0.3 + 1e-9
+        np.testing.assert_allclose(sampled(game, 4, 3, 1e-15, 1), sampled(game, 4, 3, 0.0, 1), atol=1e-12)
 
     def test_amounts_are_floors_of_the_pot_and_equals_get_equals(self):
         rule = rules.payouts.create("shapley", {"pot": 1_000})

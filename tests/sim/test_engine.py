@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sim.learning import models
+from sim.learning import coalitions, models
 from sim.learning.engine import LearningEngine, layout_of, row_digest
 from sim.learning.job import TrainingJob, schedule
 
@@ -324,3 +324,58 @@ def test_a_batch_larger_than_the_shard_is_the_shard(name):
     jobs = jobs_for(engine_for(name, x, y), [25, 13], [3, 2], 60)
     large = engine_for(name, x, y, batch=10**9).train(jobs)
     np.testing.assert_allclose(large, engine_for(name, x, y, batch=25).train(jobs), atol=1e-12)
+
+
+class TestCoalitions:
+    """Values of coalitions against averaging rows and measuring the mean."""
+
+    @staticmethod
+    def rows(engine, n):
+        start = engine.initial()
+        return (start + 0.3 * RNG.standard_normal((n, engine.size))).astype(start.dtype), start
+
+    @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "softmax", "mlp", "strided", "gated", "across rows"])
+    def test_equal_to_averaging_rows(self, name):
+        x, y = images(50, 8)
+        engine = engine_for(name, x, y)
+        rows, start = self.rows(engine, 5)
+        members = RNG.random((40, 5)) < 0.5
+        members[0], members[1] = False, True
+        values = engine.coalitions(rows, start, x, y)
+        # In two calls: what the second one asks about is partly known.
+        np.testing.assert_array_equal(values(members[:25]), values(members)[:25])
+        means = [rows[m].mean(0) if m.any() else start for m in members]
+        np.testing.assert_array_equal(values(members), engine.evaluate(means, x, y).accuracy)
+
+    def test_single_precision_and_small_chunks(self, monkeypatch):
+        monkeypatch.setattr(coalitions.StackedMeans, "CHUNK_BYTES", 30_000)
+        x, y = images(100, 28, margin=3)
+        engine = engine_for("mnist_2nn", x, y, dtype=torch.float32)
+        rows, start = self.rows(engine, 11)
+        members = RNG.random((30, 11)) < 0.5
+        means = np.array([rows[m].mean(0) if m.any() else start for m in members])
+        measured = engine.coalitions(rows, start, x, y)(members)
+        np.testing.assert_allclose(measured, engine.evaluate(means, x, y).accuracy, atol=0.011)
+
+    def test_of_equal_logits_the_first_counts(self):
+        x, y = images(60, 8)
+        engine = engine_for("mlp", x, y)
+        zero = np.zeros((1, engine.size))
+        values = engine.coalitions(zero, zero[0], x, y)(np.array([[True], [False]]))
+        assert values.tolist() == [(y == 0).mean()] * 2
+
+    def test_each_is_measured_once(self):
+        asked = []
+
+        def count(members):
+            asked.extend(map(tuple, members.tolist()))
+            return members.sum(1)
+
+        values = coalitions.CoalitionValues(count, 9, 9)
+        members = np.tri(10, 9, k=-1, dtype=bool)
+        assert values(members[[3, 3, 5]]).tolist() == [3 / 9, 3 / 9, 5 / 9]
+        assert values(members).tolist() == [k / 9 for k in range(10)]
+        assert len(asked) == len(set(asked)) == 10
+        assert values(members[:0]).tolist() == []
+        with pytest.raises(ValueError, match="should be"):
+            values(members[:, :8])

@@ -109,7 +109,7 @@ class TestRuns:
         chained = [v for s in list(told.canonical().lineage())[::-1] for v in s.versions]
         assert verify(chained, bytes.fromhex(versions["version"].iloc[-1]))
         assert chained[-1].weights == row_digest(told.models[told.canonical().model])
-        assert versions["held_out_accuracy"].iloc[-1] == told.utility(told.models[told.canonical().model][None])[0]
+        assert versions["held_out_accuracy"].iloc[-1] == told.held_out_accuracy(told.models[told.canonical().model][None])[0]
         assert versions["author"].isna().sum() == (4 if preset == "fedavg" else 1)
 
     def test_without_held_out_samples_accuracies_are_unknown(self, tiny):
@@ -121,7 +121,7 @@ class TestRuns:
         fallen, defended = (play(tiny(preset, **COLLAPSE, registry__rollback_drop=drop)) for drop in (0.0, 0.1))
         start = frame(defended, "versions")["held_out_accuracy"].iloc[0]
         assert frame(fallen, "rounds")["accuracy"].iloc[-1] < 0.1
-        assert defended.utility(defended.models[defended.canonical().model][None])[0] >= start
+        assert defended.held_out_accuracy(defended.models[defended.canonical().model][None])[0] >= start
         if preset == "vbfl":  # rounds whose workers are all honest get through
             assert frame(defended, "rounds")["accuracy"].iloc[-1] > 0.9
 

@@ -1,0 +1,273 @@
+"""Off-policy comparison: what every payout rule would have paid for the blocks of one recorded run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.rundir import RunError, RunResult
+from mechanisms import registries as rules_of
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment
+from sim.learning import models
+from sim.learning.engine import LearningEngine
+from sim.ledger import BURN, ISSUANCE
+from sim.payments import check_payments
+from sim.tape import read_block
+
+COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "error")
+
+
+def compare_payouts(run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> pd.DataFrame:
+    """What each payout rule would have paid to whom in a run that was recorded with `record.tape = true`.
+
+    Off-policy: roles, behaviour, votes, models and the stakes that rules are shown are those of the recorded run. The run's
+    own rule gets exactly the incomes of the run's journal (not with `chain.resync = "chain-only"`, where balances do not
+    follow chains). Of any other rule this is what it says about the same events; had it been in force, devices with
+    other stakes might have been drawn, have mined and have deviated otherwise, so a rule that decides who may play or that
+    moves the stakes is only approximated. As in a run, newly issued units go to devices whose own chain holds the block,
+    and pools pay on the chain that most devices hold at the end. Bribes are not the rule's and are left out.
+
+    Returns a row per mechanism and device: `mechanism`, `device`, `group`, `adversary`, `income` (base units, all in minus
+    all out), `cpu_s` (CPU seconds of the mechanism; the first that asks pays for measuring a coalition of updates, which all
+    share) and `error`. A rule that cannot run has one row, with its error and no income. Raises `RunError` without a tape.
+
+    Args:
+        run: a recorded run.
+        rules: names of payout rules, or their parameters by name. Default: all that are shipped and installed, and the run's
+            own with its parts. The run's own rule keeps the parameters of the run where none are given.
+    """
+    tape = _Tape(run)
+    replays = [_Replay(name, make, tape.balances) for name, make in _wanted(run, rules).items()]
+    for block in tape.blocks():
+        for replay in replays:
+            replay.play(block)
+    for replay in replays:
+        replay.close()
+    who = tape.people()
+    rows: list[tuple[Any, ...]] = []
+    for r in replays:
+        rows += [(r.name, *person, income, r.cpu_s, None) for person, income in zip(who, r.incomes(), strict=False)]
+        if r.error:
+            rows.append((r.name, None, None, None, None, r.cpu_s, r.error))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"device": "Int64", "adversary": "boolean", "income": "Int64"})
+
+
+def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per mechanism of `compare_payouts`: mean incomes of honest devices and of adversaries, what all devices got
+
+    less what they paid (`spent`), CPU seconds, and the error of a rule that could not run.
+    """
+    each = table.groupby("mechanism", sort=False)
+    bad = table["adversary"].fillna(False).astype(bool)
+    mine = {"honest": table[~bad], "adversary": table[bad]}
+    means = {name: part.groupby("mechanism")["income"].mean() for name, part in mine.items()}
+    return pd.DataFrame(
+        {
+            "honest": means["honest"],
+            "adversary": means["adversary"],
+            "spent": each["income"].sum(min_count=1),
+            "cpu_s": each["cpu_s"].first(),
+            "error": each["error"].first(),
+        },
+        index=pd.Index(table["mechanism"].unique(), name="mechanism"),
+    ).reset_index()
+
+
+Make = Callable[[], PayoutRule]
+
+
+def _wanted(run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None) -> dict[str, Make]:
+    """By name how to make each rule."""
+    payout = run.settings["payout"]
+    own = {payout["mechanism"]: payout["params"]}
+    if isinstance(rules, str):
+        raise TypeError(f"rules = {rules!r}: give a list of names")
+    if isinstance(rules, Mapping):
+        return {name: partial(rules_of.payouts.create, name, dict(params)) for name, params in rules.items()}
+    names = [*rules_of.payouts.names(), *own] if rules is None else rules
+    wanted: dict[str, Make] = {name: partial(rules_of.payouts.create, name, dict(own.get(name, {}))) for name in names}
+    if rules is None and payout["parts"]:
+        whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
+        wanted[whole] = run.scenario.payout_rule
+    return wanted
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of the tape: its row, the row before, and which devices' chains, and whether the final one, hold it."""
+
+    row: int
+    previous: int | None
+    canonical: bool
+    holders: frozenset[int]
+    seen: BlockObservation
+    shown: dict[frozenset[str], BlockObservation]
+
+    def shown_to(self, observes: frozenset[str]) -> BlockObservation:
+        """What rules that observe these see; made once for all of them."""
+        if observes not in self.shown:
+            self.shown[observes] = self.seen.shown_to(observes)
+        return self.shown[observes]
+
+
+class _Tape:
+    """The tape of a run, read in order."""
+
+    def __init__(self, run: RunResult) -> None:
+        self.run = run
+        if not run.settings["record"].get("tape"):
+            raise RunError(f"{run.path}: this run has no tape; record one with --set record.tape=true")
+        self._opening = self._open("opening").read()
+        self.balances: list[int] = self._value("balances")
+
+    def blocks(self) -> Iterator[_Block]:
+        """Every block that counts, with what it would show to a rule that observes everything."""
+        file = self._open("tape")
+        row = 0
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            for i in range(table.num_rows):
+                canonical, holders = table["canonical"][i].as_py(), frozenset(table["holders"][i].as_py())
+                if canonical or holders:
+                    seen = read_block(table, i, self.run.manifest["parameters"])
+                    seen = replace(seen, utility=_Utility(self, seen) if self._value("y") else None)
+                    yield _Block(row, table["previous"][i].as_py(), canonical, holders, seen, {})
+                row += 1
+
+    def people(self) -> list[tuple[int, str, bool]]:
+        """Number, group and whether it is an adversary of every device: the first rows of `participants`."""
+        columns = ("device", "group", "adversary")
+        rows = self._open("participants").read_row_group(0, columns).slice(0, len(self.balances)).to_pydict()
+        return list(zip(*(rows[c] for c in columns), strict=True))
+
+    @cached_property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """The samples on which utility is measured."""
+        x = np.frombuffer(self._opening["x"][0].as_buffer(), dtype=np.float32)
+        return x.reshape(-1, *self._value("shape")), np.array(self._value("y"), dtype=np.int64)
+
+    @cached_property
+    def engine(self) -> LearningEngine:
+        """Measures models of the run; nothing is trained."""
+        model, training = self.run.settings["model"], self.run.settings["training"]
+        source, classes = models.create(model["name"], model["params"]), self._value("classes")
+        return LearningEngine(
+            lambda: source.build(tuple(self._value("shape")), classes),
+            *self.held_out,
+            learning_rate=training["learning_rate"],
+            batch_size=training["batch_size"],
+            seed=0,
+            classes=classes,
+        )
+
+    def _value(self, column: str) -> Any:
+        return self._opening[column][0].as_py()
+
+    def _open(self, table: str) -> pq.ParquetFile:
+        path = self.run.path / f"{table}.parquet"
+        try:
+            return pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{path}: damaged or missing ({str(error).splitlines()[0]})") from error
+
+
+class _Utility:
+    """Utility of a block; the engine is built when the first rule asks, so that other rules need no model."""
+
+    def __init__(self, tape: _Tape, seen: BlockObservation) -> None:
+        self._tape, self._seen = tape, seen
+
+    def __call__(self, members: np.ndarray) -> np.ndarray:
+        return self._values(members)
+
+    @cached_property
+    def _values(self) -> Any:
+        assert self._seen.updates is not None
+        assert self._seen.start is not None
+        return self._tape.engine.coalitions(self._seen.updates, self._seen.start, *self._tape.held_out)
+
+
+class _Replay:
+    """One rule from its opening to its close, with its own memory and its own books."""
+
+    def __init__(self, name: str, make: Make, balances: list[int]) -> None:
+        self.name, self.cpu_s, self.error = name, 0.0, ""
+        self._before: dict[int | str, int] = {}
+        self._before.update(enumerate(balances))
+        self._devices = len(balances)
+        self._after: dict[int, Memory] = {}
+        self._last: int | None = None
+        self._attempt(self._open, make)
+
+    def play(self, block: _Block) -> None:
+        """Settle a block on top of the one before it."""
+        self._attempt(self._settle, block)
+
+    def close(self) -> None:
+        """What the rule gives back at the end of the chain that most devices hold."""
+        self._attempt(self._close)
+
+    def incomes(self) -> list[int]:
+        """Base units that each device got less what it paid; nothing for a rule that failed."""
+        return [] if self.error else [self._held[d] - before for d, before in self._before.items()]
+
+    def _attempt(self, step: Any, *args: Any) -> None:
+        if self.error:
+            return
+        began = time.process_time()
+        try:
+            step(*args)
+        except Exception as error:  # a rule may raise anything; the others go on
+            self.error = f"{type(error).__name__}: {error}"
+        self.cpu_s += time.process_time() - began
+
+    def _open(self, make: Make) -> None:
+        self._rule = make()
+        self._held = dict(self._before)
+        self._held.update(self._rule.accounts())
+        opening = self._rule.open(OpeningObservation(tuple(range(self._devices)), tuple(self._before.values())))
+        check_payments(self._rule, opening.payments, self._devices, opening=True)
+        self._post(opening.payments)
+        self._memory: Memory = opening.memory or {}
+
+    def _settle(self, block: _Block) -> None:
+        observes = self._rule.observes
+        if "utility" in observes and block.seen.utility is None:
+            raise ValueError("needs held-out samples, which the run has none of")
+        if "conduct" in observes and block.seen.conduct is None:
+            raise ValueError("needs what only a coordinator's contract knows: a run with protocol = 'coordinator'")
+        memory = self._memory if block.previous is None else self._after[block.previous]
+        settlement = self._rule.settle(replace(block.shown_to(observes), memory=memory))
+        check_payments(self._rule, settlement.payments, self._devices)
+        self._after[block.row] = memory if settlement.memory is None else settlement.memory
+        if block.canonical:
+            self._last = block.row
+        self._post(p for p in settlement.payments if (p.payee in block.holders if p.per_device else block.canonical))
+
+    def _close(self) -> None:
+        closing = self._rule.close(self._memory if self._last is None else self._after[self._last])
+        check_payments(self._rule, closing.payments, self._devices)
+        self._post(closing.payments)
+
+    def _post(self, payments: Iterable[Payment]) -> None:
+        """As the ledger does: a batch as a whole, and no account goes below zero."""
+        held, payers = self._held, set()
+        for p in payments:
+            if p.payer != ISSUANCE:
+                held[p.payer] -= p.amount
+                payers.add(p.payer)
+            if p.payee != BURN:
+                held[p.payee] += p.amount
+        for payer in payers:
+            if held[payer] < 0:
+                raise ValueError(f"{payer!r} lacks {-held[payer]} base units that {self._rule!r} lets it pay")
