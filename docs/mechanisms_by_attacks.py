@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 PAGE = HERE / "reference" / "mechanisms-by-attacks.md"
 NUMBERS = HERE.parent / "results" / "reference" / "mechanisms-by-attacks.csv"
 STAKE = 60_000
+ADVERSARIES = 3
+"""Operators that attack, whatever the number of their identities."""
 
 ATTACKS: dict[str, dict[str, Any]] = {
     "nobody": {"worker": "honest"},
@@ -34,7 +36,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "colluders": {"worker": "gaussian-noise", "validator": "collude"},
     "extortionists": {"worker": "honest", "validator": "extort"},
     "bribers": {"worker": "gaussian-noise", "validator": "bribable", "bribe": 100},
-    "whitewashers": {"worker": "gaussian-noise", "spares": 2, "count": 5},
+    "whitewashers": {"worker": "gaussian-noise", "spares": 2, "count": 5, "roles": "10,5,3"},
     "sybils": {"worker": "honest", "validator": "collude", "identities": "split"},
 }
 PARTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
@@ -56,7 +58,8 @@ def mechanisms() -> list[str]:
 
 
 def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
-    group = {"name": "adversaries", "count": 3, **ATTACKS[attack]}
+    group = {"name": "adversaries", "count": ADVERSARIES, **ATTACKS[attack]}
+    roles = group.pop("roles", "12,5,3")
     rule, parts = PARTS.get(mechanism, (mechanism, {}))
     changes = {
         "name": f"{mechanism}-{attack}".replace(" ", "-").replace("+", "and"),
@@ -66,6 +69,7 @@ def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
         "payout.params": PARAMS.get(rule, {}),
         "payout.parts": [{"part": name, "params": params} for name, params in parts.items()],
         "payout.initial_balance": STAKE,
+        "roles.params.counts": roles,
         "adversaries": [group],
     }
     return load_scenario("digits-quick", changes)
@@ -86,7 +90,7 @@ def measure(run: RunResult) -> dict[str, float]:
     return {
         "accuracy": float(r["accuracy"].iloc[-1]),
         "honest income": sum(honest) / len(honest),
-        "adversary income": sum(v for d, v in change.items() if d in bad) / max(1, len(bad)),
+        "adversary income": sum(v for d, v in change.items() if d in bad) / ADVERSARIES,
         "honest rejected": rejected / max(1, rejected + int(r["accepted_honest"].sum())),
         "budget spent": float(spent),
     }

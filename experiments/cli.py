@@ -323,6 +323,7 @@ def _kinds() -> dict[str, _Kind]:
                 ("learner", lambda: behaviours.learners),
             ),
         ),
+        "learners": _Kind("agents/learners", (("", lambda: behaviours.learners),)),
         "aggregators": _Kind("mechanisms/aggregators", (("", lambda: rules.aggregators),)),
         "transforms": _Kind("mechanisms/transforms", (("", lambda: rules.transforms),)),
         "validators": _Kind("mechanisms/validators", (("", lambda: rules.validators),)),

@@ -135,6 +135,7 @@ def conducts(draw: Any, workers: list[int], validators: list[int]) -> Conduct:
     return Conduct(
         draw(st.sampled_from((20, 21, None))),
         draw(st.frozensets(st.integers(0, 9))) - set(workers),
+        frozenset(),
         fault,
         draw(st.sampled_from(validators)) if fault == "wrong" else None,
         frozenset() if fault else draw(st.frozensets(st.sampled_from(validators))),
@@ -342,6 +343,7 @@ class AggregationConformance(Conformance):
                 updates = rng.standard_normal((n, 30)).astype(np.float32)
                 samples = rng.integers(1, 100, n)
                 kept = updates.copy()
+                updates.setflags(write=False)  # as the world hands them over
                 root = rng.standard_normal(30).astype(np.float32)
                 seen = AggregationObservation(1, tuple(range(n)), updates, samples, np.zeros(30, np.float32), root)
                 row = rule.aggregate(seen)
@@ -397,6 +399,7 @@ class TransformConformance(Conformance):
             for n in (1, 2, 5, 12):
                 updates = rng.standard_normal((n, 30)).astype(np.float32)
                 kept = updates.copy()
+                updates.setflags(write=False)
                 seen = AggregationObservation(1, tuple(range(n)), updates, np.full(n, 3), np.zeros(30, np.float32))
                 rows = transform.apply(seen)
                 assert rows.shape == (n, 30)

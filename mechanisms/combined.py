@@ -12,7 +12,7 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 
 
 class Combined(PayoutRule):
-    """Parts are asked in their order: the first takes its deposits first, and what it shows is what the next one sees.
+    """Parts are asked in their order: the first takes its deposits first, and what it rejects is rejected for the next one.
 
     The rule is asked last; its payments then go back through the parts in the same order. Parts may share accounts: each
     moves only what its own books say.
@@ -62,8 +62,10 @@ class Combined(PayoutRule):
         views = []
         for part, own in zip(self.parts, memory["parts"], strict=True):
             views.append(replace(seen, memory=own).shown_to(part.observes))
-            shown = part.show(replace(seen, memory=own))
-            seen = replace(seen, records=shown.records)
+            if rejected := part.rejects(views[-1]):
+                seen = replace(
+                    seen, records=tuple(replace(r, accepted=r.accepted and r.worker not in rejected) for r in seen.records)
+                )
         settled = self.rule.settle(replace(seen, memory=memory["rule"]).shown_to(self.rule.observes))
         payments, memories = settled.payments, []
         for part, view in zip(self.parts, views, strict=True):
@@ -74,7 +76,10 @@ class Combined(PayoutRule):
         return Settlement(payments, {"rule": rule, "parts": memories})
 
     def close(self, memory: Memory) -> Settlement:
-        return Settlement(tuple(p for x, own in self._with_memory(memory) for p in x.close(own).payments))
+        payments = self.rule.close(memory["rule"]).payments
+        for part, own in zip(self.parts, memory["parts"], strict=True):
+            payments = part.close(own, payments).payments
+        return Settlement(payments)
 
     def _with_memory(self, memory: Memory) -> Iterator[tuple[PayoutRule | Part, Memory]]:
         return zip(self._all, (*memory["parts"], memory["rule"]), strict=True)

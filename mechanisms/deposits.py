@@ -25,13 +25,13 @@ class Deposits:
         self.held = {d: amount for d, has in zip(seen.devices, seen.balances, strict=True) if has >= amount + extra}
         return [Payment(self.account, amount, reason, d) for d in self.held] if amount else []
 
-    def take(self, device: int, amount: int, payee: int | str, reason: str) -> list[Payment]:
-        """Move at most `amount` of a device's deposit to `payee`."""
+    def take(self, device: int, amount: int, payee: int | str, reason: str, *, penalty: bool = True) -> list[Payment]:
+        """Move at most `amount` of a device's deposit to `payee`: as a penalty, or as the price of something."""
         amount = min(amount, self[device])
         if not amount:
             return []
         self.held[device] -= amount
-        return [Payment(payee, amount, reason, self.account)]
+        return [Payment(payee, amount, reason, self.account, device if penalty else None)]
 
     def release(self, reason: str = "stake.back") -> list[Payment]:
         """Give back what is left to whom it belongs."""

@@ -19,6 +19,11 @@ def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
     return {key: total * w // whole for key, w in exact.items()}
 
 
+def loss(total: int, fraction: float) -> int:
+    """ceil(total * fraction): what is lost is rounded up, so that no stake is too small to lose."""
+    return -int(-total * Fraction(repr(fraction)) // 1)
+
+
 def part(total: int, fraction: float) -> int:
-    """floor(total * fraction) in exact arithmetic."""
-    return int(total * Fraction(fraction))
+    """floor(total * fraction) in exact arithmetic, the fraction as it is written: 0.1 is a tenth."""
+    return int(total * Fraction(repr(fraction)))

@@ -155,13 +155,15 @@ class Payment:
     """A decision of a payout rule: `amount` base units from `payer` to `payee`.
 
     Either is a device's number or the name of an account. "issuance" and "burn" are the two ends of the world; others are
-    those that the rule declares (`PayoutRule.accounts`), such as "escrow:pool".
+    those that the rule declares (`PayoutRule.accounts`), such as "escrow:pool". `holder`: the device that loses by it, where
+    it is a penalty paid out of a deposit.
     """
 
     payee: int | str
     amount: int
     reason: str
     payer: int | str = "issuance"
+    holder: int | None = None
 
     @property
     def per_device(self) -> bool:
@@ -189,12 +191,14 @@ class OpeningObservation:
 class Conduct:
     """What a coordinator's contract knows beside the records of a round.
 
-    `unrevealed`: who committed and did not show the same. `fault` of the aggregator: "wrong" (proved by `challenger`),
+    `unrevealed`: who committed and did not show the same; `malformed`: whose update could never be aggregated. `fault` of the
+    aggregator: "wrong" (proved by `challenger`),
     "absent", or "". `false_challengers` disputed a right aggregate.
     """
 
     aggregator: int | None = None
     unrevealed: frozenset[int] = frozenset()
+    malformed: frozenset[int] = frozenset()
     fault: str = ""
     challenger: int | None = None
     false_challengers: frozenset[int] = frozenset()
@@ -363,6 +367,20 @@ class MiningObservation:
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
     updates: FloatMatrix | None = None
+
+
+@dataclass(frozen=True)
+class DisputeObservation:
+    """What a member sees that has recomputed a coordinated round's aggregate; `wrong`: what was delivered is another.
+
+    `coalition` are the devices of its own group.
+    """
+
+    round: int
+    device: int
+    aggregator: int | None
+    wrong: bool
+    coalition: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

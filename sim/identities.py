@@ -39,14 +39,13 @@ class Identities:
 
     def replace_fallen(self, world: World) -> None:
         """After a round: let members that lost their standing leave and spares come in."""
-        canonical, locked = world.canonical(), world.locked()
+        canonical, penalised = world.canonical(), world.penalised
         members = world.payout.members(canonical.memory)
         for group, spares in self.waiting.items():
             for device, m in enumerate(self._groups):
                 if m.group != group or device in self.away or not spares:
                     continue
-                slashed = locked.get(device, 0) < world.locked_before.get(device, 0)
-                if slashed or device in canonical.blocked or (members is not None and device not in members):
+                if device in penalised or device in canonical.blocked or (members is not None and device not in members):
                     self.away.add(device)
                     self.away.discard(newcomer := spares.pop(0))
                     world.note(world.time_s, device, newcomer, "whitewashed")

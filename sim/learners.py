@@ -49,7 +49,7 @@ class Learners:
                     tuple(play for d in others for play in self.plays[d]),
                     self._streams.rng("learner", device, round),
                 )
-                choice = m.learner.choose(seen)
+                choice = int(m.learner.choose(seen))
                 if not 0 <= choice < len(m.strategies):
                     raise ValueError(f"{m.learner!r} chose strategy {choice}, there are 0..{len(m.strategies) - 1}")
                 chosen[device] = choice
@@ -59,10 +59,10 @@ class Learners:
         """After a round: note the utility of every one that was a worker in it."""
         if not self.choice:
             return
-        utilities = world.recorder.tail("participants", "utility", len(world.participants))
+        utilities, online = (world.recorder.tail("participants", c, len(world.participants)) for c in ("utility", "online"))
         for device, choice in self.choice.items():
             p = world.participants[device]
-            if p.role is Role.WORKER and p.active:
+            if p.role is Role.WORKER and p.active and online[device]:
                 self.plays[device].append((choice, utilities[device]))
 
     def to_state(self) -> dict[str, Any]:

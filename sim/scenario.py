@@ -210,8 +210,11 @@ class Scenario(Settings):
             device = self.coordinator.aggregator_device
             if self.coordinator.aggregator == "fixed" and device >= self.devices:
                 raise SettingError("coordinator.aggregator_device", device, f"devices are numbered 0..{self.devices - 1}")
-            if self.devices < 2:
-                raise SettingError("devices", self.devices, "a coordinated round needs at least 2")
+            seats = rules.verifiers.create(self.coordinator.verifier, self.coordinator.params).committee
+            spares = sum(a.spares for a in self.adversaries)
+            if self.devices - spares < seats + 2:
+                told = f"a coordinated round needs an aggregator, a worker and a committee of {seats}: at least {seats + 2}"
+                raise SettingError("devices", self.devices, told + (f" beside {spares} spare identities" if spares else ""))
             return
         needs = "needs protocol = 'coordinator'"
         if "conduct" in rules.payouts.create(self.payout.mechanism, self.payout.params).observes:
@@ -233,6 +236,8 @@ class Scenario(Settings):
                 raise SettingError(
                     f"adversaries.{i}.until_round", group.until_round, f"0, or at least from_round = {group.from_round}"
                 )
+            if group.strategies and group.worker != HONEST:
+                raise SettingError(f"adversaries.{i}.worker", group.worker, "give either worker or strategies, not both")
             if group.spares and group.spares >= group.size:
                 raise SettingError(f"adversaries.{i}.spares", group.spares, f"below the size of the group, {group.size}")
             for d in group.devices:

@@ -34,6 +34,12 @@ def needs_single_updates(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         yield "validation.rule", s.validation.rule, f"judges single updates, which {hides}; accept-all does not"
     if s.protocol == "coordinator" and rules.verifiers.create(s.coordinator.verifier, s.coordinator.params).individual:
         yield "coordinator.verifier", s.coordinator.verifier, f"looks at single updates, which {hides}; proof and enclave do not"
+    if s.protocol == "coordinator" and s.coordinator.aggregator != "organisation":
+        yield (
+            "coordinator.aggregator",
+            s.coordinator.aggregator,
+            f"is checked by recomputing from single updates, which {hides}; let the organisation aggregate",
+        )
     for i, part in enumerate(s.payout.parts):
         if told := rules.parts.create(part.part, part.params).observes & {"updates", "utility"}:
             yield f"payout.parts.{i}.part", part.part, f"observes {' and '.join(sorted(told))}, which {hides}"

@@ -160,6 +160,8 @@ class CoordinatorSettings(Settings):
     """Length of the window in which members may dispute an aggregate."""
     watch: Probability = 0.2
     """Probability that a member recomputes the aggregate in that window."""
+    watch_s: NonNegative = 1.0
+    """Seconds of computing that this costs it."""
 
 
 class ConsensusSettings(Settings):

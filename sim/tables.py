@@ -50,7 +50,8 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "claimed_samples": _IS, "claimed_epochs": _IS, "accepted": pa.list_(_B),
         "positive": pa.list_(_IS), "negative": pa.list_(_IS), "verified_samples": _IS, "verified_epochs": _IS,
         "stakes": _IS, "updates": _BYTES, "start": _BYTES, "result": _BYTES,
-        "conducted": _B, "aggregator": _I, "unrevealed": _IS, "fault": _S, "challenger": _I, "false_challengers": _IS,
+        "conducted": _B, "aggregator": _I, "unrevealed": _IS, "malformed": _IS, "fault": _S,
+        "challenger": _I, "false_challengers": _IS,
         "previous": _I, "canonical": _B, "holders": _IS,
     },
     "opening": {"balances": _IS, "shape": _IS, "classes": _I, "x": _BYTES, "y": _IS},
@@ -59,9 +60,9 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 
 `status` of a vote: counted (in the adopted block), unused, late, lost, forged, replayed, malformed, blocked, censored,
 unavailable. Of a block: adopted, orphaned, withheld. `conduct` of a worker under a coordinator: verified, rejected, malformed,
-late, unrevealed, mismatched, absent, duplicate. Incidents are what somebody did that somebody else (`witness`; null: the
-contract or server) refused: forged, replayed, duplicate, malformed, tampered-block, late, unrevealed, mismatched,
-absent-aggregator, wrong-aggregate, false-challenge. "whitewashed": `device` left and returned as `witness`.
+late, unrevealed, mismatched, absent, duplicate, forged, replayed, unsettled. Incidents are what somebody did that somebody else
+(`witness`; null: the contract or server) refused: forged, replayed, duplicate, malformed, tampered-block, late, unrevealed,
+mismatched, absent-aggregator, wrong-aggregate, false-challenge. "whitewashed": `device` left and returned as `witness`.
 """
 
 

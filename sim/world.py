@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms import registries as rules
+from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import CoalitionUtility, FloatMatrix, Memory, OpeningObservation, Payment
 from sim.chain.registry import Kept, Version
 from sim.chain.signing import Keyring
@@ -101,7 +102,10 @@ class World(mesa.Model):
         self.models = ModelStore()
         self._roots: dict[bytes, FloatMatrix] = {}
         self._open_ledger()
-        opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
+        try:
+            opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
+        except PluginError as error:
+            raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
         check_payments(self.payout, opening.payments, n, opening=True)
         self._held_out = self._samples(self.split.held_out)
         self._utility_samples = self._samples(self._drawn_for_utility())
@@ -112,7 +116,8 @@ class World(mesa.Model):
         self._check_members(opening.memory or {})
         self.settled = self.book.root
         self.stakes: tuple[int, ...] = ()
-        self.locked_before: Mapping[int, int] = self.locked()
+        self.locked_before: Mapping[int, int] = {}
+        self.penalised: set[int] = set()
         self.sent = [0] * n  # updates that left each device: what its privacy has been spent on
         sober = honest()
         self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
@@ -136,6 +141,7 @@ class World(mesa.Model):
         self.ledger.open(held)
         initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
         self.ledger.post(initial, time_s=0.0, round=0)
+        self.first_entry, self.closed = len(self.ledger.journal), False
 
     def _samples(self, at: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         return self.dataset.x_train[at], self.dataset.y_train[at]
@@ -148,14 +154,18 @@ class World(mesa.Model):
         return np.sort(self.streams.rng("utility").permutation(held)[:most])
 
     def _check_members(self, memory: Memory) -> None:
-        members = self.payout.members(memory)
-        needed = sum(self.role_rule.minimum()) if self.scenario.protocol == "vbfl" else 1
-        if members is not None and len(members) < needed:
-            raise SettingError(
-                "payout.initial_balance",
-                self.scenario.payout.initial_balance,
-                f"lets {len(members)} devices join {self.scenario.payout.mechanism!r}, the roles need {needed}",
-            )
+        """Refuse a scenario whose first round nobody could play."""
+        scenario, members = self.scenario, self.payout.members(memory)
+        balance = scenario.payout.initial_balance
+        needed = sum(self.role_rule.minimum()) if scenario.protocol == "vbfl" else 1
+        playing = [d for d in range(scenario.devices) if self.identities.in_play(d) and (members is None or d in members)]
+        if len(playing) < needed:
+            told = f"lets {len(playing)} devices join {scenario.payout.mechanism!r}, the roles need {needed}"
+            raise SettingError("payout.initial_balance", balance, told)
+        bonded = self.payout.aggregators(memory)
+        if scenario.protocol == "coordinator" and scenario.coordinator.aggregator != "organisation" and bonded == frozenset():
+            told = "lets nobody post the bond of an aggregator; raise it, lower the bond, or let the organisation aggregate"
+            raise SettingError("payout.initial_balance", balance, told)
 
     def _build_engine(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> LearningEngine:
         s, data = self.scenario, self.dataset
@@ -185,7 +195,10 @@ class World(mesa.Model):
         """Play one protocol round, record it, and leave nothing in flight."""
         self.round_index += 1
         self.stakes = tuple(self.stake(d) for d in range(self.scenario.devices))
-        self.locked_before = self.locked()
+        self.penalised = set()
+        if self.round_index > 1:  # what devices paid to join is part of their first round
+            self.first_entry = len(self.ledger.journal)
+            self.locked_before = self.locked()
         self.learners.choose(self.round_index)
         with _no_cyclic_gc():
             play_round(self)
@@ -202,7 +215,6 @@ class World(mesa.Model):
         while self.round_index < self.scenario.rounds:
             self.step()
             if self.round_index == self.scenario.rounds:
-                self._close_contract()
                 record_versions(self)
                 if self.scenario.record.tape:
                     self._finish_tape()
@@ -237,7 +249,9 @@ class World(mesa.Model):
         return self.ledger.balance(device_account(device), self.asset)
 
     def locked(self) -> Mapping[int, int]:
-        """Base units that the payout rule holds for each device: what may come back."""
+        """Base units that the payout rule holds for each device: what may come back; nothing once it has closed."""
+        if self.closed:
+            return {}
         return self.payout.locked(self.settled.memory)
 
     def online(self, device: int, time_s: float) -> bool:
@@ -259,6 +273,9 @@ class World(mesa.Model):
             self._move(tuple(_reversed(p) for p in reversed(state.moves)))
         for state in apply:
             self._move(state.moves)
+            self.penalised |= {p.holder for p in state.moves if p.holder is not None}
+        if self.round_index == self.scenario.rounds:
+            self._close_contract()
 
     def adopt(self, device: int, new: ChainState, time_s: float, *, replay: bool = True) -> None:
         """Move a device to another chain state: undo what only its old chain paid it, credit what only the new one does.
@@ -301,6 +318,7 @@ class World(mesa.Model):
 
     def _close_contract(self) -> None:
         """After the last round the payout rule gives back what it holds; entries bear the number of a round that never comes."""
+        self.closed = True
         closing = self.payout.close(self.settled.memory)
         check_payments(self.payout, closing.payments, self.scenario.devices)
         self.ledger.post([self._transfer(p) for p in closing.payments], time_s=self.time_s, round=self.round_index + 1)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import MiningDecision, MiningObservation
+from mechanisms.vocabulary import DisputeObservation, MiningDecision, MiningObservation
 
 
 class MinerBehaviour(Plugin, ABC):
@@ -18,6 +18,9 @@ class MinerBehaviour(Plugin, ABC):
     def mine(self, seen: MiningObservation) -> MiningDecision:
         """Publish or not, and which updates to leave out."""
 
-    def challenges(self, wrong: bool) -> bool:
-        """Whether a member that recomputed an aggregate (`wrong`: it differs) disputes it, under `protocol = "coordinator"`."""
-        return wrong
+    def challenges(self, seen: DisputeObservation) -> bool:
+        """Whether a member that recomputed an aggregate disputes it, under `protocol = "coordinator"`: if it is wrong, and not
+
+        by one of its own.
+        """
+        return seen.wrong and seen.aggregator not in seen.coalition

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from agents.miners.base import MinerBehaviour
-from mechanisms.vocabulary import MiningDecision, MiningObservation
+from mechanisms.vocabulary import DisputeObservation, MiningDecision, MiningObservation
 
 
 class Grief(MinerBehaviour):
-    """Honest when it aggregates itself; challenges every aggregate of others, which costs it its deposit."""
+    """Honest when it aggregates itself; challenges every aggregate of devices outside its group, which costs it its deposit."""
 
     name = "grief"
     summary = "challenges every aggregate, right or wrong"
@@ -16,5 +16,5 @@ class Grief(MinerBehaviour):
     def mine(self, seen: MiningObservation) -> MiningDecision:
         return MiningDecision()
 
-    def challenges(self, wrong: bool) -> bool:
-        return True
+    def challenges(self, seen: DisputeObservation) -> bool:
+        return seen.aggregator not in seen.coalition

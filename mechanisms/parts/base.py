@@ -39,14 +39,14 @@ class Part(Plugin, ABC):
         """Base units that it holds for each device."""
         return {}
 
-    def show(self, seen: BlockObservation) -> BlockObservation:
-        """The block as the parts after it and the rule are shown it."""
-        return seen
+    def rejects(self, seen: BlockObservation) -> frozenset[int]:
+        """Workers whose updates count as rejected for the parts after it and for the rule."""
+        return frozenset()
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         """All payments of the block: those decided so far, kept, changed or left out, and its own."""
         return Settlement(payments)
 
-    def close(self, memory: Memory) -> Settlement:
-        """After the last round: give back what is still held."""
-        return Settlement()
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
+        """After the last round: all payments decided so far, kept or changed, and what is still held given back."""
+        return Settlement(payments)

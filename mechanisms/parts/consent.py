@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from mechanisms.deposits import TREASURY
 from mechanisms.parts.base import Part
-from mechanisms.plugin import param
-from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+from mechanisms.parts.reputation import WORK
+from mechanisms.plugin import PluginError, param
+from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment, Settlement
 
 
 @dataclass(frozen=True)
 class Consent:
-    """A provider's signed word: these devices' data may be used for a task and a scope in some rounds. "*" is any."""
+    """A provider's word: these devices' data may be used for a task and a scope in some rounds. "*" is any."""
 
     devices: tuple[int, ...] = param(help="whose data", ge=0)
     task: str = param("*", help="for which task")
@@ -23,6 +22,8 @@ class Consent:
     revoked_round: int = param(0, help="round from which it was withdrawn; 0: never", ge=0)
 
     def __post_init__(self) -> None:
+        if self.revoked_round and self.revoked_round <= self.from_round:
+            raise ValueError(f"revoked_round = {self.revoked_round} does not come after from_round = {self.from_round}")
         if self.until_round and self.until_round < self.from_round:
             raise ValueError(f"until_round = {self.until_round} lies before from_round = {self.from_round}")
 
@@ -50,7 +51,7 @@ class ConsentParams:
 class ConsentLedger(Part):
     """An update trained without a consent that covers it counts as rejected for all that follows, and is never rewarded.
 
-    With `slashing` after it, training without consent costs stake. What a pool's rule would have paid goes to the treasury.
+    With `slashing` after it, training without consent costs stake.
     """
 
     name = "consent"
@@ -59,10 +60,10 @@ class ConsentLedger(Part):
     anonymous = False
     Params = ConsentParams
 
-    def accounts(self) -> Mapping[str, int]:
-        return {TREASURY: 0}
-
     def open(self, seen: OpeningObservation) -> Settlement:
+        unknown = sorted({d for c in self.params.ledger for d in c.devices} - set(seen.devices))
+        if unknown and max(unknown) > max(seen.devices, default=-1):
+            raise PluginError(f"gives consent for device {unknown[-1]}, which does not exist", "ledger", unknown[-1])
         return Settlement((), {"violations": {}})
 
     def covered(self, device: int, round: int) -> bool:
@@ -70,22 +71,14 @@ class ConsentLedger(Part):
         p = self.params
         return any(c.covers(device, p.task, p.scope, round) for c in p.ledger)
 
-    def show(self, seen: BlockObservation) -> BlockObservation:
-        records = (r if self.covered(r.worker, seen.round) else replace(r, accepted=False) for r in seen.records)
-        return replace(seen, records=tuple(records))
+    def rejects(self, seen: BlockObservation) -> frozenset[int]:
+        return frozenset(r.worker for r in seen.records if not self.covered(r.worker, seen.round))
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
-        without = {r.worker for r in seen.records if not self.covered(r.worker, seen.round)}
-        kept = []
-        for p in payments:
-            if p.payee not in without or not p.reason.startswith("reward"):
-                kept.append(p)
-            elif p.payer != "issuance":
-                kept.append(replace(p, payee=TREASURY, reason="consent.withheld"))
+        without = self.rejects(seen)
+        # Newly issued rewards are for this block; what a pool pays now may have been earned before, with consent.
+        kept = [p for p in payments if not (p.payee in without and p.per_device and p.reason in WORK)]
         counts = dict(seen.memory["violations"])
         for d in sorted(without):
             counts[str(d)] = counts.get(str(d), 0) + 1
         return Settlement(tuple(kept), {"violations": dict(sorted(counts.items(), key=lambda item: int(item[0])))})
-
-    def members(self, memory: Memory) -> frozenset[int] | None:
-        return None

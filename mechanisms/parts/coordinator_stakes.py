@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mechanisms.deposits import TREASURY, Deposits, destroy
 from mechanisms.parts.base import Part
 from mechanisms.plugin import param
-from mechanisms.split import part
+from mechanisms.split import loss, part
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
 
 STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
@@ -20,12 +20,20 @@ class CoordinatorStakesParams:
 
     stake: int = param(1_000_000, help="deposit to join: one token of 10^6 base units", unit="base units", ge=0, le=10**15)
     minimum: int = param(1, help="who holds less stake than this may no longer take part", unit="base units", ge=0, le=10**15)
-    slash: float = param(0.5, help="part of the stake that is left that an update found not genuine costs", ge=0, le=1)
+    slash: float = param(
+        0.5, help="part of the stake that is left that an update costs that is not genuine, or no update at all", ge=0, le=1
+    )
     forfeit: float = param(1.0, help="part of the stake that is left that a missing or mismatched reveal costs", ge=0, le=1)
     destination: str = param(
         "burn", help="where it goes; reporters: committee members that voted against", choices=("burn", "treasury", "reporters")
     )
-    bond: int = param(2_000_000, help="deposit of those that want to be drawn as aggregator", unit="base units", ge=0, le=10**15)
+    bond: int = param(
+        2_000_000,
+        help="deposit of those that want to aggregate; who has less than half of it left may not",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
     absence: float = param(0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1)
     challenger_share: float = param(
         0.5, help="part of a lost bond that the challenger gets; the rest goes to the destination", ge=0, le=1
@@ -35,7 +43,7 @@ class CoordinatorStakesParams:
     )
 
     def __post_init__(self) -> None:
-        if self.minimum > self.stake:
+        if self.minimum > max(1, self.stake):
             raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
 
 
@@ -60,10 +68,10 @@ class CoordinatorStakes(Part):
         return Settlement(tuple(payments), _remember(stakes, bonds))
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= self.params.minimum)
+        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= min(self.params.minimum, self.params.stake))
 
     def aggregators(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory["bonds"].items() if held >= self.params.bond)
+        return frozenset(int(d) for d, held in memory["bonds"].items() if 2 * held >= self.params.bond)
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         stakes, bonds = Deposits(STAKES, memory["stakes"]), Deposits(BONDS, memory["bonds"])
@@ -75,9 +83,11 @@ class CoordinatorStakes(Part):
         stakes, bonds = Deposits(STAKES, seen.memory["stakes"]), Deposits(BONDS, seen.memory["bonds"])
         for r in seen.records:
             if not r.accepted:
-                own += destroy(stakes, r.worker, part(stakes[r.worker], p.slash), p.destination, r.negative, "slash")
+                own += destroy(stakes, r.worker, loss(stakes[r.worker], p.slash), p.destination, r.negative, "slash")
+        for device in sorted(conduct.malformed):
+            own += destroy(stakes, device, loss(stakes[device], p.slash), p.destination, (), "slash")
         for device in sorted(conduct.unrevealed):
-            own += destroy(stakes, device, part(stakes[device], p.forfeit), p.destination, (), "forfeit")
+            own += destroy(stakes, device, loss(stakes[device], p.forfeit), p.destination, (), "forfeit")
         if conduct.aggregator is not None and conduct.fault:
             own += self._lose_bond(bonds, conduct.aggregator, conduct.fault, conduct.challenger)
         if conduct.false_challengers:
@@ -95,9 +105,9 @@ class CoordinatorStakes(Part):
         payments = bonds.take(aggregator, share, challenger, "challenge.won") if challenger is not None else []
         return payments + bonds.take(aggregator, held - share, where, "bond.lost")
 
-    def close(self, memory: Memory) -> Settlement:
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
         stakes, bonds = Deposits(STAKES, memory["stakes"]), Deposits(BONDS, memory["bonds"])
-        return Settlement((*stakes.release(), *bonds.release("bond.back")))
+        return Settlement((*payments, *stakes.release(), *bonds.release("bond.back")))
 
 
 def _remember(stakes: Deposits, bonds: Deposits) -> dict[str, dict[str, int]]:

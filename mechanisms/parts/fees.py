@@ -21,11 +21,20 @@ class FeesParams:
     update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
     vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
     block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
+    register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
     destination: str = param("burn", help="where fees go; a block's miner gets none of its own", choices=(*DESTINATIONS, "miner"))
+
+    def __post_init__(self) -> None:
+        dearest = max(self.update, self.vote, self.block)
+        if self.deposit < dearest:
+            raise ValueError(f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part")
 
 
 class Fees(Part):
-    """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part."""
+    """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part.
+
+    A device whose last units do not cover all calls of one block pays what it has.
+    """
 
     name = "fees"
     summary = "a fee per recorded update, vote and block from a prepaid deposit"
@@ -37,8 +46,11 @@ class Fees(Part):
         return {PREPAID: 0, TREASURY: 0}
 
     def open(self, seen: OpeningObservation) -> Settlement:
-        prepaid = Deposits(PREPAID)
-        return Settlement(tuple(prepaid.lock(seen, self.params.deposit, "fee.prepaid")), prepaid.to_memory())
+        p, prepaid = self.params, Deposits(PREPAID)
+        payments = prepaid.lock(seen, p.deposit, "fee.prepaid", extra=p.register)
+        joined = "burn" if p.destination == "miner" else p.destination
+        payments += [Payment(joined, p.register, "fee.register", d) for d in prepaid.held if p.register]
+        return Settlement(tuple(payments), prepaid.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
         dearest = max(self.params.update, self.params.vote, self.params.block)
@@ -54,7 +66,7 @@ class Fees(Part):
         if seen.miner is not None:
             calls.append((seen.miner, p.block, "fee.block"))
         for device, fee, reason in sorted(calls):
-            own += prepaid.take(device, fee, self._payee(device, seen.miner), reason)
+            own += prepaid.take(device, fee, self._payee(device, seen.miner), reason, penalty=False)
         return Settlement(tuple(own), prepaid.to_memory())
 
     def _payee(self, device: int, miner: int | None) -> int | str:
@@ -62,5 +74,5 @@ class Fees(Part):
             return self.params.destination
         return "burn" if miner in (None, device) else miner
 
-    def close(self, memory: Memory) -> Settlement:
-        return Settlement(tuple(Deposits(PREPAID, memory).release("fee.back")))
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
+        return Settlement((*payments, *Deposits(PREPAID, memory).release("fee.back")))

@@ -45,5 +45,5 @@ class IdentityCost(Part):
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(STAKES, memory).held
 
-    def close(self, memory: Memory) -> Settlement:
-        return Settlement(tuple(Deposits(STAKES, memory).release()))
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
+        return Settlement((*payments, *Deposits(STAKES, memory).release()))

@@ -11,6 +11,9 @@ from mechanisms.plugin import param
 from mechanisms.split import part
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement, UpdateRecord
 
+WORK = ("reward.worker", "reward.contributor")
+"""Reasons of payments for updates."""
+
 
 @dataclass(frozen=True)
 class ReputationPartParams:
@@ -57,14 +60,19 @@ class Reputation(Part):
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         before = {int(d): r for d, r in seen.memory.items()}
-        workers = {r.worker for r in seen.records}
+        return Settlement(self._scale(payments, before), self._updated(before, seen.records))
+
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
+        return Settlement(self._scale(payments, {int(d): r for d, r in memory.items()}))
+
+    def _scale(self, payments: tuple[Payment, ...], reputation: Mapping[int, float]) -> tuple[Payment, ...]:
         scaled: list[Payment] = []
         for p in payments:
-            if p.payee in workers and p.reason.startswith("reward"):
-                scaled += _scaled(p, before.get(int(p.payee), self.params.initial))
+            if isinstance(p.payee, int) and p.reason in WORK:
+                scaled += _scaled(p, reputation.get(p.payee, self.params.initial))
             else:
                 scaled.append(p)
-        return Settlement(tuple(scaled), self._updated(before, seen.records))
+        return tuple(scaled)
 
     def _updated(self, before: dict[int, float], records: tuple[UpdateRecord, ...]) -> dict[str, float]:
         scores = {r.worker: self._score(r, before) for r in records}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mechanisms.deposits import TREASURY, Deposits, destroy
 from mechanisms.parts.base import Part
 from mechanisms.plugin import param
-from mechanisms.split import part
+from mechanisms.split import loss
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
 
 STAKES = "escrow:slashable"
@@ -24,10 +24,16 @@ class SlashingParams:
     fraction: float = param(0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1)
     vote_fraction: float = param(0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1)
     destination: str = param("burn", help="where it goes", choices=("burn", "treasury", "reporters"))
-    minimum: int = param(0, help="who holds less stake than this may no longer take part", unit="base units", ge=0, le=10**15)
+    minimum: int = param(
+        1,
+        help="who holds less stake than this may no longer take part; 1: who has lost it all",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
 
     def __post_init__(self) -> None:
-        if self.minimum > self.stake:
+        if self.minimum > max(1, self.stake):
             raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
 
 
@@ -52,7 +58,7 @@ class Slashing(Part):
         return Settlement(tuple(payments), stakes.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory.items() if held >= self.params.minimum)
+        return frozenset(int(d) for d, held in memory.items() if held >= min(self.params.minimum, self.params.stake))
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(STAKES, memory).held
@@ -61,7 +67,7 @@ class Slashing(Part):
         p, stakes, own = self.params, Deposits(STAKES, seen.memory), list(payments)
         for r in seen.records:
             if not r.accepted:
-                own += destroy(stakes, r.worker, part(stakes[r.worker], p.fraction), p.destination, r.negative, "slash")
+                own += destroy(stakes, r.worker, loss(stakes[r.worker], p.fraction), p.destination, r.negative, "slash")
         wrong: dict[int, list[tuple[int, ...]]] = {}
         for r in seen.records:
             witnesses, voters = (r.positive, r.negative) if r.accepted else (r.negative, r.positive)
@@ -69,10 +75,10 @@ class Slashing(Part):
                 wrong.setdefault(v, []).append(witnesses)
         for v, cases in wrong.items():
             # All of a block's cases weigh the same, whatever their order: none counts on what another has taken.
-            loss = min(part(stakes[v], p.vote_fraction), stakes[v] // len(cases))
+            each = min(loss(stakes[v], p.vote_fraction), stakes[v] // len(cases))
             for witnesses in cases:
-                own += destroy(stakes, v, loss, p.destination, witnesses, "slash.vote")
+                own += destroy(stakes, v, each, p.destination, witnesses, "slash.vote")
         return Settlement(tuple(own), stakes.to_memory())
 
-    def close(self, memory: Memory) -> Settlement:
-        return Settlement(tuple(Deposits(STAKES, memory).release()))
+    def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
+        return Settlement((*payments, *Deposits(STAKES, memory).release()))

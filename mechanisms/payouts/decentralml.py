@@ -62,6 +62,8 @@ class Decentralml(PayoutRule):
         p = self.params
         engineers, annotators = part(p.pool, p.engineers), part(p.pool, p.annotators)
         deposits = {ENGINEERS: engineers, ANNOTATORS: annotators, POOL: p.pool - engineers - annotators}
+        if p.whitelist and max(p.whitelist) > max(seen.devices, default=-1) >= 0:
+            raise PluginError(f"device {max(p.whitelist)} does not exist", "whitelist", max(p.whitelist))
         payments = [Payment(account, amount, "pool.funded", CREATOR) for account, amount in deposits.items() if amount]
         return Settlement(tuple(payments), {"left": deposits[POOL], "others": [engineers, annotators]})
 

@@ -7,13 +7,22 @@ noted as incidents and change nothing.
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mechanisms.lifecycle import RoundContract, TransitionError, commitment
-from mechanisms.vocabulary import Conduct, MiningObservation, Role, UpdateRecord, VerificationObservation, VoteObservation
+from mechanisms.vocabulary import (
+    Conduct,
+    DisputeObservation,
+    MiningObservation,
+    Role,
+    UpdateRecord,
+    VerificationObservation,
+    VoteObservation,
+)
 from sim.chain.transactions import SIGNATURE_BYTES
 from sim.rounds import bribes
 from sim.rounds.clock import Process
@@ -91,8 +100,9 @@ class CoordinatorRound(ServerRound):
             return None
         bonded = world.payout.aggregators(world.canonical().memory)
         willing = [d for d in here if bonded is None or d in bonded]
-        if how == "fixed":
-            return self.settings.aggregator_device if self.settings.aggregator_device in willing else None
+        if how == "fixed":  # called even when it is away: then it does not deliver
+            fixed = self.settings.aggregator_device
+            return fixed if world.identities.in_play(fixed) and (bonded is None or fixed in bonded) else None
         if not willing or len(here) < 2:
             return None
         locked = world.payout.locked(world.canonical().memory)
@@ -109,15 +119,21 @@ class CoordinatorRound(ServerRound):
         self.compute_s[w] += self.world.verifier.prove_s
         size = COMMIT_BYTES if self.settings.commit_reveal else COMMIT_BYTES + self.size
         arrival_s = self.ready_s[w] + self.compute_s[w] + self.send_s(w, size)
+        sends_s = self.ready_s[w] + self.compute_s[w]
+        if not self.settings.commit_reveal and self.world.online(w, sends_s):
+            self.world.sent[w] += 1
         yield clock.until(min(arrival_s, self.contract.submission_deadline_s))
         if not self.world.online(w, clock.now):
             self.conduct_of[w] = "absent"
             return
         clock.act()
+        if not self.accepted(w):
+            self.conduct_of[w] = "forged" if w in self.work.sent.forged else "replayed"
+            return
         salt = self._salt(w)
         for _ in range(2 if w in self.work.sent.duplicated else 1):
             try:
-                sealed = commitment(w, self.work.digests[i], salt)
+                sealed = commitment(w, self._content(w, self.work.digests[i]), salt)
                 self.contract = self.contract.commit(w, sealed, arrival_s)
                 self.commitments[w] = sealed
             except TransitionError as refused:
@@ -141,23 +157,27 @@ class CoordinatorRound(ServerRound):
             clock.start("showing", self._reveal(w))
 
     def _reveal(self, w: int) -> Process:
-        """Send the update itself, before the reveal deadline."""
+        """Send the update itself, before the reveal deadline; without commit-reveal it is there already."""
         clock, work = self.clock, self.work
-        if self.settings.commit_reveal and w in work.sent.unrevealed:
-            return
-        arrival_s = clock.now + (self.send_s(w) if self.settings.commit_reveal else 0.0)
-        yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
-        if not self.world.online(w, clock.now):
-            return
-        self.world.sent[w] += 1
-        shown = work.digests[work.row[w]]
+        shown, arrival_s = work.digests[work.row[w]], clock.now
         if self.settings.commit_reveal:
-            shown = work.sent.switched.get(w, shown)
+            if w in work.sent.unrevealed or not self.world.online(w, clock.now):
+                return
+            self.world.sent[w] += 1
+            shown, arrival_s = work.sent.switched.get(w, shown), clock.now + self.send_s(w)
+            yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
+            if not self.world.online(w, clock.now):
+                return
         clock.act()
         try:
-            self.contract = self.contract.reveal(w, shown, self._salt(w), arrival_s)
+            self.contract = self.contract.reveal(w, self._content(w, shown), self._salt(w), arrival_s)
         except TransitionError as refused:
             self._refuse(w, refused)
+
+    def _content(self, w: int, digest: bytes) -> bytes:
+        """What a worker is bound to: its update and its claims."""
+        i, sent = self.work.row[w], self.work.sent
+        return digest + struct.pack("<qq", int(sent.claimed_samples[i]), int(sent.claimed_epochs[i]))
 
     def _salt(self, w: int) -> bytes:
         return self.world.streams.rng("salt", w, self.round).bytes(16)
@@ -172,9 +192,9 @@ class CoordinatorRound(ServerRound):
         """Judge what was revealed; what has not the right form never counts."""
         world, work, verifier = self.world, self.work, self.world.verifier
         for w in sorted(self.contract.unrevealed):
-            if w not in self.conduct_of:
-                self.conduct_of[w] = "unrevealed"
+            if self.conduct_of.get(w) not in ("unrevealed", "mismatched"):  # noted when the contract refused them
                 world.note(self.clock.last_s, w, None, "unrevealed")
+                self.conduct_of[w] = "unrevealed"
         shown = sorted(self.contract.revealed)
         for w in shown:
             if not work.finite[work.row[w]]:
@@ -189,6 +209,8 @@ class CoordinatorRound(ServerRound):
         if verdicts.shape != (max(1, verifier.committee), len(judged)):
             raise ValueError(f"{verifier!r} gave verdicts of shape {verdicts.shape}")
         self.clock.last_s += verifier.verify_s * len(judged)
+        if not verifier.committee and self.aggregator is not None:
+            self.compute_s[self.aggregator] = verifier.verify_s * len(judged)
         if self.committee:
             self.records = self._vote(judged, verdicts)
         else:
@@ -207,21 +229,23 @@ class CoordinatorRound(ServerRound):
         for k, v in sorted(enumerate(self.committee), key=lambda item: (waits[item[1]], item[1])):
             self.compute_s[v] = world.verifier.verify_s * len(judged)
             support = np.array([len(positive[w]) / max(1, len(positive[w]) + len(negative[w])) for w in judged])
-            votes = world.participants[v].validator.vote(
-                VoteObservation(
-                    self.round,
-                    v,
-                    tuple(judged),
-                    verdicts[k].copy(),
-                    world.streams.rng("adversary.validator", v, self.round),
-                    world.coalitions[v],
-                    support if waits[v] else None,
-                    paid[v],
-                )
+            behaviour = world.participants[v].validator
+            seen = VoteObservation(
+                self.round,
+                v,
+                tuple(judged),
+                verdicts[k].copy(),
+                world.streams.rng("adversary.validator", v, self.round),
+                world.coalitions[v],
+                support if waits[v] else None,
+                paid[v],
             )
-            for w, verdict, vote in zip(judged, verdicts[k].tolist(), np.asarray(votes).tolist(), strict=True):
+            votes = np.asarray(behaviour.vote(seen))
+            if votes.shape != (len(judged),):
+                raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(judged),)}")
+            for w, verdict, vote in zip(judged, verdicts[k].tolist(), votes.tolist(), strict=True):
                 (positive if vote else negative)[w].append(v)
-                self.votes.append((v, w, verdict, bool(vote), self.clock.last_s))
+                self.votes.append((v, w, bool(verdict), bool(vote), self.clock.last_s))
         return tuple(
             UpdateRecord(r.worker, r.claimed_samples, r.claimed_epochs, tuple(sorted(positive[w])), tuple(sorted(negative[w])))
             for w, r in ((w, self.record(w)) for w in judged)
@@ -234,12 +258,15 @@ class CoordinatorRound(ServerRound):
         self.contract = self.contract.finalise(self.aggregator, [r.worker for r in verified])
         start = world.canonical().model
         right = aggregate(world, self.work, verified, start) if verified else start
-        model, conduct = right, Conduct(self.aggregator, self.contract.unrevealed)
+        malformed = frozenset(w for w, what in self.conduct_of.items() if what == "malformed")
+        model, conduct = right, Conduct(self.aggregator, self.contract.unrevealed, malformed)
         if self.aggregator is not None:
             model, conduct = self._delivered(verified, right, start, conduct)
         self.block_time_s = self.clock.last_s - self.start_s
         if conduct.fault == "absent":
             self.records = ()  # nothing was finalised: nobody is paid or slashed for an update
+            for w in self.contract.revealed:
+                self.conduct_of[w] = "unsettled"
         self.close(model, self.aggregator if not conduct.fault else None, conduct)
 
     def _delivered(self, verified: list[UpdateRecord], right: int, start: int, conduct: Conduct) -> tuple[int, Conduct]:
@@ -263,6 +290,9 @@ class CoordinatorRound(ServerRound):
             return start, replace(conduct, fault="absent")
         self.clock.last_s += self.send_s(a)
         self.work.tamper(AGGREGATE, decision.replaced)
+        if not all(np.isfinite(row).all() for row in self.work.replaced[AGGREGATE].values()):
+            world.note(self.clock.last_s, a, None, "malformed")
+            return start, replace(conduct, fault="absent")
         used = [r for r in verified if r.worker not in decision.censored]
         delivered = right
         if decision.replaced or decision.censored:
@@ -272,14 +302,16 @@ class CoordinatorRound(ServerRound):
 
     def _disputed(self, delivered: int, right: int, wrong: bool, conduct: Conduct) -> tuple[int, Conduct]:
         """Some members recompute the aggregate within the challenge window, and dispute it if they are so minded."""
-        world, watch = self.world, self.settings.watch
-        self.clock.last_s += self.settings.challenge_s
-        watching = [
-            d
-            for d in (*self.workers, *self.committee)
-            if d in self.online_at_start and world.streams.rng("watch", d, self.round).random() < watch
-        ]
-        disputing = [d for d in watching if world.participants[d].miner.challenges(wrong)]
+        world, settings = self.world, self.settings
+        self.clock.last_s += settings.challenge_s
+        disputing = []
+        for d in (*self.workers, *self.committee):
+            if d not in self.online_at_start or world.streams.rng("watch", d, self.round).random() >= settings.watch:
+                continue
+            self.compute_s[d] = self.compute_s.get(d, 0.0) + settings.watch_s
+            seen = DisputeObservation(self.round, d, conduct.aggregator, wrong, world.coalitions[d])
+            if world.participants[d].miner.challenges(seen):
+                disputing.append(d)
         if not disputing:
             return delivered, conduct
         if not wrong:

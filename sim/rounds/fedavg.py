@@ -47,7 +47,10 @@ class FedavgRound(ServerRound):
         self.world.sent[w] += trained_s <= ends_s and self.world.online(w, trained_s)
         yield clock.until(min(arrival_s, ends_s))
         if arrival_s <= ends_s and self.world.online(w, arrival_s):
-            self.arrived.append(w)
+            if self.accepted(w):
+                self.arrived.append(w)
+            if w in self.work.sent.duplicated:
+                self.world.note(arrival_s, w, None, "duplicate")
         elif ends_s < math.inf:
             # The server cannot know that this one will not come: it waits until its deadline.
             yield clock.until(ends_s)

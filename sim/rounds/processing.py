@@ -27,6 +27,8 @@ def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], st
 
     Raises ValueError when the rule returns something else than one finite row.
     """
+    if world.scenario.privacy.secure_aggregation and len(records) < 2:
+        return start  # the sum of one update is that update
     seen = AggregationObservation(
         world.round_index,
         tuple(r.worker for r in records),

@@ -34,9 +34,9 @@ class GlobalAccuracy:
         self.each = np.array([self.accuracy[p.global_model] for p in world.participants])
 
 
-def round_row(world: World, start_s: float, first_entry: int, canonical: ChainState, tested: GlobalAccuracy) -> dict[str, Any]:
+def round_row(world: World, start_s: float, canonical: ChainState, tested: GlobalAccuracy) -> dict[str, Any]:
     """What every protocol records of a round; the caller adds its own columns."""
-    entries = world.ledger.journal[first_entry:]
+    entries = world.ledger.journal[world.first_entry :]
     return {
         "round": world.round_index,
         "start_s": start_s,
@@ -68,7 +68,6 @@ def acceptance(world: World, records: tuple[UpdateRecord, ...]) -> dict[str, int
 
 def participant_rows(
     world: World,
-    first_entry: int,
     tested: GlobalAccuracy,
     records: tuple[UpdateRecord, ...],
     local_accuracy: dict[int, float],
@@ -84,7 +83,7 @@ def participant_rows(
 ) -> list[dict[str, Any]]:
     """One row per device."""
     income: Counter[str] = Counter()
-    for e in world.ledger.journal[first_entry:]:
+    for e in world.ledger.journal[world.first_entry :]:
         income[e.credit] += e.amount
         income[e.debit] -= e.amount
     locked, locked_before = world.locked(), world.locked_before
@@ -122,7 +121,7 @@ def participant_rows(
                 - locked_before.get(p.device, 0)
                 - cost * compute_s.get(p.device, 0.0)
                 - storage_cost.get(p.device, 0.0)
-                + (benefit.get(p.group, 0.0) * error if p.active else 0.0),
+                + (benefit.get(p.group, 0.0) * error if p.active and world.identities.in_play(p.device) else 0.0),
                 "balance": world.stake(p.device),
                 "locked": locked.get(p.device, 0),
                 "height": p.state.height,
@@ -189,7 +188,7 @@ def record_vbfl(r: VbflRound) -> None:
     world.recorder.add(
         "rounds",
         [
-            round_row(world, r.start_s, r.first_entry, world.canonical(), tested)
+            round_row(world, r.start_s, world.canonical(), tested)
             | acceptance(world, records)
             | {
                 "block_time_s": winner.generated_s - r.start_s if winner else None,
@@ -211,7 +210,6 @@ def record_vbfl(r: VbflRound) -> None:
         "participants",
         participant_rows(
             world,
-            r.first_entry,
             tested,
             records,
             local_accuracies(world, r.work),
@@ -332,7 +330,7 @@ def _record_server(
     world.recorder.add(
         "rounds",
         [
-            round_row(world, r.start_s, r.first_entry, world.canonical(), tested)
+            round_row(world, r.start_s, world.canonical(), tested)
             | acceptance(world, r.records)
             | {"online": len(r.online_at_start), "updates": len(r.work.workers)}
             | absent
@@ -343,7 +341,6 @@ def _record_server(
         "participants",
         participant_rows(
             world,
-            r.first_entry,
             tested,
             r.records,
             local_accuracies(world, r.work),

@@ -50,6 +50,8 @@ def _draw_roles(world: World) -> dict[int, Role]:
     # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
     stand_ins = [d for d in admitted if d in shut][: max(0, sum(world.role_rule.minimum()) - len(trusted))]
     eligible = tuple(sorted((*trusted, *stand_ins)))
+    if len(eligible) < sum(world.role_rule.minimum()):
+        return {}  # the payout rule admits too few to fill the roles: a round without anybody
     seen = RoleObservation(
         round=world.round_index,
         eligible=eligible,

@@ -31,7 +31,6 @@ class ServerRound:
         self.start_s = world.time_s
         self.clock = RoundClock(self.start_s)
         self.compute_s: dict[int, float] = {}
-        self.first_entry = len(world.ledger.journal)
         self.size = update_bytes(world.engine.layout, self.scenario.network.message_size)
 
     def arrive(self) -> None:
@@ -64,6 +63,17 @@ class ServerRound:
         epochs = int(self.work.trained_epochs[self.work.row[worker]])
         self.compute_s[worker] = self.world.network.training_s(worker, len(self.world.samples(worker)), epochs)
         return self.compute_s[worker]
+
+    def accepted(self, worker: int) -> bool:
+        """Whether the server takes a worker's transaction: of this round, and signed by the worker; else it is noted."""
+        sent, checks = self.work.sent, self.scenario.chain.check_signatures
+        if worker in sent.replayed:
+            self.world.note(self.clock.now, worker, None, "replayed")
+        elif worker in sent.forged and checks:
+            self.world.note(self.clock.now, worker, None, "forged")
+        else:
+            return True
+        return False
 
     def record(self, worker: int) -> UpdateRecord:
         """What is on record of an update that counts."""

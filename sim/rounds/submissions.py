@@ -112,15 +112,33 @@ def _take(sent: Submissions, act: Submission, seen: WorkerObservation, at: list[
         if done:
             who.update(seen.devices)
     if act.revealed is not None:
-        rows = np.asarray(act.revealed, dtype=np.float32)
-        sent.switched.update((d, row_digest(row)) for d, row in zip(seen.devices, rows, strict=True))
-    samples, epochs = np.asarray(act.claimed_samples), np.asarray(act.claimed_epochs)
-    claims_formed = all(c.shape == (len(at),) and np.issubdtype(c.dtype, np.integer) for c in (samples, epochs))
-    if np.shape(act.updates) != seen.updates.shape or not claims_formed:
+        shown = _numbers(act.revealed)
+        of_each = list(shown) if shown is not None and len(shown) == len(at) else [MALFORMED] * len(at)
+        sent.switched.update((d, row_digest(row)) for d, row in zip(seen.devices, of_each, strict=True))
+    rows, samples, epochs = _numbers(act.updates), _numbers(act.claimed_samples, None), _numbers(act.claimed_epochs, None)
+    formed = rows is not None and rows.shape == seen.updates.shape
+    for claim in (samples, epochs):
+        formed = formed and claim is not None and claim.shape == (len(at),) and np.issubdtype(claim.dtype, np.integer)
+    if not formed:
         sent.formed[at] = sent.genuine[at] = False
         return
+    assert rows is not None
+    assert samples is not None
+    assert epochs is not None
     true_claims = (samples == seen.samples) & (epochs == seen.epochs)
-    sent.genuine[at] &= (np.asarray(act.updates) == seen.updates).all(axis=1) & true_claims
-    updates[at] = act.updates
+    sent.genuine[at] &= (rows == seen.updates).all(axis=1) & true_claims
+    updates[at] = rows
     sent.formed[at] = (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
     sent.claimed_samples[at], sent.claimed_epochs[at] = (np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs))
+
+
+MALFORMED = np.empty(0, dtype=np.float32)
+
+
+def _numbers(given: Any, kind: type | None = np.float32) -> NDArray[Any] | None:
+    """What a behaviour gave as an array, None where it is none (ragged, text, whatever somebody else's code may return)."""
+    try:
+        array = np.asarray(given) if kind is None else np.asarray(given, dtype=kind)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.ndim else None

@@ -65,7 +65,6 @@ class VbflRound:
         self.update_bytes = update_bytes(world.engine.layout, self.scenario.network.message_size)
         self.clock = RoundClock(world.time_s)
         self.start_s = world.time_s
-        self.first_entry = len(world.ledger.journal)
         self.ready_s: dict[int, float] = {}
         self.compute_s: dict[int, float] = {}
         self.storage_cost: dict[int, float] = {}

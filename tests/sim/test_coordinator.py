@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from experiments import ScenarioError, load_scenario
+from mechanisms import registries as rules
 from sim.world import World
 
 SMALL = {
@@ -178,9 +179,16 @@ def test_commitments_are_on_record():
     assert sent.is_unique
 
 
-def test_any_payout_rule_can_be_played_under_a_coordinator():
-    for mechanism in ("vbfl", "flat", "shapley", "equal-share", "none"):
-        assert len(played(**{"payout.mechanism": mechanism, "rounds": 1})["rounds"]) == 1
+@pytest.mark.parametrize("mechanism", rules.payouts.names())
+def test_any_payout_rule_can_be_played_under_a_coordinator(mechanism):
+    groups = [
+        {"name": "noisy", "devices": [0], "worker": "gaussian-noise"},
+        {"name": "silent", "devices": [1], "worker": "no-reveal"},
+    ]
+    parts = [{"part": "reputation"}, *([{"part": "coordinator-stakes"}] if mechanism != "coordinator" else [])]
+    tables = played(**{"payout.mechanism": mechanism, "payout.parts": parts, "adversaries": groups, "rounds": 2})
+    assert tables["rounds"].accepted_honest.sum() > 0
+    assert tables["reasons"]["forfeit"] >= 1
 
 
 def test_conduct_is_known_to_a_coordinator_only():
