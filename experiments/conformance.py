@@ -110,6 +110,7 @@ def blocks(draw: Any) -> BlockObservation:
                 tuple(v for v, vote in zip(validators, votes, strict=True) if vote is False),
                 verified_samples=samples // 2,
                 verified_epochs=epochs,
+                reports=tuple((v, draw(st.sampled_from((-1.0, 0.0, 0.25, 1.0)))) for v in validators),
             )
         )
     rng = np.random.default_rng(draw(st.integers(0, 1_000)))
@@ -220,6 +221,7 @@ class PayoutConformance(Conformance):
                     worker=rename(r.worker),
                     positive=tuple(rename(v) for v in r.positive),
                     negative=tuple(rename(v) for v in r.negative),
+                    reports=tuple((rename(v), score) for v, score in r.reports),
                 )
                 for r in block.records
             ),

@@ -207,6 +207,7 @@ class _Replay:
         self._devices = len(balances)
         self._after: dict[int, Memory] = {}
         self._last: int | None = None
+        self._told = False
         self._attempt(self._open, make)
 
     def play(self, block: _Block) -> None:
@@ -244,6 +245,10 @@ class _Replay:
         observes = self._rule.observes
         if "utility" in observes and block.seen.utility is None:
             raise ValueError("needs held-out samples, which the run has none of")
+        if "reports" in observes and not self._told:
+            self._told = any(r.reports for r in block.seen.records)
+            if not self._told and any(r.positive or r.negative for r in block.seen.records):
+                raise ValueError("needs reports of validators, which the run's own rule did not ask for")
         if "conduct" in observes and block.seen.conduct is None:
             raise ValueError("needs what only a coordinator's contract knows: a run with protocol = 'coordinator'")
         memory = self._memory if block.previous is None else self._after[block.previous]

@@ -74,6 +74,24 @@ def cosines(rows: FloatMatrix, origin: FloatMatrix) -> Float64:
     return np.clip(inner / norms[:, None] / norms[None, :], -1.0, 1.0)
 
 
+def cosines_to_sum(rows: FloatMatrix, origin: FloatMatrix, *, others: bool = False) -> Float64:
+    """`float64[n]`: cosine of each row to the sum of all, or of the others, seen from `origin`; 0 where either has no length."""
+    own, along = along_sum(rows, origin)
+    whole = along.sum()
+    if others:
+        aim = whole - 2 * along + own
+        aim[aim < ROUNDING * (whole + own)] = 0.0
+        along = along - own
+    else:
+        aim = np.full(len(own), max(0.0, whole))
+    scale = np.sqrt(own * aim)
+    return np.divide(along, scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+ROUNDING = 1e-12
+"""Differences of squared lengths that are smaller than this part of them are rounding."""
+
+
 def clip_factors(norms: Float64, bound: float) -> Float64:
     """min(1, bound / norm); 1 where the norm is 0."""
     return np.minimum(1.0, bound / np.where(norms > bound, norms, bound)) if bound > 0 else (norms == 0).astype(np.float64)

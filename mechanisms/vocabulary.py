@@ -129,7 +129,8 @@ class UpdateRecord:
     """One update as a block records it: what the worker claims and who voted which way.
 
     `accepted`: at least as many positive votes as negative ones (VBFL: a tie accepts); computed unless it is given.
-    `verified_samples` and `verified_epochs` are the work that was really done, as an audit would find it.
+    `verified_samples` and `verified_epochs` are the work that was really done, as an audit would find it. `reports` are
+    (validator, score): the cosine of the update to the mean of those that the validator was sent, as it reports it.
     """
 
     worker: int
@@ -140,6 +141,7 @@ class UpdateRecord:
     accepted: bool = None  # type: ignore[assignment]
     verified_samples: int = 0
     verified_epochs: int = 0
+    reports: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.accepted is None:
@@ -211,6 +213,7 @@ class BlockObservation:
     Every rule sees who sent an update, whether it was accepted, and its own memory. The rest is shown to rules that name it:
 
     "votes"      who voted which way on each update
+    "reports"    scores that validators report
     "claims"     samples and epochs that workers claim
     "work"       samples and epochs that an audit would find
     "stakes"     base units of each device at the round's start, by its number
@@ -233,17 +236,17 @@ class BlockObservation:
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
-        votes, claims, work = ("votes" in observes, "claims" in observes, "work" in observes)
+        votes, claims, work, reports = (name in observes for name in ("votes", "claims", "work", "reports"))
 
         def shown(r: UpdateRecord) -> UpdateRecord:
             claimed = (r.claimed_samples, r.claimed_epochs) if claims else (0, 0)
             cast = (r.positive, r.negative) if votes else ((), ())
             done = (r.verified_samples, r.verified_epochs) if work else (0, 0)
-            return UpdateRecord(r.worker, *claimed, *cast, r.accepted, *done)
+            return UpdateRecord(r.worker, *claimed, *cast, r.accepted, *done, r.reports if reports else ())
 
         return replace(
             self,
-            records=self.records if votes and claims and work else tuple(map(shown, self.records)),
+            records=self.records if votes and claims and work and reports else tuple(map(shown, self.records)),
             stakes=self.stakes if "stakes" in observes else (),
             updates=self.updates if "updates" in observes else None,
             start=self.start if "aggregate" in observes else None,

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
 
 
+HIDDEN = {"updates", "utility", "reports"}
+"""What payout rules and parts may not observe."""
+
+
 def needs_single_updates(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
     """What in a scenario cannot do with the sum alone: dotted key, value, and what would be right."""
     s, hides = scenario, "privacy.secure_aggregation hides"
     payout = rules.payouts.create(s.payout.mechanism, s.payout.params)
-    if told := payout.observes & {"updates", "utility"}:
+    if told := payout.observes & HIDDEN:
         yield (
             "payout.mechanism",
             s.payout.mechanism,
@@ -41,7 +45,7 @@ def needs_single_updates(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
             f"is checked by recomputing from single updates, which {hides}; let the organisation aggregate",
         )
     for i, part in enumerate(s.payout.parts):
-        if told := rules.parts.create(part.part, part.params).observes & {"updates", "utility"}:
+        if told := rules.parts.create(part.part, part.params).observes & HIDDEN:
             yield f"payout.parts.{i}.part", part.part, f"observes {' and '.join(sorted(told))}, which {hides}"
     for i, group in enumerate(s.adversaries):
         named = [(f"adversaries.{i}.worker", group.worker, group.worker_params)]

@@ -49,6 +49,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
         "round": _I, "head": _S, "parent": _I, "miner": _I, "worker": _IS,
         "claimed_samples": _IS, "claimed_epochs": _IS, "accepted": pa.list_(_B),
         "positive": pa.list_(_IS), "negative": pa.list_(_IS), "verified_samples": _IS, "verified_epochs": _IS,
+        "reports": pa.list_(pa.list_(pa.list_(_F))),
         "stakes": _IS, "updates": _BYTES, "start": _BYTES, "result": _BYTES,
         "conducted": _B, "aggregator": _I, "unrevealed": _IS, "malformed": _IS, "fault": _S,
         "challenger": _I, "false_challengers": _IS,

@@ -24,6 +24,10 @@ class ValidatorBehaviour(Plugin, ABC):
         """Base units that it asks of a worker for a positive vote, in advance; 0: it takes nothing."""
         return 0
 
+    def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`float64[n]`: what it says of the cosines of the updates to their mean, where the payout rule asks for that."""
+        return scores
+
     @abstractmethod
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         """`bool[n]`, True for a positive vote on each of `seen.workers`."""

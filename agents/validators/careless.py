@@ -22,6 +22,9 @@ class AlwaysAccept(ValidatorBehaviour):
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return np.ones(len(seen.workers), dtype=np.bool_)
 
+    def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.ones_like(scores)
+
 
 @dataclass(frozen=True)
 class CoinParams:
@@ -41,6 +44,9 @@ class Coin(ValidatorBehaviour):
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return seen.rng.random(len(seen.workers)) < self.params.probability
+
+    def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return seen.rng.uniform(-1, 1, len(scores))
 
 
 class CopyMajority(ValidatorBehaviour):

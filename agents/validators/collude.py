@@ -27,6 +27,14 @@ class Collude(ValidatorBehaviour):
     reference = "collusion and sybils voting for each other"
     Params = ColludeParams
 
+    def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        theirs = np.full_like(scores, -1.0) if self.params.against_others else scores
+        return np.where(self._own(seen), 1.0, theirs)
+
+    @staticmethod
+    def _own(seen: VoteObservation) -> NDArray[np.bool_]:
+        return np.array([w in seen.coalition for w in seen.workers], dtype=np.bool_)
+
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
-        own = np.array([w in seen.coalition for w in seen.workers], dtype=np.bool_)
+        own = self._own(seen)
         return own | (np.zeros_like(own) if self.params.against_others else seen.verdicts)

@@ -18,3 +18,6 @@ class Flip(ValidatorBehaviour):
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return ~seen.verdicts
+
+    def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return -scores

@@ -38,10 +38,20 @@ class BlockBody:
         """One record per update, sorted by worker, with who voted which way."""
         positive: dict[int, list[int]] = {u.worker: [] for u in self.updates}
         negative: dict[int, list[int]] = {u.worker: [] for u in self.updates}
+        reports: dict[int, list[tuple[int, float]]] = {u.worker: [] for u in self.updates}
         for v in self.votes:
+            if v.score is not None:
+                reports[v.worker].append((v.validator, v.score))
             (positive if v.accept else negative)[v.worker].append(v.validator)
         return tuple(
-            UpdateRecord(u.worker, u.samples, u.epochs, tuple(sorted(positive[u.worker])), tuple(sorted(negative[u.worker])))
+            UpdateRecord(
+                u.worker,
+                u.samples,
+                u.epochs,
+                tuple(sorted(positive[u.worker])),
+                tuple(sorted(negative[u.worker])),
+                reports=tuple(sorted(reports[u.worker])),
+            )
             for u in sorted(self.updates, key=lambda u: u.worker)
         )
 

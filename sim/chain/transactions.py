@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sim.chain.signing import Keyring
@@ -53,18 +53,20 @@ class UpdateTransaction:
 
 @dataclass(frozen=True)
 class VoteTransaction:
-    """A validator's vote on one update, bound to it by the update transaction's id."""
+    """A validator's vote on one update, bound to it by the update transaction's id, and what it reports of it if asked."""
 
     round: int
     validator: int
     worker: int
     update_id: bytes
     accept: bool
+    score: float | None = None
     signature: bytes = field(default=b"", repr=False)
 
     @cached_property
     def message(self) -> bytes:
-        return b"vote" + struct.pack("<qqq?", self.round, self.validator, self.worker, self.accept) + self.update_id
+        score = b"" if self.score is None else struct.pack("<d", self.score)
+        return b"vote" + struct.pack("<qqq?", self.round, self.validator, self.worker, self.accept) + score + self.update_id
 
     @cached_property
     def id(self) -> bytes:
@@ -72,7 +74,7 @@ class VoteTransaction:
 
     def signed(self, keys: Keyring) -> VoteTransaction:
         signature = keys.sign(self.validator, self.message)
-        return VoteTransaction(self.round, self.validator, self.worker, self.update_id, self.accept, signature)
+        return replace(self, signature=signature)
 
     def authentic(self, keys: Keyring) -> bool:
         return keys.verify(self.validator, self.message, self.signature)

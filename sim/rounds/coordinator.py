@@ -28,6 +28,7 @@ from sim.rounds import bribes
 from sim.rounds.clock import Process
 from sim.rounds.local_work import do_local_work
 from sim.rounds.processing import aggregate
+from sim.rounds.reports import reports
 from sim.rounds.server import ServerRound
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class CoordinatorRound(ServerRound):
         world = self.world
         positive: dict[int, list[int]] = {w: [] for w in judged}
         negative: dict[int, list[int]] = {w: [] for w in judged}
+        scores: dict[int, list[tuple[int, float]]] = {w: [] for w in judged}
         waits = {v: "votes" in world.participants[v].validator.knows for v in self.committee}
         paid = bribes.collect(world, dict.fromkeys(self.committee, judged), self.clock.last_s)
         for k, v in sorted(enumerate(self.committee), key=lambda item: (waits[item[1]], item[1])):
@@ -243,12 +245,21 @@ class CoordinatorRound(ServerRound):
             votes = np.asarray(behaviour.vote(seen))
             if votes.shape != (len(judged),):
                 raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(judged),)}")
-            for w, verdict, vote in zip(judged, verdicts[k].tolist(), votes.tolist(), strict=True):
+            told = reports(world, self.work, behaviour, seen)
+            for w, verdict, vote, score in zip(judged, verdicts[k].tolist(), votes.tolist(), told, strict=True):
                 (positive if vote else negative)[w].append(v)
+                if score is not None:
+                    scores[w].append((v, score))
                 self.votes.append((v, w, bool(verdict), bool(vote), self.clock.last_s))
         return tuple(
-            UpdateRecord(r.worker, r.claimed_samples, r.claimed_epochs, tuple(sorted(positive[w])), tuple(sorted(negative[w])))
-            for w, r in ((w, self.record(w)) for w in judged)
+            replace(
+                self.record(w),
+                positive=tuple(sorted(positive[w])),
+                negative=tuple(sorted(negative[w])),
+                accepted=len(positive[w]) >= len(negative[w]),
+                reports=tuple(sorted(scores[w])),
+            )
+            for w in judged
         )
 
     def _finalise(self) -> None:

@@ -28,6 +28,7 @@ from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import LocalWork, do_local_work
 from sim.rounds.message_size import update_bytes
 from sim.rounds.processing import BlockProcessor
+from sim.rounds.reports import reports
 from sim.rounds.seating import seat
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Ballot:
     vote: bool | None
     status: str = "lost"
     time_s: float | None = None
+    score: float | None = None
     transaction: VoteTransaction | None = None
 
 
@@ -184,9 +186,11 @@ class VbflRound:
             votes = np.asarray(behaviour.vote(seen))
             if votes.shape != (len(sent[v]),):
                 raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(sent[v]),)}")
+            scores = reports(world, work, behaviour, seen)
             for k, w in enumerate(sent[v]):
                 accuracy = float(seen_updates.update_accuracies[k])
                 ballots[v, w] = Ballot(v, w, seen_updates.baseline_accuracy, accuracy, bool(verdicts[k]), bool(votes[k]))
+                ballots[v, w].score = scores[k]
                 if not waits[v]:
                     support[w].append(bool(votes[k]))
         return dict(sorted(ballots.items()))
@@ -359,7 +363,9 @@ class VbflRound:
             return
         self.clock.act()
         ballot.time_s = self.clock.now
-        ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote).signed(self.world.keys)
+        ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote, ballot.score).signed(
+            self.world.keys
+        )
         miner = self.seats.miner_of.get(v)
         if miner is not None:
             size = self._message_bytes(w) + ballot.transaction.size_bytes

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -157,6 +158,32 @@ def test_shares_follow_their_weights():
     assert first.memory == {"0": 0.75, "1": 0.75, "2": 0.25}
     second = rule.settle(block([record(0), record(2)], memory=first.memory))
     assert income(second) == {0: int(1_000 * 0.875 / 1.5), 2: int(1_000 * 0.625 / 1.5)}
+
+
+def test_the_median_of_reports_is_moved_by_a_majority_only():
+    rule = rules.payouts.create("cosine", {"pot": 1_000, "to": "committee"})
+    told = {0: [0.5, 0.5, 0.5, 1.0, 1.0], 1: [0.5, 0.5, 0.5, -1.0, -1.0], 2: [-0.2, -0.1, 0.0, 1.0, 1.0]}
+    records = [replace(record(w), reports=tuple(enumerate(scores))) for w, scores in told.items()]
+    assert income(rule.settle(block(records))) == {0: 500, 1: 500}
+    bought = [replace(records[2], reports=((0, 1.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 0.0)))]
+    assert income(rule.settle(block(bought))) == {2: 1_000}
+    assert income(rule.settle(block([record(0)]))) == {}, "nobody reported"
+
+
+@pytest.mark.parametrize(("preset", "validator"), [("vbfl", "collude"), ("vbfl", "flip"), ("coordinator", "collude")])
+def test_reports_go_through_behaviours(tiny, preset, validator):
+    """With every validator in the ring its own workers are paid as conforming; honest reports pay the honest."""
+    ring = [{"name": "ring", "devices": [0, 1], "worker": "sign-flip", "validator": validator}]
+    ring += [{"name": "bench", "devices": list(range(2, 8)), "validator": validator}]
+    incomes = []
+    for groups in (ring[:1], ring):
+        sets = {"payout__mechanism": "cosine", "payout__params": {"to": "committee"}, "validation__params": {"threshold": 1.0}}
+        world = play(tiny(preset, adversaries=groups, rounds=4, **sets))
+        people = world.recorder.tables()["participants"].to_pandas()
+        incomes.append(people.groupby("group", observed=True).income.sum())
+    assert incomes[0].sum() > 0
+    if validator == "flip":
+        assert incomes[1].get("bench", 0) < incomes[0]["honest"]
 
 
 def test_flat_pays_presence():
