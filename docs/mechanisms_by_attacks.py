@@ -11,7 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from experiments import RunFailure, RunResult, load_scenario, run_many
 from mechanisms import registries as rules
@@ -21,8 +23,9 @@ HERE = Path(__file__).parent
 PAGE = HERE / "reference" / "mechanisms-by-attacks.md"
 NUMBERS = HERE.parent / "results" / "reference" / "mechanisms-by-attacks.csv"
 STAKE = 60_000
-ADVERSARIES = 3
-"""Operators that attack, whatever the number of their identities."""
+ADVERSARIES, HONEST = 3, "nobody"
+SETTINGS = {"payout.initial_balance": STAKE, "costs.compute_per_s": 20.0, "costs.concede": 50}
+"""Computing costs something, or idling would gain nothing; honest workers give in to threats up to a point."""
 
 ATTACKS: dict[str, dict[str, Any]] = {
     "nobody": {"worker": "honest"},
@@ -34,7 +37,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "overstate": {"worker": "overstate"},
     "lying validators": {"worker": "honest", "validator": "flip"},
     "colluders": {"worker": "gaussian-noise", "validator": "collude"},
-    "extortionists": {"worker": "honest", "validator": "extort"},
+    "extortionists": {"worker": "honest", "validator": "extort", "validator_params": {"price": 50}},
     "bribers": {"worker": "gaussian-noise", "validator": "bribable", "bribe": 100},
     "whitewashers": {"worker": "gaussian-noise", "spares": 2, "count": 5, "roles": "10,5,3"},
     "sybils": {"worker": "honest", "validator": "collude", "identities": "split"},
@@ -68,32 +71,41 @@ def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
         "payout.mechanism": rule,
         "payout.params": PARAMS.get(rule, {}),
         "payout.parts": [{"part": name, "params": params} for name, params in parts.items()],
-        "payout.initial_balance": STAKE,
+        **SETTINGS,
         "roles.params.counts": roles,
         "adversaries": [group],
     }
     return load_scenario("digits-quick", changes)
 
 
-def measure(run: RunResult) -> dict[str, float]:
-    """Accuracy at the end, gain over the start of honest and adversary devices, honest updates rejected, units issued."""
-    r, journal = run.rounds, run.journal
-    bad = set(run.participants.loc[run.participants["adversary"], "device"])
-    change = dict.fromkeys(range(20), 0)
-    for e in journal[journal["reason"] != "initial"].itertuples():
-        for account, sign in ((e.credit, 1), (e.debit, -1)):
-            if account.startswith("device:"):
-                change[int(account.removeprefix("device:"))] += sign * e.amount
-    honest = [v for d, v in change.items() if d not in bad]
+def measure(run: RunResult, honest: RunResult) -> dict[str, float]:
+    """What a run came to, beside the one of the same mechanism and seed in which nobody attacks.
+
+    Payoffs are utilities over the run. `gain` is what the attackers have more, per operator, than the devices whose place they
+    take have honestly: all members of a group; of sybils and whitewashers, who share the samples and the money of fewer, those.
+    """
+    r, people = run.rounds, run.participants
+    payoff = people.groupby("device")["utility"].sum()
+    bad = sorted(set(people.loc[people["adversary"], "device"]))
     rejected = int(r["rejected_honest"].sum())
-    spent = sum(change.values())
+    group = run.settings["adversaries"][0]
+    places = bad[:1] if group["identities"] != "own" else bad[: len(bad) - group["spares"]]
+    before = honest.participants.groupby("device")["utility"].sum()
     return {
         "accuracy": float(r["accuracy"].iloc[-1]),
-        "honest income": sum(honest) / len(honest),
-        "adversary income": sum(v for d, v in change.items() if d in bad) / ADVERSARIES,
+        "honest": float(payoff.drop(bad).mean()),
+        "adversaries": float(payoff[bad].sum() / len(places)) if bad else float("nan"),
+        "gain": float((payoff[bad].sum() - before[places].sum()) / len(places)) if bad else float("nan"),
         "honest rejected": rejected / max(1, rejected + int(r["accepted_honest"].sum())),
-        "budget spent": float(spent),
+        "spent": float(_to_devices(run)),
     }
+
+
+def _to_devices(run: RunResult) -> int:
+    """What all devices together got out of the rule and paid into it, in base units; bribes stay among them."""
+    entries = run.journal[run.journal["reason"] != "initial"]
+    got = entries[entries["credit"].astype(str).str.startswith("device:")]["amount"].sum()
+    return int(got - entries[entries["debit"].astype(str).str.startswith("device:")]["amount"].sum())
 
 
 def main() -> None:
@@ -112,45 +124,67 @@ def main() -> None:
             print(f"{done}/{len(cells)}", flush=True)
 
     outcomes = run_many([scenario(*cell) for cell in cells], args.out, workers=args.workers, on_done=tell)
-    rows = []
-    for (mechanism, attack, seed), outcome in zip(cells, outcomes, strict=True):
+    found: dict[tuple[str, str, int], RunResult] = {}
+    for cell, outcome in zip(cells, outcomes, strict=True):
         if isinstance(outcome, RunFailure):
-            raise SystemExit(f"{mechanism}, {attack}, seed {seed}: {outcome.error}")
-        rows.append({"mechanism": mechanism, "attack": attack, "seed": seed, **measure(outcome)})
+            raise SystemExit(f"{cell}: {outcome.error}")
+        found[cell] = outcome
+    rows = [
+        {"mechanism": m, "attack": a, "seed": s, **measure(outcome, found[m, HONEST, s])} for (m, a, s), outcome in found.items()
+    ]
     table = pd.DataFrame(rows)
     NUMBERS.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(NUMBERS, index=False, float_format="%.6g")
     PAGE.write_text(page(table, args.seeds), encoding="utf-8")
 
 
+INTRODUCTION = """# Mechanisms by attacks
+
+Made by `python docs/mechanisms_by_attacks.py`: preset `digits-quick` (20 devices, 12/5/3, 15 rounds, threshold 0.08),
+{seeds} seeds, 3 of 20 devices attack, {stake:,} base units each at the start, computing costs 20 base units per second,
+honest workers pay extortionists up to 50 a vote. [All numbers](../../results/reference/mechanisms-by-attacks.csv).
+
+- **Payoffs** are utilities per device and run: all that came in less all that went out, stakes lost and costs of
+  computing included; of attackers per operator.
+- **Gain** is what attackers have more than the same devices have when nobody attacks, paired by seed, with a 95 %
+  interval (Student). Bold: the rule **fails**, the whole interval is above zero. Sybils are one operator with three
+  identities that share one device's samples and money; whitewashers are three with two identities in reserve.
+- **Spent** is what all devices together got from the rule, less what they paid.
+- `coordinator` runs under its own protocol, with a committee of 5 that errs once in 20. A + B is rule A with part B.
+
+Where no gain is found, the interval says how sure that is: a rule is not proved safe by an attack that fails, and other
+parameters may gain where these do not.
+"""
+
+
 def page(table: pd.DataFrame, seeds: int) -> str:
-    mean = table.drop(columns="seed").groupby(["mechanism", "attack"]).mean()
-    lines = [
-        "# Mechanisms by attacks",
-        "",
-        "Made by `python docs/mechanisms_by_attacks.py`: preset `digits-quick` (20 devices, 12/5/3, 15 rounds, threshold 0.08),",
-        f"3 of 20 devices attack, {seeds} seeds, {STAKE:,} base units each at the start (sybils share one device's; whitewashers",
-        "have two identities in reserve and share three devices'). `coordinator` runs under its own protocol.",
-        "[All numbers](../../results/reference/mechanisms-by-attacks.csv).",
-        "",
-        "Income is per device and run: all that comes in less all that goes out, stakes returned at the end included. **Bold**:",
-        "the rule fails here, an adversary earns as much as an honest device or more.",
-    ]
+    lines = INTRODUCTION.format(seeds=seeds, stake=STAKE).splitlines()
     for attack in ATTACKS:
+        bad = attack != HONEST
         lines += ["", f"## {attack[0].upper()}{attack[1:]}", ""]
-        lines += [
-            "| mechanism | accuracy | honest income | adversary income | honest updates rejected | budget spent |",
-            "|---|---|---|---|---|---|",
-        ]
+        lines.append(
+            "| mechanism | accuracy | honest payoff |"
+            + (" attackers' payoff | gain |" if bad else "")
+            + " honest rejected | spent |"
+        )
+        lines.append("|---|---|---|---|---|" + ("---|---|" if bad else ""))
         for mechanism in mechanisms():
-            c = mean.loc[(mechanism, attack)]
-            bad = f"{c['adversary income']:,.0f}"
-            fails = attack != "nobody" and c["adversary income"] >= c["honest income"] and c["honest income"] > 0
+            c = table[(table["mechanism"] == mechanism) & (table["attack"] == attack)]
+            mean = c.drop(columns=["mechanism", "attack", "seed"]).mean()
+            attackers = f" {mean['adversaries']:,.0f} | {gain(c['gain'].to_numpy())} |" if bad else ""
             lines.append(
-                f"| {mechanism} | {c['accuracy']:.3f} | {c['honest income']:,.0f} | {f'**{bad}**' if fails else bad} "
-                f"| {c['honest rejected']:.0%} | {c['budget spent']:,.0f} |"
+                f"| {mechanism} | {mean['accuracy']:.3f} | {mean['honest']:,.0f} |{attackers}"
+                f" {mean['honest rejected']:.0%} | {mean['spent']:,.0f} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def gain(values: np.ndarray) -> str:
+    """Mean and 95 % interval, bold when all of it is above zero."""
+    mean = values.mean()
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("inf")
+    told = f"{mean:+,.0f} ± {half:,.0f}"
+    return f"**{told}**" if mean - half > 0 else told
 
 
 if __name__ == "__main__":

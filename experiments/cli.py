@@ -25,7 +25,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-out_console = Console(soft_wrap=True, highlight=False)
+
+
+class _Console(Console):
+    """Whoever reads our output may stop: that is no failure of ours."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out_console = _Console(soft_wrap=True, highlight=False)
 err_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130

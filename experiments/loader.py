@@ -22,7 +22,7 @@ class ScenarioError(ValueError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = f"{file}: {key} = {_short(value)}" if key else file
+        where = f"{file}: {key} = {_short(value)}" if key and value is not None else f"{file}: {key}" if key else file
         super().__init__(f"{where}: {expected}")
         self.file, self.key, self.value, self.expected = file, key, value, expected
 
@@ -144,8 +144,20 @@ def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> S
     if first["type"] == "extra_forbidden":
         known = list(_fields_at(path[:-1]))
         return ScenarioError(file, key, first["input"], f"unknown key; {nearest(str(path[-1]), known)}{more}")
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if first["type"] == "missing":
+        given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
+        return ScenarioError(file, key, None, f"missing; given: {given or 'nothing'}{more}")
+    if first["type"] == "string_pattern_mismatch":
+        message = "letters, digits and . _ - only, beginning with a letter or digit"
     return ScenarioError(file, key, first["input"], message + more)
+
+
+_MESSAGES = {
+    "tuple_type": "must be a list; a list of tables is written with double brackets, as [[payout.parts]]",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+}
 
 
 def _fields_at(path: tuple[Any, ...]) -> list[str]:

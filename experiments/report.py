@@ -45,7 +45,7 @@ def report(run: RunResult, out: str | Path | None = None) -> Path:
         text = page(
             run.settings["name"],
             f"run {run.run_id} · seed {run.settings['seed']} · {len(run.rounds)} rounds · {run.settings['devices']} devices",
-            [("Summary", summary(run)), ("Income by group", incomes(run))],
+            [("Summary", summary(run)), ("Utility by group", incomes(run))],
             panels,
             (run.path / "scenario.toml").read_text(),
         )
@@ -81,23 +81,20 @@ def summary(run: RunResult) -> pd.DataFrame:
         ("adversaries' updates accepted", share("accepted_adversary", bad)),
         ("rounds forked", f"{int(r['forked'].sum())} of {len(r)}"),
         ("devices shut out at the end", f"{int(r['blocked'].iloc[-1])}"),
-        (
-            "issued, less what forks took back",
-            f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.settings['payout']['asset']}",
-        ),
+        ("issued, less what was burned", f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.settings['payout']['asset']}"),
         ("simulated time", f"{r['end_s'].iloc[-1]:,.0f} s"),
     ]
     return pd.DataFrame(rows, columns=["", "value"])
 
 
 def incomes(run: RunResult) -> pd.DataFrame:
-    """Total income per group of devices, in base units."""
-    total = run.participants.groupby(["group", "device"], observed=True)["income"].sum().groupby("group", observed=True)
+    """Utility per device over the whole run by group, in base units: stakes lost, costs and benefits included."""
+    total = run.participants.groupby(["group", "device"], observed=True)["utility"].sum().groupby("group", observed=True)
     table = total.agg(["count", "mean", "min", "max"]).reset_index()
     table["count"] = table["count"].map("{:,.0f}".format)
     for column in ("mean", "min", "max"):
         table[column] = table[column].astype(float).map("{:,.0f}".format)
-    return table.rename(columns={"count": "devices", "mean": "mean income per device", "min": "lowest", "max": "highest"})
+    return table.rename(columns={"count": "devices", "mean": "mean utility per device", "min": "lowest", "max": "highest"})
 
 
 def page(

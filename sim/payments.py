@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from mechanisms.payouts.base import PayoutRule
-from mechanisms.vocabulary import Payment
+from mechanisms.vocabulary import Memory, Payment
 from sim.ledger import BURN, ISSUANCE
+
+
+def check_memory(rule: PayoutRule, memory: Memory) -> Memory:
+    """The memory as a checkpoint would give it back; ValueError where that is something else than what the rule gave."""
+    try:
+        again = json.loads(json.dumps(memory))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule!r} remembers what is no plain JSON: {error}") from None
+    if again != memory:
+        raise ValueError(f"{rule!r} remembers what JSON changes: keys must be text, lists not tuples, numbers finite")
+    return again
 
 
 def check_payments(rule: PayoutRule, payments: Iterable[Payment], devices: int, *, opening: bool = False) -> None:

@@ -123,11 +123,12 @@ class Scenario(Settings):
     @model_validator(mode="after")
     def _possible(self) -> Scenario:
         self._complete_params()
+        self._check_adversaries()
         if self.protocol == "vbfl":
             self._check_vbfl()
         self._check_held_out()
         self._check_coordinator()
-        self._check_adversaries()
+        self._check_parts()
         self._check_network()
         self._check_money()
         self._check_privacy()
@@ -222,6 +223,13 @@ class Scenario(Settings):
         for i, p in enumerate(self.payout.parts):
             if "conduct" in rules.parts.create(p.part, p.params).observes:
                 raise SettingError(f"payout.parts.{i}.part", p.part, needs)
+
+    def _check_parts(self) -> None:
+        names = [p.part for p in self.payout.parts]
+        inside = [p.name for p in getattr(rules.payouts.create(self.payout.mechanism, self.payout.params), "parts", ())]
+        for i, name in enumerate(names):
+            if name in names[:i] or name in inside:
+                raise SettingError(f"payout.parts.{i}.part", name, "is there already: every part once")
 
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]
@@ -380,7 +388,13 @@ def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
 
 def _position(at: list[Any], part: str, key: str, value: Any) -> int:
     if not (part.isascii() and part.isdecimal()) or int(part) >= len(at):
-        raise SettingError(key, value, f"there is no entry {part!r}; it has {len(at)}")
+        raise SettingError(
+            key,
+            value,
+            f"there is no entry {part!r}; entries are numbered 0..{len(at) - 1}"
+            if at
+            else f"there is no entry {part!r}: the list is empty",
+        )
     return int(part)
 
 

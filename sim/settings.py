@@ -303,7 +303,8 @@ class AdversarySettings(Settings):
     presence: Probability = 1.0
     """Churners: probability that a member takes part in a round."""
     spares: Natural = 0
-    """Whitewashers: so many of the group's identities wait, and take the place of members that are shut out or slashed."""
+    """Whitewashers: so many of the group's identities wait, and take the place of members that are shut out or slashed; they
+    join at the start, hold the samples of the others and share their money."""
     bribe: Amount = 0
     """What a member pays a validator for a positive vote, at most, out of what it held at the start."""
     strategies: tuple[StrategySettings, ...] = ()
@@ -324,7 +325,7 @@ class CostSettings(Settings):
     compute_per_s: NonNegative = 0.0
     """Base units per simulated second of training and evaluating."""
     concede: Amount = 0
-    """What an honest worker pays a validator that threatens to vote against it, at most, out of what it held at the start."""
+    """What a worker of no group pays a validator that threatens to vote against it, at most, out of what it held at the start."""
 
 
 class RecordSettings(Settings):

@@ -31,7 +31,7 @@ from sim.learning.job import TrainingJob
 from sim.ledger import BURN, ISSUANCE, Ledger, Transfer, device_account
 from sim.network import Availability, Network
 from sim.participant import Participant
-from sim.payments import check_payments
+from sim.payments import check_memory, check_payments
 from sim.rounds import play_round, record_versions
 from sim.rounds.release import first_version
 from sim.scenario import Scenario, SettingError
@@ -107,6 +107,7 @@ class World(mesa.Model):
         except PluginError as error:
             raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
         check_payments(self.payout, opening.payments, n, opening=True)
+        check_memory(self.payout, opening.memory or {})
         self._held_out = self._samples(self.split.held_out)
         self._utility_samples = self._samples(self._drawn_for_utility())
         start = self.models.add(self.engine.initial())
@@ -117,7 +118,7 @@ class World(mesa.Model):
         self.settled = self.book.root
         self.stakes: tuple[int, ...] = ()
         self.locked_before: Mapping[int, int] = {}
-        self.penalised: set[int] = set()
+        self.penalised: Counter[int] = Counter()
         self.sent = [0] * n  # updates that left each device: what its privacy has been spent on
         sober = honest()
         self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
@@ -195,7 +196,7 @@ class World(mesa.Model):
         """Play one protocol round, record it, and leave nothing in flight."""
         self.round_index += 1
         self.stakes = tuple(self.stake(d) for d in range(self.scenario.devices))
-        self.penalised = set()
+        self.penalised.clear()
         if self.round_index > 1:  # what devices paid to join is part of their first round
             self.first_entry = len(self.ledger.journal)
             self.locked_before = self.locked()
@@ -273,7 +274,9 @@ class World(mesa.Model):
             self._move(tuple(_reversed(p) for p in reversed(state.moves)))
         for state in apply:
             self._move(state.moves)
-            self.penalised |= {p.holder for p in state.moves if p.holder is not None}
+            for p in state.moves:
+                if p.holder is not None:
+                    self.penalised[p.holder] += p.amount
         if self.round_index == self.scenario.rounds:
             self._close_contract()
 

@@ -65,7 +65,11 @@ class FreeRideStale(_FreeRider):
 
 
 class FreeRideCopy(_FreeRider):
-    """Another worker's update under its own name; needs to see it before it submits."""
+    """Another worker's update under its own name; needs to see it before it submits.
+
+    Where it sees nobody's, it sends back the global model. Who trains an update again sees that a copy is not the copier's own;
+    validators that measure accuracy do not.
+    """
 
     name = "free-ride-copy"
     summary = "copies the update of another worker"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from experiments.loader import ScenarioError, locate, read_values, validate
 from experiments.sweeps.design import Block, combine
 from sim.scenario import Scenario, SettingError, is_selector, override
+from sim.tables import COLUMNS
 
 
 class Spec(BaseModel):
@@ -42,6 +43,18 @@ class Spec(BaseModel):
         if "seed" in settings:
             raise ValueError("seed: give `seeds`, the same for all cells")
         return settings
+
+    @field_validator("design")
+    @classmethod
+    def _names(cls, design: tuple[Block, ...]) -> tuple[Block, ...]:
+        names = [name for block in design for name in block.factors]
+        taken = {"run_id", "cell", "seed", "scenario", "status", "row", *(c for columns in COLUMNS.values() for c in columns)}
+        for i, name in enumerate(names):
+            if name in taken:
+                raise ValueError(f"factor {name!r} is the name of a column of results; call it another, as {name + '_level'!r}")
+            if name in names[:i]:
+                raise ValueError(f"factor {name!r} is there twice")
+        return design
 
     @field_validator("seeds")
     @classmethod

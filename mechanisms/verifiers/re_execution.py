@@ -17,7 +17,9 @@ class ReExecutionParams:
     """Parameters of the plug-in below."""
 
     probability: float = param(0.2, help="probability that an update is checked", ge=0, le=1)
-    verify_s: float = param(1.0, help="time that one check takes", unit="seconds", ge=0, le=1e6)
+    verify_s: float = param(
+        1.0, help="time that one check takes; an update costs the aggregator p times that", unit="seconds", ge=0, le=1e6
+    )
 
 
 class ReExecution(Verifier):

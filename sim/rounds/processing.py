@@ -11,7 +11,7 @@ import numpy as np
 from mechanisms.vocabulary import AggregationObservation, BlockObservation, Conduct, FloatMatrix, Memory, Payment, UpdateRecord
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out, tally
-from sim.payments import check_payments
+from sim.payments import check_memory, check_payments
 from sim.rounds.local_work import LocalWork
 from sim.rounds.release import release
 from sim.tape import taped_block
@@ -91,7 +91,7 @@ def settle(
     return Settled(
         {d: tuple(ps) for d, ps in by_payee.items()},
         tuple(p for p in settlement.payments if not p.per_device),
-        parent.memory if settlement.memory is None else settlement.memory,
+        parent.memory if settlement.memory is None else check_memory(world.payout, settlement.memory),
     )
 
 

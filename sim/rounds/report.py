@@ -124,6 +124,7 @@ def participant_rows(
                 + (benefit.get(p.group, 0.0) * error if p.active and world.identities.in_play(p.device) else 0.0),
                 "balance": world.stake(p.device),
                 "locked": locked.get(p.device, 0),
+                "penalty": world.penalised[p.device],
                 "height": p.state.height,
                 "head": p.state.head.hex(),
                 "blocked": p.device in p.state.blocked,

@@ -1,0 +1,63 @@
+"""Measures of a distribution, a comparison, a gap: pure functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+def gini(holdings: ArrayLike) -> float:
+    """Gini coefficient with the n / (n - 1) correction: 0 all alike, 1 one has all. NaN for fewer than two or nothing held.
+
+    G = sum_i (2 i - n - 1) x_i / (n sum x) for x sorted ascending, times n / (n - 1) (Deltas 2003, Rev. Econ. Stat. 85).
+    """
+    x = np.sort(np.asarray(holdings, dtype=float))
+    n, total = len(x), x.sum()
+    if n < 2 or total <= 0:
+        return float("nan")
+    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * total) * n / (n - 1))
+
+
+def nakamoto(holdings: ArrayLike, share: float = 0.5) -> float:
+    """The least number of devices that together hold more than `share`. NaN where nothing is held."""
+    x = np.sort(np.asarray(holdings, dtype=float))[::-1]
+    if x.sum() <= 0:
+        return float("nan")
+    return float(np.searchsorted(np.cumsum(x), share * x.sum(), side="right") + 1)
+
+
+def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
+    """How far shares of pay are from deserved ones (both are scaled to sum to 1; negative values count as 0).
+
+    `l1`: sum of absolute differences (0 to 2). `rank`: Spearman's correlation. `under`: the largest shortfall of a share.
+    NaN where either sums to nothing.
+    """
+    p, d = (np.maximum(np.asarray(v, dtype=float), 0) for v in (paid, deserved))
+    if p.sum() <= 0 or d.sum() <= 0:
+        return {"l1": float("nan"), "rank": float("nan"), "under": float("nan")}
+    p, d = p / p.sum(), d / d.sum()
+    varied = len(p) > 1 and np.ptp(p) > 0 and np.ptp(d) > 0
+    rank = float(stats.spearmanr(p, d).statistic) if varied else float("nan")
+    return {"l1": float(np.abs(p - d).sum()), "rank": rank, "under": float(np.max(d - p))}
+
+
+def paired_gaps(gains: Mapping[str, ArrayLike], level: float = 0.95) -> dict[str, tuple[float, float, float]]:
+    """Mean and simultaneous interval of each deviation's gain, paired by seed.
+
+    Student's intervals at level 1 - (1 - level) / m for m deviations (Bonferroni): all hold at once with probability
+    `level` or more. Infinite for a single seed.
+    """
+    alpha = (1 - level) / max(1, len(gains))
+    told = {}
+    for name, values in gains.items():
+        x = np.asarray(values, dtype=float)
+        mean = float(x.mean())
+        if len(x) < 2:
+            told[name] = (mean, -np.inf, np.inf)
+            continue
+        half = float(stats.t.ppf(1 - alpha / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+        told[name] = (mean, mean - half, mean + half)
+    return told
