@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from experiments.results import Results
     from experiments.rundir import RunError, RunResult, open_run
     from experiments.runner import RunFailure, run, run_many
+    from experiments.scorecard.winner import compare
     from experiments.sweeps.drive import sweep
 
 _HOME = {
@@ -24,6 +25,7 @@ _HOME = {
     "RunFailure": "runner",
     "run": "runner",
     "run_many": "runner",
+    "compare": "scorecard.winner",
     "sweep": "sweeps.drive",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "RunResult",
     "ScenarioError",
     "by_mechanism",
+    "compare",
     "compare_payouts",
     "load_scenario",
     "open_run",

@@ -270,41 +270,95 @@ def report(
 
 @app.command()
 def compare(
-    directory: Annotated[Path, typer.Argument(help="A run directory with a tape (run with --set record.tape=true).")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SWEEP_OR_DIR", help="A sweep's folder or file, or a run directory with a tape.")
+    ],
     rule: Annotated[
-        list[str] | None, typer.Option("--rule", metavar="NAME", help="A payout rule; repeatable [default: all].")
+        list[str] | None, typer.Option("--rule", metavar="NAME", help="Of a run: a payout rule; repeatable [default: all].")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write a CSV file with the income of every device.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Of a run: also write a CSV file with the income of every device.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of a sweep's file: processes [default: all cores].")] = None,
+    data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Replay payout rules on one recorded run: what would each have paid to whom?
+    """The scorecard of a sweep's mechanisms and its winner; or, of one run with a tape, what each rule would have paid.
 
-    Example: fedstake compare results/digits-quick-548d72b99108 --rule shapley --rule flat
+    Example: fedstake compare results/mechanisms
     """
-    with one_line_errors(debug):
-        from experiments.offpolicy import by_mechanism, compare_payouts
-        from experiments.rundir import RunError, check_place, open_run, write_file
-        from mechanisms import registries
+    with one_line_errors(debug, str(source)):
+        from experiments.rundir import RunError
+        from experiments.sweeps.drive import SWEEP
 
-        try:
-            result = open_run(directory)
-        except RunError as error:
-            raise RunError(f"{error} (compare takes the directory of one run)") from error
-        for name in rule or ():
-            registries.payouts.get(name)
-        if out:
-            check_place(out.parent)
-        table = compare_payouts(result, rule or None)
-        shown = by_mechanism(table)
-        for column in ("honest", "adversary", "spent"):
-            shown[column] = shown[column].map("{:,.0f}".format, na_action="ignore").astype(object).fillna("")
-        shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
-        shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
-        unit = f"{result.settings['payout']['asset']}, mean income per device"
-        show(shown, f"payout rules on the blocks of {result.settings['name']}, seed {result.settings['seed']} ({unit})")
-        if out:
-            write_file(out, table.to_csv(index=False))
-            out_console.print(f"\nincome of every device: {out}", markup=False)
+        if source.is_file():
+            folder = _play(source, workers, data)
+            _compare_mechanisms(folder)
+        elif (source / SWEEP).is_file():
+            _compare_mechanisms(source)
+        elif (source / "manifest.json").is_file():
+            _compare_rules(source, rule, out)
+        else:
+            told = (
+                "neither a sweep (file or folder) nor a run directory with a tape"
+                if source.exists()
+                else "no such folder or file"
+            )
+            raise RunError(f"{source}: {told}")
+
+
+def _play(source: Path, workers: int | None, data: Path | None) -> Path:
+    """Run what of a sweep is not there yet."""
+    from experiments.sweeps.drive import Sweep
+
+    planned = Sweep(source)
+    with progress(planned.spec.name, len(planned.todo)) as tell:
+        done = 0
+
+        def on_receipt(_: Any) -> None:
+            nonlocal done
+            done += 1
+            tell(done)
+
+        return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
+
+
+SHOWN = ("accuracy", "honest_utility", "adversary_utility", "spent", "ir_violations", "ic_gap", "gini", "honest_rejected")
+
+
+def _compare_mechanisms(folder: Path) -> None:
+    from experiments.results import Results
+    from experiments.scorecard.winner import compare as score
+
+    results = Results.open(folder)
+    verdict = score(results)
+    keys = [c for c in verdict.table.columns if c in results.factors]
+    columns = [c for c in (*keys, *SHOWN) if c in verdict.table]
+    show(_rounded(verdict.table[columns]), f"scorecard of {results.name}")
+    show(_rounded(verdict.ranking), "ranking by the stated objective")
+    told = verdict.winner or "none: every mechanism breaks a bound"
+    out_console.print(f"\nwinner: {told}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
+
+
+def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) -> None:
+    from experiments.offpolicy import by_mechanism, compare_payouts
+    from experiments.rundir import check_place, open_run, write_file
+    from mechanisms import registries
+
+    result = open_run(directory)
+    for name in rule or ():
+        registries.payouts.get(name)
+    if out:
+        check_place(out.parent)
+    table = compare_payouts(result, rule or None)
+    shown = by_mechanism(table)
+    for column in ("honest", "adversary", "spent"):
+        shown[column] = shown[column].map("{:,.0f}".format, na_action="ignore").astype(object).fillna("")
+    shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
+    shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
+    unit = f"{result.settings['payout']['asset']}, mean income per device"
+    show(shown, f"payout rules on the blocks of {result.settings['name']}, seed {result.settings['seed']} ({unit})")
+    if out:
+        write_file(out, table.to_csv(index=False))
+        out_console.print(f"\nincome of every device: {out}", markup=False)
 
 
 @dataclass(frozen=True)

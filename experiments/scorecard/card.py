@@ -84,7 +84,8 @@ def _more_outcomes(results: Results, s: ScorecardSettings) -> pd.DataFrame:
     f = s.fees
     calls = {"update": f.update, "vote": f.vote, "block": f.block, "payment": f.payment}
     frame["cost_per_round"] = sum(frame[f"calls_{name}"] * fee for name, fee in calls.items()) / frame["rounds"]
-    return frame[["run_id", "rounds_to_target", "time_to_target_s", "spent", "cost_per_round"]]
+    wanted = ["rounds_to_target", "time_to_target_s", "spent", "cost_per_round"]
+    return frame[["run_id", *wanted]].astype(dict.fromkeys(wanted, "float64"))
 
 
 def _outcome(group: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:

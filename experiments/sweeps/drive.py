@@ -198,14 +198,14 @@ def read_sweep(folder: Path) -> dict[str, Any]:
 
 
 def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
-    """One row per run: id, cell, seed, the label of each factor, and the cell's canonical scenario (with seed 0).
+    """One row per run: id, cell, seed, the label of each factor, and the cell's scenario (with seed 0) as JSON.
 
     Labels of one factor that are not all numbers, or not all truth values, are kept as text.
     """
     cells: dict[int, str] = {}
     for p in runs:
         if p.cell not in cells:
-            cells[p.cell] = p.scenario.model_copy(update={"seed": 0}).canonical()
+            cells[p.cell] = json.dumps(p.scenario.model_copy(update={"seed": 0}).to_dict(), sort_keys=True)
     columns: dict[str, Any] = {
         "run_id": [p.scenario.run_id() for p in runs],
         "cell": [p.cell for p in runs],

@@ -58,7 +58,7 @@ def test_run_report_and_rerun(cli, tmp_path):
         (["run", "vbfl"], ["mnist", "FEDSTAKE_DATA"]),
         (["run", "digits-quick", "--set", "model.name=nowhere.py:X"], ["model.name", "no such file"]),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
-        (["compare", "nowhere"], ["nowhere", "no such folder", "the directory of one run"]),
+        (["compare", "nowhere"], ["nowhere", "no such folder"]),
         (["list", "mechanism"], ["did you mean 'mechanisms'"]),
     ],
 )
