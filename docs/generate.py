@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -185,7 +187,38 @@ def _doc(member: Any) -> list[str]:
     return [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"] if arguments else lines
 
 
-PAGES = {"python.md": python_page, "scenario.md": scenario_page, "plugins.md": plugins_page}
+def notebook() -> str:
+    """`docs/tutorial.md` as a notebook: named blocks become files, commands become shell cells."""
+    cells: list[dict[str, Any]] = []
+
+    def add(kind: str, source: str) -> None:
+        cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{len(cells)}", "metadata": {}, "source": source}
+        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
+
+    text = (FOLDER.parent / "tutorial.md").read_text(encoding="utf-8")
+    for part in re.split(r"^(```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE):
+        block = re.fullmatch(r"```(\w*)\n(.*?)```", part, flags=re.DOTALL)
+        if block is None or block[1] not in ("python", "toml", "console"):
+            add("markdown", part.strip()) if part.strip() else None
+            continue
+        named = re.match(r"# (\S+\.(?:py|toml))\n", block[2])
+        if named:
+            add("code", f"%%writefile {named[1]}\n{block[2].strip()}")
+        elif block[1] == "console":
+            add("code", "\n".join(f"!{_shell(line)}" for line in block[2].strip().splitlines()))
+        else:
+            add("code", block[2].strip())
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    whole = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def _shell(line: str) -> str:
+    """A line of a console block as the shell reads it: a run named by the beginning of its folder is found by the shell."""
+    return line.removeprefix("$ ").replace("-...", "-*")
+
+
+PAGES = {"../tutorial.ipynb": notebook, "python.md": python_page, "scenario.md": scenario_page, "plugins.md": plugins_page}
 
 if __name__ == "__main__":
     for file, page in PAGES.items():

@@ -1,8 +1,10 @@
 """The documentation does what it says: code runs, commands run, links lead somewhere, reference pages follow the code."""
 
+import os
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,21 @@ def test_every_command_and_option_is_explained():
         shown = CliRunner().invoke(app, [name, "--help"]).output
         for option in re.findall(r"--[a-z-]+", shown):
             assert option in text, (name, option)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_as_a_notebook(tmp_path, monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    book = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    nbformat.validate(book)
+    for cell in book.cells:
+        if cell.cell_type == "code" and cell.source.startswith("!"):  # a command that fails must fail the cell
+            commands = [line.removeprefix("!fedstake") for line in cell.source.splitlines()]
+            runs = [f"subprocess.run({f'{sys.executable} -m experiments.cli{c}'!r}, shell=True, check=True)" for c in commands]
+            cell.source = "\n".join(["import subprocess", *runs])
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "results" / "rules" / "winner.toml").is_file()
