@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.loader import ScenarioError, load_scenario, preset_names
+    from experiments.reports import report
     from experiments.results import Results
     from experiments.rundir import RunError, RunResult, open_run
     from experiments.runner import RunFailure, run, run_many
@@ -17,6 +18,7 @@ _HOME = {
     "RunError": "rundir",
     "RunResult": "rundir",
     "open_run": "rundir",
+    "report": "reports",
     "Results": "results",
     "RunFailure": "runner",
     "run": "runner",
@@ -33,6 +35,7 @@ __all__ = [
     "load_scenario",
     "open_run",
     "preset_names",
+    "report",
     "run",
     "run_many",
     "sweep",
