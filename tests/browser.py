@@ -2,11 +2,11 @@
 
 import base64
 import contextlib
+import fcntl
 import itertools
 import json
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -23,17 +23,17 @@ class Browser:
 
     def __init__(self, profile: Path) -> None:
         ours, theirs = os.pipe(), os.pipe()  # what we write, what we read
-        os.set_inheritable(ours[0], True)
-        os.set_inheritable(theirs[1], True)
-        command = [
-            "sh", "-c", f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}', "sh", str(find()), "--headless=new", "--no-sandbox",
-            "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={profile}",
-        ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, pass_fds=(ours[0], theirs[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(ours[0])
-        os.close(theirs[1])
+        program = find()
+        assert program
+        flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+        command = [program, *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        # Chromium reads from 3 and writes to 4; the pipes' own numbers are out of their way.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (ours[0], theirs[1])]
+        moves = [(os.POSIX_SPAWN_DUP2, ends[0], 3), (os.POSIX_SPAWN_DUP2, ends[1], 4)]
+        quiet = [(os.POSIX_SPAWN_OPEN, out, os.devnull, os.O_WRONLY, 0) for out in (1, 2)]
+        self._process = os.posix_spawn(program, command, os.environ, file_actions=[*moves, *quiet])
+        for end in (*ends, ours[0], theirs[1]):
+            os.close(end)
         self._out, self._in = os.fdopen(ours[1], "wb", 0), os.fdopen(theirs[0], "rb", 0)
         self._ids, self._buffer, self._session = itertools.count(1), b"", None
         self.calls: list[str] = []
@@ -111,6 +111,6 @@ class Browser:
         with contextlib.suppress(Exception):
             self._session = None
             self.call("Browser.close")
-        self._process.wait(20)
         self._out.close()
         self._in.close()
+        os.waitpid(self._process, 0)
