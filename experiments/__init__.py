@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from experiments.loader import ScenarioError, load_scenario, preset_names
     from experiments.offpolicy import by_mechanism, compare_payouts
+    from experiments.reports import report
     from experiments.results import Results
     from experiments.rundir import RunError, RunResult, open_run
     from experiments.runner import RunFailure, run, run_many
@@ -21,6 +22,7 @@ _HOME = {
     "RunError": "rundir",
     "RunResult": "rundir",
     "open_run": "rundir",
+    "report": "reports",
     "Results": "results",
     "RunFailure": "runner",
     "run": "runner",
@@ -41,6 +43,7 @@ __all__ = [
     "load_scenario",
     "open_run",
     "preset_names",
+    "report",
     "run",
     "run_many",
     "sweep",

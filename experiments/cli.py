@@ -155,7 +155,7 @@ def run(
     """
     with one_line_errors(debug, scenario):
         from experiments.loader import load_scenario, parse_override
-        from experiments.report import incomes, summary
+        from experiments.reports.run import incomes, summary
         from experiments.runner import run as run_scenario
 
         overrides = dict(parse_override(text) for text in set_ or [])
@@ -253,19 +253,27 @@ def _rounded(table: Any) -> Any:
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    directory: Annotated[Path, typer.Argument(help="A run directory, or the folder of a sweep.")],
     out: Annotated[Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Draw the figures of a run (PNG, SVG, CSV) and one self-contained report.html.
+    """Draw the figures of a run or a sweep (PNG, SVG, CSV) and one self-contained report.html.
 
     Example: fedstake report results/digits-quick-548d72b99108
     """
     with one_line_errors(debug):
-        from experiments.report import report as write_report
-        from experiments.rundir import open_run
+        from experiments.figures import SWEEP_FIGURES
+        from experiments.reports import open_recorded
+        from experiments.reports import report as write_report
+        from experiments.rundir import RunResult
 
-        out_console.print(f"{write_report(open_run(directory), out)}", markup=False)
+        recorded = open_recorded(directory)
+        if isinstance(recorded, RunResult):
+            page = write_report(recorded, out)
+        else:
+            with progress("report", len(SWEEP_FIGURES)) as tell:
+                page = write_report(recorded, out, on_figure=tell)
+        out_console.print(f"{page}", markup=False)
 
 
 @app.command()

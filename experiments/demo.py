@@ -15,7 +15,7 @@ from scipy import stats
 
 from experiments.figures.base import ADVERSARY, HONEST, direct_label, style
 from experiments.loader import dumps, load_scenario
-from experiments.report import page, save
+from experiments.reports.page import Section, page, save
 from experiments.rundir import RunResult, write_file
 from experiments.runner import RunFailure, run_many
 from sim.scenario import Scenario
@@ -60,14 +60,13 @@ def play(out: Path, *, seeds: int, workers: int, on_done: Callable[[Any], None] 
         sheet = Canvas(figsize=(9.5, 3.8), layout="constrained")
         _draw(curves, sheet.subplots(1, 2, sharey=True))
         caption = f"Accuracy of the global model on the test set: mean of {seeds} seeds, band from lowest to highest."
-        panel = save(sheet, curves, folder, "accuracy-by-arm", caption, f"fedstake demo --seeds {seeds}")
+        panel = save(sheet, curves, folder, "accuracy-by-arm", "Accuracy per round", caption, f"fedstake demo --seeds {seeds}")
         text = page(
             "VBFL and vanilla federated averaging under attack",
             f"{reading} {seeds} seeds, {ROUNDS} rounds, 20 devices, scikit-learn digits.",
-            [("Result", table)],
+            [Section("Result", table)],
             [panel],
-            dumps(arms["VBFL", 3][0]),
-            "Scenario of VBFL 3/20, seed 0",
+            [Section("Scenario of VBFL 3/20, seed 0", pre=dumps(arms["VBFL", 3][0]))],
         )
         write_file(folder / "report.html", text)
     return Outcome(table, reading, folder / "accuracy-by-arm.png", folder / "report.html", runs["VBFL", 3][0].path)

@@ -68,6 +68,11 @@ class Results:
         """The sweep's file, as plain values."""
         return dict(self._told["spec"])
 
+    @property
+    def versions(self) -> dict[str, str | None]:
+        """Of the packages that planned it, and its git state."""
+        return {**self._told.get("versions", {}), "git": self._told.get("git")}
+
     @cached_property
     def _plan(self) -> pd.DataFrame:
         return pq.read_table(self.folder / PLAN).to_pandas()

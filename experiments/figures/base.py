@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import matplotlib as mpl
 import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 
+from experiments.results import Results
 from experiments.rundir import RunResult
 
 # Okabe and Ito's colours: told apart with every common kind of colour vision.
 HONEST, ADVERSARY, NEUTRAL, ACCENT = "#0072B2", "#D55E00", "#555555", "#009E73"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LEVELS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00", "#999999")
+"""For the levels of a factor; the colours of honest devices and adversaries come last."""
+WHO = {"honest": HONEST, "adversary": ADVERSARY}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """`data` makes the tidy table that is drawn and saved as CSV (empty: nothing to show); `draw` puts it on axes."""
+    """Of a run. `data` makes the tidy table that is drawn and saved as CSV (empty: nothing to show); `draw` puts it on axes."""
 
     name: str
     title: str
@@ -30,14 +36,33 @@ class Figure:
     draw: Callable[[pd.DataFrame, Axes], None]
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A drawing, and what its caption must add: what was left out."""
+
+    canvas: Canvas
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SweepFigure:
+    """Of a sweep. `data` makes the tidy table (empty: nothing to show; `attrs["notes"]`: for the caption); `draw` all panels."""
+
+    name: str
+    title: str
+    caption: str
+    data: Callable[[Results], pd.DataFrame]
+    draw: Callable[[pd.DataFrame], Sheet]
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Paper-like defaults; SVG text stays text and files are the same every time."""
     with mpl.rc_context(
         {
-            "figure.figsize": (6.4, 3.6),
+            "figure.figsize": (5.2, 3.1),
             "figure.dpi": 110,
-            "savefig.dpi": 160,
+            "savefig.dpi": 200,
             "font.size": 10,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -53,22 +78,41 @@ def style() -> Iterator[None]:
         yield
 
 
-def canvas(figure: Figure, data: pd.DataFrame) -> Canvas:
-    """Draw a figure on a fresh canvas (no global pyplot state)."""
-    sheet = Canvas(layout="constrained")
-    axes = sheet.add_subplot()
-    figure.draw(data, axes)
-    axes.set_title(figure.title, loc="left", fontsize=11, fontweight="bold")
+def blank(width: float, height: float) -> Canvas:
+    """A canvas of so many inches, outside pyplot's global state."""
+    sheet = Canvas(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(sheet)  # seaborn measures text before anything is saved
     return sheet
 
 
-def direct_label(axes: Axes, x: float, y: float, text: str, color: str) -> None:
-    """A label at the end of a line, in its colour, instead of a legend."""
+def canvas(figure: Figure, data: pd.DataFrame) -> Canvas:
+    """Draw a figure of a run on a fresh canvas."""
+    sheet = blank(*mpl.rcParams["figure.figsize"])
+    figure.draw(data, sheet.add_subplot())
+    return sheet
+
+
+def direct_label(axes: Axes, x: float, y: float, text: str, color: str, shift: float = 0.0) -> None:
+    """A label at the end of a line, in its colour, instead of a legend; `shift` moves it up, in points."""
     axes.annotate(
-        text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", fontsize=9, annotation_clip=False
-    )
+        text, (x, y), xytext=(5, shift), textcoords="offset points", color=ink(color), va="center", fontsize=9,
+        annotation_clip=False,
+    )  # fmt: skip
+
+
+def ink(color: str) -> str:
+    """A colour dark enough for text on white (contrast of 4.5 and more)."""
+    r, g, b = to_rgb(color)
+    while _luminance(r, g, b) > 0.18:
+        r, g, b = 0.93 * r, 0.93 * g, 0.93 * b
+    return str(to_hex((r, g, b)))
+
+
+def _luminance(*rgb: float) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def thousands(value: float, _: object = None) -> str:
     """12,000 as axis label."""
-    return f"{value:,.0f}"
+    return f"{value:,.0f}".replace("-", "−")

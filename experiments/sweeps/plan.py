@@ -19,6 +19,10 @@ from sim.scenario import Scenario, SettingError, is_selector, override
 from sim.tables import COLUMNS
 
 
+FRAMES = ("rounds", "participants", "votes", "blocks", "journal", "incidents")
+"""Tables whose columns stand beside factors in results."""
+
+
 class Spec(BaseModel):
     """A sweep: a scenario, what is changed in all runs, what is varied, and the seeds of every cell."""
 
@@ -48,7 +52,7 @@ class Spec(BaseModel):
     @classmethod
     def _names(cls, design: tuple[Block, ...]) -> tuple[Block, ...]:
         names = [name for block in design for name in block.factors]
-        taken = {"run_id", "cell", "seed", "scenario", "status", "row", *(c for columns in COLUMNS.values() for c in columns)}
+        taken = {"run_id", "cell", "seed", "scenario", "status", "row", *(c for t in FRAMES for c in COLUMNS[t])}
         for i, name in enumerate(names):
             if name in taken:
                 raise ValueError(f"factor {name!r} is the name of a column of results; call it another, as {name + '_level'!r}")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.demo import play
 from experiments.figures import FIGURES
-from experiments.report import report
+from experiments.reports import report
 from experiments.runner import run
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,7 @@ def test_run_report_and_rerun(cli, tmp_path):
         (["run", "digits-quick", "--set", "model.name=nowhere.py:X"], ["model.name", "no such file"]),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
         (["compare", "nowhere"], ["nowhere", "no such folder"]),
+        (["report", "."], ["neither a run (manifest.json) nor a sweep (sweep.json)", "fedstake run", "fedstake sweep"]),
         (["list", "mechanism"], ["did you mean 'mechanisms'"]),
     ],
 )
@@ -106,7 +107,7 @@ def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
     page = report(run(tiny(adversaries__0__count=2), tmp_path / "run"))
     text = page.read_text()
     assert text.count("data:image/png;base64,") == len(FIGURES)
-    for outside in ("http:", "https:", "<script", "<link"):
+    for outside in ("http:", "https:", "<script src", "<link"):
         assert outside not in text
     again = report(run(tiny(adversaries__0__count=2), tmp_path / "other"))
     for f in FIGURES:

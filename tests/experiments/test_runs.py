@@ -15,7 +15,7 @@ import pytest
 
 from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
 from experiments import checkpoint as checkpoints
-from experiments.report import report
+from experiments.reports import report
 from sim.scenario import SCHEMA_VERSION
 from sim.tables import COLUMNS
 from sim.world import World

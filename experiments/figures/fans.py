@@ -1,0 +1,74 @@
+"""What devices own over the rounds of a sweep, as quantile fans, honest against adversary."""
+
+from __future__ import annotations
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
+from experiments.figures.factors import choose, ordered
+from experiments.figures.gains import owned
+from experiments.figures.panels import multiples, name_lines
+from experiments.results import Results
+
+QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+VALUES = ("who", "round", *QUANTILES, "devices")
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One row per shown levels, kind of device and round: quantiles over devices and seeds, in base units."""
+    outcomes = ordered(results, results.outcomes())
+    if outcomes.empty:
+        return pd.DataFrame()
+    chosen = choose(results, outcomes, ["honest_utility", "adversary_utility"], 2)
+    keys = [f'p."{f}"' for f in chosen.shown] + ["who", "t.round"]
+    spread = ", ".join(f"quantile_cont({owned(results)}, {q}) as {name}" for name, q in QUANTILES.items())
+    table = results.sql(
+        f"select {', '.join(keys)}, {spread}, count(distinct (t.run_id, t.device)) as devices "
+        "from (select *, case when adversary then 'adversary' else 'honest' end as who from t) t join p using (run_id) "
+        f"group by {', '.join(keys)}",
+        t="participants",
+    ).astype({f: outcomes[f].dtype for f in chosen.shown})
+    if not table[list(QUANTILES)].any(axis=None):
+        return pd.DataFrame()  # nobody was ever paid
+    table = table.sort_values([*chosen.shown, "who", "round"], ignore_index=True)
+    table.attrs["notes"] = chosen.notes
+    return table
+
+
+def draw(table: pd.DataFrame) -> Sheet:
+    """The median over two bands per kind of device."""
+    notes: list[str] = []
+    sheet, panels = multiples(table, [c for c in table.columns if c not in VALUES], notes)
+    ends = {}
+    for panel in panels:
+        lines = []
+        for who, color in WHO.items():
+            part = panel.part[panel.part["who"] == who]
+            if part.empty:
+                continue
+            for low, high, alpha in (("p5", "p95", 0.15), ("p25", "p75", 0.25)):
+                panel.axes.fill_between(part["round"], part[low], part[high], color=color, alpha=alpha, linewidth=0)
+            sns.lineplot(part, x="round", y="p50", color=color, ax=panel.axes, errorbar=None, linewidth=1.6, legend=False)
+            lines.append((part["round"].iloc[-1], part["p50"].iloc[-1], who, color))
+        panel.axes.axhline(0, color="#999999", linewidth=0.8, zorder=0.5)
+        panel.axes.set(xlabel="", ylabel="", xlim=(1, max(2, table["round"].max())))
+        panel.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.axes.yaxis.set_major_formatter(FuncFormatter(thousands))
+        if panel.last:
+            ends[panel.axes] = lines
+    sheet.supxlabel("round", fontsize=10)
+    sheet.supylabel("gained (base units)", fontsize=10)
+    name_lines(sheet, ends)
+    return Sheet(sheet, notes)
+
+
+FIGURE = SweepFigure(
+    "stake-fans",
+    "What devices own",
+    "Balance and locked stake less the starting balance: median over devices and seeds, bands from the 25th to the 75th and from "
+    "the 5th to the 95th percentile.",
+    data,
+    draw,
+)

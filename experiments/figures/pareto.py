@@ -1,0 +1,128 @@
+"""Accuracy against what adversaries take: what a mechanism's designer has to trade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from experiments.figures.base import ACCENT, NEUTRAL, Sheet, SweepFigure, thousands
+from experiments.figures.factors import concerns, continuous, crossed, each, label, ordered, short
+from experiments.figures.gains import CAPTION, gains, per_run
+from experiments.figures.panels import CURVES, multiples, name_points
+from experiments.results import Results, interval
+
+VALUES = ("point", "runs", "accuracy", "accuracy_low", "accuracy_high", "gained", "gained_low", "gained_high", "front")
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One row per attack and choice of the designer: means over runs, 95 % intervals, and whether no other is better in both."""
+    runs = results.outcomes().merge(per_run(gains(results)), on="run_id").rename(columns={"adversary_gained": "gained"})
+    runs = ordered(results, runs[runs["gained"].notna()])
+    if runs.empty or not runs["gained"].any():
+        return pd.DataFrame()
+    axes = continuous(results)
+    given = [*crossed(results, runs), *axes]
+    attacks = [f for f in given if concerns(results, f, "adversaries")]
+    choices = [f for f in given if f not in attacks]
+    facets = [f for f in attacks if f not in axes][:2]
+    if not choices:
+        facets, choices = [], attacks
+    if not choices:
+        return pd.DataFrame()
+    rows = [
+        _row(dict(zip([*facets, *choices], key, strict=True)), choices, axes, part)
+        for key, part in each(runs, [*facets, *choices])
+    ]
+    table = pd.DataFrame(rows).astype({f: runs[f].dtype for f in facets})
+    if len(table) < 2:
+        return pd.DataFrame()
+    table["front"] = False
+    for _, part in each(table, facets):
+        table.loc[part.index, "front"] = front(part["gained"].to_numpy(), part["accuracy"].to_numpy())
+    notes = [f"Points are named by {' · '.join(short(f) for f in choices)}."] if len(choices) > 1 else []
+    if hidden := [short(f) for f in attacks if f not in facets and f not in choices]:
+        notes.append(f"Pooled: {', '.join(hidden)}.")
+    table = table[[*facets, *VALUES]]
+    table.attrs["notes"] = notes
+    return table
+
+
+def _row(key: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame) -> dict[str, Any]:
+    told = [f"{key[f]:.3g}" if f in axes else label(f, key[f]) for f in choices]
+    row = {f: v for f, v in key.items() if f not in choices} | {"point": " · ".join(told), "runs": len(part)}
+    for column in ("accuracy", "gained"):
+        low, high = interval(part[column].to_numpy(float), "bootstrap")
+        row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
+    return row
+
+
+def front(taken: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Whether each point is on the front: no other takes as little at as high an accuracy, and is better in one of them."""
+    as_good = (taken[None] <= taken[:, None]) & (accuracy[None] >= accuracy[:, None])
+    better = (taken[None] < taken[:, None]) | (accuracy[None] > accuracy[:, None])
+    return np.logical_not(np.any(as_good & better, axis=1))
+
+
+def draw(table: pd.DataFrame) -> Sheet:
+    """Points with intervals, the front in green; all are named where they are few, else those on the front numbered."""
+    notes: list[str] = []
+    facets = [c for c in table.columns if c not in VALUES]
+    # Choices that come to the very same are one point with all their names.
+    table = table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)["point"].agg(", ".join).reset_index()
+    sheet, panels = multiples(table, facets, notes, height=2.4)
+    for panel in panels:
+        _points(panel.axes, panel.part)
+    sheet.supxlabel("net income per adversary (base units)", fontsize=10)
+    sheet.supylabel("final test accuracy", fontsize=10)
+    few = max(len(p.part) for p in panels) <= CURVES
+    for panel in panels:
+        part = panel.part.sort_values(["gained", "accuracy"])
+        if few:
+            names = part["point"].tolist()
+        else:  # no room for names: numbers along the front, and the caption says what they are
+            names = [str(n) if good else "" for n, good in zip(part["front"].cumsum(), part["front"], strict=True)]
+            told = "; ".join(f"{n} {point}" for n, point in zip(names, part["point"], strict=True) if n)
+            notes.append(f"{panel.axes.get_title(loc='left') or 'On the front'}: {told}.")
+        _names(panel.axes, part, names)
+    return Sheet(sheet, notes)
+
+
+def _points(axes: Axes, part: pd.DataFrame) -> None:
+    for good, color in ((False, "#9A9A9A"), (True, ACCENT)):
+        some = part[part["front"] == good]
+        axes.hlines(some["accuracy"], some["gained_low"], some["gained_high"], color=color, linewidth=1, alpha=0.7)
+        axes.vlines(some["gained"], some["accuracy_low"], some["accuracy_high"], color=color, linewidth=1, alpha=0.7)
+    best = part[part["front"]].sort_values("gained")
+    axes.step(best["gained"], best["accuracy"], where="post", color=ACCENT, linewidth=1.2)
+    sns.scatterplot(
+        part, x="gained", y="accuracy", hue="front", palette={True: ACCENT, False: NEUTRAL}, s=34, ax=axes, legend=False, zorder=3
+    )
+    axes.set(xlabel="", ylabel="")
+    axes.margins(0.16, 0.2)
+    axes.xaxis.set_major_formatter(FuncFormatter(thousands))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+
+
+def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
+    along = np.linspace(0, 1, 9)[:, None]
+    x, y = part["gained"].to_numpy(), part["accuracy"].to_numpy()
+    across = part["gained_low"].to_numpy() * (1 - along) + part["gained_high"].to_numpy() * along
+    up = part["accuracy_low"].to_numpy() * (1 - along) + part["accuracy_high"].to_numpy() * along
+    marks = [np.c_[x, y], np.c_[across.ravel(), np.tile(y, 9)], np.c_[np.tile(x, 9), up.ravel()]]
+    avoid = np.concatenate(marks)
+    name_points(axes, list(zip(x, y, strict=True)), texts, avoid[~np.isnan(avoid).any(axis=1)])
+
+
+FIGURE = SweepFigure(
+    "pareto",
+    "Accuracy against adversaries' income",
+    "Final accuracy against what an adversary earns: means over runs, 95 % bootstrap intervals; better is up and to the left. "
+    f"Green: no other choice is better in both; the line joins them. {CAPTION}",
+    data,
+    draw,
+)

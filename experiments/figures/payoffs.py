@@ -1,0 +1,88 @@
+"""Mean utility of honest devices and of adversaries over two factors: the payoff matrix of a sweep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from experiments.figures.base import NEUTRAL, Sheet, SweepFigure, blank
+from experiments.figures.factors import choose, label, ordered, short
+from experiments.figures.panels import PANELS, keep, levels
+from experiments.results import Results
+
+VALUES = ("who", "utility", "low", "high", "runs")
+WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One row per two levels and kind of device: mean utility per device and run, with its 95 % interval."""
+    outcomes = ordered(results, results.outcomes())
+    if outcomes.empty:
+        return pd.DataFrame()
+    of = ["honest_utility", "adversary_utility"]
+    chosen = choose(results, outcomes, of, 2)
+    if len(chosen.shown) < 2 or not outcomes[of].fillna(0).any(axis=None):
+        return pd.DataFrame()
+    summary = results.summary(chosen.shown, of)
+    parts = [
+        summary[[*chosen.shown, "runs"]].assign(who=who, utility=summary[c], low=summary[f"{c}_low"], high=summary[f"{c}_high"])
+        for who, c in zip(WHOSE, of, strict=True)
+    ]
+    table = pd.concat(parts, ignore_index=True).astype({f: outcomes[f].dtype for f in chosen.shown})
+    table = table[[*chosen.shown, *VALUES]].dropna(subset="utility").sort_values(["who", *chosen.shown], ignore_index=True)
+    table.attrs["notes"] = chosen.notes
+    return table
+
+
+def draw(table: pd.DataFrame) -> Sheet:
+    """A matrix per kind of device, in one scale of colours with white at 0."""
+    notes: list[str] = []
+    factors = [c for c in table.columns if c not in VALUES]
+    count = {f: len(levels(table[f])) for f in factors}
+    across, down = sorted(factors, key=count.__getitem__)
+    table = keep(keep(table, across, PANELS // 2, notes), down, PANELS, notes)
+    across_levels, down_levels = levels(table[across]), levels(table[down])
+    whose = [who for who in WHOSE if (table["who"] == who).any()]
+    sheet = blank(1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels))
+    limit = float(table["utility"].abs().max()) or 1.0
+    for axes, who in zip(sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel(), whose, strict=True):
+        part = table[table["who"] == who]
+        grid = part.pivot(index=down, columns=across, values="utility").reindex(index=down_levels, columns=across_levels)
+        _matrix(axes, grid, limit)
+        axes.set_title(WHOSE[who], loc="left", fontsize=10, fontweight="bold")
+        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(across_levels) > 3 else {}
+        axes.set_xticklabels([_tick(v) for v in across_levels], fontsize=9, **slant)
+        axes.set(xlabel=short(across), ylabel="")
+    first = sheet.axes[0]
+    first.set_yticklabels([_tick(v) for v in down_levels], rotation=0, fontsize=9)
+    first.set_ylabel(short(down))
+    return Sheet(sheet, notes)
+
+
+def _matrix(axes: Axes, grid: pd.DataFrame, limit: float) -> None:
+    small = limit < 10
+    told = grid.map(lambda v: "–" if np.isnan(v) else f"{v:,.2f}" if small else f"{v:,.0f}".replace("-", "−"))
+    sns.heatmap(
+        grid, ax=axes, cmap="PuOr", vmin=-limit, vmax=limit, annot=told, fmt="", cbar=False, linewidths=1.5, linecolor="white",
+        annot_kws={"fontsize": 9.5},
+    )  # fmt: skip
+    for i, j in zip(*np.nonzero(grid.isna().to_numpy()), strict=True):
+        axes.text(j + 0.5, i + 0.5, "none", ha="center", va="center", fontsize=9, color=NEUTRAL)
+    axes.grid(False)
+    axes.tick_params(length=0)
+
+
+def _tick(level: object) -> str:
+    return label("", level).removeprefix(" = ")
+
+
+FIGURE = SweepFigure(
+    "payoffs",
+    "Payoffs",
+    "Mean utility per device and run, in base units: income and what is locked, less costs. White is 0, purple a gain, orange a "
+    "loss, in the same scale for both.",
+    data,
+    draw,
+)

@@ -1,0 +1,101 @@
+"""How far updates were from the validators' baselines, over the cells of a sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator
+
+from experiments.figures.base import NEUTRAL, WHO, Sheet, SweepFigure
+from experiments.figures.factors import choose, ordered
+from experiments.figures.panels import multiples, words
+from experiments.results import Results
+
+VALUES = ("seed", "round", "validator", "worker", "who", "vad", "vote", "threshold")
+MOST = 6_000
+
+
+def data(results: Results) -> pd.DataFrame:
+    """One row per vote, at most 6,000 drawn evenly; vad = accuracy of the baseline minus accuracy of the update."""
+    per_run = results.sql("select run_id, avg(vad) as vad, count(vad) as votes from t group by run_id", t="votes")
+    runs = ordered(results, results.runs().merge(per_run, on="run_id"))
+    runs = runs[runs["votes"] > 0]
+    if runs.empty:
+        return pd.DataFrame()
+    chosen = choose(results, runs, ["vad"], 2)
+    for factor in chosen.idle:  # the very same votes again
+        runs = runs[runs[factor] == runs[factor].cat.categories[0]]
+    notes = list(chosen.notes)
+    if runs["votes"].sum() > MOST:
+        notes.append(f"{MOST:,} of {int(runs['votes'].sum()):,} votes, drawn evenly.")
+    ids = ", ".join(f"'{r}'" for r in runs["run_id"])
+    votes = results.sql(
+        "select run_id, p.cell, p.seed, t.round, t.validator, t.worker, t.vad, t.vote, "
+        "case when t.worker_adversary then 'adversary' else 'honest' end as who "
+        f"from t join p using (run_id) where t.vad is not null and run_id in ({ids}) "
+        f"order by md5(run_id || t.row) limit {MOST}",
+        t="votes",
+    )
+    rules = {cell: _threshold(s) for cell, s in results.scenarios().items()}
+    votes["threshold"] = votes["cell"].map(rules).astype(float)
+    table = votes.merge(runs[["run_id", *chosen.shown]], on="run_id")
+    table = table.sort_values([*chosen.shown, "seed", "round", "validator", "worker"], ignore_index=True)[
+        [*chosen.shown, *VALUES]
+    ]
+    table.attrs["notes"] = notes
+    return table
+
+
+def _threshold(scenario: dict[str, Any]) -> float | None:
+    told: float | None = scenario["validation"]["params"].get("threshold")
+    return told
+
+
+def draw(table: pd.DataFrame) -> Sheet:
+    """A point per vote, and the line above which the rule says reject."""
+    notes: list[str] = []
+    sheet, panels = multiples(table, [c for c in table.columns if c not in VALUES], notes, height=2.1)
+    present = {who: color for who, color in WHO.items() if (table["who"] == who).any()}
+    for panel in panels:
+        # Adversaries beside honest workers, not on them.
+        part = panel.part.assign(at=panel.part["round"] + panel.part["who"].map({"honest": -0.17, "adversary": 0.17}))
+        sns.scatterplot(
+            part,
+            x="at",
+            y="vad",
+            hue="who",
+            palette=WHO,
+            ax=panel.axes,
+            s=9,
+            alpha=0.45,
+            linewidth=0,
+            legend=False,
+            rasterized=True,
+        )
+        thresholds = part["threshold"].dropna().unique()
+        if len(thresholds) == 1:
+            panel.axes.axhline(thresholds[0], color=NEUTRAL, linestyle="--", linewidth=1)
+            if panel.last:
+                panel.axes.annotate(
+                    f"threshold {thresholds[0]:g}", (1, thresholds[0]), xycoords=("axes fraction", "data"), xytext=(-3, 3),
+                    textcoords="offset points", ha="right", fontsize=8.5, color="#333333",
+                    bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
+                )  # fmt: skip
+        panel.axes.set(xlabel="", ylabel="")
+        panel.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    sheet.supxlabel("round", fontsize=10)
+    sheet.supylabel("vad (accuracy)", fontsize=10)
+    words(sheet, present)
+    return Sheet(sheet, notes)
+
+
+FIGURE = SweepFigure(
+    "vote-scatter",
+    "Vote differences",
+    "One point per vote: vad, how much lower the accuracy of the update is than that of the validator's own baseline. Above the "
+    "line the rule says reject.",
+    data,
+    draw,
+)

@@ -1,0 +1,144 @@
+"""A page that needs nothing but itself: tables that sort, figures with their data and the command that makes them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from experiments.rundir import write_file
+
+_HERE = Path(__file__).parent
+_CSS = (_HERE / "page.css").read_text(encoding="utf-8")
+_SCRIPT = (_HERE / "sort.js").read_text(encoding="utf-8")
+# The browser itself refuses to load anything from elsewhere.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of a page: file stem, title, caption, PNG bytes, the command that makes it, width in inches."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    command: str
+    width: float = 0.0
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with a line about it, a table, and text as it is."""
+
+    heading: str
+    table: pd.DataFrame | None = None
+    pre: str = ""
+    note: str = ""
+
+
+def save(sheet: Canvas, table: pd.DataFrame, folder: Path, name: str, title: str, caption: str, command: str) -> Panel:
+    """Write a canvas as PNG and SVG, and the table that it draws as CSV; other files of the folder are left alone."""
+    sheet.draw_without_rendering()
+    sheet.set_layout_engine("none")  # laid out once, the same in both
+    png, svg = io.BytesIO(), io.BytesIO()
+    sheet.savefig(png, format="png", metadata={"Software": None})
+    sheet.savefig(svg, format="svg", metadata={"Date": None})
+    write_file(folder / f"{name}.png", png.getvalue())
+    write_file(folder / f"{name}.svg", svg.getvalue())
+    write_file(folder / f"{name}.csv", table.to_csv(index=False))
+    return Panel(name, title, caption, png.getvalue(), command, sheet.get_figwidth())
+
+
+def page(title: str, subtitle: str, before: Sequence[Section], panels: Sequence[Panel], after: Sequence[Section]) -> str:
+    """The whole page: sections, figures, sections."""
+    parts = [f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>", *map(_section, before)]
+    if panels:
+        parts.append(f"<h2>Figures</h2><div class=grid>{''.join(map(_figure, panels))}</div>")
+    parts += map(_section, after)
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{html.escape(title)} · Fedstake</title><style>{_CSS}</style>"
+    )
+    body = f"<main>{''.join(parts)}</main><script>{_SCRIPT}</script>"
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def _section(section: Section) -> str:
+    told = f"<h2>{html.escape(section.heading)}</h2>"
+    if section.note:
+        told += f"<p class=sub>{html.escape(section.note)}</p>"
+    if section.table is not None:
+        told += table(section.table, section.heading)
+    if section.pre:
+        told += f"<pre tabindex=0>{html.escape(section.pre)}</pre>"
+    return f"<section>{told}</section>"
+
+
+def _figure(panel: Panel) -> str:
+    pixels = round(96 * panel.width)
+    wide = " wide" if pixels > 600 else ""  # scrolls on a small screen rather than become too small to read
+    image = base64.b64encode(panel.png).decode()
+    name = html.escape(panel.name)
+    return (
+        f'<figure id="{name}" style="--w:{pixels}px"><h3>{html.escape(panel.title)}</h3>'
+        f'<div class="plate{wide}" tabindex=0 role=region aria-label="{html.escape(panel.title)}">'
+        f'<img alt="{html.escape(panel.caption)}" src="data:image/png;base64,{image}"></div>'
+        f"<figcaption>{html.escape(panel.caption)} "
+        f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>; drawing: <a href="{name}.svg">{name}.svg</a>. '
+        f"Made by <code>{html.escape(panel.command)}</code></span></figcaption></figure>"
+    )
+
+
+def table(frame: pd.DataFrame, name: str) -> str:
+    """A table that reads as it is and sorts by its numbers, not by how they are printed."""
+    numeric = [c for c in frame.columns if frame[c].dtype.kind in "iuf"]
+    kinds = {c: "" if c in numeric or frame[c].astype(str).str.match(_AMOUNT).all() else " class=text" for c in frame.columns}
+    head = "".join(f"<th scope=col{kinds[c]}>{html.escape(str(c)).replace('.', '.<wbr>')}</th>" for c in frame.columns)
+    decimals = {c: digits(frame[c]) for c in numeric}
+    rows = []
+    for row in frame.itertuples(index=False):
+        cells = zip(frame.columns, row, strict=True)
+        rows.append("".join(_number(v, decimals[c]) if c in numeric else f"<td{kinds[c]}>{_text(v)}</td>" for c, v in cells))
+    body = "".join(f"<tr>{r}</tr>" for r in rows)
+    label = html.escape(name)
+    return (
+        f'<div class=wrap tabindex=0 role=region aria-label="{label}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None or value != value else html.escape(str(value))
+
+
+_AMOUNT = r"^([-−]?[\d.,]+( \[.*\]| ± [\d.]+|%)?|–)$"
+"""Text that reads as a number, perhaps with an interval; the script sorts it by the number."""
+
+
+def digits(column: pd.Series) -> int:
+    """Decimals to print a column with: none for whole or large numbers, else three significant ones of the largest."""
+    values = column.dropna().astype(float)
+    if values.empty or (values % 1 == 0).all():
+        return 0
+    largest = float(values.abs().max())
+    return 0 if largest >= 1_000 else max(0, 2 - math.floor(math.log10(largest)))
+
+
+def number(value: Any, decimals: int) -> str:
+    """As it is read: 12,000, −0.25, or a dash."""
+    return "–" if pd.isna(value) else format(float(value), f",.{decimals}f").replace("-", "−")
+
+
+def _number(value: Any, decimals: int) -> str:
+    exact = "" if pd.isna(value) else f' data-value="{float(value)!r}"'
+    return f"<td{exact}>{number(value, decimals)}</td>"

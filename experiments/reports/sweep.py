@@ -1,0 +1,131 @@
+"""The report of a sweep."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import tomli_w
+
+from experiments.figures import SWEEP_FIGURES
+from experiments.figures.base import style
+from experiments.figures.factors import ordered
+from experiments.reports.page import Section, digits, number, page, save
+from experiments.results import Results
+from experiments.rundir import write_file
+
+ROWS = 400
+"""Rows of a table on the page; the CSV has all."""
+SCORECARD, WINNER = "scorecard.csv", "winner.toml"
+OUTCOMES = {
+    "accuracy": "accuracy",
+    "honest_utility": "utility, honest",
+    "adversary_utility": "utility, adversary",
+}
+
+
+def report_sweep(results: Results, target: Path, command: list[str], on_figure: Callable[[int], None] | None = None) -> Path:
+    """Figures, tables and `report.html` of a sweep in a folder that is there. Figures that make no sense for it are left out."""
+    panels = []
+    with style():
+        for i, figure in enumerate(SWEEP_FIGURES):
+            table = figure.data(results)
+            if not table.empty:
+                sheet = figure.draw(table)
+                caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
+                panels.append(save(sheet.canvas, table, target, figure.name, figure.title, caption, shlex.join(command)))
+            if on_figure:
+                on_figure(i + 1)
+    runs = results.runs()
+    count = runs["status"].value_counts()
+    seeds = sorted(runs["seed"].unique())
+    told = [
+        f"{len(runs):,} runs: {', '.join(f'{count.get(s, 0):,} {s}' for s in ('done', 'failed', 'missing'))}",
+        f"{runs['cell'].nunique():,} cells",
+        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
+        f"from {Path(results.spec['scenario']).name}",
+    ]
+    before = [*_scorecard(results.folder), Section("Factors", factors(results)), *_failures(results, target)]
+    after = [
+        *_outcomes(results, target),
+        Section("Versions", versions(results)),
+        Section("Sweep", pre=tomli_w.dumps(_shown(results))),
+    ]
+    write_file(target / "report.html", page(results.name, " · ".join(told), before, panels, after))
+    return target / "report.html"
+
+
+def factors(results: Results) -> pd.DataFrame:
+    """One row per factor: how it is varied, and its levels."""
+    plan = results.runs()
+    kinds = {name: block["kind"] for block in results.spec["design"] for name in block["factors"]}
+    rows = []
+    for name in results.factors:
+        levels = ordered(results, plan)[name].cat.categories
+        few = len(levels) <= 12
+        told = ", ".join(_plain(v) for v in levels) if few else f"{_plain(levels[0])} to {_plain(levels[-1])}"
+        rows.append((name, kinds[name], len(levels), told))
+    return pd.DataFrame(rows, columns=["factor", "design", "levels", "which"])
+
+
+def versions(results: Results) -> pd.DataFrame:
+    """What the sweep was planned with."""
+    told = [(name, version) for name, version in results.versions.items() if version]
+    return pd.DataFrame(told, columns=["package", "version"])
+
+
+def _scorecard(folder: Path) -> list[Section]:
+    sections = []
+    if (folder / SCORECARD).is_file():
+        sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
+    if (folder / WINNER).is_file():
+        sections.append(Section("Winner", pre=(folder / WINNER).read_text(encoding="utf-8")))
+    return sections
+
+
+def _failures(results: Results, target: Path) -> list[Section]:
+    failed = results.failures()
+    if failed.empty:
+        (target / "failures.csv").unlink(missing_ok=True)
+        return []
+    write_file(target / "failures.csv", failed.to_csv(index=False))
+    shown = failed[["seed", *results.factors, "stage", "error"]]
+    return [Section("Failures", shown.head(ROWS), note=_of(len(shown), "failures.csv") + " Tracebacks are there.")]
+
+
+def _outcomes(results: Results, target: Path) -> list[Section]:
+    if results.outcomes().empty:
+        return [Section("Outcomes", note="No run is done yet.")]
+    summary = results.summary(of=list(OUTCOMES))
+    write_file(target / "outcomes.csv", summary.to_csv(index=False))
+    shown = summary[[*results.factors, "runs"]].copy()
+    for column, name in OUTCOMES.items():
+        if summary[column].notna().any():
+            shown[name] = _with_interval(summary, column)
+    note = "Means over the seeds of each cell with their 95 % bootstrap intervals; utility in base units per device and run."
+    return [Section("Outcomes", shown.head(ROWS), note=f"{note} {_of(len(shown), 'outcomes.csv')}")]
+
+
+def _with_interval(summary: pd.DataFrame, column: str) -> list[str]:
+    decimals = digits(summary[column])
+    told = zip(summary[column], summary[f"{column}_low"], summary[f"{column}_high"], strict=True)
+    return [number(m, decimals) + ("" if pd.isna(a) else f" [{number(a, decimals)}, {number(b, decimals)}]") for m, a, b in told]
+
+
+def _shown(results: Results) -> dict[str, object]:
+    return {k: v for k, v in results.spec.items() if v not in ({}, [])}
+
+
+def _of(rows: int, file: str) -> str:
+    return f"The first {ROWS} of {rows:,} rows; {file} has all." if rows > ROWS else f"Data: {file}."
+
+
+def _range(seeds: list[int]) -> str:
+    whole = len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1
+    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(str(s) for s in seeds[:10]) + (" …" if len(seeds) > 10 else "")
+
+
+def _plain(level: object) -> str:
+    return f"{level:.3g}" if isinstance(level, float) else str(level)

@@ -1,0 +1,134 @@
+"""The page in a real browser: tables sort by mouse and keyboard, nothing is fetched, nothing is cut off, it prints."""
+
+import pandas as pd
+import pytest
+
+from experiments.figures.base import blank, style
+from experiments.reports.page import Section, page, save
+from tests import browser
+
+TABLE = pd.DataFrame(
+    {
+        "name": ["b10", "a", "b9", "c"],
+        "income": [12_000.0, -7_579.25, float("nan"), 303.0],
+        "accuracy": ["0.932 [0.930, 0.933]", "–", "0.870 [0.811, 0.911]", "1,200"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    panels = []
+    with style():
+        for name, width in (("narrow", 5.2), ("wide", 9.0)):
+            sheet = blank(width, 3)
+            sheet.subplots().plot([1, 2])
+            panels.append(save(sheet, TABLE, folder, name, name.title(), "A line.", "fedstake report DIR"))
+    many = pd.DataFrame({f"column.number.{i}": range(60) for i in range(20)})
+    text = page("Title", "subtitle", [Section("Table", TABLE)], panels, [Section("Many", many), Section("Text", pre="x" * 500)])
+    (folder / "report.html").write_text(text)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    if not browser.find():
+        pytest.skip(f"no browser on this machine ({', '.join(browser.NAMES)})")
+    opened = browser.Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+def cells(chromium, i):
+    return chromium.run(f"[...document.querySelector('table').tBodies[0].rows].map(r => r.cells[{i}].textContent)")
+
+
+def sorting(chromium):
+    return chromium.run("[...document.querySelector('table').tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))")
+
+
+def click(chromium, i):
+    chromium.run(f"document.querySelectorAll('table thead button')[{i}].click()")
+
+
+def test_numbers_sort_as_numbers_and_blanks_stay_last(written, chromium):
+    chromium.open(written)
+    click(chromium, 1)
+    assert cells(chromium, 1) == ["−7,579", "303", "12,000", "–"]
+    assert sorting(chromium) == ["none", "ascending", "none"]
+    click(chromium, 1)
+    assert cells(chromium, 1) == ["12,000", "303", "−7,579", "–"]
+    assert sorting(chromium) == ["none", "descending", "none"]
+    click(chromium, 2)
+    assert cells(chromium, 0) == ["b9", "b10", "c", "a"]
+    click(chromium, 0)
+    assert cells(chromium, 0) == ["a", "b9", "b10", "c"]
+    assert sorting(chromium) == ["ascending", "none", "none"]
+
+
+def test_the_keyboard_sorts_as_well(written, chromium):
+    chromium.open(written)
+    for _ in range(20):
+        chromium.press("Tab")
+        if chromium.run("document.activeElement.textContent") == "income":
+            break
+    assert chromium.run("document.activeElement.tagName") == "BUTTON"
+    assert chromium.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus can be seen"
+    chromium.press("Enter")
+    assert cells(chromium, 1)[0] == "−7,579"
+    chromium.press(" ")
+    assert sorting(chromium) == ["none", "descending", "none"]
+
+
+def test_without_script_it_is_a_plain_table(written):
+    text = written.read_text()
+    assert "<th scope=col>income</th>" in text
+    assert "<button" not in text
+
+
+def test_nothing_is_fetched(written, chromium):
+    chromium.calls.clear()
+    chromium.open(written)
+    assert [c for c in chromium.calls if not c.startswith("data:")] == [written.resolve().as_uri()]
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_fits_and_can_be_read(written, chromium, width, dark):
+    chromium.open(written, width=width, dark=dark)
+    assert chromium.run("document.documentElement.scrollWidth <= innerWidth"), "only tables and wide figures scroll sideways"
+    assert chromium.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    shown = chromium.run("[...document.images].map(i => i.getBoundingClientRect().width)")
+    assert shown[1] >= 600, "a wide figure scrolls rather than shrinks"
+    assert all(c >= 4.5 for c in chromium.run(CONTRAST))
+    assert chromium.run("getComputedStyle(document.querySelector('.plate')).backgroundColor") == "rgb(255, 255, 255)"
+
+
+CONTRAST = """(() => {
+  const linear = (x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+  const light = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map((x) => linear(x / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const color = getComputedStyle(e).backgroundColor;
+      if (!color.startsWith("rgba(0, 0, 0, 0")) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  return [...document.querySelectorAll("h1,h2,h3,p,td,button,figcaption,a,code,pre")].map((e) => {
+    const pair = [light(getComputedStyle(e).color), light(behind(e))];
+    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  });
+})()"""
+
+
+def test_it_prints(written, chromium, tmp_path):
+    chromium.open(written, dark=True)
+    chromium.pdf(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    chromium.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    assert chromium.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "paper is white"
+    assert set(chromium.run("[...document.querySelectorAll('figure')].map(f => getComputedStyle(f).breakInside)")) == {"avoid"}
