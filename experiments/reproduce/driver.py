@@ -105,29 +105,33 @@ class Reproduction:
         return save(sheet, table, folder, figure.name, f"{figure.caption} Published: {figure.published}", self.command)
 
     def cost(self, evidence: Evidence) -> pd.DataFrame:
-        """CPU seconds of the recorded runs by group and protocol, beside what the authors' code takes for as many rounds."""
+        """CPU seconds of the recorded runs by group and protocol, beside what the authors' code takes for as many rounds.
+
+        The last row sums up those for which the authors' code has been measured.
+        """
         rows = []
         for name, results in evidence.results.items():
             runs = results.runs()
+            runs = runs[runs["status"] == "done"]
             scenarios = results.scenarios()
-            for what in ("protocol", "rounds"):
-                runs[what] = [scenarios[cell][what] for cell in runs["cell"]]
-            for protocol, group in runs.groupby("protocol"):
-                theirs = self.parts[name].authors_cpu_s_per_round.get(str(protocol))
-                ours, rounds = group["cpu_s"].sum(), group["rounds"].sum()
-                rows.append(
-                    {
-                        "group": name,
-                        "protocol": protocol,
-                        "runs": len(group),
-                        "rounds": rounds,
-                        "CPU s": f"{ours:,.0f}",
-                        "per round": verdicts.number(ours / rounds),
-                        "theirs": f"{theirs * rounds:,.0f}" if theirs else "not measured",
-                        "ratio": verdicts.number(theirs * rounds / ours) if theirs and ours else "–",
-                    }
-                )
-        return pd.DataFrame(rows)
+            labels = {what: [scenarios[cell][what] for cell in runs["cell"]] for what in ("protocol", "rounds")}
+            for protocol, group in runs.assign(**labels).groupby("protocol"):
+                theirs = self.parts[name].authors_cpu_s_per_round.get(str(protocol), float("nan"))
+                rounds = group["rounds"].sum()
+                rows.append((name, protocol, len(group), rounds, group["cpu_s"].sum(), theirs * rounds))
+        found = pd.DataFrame(rows, columns=["group", "protocol", "runs", "rounds", "cpu_s", "theirs"])
+        known = found.dropna(subset=["theirs"])
+        if len(known):
+            found.loc[len(found)] = ["both measured", "", *known[["runs", "rounds", "cpu_s", "theirs"]].sum()]
+        shown = found[["group", "protocol"]].copy()
+        for column in ("runs", "rounds"):
+            shown[column] = found[column].astype(int)
+        shown["CPU s"] = [f"{s:,.0f}" for s in found["cpu_s"]]
+        shown["authors' CPU s"] = ["–" if s != s else f"{s:,.0f}" for s in found["theirs"]]
+        shown["per round"] = [verdicts.number(s / n) if n else "–" for s, n in zip(found["cpu_s"], found["rounds"], strict=True)]
+        ratio = found["theirs"] / found["cpu_s"]
+        shown["times as fast"] = ["–" if r != r else f"{r:.1f}" for r in ratio]
+        return shown
 
 
 def load_paper(name: str) -> Paper:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from experiments.results import Results
 
 
-@dataclass(frozen=True)
 class Evidence:
-    """Results of each group that was played, by the group's name."""
+    """Results of each group that was played, by the group's name. Frames are read once and shared: do not change them."""
 
-    results: Mapping[str, Results]
+    def __init__(self, results: Mapping[str, Results]) -> None:
+        self.results = results
+        self._read: dict[tuple[object, ...], pd.DataFrame] = {}
 
-    def table(self, group: str, name: str, **options: Any) -> pd.DataFrame:
+    def table(self, group: str, name: str, *, columns: Sequence[str] | None = None, where: str | None = None) -> pd.DataFrame:
         """A table of a group's runs with its factors and seeds (`Results.table`); empty when the group was not played."""
-        return self.results[group].table(name, **options) if group in self.results else pd.DataFrame()
+        if group not in self.results:
+            return pd.DataFrame()
+        key = (group, name, tuple(columns or ()), where)
+        if key not in self._read:
+            self._read[key] = self.results[group].table(name, columns=columns, where=where)
+        return self._read[key]
+
+    def of(
+        self,
+        arms: Collection[str],
+        name: str,
+        group: str = "arms",
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
+        """A table of those runs of a group whose factor `arm` is one of `arms`; empty when there are none."""
+        table = self.table(group, name, columns=columns, where=where)
+        return table[table["arm"].isin(arms)] if len(table) else pd.DataFrame()
 
     def rounds(self, arm: str, group: str = "arms") -> pd.DataFrame:
         """Table `rounds` of one arm; empty when it was not played."""
-        table = self.table(group, "rounds")
-        return table[table["arm"] == arm] if len(table) else table
+        return self.of([arm], "rounds", group)

@@ -15,8 +15,8 @@ ARMS = styled(VFL, VBFL, MATCHED, VFL_ATTACKED)
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """Accuracy of the most-held model per arm, seed and round."""
-    table = evidence.table("arms", "rounds", columns=["round", "accuracy"])
-    return table.loc[table["arm"].isin(ARMS), ["arm", "seed", "round", "accuracy"]]
+    table = evidence.of(ARMS, "rounds", columns=["round", "accuracy"])
+    return table[["arm", "seed", "round", "accuracy"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:

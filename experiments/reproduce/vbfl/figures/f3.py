@@ -23,7 +23,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     shared = evidence.table("epochs", "rounds", columns=["round", "accuracy"])
     if local.empty:
         return local
-    local["arm"] = "epoch-" + local["epoch"].astype(int).astype(str)
+    local = local.assign(arm="epoch-" + local["epoch"].astype(int).astype(str))
     lines = pd.concat([local, shared.assign(arm="global")], ignore_index=True)
     return lines[["arm", "seed", "round", "accuracy"]]
 

@@ -22,8 +22,8 @@ PANELS = {
 def data(evidence: Evidence) -> pd.DataFrame:
     """One row per vote of the first seed, as the authors draw one run."""
     columns = ["round", "validator", "worker", "worker_adversary", "vad"]
-    table = evidence.table("arms", "votes", columns=columns, where=f"seed = 0 and round <= {ROUNDS} and vad is not null")
-    return table.loc[table["arm"].isin(PANELS), ["arm", *columns]]
+    table = evidence.of(PANELS, "votes", columns=columns, where=f"seed = 0 and round <= {ROUNDS} and vad is not null")
+    return table[["arm", *columns]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
@@ -40,7 +40,7 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
         axes.axhline(THRESHOLD, color=NEUTRAL, linestyle="--", linewidth=1)
         axes.set_title(f"{title}\n{over:.0%} of honest votes above {THRESHOLD:g}", loc="left", fontsize=9.5)
         axes.set_xlabel("round")
-    axes.legend(loc="lower right", markerscale=2)
+    sheet.axes[0].legend(loc="upper left", markerscale=2)
     sheet.axes[0].set_ylabel("vad (accuracy, baseline − update)")
 
 

@@ -15,8 +15,8 @@ ARMS = styled(VFL, OPEN, VBFL, LYING, VFL_ATTACKED, OPEN_ATTACKED, MATCHED)
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """Highest accuracy over devices per arm, seed and round."""
-    table = evidence.table("arms", "rounds", columns=["round", "accuracy_max"])
-    return table.loc[table["arm"].isin(ARMS), ["arm", "seed", "round", "accuracy_max"]]
+    table = evidence.of(ARMS, "rounds", columns=["round", "accuracy_max"])
+    return table[["arm", "seed", "round", "accuracy_max"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:

@@ -15,8 +15,8 @@ from experiments.reproduce.vbfl.arms import CONSENSUS
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """End of each round per arm and seed, simulated seconds since the start."""
-    table = evidence.table("arms", "rounds", columns=["round", "end_s"])
-    return table.loc[table["arm"].isin(CONSENSUS), ["arm", "seed", "round", "end_s"]]
+    table = evidence.of(CONSENSUS, "rounds", columns=["round", "end_s"])
+    return table[["arm", "seed", "round", "end_s"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
