@@ -99,7 +99,7 @@ def table(expected: Sequence[Expected], measures: Mapping[str, Measure], evidenc
 
 def brief(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The columns that are read first; measured with its range over seeds."""
-    shown = verdicts[["what", "unit", "published", "measured", "verdict", "source"]].copy()
+    shown = verdicts[["what", "measured", "verdict", "published", "unit", "source"]].copy()
     spread = verdicts["lowest"] != verdicts["highest"]
     ranges = verdicts["measured"] + " (" + verdicts["lowest"] + " to " + verdicts["highest"] + ")"
     shown["measured"] = verdicts["measured"].where(~spread, ranges)

@@ -27,14 +27,15 @@ def vote(evidence: Evidence) -> pd.DataFrame:
         last = accuracy(arm)(evidence)
         if not last:
             continue
-        shut_out = _shut_out(evidence, arm)
+        votes = arm not in (VFL, VFL_ATTACKED)
+        shut_out = _shut_out(evidence, arm) if votes else {False: "–", True: "–"}
         rows.append(
             {
                 "arm": STYLE[arm][0],
                 "accuracy": f"{np.mean(last):.3f}",
-                "range over seeds": f"{min(last):.3f} to {max(last):.3f}",
-                "honest rejected": _percent(rejected(arm, "honest")(evidence)),
-                "malicious rejected": _percent(rejected(arm, "adversary")(evidence)),
+                "range": f"{min(last):.3f} to {max(last):.3f}",
+                "honest rejected": _percent(rejected(arm, "honest")(evidence) if votes else []),
+                "malicious rejected": _percent(rejected(arm, "adversary")(evidence) if votes else []),
                 "honest shut out": shut_out[False],
                 "malicious shut out": shut_out[True],
             }

@@ -38,7 +38,7 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f3-local-epochs",
-    f"Figure 3. Client {CLIENT} of VFL 0/20: more local epochs on two digits make its own model worse on all ten.",
+    f"Figure 3. Client {CLIENT} of VFL 0/20: trained on two digits, its own model forgets the others; their mean learns all ten.",
     "the lines and the number of rounds (plot script f3); no values confirmed.",
     data,
     draw,
