@@ -490,6 +490,54 @@ def demo(
         )
 
 
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="Which paper; an unknown one says which there are.")],
+    size: Annotated[
+        str, typer.Option(help="smoke (seconds), reduced (the MNIST files at hand) or paper (as published).")
+    ] = "smoke",
+    with_: Annotated[
+        list[str] | None, typer.Option("--with", metavar="GROUP", help="An optional group of runs as well; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder [default: results/reproduce-<paper>-<size>].")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many runs there are and what they would cost.")] = False,
+    data: DataOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Play a paper's experiments, draw its figures, and say of every published value whether it holds.
+
+    Example: fedstake reproduce vbfl --size smoke
+    """
+    with one_line_errors(debug):
+        from experiments.reproduce.driver import Reproduction, tally
+
+        wanted = Reproduction(paper, size, out, with_ or ())
+        cost = wanted.estimate()
+        if dry_run:
+            cpu_s = cost["cpu_s"].sum()
+            show(cost.assign(cpu_s=[_duration(s) for s in cost["cpu_s"]]).rename(columns={"cpu_s": "CPU time"}))
+            processes = workers or os.cpu_count() or 1
+            out_console.print(
+                f"\n{_duration(cpu_s)} of CPU time, {_duration(cpu_s / processes)} on {processes} processes", markup=False
+            )
+            return
+        todo = sum(len(sweep.todo) for sweep in wanted.sweeps.values())
+        with progress(f"{paper} {size}", todo) as tell:
+            done = 0
+
+            def on_receipt(_: Any) -> None:
+                nonlocal done
+                done += 1
+                tell(done)
+
+            evidence = wanted.play(workers=workers, data=data, on_receipt=on_receipt)
+        outcome = wanted.write(evidence)
+        show(outcome.verdicts[["id", "published", "measured", "verdict"]])
+        show(outcome.cost, "\nCPU time against the authors' code")
+        out_console.print(f"\n{tally(outcome.verdicts)}\nreport: {outcome.page}", markup=False)
+
+
 def main() -> None:
     """Entry point. Usage errors of the command line itself exit with 2 as well."""
     app()

@@ -18,7 +18,6 @@ from experiments.sweeps.design import Block, combine
 from sim.scenario import Scenario, SettingError, is_selector, override
 from sim.tables import COLUMNS
 
-
 FRAMES = ("rounds", "participants", "votes", "blocks", "journal", "incidents")
 """Tables whose columns stand beside factors in results."""
 

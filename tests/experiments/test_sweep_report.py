@@ -125,9 +125,7 @@ def test_bands_are_those_of_results_and_of_closed_form():
 def test_curves_are_the_means_of_rounds(grid):
     table = curves.FIGURE.data(grid)
     assert list(table.columns) == ["attack", *curves.VALUES]
-    want = (
-        grid.rounds(columns=["round", "accuracy"]).query("mechanism == 'vbfl'").groupby(["attack", "round"])["accuracy"].mean()
-    )
+    want = grid.rounds(columns=["round", "accuracy"]).query("mechanism == 'vbfl'").groupby(["attack", "round"])["accuracy"].mean()
     found = table.set_index(["attack", "round"])["accuracy"]
     for key, value in want.items():
         assert found[key] == pytest.approx(value)
@@ -140,8 +138,8 @@ def test_gains_are_income_less_stake_lost(grid):
     utility = grid.participants(columns=["device", "utility"]).groupby(["run_id", "device"])["utility"].sum()
     # Without costs, what a device gains is its utility.
     assert found.set_index(["run_id", "device"])["gained"].sort_index().tolist() == pytest.approx(utility.sort_index().tolist())
-    assert (found.query("adversary == 'nobody'")["who"] == "honest").all()
-    assert found.query("mechanism == 'slashed' and adversary == 'noise' and who == 'adversary'")["gained"].min() < 0
+    assert (found.query("attack == 'nobody'")["who"] == "honest").all()
+    assert found.query("mechanism == 'slashed' and attack == 'noise' and who == 'adversary'")["gained"].min() < 0
 
 
 def test_fans_end_at_the_gains(grid):

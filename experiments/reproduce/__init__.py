@@ -1,0 +1,1 @@
+"""Papers reproduced, a folder each; `driver.py` plays any of them."""

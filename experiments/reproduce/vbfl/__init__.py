@@ -1,0 +1,8 @@
+"""Chen, Asif, Park, Shen and Bennis, arXiv:2101.03300: VBFL, as its authors' published code does it."""
+
+from experiments.reproduce.paper import Paper
+from experiments.reproduce.vbfl.figures import FIGURES
+from experiments.reproduce.vbfl.findings import findings
+from experiments.reproduce.vbfl.measures import MEASURES
+
+PAPER = Paper("VBFL (arXiv:2101.03300) reproduced", FIGURES, MEASURES, findings)

@@ -1,0 +1,166 @@
+"""Reproductions: their plans load, their verdicts are right, and the smallest size of each runs from end to end."""
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from experiments.cli import app
+from experiments.loader import ScenarioError
+from experiments.reproduce import verdicts
+from experiments.reproduce.driver import Reproduction, load_paper, tally
+from experiments.reproduce.evidence import Evidence
+from experiments.reproduce.plan import HERE, papers, parts, sizes
+from experiments.reproduce.vbfl.measures import least_error
+from experiments.reproduce.verdicts import Expected, deviation, verdict
+from experiments.sweeps.plan import plan
+
+
+def expected(**changes):
+    told = {"id": "x", "what": "x", "value": 0.8, "tolerance": 0.05, "unit": "accuracy", "sizes": ["paper"], "citation": "y"}
+    return Expected.model_validate(told | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "measured", "beyond"),
+    [
+        ({}, 0.85, 0.0),
+        ({}, 0.75, 0.0),
+        ({}, 0.9, 0.05),
+        ({}, 0.7, -0.05),
+        ({"relation": "at least", "tolerance": 0.0}, 0.95, 0.0),
+        ({"relation": "at least", "tolerance": 0.0}, 0.7, -0.1),
+        ({"relation": "at most", "tolerance": 0.0}, 0.1, 0.0),
+        ({"relation": "at most"}, 0.9, 0.05),
+        ({"value": 12, "tolerance": 0.0}, 12.0, 0.0),
+        ({"value": None}, 0.3, 0.0),
+    ],
+)
+def test_what_is_outside_is_outside_by_what_exceeds_the_tolerance(changes, measured, beyond):
+    assert deviation(expected(**changes), measured) == pytest.approx(beyond)
+
+
+@pytest.mark.parametrize(
+    ("changes", "measured", "size", "told"),
+    [
+        ({}, [0.7, 0.9], "paper", "within"),
+        ({}, [0.9, 1.0], "paper", "outside by +0.1"),
+        ({}, [0.5], "paper", "outside by −0.25"),
+        ({}, [0.8], "smoke", "not at this size"),
+        ({}, [], "smoke", "not at this size"),
+        ({}, [], "paper", "not run"),
+        ({"value": None}, [0.8], "paper", "not published"),
+        ({"value": None}, [], "paper", "not run"),
+    ],
+)
+def test_the_verdict_is_on_the_mean_over_seeds(changes, measured, size, told):
+    assert verdict(expected(**changes), measured, size) == told
+
+
+def test_numbers_are_read_easily():
+    assert [verdicts.number(v) for v in (12.0, 0.12345, 155_000, 1234.5, -0.5)] == ["12", "0.123", "155,000", "1,234", "-0.5"]
+    assert verdicts.markdown(pd.DataFrame({"a": [1], "b": ["x|y"]})) == "| a | b |\n| --- | --- |\n| 1 | x/y |\n"
+    counted = tally(pd.DataFrame({"verdict": ["within", "outside by −1", "within", "outside by +2"]}))
+    assert counted == "2 within, 2 outside"
+
+
+def test_the_best_threshold_has_the_least_mean_error():
+    def votes(*rows):
+        return pd.DataFrame(rows, columns=["vad", "worker_adversary"])
+
+    apart = votes((-0.1, False), (0.0, False), (0.2, True))
+    assert least_error(apart) == 0.0
+    mixed = votes((0.0, False), (0.3, False), (0.2, True), (0.4, True))
+    assert least_error(mixed) == 0.25
+    same = votes((0.1, False), (0.1, True))
+    assert least_error(same) == 0.5
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_every_expected_value_has_a_citation_and_a_measure(paper):
+    told = verdicts.load(HERE / paper / "expected.json")
+    assert len({entry.id for entry in told}) == len(told)
+    assert {entry.id for entry in told} == set(load_paper(paper).measures)
+    for entry in told:
+        assert entry.citation
+        assert set(entry.sizes) <= set(sizes(paper))
+        assert entry.sizes or entry.value is None, f"{entry.id}: a value that is to hold nowhere"
+
+
+@pytest.mark.parametrize(("paper", "size"), [(p, s) for p in papers() for s in sizes(p)])
+def test_every_group_of_every_size_can_be_planned(paper, size):
+    optional = [name for name, group in sizes(paper)[size].groups.items() if group.optional]
+    planned = parts(paper, size, optional)
+    assert set(planned) == set(sizes(paper)[size].groups)
+    for part in planned.values():
+        assert all(p.scenario.rounds == part.spec.set["rounds"] for p in plan(part.spec))
+    assert set(parts(paper, size)) == set(planned) - set(optional)
+
+
+def test_the_paper_size_is_the_papers():
+    scenario = plan(parts("vbfl", "paper")["arms"].spec)[0].scenario
+    assert (scenario.data.dataset, scenario.model.name, scenario.rounds, scenario.devices) == ("mnist", "mnist_cnn", 100, 20)
+    assert (scenario.training.epochs, scenario.training.batch_size, scenario.training.learning_rate) == (5, 10, 0.01)
+
+
+def test_nothing_played_gives_no_numbers_and_no_figures():
+    paper = load_paper("vbfl")
+    nothing = Evidence({})
+    assert all(list(measure(nothing)) == [] for measure in paper.measures.values())
+    assert all(figure.data(nothing).empty for figure in paper.figures)
+    assert all(table.empty for _, table in paper.findings(nothing))
+
+
+def test_unknown_names_say_which_there_are():
+    for arguments, word in (
+        (("nobody", "smoke"), "vbfl"),
+        (("vbfl", "huge"), "smoke, reduced, paper"),
+        (("vbfl", "reduced", None, ["cn"]), "cnn"),
+        (("vbfl", "smoke", None, ["cnn"]), "no optional groups"),
+    ):
+        with pytest.raises(ScenarioError, match=word):
+            Reproduction(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        (["nobody"], "vbfl"),
+        (["vbfl", "--size", "smok"], "did you mean 'smoke'"),
+        (["vbfl", "--size", "reduced"], "FEDSTAKE_DATA"),
+    ],
+)
+def test_errors_are_one_line(args, part, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEDSTAKE_DATA", str(tmp_path / "no-data"))
+    done = CliRunner().invoke(app, ["reproduce", *args])
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
+    assert part in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["reproduce", "vbfl", "--size", "paper", "--dry-run", "--workers", "4"])
+    assert done.exit_code == 0, done.output
+    assert "h of CPU time" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_the_smallest_size_runs_from_end_to_end(paper, tmp_path):
+    args = ["reproduce", paper, "--size", "smoke", "--workers", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    found = pd.read_csv(tmp_path / "out" / "verdicts.csv")
+    here = found[~found["verdict"].isin(["not at this size", "not published", "not run"])]
+    assert len(here) >= 5
+    assert set(here["verdict"]) == {"within"}, "what holds at any size holds here"
+    for kind in ("png", "svg", "csv"):
+        assert {f"f{i}" for i in (1, 3, 4, 5, 6, 7, 8, 9, 10)} == {
+            p.name.partition("-")[0] for p in (tmp_path / "out" / "figures").glob(f"*.{kind}")
+        }
+    assert "Verdicts" in (tmp_path / "out" / "report.html").read_text()
+    assert "| what |" in (tmp_path / "out" / "verdicts.md").read_text()
+    again = Reproduction(paper, "smoke", tmp_path / "out")
+    assert all(not sweep.todo for sweep in again.sweeps.values()), "a second time only draws"
