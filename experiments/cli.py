@@ -456,36 +456,40 @@ def _describe(plugin: Any, prefix: str) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where to put runs and figures.")] = Path("results/demo"),
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds per arm.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder of the sweep, its tables and its report.")] = Path("results/demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell.")] = 3,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
     debug: DebugOption = False,
 ) -> None:
-    """The main job, small: VBFL against vanilla federated averaging on real digits, with and without attackers.
+    """The main job, small: mechanisms under attack on real digits, the scorecard, the winner and the report.
 
     Example: fedstake demo --seeds 5
     """
     with one_line_errors(debug):
-        from experiments.demo import ARMS, play
+        from experiments.demo import play, prepare
 
-        total = len(ARMS) * seeds
-        done = 0
-        with progress("demo", total) as tell:
+        prepared = prepare(out, seeds)
+        with progress("demo", len(prepared.todo)) as tell:
+            done = 0
 
             def on_done(_: Any) -> None:
                 nonlocal done
                 done += 1
                 tell(done)
 
-            outcome = play(out, seeds=seeds, workers=workers or os.cpu_count() or 1, on_done=on_done)
-        show(outcome.table, f"VBFL and vanilla federated averaging on real digits, {seeds} seeds, mean ± 95 % interval")
+            outcome = play(prepared, workers=workers or os.cpu_count() or 1, on_done=on_done)
+        show(
+            _rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device"
+        )
+        show(_rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
         out_console.print(
             f"\n{outcome.reading}\n\n"
-            f"figure:   {outcome.figure}\n"
-            f"report:   {outcome.page}\n"
-            f"one run:  fedstake report {outcome.example}\n"
-            "next:     fedstake run digits-quick --set adversaries.0.count=6\n"
-            "          fedstake list behaviours",
+            f"report:     {outcome.page}\n"
+            f"scorecard:  {out / 'scorecard.csv'}\n"
+            + (f"winner:     fedstake run {outcome.winner}\n" if outcome.winner else "")
+            + f"one run:    fedstake report {outcome.example}\n"
+            "next:       fedstake run digits-quick --set adversaries.0.count=6\n"
+            "            fedstake list behaviours",
             markup=False,
         )
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, ordered
-from experiments.figures.gains import owned
+from experiments.figures.gains import OWNED
 from experiments.figures.panels import multiples, name_lines
 from experiments.results import Results
 
@@ -22,11 +22,11 @@ def data(results: Results) -> pd.DataFrame:
     if outcomes.empty:
         return pd.DataFrame()
     chosen = choose(results, outcomes, ["honest_utility", "adversary_utility"], 2)
-    keys = [f'p."{f}"' for f in chosen.shown] + ["who", "t.round"]
-    spread = ", ".join(f"quantile_cont({owned(results)}, {q}) as {name}" for name, q in QUANTILES.items())
+    keys = [f'p."{f}"' for f in chosen.shown] + ["who", "o.round"]
+    spread = ", ".join(f"quantile_cont(o.gained, {q}) as {name}" for name, q in QUANTILES.items())
     table = results.sql(
-        f"select {', '.join(keys)}, {spread}, count(distinct (t.run_id, t.device)) as devices "
-        "from (select *, case when adversary then 'adversary' else 'honest' end as who from t) t join p using (run_id) "
+        f"select {', '.join(keys)}, {spread}, count(distinct (o.run_id, o.device)) as devices "
+        f"from ({OWNED}) o join p using (run_id) "
         f"group by {', '.join(keys)}",
         t="participants",
     ).astype({f: outcomes[f].dtype for f in chosen.shown})
@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame) -> Sheet:
 FIGURE = SweepFigure(
     "stake-fans",
     "What devices own",
-    "Balance and locked stake less the starting balance: median over devices and seeds, bands from the 25th to the 75th and from "
+    "Net income so far, locked stake included: median over devices and seeds, bands from the 25th to the 75th and from "
     "the 5th to the 95th percentile.",
     data,
     draw,

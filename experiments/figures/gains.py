@@ -6,22 +6,20 @@ import pandas as pd
 
 from experiments.results import Results
 
-CAPTION = "Net income: what a device owns at the end, locked stake included, less what it began with."
+CAPTION = "Net income: all that came in less all that went out; what the mechanism holds for a device still counts as its own."
 
-
-def owned(results: Results) -> str:
-    """SQL over `participants` (t) and the plan (p): balance and locked stake less the starting balance, in base units."""
-    start = {cell: s["payout"]["initial_balance"] for cell, s in results.scenarios().items()}
-    cases = " ".join(f"when {cell} then {amount}" for cell, amount in start.items() if amount)
-    return f"t.balance + coalesce(t.locked, 0) - {f'case p.cell {cases} else 0 end' if cases else 0}"
+OWNED = (
+    "select *, sum(income) over (partition by run_id, device order by round) + coalesce(locked, 0) as gained, "
+    "case when adversary then 'adversary' else 'honest' end as who from t"
+)
+"""SQL over `participants` (t): what each device has gained by the end of each round, in base units, and who it is."""
 
 
 def gains(results: Results) -> pd.DataFrame:
     """One row per run and device: `run_id`, `seed`, `device`, `who` (honest, adversary) and `gained`, in base units."""
     return results.sql(
-        "select run_id, p.seed, t.device, case when bool_or(t.adversary) then 'adversary' else 'honest' end as who, "
-        f"arg_max({owned(results)}, t.round)::bigint as gained "
-        "from t join p using (run_id) group by run_id, p.cell, p.seed, t.device order by p.cell, p.seed, t.device",
+        "select run_id, p.seed, o.device, any_value(o.who) as who, arg_max(o.gained, o.round)::bigint as gained "
+        f"from ({OWNED}) o join p using (run_id) group by run_id, p.cell, p.seed, o.device order by p.cell, p.seed, o.device",
         t="participants",
     )
 

@@ -81,7 +81,9 @@ def _scorecard(folder: Path) -> list[Section]:
     if (folder / SCORECARD).is_file():
         sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
     if (folder / WINNER).is_file():
-        sections.append(Section("Winner", pre=(folder / WINNER).read_text(encoding="utf-8")))
+        told = [line[2:] for line in (folder / WINNER).read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+        evidence = "\n".join(line for line in told if "{" not in line)  # its rows of the scorecard are in the table above
+        sections.append(Section("Winner", pre=evidence))
     return sections
 
 
