@@ -52,6 +52,8 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
 
     try:
         yield
+    except typer.Exit:
+        raise
     except (DataError, SettingError, PluginError) as error:
         _complain(error, debug, f"{file}: {error}" if file else str(error))
         raise typer.Exit(EXIT_BAD_INPUT) from None

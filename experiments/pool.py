@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
@@ -91,4 +93,15 @@ def _check_machine(workers: int) -> None:
 def _local(workers: int) -> Any:
     from joblib.externals.loky import get_reusable_executor
 
-    return get_reusable_executor(max_workers=workers)
+    return get_reusable_executor(max_workers=workers, initializer=_die_with, initargs=(os.getpid(),))
+
+
+def _die_with(parent: int) -> None:
+    """Workers of a process that was killed would wait for ever, with their memory; run in each of them."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -51,7 +51,7 @@ class Results:
             raise RunError(
                 f"{path}: recorded with schema {told['schema_version']}, this version reads {SCHEMA_VERSION}: columns differ; "
                 "run the sweep again, or open it with the version that wrote it "
-                f"({told.get('versions', {}).get('fedstake', 'unknown')})"
+                f"({told.get('versions', {}).get('fedstake') or 'unknown'})"
             )
         if not (path / PLAN).is_file():
             raise RunError(f"{path}: incomplete, {PLAN} is missing")
@@ -75,7 +75,10 @@ class Results:
 
     @cached_property
     def _plan(self) -> pd.DataFrame:
-        return pq.read_table(self.folder / PLAN).to_pandas(types_mapper=nullable)
+        try:
+            return pq.read_table(self.folder / PLAN).to_pandas(types_mapper=nullable)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{self.folder / PLAN}: damaged ({str(error).splitlines()[0]})") from error
 
     @cached_property
     def _done(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor
 from pathlib import Path
 
 from experiments.pool import StoppedError
@@ -63,10 +63,10 @@ def _check_folder(client: object, address: str, folder: Path) -> None:
     """Every worker has this package and the folder, better known now than when the first run is written nowhere."""
     try:
         seen: dict[str, bool] = client.run(_is_folder, folder)  # type: ignore[attr-defined]
-    except ImportError as error:
-        raise RunError(f"--dask {address}: workers lack what the sweep needs ({error}); install fedstake there") from None
-    except Exception as error:
+    except (OSError, TimeoutError, CancelledError) as error:
         raise StoppedError(f"--dask {address}: the cluster went away ({type(error).__name__})") from None
+    except Exception as error:  # how Dask tells that a worker could not even read what it was sent
+        raise RunError(f"--dask {address}: workers need the same fedstake as this machine ({error})") from None
     for worker, there in seen.items():
         if not there:
             raise RunError(f"--dask {address}: worker {worker} does not see {folder}; it must be on a shared file system")
