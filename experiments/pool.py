@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import Any
 
@@ -15,6 +15,7 @@ Task = tuple[Any, ...]
 Work = Callable[..., Any]
 Keep = Callable[[Any], None]
 Failed = Callable[[Task, Exception], None]
+Alive = Callable[[], bool]
 
 ATTEMPTS = 3
 """How often a task is begun whose process dies: twice beside others, which may be to blame, and once alone."""
@@ -24,11 +25,14 @@ class StoppedError(RuntimeError):
     """What was to run the work is gone or never came up; what is done stays done. One line."""
 
 
-def on_executor(executor: Executor, work: Work, tasks: Iterable[Task], window: int, keep: Keep, failed: Failed) -> None:
-    """Run tasks on an executor that belongs to someone else. `StoppedError` when it breaks: it cannot be made anew here."""
-    lost = _feed(executor, work, deque(tasks), window, keep, failed)
-    if lost:
-        error = lost[0][1]
+def on_executor(
+    executor: Executor, work: Work, tasks: Iterable[Task], window: int, keep: Keep, failed: Failed, alive: Alive = lambda: True
+) -> None:
+    """Run tasks on an executor that belongs to someone else. `StoppedError` when it breaks: it cannot be made anew here.
+
+    `alive` is asked when nothing has ended for a second, for executors that may never tell.
+    """
+    for _, error in _feed(executor, work, deque(tasks), window, keep, failed, alive):
         told = ": ".join(part for part in (type(error).__name__, " ".join(str(error).split())) if part)
         raise StoppedError(f"what was to run this went away ({told})")
 
@@ -57,29 +61,33 @@ def in_processes(work: Work, tasks: Iterable[Task], workers: int, keep: Keep, fa
 
 
 def _feed(
-    pool: Executor, work: Work, waiting: deque[Task], window: int, keep: Keep, failed: Failed
-) -> list[tuple[Task, Exception]]:
-    """Feed a pool until nothing waits or it breaks; returns what was in flight when it broke, leaves the rest in `waiting`."""
+    pool: Executor, work: Work, waiting: deque[Task], window: int, keep: Keep, failed: Failed, alive: Alive = lambda: True
+) -> Iterator[tuple[Task, Exception]]:
+    """Feed a pool until nothing waits or it breaks; yields what was in flight when it broke, leaves the rest in `waiting`."""
     running: dict[Future[Any], Task] = {}
-    lost: list[tuple[Task, Exception]] = []
-    while running or (waiting and not lost):
-        while waiting and len(running) < window and not lost:
+    broken = False
+    while running or (waiting and not broken):
+        while waiting and len(running) < window and not broken:
             task = waiting.popleft()
             try:
                 running[pool.submit(work, *task)] = task
             except RuntimeError as error:  # broken, or shut down
-                lost.append((task, error))
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+                broken = True
+                yield task, error
+        done = wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done
+        if not done and not alive():
+            yield running.popitem()[1], BrokenExecutor("connection lost")
+        for future in done:
             task = running.pop(future)
             try:
                 outcome = future.result()
             except (BrokenExecutor, CancelledError) as error:
-                lost.append((task, error))
+                broken = True
+                yield task, error
             except Exception as error:  # the work itself raises nothing: what ran it gave this one up
                 failed(task, error)
             else:
                 keep(outcome)
-    return lost
 
 
 def _check_machine(workers: int) -> None:

@@ -119,12 +119,13 @@ def run_many(
     data: str | Path | None = None,
     executor: Executor | None = None,
     in_flight: int | None = None,
+    alive: Callable[[], bool] = lambda: True,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
     """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
 
     `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight` handed over at a time (default:
-    all). A failure is written to `out/failures/<run id>.json` and the others go on. Raises `StoppedError` when what runs them
+    all), as long as it is `alive`. A failure is written to `out/failures/<run id>.json` and the others go on. Raises `StoppedError` when what runs them
     breaks.
     """
     wanted = list(scenarios)
@@ -142,7 +143,7 @@ def run_many(
         keep(_failed(task[0], task[1], "process", error))
 
     if executor is not None:
-        on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed)
+        on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed, alive)
     elif workers == 1:
         for task in tasks:
             keep(execute(*task))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor
 from pathlib import Path
 
@@ -16,10 +16,12 @@ WAIT_S = 30.0
 LEAST_WINDOW = 1_000
 """Runs handed over at a time at least: workers may join later, and a waiting run is a few kilobytes."""
 
+Place = tuple[Executor | None, int, Callable[[], bool]]
+
 
 @contextlib.contextmanager
-def cluster(address: str, folder: Path) -> Iterator[tuple[Executor, int]]:
-    """An executor on the cluster, and how many runs to hand over at a time.
+def cluster(address: str, folder: Path) -> Iterator[Place]:
+    """An executor on the cluster, how many runs to hand over at a time, and whether its scheduler is still there.
 
     `RunError` unless a scheduler answers whose workers have one thread each and see `folder`.
     """
@@ -27,7 +29,8 @@ def cluster(address: str, folder: Path) -> Iterator[tuple[Executor, int]]:
         from distributed import Client
     except ImportError:
         raise RunError(f"--dask {address}: needs dask.distributed; pip install 'fedstake[dask]'") from None
-    for noisy in ("distributed.client", "distributed.core", "distributed.utils"):  # a lost connection is told in one line, by us
+    for noisy in ("distributed.client", "distributed.core", "distributed.utils", "tornado.application"):
+        # A lost connection is told in one line, by us.
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=WAIT_S, set_as_default=False)
@@ -36,7 +39,8 @@ def cluster(address: str, folder: Path) -> Iterator[tuple[Executor, int]]:
     try:
         threads = _workers(client, address)
         _check_folder(client, address, folder)
-        yield client.get_executor(pure=False), max(LEAST_WINDOW, 2 * threads)
+        # Futures that were handed over as the scheduler died never end: whoever waits for them has to ask.
+        yield client.get_executor(pure=False), max(LEAST_WINDOW, 2 * threads), lambda: client.status == "running"
     finally:
         with contextlib.suppress(Exception):  # gone is gone
             client.close(timeout=5)

@@ -21,7 +21,7 @@ from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_place, write_file
 from experiments.runner import RunFailure, _git_state, _version, journal_table, run_many
 from experiments.sweeps import manifest
-from experiments.sweeps.cluster import LEAST_WINDOW, cluster
+from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import RUNS
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, plan
@@ -128,10 +128,9 @@ class Sweep:
             if on_receipt:
                 on_receipt(receipt)
 
-        place: contextlib.AbstractContextManager[tuple[Executor | None, int]]
-        place = cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext((executor, LEAST_WINDOW))
+        here: Place = executor, LEAST_WINDOW, lambda: True
         try:
-            with place as (chosen, window):
+            with cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (chosen, window, alive):
                 run_many(
                     [p.scenario for p in self.todo],
                     self.folder / RUNS,
@@ -139,6 +138,7 @@ class Sweep:
                     data=data,
                     executor=chosen,
                     in_flight=window,
+                    alive=alive,
                     on_done=keep,
                 )
         except StoppedError as error:
@@ -176,7 +176,7 @@ class Sweep:
         pq.write_table(plan_table(self.runs, self.spec.factors), buffer, compression="zstd")
         told = {
             "schema_version": SCHEMA_VERSION,
-            "spec": self.spec.model_dump(mode="json"),
+            "spec": {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True),  # can be given again
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "runs": len(self.runs),

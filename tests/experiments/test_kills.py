@@ -55,12 +55,10 @@ def until(true, process=None):
 
 
 def workers_of(process):
-    found = []
-    with suppress(psutil.NoSuchProcess):  # the sweep has just ended, or a worker has
-        for child in psutil.Process(process.pid).children():
-            if any("popen_loky" in word for word in child.cmdline()):
-                found.append(child)
-    return found
+    try:
+        return [p for p in psutil.Process(process.pid).children() if any("popen_loky" in word for word in p.cmdline())]
+    except psutil.NoSuchProcess:  # the sweep has just ended, or a worker has
+        return []
 
 
 def gone(processes):

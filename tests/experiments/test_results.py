@@ -14,6 +14,7 @@ from experiments import Results, RunError, sweep
 from experiments.results import interval
 from experiments.rundir import write_run
 from experiments.sweeps.drive import Sweep
+from experiments.sweeps.plan import OUTCOMES
 from sim.tables import COLUMNS
 from tests.conftest import TINY
 from tests.experiments.test_sweeps import RATE, Enough, asked, stamps, stop_after
@@ -64,6 +65,7 @@ def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
     assert set(results.scenarios()) == {0, 1, 2, 3}
     assert results.scenarios()[3]["training"]["learning_rate"] == 0.2
     assert results.name == results.spec["name"] == "tiny"
+    assert Sweep(results.spec, shared).todo == [], "what is on record can be given again"
 
 
 def test_columns_and_conditions(shared):
@@ -150,6 +152,7 @@ def test_outcomes_by_hand(shared):
     results = Results.open(shared)
     outcomes = results.outcomes()
     assert len(outcomes) == 12
+    assert {*outcomes.columns} == {"run_id", "cell", "seed", RATE, "attack", *OUTCOMES}
     one = outcomes.iloc[-1]
     run = results.run(one["run_id"])
     assert one["accuracy"] == run.rounds["accuracy"].iloc[-1]

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from experiments import Results, RunError, sweep
+from experiments import Results, RunError, run_many, sweep
 from experiments.cli import app
 from experiments.pool import StoppedError
 from experiments.sweeps import cluster as clusters
@@ -235,6 +235,15 @@ def test_a_machine_where_nothing_runs_stops_the_sweep(tmp_path, monkeypatch):
         sweep(asked(), tmp_path / "out", workers=2)
     with pytest.raises(StoppedError, match=r"went away \(BrokenExecutor: dead\); 0 of 12 runs ended"):
         sweep(asked(), tmp_path / "other", executor=Dead())
+
+
+def test_an_executor_that_never_tells_is_asked(tiny, tmp_path):
+    class Mute(Executor):
+        def submit(self, *args, **kwargs):
+            return Future()
+
+    with pytest.raises(StoppedError, match="connection lost"):
+        run_many([tiny()], tmp_path / "out", executor=Mute(), alive=lambda: False)
 
 
 def test_an_error_of_the_caller_is_the_caller_s(tmp_path):
