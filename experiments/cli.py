@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
     `file` is the scenario that errors of settings and data belong to.
     """
     from experiments.loader import ScenarioError
+    from experiments.pool import StoppedError
     from experiments.rundir import RunError
     from mechanisms.plugin import PluginError
     from sim.data.sources.base import DataError
@@ -59,12 +61,17 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
 
     try:
         yield
+    except typer.Exit:
+        raise
     except (DataError, SettingError, PluginError) as error:
         _complain(error, debug, f"{file}: {error}" if file else str(error))
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except (ScenarioError, RunError) as error:
         _complain(error, debug, str(error))
         raise typer.Exit(EXIT_BAD_INPUT) from None
+    except StoppedError as error:
+        _complain(error, debug, str(error))
+        raise typer.Exit(EXIT_FAILED) from None
     except BrokenPipeError:  # whoever read our output has had enough
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,25 +94,28 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar when a terminal watches, else a plain line about every tenth; the block is given a function of the number done."""
+def progress(label: str, total: int, left_s: Callable[[], float | None] | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar when a terminal watches, else a plain line about every tenth; the block is given a function of the number done.
+
+    `left_s` estimates the seconds to go (default: as fast as so far).
+    """
+    began = time.monotonic()
+
+    def left(done: int) -> str:
+        estimate = left_s() if left_s else (total - done) * (time.monotonic() - began) / done if done else None
+        return "" if estimate is None or done == total else f"about {_duration(estimate)} left"
+
     if err_console.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=err_console, transient=True) as bar:
-            task = bar.add_task(label, total=total)
-            yield lambda done: bar.update(task, completed=done)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True) as bar:
+            task = bar.add_task(label, total=total, left="")
+            yield lambda done: bar.update(task, completed=done, left=left(done))
         return
     step = max(1, total // 10)
 
     def tell(done: int) -> None:
         if done % step == 0 or done == total:
-            err_console.print(f"{label}: {done}/{total}", markup=False)
+            err_console.print(", ".join(part for part in (f"{label}: {done}/{total}", left(done)) if part), markup=False)
 
     yield tell
 
@@ -195,22 +205,25 @@ def sweep(
     with one_line_errors(debug, source):
         from experiments.results import Results
         from experiments.sweeps.drive import Sweep
+        from experiments.sweeps.manifest import Receipt
 
         planned = Sweep(source, out)
         if dry_run:
             cost = planned.estimate(workers=workers, data=data)
             out_console.print(
                 f"{cost.runs} runs, {cost.todo} to do; from {cost.pilots} pilots: {_duration(cost.cpu_s)} of CPU time, "
-                f"{_duration(cost.wall_s)} on {workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB",
+                f"{_duration(cost.wall_s)} on {workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB of disk",
                 markup=False,
             )
             return
-        with progress(planned.spec.name, len(planned.todo)) as tell:
+        forecast = planned.forecast()
+        with progress(planned.spec.name, len(planned.todo), forecast.left_s) as tell:
             done = 0
 
-            def on_receipt(_: Any) -> None:
+            def on_receipt(receipt: Receipt) -> None:
                 nonlocal done
                 done += 1
+                forecast.ended(receipt.run_id, receipt.wall_s)
                 tell(done)
 
             outcome = planned.play(workers=workers, dask=dask, data=data, on_receipt=on_receipt)
@@ -222,7 +235,7 @@ def sweep(
         size = results.runs()["bytes"].sum()
         out_console.print(
             f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, {outcome.failed} failed, "
-            f"{_duration(outcome.wall_s)}, {size / 1e6:,.1f} MB in {outcome.folder}",
+            f"{_duration(outcome.wall_s)}, {size / 1e6:,.1f} MB of tables in {outcome.folder}",
             markup=False,
         )
         if outcome.failed:
@@ -236,9 +249,9 @@ def sweep(
 
 
 def _duration(seconds: float) -> str:
-    """90 s, 12 min, 3.4 h."""
+    """0.3 s, 90 s, 12 min, 3.4 h."""
     if seconds < 120:
-        return f"{seconds:.3g} s"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
 
 
@@ -478,9 +491,7 @@ def demo(
                 tell(done)
 
             outcome = play(prepared, workers=workers or os.cpu_count() or 1, on_done=on_done)
-        show(
-            _rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device"
-        )
+        show(_rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device")
         show(_rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
         out_console.print(
             f"\n{outcome.reading}\n\n"

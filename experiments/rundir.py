@@ -80,7 +80,7 @@ class RunResult:
         if not path.is_file():
             raise RunError(f"{self.path}: this run has no table {name!r}")
         try:
-            return pq.read_table(path).to_pandas(types_mapper=_nullable)
+            return pq.read_table(path).to_pandas(types_mapper=nullable)
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
@@ -96,7 +96,8 @@ class RunResult:
         return hashlib.sha256("".join(files[f]["sha256"] for f in sorted(files)).encode()).hexdigest()
 
 
-def _nullable(kind: pa.DataType) -> Any:
+def nullable(kind: pa.DataType) -> Any:
+    """The pandas type of a column that may have gaps: integers and truth values stay what they are."""
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
 
 
@@ -183,10 +184,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
         partial.chmod(0o755)
-        if path.is_dir():
-            _exchange(path, partial)
-        else:
+        try:
             os.rename(partial, path)
+        except OSError:  # a folder is there, perhaps since a moment ago
+            if not path.is_dir():
+                raise
+            _exchange(path, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

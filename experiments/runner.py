@@ -10,10 +10,10 @@ import resource
 import subprocess
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ import pyarrow as pa
 
 from experiments import checkpoint
 from experiments.loader import load_scenario
+from experiments.pool import Task, in_processes, on_executor
 from experiments.rundir import RunError, RunResult, check_place, may_replace, open_run, recover, write_file, write_run
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
+from sim.threads import single_threaded
 from sim.world import World
 
 OnRound = Callable[[World], None]
-Task = tuple[Scenario, Path, Path | None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def run(
     out: str | Path | None = None,
     *,
     data: str | Path | None = None,
+    on_start: OnRound | None = None,
     on_round: OnRound | None = None,
     checkpoint_every: int = 0,
     force: bool = False,
@@ -58,6 +60,7 @@ def run(
         scenario: what to run; a preset's name or a TOML file will do.
         out: the run directory, by default `results/<name>-<run id>`. A complete run of the same scenario there is reused.
         data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
+        on_start: called with the world before its first round.
         on_round: called with the world after every round.
         checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was interrupted continues from its
             last checkpoint.
@@ -78,6 +81,8 @@ def run(
     newest = None if force else checkpoint.newest(scenario, saved)
     world = checkpoint.load(scenario, newest, data) if newest else World(scenario, data)
     try:
+        if on_start:
+            on_start(world)
         for index in world.run():
             if on_round:
                 on_round(world)
@@ -106,6 +111,10 @@ def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
     return existing
 
 
+def _always() -> bool:
+    return True
+
+
 def run_many(
     scenarios: Iterable[Scenario],
     out: str | Path,
@@ -114,17 +123,19 @@ def run_many(
     data: str | Path | None = None,
     executor: Executor | None = None,
     in_flight: int | None = None,
+    alive: Callable[[], bool] | None = None,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
     """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
 
     `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight` handed over at a time (default:
-    all). A failure is written to `out/failures/<run id>.json` and the others go on.
+    all), as long as it is `alive`. A failure is written to `out/failures/<run id>.json` and the others go on. Raises
+    `StoppedError` when what runs them breaks.
     """
     wanted = list(scenarios)
-    folder = Path(out)
+    folder = Path(out).absolute()  # workers may be elsewhere
     check_place(folder)
-    tasks: list[Task] = [(s, folder, None if data is None else Path(data)) for s in wanted]
+    tasks = [(s, folder, None if data is None else Path(data).absolute()) for s in wanted]
     done: dict[str, RunResult | RunFailure] = {}
 
     def keep(outcome: RunResult | RunFailure) -> None:
@@ -132,55 +143,22 @@ def run_many(
         if on_done:
             on_done(outcome)
 
-    if workers == 1 and executor is None:
+    def failed(task: Task, error: Exception) -> None:
+        keep(_failed(task[0], task[1], "process", error))
+
+    if executor is not None:
+        on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed, alive or _always)
+    elif workers == 1:
         for task in tasks:
             keep(execute(*task))
-    elif executor is not None:
-        for task, error in _in_pool(executor, deque(tasks), in_flight or len(tasks), keep):
-            keep(_failed(*task[:2], "process", error))
     else:
-        _in_processes(tasks, workers or os.cpu_count() or 1, keep)
+        in_processes(execute, tasks, workers or os.cpu_count() or 1, keep, failed)
     return [done[s.run_id()] for s in wanted]
 
 
-def _in_processes(tasks: Iterable[Task], workers: int, keep: Callable[[RunResult | RunFailure], None]) -> None:
-    """Run tasks in local processes. One that dies (killed, out of memory) breaks its pool: those in flight run again alone,
-
-    so that the culprit fails by itself, and the others go on in a new pool.
-    """
-    waiting = deque(tasks)
-    while waiting:
-        for task, _ in _in_pool(_local_pool(workers), waiting, 2 * workers, keep):
-            for culprit, error in _in_pool(_local_pool(1), deque([task]), 1, keep):
-                keep(_failed(*culprit[:2], "process", error))
-
-
-def _in_pool(
-    pool: Executor, waiting: deque[Task], in_flight: int, keep: Callable[[RunResult | RunFailure], None]
-) -> list[tuple[Task, Exception]]:
-    """Feed a pool until nothing waits or it breaks; returns what was in flight when it broke."""
-    running: dict[Future[RunResult | RunFailure], Task] = {}
-    lost: list[tuple[Task, Exception]] = []
-    while running or (waiting and not lost):
-        while waiting and len(running) < in_flight and not lost:
-            task = waiting.popleft()
-            try:
-                running[pool.submit(execute, *task)] = task
-            except BrokenExecutor as error:
-                lost.append((task, error))
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            task = running.pop(future)
-            try:
-                keep(future.result())
-            except Exception as error:  # execute itself raises nothing
-                lost.append((task, error))
-    return lost
-
-
 def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:
-    """One run of many; never raises for an error of the run."""
-    run_id = scenario.run_id()
+    """One run of many; never raises for an error of the run, nor when a plug-in wants to exit."""
+    single_threaded()
     stage = "build"
 
     def note(world: World) -> None:
@@ -189,10 +167,11 @@ def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | 
         stage = "write" if last else f"round {world.round_index + 1}"
 
     try:
-        result = run(scenario, folder / run_id, data=data, on_round=note)
-    except Exception as error:
+        result = run(scenario, folder / scenario.run_id(), data=data, on_start=note, on_round=note)
+        _ = result.manifest  # read here: it travels with the result, and the caller need not find the file
+    except (Exception, SystemExit) as error:
         return _failed(scenario, folder, stage, error)
-    _failure_file(folder, run_id).unlink(missing_ok=True)
+    _failure_file(folder, result.run_id).unlink(missing_ok=True)
     return result
 
 
@@ -200,7 +179,7 @@ def _failure_file(folder: Path, run_id: str) -> Path:
     return folder / "failures" / f"{run_id}.json"
 
 
-def _failed(scenario: Scenario, folder: Path, stage: str, error: Exception) -> RunFailure:
+def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) -> RunFailure:
     told = "".join(traceback.format_exception(error))
     failure = RunFailure(scenario.run_id(), scenario.name, scenario.seed, stage, f"{type(error).__name__}: {error}", told)
     file = _failure_file(folder, failure.run_id)
@@ -218,12 +197,6 @@ def journal_table(world: World) -> pa.Table:
         for name, value in entry._asdict().items():
             columns[name].append(value)
     return pa.table({name: pa.array(columns[name], type=kind) for name, kind in COLUMNS["journal"].items()})
-
-
-def _local_pool(workers: int | None) -> Executor:
-    from joblib.externals.loky import get_reusable_executor
-
-    return get_reusable_executor(max_workers=workers or os.cpu_count())
 
 
 def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
@@ -248,6 +221,7 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
     }
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -255,8 +229,9 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def _git_state() -> str | None:
-    """Commit of the checkout that runs, with + when it has changes; None outside a checkout."""
+    """Commit of the checkout that runs, with + when it has changes; None outside a checkout. Asked once per process."""
     here = Path(__file__).parent
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10)

@@ -11,6 +11,9 @@ import pyarrow as pa
 _I, _F, _B, _S = pa.int64(), pa.float64(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())
 _IS, _BYTES = pa.list_(pa.int64()), pa.large_binary()
 
+OPTIONAL = frozenset({"epochs", "versions", "tape", "opening"})
+"""Tables that a run has only when its scenario asks for them."""
+
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "rounds": {
         "round": _I, "start_s": _F, "end_s": _F, "duration_s": _F, "block_time_s": _F,

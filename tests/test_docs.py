@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from experiments.sweeps.design import Block, Range
+from experiments.sweeps.plan import OUTCOMES, Spec
 from sim.tables import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +76,15 @@ def test_every_column_is_explained():
         section = text.split(f"## `{table}`")[1].split("\n## ")[0]
         told = set(re.findall(r"`(\w+)`", section))
         assert columns.keys() <= told, (table, columns.keys() - told)
+
+
+def test_every_key_of_a_sweep_and_every_outcome_is_explained():
+    text = (ROOT / "docs" / "reference" / "sweep.md").read_text()
+    told = set(re.findall(r"`(\w+)`", text))
+    for model in (Spec, Block, Range):
+        assert model.model_fields.keys() <= told, model
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "results.md").read_text()))
+    assert {*OUTCOMES, "run_id", "cell", "seed", "status", "wall_s", "cpu_s", "bytes", "stage", "error", "traceback"} <= told
 
 
 def test_every_command_and_option_is_explained():

@@ -37,7 +37,7 @@ def ordered(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
 def continuous(results: Results) -> list[str]:
     """Numeric factors that are sampled from a range or have many levels: they go on an axis."""
     plan = results.runs()
-    drawn = {name for block in results.spec["design"] if block["kind"] in SAMPLED for name in block["factors"]}
+    drawn = {name for block in results.spec["design"] if block.get("kind", "grid") in SAMPLED for name in block["factors"]}
     return [f for f in results.factors if is_number(plan[f]) and plan[f].nunique() > 1 and f in drawn]
 
 

@@ -60,7 +60,7 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
 def factors(results: Results) -> pd.DataFrame:
     """One row per factor: how it is varied, and its levels."""
     plan = results.runs()
-    kinds = {name: block["kind"] for block in results.spec["design"] for name in block["factors"]}
+    kinds = {name: block.get("kind", "grid") for block in results.spec["design"] for name in block["factors"]}
     rows = []
     for name in results.factors:
         levels = ordered(results, plan)[name].cat.categories

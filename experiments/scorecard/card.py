@@ -12,6 +12,7 @@ from experiments.results import Results, interval
 from experiments.rundir import RunError
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
 from experiments.scorecard.settings import ScorecardSettings, read_settings
+from experiments.sweeps.manifest import RUNS
 from mechanisms.plugin import nearest
 
 
@@ -48,8 +49,8 @@ def _people(results: Results) -> pd.DataFrame:
     """One row per run and device: utility over the run, stake at its end, whether it was ever slashed."""
     frame = results.sql(
         """
-        select run_id, device, any_value(adversary) as adversary, sum(utility) as utility,
-               arg_max(balance + locked, round) as held, sum(penalty) > 0 as slashed
+        select run_id, device, any_value(adversary) as attacks, sum(utility)::double as utility,
+               arg_max(balance + locked, round)::double as held, sum(penalty) > 0 as slashed
         from participants group by run_id, device
         """,
         tables=("participants",),
@@ -64,8 +65,8 @@ def _more_outcomes(results: Results, s: ScorecardSettings) -> pd.DataFrame:
         f"""
         select run_id, min(case when accuracy >= {s.target_accuracy} then round end) as rounds_to_target,
                min(case when accuracy >= {s.target_accuracy} then end_s end) as time_to_target_s,
-               sum(updates) as calls_update, sum(votes_positive + votes_negative) as calls_vote,
-               count(block_time_s) as calls_block, count(*) as rounds
+               sum(updates)::double as calls_update, sum(votes_positive + votes_negative)::double as calls_vote,
+               count(block_time_s)::double as calls_block, count(*)::double as rounds
         from rounds group by run_id
         """,
         tables=("rounds",),
@@ -73,8 +74,8 @@ def _more_outcomes(results: Results, s: ScorecardSettings) -> pd.DataFrame:
     money = results.sql(
         """
         select run_id,
-               sum(case when credit like 'device:%' then amount else 0 end)
-                 - sum(case when debit like 'device:%' then amount else 0 end) as spent,
+               (sum(case when credit like 'device:%' then amount else 0 end)
+                 - sum(case when debit like 'device:%' then amount else 0 end))::double as spent,
                count(*) filter (where credit like 'device:%' or debit like 'device:%') as calls_payment
         from journal where reason <> 'initial' and reason <> 'bribe' group by run_id
         """,
@@ -114,7 +115,7 @@ def _outcome(group: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
 
 def _distribution(members: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
     """Individual rationality, slashing, inequality of stake: means over runs of what each run gives."""
-    bad = members["adversary"].astype(bool)
+    bad = members["attacks"].astype(bool)
     honest = members[~bad]
     by_run = [held.to_numpy() for _, held in members.groupby("run_id")["held"]]
     return {
@@ -137,7 +138,7 @@ def _gaps(
     levels = [x for x in dict.fromkeys(here[s.adversary].astype(str)) if x != s.honest and x not in s.sybils.values()]
     gains = {}
     for level in s.deviations if s.deviations is not None else levels:
-        deviating = here[(here[s.adversary].astype(str) == level) & here["adversary"].astype(bool)]
+        deviating = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
         gain = [
             (each.set_index("device")["utility"] - honest.loc[seed].reindex(each["device"])).mean()
             for seed, each in deviating.groupby("seed")
@@ -160,7 +161,7 @@ def _gaps(
 
 def _sybil(here: pd.DataFrame, honest: pd.Series, level: str, s: ScorecardSettings) -> tuple[float, float, float]:
     """What k identities earn together less what their one device earned honestly, paired by seed."""
-    ring = here[(here[s.adversary].astype(str) == level) & here["adversary"].astype(bool)]
+    ring = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
     gains = [
         each["utility"].sum() - honest.loc[(seed, each["device"].min())]
         for seed, each in ring.groupby("seed")
@@ -199,6 +200,8 @@ def _fairness_of_runs(results: Results, keys: list[str]) -> Iterator[dict[str, A
     for row in runs[runs["status"] == "done"].to_dict("records"):
         if not scenarios[row["cell"]]["record"]["tape"]:
             continue
+        if not (results.folder / RUNS / row["run_id"]).is_dir():
+            continue  # its directory was removed after compacting
         run = results.run(row["run_id"])
         table = compare_payouts(run, ["shapley"])
         if table["error"].notna().any():

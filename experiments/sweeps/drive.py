@@ -8,24 +8,30 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.rundir import MANIFEST as RUN_MANIFEST
+from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_place, write_file
-from experiments.runner import RunFailure, _git_state, _version, run_many
+from experiments.runner import RunFailure, _git_state, _version, journal_table, run_many
 from experiments.sweeps import manifest
-from experiments.sweeps.plan import PlannedRun, Spec, load_spec, planned
-from sim.scenario import SCHEMA_VERSION
+from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
+from experiments.sweeps.forecast import Forecast
+from experiments.sweeps.manifest import RUNS
+from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, plan
+from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
 
-SWEEP, PLAN, RUNS = "sweep.json", "plan.parquet", "runs"
+if TYPE_CHECKING:
+    from experiments.results import Results
+
+SWEEP, PLAN = "sweep.json", "plan.parquet"
 OnReceipt = Callable[[manifest.Receipt], None]
 
 
@@ -54,110 +60,133 @@ class Estimate:
 
 
 class Sweep:
-    """A plan and its folder. `todo` are the runs that are not there yet; failed ones are tried again."""
+    """A plan and its folder. `todo` are the runs that are not there yet; failed ones are tried again.
+
+    Raises `ScenarioError` for a bad plan and `RunError` for a folder that holds something else.
+    """
 
     def __init__(self, source: str | Path | Mapping[str, Any] | Spec, out: str | Path | None = None) -> None:
         self.spec = source if isinstance(source, Spec) else load_spec(source)
         self.folder = Path(out) if out else Path("results") / self.spec.name
         check_place(self.folder)
+        self.runs = plan(self.spec)
+        self.digest = digest(self.runs)
         self._check_folder()
-        self.runs = list(planned(self.spec))
-        ended = manifest.receipts(self.folder)
-        self.todo = [p for p in self.runs if not self._is_there(p, ended)]
-
-    def _is_there(self, p: PlannedRun, ended: Mapping[str, manifest.Receipt]) -> bool:
-        run_id = p.scenario.run_id()
-        receipt = ended.get(run_id)
-        return receipt is not None and receipt.status == "done" and self._has_data(run_id)
-
-    def _has_data(self, run_id: str) -> bool:
-        return (self.folder / RUNS / run_id / RUN_MANIFEST).is_file() or run_id in _compacted(self.folder)
+        self.receipts = manifest.receipts(self.folder)
+        there = manifest.with_data(self.folder)
+        done = {r.run_id for r in self.receipts.values() if r.status == "done"} & there
+        # All cells with the first seed, then with the second, ...: what is there early is balanced, and so is its forecast.
+        order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
+        self.todo = sorted((p for p in self.runs if p.run_id not in done), key=lambda p: order[p.seed])
 
     def _check_folder(self) -> None:
         told = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None
         if told is None:
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            # A process that was killed as it began leaves a part of the first file.
+            mine = (f".{SWEEP}.",)
+            if self.folder.is_dir() and not all(entry.name.startswith(mine) for entry in self.folder.iterdir()):
                 raise RunError(f"{self.folder}: holds something else than a sweep; choose another --out")
         elif told["schema_version"] != SCHEMA_VERSION:
             raise RunError(
                 f"{self.folder}: recorded with schema {told['schema_version']}, this version writes {SCHEMA_VERSION}; "
                 "choose another --out"
             )
-        elif told["spec_digest"] != self.spec.digest():
-            raise RunError(f"{self.folder}: holds another sweep ({told['spec']['name']}); choose another --out")
+        elif told["plan_digest"] != self.digest:
+            raise RunError(
+                f"{self.folder}: holds another sweep ({told['spec']['name']}: {told['runs']} runs), or its file or scenario has "
+                "changed since; choose another --out"
+            )
 
     def play(
         self,
         *,
         workers: int | None = None,
         dask: str | None = None,
+        executor: Executor | None = None,
         data: str | Path | None = None,
         on_receipt: OnReceipt | None = None,
     ) -> Outcome:
-        """Run what is to do. A run that fails is recorded and the others go on; whatever stops this, calling it again goes on."""
+        """Run what is to do. A run that fails is recorded and the others go on; whatever stops this, calling it again goes on.
+
+        Args:
+            workers: processes on this machine (default: all cores; 1: in this process).
+            dask: address of a Dask scheduler to run on instead.
+            executor: any other executor to run on instead; its workers see the folder.
+            data: folder of data files.
+            on_receipt: called with a `Receipt` as each run ends.
+
+        Raises `StoppedError` when the executor or the cluster breaks.
+        """
         began = time.perf_counter()
         self._write_plan()
         counts = {"done": 0, "failed": 0}
-        lost: list[str] = []
 
         def keep(outcome: RunResult | RunFailure) -> None:
-            if isinstance(outcome, RunFailure) and outcome.stage == "process" and dask:
-                lost.append(outcome.error)  # the cluster failed, not the run
-                return
             receipt = _receipt(outcome)
             manifest.append(self.folder, receipt)
             counts[receipt.status] += 1
             if on_receipt:
                 on_receipt(receipt)
 
-        scenarios = [p.scenario for p in self.todo]
-        with _executor(dask) as (executor, slots):
-            run_many(
-                scenarios,
-                self.folder / RUNS,
-                workers=workers,
-                data=data,
-                executor=executor,
-                in_flight=2 * slots if slots else None,
-                on_done=keep,
-            )
-        if lost:
-            raise RunError(
-                f"{dask}: the cluster went away ({lost[0]}); {counts['done']} of {len(self.todo)} runs are done, the same "
-                "command goes on from there"
-            )
+        here: Place = executor, LEAST_WINDOW, lambda: True
+        try:
+            with cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (chosen, window, alive):
+                run_many(
+                    [p.scenario for p in self.todo],
+                    self.folder / RUNS,
+                    workers=workers,
+                    data=data,
+                    executor=chosen,
+                    in_flight=window,
+                    alive=alive,
+                    on_done=keep,
+                )
+        except StoppedError as error:
+            ended = counts["done"] + counts["failed"]
+            where = f"--dask {dask}: " if dask and str(dask) not in str(error) else ""
+            raise StoppedError(
+                f"{where}{error}; {ended} of {len(self.todo)} runs ended, the same command goes on from there"
+            ) from None
         elapsed = time.perf_counter() - began
         found = len(self.runs) - len(self.todo)
         return Outcome(self.folder, len(self.runs), found, counts["done"], counts["failed"], elapsed)
 
+    def forecast(self) -> Forecast:
+        """The time that `todo` will take, to be told of every receipt."""
+        cells = {p.run_id: p.cell for p in self.runs}
+        known = [(cells[r.run_id], r.wall_s) for r in self.receipts.values() if r.status == "done" and r.run_id in cells]
+        return Forecast({p.run_id: p.cell for p in self.todo}, known)
+
     def estimate(self, *, workers: int | None = None, data: str | Path | None = None, pilots: int = 4) -> Estimate:
-        """Play two rounds of a few cells spread over the plan, and extrapolate; nothing is written."""
-        step = max(1, len(self.todo) // pilots)
-        chosen = self.todo[::step][:pilots]
-        costs = [_pilot(p, data) for p in chosen]
+        """Play two rounds of a few runs spread over the plan, and extrapolate; nothing is written."""
         n = len(self.todo)
-        cpu_s = n * sum(c for c, _ in costs) / len(costs) if costs else 0.0
-        size = int(n * sum(b for _, b in costs) / len(costs)) if costs else 0
-        return Estimate(len(self.runs), n, cpu_s, cpu_s / (workers or os.cpu_count() or 1), size, len(chosen))
+        chosen = [self.todo[i * n // pilots] for i in range(min(pilots, n))] if n >= pilots else self.todo
+        costs = [pilot(p.scenario, data) for p in chosen]
+        cpu_s = n * sum(c for c, _ in costs) / max(1, len(costs))
+        size = int(n * sum(b for _, b in costs) / max(1, len(costs)))
+        return Estimate(len(self.runs), n, cpu_s, cpu_s / min(workers or os.cpu_count() or 1, max(1, n)), size, len(chosen))
 
     def _write_plan(self) -> None:
         if (self.folder / SWEEP).is_file() and (self.folder / PLAN).is_file():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        for part in (file for name in (SWEEP, PLAN) for file in self.folder.glob(f".{name}.*")):
+            part.unlink()  # of a process that was killed as it began
         buffer = io.BytesIO()
         pq.write_table(plan_table(self.runs, self.spec.factors), buffer, compression="zstd")
-        write_file(self.folder / PLAN, buffer.getvalue())
         told = {
             "schema_version": SCHEMA_VERSION,
-            "spec": self.spec.model_dump(mode="json"),
-            "spec_digest": self.spec.digest(),
+            "spec": {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True),  # can be given again
+            "plan_digest": self.digest,
             "factors": self.spec.factors,
             "runs": len(self.runs),
             "versions": {name: _version(name) for name in ("fedstake", "numpy", "torch", "pyarrow")},
             "git": _git_state(),
             "command": sys.argv,
         }
-        write_file(self.folder / SWEEP, json.dumps(told, indent=2, sort_keys=True) + "\n")
+        # First what says that this is a sweep: killed in between, the next call finds its own folder and goes on.
+        write_file(self.folder / SWEEP, json.dumps(told, indent=2) + "\n")
+        write_file(self.folder / PLAN, buffer.getvalue())
 
 
 def sweep(
@@ -166,9 +195,10 @@ def sweep(
     *,
     workers: int | None = None,
     dask: str | None = None,
+    executor: Executor | None = None,
     data: str | Path | None = None,
     on_receipt: OnReceipt | None = None,
-) -> Any:
+) -> Results:
     """Run a sweep, or what of it is not there yet, and open its results.
 
     Args:
@@ -176,20 +206,22 @@ def sweep(
         out: the sweep's folder, by default `results/<name>`.
         workers: processes on this machine (default: all cores; 1: in this process).
         dask: address of a Dask scheduler to run on instead.
+        executor: any other executor to run on instead; its workers see the folder.
         data: folder of data files.
         on_receipt: called with a `Receipt` as each run ends.
     """
     from experiments.results import Results
 
-    Sweep(source, out).play(workers=workers, dask=dask, data=data, on_receipt=on_receipt)
-    return Results.open(Path(out) if out else Path("results") / load_spec(source).name)
+    asked = Sweep(source, out)
+    asked.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=on_receipt)
+    return Results.open(asked.folder)
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
     """`sweep.json` of a folder; `RunError` when it is none."""
     try:
         told = json.loads((folder / SWEEP).read_text())
-        _ = told["schema_version"], told["spec"]["name"], told["spec_digest"], told["factors"]
+        _ = told["schema_version"], told["spec"]["name"], told["plan_digest"], told["factors"], told["runs"]
     except FileNotFoundError:
         raise RunError(f"{folder}: no {SWEEP}: not a sweep") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -207,7 +239,7 @@ def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
         if p.cell not in cells:
             cells[p.cell] = json.dumps(p.scenario.model_copy(update={"seed": 0}).to_dict(), sort_keys=True)
     columns: dict[str, Any] = {
-        "run_id": [p.scenario.run_id() for p in runs],
+        "run_id": [p.run_id for p in runs],
         "cell": [p.cell for p in runs],
         "seed": [p.seed for p in runs],
         "scenario": pa.array([cells[p.cell] for p in runs]).dictionary_encode(),
@@ -231,47 +263,30 @@ def _receipt(outcome: RunResult | RunFailure) -> manifest.Receipt:
     return manifest.Receipt(told["run_id"], "done", told["wall_s"], told["cpu_s"], size)
 
 
-def _compacted(folder: Path) -> frozenset[str]:
-    from experiments.results import compacted
-
-    return compacted(folder)
-
-
-def _pilot(p: PlannedRun, data: str | Path | None) -> tuple[float, int]:
-    """(CPU seconds, bytes) that a whole run would take, from its building and two of its rounds."""
+def pilot(scenario: Scenario, data: str | Path | None = None) -> tuple[float, int]:
+    """(CPU seconds, bytes) that a whole run would take: what it and its first round take, and for each other round the second."""
     began = time.process_time()
-    world = World(p.scenario, data)
-    built = time.process_time()
-    rounds = min(2, p.scenario.rounds)
-    for _ in range(rounds):
-        world.step()
-    played = time.process_time()
+    world = World(scenario, data)
+    cpu, size = time.process_time() - began, [0]
+    try:
+        for _ in range(min(2, scenario.rounds)):
+            began = time.process_time()
+            world.step()
+            round_s = time.process_time() - began
+            cpu += round_s
+            began = time.process_time()
+            size.append(_bytes({**world.recorder.tables(), "journal": journal_table(world)}))
+            write_s = time.process_time() - began
+    finally:
+        world.close()
+    more = scenario.rounds - len(size) + 1
+    return cpu + more * round_s + write_s, size[-1] + more * (size[-1] - size[-2])
+
+
+def _bytes(tables: Mapping[str, pa.Table]) -> int:
     size = 0
-    for table in world.recorder.tables().values():
+    for table in tables.values():
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         size += buffer.getbuffer().nbytes
-    world.close()
-    return built - began + (played - built) / rounds * p.scenario.rounds, int(size / rounds * p.scenario.rounds)
-
-
-@contextlib.contextmanager
-def _executor(dask: str | None) -> Iterator[tuple[Executor | None, int]]:
-    """Nothing special for this machine; for a Dask scheduler its executor and the number of its threads."""
-    if dask is None:
-        yield None, 0
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise RunError(f"--dask {dask}: needs dask.distributed; pip install 'fedstake[dask]'") from None
-    try:
-        client = Client(dask, timeout="10s", set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise RunError(f"--dask {dask}: no scheduler answers there ({type(error).__name__})") from None
-    with client:
-        slots = sum(client.nthreads().values())
-        if not slots:
-            raise RunError(f"--dask {dask}: the scheduler has no workers")
-        with client.get_executor(pure=False) as executor:
-            yield executor, slots
+    return size

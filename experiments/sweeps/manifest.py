@@ -1,4 +1,4 @@
-"""The record of a sweep in progress: one line per run that ended, appended as it ends."""
+"""The record of a sweep in progress: one line per run that ended, appended as it ends; and which runs have their data there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-MANIFEST = "manifest.jsonl"
+from experiments.rundir import RunError
+
+MANIFEST, RUNS, COMPACT, INDEX = "manifest.jsonl", "runs", "compact", "index.json"
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,35 @@ def _lines(folder: Path) -> Iterator[Receipt]:
                 yield Receipt(**json.loads(line))
             except (ValueError, TypeError):
                 continue
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Which folder below `compact` holds the tables of which runs. The index is replaced in one step, so it is always true."""
+
+    part: str = ""
+    runs: frozenset[str] = frozenset()
+
+
+def compacted(folder: Path) -> Compact:
+    """What is compacted: nothing, when there is no index."""
+    try:
+        told = json.loads((folder / COMPACT / INDEX).read_text())
+        return Compact(str(told["part"]), frozenset(told["runs"]))
+    except FileNotFoundError:
+        return Compact()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / COMPACT / INDEX}: unreadable ({type(error).__name__}: {error})") from None
+
+
+def with_directory(folder: Path) -> set[str]:
+    """Runs that have a directory, which appears whole."""
+    try:
+        return {entry.name for entry in os.scandir(folder / RUNS)}
+    except FileNotFoundError:
+        return set()
+
+
+def with_data(folder: Path) -> set[str]:
+    """Runs whose tables are there, in a directory or compacted."""
+    return with_directory(folder) | compacted(folder).runs
