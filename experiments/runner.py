@@ -119,14 +119,14 @@ def run_many(
     data: str | Path | None = None,
     executor: Executor | None = None,
     in_flight: int | None = None,
-    alive: Callable[[], bool] = lambda: True,
+    alive: Callable[[], bool] | None = None,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
     """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
 
     `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight` handed over at a time (default:
-    all), as long as it is `alive`. A failure is written to `out/failures/<run id>.json` and the others go on. Raises `StoppedError` when what runs them
-    breaks.
+    all), as long as it is `alive`. A failure is written to `out/failures/<run id>.json` and the others go on. Raises
+    `StoppedError` when what runs them breaks.
     """
     wanted = list(scenarios)
     folder = Path(out).absolute()  # workers may be elsewhere

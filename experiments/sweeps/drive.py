@@ -128,7 +128,7 @@ class Sweep:
             if on_receipt:
                 on_receipt(receipt)
 
-        here: Place = executor, LEAST_WINDOW, lambda: True
+        here: Place = executor, LEAST_WINDOW, None
         try:
             with cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (chosen, window, alive):
                 run_many(
@@ -185,7 +185,7 @@ class Sweep:
             "command": sys.argv,
         }
         # First what says that this is a sweep: killed in between, the next call finds its own folder and goes on.
-        write_file(self.folder / SWEEP, json.dumps(told, indent=2, sort_keys=True) + "\n")
+        write_file(self.folder / SWEEP, json.dumps(told, indent=2) + "\n")
         write_file(self.folder / PLAN, buffer.getvalue())
 
 
