@@ -26,7 +26,7 @@ class StoppedError(RuntimeError):
 
 
 def on_executor(
-    executor: Executor, work: Work, tasks: Iterable[Task], window: int, keep: Keep, failed: Failed, alive: Alive = lambda: True
+    executor: Executor, work: Work, tasks: Iterable[Task], window: int, keep: Keep, failed: Failed, alive: Alive | None = None
 ) -> None:
     """Run tasks on an executor that belongs to someone else. `StoppedError` when it breaks: it cannot be made anew here.
 
@@ -61,7 +61,7 @@ def in_processes(work: Work, tasks: Iterable[Task], workers: int, keep: Keep, fa
 
 
 def _feed(
-    pool: Executor, work: Work, waiting: deque[Task], window: int, keep: Keep, failed: Failed, alive: Alive = lambda: True
+    pool: Executor, work: Work, waiting: deque[Task], window: int, keep: Keep, failed: Failed, alive: Alive | None = None
 ) -> Iterator[tuple[Task, Exception]]:
     """Feed a pool until nothing waits or it breaks; yields what was in flight when it broke, leaves the rest in `waiting`."""
     running: dict[Future[Any], Task] = {}
@@ -75,7 +75,7 @@ def _feed(
                 broken = True
                 yield task, error
         done = wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done
-        if not done and not alive():
+        if not done and alive is not None and not alive():
             yield running.popitem()[1], BrokenExecutor("connection lost")
         for future in done:
             task = running.pop(future)

@@ -16,7 +16,7 @@ WAIT_S = 30.0
 LEAST_WINDOW = 1_000
 """Runs handed over at a time at least: workers may join later, and a waiting run is a few kilobytes."""
 
-Place = tuple[Executor | None, int, Callable[[], bool]]
+Place = tuple[Executor | None, int, Callable[[], bool] | None]
 
 
 @contextlib.contextmanager

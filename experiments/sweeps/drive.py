@@ -128,7 +128,7 @@ class Sweep:
             if on_receipt:
                 on_receipt(receipt)
 
-        here: Place = executor, LEAST_WINDOW, lambda: True
+        here: Place = executor, LEAST_WINDOW, None
         try:
             with cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (chosen, window, alive):
                 run_many(

@@ -34,7 +34,7 @@ def asked(request, tmp_path_factory):
     file = folder / "tiny.toml"
     file.write_text(FILE.replace("seeds = 2", f"seeds = {request.param}"))
     sweep(file, folder / "undisturbed", workers=1)
-    return file, folder / "undisturbed", 2 if request.param == 12 else 20
+    return file, folder / "undisturbed", 1 if request.param == 12 else 20
 
 
 def start(file, out, *options):
@@ -93,7 +93,7 @@ def test_kill_minus_nine_of_the_parent(asked, tmp_path):
     file, undisturbed, kills = asked
     out, dice = tmp_path / "out", random.Random(1)
     before = {}
-    for i in range(kills):
+    for i in range(1, kills + 1):
         process = start(file, out, "--workers", "2")
         children = []
         if i % 4 == 0:  # as it begins
@@ -108,7 +108,7 @@ def test_kill_minus_nine_of_the_parent(asked, tmp_path):
         assert process.returncode in (-signal.SIGKILL, 0)
         until(lambda children=children: gone(children))  # its workers follow
         before = none_again(before, out)
-        if i == kills // 2 and (out / "manifest.jsonl").is_file():  # and the line that was being written is torn
+        if i == (kills + 1) // 2 and (out / "manifest.jsonl").is_file():  # and the line that was being written is torn
             body = (out / "manifest.jsonl").read_bytes()
             (out / "manifest.jsonl").write_bytes(body[: len(body) - dice.randrange(1, 60)])
     last = start(file, out, "--workers", "2")
@@ -187,7 +187,7 @@ def test_kill_minus_nine_of_the_dask_scheduler(asked, tmp_path):
     file, undisturbed, kills = asked
     out, dice = tmp_path / "out", random.Random(3)
     before = {}
-    for i in range(kills):
+    for i in range(1, kills + 1):
         with dask_cluster(tmp_path, free_port()) as (scheduler, address):
             process = start(file, out, "--dask", address)
             if i % 4 == 0:
@@ -204,9 +204,8 @@ def test_kill_minus_nine_of_the_dask_scheduler(asked, tmp_path):
             assert len(told) == 1, err
             assert told[0].startswith(f"fedstake: --dask {address}: ")
         before = none_again(before, out)
-    with dask_cluster(tmp_path, free_port()) as (_, address):
-        last = start(file, out, "--dask", address)
-        _, err = last.communicate(timeout=PATIENCE_S)
-        assert last.returncode == 0, err
+    last = start(file, out, "--workers", "1")  # goes on anywhere
+    _, err = last.communicate(timeout=PATIENCE_S)
+    assert last.returncode == 0, err
     none_again(before, out)
     check(file, out, undisturbed)
