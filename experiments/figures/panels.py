@@ -23,9 +23,13 @@ CURVES, PANELS, COLUMNS = 8, 12, 4
 WIDTHS = {1: 5.2, 2: 6.6, 3: 7.8, 4: 9.0}
 
 
+TITLE = 22
+"""Letters of a title that fit above a panel."""
+
+
 @dataclass(frozen=True)
 class Panel:
-    """One of the small multiples, its part of the table, and whether it ends a row."""
+    """One of the small multiples, its part of the table, and whether it is in the last column."""
 
     axes: Axes
     part: pd.DataFrame
@@ -61,18 +65,20 @@ def multiples(table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, h
         keys = [(level,) for level in levels(table[wide])]
         columns = ceil(len(keys) / ceil(len(keys) / COLUMNS))
     rows = ceil(len(keys) / columns)
+    names = [f for f in (tall, wide) if f]
+    titles = {key: " · ".join(label(f, v) for f, v in zip(names, key, strict=True)) for key in keys}
+    if max(map(len, titles.values())) > TITLE:
+        titles, height = {key: told.replace(" · ", "\n") for key, told in titles.items()}, height + 0.15
     sheet = blank(WIDTHS[columns], 3.2 if len(keys) == 1 else 0.7 + height * rows + (0.4 if rows == 1 else 0))
     grid = sheet.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     panels = []
-    names = [f for f in (tall, wide) if f]
     for place, key in enumerate(keys):
         part = table
         for factor, level in zip(names, key, strict=True):
             part = part[part[factor] == level]
         if key:
-            told = " · ".join(label(f, v) for f, v in zip(names, key, strict=True))
-            grid[place].set_title(told, loc="left", fontsize=9.5, fontweight="bold")
-        panels.append(Panel(grid[place], part, place % columns == columns - 1 or place == len(keys) - 1))
+            grid[place].set_title(titles[key], loc="left", fontsize=9.5, fontweight="bold")
+        panels.append(Panel(grid[place], part, place % columns == columns - 1))  # names inside the grid would push it apart
     for place in range(len(keys), len(grid)):
         grid[place].set_axis_off()
         grid[place - columns].tick_params(labelbottom=True)
