@@ -125,7 +125,9 @@ def show(table: Any, title: str = "") -> None:
     view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(table.columns):
         longest = max((len(str(v)) for v in table[column]), default=0)
-        view.add_column(str(column), justify="left" if i == 0 else "right", no_wrap=longest >= len(str(column)))
+        words = max((len(w) for w in str(column).split()), default=0)
+        # What is in a table is never cut; a terminal that is too narrow folds lines.
+        view.add_column(str(column), justify="left" if i == 0 else "right", min_width=max(longest, words), overflow="fold")
     for row in table.itertuples(index=False):
         view.add_row(*(str(v) for v in row))
     out_console.print(view)
@@ -255,12 +257,19 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
 
 
+def _number(value: float) -> str:
+    """1,234 or 0.123; – where there is none."""
+    if value != value:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}".replace("-0.000", "0.000")
+
+
 def _rounded(table: Any) -> Any:
     """Numbers with three decimals or thousands separators, for reading."""
     shown = table.copy()
     for column in shown.columns:
         if shown[column].dtype.kind == "f":
-            shown[column] = [f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3f}" if v == v else "–" for v in shown[column]]
+            shown[column] = [_number(v) for v in shown[column]]
     return shown
 
 
@@ -311,8 +320,7 @@ def compare(
         from experiments.sweeps.drive import SWEEP
 
         if source.is_file():
-            folder = _play(source, workers, data)
-            _compare_mechanisms(folder)
+            _compare_mechanisms(_play(source, workers, data))
         elif (source / SWEEP).is_file():
             _compare_mechanisms(source)
         elif (source / "manifest.json").is_file():
@@ -342,21 +350,41 @@ def _play(source: Path, workers: int | None, data: Path | None) -> Path:
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 
-SHOWN = ("accuracy", "honest_utility", "adversary_utility", "spent", "ir_violations", "ic_gap", "gini", "honest_rejected")
-
-
 def _compare_mechanisms(folder: Path) -> None:
     from experiments.results import Results
     from experiments.scorecard.winner import compare as score
 
     results = Results.open(folder)
     verdict = score(results)
-    keys = [c for c in verdict.table.columns if c in results.factors]
-    columns = [c for c in (*keys, *SHOWN) if c in verdict.table]
-    show(_rounded(verdict.table[columns]), f"scorecard of {results.name}")
+    table = verdict.table
+    keys = [c for c in table.columns if c in results.factors]
+    outcomes = ["runs", "accuracy", "honest_utility", "adversary_utility", "honest_rejected", "ir_violations", "spent"]
+    show(
+        _rounded(table[[c for c in (*keys, *outcomes) if c in table]]),
+        f"{results.name}: what each mechanism comes to, under each attack",
+    )
+    gaps = [c for c in table.columns if c.startswith(("ic_gap", "sybil_gain")) and not c.endswith(("_low", "_high"))]
+    if gaps:
+        told = table[table[gaps].notna().any(axis=1)]
+        gained = told[[k for k in keys if told[k].nunique() > 1 or k == keys[0]]].copy()
+        for column in gaps:
+            gained[column] = [_interval(row, column) for row in told.to_dict("records")]
+        for column in ("best_deviation", "incentive_compatible"):
+            if column in told:
+                gained[column.replace("_", " ")] = told[column]
+        show(gained, "what deviating and splitting gain, with simultaneous intervals")
     show(_rounded(verdict.ranking), "ranking by the stated objective")
-    told = verdict.winner or "none: every mechanism breaks a bound"
-    out_console.print(f"\nwinner: {told}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
+    winner = verdict.winner or "none: every mechanism breaks a bound"
+    out_console.print(f"\nwinner: {winner}{verdict.note}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
+    if (table["runs"] < table["planned"]).any():
+        err_console.print(f"fedstake: {folder}: some runs failed or are missing; fedstake sweep goes on with them", markup=False)
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _interval(row: Any, column: str) -> str:
+    """-1,204 (-1,600 to -808)."""
+    value, low, high = (row.get(name, float("nan")) for name in (column, f"{column}_low", f"{column}_high"))
+    return f"{value + 0:,.0f} ({low:,.0f} to {high:,.0f})".replace("-0 ", "0 ") if value == value else "–"
 
 
 def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) -> None:

@@ -16,7 +16,6 @@ from experiments.scorecard.winner import Verdict, compare
 from experiments.sweeps.drive import Sweep
 from experiments.sweeps.plan import load_spec
 
-ATTACKERS = "attackers' utility, at most"
 SWEEP = Path(__file__).parent / "sweeps" / "demo.toml"
 
 
@@ -63,12 +62,16 @@ def _table(verdict: Verdict) -> pd.DataFrame:
                 "accuracy": calm["accuracy"],
                 "worst accuracy": cells["accuracy"].min(),
                 "honest utility": calm["honest_utility"],
-                ATTACKERS: cells["adversary_utility"].max(),
-                "an idler gains": calm["ic_gap"],
-                "two sybils gain": calm["sybil_gain_2"],
+                "attackers' advantage, at most": cells["advantage"].max(),
+                "an idler gains": _interval(calm, "ic_gap"),
+                "two sybils gain": _interval(calm, "sybil_gain_2"),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _interval(row: pd.Series, column: str) -> str:
+    return f"{row[column]:+,.0f} ({row[f'{column}_low']:,.0f} to {row[f'{column}_high']:,.0f})"
 
 
 def _reading(verdict: Verdict) -> str:
@@ -80,8 +83,8 @@ def _reading(verdict: Verdict) -> str:
     )
     if verdict.winner is None:
         return told + "No mechanism keeps all bounds of the objective."
-    own = table.loc[verdict.winner]
+    gap = verdict.ranking.set_index("mechanism")["advantage"]
     return told + (
-        f"Winner: {verdict.winner}. Attackers have at most {own[ATTACKERS]:,.0f} base units a "
-        f"device under it, honest devices {own['honest utility']:,.0f} when nobody attacks."
+        f"Winner: {verdict.winner}{verdict.note}: at the worst attackers have {gap[verdict.winner]:+,.0f} base units "
+        "against honest devices of the same runs."
     )

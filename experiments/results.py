@@ -184,7 +184,12 @@ class Results:
                 # By way of Arrow: whole numbers with gaps stay whole, and exact.
                 return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
             except duckdb.Error as error:
-                raise RunError(f"{self.folder}: {str(error).splitlines()[0]}") from None
+                raise RunError(f"{self.folder}: {str(error).splitlines()[0]}{self._damage()}") from None
+
+    def _damage(self) -> str:
+        """Which run's files are not what was recorded, and what to do about it; nothing when all are."""
+        broken = manifest.damaged(self.folder, self._done)
+        return f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again" if broken else ""
 
     def _source(self, name: str) -> str:
         """A select over the compact file, where there is one, and the parts of all other runs."""

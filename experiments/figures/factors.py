@@ -37,7 +37,9 @@ def ordered(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
 def continuous(results: Results) -> list[str]:
     """Numeric factors that are sampled from a range or have many levels: they go on an axis."""
     plan = results.runs()
-    drawn = {name for block in results.spec["design"] if block.get("kind", "grid") in SAMPLED for name in block["factors"]}
+    drawn = {
+        name for block in results.spec.get("design", []) if block.get("kind", "grid") in SAMPLED for name in block["factors"]
+    }
     return [f for f in results.factors if is_number(plan[f]) and plan[f].nunique() > 1 and f in drawn]
 
 
@@ -89,7 +91,7 @@ def share_explained(levels: pd.Series, values: pd.Series) -> float:
 def concerns(results: Results, factor: str, table: str) -> bool:
     """Whether a factor sets keys of a table of the scenario, as `adversaries`."""
     keys = {factor}
-    for block in results.spec["design"]:
+    for block in results.spec.get("design", []):
         given = block["factors"].get(factor)
         if isinstance(given, Mapping) and all(isinstance(level, Mapping) for level in given.values()):
             keys = {key for level in given.values() for key in level}

@@ -31,7 +31,7 @@ def data(results: Results) -> pd.DataFrame:
     colored = [f for f in crossed(results, outcomes) if outcomes[f].nunique() <= COLUMNS][:1]
     values = {f: outcomes[f].astype(float) for f in axes}
     axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes["accuracy"]))
-    logs = {name for block in results.spec["design"] for name, given in block["factors"].items() if _is_log(given)}
+    logs = {name for block in results.spec.get("design", []) for name, given in block["factors"].items() if _is_log(given)}
     # Cells that differ in colour alone are one point of the design.
     outcomes["point"] = outcomes.groupby([f for f in results.factors if f not in colored], observed=True, sort=False).ngroup()
     parts = [

@@ -14,7 +14,9 @@ from experiments.figures.base import style
 from experiments.figures.factors import ordered
 from experiments.reports.page import Section, digits, number, page, save
 from experiments.results import Results
-from experiments.rundir import write_file
+from experiments.rundir import RunError, write_file
+from experiments.scorecard.winner import compare
+from experiments.sweeps.plan import Spec
 
 ROWS = 400
 """Rows of a table on the page; the CSV has all."""
@@ -45,9 +47,9 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
         f"{len(runs):,} runs: {', '.join(f'{count.get(s, 0):,} {s}' for s in ('done', 'failed', 'missing'))}",
         f"{runs['cell'].nunique():,} cells",
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
-        f"from {Path(results.spec['scenario']).name}",
+        f"from {Path(results.spec.get('scenario', Spec().scenario)).name}",
     ]
-    before = [*_scorecard(results.folder), Section("Factors", factors(results)), *_failures(results, target)]
+    before = [*_scorecard(results), Section("Factors", factors(results)), *_failures(results, target)]
     after = [
         *_outcomes(results, target),
         Section("Versions", versions(results)),
@@ -60,7 +62,7 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
 def factors(results: Results) -> pd.DataFrame:
     """One row per factor: how it is varied, and its levels."""
     plan = results.runs()
-    kinds = {name: block.get("kind", "grid") for block in results.spec["design"] for name in block["factors"]}
+    kinds = {name: block.get("kind", "grid") for block in results.spec.get("design", []) for name in block["factors"]}
     rows = []
     for name in results.factors:
         levels = ordered(results, plan)[name].cat.categories
@@ -76,8 +78,14 @@ def versions(results: Results) -> pd.DataFrame:
     return pd.DataFrame(told, columns=["package", "version"])
 
 
-def _scorecard(folder: Path) -> list[Section]:
-    sections = []
+def _scorecard(results: Results) -> list[Section]:
+    """Scored anew where the sweep's file says how, so that it is never that of other runs."""
+    sections, folder = [], results.folder
+    if results.spec.get("scorecard"):
+        try:
+            compare(results)
+        except RunError as error:
+            return [Section("Scorecard", note=str(error))]
     if (folder / SCORECARD).is_file():
         sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
     if (folder / WINNER).is_file():

@@ -24,11 +24,14 @@ def scorecard(results: Results, settings: ScorecardSettings | None = None) -> pd
     runs = results.outcomes().merge(_more_outcomes(results, s), on="run_id", how="left")
     rows = []
     keys = [s.mechanism, s.adversary, *environment]
-    for labels, group in runs.groupby(keys, sort=False):
+    for labels, planned in results.runs().groupby(keys, sort=False):
         own = dict(zip(keys, labels, strict=True))
-        ids = set(group["run_id"])
-        members = people[people["run_id"].isin(ids)]
-        rows.append(own | _outcome(group, s) | _distribution(members, s) | _gaps(own, runs, people, environment, s))
+        ids = set(planned["run_id"])
+        group, members = runs[runs["run_id"].isin(ids)], people[people["run_id"].isin(ids)]
+        row = own | {"planned": len(planned), "runs": len(group)}
+        if len(group):
+            row |= _outcome(group, s) | _distribution(members, s) | _gaps(own, runs, people, environment, s)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -39,7 +42,7 @@ def _check(results: Results, s: ScorecardSettings) -> list[str]:
             hint = nearest(getattr(s, key), results.factors)
             raise RunError(f"{results.folder}: scorecard.{key} = {getattr(s, key)!r}: no such factor; {hint}")
     levels = list(dict.fromkeys(results.runs()[s.adversary].astype(str)))
-    for level in (s.honest, *(s.deviations or ()), *s.sybils.values()):
+    for level in (s.honest, *(s.deviations or ()), *s.sybils.values(), *s.single.values()):
         if level not in levels:
             raise RunError(f"{results.folder}: scorecard: {s.adversary} has no level {level!r}; {nearest(level, levels)}")
     return [f for f in results.factors if f not in (s.mechanism, s.adversary)]
@@ -94,16 +97,20 @@ def _outcome(group: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
     low, high = interval(accuracy, "bootstrap", s.level)
     honest = group["accepted_honest"].sum() + group["rejected_honest"].sum()
     bad = group["accepted_adversary"].sum() + group["rejected_adversary"].sum()
+    advantage = (group["adversary_utility"] - group["honest_utility"]).mean()
     return {
-        "runs": len(group),
         "accuracy": float(accuracy.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
         "reached_target": float(group["rounds_to_target"].notna().mean()),
-        "rounds_to_target": float(group["rounds_to_target"].mean()),
-        "time_to_target_s": float(group["time_to_target_s"].mean()),
+        # A run that never reaches the target takes for ever: no mean of the others may hide it.
+        "rounds_to_target": float(group["rounds_to_target"].fillna(np.inf).mean()),
+        "time_to_target_s": float(group["time_to_target_s"].fillna(np.inf).mean()),
+        "honest_income": float(group["honest_income"].mean()),
+        "adversary_income": float(group["adversary_income"].mean()),
         "honest_utility": float(group["honest_utility"].mean()),
         "adversary_utility": float(group["adversary_utility"].mean()),
+        "advantage": float(advantage),
         "spent": float(group["spent"].mean()),
         "budget_low": float(-group["spent"].max()),
         "budget_high": float(-group["spent"].min()),
@@ -131,11 +138,13 @@ def _gaps(
     own: dict[str, Any], runs: pd.DataFrame, people: pd.DataFrame, environment: list[str], s: ScorecardSettings
 ) -> dict[str, Any]:
     """What deviating and splitting gain under this mechanism and environment; on the rows of the honest level only."""
-    if own[s.adversary] != s.honest:
+    if str(own[s.adversary]) != s.honest:
         return {}
     here = _where(people, own, [s.mechanism, *environment])
     honest = here[here[s.adversary].astype(str) == s.honest].set_index(["seed", "device"])["utility"]
-    levels = [x for x in dict.fromkeys(here[s.adversary].astype(str)) if x != s.honest and x not in s.sybils.values()]
+    levels = [
+        x for x in dict.fromkeys(here[s.adversary].astype(str)) if x not in (s.honest, *s.sybils.values(), *s.single.values())
+    ]
     gains = {}
     for level in s.deviations if s.deviations is not None else levels:
         deviating = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
@@ -150,23 +159,37 @@ def _gaps(
     if gains:
         gaps = paired_gaps(gains, s.level)
         worst = max(gaps, key=lambda name: gaps[name][0])
-        mean, low, _ = gaps[worst]
-        high = max(h for _, _, h in gaps.values())
+        mean = gaps[worst][0]
+        low, high = (max(gap[i] for gap in gaps.values()) for i in (1, 2))  # of the largest gap, whichever it is
         verdict = "yes" if high <= s.tolerance else "no" if low > s.tolerance else "undetermined"
         told = {"ic_gap": mean, "ic_gap_low": low, "ic_gap_high": high, "best_deviation": worst, "incentive_compatible": verdict}
     for k, level in s.sybils.items():
-        told[f"sybil_gain_{k}"], told[f"sybil_gain_{k}_low"], told[f"sybil_gain_{k}_high"] = _sybil(here, honest, level, s)
+        split = _sybil(here, honest, level, s.single.get(k), s)
+        told |= dict(zip((f"sybil_gain_{k}", f"sybil_gain_{k}_low", f"sybil_gain_{k}_high"), split, strict=True))
     return told
 
 
-def _sybil(here: pd.DataFrame, honest: pd.Series, level: str, s: ScorecardSettings) -> tuple[float, float, float]:
-    """What k identities earn together less what their one device earned honestly, paired by seed."""
-    ring = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
-    gains = [
-        each["utility"].sum() - honest.loc[(seed, each["device"].min())]
-        for seed, each in ring.groupby("seed")
-        if (seed, each["device"].min()) in honest.index
-    ]
+def _sybil(
+    here: pd.DataFrame, honest: pd.Series, level: str, single: str | None, s: ScorecardSettings
+) -> tuple[float, float, float]:
+    """What k identities earn together less what their one operator earned as one, paired by seed.
+
+    As one: at the level `single`, where the operator's group plays with one identity and the others wait; else the first of
+    its devices when nobody attacks, among one honest operator more for each further identity.
+    """
+
+    def together(name: str) -> dict[Any, float]:
+        ring = here[(here[s.adversary].astype(str) == name) & here["attacks"].astype(bool)]
+        return dict(ring.groupby("seed")["utility"].sum())
+
+    many = together(level)
+    if single is not None:
+        alone = together(single)
+    else:
+        ring = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
+        first = dict(ring.groupby("seed")["device"].min())
+        alone = {seed: float(honest.loc[(seed, d)]) for seed, d in first.items() if (seed, d) in honest.index}
+    gains = [many[seed] - alone[seed] for seed in sorted(many.keys() & alone.keys())]
     if not gains:
         return float("nan"), float("nan"), float("nan")
     return paired_gaps({level: gains}, s.level)[level]

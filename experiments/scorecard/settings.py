@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from experiments.rundir import RunError
 from mechanisms.plugin import nearest
@@ -49,10 +50,24 @@ class Objective(BaseModel):
     """Columns and the limits that their worst values must keep."""
 
 
+def _labels(value: Any) -> Any:
+    """Levels as text: a factor may have numbers."""
+    if isinstance(value, Mapping):
+        return {k: _labels(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_labels(v) for v in value]
+    return str(value) if isinstance(value, int | float) else value
+
+
 class ScorecardSettings(BaseModel):
     """Which factor is what, and what counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("honest", "deviations", "sybils", "single", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return _labels(value)
 
     mechanism: str = "payout.mechanism"
     """Factor whose levels are compared."""
@@ -64,6 +79,8 @@ class ScorecardSettings(BaseModel):
     """Its levels that are deviations of devices that could be honest (default: all others but those of `sybils`)."""
     sybils: dict[int, str] = {}
     """Levels at which one operator splits itself into k identities, by k."""
+    single: dict[int, str] = {}
+    """Levels at which that operator plays as one, its other k - 1 identities idle (`spares`), by k."""
     target_accuracy: Annotated[float, Field(gt=0, le=1)] = 0.8
     """For the time to a target."""
     outside_option: float = 0.0
@@ -85,5 +102,7 @@ def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
         key = ".".join(str(part) for part in ("scorecard", *first["loc"]))
         told = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            told = f"unknown key; {nearest(str(first['loc'][-1]), list(ScorecardSettings.model_fields))}"
+            inside: dict[Any, type[BaseModel]] = {"fees": Fees, "objective": Objective, "bounds": Bound}
+            owner = next((inside[p] for p in reversed(first["loc"][:-1]) if p in inside), ScorecardSettings)
+            told = f"unknown key; {nearest(str(first['loc'][-1]), list(owner.model_fields))}"
         raise RunError(f"{place}: {key} = {first.get('input')!r}: {told}") from None

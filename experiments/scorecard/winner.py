@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import tomli_w
 
@@ -19,12 +20,16 @@ from mechanisms.plugin import nearest
 
 @dataclass(frozen=True)
 class Verdict:
-    """`table`: the scorecard. `ranking`: per mechanism its value, and which bounds it breaks. `winner`: None if all break one."""
+    """`table`: the scorecard. `ranking`: per mechanism its value, and which bounds it breaks. `winner`: None if all break one,
+
+    which `unfinished` is too: a cell of the sweep without a finished run. `note` says who ties, and what is missing.
+    """
 
     table: pd.DataFrame
     ranking: pd.DataFrame
     winner: str | None
     files: tuple[Path, ...]
+    note: str = ""
 
 
 def compare(results: Results | str | Path, settings: ScorecardSettings | None = None) -> Verdict:
@@ -32,7 +37,7 @@ def compare(results: Results | str | Path, settings: ScorecardSettings | None = 
     opened = results if isinstance(results, Results) else Results.open(results)
     s = settings or read_settings(opened.spec.get("scorecard", {}), str(opened.folder))
     table = scorecard(opened, s)
-    if table.empty:
+    if not table["runs"].sum():
         raise RunError(f"{opened.folder}: no run is finished yet")
     fair = against_shapley(opened, s)
     if not fair.empty:
@@ -49,7 +54,10 @@ def compare(results: Results | str | Path, settings: ScorecardSettings | None = 
     else:
         write_file(target, winner_toml(opened, table, ranking, winner, s))
         files.append(target)
-    return Verdict(table, ranking, winner, tuple(files))
+    missing = int((table["planned"] - table["runs"]).sum())
+    note = tie(ranking, s) if winner is not None else ""
+    note += f"; {missing} of {int(table['planned'].sum())} runs failed or are missing" if missing else ""
+    return Verdict(table, ranking, winner, tuple(files), note)
 
 
 def rank(table: pd.DataFrame, s: ScorecardSettings, place: str) -> pd.DataFrame:
@@ -64,7 +72,8 @@ def rank(table: pd.DataFrame, s: ScorecardSettings, place: str) -> pd.DataFrame:
         values = group[o.measure].dropna()
         worst = values.min() if o.best == "max" else values.max()
         value = float("nan") if values.empty else float(worst if o.over == "worst" else values.mean())
-        broken = [name for name, bound in o.bounds.items() if not _keeps(group[name], bound)]
+        broken = ["unfinished"] if (group["runs"] == 0).any() else []
+        broken += [name for name, bound in o.bounds.items() if not _keeps(group[name], bound)]
         rows.append({s.mechanism: mechanism, o.measure: value, "breaks": ", ".join(broken)})
     frame = pd.DataFrame(rows)
     frame["kept"] = frame["breaks"] == ""
@@ -84,6 +93,7 @@ def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, wi
     """The winning scenario under its hardest adversary, with the evidence as comments above it."""
     o = s.objective
     own = table[table[s.mechanism].astype(str) == winner]
+    missing = int((table["planned"] - table["runs"]).sum())
     hardest = own.sort_values(o.measure, ascending=o.best == "max").iloc[0]
     runs = results.runs()
     for key in results.factors:
@@ -92,7 +102,9 @@ def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, wi
     scenario = results.scenarios()[int(first["cell"])] | {"seed": int(first["seed"])}
     bounds = [f"{name} {_told(bound)}" for name, bound in o.bounds.items()]
     lines = [
-        f"winner of the sweep {results.name}: {s.mechanism} = {winner}",
+        f"winner of the sweep {results.name}: {s.mechanism} = {winner}" + tie(ranking, s),
+        f"runs: {int(table['runs'].sum())} of {int(table['planned'].sum())}"
+        + (f", {missing} failed or missing" if missing else ""),
         f"objective: {o.over} {o.measure}, {o.best}imal" + (f", with {', '.join(bounds)}" if bounds else ""),
         *(f"  {i + 1}. {_line(row, s)}" for i, row in enumerate(_rows(ranking))),
         "its rows of the scorecard:",
@@ -101,6 +113,13 @@ def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, wi
         "  fedstake run winner.toml",
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n" + tomli_w.dumps(scenario)
+
+
+def tie(ranking: pd.DataFrame, s: ScorecardSettings) -> str:
+    """Who else has the winner's value; nothing when nobody has."""
+    best = ranking[ranking["breaks"] == ""]
+    same = best[np.isclose(best[s.objective.measure], best[s.objective.measure].iloc[0])][s.mechanism].astype(str)
+    return f" (tie with {', '.join(same.iloc[1:])})" if len(same) > 1 else ""
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

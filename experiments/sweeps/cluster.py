@@ -29,7 +29,7 @@ def cluster(address: str, folder: Path) -> Iterator[Place]:
         from distributed import Client
     except ImportError:
         raise RunError(f"--dask {address}: needs dask.distributed; pip install 'fedstake[dask]'") from None
-    for noisy in ("distributed.client", "distributed.core", "distributed.utils", "tornado.application"):
+    for noisy in ("distributed.batched", "distributed.client", "distributed.core", "distributed.utils", "tornado.application"):
         # A lost connection is told in one line, by us.
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:

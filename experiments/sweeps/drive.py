@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -74,6 +75,8 @@ class Sweep:
         self._check_folder()
         self.receipts = manifest.receipts(self.folder)
         there = manifest.with_data(self.folder)
+        self.damaged = manifest.damaged(self.folder, (p.run_id for p in self.runs))
+        there -= set(self.damaged)
         done = {r.run_id for r in self.receipts.values() if r.status == "done"} & there
         # All cells with the first seed, then with the second, ...: what is there early is balanced, and so is its forecast.
         order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
@@ -119,6 +122,8 @@ class Sweep:
         """
         began = time.perf_counter()
         self._write_plan()
+        for run_id in self.damaged:  # a power cut, a full disk: what is not what was recorded is played again
+            shutil.rmtree(self.folder / RUNS / run_id, ignore_errors=True)
         counts = {"done": 0, "failed": 0}
 
         def keep(outcome: RunResult | RunFailure) -> None:
@@ -167,7 +172,11 @@ class Sweep:
         return Estimate(len(self.runs), n, cpu_s, cpu_s / min(workers or os.cpu_count() or 1, max(1, n)), size, len(chosen))
 
     def _write_plan(self) -> None:
+        spec = {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True)  # can be given again
         if (self.folder / SWEEP).is_file() and (self.folder / PLAN).is_file():
+            told = read_sweep(self.folder)
+            if told["spec"].get("scorecard") != spec.get("scorecard"):  # how it is read is no part of what is run
+                write_file(self.folder / SWEEP, json.dumps(told | {"spec": spec}, indent=2) + "\n")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for part in (file for name in (SWEEP, PLAN) for file in self.folder.glob(f".{name}.*")):
@@ -176,7 +185,7 @@ class Sweep:
         pq.write_table(plan_table(self.runs, self.spec.factors), buffer, compression="zstd")
         told = {
             "schema_version": SCHEMA_VERSION,
-            "spec": {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True),  # can be given again
+            "spec": spec,
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "runs": len(self.runs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,3 +88,16 @@ def with_directory(folder: Path) -> set[str]:
 def with_data(folder: Path) -> set[str]:
     """Runs whose tables are there, in a directory or compacted."""
     return with_directory(folder) | compacted(folder).runs
+
+
+def damaged(folder: Path, runs: Iterable[str]) -> list[str]:
+    """Of these runs those whose directory does not hold what their own manifest says."""
+    return [run_id for run_id in runs if (folder / RUNS / run_id).is_dir() and not _whole(folder / RUNS / run_id)]
+
+
+def _whole(run: Path) -> bool:
+    try:
+        files = json.loads((run / "manifest.json").read_text())["files"]
+        return all((run / name).stat().st_size == told["bytes"] for name, told in files.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

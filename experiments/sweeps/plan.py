@@ -17,6 +17,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from experiments.loader import ScenarioError, locate, read_values, validate
+from experiments.rundir import RunError
+from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
 from sim.scenario import Scenario, SettingError, is_selector, override
 
@@ -177,6 +179,10 @@ def _checked(values: dict[str, Any], file: str) -> Spec:
     except ValidationError as error:
         first = first_error(error, Spec)
         raise ScenarioError(file, first.key, first.value, first.expected) from error
+    try:
+        read_settings(spec.scorecard, file)
+    except RunError as error:
+        raise ScenarioError(file, "", None, str(error).removeprefix(f"{file}: ")) from error
     spec._file = file
     return spec
 

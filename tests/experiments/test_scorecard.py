@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import RunError, compare, load_scenario, run, sweep
+from experiments import RunError, ScenarioError, compare, load_scenario, run, sweep
 from experiments.results import Results
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
 from tests.conftest import TINY
@@ -134,6 +134,106 @@ def test_the_winner_can_be_run_and_is_what_the_objective_says(verdict, tmp_path)
     assert "objective: worst ic_gap, minimal" in text
     again = run(scenario, tmp_path / "again")
     assert (folder / "runs" / again.run_id).is_dir(), "it is one of the sweep's own runs"
+
+
+def test_no_is_said_of_any_deviation_that_is_sure_to_gain():
+    gaps = paired_gaps({"wild": [0, 300, 10], "sure": [50, 51, 52]})
+    assert gaps["wild"][0] > gaps["sure"][0]
+    assert gaps["wild"][1] < 0 < gaps["sure"][1]
+
+
+def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
+    (tmp_path / "crash.py").write_text(
+        "from agents.workers.base import WorkerBehaviour\n"
+        "class Crash(WorkerBehaviour):\n    name = 'crash'\n    def submit(self, seen):\n        raise RuntimeError('no')\n"
+    )
+    spec = {**SWEEP, "seeds": 1, "scorecard": {"mechanism": "mechanism", "objective": {"measure": "accuracy"}}}
+    flat, crash = {"payout.mechanism": "flat"}, [{"name": "bad", "devices": [0], "worker": f"{tmp_path}/crash.py:Crash"}]
+    sound = [{"name": "bad", "devices": [0], "worker": "lazy"}]
+    spec["design"] = [
+        {
+            "factors": {
+                "mechanism": {"flat": flat, "vbfl": {}},
+                "attack": {"nobody": {"adversaries": []}, "bad": {"adversaries": sound}},
+            }
+        }
+    ]
+    results = sweep(spec, tmp_path / "sound", workers=1)
+    told = compare(results)
+    assert told.winner is not None
+    assert "tie" in told.note, "payout rules do not change what is learned"
+    spec["design"][0]["factors"]["attack"]["bad"] = {"adversaries": crash}
+    told = compare(sweep(spec, tmp_path / "broken", workers=1))
+    assert told.winner is None
+    assert set(told.ranking["breaks"]) == {"unfinished"}
+    assert "2 of 4 runs failed or are missing" in told.note
+    assert (told.table["planned"] == 1).all()
+
+
+def test_never_reaching_a_target_takes_for_ever(verdict):
+    from experiments.scorecard.settings import read_settings
+
+    settings = read_settings(
+        SWEEP["scorecard"]
+        | {
+            "target_accuracy": 1.0,
+            "objective": {"measure": "time_to_target_s", "best": "min", "bounds": {"rounds_to_target": {"max": 99}}},
+        },
+        "here",
+    )
+    told = compare(Results.open(verdict[1]), settings)
+    assert np.isinf(told.table["time_to_target_s"]).all()
+    assert told.winner is None
+    compare(verdict[1])
+
+
+def test_how_a_sweep_is_read_can_be_changed_without_running_it_again(tmp_path):
+    spec = {**SWEEP, "seeds": 1}
+    folder = tmp_path / "sweep"
+    first = compare(sweep(spec, folder, workers=1))
+    other = {**spec, "scorecard": {**SWEEP["scorecard"], "objective": {"measure": "gini", "best": "min"}}}
+    second = compare(sweep(other, folder, workers=1))
+    assert list(first.ranking.columns) != list(second.ranking.columns)
+    with pytest.raises(ScenarioError, match=r"scorecard\.objective\.mesure.*did you mean 'measure'"):
+        sweep({**spec, "scorecard": {"objective": {"mesure": "gini"}}}, folder)
+
+
+def test_levels_may_be_numbers(tmp_path):
+    spec = {**SWEEP, "seeds": 2, "scorecard": {"mechanism": "mechanism", "adversary": "count", "honest": 0}}
+    spec["design"] = [
+        {"factors": {"mechanism": {"flat": {"payout.mechanism": "flat"}}, "count": {"0": {"adversaries": []}, "1": IDLE}}}
+    ]
+    table = compare(sweep(spec, tmp_path / "numbers", workers=1)).table
+    assert table["ic_gap"].notna().sum() == 1
+
+
+IDLE = {"adversaries": [{"name": "bad", "devices": [0], "worker": "free-ride-zero"}]}
+
+
+def test_a_sybil_is_compared_with_itself_as_one(tmp_path):
+    one = {"adversaries": [{"name": "bad", "devices": [0, 1], "spares": 1}]}
+    two = {"adversaries": [{"name": "bad", "devices": [0, 1], "identities": "split"}]}
+    spec = {**SWEEP, "seeds": 3, "scorecard": {"mechanism": "mechanism", "sybils": {2: "two"}, "single": {2: "one"}}}
+    levels = {"nobody": {"adversaries": []}, "one": one, "two": two}
+    spec["design"] = [{"factors": {"mechanism": {"flat": {"payout.mechanism": "flat"}}, "attack": levels}}]
+    results = sweep(spec, tmp_path / "sybils", workers=1)
+    gain = compare(results).table["sybil_gain_2"].iloc[0]
+    people = results.participants(columns=["device", "utility"], where="adversary")
+    each = people.groupby(["attack", "seed"])["utility"].sum()
+    assert gain == pytest.approx((each["two"] - each["one"]).mean())
+
+
+def test_a_damaged_run_is_played_again(tmp_path):
+    results = sweep({**SWEEP, "seeds": 1}, tmp_path / "sweep", workers=1)
+    broken = results.runs()["run_id"].iloc[0]
+    file = results.folder / "runs" / broken / "rounds.parquet"
+    body = file.read_bytes()
+    file.write_bytes(body[:100])
+    with pytest.raises(RunError, match=f"run {broken} is damaged, the same"):
+        results.rounds()
+    again = sweep({**SWEEP, "seeds": 1}, tmp_path / "sweep", workers=1)
+    assert file.read_bytes() == body
+    assert len(again.rounds()) > 0
 
 
 def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
