@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Mapping
-from typing import ClassVar
-
-from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
+from mechanisms.contract import Contract
+from mechanisms.vocabulary import BlockObservation, Memory, Payment, Settlement
 
 
-class Part(Plugin, ABC):
-    """Every method has a default that changes nothing. `observes` is as for payout rules.
-
-    `seen.memory` is the part's own memory.
-    """
-
-    observes: ClassVar[frozenset[str]] = frozenset()
-    anonymous: ClassVar[bool] = True
-
-    def accounts(self) -> Mapping[str, int]:
-        """Accounts that it needs, with the base units that each is given at the start."""
-        return {}
-
-    def open(self, seen: OpeningObservation) -> Settlement:
-        """Before the first round."""
-        return Settlement()
-
-    def members(self, memory: Memory) -> frozenset[int] | None:
-        """Devices that may be drawn for a role; None: all."""
-        return None
-
-    def aggregators(self, memory: Memory) -> frozenset[int] | None:
-        """Members that may be drawn as aggregator (`protocol = "coordinator"`); None: all."""
-        return None
-
-    def locked(self, memory: Memory) -> Mapping[int, int]:
-        """Base units that it holds for each device."""
-        return {}
+class Part(Contract):
+    """Every method has a default that changes nothing. `seen.memory` is the part's own memory."""
 
     def rejects(self, seen: BlockObservation) -> frozenset[int]:
         """Workers whose updates count as rejected for the parts after it and for the rule."""

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from abc import abstractmethod
 
-from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Settlement
+from mechanisms.contract import Contract
+from mechanisms.vocabulary import BlockObservation, Memory, Settlement
 
 
-class PayoutRule(Plugin, ABC):
-    """`observes` says what the chain must show it: see `BlockObservation`. Nothing else is handed over."""
-
-    observes: ClassVar[frozenset[str]] = frozenset()
-    anonymous: ClassVar[bool] = True
-    """Whether renaming devices only renames payments."""
-
-    def accounts(self) -> Mapping[str, int]:
-        """Accounts that the rule needs beside those of devices, with the base units that each is given at the start."""
-        return {}
-
-    def open(self, seen: OpeningObservation) -> Settlement:
-        """Before the first round: fund pools, take stakes. Who cannot pay its stake is simply not a member."""
-        return Settlement()
-
-    def members(self, memory: Memory) -> frozenset[int] | None:
-        """Devices that may be drawn for a role; None: all."""
-        return None
-
-    def aggregators(self, memory: Memory) -> frozenset[int] | None:
-        """Members that may be drawn as aggregator (`protocol = "coordinator"`); None: all."""
-        return None
-
-    def locked(self, memory: Memory) -> Mapping[int, int]:
-        """Base units that it holds for each device: stakes and deposits that may come back."""
-        return {}
+class PayoutRule(Contract):
+    """`settle` for every block, between `open` and `close`; everything else has a default."""
 
     def close(self, memory: Memory) -> Settlement:
         """After the last round: give back what is still held."""
