@@ -10,12 +10,17 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from experiments.sweeps.drive import OnReceipt
+    from experiments.sweeps.forecast import Forecast
+    from experiments.sweeps.manifest import Receipt
 
 app = typer.Typer(
     name="fedstake",
@@ -120,6 +125,22 @@ def progress(label: str, total: int, left_s: Callable[[], float | None] | None =
     yield tell
 
 
+@contextlib.contextmanager
+def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterator[OnReceipt]:
+    """Progress of runs that end one by one; the block is given what to call with each receipt."""
+    with progress(label, total, forecast.left_s if forecast else None) as tell:
+        done = 0
+
+        def on_receipt(receipt: Receipt) -> None:
+            nonlocal done
+            done += 1
+            if forecast:
+                forecast.ended(receipt.run_id, receipt.wall_s)
+            tell(done)
+
+        yield on_receipt
+
+
 def show(table: Any, title: str = "") -> None:
     """Print a pandas frame."""
     view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
@@ -207,7 +228,6 @@ def sweep(
     with one_line_errors(debug, source):
         from experiments.results import Results
         from experiments.sweeps.drive import Sweep
-        from experiments.sweeps.manifest import Receipt
 
         planned = Sweep(source, out)
         if dry_run:
@@ -218,16 +238,7 @@ def sweep(
                 markup=False,
             )
             return
-        forecast = planned.forecast()
-        with progress(planned.spec.name, len(planned.todo), forecast.left_s) as tell:
-            done = 0
-
-            def on_receipt(receipt: Receipt) -> None:
-                nonlocal done
-                done += 1
-                forecast.ended(receipt.run_id, receipt.wall_s)
-                tell(done)
-
+        with counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt:
             outcome = planned.play(workers=workers, dask=dask, data=data, on_receipt=on_receipt)
         results = Results.open(outcome.folder)
         if compact:
@@ -339,14 +350,7 @@ def _play(source: Path, workers: int | None, data: Path | None) -> Path:
     from experiments.sweeps.drive import Sweep
 
     planned = Sweep(source)
-    with progress(planned.spec.name, len(planned.todo)) as tell:
-        done = 0
-
-        def on_receipt(_: Any) -> None:
-            nonlocal done
-            done += 1
-            tell(done)
-
+    with counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt:
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 
@@ -510,15 +514,8 @@ def demo(
         from experiments.demo import play, prepare
 
         prepared = prepare(out, seeds)
-        with progress("demo", len(prepared.todo)) as tell:
-            done = 0
-
-            def on_done(_: Any) -> None:
-                nonlocal done
-                done += 1
-                tell(done)
-
-            outcome = play(prepared, workers=workers or os.cpu_count() or 1, on_done=on_done)
+        with counted("demo", len(prepared.todo), prepared.forecast()) as on_receipt:
+            outcome = play(prepared, workers=workers, on_receipt=on_receipt)
         show(_rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device")
         show(_rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
         out_console.print(
@@ -566,14 +563,7 @@ def reproduce(
             )
             return
         todo = sum(len(sweep.todo) for sweep in wanted.sweeps.values())
-        with progress(f"{paper} {size}", todo) as tell:
-            done = 0
-
-            def on_receipt(_: Any) -> None:
-                nonlocal done
-                done += 1
-                tell(done)
-
+        with counted(f"{paper} {size}", todo) as on_receipt:
             evidence = wanted.play(workers=workers, data=data, on_receipt=on_receipt)
         outcome = wanted.write(evidence)
         show(outcome.verdicts[["id", "published", "measured", "verdict"]])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +11,7 @@ from experiments.reports import report
 from experiments.results import Results
 from experiments.rundir import RunError
 from experiments.scorecard.winner import Verdict, compare
-from experiments.sweeps.drive import Sweep
+from experiments.sweeps.drive import OnReceipt, Sweep
 from experiments.sweeps.plan import load_spec
 
 SWEEP = Path(__file__).parent / "sweeps" / "demo.toml"
@@ -36,9 +34,9 @@ def prepare(out: Path, seeds: int) -> Sweep:
     return Sweep(load_spec(SWEEP).model_copy(update={"seeds": seeds}), out)
 
 
-def play(demo: Sweep, *, workers: int, on_done: Callable[[Any], None] | None = None) -> Outcome:
+def play(demo: Sweep, *, workers: int | None = None, on_receipt: OnReceipt | None = None) -> Outcome:
     """Run what is not there yet, score, rank, report. Raises `RunError` when a run failed."""
-    demo.play(workers=workers, on_receipt=on_done)
+    demo.play(workers=workers, on_receipt=on_receipt)
     results = Results.open(demo.folder)
     failures = results.failures()
     if len(failures):

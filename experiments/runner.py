@@ -111,10 +111,6 @@ def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
     return existing
 
 
-def _always() -> bool:
-    return True
-
-
 def run_many(
     scenarios: Iterable[Scenario],
     out: str | Path,
@@ -147,7 +143,7 @@ def run_many(
         keep(_failed(task[0], task[1], "process", error))
 
     if executor is not None:
-        on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed, alive or _always)
+        on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed, alive)
     elif workers == 1:
         for task in tasks:
             keep(execute(*task))
@@ -210,8 +206,8 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
         "parameters": world.engine.size,
         "simulated_s": world.time_s,
         "head": world.canonical().head.hex(),
-        "versions": {name: _version(name) for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")},
-        "git": _git_state(),
+        "versions": {name: installed(name) for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")},
+        "git": git_state(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "wall_s": wall_s,
@@ -222,7 +218,8 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
 
 
 @cache
-def _version(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """Version of an installed package, None without it."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -230,7 +227,7 @@ def _version(name: str) -> str | None:
 
 
 @cache
-def _git_state() -> str | None:
+def git_state() -> str | None:
     """Commit of the checkout that runs, with + when it has changes; None outside a checkout. Asked once per process."""
     here = Path(__file__).parent
     try:

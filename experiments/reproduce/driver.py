@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import tomli_w
@@ -20,7 +19,7 @@ from experiments.reproduce.paper import Paper, PaperFigure
 from experiments.reproduce.plan import HERE, Part, parts, sizes
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
-from experiments.sweeps.drive import Sweep
+from experiments.sweeps.drive import OnReceipt, Sweep
 from sim.world import World
 
 
@@ -52,9 +51,7 @@ class Reproduction:
             rows.append({"group": name, "runs": len(sweep.runs), "rounds": rounds, "to do": todo, "cpu_s": cpu_s})
         return pd.DataFrame(rows)
 
-    def play(
-        self, *, workers: int | None = None, data: Path | None = None, on_receipt: Callable[[Any], None] | None = None
-    ) -> Evidence:
+    def play(self, *, workers: int | None = None, data: Path | None = None, on_receipt: OnReceipt | None = None) -> Evidence:
         """Run what is not there yet. Raises `RunError` when a run failed, `DataError` when the data are not there."""
         for sweep in self.sweeps.values():
             if sweep.todo:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_place, write_file
-from experiments.runner import RunFailure, _git_state, _version, journal_table, run_many
+from experiments.runner import RunFailure, git_state, installed, journal_table, run_many
 from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
@@ -189,8 +189,8 @@ class Sweep:
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "runs": len(self.runs),
-            "versions": {name: _version(name) for name in ("fedstake", "numpy", "torch", "pyarrow")},
-            "git": _git_state(),
+            "versions": {name: installed(name) for name in ("fedstake", "numpy", "torch", "pyarrow")},
+            "git": git_state(),
             "command": sys.argv,
         }
         # First what says that this is a sweep: killed in between, the next call finds its own folder and goes on.

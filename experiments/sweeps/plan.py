@@ -22,9 +22,6 @@ from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
 from sim.scenario import Scenario, SettingError, is_selector, override
 
-FRAMES = ("rounds", "participants", "votes", "blocks", "journal", "incidents")
-"""Tables whose columns stand beside factors in results."""
-
 RUN_COLUMNS = (
     "run_id", "cell", "seed", "scenario", "row", "runs", "status", "wall_s", "cpu_s", "bytes", "stage", "error", "traceback",
 )  # fmt: skip
