@@ -156,12 +156,12 @@ class World(mesa.Model):
 
     def _check_members(self, memory: Memory) -> None:
         """Refuse a scenario whose first round nobody could play."""
-        scenario, members = self.scenario, self.payout.members(memory)
+        scenario = self.scenario
         balance = scenario.payout.initial_balance
         needed = sum(self.role_rule.minimum()) if scenario.protocol == "vbfl" else 1
-        playing = [d for d in range(scenario.devices) if self.identities.in_play(d) and (members is None or d in members)]
-        if len(playing) < needed:
-            told = f"lets {len(playing)} devices join {scenario.payout.mechanism!r}, the roles need {needed}"
+        playing = len(self.admitted(memory))
+        if playing < needed:
+            told = f"lets {playing} devices join {scenario.payout.mechanism!r}, the roles need {needed}"
             raise SettingError("payout.initial_balance", balance, told)
         bonded = self.payout.aggregators(memory)
         if scenario.protocol == "coordinator" and scenario.coordinator.aggregator != "organisation" and bonded == frozenset():
@@ -244,6 +244,11 @@ class World(mesa.Model):
         """Record an incident: `witness` (None: the contract or server) refused what `device` did."""
         row = {"round": self.round_index, "time_s": time_s, "device": device, "witness": witness, "kind": kind}
         self.recorder.add("incidents", [row])
+
+    def admitted(self, memory: Memory) -> list[int]:
+        """Devices in play that the payout rule, with this memory, lets take part."""
+        members = self.payout.members(memory)
+        return [d for d in range(self.scenario.devices) if self.identities.in_play(d) and (members is None or d in members)]
 
     def stake(self, device: int) -> int:
         """Base units of the staking asset that a device holds."""
@@ -371,8 +376,9 @@ class World(mesa.Model):
 
     def _models_in_use(self) -> set[int]:
         held = {key for p in self.participants for key in (p.state.model, p.global_model, p.previous_model)}
-        chains = {s.id: s for s in (*(p.state for p in self.participants), self.canonical())}
-        return held | {self.canonical().model} | {k.model for s in chains.values() for k in s.kept}
+        canonical = self.canonical()
+        chains = {s.id: s for s in (*(p.state for p in self.participants), canonical)}
+        return held | {canonical.model} | {k.model for s in chains.values() for k in s.kept}
 
     def test(self, rows: list[FloatMatrix], digests: list[bytes]) -> Evaluation:
         """Evaluate rows on the reported test set."""

@@ -17,19 +17,18 @@ from mechanisms.lifecycle import RoundContract, TransitionError, commitment
 from mechanisms.vocabulary import (
     Conduct,
     DisputeObservation,
-    MiningObservation,
     Role,
     UpdateRecord,
     VerificationObservation,
-    VoteObservation,
 )
 from sim.chain.transactions import SIGNATURE_BYTES
 from sim.rounds import bribes
 from sim.rounds.clock import Process
 from sim.rounds.local_work import do_local_work
+from sim.rounds.mining import decide
 from sim.rounds.processing import aggregate
-from sim.rounds.reports import reports
 from sim.rounds.server import ServerRound
+from sim.rounds.voting import vote
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -75,7 +74,7 @@ class CoordinatorRound(ServerRound):
     def _seat(self) -> None:
         """Draw the aggregator and the committee; everybody else trains."""
         world, r = self.world, self.round
-        members = self.members()
+        members = world.admitted(world.canonical().memory)
         here = [d for d in members if d in self.online_at_start]
         self.aggregator = self._draw_aggregator(here)
         free = [d for d in here if d != self.aggregator]
@@ -83,14 +82,11 @@ class CoordinatorRound(ServerRound):
         drawn = world.streams.rng("verifiers", r).choice(free, size=size, replace=False) if size else []
         self.committee = sorted(int(d) for d in drawn)
         self.workers = [d for d in members if d != self.aggregator and d not in self.committee]
+        roles = dict.fromkeys(self.workers, Role.WORKER) | dict.fromkeys(self.committee, Role.VALIDATOR)
+        if self.aggregator is not None:
+            roles[self.aggregator] = Role.MINER
         for p in world.participants:
-            p.role = None
-            if p.device == self.aggregator:
-                p.role = Role.MINER
-            elif p.device in self.committee:
-                p.role = Role.VALIDATOR
-            elif p.device in set(self.workers):
-                p.role = Role.WORKER
+            p.role = roles.get(p.device)
         online = [w for w in self.workers if w in self.online_at_start]
         self.work = do_local_work(world, online, [], sealed=self.settings.commit_reveal)
 
@@ -231,26 +227,12 @@ class CoordinatorRound(ServerRound):
         for k, v in sorted(enumerate(self.committee), key=lambda item: (waits[item[1]], item[1])):
             self.compute_s[v] = world.verifier.verify_s * len(judged)
             support = np.array([len(positive[w]) / max(1, len(positive[w]) + len(negative[w])) for w in judged])
-            behaviour = world.participants[v].validator
-            seen = VoteObservation(
-                self.round,
-                v,
-                tuple(judged),
-                verdicts[k].copy(),
-                world.streams.rng("adversary.validator", v, self.round),
-                world.coalitions[v],
-                support if waits[v] else None,
-                paid[v],
-            )
-            votes = np.asarray(behaviour.vote(seen))
-            if votes.shape != (len(judged),):
-                raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(judged),)}")
-            told = reports(world, self.work, behaviour, seen)
-            for w, verdict, vote, score in zip(judged, verdicts[k].tolist(), votes.tolist(), told, strict=True):
-                (positive if vote else negative)[w].append(v)
+            votes, told = vote(world, self.work, v, judged, verdicts[k], support if waits[v] else None, paid[v])
+            for w, verdict, cast, score in zip(judged, verdicts[k].tolist(), votes.tolist(), told, strict=True):
+                (positive if cast else negative)[w].append(v)
                 if score is not None:
                     scores[w].append((v, score))
-                self.votes.append((v, w, bool(verdict), bool(vote), self.clock.last_s))
+                self.votes.append((v, w, bool(verdict), bool(cast), self.clock.last_s))
         return tuple(
             replace(
                 self.record(w),
@@ -284,18 +266,7 @@ class CoordinatorRound(ServerRound):
         """What the drawn aggregator delivers, and what becomes of it."""
         world, a = self.world, self.aggregator
         assert a is not None
-        rows = self.work.rows_of([r.worker for r in verified])
-        behaviour = world.participants[a].miner
-        decision = behaviour.mine(
-            MiningObservation(
-                self.round,
-                a,
-                tuple(verified),
-                world.streams.rng("adversary.miner", a, self.round),
-                world.coalitions[a],
-                rows if "updates" in behaviour.knows else None,
-            )
-        )
+        decision = decide(world, self.work, a, tuple(verified))
         if not decision.publish or not world.online(a, self.clock.last_s):
             world.note(self.clock.last_s, a, None, "absent-aggregator")
             return start, replace(conduct, fault="absent")

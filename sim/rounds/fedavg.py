@@ -28,10 +28,11 @@ class FedavgRound(ServerRound):
     def play(self) -> None:
         """The whole round."""
         world = self.world
-        self.workers = self.members()
+        self.workers = world.admitted(world.canonical().memory)
         self.arrive()
+        roles = dict.fromkeys(self.workers, Role.WORKER)
         for p in world.participants:
-            p.role = Role.WORKER if p.device in set(self.workers) else None
+            p.role = roles.get(p.device)
         self.work = do_local_work(world, [d for d in self.workers if d in self.online_at_start], [])
         for w in self.work.workers:
             self.clock.start("upload", self._work(w))

@@ -44,8 +44,7 @@ def seat(world: World, online: set[int]) -> Seating:
 def _draw_roles(world: World) -> dict[int, Role]:
     canonical = world.canonical()
     shut = frozenset() if world.scenario.blocklist.holds_roles else canonical.blocked
-    members = world.payout.members(canonical.memory)
-    admitted = [d for d in range(world.scenario.devices) if world.identities.in_play(d) and (members is None or d in members)]
+    admitted = world.admitted(canonical.memory)
     trusted = tuple(d for d in admitted if d not in shut)
     # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
     stand_ins = [d for d in admitted if d in shut][: max(0, sum(world.role_rule.minimum()) - len(trusted))]

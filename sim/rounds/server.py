@@ -39,12 +39,6 @@ class ServerRound:
         self.online_at_start = {p.device for p in world.participants if world.online(p.device, self.start_s)}
         self.ready_s = {d: self._catch_up(d) for d in sorted(self.online_at_start)}
 
-    def members(self) -> list[int]:
-        """Devices that the payout rule admits."""
-        admitted = self.world.payout.members(self.world.canonical().memory)
-        in_play = [d for d in range(self.scenario.devices) if self.world.identities.in_play(d)]
-        return [d for d in in_play if admitted is None or d in admitted]
-
     def _catch_up(self, device: int) -> float:
         """Returns when the device can begin to train."""
         server = self.world.canonical()

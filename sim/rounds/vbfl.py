@@ -14,11 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.consensus import Candidate, mining_time_s, rank_by_stake
-from mechanisms.vocabulary import (
-    MiningObservation,
-    ValidationObservation,
-    VoteObservation,
-)
+from mechanisms.vocabulary import ValidationObservation
 from sim.chain.block import Block, BlockBody
 from sim.chain.state import ChainState, chain_rank
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
@@ -27,9 +23,10 @@ from sim.rounds import bribes
 from sim.rounds.clock import Process, RoundClock
 from sim.rounds.local_work import LocalWork, do_local_work
 from sim.rounds.message_size import update_bytes
+from sim.rounds.mining import decide
 from sim.rounds.processing import BlockProcessor
-from sim.rounds.reports import reports
 from sim.rounds.seating import seat
+from sim.rounds.voting import vote
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -172,21 +169,8 @@ class VbflRound:
         paid = bribes.collect(world, {v: sent[v] for v in measured}, self.start_s)
         for v, seen_updates in sorted(measured.items(), key=lambda item: (waits[item[0]], item[0])):
             verdicts = world.validation.verdicts(seen_updates) & work.finite[[work.row[w] for w in sent[v]]]
-            seen = VoteObservation(
-                self.round,
-                v,
-                tuple(sent[v]),
-                verdicts.copy(),
-                world.streams.rng("adversary.validator", v, self.round),
-                world.coalitions[v],
-                np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None,
-                paid[v],
-            )
-            behaviour = world.participants[v].validator
-            votes = np.asarray(behaviour.vote(seen))
-            if votes.shape != (len(sent[v]),):
-                raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(sent[v]),)}")
-            scores = reports(world, work, behaviour, seen)
+            known = np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None
+            votes, scores = vote(world, work, v, sent[v], verdicts, known, paid[v])
             for k, w in enumerate(sent[v]):
                 accuracy = float(seen_updates.update_accuracies[k])
                 ballots[v, w] = Ballot(v, w, seen_updates.baseline_accuracy, accuracy, bool(verdicts[k]), bool(votes[k]))
@@ -403,16 +387,7 @@ class VbflRound:
             return
         arrived = column <= min(clock.now, deadline)
         body = self._assemble(m, arrived)
-        behaviour = world.participants[m].miner
-        seen = MiningObservation(
-            self.round,
-            m,
-            body.records,
-            world.streams.rng("adversary.miner", m, self.round),
-            world.coalitions[m],
-            self.work.updates[[self.work.row[r.worker] for r in body.records]] if "updates" in behaviour.knows else None,
-        )
-        decision = behaviour.mine(seen)
+        decision = decide(world, self.work, m, body.records)
         if decision.censored:
             body = self._assemble(m, arrived, decision.censored)
         if consensus.kind == "pow":
