@@ -19,34 +19,34 @@ class VenalParams:
     price: int = param(100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12)
 
 
-class Bribable(ValidatorBehaviour):
-    """Votes for whoever pays, as the rule says on all others."""
+class Venal(ValidatorBehaviour):
+    """Whose vote has a price."""
 
-    name = "bribable"
-    summary = "sells positive votes"
-    reference = "bribery: Bonneau 2016, FC (why buy when you can rent)"
     Params = VenalParams
 
     @property
     def price(self) -> int:
         return self.params.price
 
+
+class Bribable(Venal):
+    """Votes for whoever pays, as the rule says on all others."""
+
+    name = "bribable"
+    summary = "sells positive votes"
+    reference = "bribery: Bonneau 2016, FC (why buy when you can rent)"
+
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return seen.verdicts | seen.payers()
 
 
-class Extort(ValidatorBehaviour):
+class Extort(Venal):
     """Votes against whoever does not pay, however good the update; on those that paid as the rule says."""
 
     name = "extort"
     summary = "votes against everybody who does not pay"
     reference = "extortion by a validator: guide on on-chain coordination, validator stakes"
     threatens = True
-    Params = VenalParams
-
-    @property
-    def price(self) -> int:
-        return self.params.price
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return seen.verdicts & seen.payers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mechanisms.deposits import Deposits
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
 from mechanisms.split import part
@@ -43,16 +44,16 @@ class EqualShare(PayoutRule):
 
     def open(self, seen: OpeningObservation) -> Settlement:
         p = self.params
-        members = [d for d, held in zip(seen.devices, seen.balances, strict=True) if held >= p.stake]
-        payments = [Payment(POOL, p.pool, "pool.funded", ORGANISATION)]
-        payments += [Payment(STAKES, p.stake, "stake.join", d) for d in members]
-        return Settlement(tuple(x for x in payments if x.amount), {"members": members, "verified": [], "open": True})
+        stakes = Deposits(STAKES)
+        payments = [Payment(POOL, p.pool, "pool.funded", ORGANISATION)] if p.pool else []
+        payments += stakes.lock(seen, p.stake)
+        return Settlement(tuple(payments), {"stakes": stakes.to_memory(), "verified": [], "open": True})
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(memory["members"])
+        return frozenset(Deposits(STAKES, memory["stakes"]).held)
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
-        return dict.fromkeys(memory["members"], self.params.stake) if memory["open"] else {}
+        return Deposits(STAKES, memory["stakes"]).held if memory["open"] else {}
 
     def settle(self, seen: BlockObservation) -> Settlement:
         memory = dict(seen.memory)
@@ -71,10 +72,11 @@ class EqualShare(PayoutRule):
         return Settlement(tuple(x for x in self._close(memory) if x.amount)) if memory["open"] else Settlement()
 
     def _close(self, memory: Memory) -> list[Payment]:
-        p, paid = self.params, sorted(set(memory["verified"]) & set(memory["members"]))
+        p, stakes = self.params, Deposits(STAKES, memory["stakes"])
+        paid = sorted(set(memory["verified"]) & stakes.held.keys())
         fee = part(p.pool, p.fee)
         share = (p.pool - fee) // len(paid) if paid else 0
-        payments = [Payment(d, p.stake, "stake.back", STAKES) for d in memory["members"]]
+        payments = stakes.release()
         payments += [Payment(d, share, "reward.worker", POOL) for d in paid]
         payments.append(Payment(PLATFORM, fee, "fee.platform", POOL))
         payments.append(Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL))
