@@ -50,7 +50,7 @@ from sim.settings import (
 HONEST = "honest"
 """Group of every device that is in no adversary group, and the behaviour that all registries have."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
 
 

@@ -45,6 +45,7 @@ class CoordinatorRound(ServerRound):
         self.settings = self.scenario.coordinator
         self.conduct_of: dict[int, str] = {}
         self.commitments: dict[int, bytes] = {}
+        self.openings: dict[int, bytes] = {}
         self.votes: list[tuple[int, int, bool, bool, float]] = []
         self.aggregator: int | None = None
         self.block_time_s: float | None = None
@@ -168,6 +169,7 @@ class CoordinatorRound(ServerRound):
         clock.act()
         try:
             self.contract = self.contract.reveal(w, self._content(w, shown), self._salt(w), arrival_s)
+            self.openings[w] = self._content(w, shown) + self._salt(w)
         except TransitionError as refused:
             self._refuse(w, refused)
 

@@ -80,6 +80,7 @@ def participant_rows(
     resynced: Set[int] = frozenset(),
     conduct: Mapping[int, str] = MappingProxyType({}),
     commitments: Mapping[int, bytes] = MappingProxyType({}),
+    openings: Mapping[int, bytes] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """One row per device."""
     income: Counter[str] = Counter()
@@ -108,6 +109,7 @@ def participant_rows(
                 "samples": len(world.samples(p.device)),
                 "epochs": record.claimed_epochs if record else None,
                 "commitment": commitments[p.device].hex() if p.device in commitments else None,
+                "opening": openings[p.device].hex() if p.device in openings else None,
                 "conduct": conduct.get(p.device),
                 "accepted": record.accepted if record else None,
                 "votes_positive": len(record.positive) if record else None,
@@ -287,8 +289,9 @@ def record_coordinator(r: CoordinatorRound) -> None:
             "winner_stake": None if r.aggregator is None else world.stakes[r.aggregator],
             "block_time_s": r.block_time_s,
         },
-        r.conduct_of,
-        r.commitments,
+        conduct=r.conduct_of,
+        commitments=r.commitments,
+        openings=r.openings,
     )
     world.recorder.add(
         "votes",
@@ -312,9 +315,8 @@ def record_coordinator(r: CoordinatorRound) -> None:
     )
 
 
-def _record_server(
-    r: ServerRound, own: dict[str, Any], conduct: Mapping[int, str] | None = None, commitments: Mapping[int, bytes] | None = None
-) -> None:
+def _record_server(r: ServerRound, own: dict[str, Any], **contract: Mapping[int, Any]) -> None:
+    """`contract`: what a coordinator's contract knows of each worker, as `participant_rows` has it."""
     world = r.world
     tested = GlobalAccuracy(world)
     absent = {
@@ -347,7 +349,6 @@ def _record_server(
             local_accuracies(world, r.work),
             r.online_at_start,
             compute_s=r.compute_s,
-            conduct=conduct or {},
-            commitments=commitments or {},
+            **contract,
         ),
     )

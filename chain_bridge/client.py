@@ -1,0 +1,230 @@
+"""One connection to a chain: substrate-interface's, with a deadline on every answer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from substrateinterface import SubstrateInterface
+from substrateinterface.exceptions import SubstrateRequestException
+from websocket import WebSocketException
+
+from chain_bridge.errors import BridgeError, ChainSilentError, RpcError
+from chain_bridge.runtime import Runtime
+
+PAGE = 1000  # keys asked for at once
+
+
+class Head(NamedTuple):
+    """A block of the chain."""
+
+    number: int
+    hash: str
+
+
+class Event:
+    """One event: the extrinsic that it came from (None: none), `Pallet.Event` and its fields in order."""
+
+    __slots__ = ("extrinsic", "fields", "name")
+
+    def __init__(self, extrinsic: int | None, name: str, fields: tuple[Any, ...]) -> None:
+        self.extrinsic = extrinsic
+        self.name = name
+        self.fields = fields
+
+    def __repr__(self) -> str:
+        return f"Event({self.extrinsic}, {self.name}, {self.fields})"
+
+
+class Chain:
+    """A chain behind a WebSocket address. Every request ends within `timeout_s` seconds, or with `ChainSilentError`.
+
+    Not thread safe: one connection per thread, as the library has it.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self._connection: SubstrateInterface | None = None
+        self._connect()
+
+    def _connect(self) -> SubstrateInterface:
+        if self._connection is None:
+            try:
+                self._connection = SubstrateInterface(
+                    url=self.url, ws_options={"timeout": self.timeout_s}, use_remote_preset=False
+                )
+            except (OSError, WebSocketException, ValueError) as error:
+                raise ChainSilentError(f"no chain answers at {self.url} ({_words(error)})") from error
+        return self._connection
+
+    def close(self) -> None:
+        """End the connection; the next request opens another."""
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """The result of a request; `RpcError` when the chain refuses it, `ChainSilentError` when no answer comes in time."""
+        connection = self._connect()
+        try:
+            return connection.rpc_request(method, list(params))["result"]
+        except SubstrateRequestException as error:
+            told = error.args[0] if error.args else ""
+            code, message = (told.get("code"), _refusal(told)) if isinstance(told, dict) else (None, str(told))
+            raise RpcError(method, code, message) from error
+        except TimeoutError as error:
+            self.close()
+            raise ChainSilentError(f"{self.url} did not answer {method} within {self.timeout_s:g} s") from error
+        except (WebSocketException, OSError) as error:
+            self.close()
+            slow = "timed out" in str(error)
+            told = f"did not answer {method} within {self.timeout_s:g} s" if slow else f"broke off during {method}"
+            raise ChainSilentError(f"{self.url} {told} ({_words(error)})") from error
+        except (KeyError, ValueError) as error:
+            self.close()
+            raise BridgeError(f"{self.url} gave no proper answer to {method} ({_words(error)})") from error
+
+    # --- what the chain is --------------------------------------------------------------------------------------
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The runtime as of now: metadata, versions, RPC methods."""
+        version = self.rpc("state_getRuntimeVersion")
+        connection = self._connect()
+        try:
+            connection.init_runtime(block_hash=self.rpc("chain_getBlockHash", self.head().number))
+        except (WebSocketException, OSError) as error:
+            self.close()
+            raise ChainSilentError(f"{self.url} did not give its metadata ({_words(error)})") from error
+        told = connection.metadata.value[1]
+        form = next(iter(told))
+        if form != "V14":
+            raise BridgeError(f"{self.url}: metadata {form}; this bridge reads V14")
+        methods = self.rpc("rpc_methods")["methods"]
+        return Runtime(
+            spec_name=version["specName"],
+            spec_version=version["specVersion"],
+            transaction_version=version["transactionVersion"],
+            metadata=told[form],
+            methods=frozenset(methods),
+        )
+
+    @cached_property
+    def genesis(self) -> str:
+        return self.rpc("chain_getBlockHash", 0)
+
+    # --- blocks -------------------------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """The best block."""
+        header = self.rpc("chain_getHeader")
+        number = int(header["number"], 16)
+        return Head(number, self.rpc("chain_getBlockHash", number))
+
+    def finalized(self) -> Head:
+        """The last block that cannot be undone."""
+        found = self.rpc("chain_getFinalizedHead")
+        return Head(int(self.rpc("chain_getHeader", found)["number"], 16), found)
+
+    def block_hash(self, number: int) -> str | None:
+        """Hash of a block of the best chain, if it is that long."""
+        return self.rpc("chain_getBlockHash", number)
+
+    def extrinsics(self, block: str) -> list[bytes]:
+        """The bodies of a block's extrinsics, as bytes."""
+        found = self.rpc("chain_getBlock", block)
+        if found is None:
+            raise BridgeError(f"{self.url} has no block {block}")
+        return [bytes.fromhex(x[2:]) for x in found["block"]["extrinsics"]]
+
+    def parent(self, block: str) -> str:
+        return self.rpc("chain_getHeader", block)["parentHash"]
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def read(self, pallet: str, entry: str, *keys: bytes, at: str | None = None) -> Any:
+        """A stored value, decoded; its default where nothing is stored."""
+        raw = self.rpc("state_getStorage", "0x" + self.runtime.storage_key(pallet, entry, *keys).hex(), *([at] if at else []))
+        if raw is None:
+            return self.runtime.storage_default(pallet, entry)
+        return self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+
+    def read_many(self, pallet: str, entry: str, keys: Sequence[tuple[bytes, ...]], at: str | None = None) -> list[Any]:
+        """Stored values under many keys, a thousand per request; None where nothing is stored."""
+        wanted = ["0x" + self.runtime.storage_key(pallet, entry, *k).hex() for k in keys]
+        found: list[Any] = []
+        for start in range(0, len(wanted), PAGE):
+            page = wanted[start : start + PAGE]
+            changes = dict(self.rpc("state_queryStorageAt", page, *([at] if at else []))[0]["changes"])
+            for key in page:
+                raw = changes.get(key)
+                found.append(None if raw is None else self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:])))
+        return found
+
+    def entries(self, pallet: str, entry: str, *keys: bytes, at: str) -> Iterator[tuple[bytes, Any]]:
+        """All (key, value) of a map under its first keys; the key as its raw bytes."""
+        prefix = "0x" + self.runtime.storage_key(pallet, entry, *keys).hex()
+        last = None
+        while True:
+            found = self.rpc("state_getKeysPaged", prefix, PAGE, last, at)
+            if found:
+                changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"])
+                for key in found:
+                    raw = changes.get(key)
+                    if raw is not None:
+                        yield bytes.fromhex(key[2:]), self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+            if len(found) < PAGE:
+                return
+            last = found[-1]
+
+    def events(self, block: str) -> list[Event]:
+        """Events of a block, in order."""
+        return [
+            Event(phase[1][0] if phase[0] == "ApplyExtrinsic" else None, f"{pallet}.{name}", _values(fields))
+            for phase, (pallet, ((name, fields),)) in (
+                (record["phase"], record["event"]) for record in self.read("System", "Events", at=block) or ()
+            )
+        ]
+
+    # --- sealing ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sealing(self) -> Literal["on demand", "by itself"]:
+        """Whether this client can make blocks when it wants them, or must wait for the node's."""
+        return "on demand" if "dev_newBlock" in self.runtime.methods else "by itself"
+
+    def wait_for(self, number: int, deadline_s: float) -> Head:
+        """The head, once it has reached a number; `ChainSilentError` after the deadline."""
+        until = time.monotonic() + deadline_s
+        while True:
+            head = self.head()
+            if head.number >= number:
+                return head
+            if time.monotonic() > until:
+                raise ChainSilentError(f"{self.url} made no block {number} within {deadline_s:g} s (head is {head.number})")
+            time.sleep(min(0.5, deadline_s / 20))
+
+
+def _values(fields: Any) -> tuple[Any, ...]:
+    return tuple(fields.values()) if isinstance(fields, dict) else tuple(fields)
+
+
+def _words(error: BaseException) -> str:
+    told = str(error).strip().splitlines()
+    return told[0] if told else type(error).__name__
+
+
+def _refusal(told: dict[str, Any]) -> str:
+    data = told.get("data")
+    return f"{told.get('message', 'no reason given')}" + (f" ({data})" if data else "")

@@ -1,0 +1,225 @@
+"""Starting, checking and ending the dev chain's process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chain_bridge.client import Chain
+from chain_bridge.devchain import genesis
+from chain_bridge.devchain.install import HERE, folder, install, locked
+from chain_bridge.devchain.node import find_node
+from chain_bridge.errors import BridgeError, ChainSilentError
+
+CHOPSTICKS = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
+HOST = "127.0.0.1"
+START_S = 90.0
+STOP_S = 10.0
+STACK_KB = 60_000  # storage layers recurse, one per block: enough for 20,000 blocks
+MEMORY_BLOCKS = 1_000_000  # an evicted block reads as the genesis, without an error
+_LISTENING = re.compile(r"RPC listening on http://127\.0\.0\.1:(\d+)")
+
+
+@dataclass
+class DevChain:
+    """A running chain. `digest` is its genesis' own; `process` is None when another process started it."""
+
+    url: str
+    pid: int
+    digest: str
+    log: str
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def alive(self) -> bool:
+        if self.process is not None:
+            return self.process.poll() is None
+        return _is_ours(self.pid)
+
+    def stop(self) -> None:
+        """End it; harmless when it has ended."""
+        if self.process is not None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_S)
+            self.process.kill()
+            self.process.wait()
+            if self.process.stdin:
+                self.process.stdin.close()
+            Path(self.log).unlink(missing_ok=True)
+            return
+        for signal_number in (15, 9):
+            if not _is_ours(self.pid):
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal_number)
+            until = time.monotonic() + STOP_S
+            while _is_ours(self.pid) and time.monotonic() < until:
+                time.sleep(0.05)
+
+    def __enter__(self) -> DevChain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(*, port: int | None = None, owned: bool = True, state: dict[str, str] | None = None) -> DevChain:
+    """Start a fresh chain on 127.0.0.1 that seals blocks on demand, and make sure that it is the one that answers.
+
+    `owned`: it ends with this process, even a killed one. `port`: None takes a free one; a taken one is a `BridgeError`.
+    `state`: further genesis storage.
+    """
+    spec, digest = genesis.build(state)
+    if port is not None and _taken(port):
+        raise BridgeError(f"--port {port}: taken on {HOST}; choose another")
+    wanted = port if port is not None else _free_port()
+    with tempfile.NamedTemporaryFile(dir=folder(), prefix="chain-", suffix=".log", delete=False) as handle:
+        log = Path(handle.name)
+        command = [find_node().node, f"--stack-size={_stack_kb()}"]
+        command += ["--require", str(HERE / "owned.cjs")] if owned else []
+        command += [str(install() / CHOPSTICKS), f"--genesis={spec}", f"--host={HOST}", f"--port={wanted}"]
+        command += ["--build-block-mode=Manual", f"--max-memory-block-count={MEMORY_BLOCKS}"]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            cwd=folder(),
+            start_new_session=True,
+            preexec_fn=_deepen,
+        )
+    chain = DevChain("", process.pid, digest, str(log), process)
+    try:
+        found = _listening(chain, log)
+        chain.url = f"ws://{HOST}:{found}"
+        if found != wanted and port is not None:  # taken between the look and the start: Chopsticks goes to the next port
+            raise BridgeError(f"--port {port}: taken on {HOST}; choose another")
+        verify(chain.url, digest)
+    except BaseException:
+        chain.stop()
+        raise
+    return chain
+
+
+def verify(url: str, digest: str, timeout_s: float = 30.0) -> None:
+    """`BridgeError` unless the chain at an address has our genesis."""
+    with Chain(url, timeout_s) as client:
+        told = client.rpc("state_getStorage", genesis.MARKER, client.rpc("chain_getBlockHash", 0))
+        if told != "0x" + digest:
+            raise BridgeError(
+                f"{url}: this is not the dev chain of this version ({client.rpc('system_chain')}); fedstake devchain down"
+            )
+
+
+def _listening(chain: DevChain, log: Path) -> int:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        text = log.read_text(errors="replace")
+        found = _LISTENING.search(text)
+        if found:
+            return int(found[1])
+        if not chain.alive():
+            told = [line for line in text.splitlines() if line.strip()]
+            raise BridgeError(f"the dev chain ended at its start: {told[0] if told else 'it said nothing'}")
+        time.sleep(0.05)
+    raise BridgeError(f"the dev chain did not listen within {START_S:g} s; {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _stack_kb() -> int:
+    """As deep as the machine lets a process' stack be, up to what 20,000 blocks need."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    return STACK_KB if hard == resource.RLIM_INFINITY else max(984, min(STACK_KB, int(hard / 1024 * 0.9)))
+
+
+def _deepen() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process is a dev chain, and not another that was given its number."""
+    try:
+        told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return CHOPSTICKS.name in told.stdout and "defunct" not in told.stdout
+
+
+# --- the chain that outlives a command ---------------------------------------------------------------------------------
+
+
+def up(port: int | None = None) -> tuple[DevChain, bool]:
+    """The user's dev chain, started where none runs; whether it was started now."""
+    with locked(folder() / "running.lock"):
+        running = status()
+        if running is not None:
+            if port is not None and running.url != f"ws://{HOST}:{port}":
+                raise BridgeError(f"--port {port}: a dev chain runs at {running.url} already; fedstake devchain down")
+            return running, False
+        chain = start(port=port, owned=False)
+        told = {"url": chain.url, "pid": chain.pid, "digest": chain.digest, "log": chain.log}
+        _running().write_text(json.dumps(told))
+        return chain, True
+
+
+def down() -> DevChain | None:
+    """End the user's dev chain; None when none runs."""
+    with locked(folder() / "running.lock"):
+        running = status()
+        if running is not None:
+            running.stop()
+            Path(running.log).unlink(missing_ok=True)
+        _running().unlink(missing_ok=True)
+        return running
+
+
+def status() -> DevChain | None:
+    """The user's dev chain, if it runs."""
+    try:
+        told = json.loads(_running().read_text())
+        chain = DevChain(told["url"], told["pid"], told["digest"], told["log"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return chain if chain.alive() else None
+
+
+def is_bundled(url: str) -> bool:
+    """Whether a dev chain of ours, with the genesis of this version, answers at an address on this machine."""
+    if not re.fullmatch(rf"wss?://({re.escape(HOST)}|localhost)(:\d+)?/?", url):
+        return False
+    try:
+        verify(url, genesis.build()[1])
+    except ChainSilentError:
+        raise
+    except BridgeError:
+        return False
+    return True
+
+
+def _running() -> Path:
+    return folder() / "running.json"

@@ -1,0 +1,121 @@
+"""The operator's key: from a file, the environment, or the development phrase; never printed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import nacl.signing
+from substrateinterface import Keypair, KeypairType
+
+from chain_bridge.errors import BridgeError, SafetyError
+from chain_bridge.runtime import blake2
+from chain_bridge.scale import compact
+
+Scheme = Literal["ed25519", "sr25519"]
+
+DEV_PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
+# The mini-secret that the development phrase stands for; every Substrate node's `--dev` accounts come from it.
+_DEV_SEED = bytes.fromhex("fac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e")
+DEV_NAMES = ("", "Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "Alice//stash", "Bob//stash", "Fedstake")
+OPERATOR = "//Fedstake"
+KEY = "FEDSTAKE_KEY"
+_SIGNATURES = {"ed25519": 0, "sr25519": 1}  # variants of MultiSignature
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A key that signs. `development`: anybody can derive it from the well-known phrase."""
+
+    scheme: Scheme
+    public: bytes
+    development: bool
+    _secret: Keypair | nacl.signing.SigningKey = field(repr=False, compare=False)
+
+    def sign(self, payload: bytes) -> bytes:
+        """A `MultiSignature`: the scheme's number and 64 bytes. Ed25519 signatures are the same every time."""
+        body = self._secret.sign(payload)
+        raw = body.signature if isinstance(self._secret, nacl.signing.SigningKey) else bytes(body)
+        return bytes([_SIGNATURES[self.scheme]]) + raw
+
+
+def signer(secret: str) -> Signer:
+    """The signer for `[scheme:]secret`, where a secret is `//Path` of the development phrase, a phrase with an optional path,
+    or 0x and 64 hexadecimal digits; the scheme is ed25519 unless `sr25519:` stands before it.
+
+    Raises `BridgeError` without showing the secret.
+    """
+    scheme: Scheme = "ed25519"
+    text = secret.strip()
+    for name in ("ed25519", "sr25519"):
+        if text.startswith(f"{name}:"):
+            scheme, text = name, text.removeprefix(f"{name}:")  # type: ignore[assignment]
+    try:
+        found = _ed25519(text) if scheme == "ed25519" else _sr25519(text)
+    except (ValueError, NotImplementedError, TypeError):
+        raise BridgeError(
+            "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with ed25519: "
+            "or sr25519: before it"
+        ) from None
+    public = bytes(found.verify_key) if isinstance(found, nacl.signing.SigningKey) else bytes(found.public_key)
+    return Signer(scheme, public, text.startswith("//") or DEV_PHRASE in text or public in _well_known(), found)
+
+
+def _ed25519(text: str) -> nacl.signing.SigningKey:
+    """Substrate's hard derivation: BLAKE2b-256 over ("Ed25519HDKD", seed, chain code)."""
+    base, *path = text.split("//")
+    if base.startswith("0x"):
+        seed = bytes.fromhex(base[2:])
+    elif base:
+        seed = bytes(Keypair.create_from_mnemonic(base.strip(), crypto_type=KeypairType.ED25519).seed_hex)
+    else:
+        seed = _DEV_SEED
+    if len(seed) != 32 or "/" in "".join(path):
+        raise ValueError
+    for junction in path:
+        seed = blake2(_text("Ed25519HDKD") + seed + _chain_code(junction))
+    return nacl.signing.SigningKey(seed)
+
+
+def _sr25519(text: str) -> Keypair:
+    return Keypair.create_from_uri(text if not text.startswith("/") else DEV_PHRASE + text, crypto_type=KeypairType.SR25519)
+
+
+def _text(word: str) -> bytes:
+    return compact(len(word)) + word.encode()
+
+
+def _chain_code(junction: str) -> bytes:
+    raw = int(junction).to_bytes(8, "little") if junction.isdigit() else _text(junction)
+    return blake2(raw) if len(raw) > 32 else raw.ljust(32, b"\0")
+
+
+def _well_known() -> set[bytes]:
+    if not _WELL_KNOWN:
+        for name in DEV_NAMES:
+            path = f"//{name}" if name else ""
+            _WELL_KNOWN.add(bytes(_ed25519(DEV_PHRASE + path).verify_key))
+            _WELL_KNOWN.add(bytes(_sr25519(DEV_PHRASE + path).public_key))
+    return _WELL_KNOWN
+
+
+_WELL_KNOWN: set[bytes] = set()
+
+
+def operator_key(key_file: Path | None = None) -> Signer | None:
+    """The key that the user gives: `key_file` (readable by its owner alone), else `FEDSTAKE_KEY`; None when there is neither."""
+    if key_file is not None:
+        try:
+            mode = key_file.stat().st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise SafetyError(f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); chmod 600 it")
+            return signer(key_file.read_text())
+        except OSError as error:
+            raise BridgeError(f"{key_file}: cannot read the key ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise BridgeError(f"{key_file}: not a text file") from None
+    told = os.environ.get(KEY)
+    return signer(told) if told else None

@@ -1,0 +1,202 @@
+"""How a run's money is held on a chain: as an asset of the Assets pallet, or in the native token.
+
+An account of the run is a keyless address that follows from the run and the account's name: only the operator can move what is
+there, as custodian. The chain enforces balances; it does not witness anybody's consent.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from chain_bridge.client import Chain, Event
+from chain_bridge.errors import PlanError
+from chain_bridge.plan import Action
+from chain_bridge.recording import BURN, ISSUANCE
+from chain_bridge.runtime import Runtime, blake2
+
+SEAT_MARGIN = 2  # existential deposits that an approval seat keeps beside the deposit
+
+
+class Move(NamedTuple):
+    """What a call did to the run's money, as the chain's events tell it: addresses, None for issuance or burning."""
+
+    debit: bytes | None
+    credit: bytes | None
+    amount: int
+
+
+def derivative(account: bytes, index: int) -> bytes:
+    """Address of an account's keyless sub-account (`Utility.as_derivative`)."""
+    return blake2(b"modlpy/utilisuba" + account + struct.pack("<H", index))
+
+
+class Money(ABC):
+    """Addresses and calls. `scale`: units on the chain per base unit of the run."""
+
+    unit: str
+
+    def __init__(self, runtime: Runtime, operator: bytes, identity: bytes, scale: int) -> None:
+        self.runtime = runtime
+        self.operator = operator
+        self.identity = identity
+        self.scale = scale
+        self.address = cache(self._address)
+        self.existential = int(runtime.constant("Balances", "ExistentialDeposit") or 0)
+        self._corner = int.from_bytes(identity[:2], "little")  # this run's own range of sub-accounts
+
+    @abstractmethod
+    def _address(self, account: str) -> bytes:
+        """32 bytes of an account of the run."""
+
+    @abstractmethod
+    def opening(self, accounts: Sequence[str]) -> list[Action]:
+        """What must happen before the first entry; `fund` amounts are native units."""
+
+    @abstractmethod
+    def call(self, action: Action) -> bytes:
+        """The call of a mint, burn or transfer."""
+
+    @abstractmethod
+    def moves(self, events: Sequence[Event]) -> list[Move]:
+        """What the events of one call moved."""
+
+    @abstractmethod
+    def balances(self, chain: Chain, accounts: Sequence[str], at: str) -> list[int]:
+        """What accounts hold at a block, in units of the chain that belong to the run."""
+
+    @abstractmethod
+    def native_out(self, action: Action) -> int:
+        """Native units that leave the operator by an action, beside fees."""
+
+    def expected(self, action: Action) -> list[Move]:
+        """What the call of a money action is to move."""
+        ends = (None if n in (ISSUANCE, BURN) else self.address(n) for n in (action.debit, action.credit))
+        return [Move(*ends, action.amount * self.scale)]
+
+    def least(self) -> int:
+        """The least that an account may hold if it holds anything, in units of the chain."""
+        return 1
+
+    def seat(self, device: int) -> bytes:
+        """Address of a device's seat in approvals: a sub-account of the operator's sub-account of this run."""
+        return derivative(derivative(self.operator, self._corner), device)
+
+    def as_sub(self, index: int, call: bytes) -> bytes:
+        """A call made by a sub-account of this run."""
+        return self.runtime.call("Utility.as_derivative", self._corner, self.runtime.call("Utility.as_derivative", index, call))
+
+
+class AssetMoney(Money):
+    """An asset that the operator issues and administers. Accounts hold exactly the journal's balances."""
+
+    def __init__(
+        self, runtime: Runtime, operator: bytes, identity: bytes, scale: int, asset: int, details: dict[str, Any] | None
+    ) -> None:
+        super().__init__(runtime, operator, identity, scale)
+        self.asset = asset
+        self.unit = f"asset {asset}"
+        self.details = details
+        if details is not None:
+            for role in ("issuer", "admin"):
+                if details[role] != operator:
+                    raise PlanError(
+                        f"--asset {asset}: its {role} is 0x{details[role].hex()}, not the operator; choose another number"
+                    )
+
+    def _address(self, account: str) -> bytes:
+        return blake2(b"fedstake/account" + self.identity + account.encode())
+
+    def opening(self, accounts: Sequence[str]) -> list[Action]:
+        actions = [] if self.details else [Action(0, "create", "asset")]
+        if self.details is None or not self.details["is_sufficient"]:  # then an account needs native units to exist
+            actions += [Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts]
+        return actions
+
+    def call(self, action: Action) -> bytes:
+        amount, number = action.amount * self.scale, self.asset
+        match action.kind:
+            case "mint":
+                return self.runtime.call("Assets.mint", number, self.address(action.credit), amount)
+            case "burn":
+                return self.runtime.call("Assets.burn", number, self.address(action.debit), amount)
+            case "transfer":
+                ends = self.address(action.debit), self.address(action.credit)
+                return self.runtime.call("Assets.force_transfer", number, *ends, amount)
+        raise AssertionError(action.kind)
+
+    def moves(self, events: Sequence[Event]) -> list[Move]:
+        found = []
+        for e in events:
+            if e.name == "Assets.Issued" and e.fields[0] == self.asset:
+                found.append(Move(None, e.fields[1], e.fields[2]))
+            elif e.name == "Assets.Burned" and e.fields[0] == self.asset:
+                found.append(Move(e.fields[1], None, e.fields[2]))
+            elif e.name == "Assets.Transferred" and e.fields[0] == self.asset:
+                found.append(Move(*e.fields[1:4]))
+        return found
+
+    def balances(self, chain: Chain, accounts: Sequence[str], at: str) -> list[int]:
+        number = struct.pack("<I", self.asset)
+        held = chain.read_many("Assets", "Account", [(number, self.address(a)) for a in accounts], at=at)
+        return [0 if h is None else int(h["balance"]) for h in held]
+
+    def native_out(self, action: Action) -> int:
+        return action.amount if action.kind == "fund" else 0
+
+    def least(self) -> int:
+        return int(self.details["min_balance"]) if self.details else 1
+
+    def supply(self, chain: Chain, at: str) -> int:
+        """Units issued and not burned, of all runs on this chain."""
+        told = chain.read("Assets", "Asset", struct.pack("<I", self.asset), at=at)
+        return 0 if told is None else int(told["supply"])
+
+
+class NativeMoney(Money):
+    """The native token: what the run issues comes out of the operator's account, what it burns goes back there.
+
+    Every account keeps an existential deposit beside what the journal gives it.
+    """
+
+    unit = "native units"
+
+    def __init__(self, runtime: Runtime, operator: bytes, identity: bytes, scale: int, accounts: Sequence[str]) -> None:
+        super().__init__(runtime, operator, identity, scale)
+        if len(accounts) > 2**15:
+            raise PlanError(f"{len(accounts)} accounts; in the native token there is room for {2**15} sub-accounts")
+        # Above the seats of devices, which have their own numbers.
+        self._index = {a: 2**15 + i for i, a in enumerate(accounts)}
+
+    def _address(self, account: str) -> bytes:
+        return derivative(derivative(self.operator, self._corner), self._index[account])
+
+    def _end(self, account: str) -> bytes:
+        return self.operator if account in (ISSUANCE, BURN) else self.address(account)
+
+    def opening(self, accounts: Sequence[str]) -> list[Action]:
+        return [Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts]
+
+    def call(self, action: Action) -> bytes:
+        pay = self.runtime.call("Balances.transfer_keep_alive", self._end(action.credit), action.amount * self.scale)
+        return pay if action.debit == ISSUANCE else self.as_sub(self._index[action.debit], pay)
+
+    def moves(self, events: Sequence[Event]) -> list[Move]:
+        return [Move(*e.fields[:3]) for e in events if e.name == "Balances.Transfer"]
+
+    def expected(self, action: Action) -> list[Move]:
+        return [Move(self._end(action.debit), self._end(action.credit), action.amount * self.scale)]
+
+    def balances(self, chain: Chain, accounts: Sequence[str], at: str) -> list[int]:
+        held = chain.read_many("System", "Account", [(self.address(a),) for a in accounts], at=at)
+        return [0 if h is None else int(h["data"]["free"]) - self.existential for h in held]
+
+    def native_out(self, action: Action) -> int:
+        if action.kind == "mint":
+            return action.amount * self.scale
+        if action.kind == "burn":
+            return -action.amount * self.scale
+        return action.amount if action.kind == "fund" else 0

@@ -1,0 +1,243 @@
+"""What a chain can do, read from its own metadata: pallets, calls, constants, errors, weights, storage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import xxhash
+
+from chain_bridge.errors import BridgeError
+from chain_bridge.scale import Codec, compact
+
+
+class Weight(NamedTuple):
+    """Work that a call may take: execution (picoseconds of the reference machine) and bytes of storage proof.
+
+    Runtimes before weights V2 know the first only; there the second is 0.
+    """
+
+    ref_time: int
+    proof_size: int = 0
+
+    def __add__(self, other: object) -> Weight:
+        if not isinstance(other, Weight):
+            return NotImplemented
+        return Weight(self.ref_time + other.ref_time, self.proof_size + other.proof_size)
+
+
+class Limits(NamedTuple):
+    """The most that one extrinsic may be: weight, encoded bytes, calls in a batch (None: no limit known)."""
+
+    weight: Weight
+    length: int
+    calls: int | None
+
+
+def twox128(data: bytes) -> bytes:
+    """Substrate's hash of pallet and storage names."""
+    return b"".join(xxhash.xxh64(data, seed=i).intdigest().to_bytes(8, "little") for i in (0, 1))
+
+
+def blake2(data: bytes, size: int = 32) -> bytes:
+    """BLAKE2b with a digest of `size` bytes."""
+    return hashlib.blake2b(data, digest_size=size).digest()
+
+
+def _raw(told: str) -> bytes:
+    """Bytes as the library shows them: hexadecimal, or text where they happen to be valid UTF-8."""
+    return bytes.fromhex(told[2:]) if told.startswith("0x") else told.encode()
+
+
+HASHERS: dict[str, Callable[[bytes], bytes]] = {
+    "Blake2_128": lambda k: blake2(k, 16),
+    "Blake2_256": blake2,
+    "Blake2_128Concat": lambda k: blake2(k, 16) + k,
+    "Twox128": twox128,
+    "Twox64Concat": lambda k: xxhash.xxh64(k, seed=0).intdigest().to_bytes(8, "little") + k,
+    "Identity": lambda k: k,
+}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One runtime of one chain. `metadata` is the V14 metadata as the library decodes it."""
+
+    spec_name: str
+    spec_version: int
+    transaction_version: int
+    metadata: dict[str, Any]
+    methods: frozenset[str]
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(self.metadata["types"]["types"])
+
+    @cached_property
+    def _pallets(self) -> dict[str, dict[str, Any]]:
+        return {p["name"]: p for p in self.metadata["pallets"]}
+
+    @cached_property
+    def call_type(self) -> int:
+        """The type of every call: parameter `Call` of the extrinsic."""
+        params = self.codec.type_of(self.metadata["extrinsic"]["ty"])["params"]
+        return next(p["type"] for p in params if p["name"] == "Call")
+
+    @cached_property
+    def signed_extensions(self) -> list[dict[str, Any]]:
+        return self.metadata["extrinsic"]["signed_extensions"]
+
+    # --- calls --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _calls(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        for name, pallet in self._pallets.items():
+            if pallet["calls"]:
+                variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
+                found[name] = {v["name"]: v["fields"] for v in variants}
+        return found
+
+    def has(self, call: str) -> bool:
+        """Whether a call such as `Assets.mint` is there."""
+        pallet, name = call.split(".")
+        return name in self._calls.get(pallet, {})
+
+    def has_pallet(self, pallet: str) -> bool:
+        return pallet in self._pallets
+
+    def arguments(self, call: str) -> list[str]:
+        """Names of a call's arguments."""
+        pallet, name = call.split(".")
+        return [f["name"] for f in self._calls[pallet][name]]
+
+    def call(self, name: str, *args: Any) -> bytes:
+        """An encoded call; arguments by position, because their names changed between runtimes.
+
+        Accounts are 32 bytes, weights `Weight`, calls inside calls encoded bytes.
+        """
+        pallet, call = name.split(".")
+        if not self.has(name):
+            raise BridgeError(f"the chain has no call {name}")
+        fields = self._calls[pallet][call]
+        if len(fields) != len(args):
+            told = ", ".join(f["name"] for f in fields)
+            raise BridgeError(f"{name} of this chain takes ({told}), not {len(args)} arguments")
+        head = self._heads[name]
+        return head + b"".join(self._argument(f["type"], value) for f, value in zip(fields, args, strict=True))
+
+    @cached_property
+    def _heads(self) -> dict[str, bytes]:
+        heads = {}
+        for name, pallet in self._pallets.items():
+            if pallet["calls"]:
+                variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
+                heads |= {f"{name}.{v['name']}": bytes([pallet["index"], v["index"]]) for v in variants}
+        return heads
+
+    def _argument(self, kind: int, value: Any) -> bytes:
+        form = self._forms.get(kind) or self._forms.setdefault(kind, self._form(kind))
+        if form == "address":
+            return b"\0" + value  # MultiAddress::Id
+        if form == "call":
+            return value
+        if form == "calls":
+            return compact(len(value)) + b"".join(value)
+        if form == "opaque":
+            return compact(len(value)) + value
+        if form == "weight":
+            return self.codec.encode(kind, {"ref_time": value.ref_time, "proof_size": value.proof_size})
+        return self.codec.encode(kind, value.ref_time if isinstance(value, Weight) else value)
+
+    @cached_property
+    def _forms(self) -> dict[int, str]:
+        return {}
+
+    def _form(self, kind: int) -> str:
+        """How this bridge gives an argument of a type."""
+        told = self.codec.type_of(kind)
+        (form, inner), *_ = told["def"].items()
+        last = told["path"][-1] if told["path"] else ""
+        if last == "MultiAddress":
+            return "address"
+        if last == "WrapperKeepOpaque":
+            return "opaque"
+        if last == "Weight" and form == "composite" and len(inner["fields"]) == 2:
+            return "weight"
+        if kind == self.call_type:
+            return "call"
+        if form == "sequence" and inner["type"] == self.call_type:
+            return "calls"
+        return "plain"
+
+    # --- constants, errors, storage -----------------------------------------------------------------------------
+
+    def constant(self, pallet: str, name: str) -> Any:
+        """A constant of a pallet; None where there is none."""
+        for told in self._pallets.get(pallet, {}).get("constants", ()):
+            if told["name"] == name:
+                return self.codec.decode(told["type"], _raw(told["value"]))
+        return None
+
+    def error(self, told: Any) -> str:
+        """Words for a decoded `DispatchError`: `Assets.BalanceLow: Account balance must be ...`."""
+        kind, inner = told
+        if kind == "Module":
+            module = inner[0] if isinstance(inner, tuple) else inner
+            code = module["error"] if isinstance(module["error"], int) else module["error"][0]
+            for name, pallet in self._pallets.items():
+                if pallet["index"] == module["index"] and pallet["error"]:
+                    variants = self.codec.type_of(pallet["error"]["ty"])["def"]["variant"]["variants"]
+                    return next((f"{name}.{v['name']}" for v in variants if v["index"] == code), f"{name} error {code}")
+        return f"{kind} {inner}" if inner else kind
+
+    def storage_key(self, pallet: str, entry: str, *keys: bytes) -> bytes:
+        """Key of a storage value, or the prefix of all under the given first keys (each encoded already)."""
+        base = twox128(pallet.encode()) + twox128(entry.encode())
+        kind = self._entry(pallet, entry)["type"]
+        hashers = kind["Map"]["hashers"] if "Map" in kind else []
+        return base + b"".join(HASHERS[h](k) for h, k in zip(hashers, keys, strict=False))
+
+    def storage_value(self, pallet: str, entry: str, data: bytes) -> Any:
+        """A stored value, decoded."""
+        kind = self._entry(pallet, entry)["type"]
+        return self.codec.decode(kind["Map"]["value"] if "Map" in kind else kind["Plain"], data)
+
+    def storage_default(self, pallet: str, entry: str) -> Any:
+        """What an absent value counts as; None when the entry is optional."""
+        told = self._entry(pallet, entry)
+        if told["modifier"] == "Optional":
+            return None
+        return self.storage_value(pallet, entry, _raw(told["default"]))
+
+    def _entry(self, pallet: str, entry: str) -> dict[str, Any]:
+        if pallet not in self._pallets:
+            raise BridgeError(f"the chain has no pallet {pallet}")
+        storage = self._pallets[pallet]["storage"] or {"entries": []}
+        for told in storage["entries"]:
+            if told["name"] == entry:
+                return told
+        raise BridgeError(f"the chain has no storage {pallet}.{entry}")
+
+    # --- limits -------------------------------------------------------------------------------------------------
+
+    def weight(self, told: Any) -> Weight:
+        """A weight in either generation's form."""
+        if isinstance(told, dict):
+            return Weight(int(told["ref_time"]), int(told.get("proof_size", 0)))
+        return Weight(int(told))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """The most one normal extrinsic may weigh and be long; `BridgeError` when the chain states no limit."""
+        weights = self.constant("System", "BlockWeights")
+        if weights is None:
+            raise BridgeError("the chain states no System.BlockWeights")
+        normal = weights["per_class"]["normal"]
+        most = normal["max_extrinsic"] if normal["max_extrinsic"] is not None else weights["max_block"]
+        length = self.constant("System", "BlockLength")
+        size = length["normal"] if "normal" in length else length["max"]["normal"]
+        return Limits(self.weight(most), int(size), self.constant("Utility", "batched_calls_limit"))

@@ -1,0 +1,71 @@
+"""Whether a key may sign on a chain: only on chains that are verifiably made for development."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from chain_bridge.client import Chain
+from chain_bridge.errors import SafetyError
+from chain_bridge.keys import Signer
+
+DEVELOPMENT = ("Development", "Local")
+# A fork of a live chain keeps its genesis hash, and what is signed on it is good on the live chain.
+LIVE = {
+    "0x91b171bb158e2d3848fa23a9f1c25182fb8e20313b2c1eb49219da7a70ce90c3": "Polkadot",
+    "0xb0a8d493285c2df73290dfb7e61f870f17b41801197a149ca93654499ea3dafe": "Kusama",
+    "0xe143f23803ac50e8f6f8e62695d1ce9e4e1d68aa36c1cd2cfd15340213f3423e": "Westend",
+    "0x6408de7737c59c238890533af25896a2c20608d8b380bb01029acb392781063e": "Rococo",
+    "0x68d56f15f85d3136970ec16946040bc1752654e906147f7e43e9d539d7c3de2f": "Polkadot Asset Hub",
+    "0x48239ef607d7928874027a43a67689209727dfb3d3dc5e5b03a39bdc2eda771a": "Kusama Asset Hub",
+    "0x67f9723393ef76214df0118c34bbbd3dbebc8ed46a10973a8c969d48fe7598c9": "Westend Asset Hub",
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a chain says of itself. `genesis` is the hash of block 0."""
+
+    url: str
+    chain: str
+    kind: str
+    spec_name: str
+    genesis: str
+
+
+def identify(chain: Chain) -> Identity:
+    """Ask the chain who it is; a chain that does not say its type counts as live."""
+    methods = chain.runtime.methods
+    kind = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
+    told = kind if isinstance(kind, str) else next(iter(kind), "unknown")
+    return Identity(chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis)
+
+
+def check_may_sign(
+    who: Identity, signer: Signer, *, bundled: bool, allow_endpoint: bool = False, genesis: str | None = None
+) -> None:
+    """`SafetyError` unless this key may sign on this chain.
+
+    `bundled`: a dev chain of ours, whose genesis has been verified. Any other needs `allow_endpoint`; `genesis` is the hash that
+    the user expects of block 0.
+    """
+    told = f"{who.url} ({who.chain}, {who.spec_name})"
+    if genesis is not None and who.genesis != genesis:
+        raise SafetyError(f"{told} has genesis {who.genesis}, not {genesis}: another chain, or one that was set up again")
+    if who.genesis in LIVE:
+        raise SafetyError(f"{told} has the genesis of {LIVE[who.genesis]}: a signature would be good on the live chain")
+    if who.kind not in DEVELOPMENT:
+        key = "a key of the well-known development phrase" if signer.development else "this bridge"
+        raise SafetyError(f"{told} is a chain of type {who.kind}: {key} signs on Development and Local chains only")
+    if bundled:
+        return
+    if not allow_endpoint:
+        raise SafetyError(
+            f"{told} is not the bundled dev chain: --allow-endpoint lets the bridge sign there; its genesis is {who.genesis}"
+        )
+    if signer.development and not _is_local(who.url):
+        raise SafetyError(f"{told} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)")
+
+
+def _is_local(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "::1", "localhost")
