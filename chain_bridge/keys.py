@@ -50,15 +50,15 @@ def signer(secret: str) -> Signer:
     """
     scheme: Scheme = "ed25519"
     text = secret.strip()
-    for name in ("ed25519", "sr25519"):
-        if text.startswith(f"{name}:"):
-            scheme, text = name, text.removeprefix(f"{name}:")  # type: ignore[assignment]
+    if text.startswith("sr25519:"):
+        scheme = "sr25519"
+    text = text.removeprefix(f"{scheme}:")
     try:
         found = _ed25519(text) if scheme == "ed25519" else _sr25519(text)
     except (ValueError, NotImplementedError, TypeError):
         raise BridgeError(
-            "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with ed25519: "
-            "or sr25519: before it"
+            "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
+            "ed25519: or sr25519: before it"
         ) from None
     public = bytes(found.verify_key) if isinstance(found, nacl.signing.SigningKey) else bytes(found.public_key)
     return Signer(scheme, public, text.startswith("//") or DEV_PHRASE in text or public in _well_known(), found)

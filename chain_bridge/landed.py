@@ -13,7 +13,7 @@ from chain_bridge.script import Script, parse_header
 class Landed(NamedTuple):
     """Where a batch is: block number and hash, and the extrinsic's place in it."""
 
-    index: int
+    batch: int
     number: int
     block: str
     extrinsic: int
@@ -45,8 +45,8 @@ def scan(chain: Chain, script: Script, operator: bytes) -> list[Landed]:
             form, index, count, digest = told
             if form != script.digest[:8] or count != len(script.batches) or digest != script.batches[index].digest:
                 raise PlanError(
-                    f"{chain.url}: this run has been replayed here in another form (block {number}, batch {index} of {count}): use "
-                    "the same --token, --asset, --scale and --batch, or a fresh chain"
+                    f"{chain.url}: this run has been replayed here in another form (block {number}, batch {index} of {count}): "
+                    "use the same --token, --asset, --scale and --batch, or a fresh chain"
                 )
             if index in found:
                 raise ReplayError(f"{chain.url}: batch {index} is there twice, in blocks {number} and {found[index].number}")

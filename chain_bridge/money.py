@@ -74,8 +74,8 @@ class Money(ABC):
 
     def expected(self, action: Action) -> list[Move]:
         """What the call of a money action is to move."""
-        ends = (None if n in (ISSUANCE, BURN) else self.address(n) for n in (action.debit, action.credit))
-        return [Move(*ends, action.amount * self.scale)]
+        debit, credit = (None if n in (ISSUANCE, BURN) else self.address(n) for n in (action.debit, action.credit))
+        return [Move(debit, credit, action.amount * self.scale)]
 
     def least(self) -> int:
         """The least that an account may hold if it holds anything, in units of the chain."""

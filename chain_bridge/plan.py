@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
+
+import pandas as pd
 
 from chain_bridge.errors import PlanError
 from chain_bridge.recording import BURN, ISSUANCE, Recording
@@ -34,6 +37,10 @@ class Action(NamedTuple):
     members: tuple[int, ...] = ()
     number: int = 0
 
+    def text(self) -> str:
+        """What a note says; of a model version the hexadecimal hashes."""
+        return self.data.hex() if self.kind == "metadata" else self.data.decode()
+
     def line(self) -> bytes:
         """A canonical form, for digests."""
         return repr(tuple(self)).encode()
@@ -42,7 +49,8 @@ class Action(NamedTuple):
 @dataclass(frozen=True)
 class Plan:
     """All actions of a run in order: rounds ascend, and within a round roles, commitments, reveals and votes come before money,
-    and money keeps the journal's order."""
+    and money keeps the journal's order.
+    """
 
     run: Recording
     actions: tuple[Action, ...]
@@ -88,10 +96,10 @@ def _money(run: Recording) -> dict[int, list[Action]]:
     held: dict[str, int] = defaultdict(int)
     found: dict[int, list[Action]] = defaultdict(list)
     last = 0
-    for number, e in enumerate(run.journal.itertuples(index=False)):
-        debit, credit, amount, r = str(e.debit), str(e.credit), int(e.amount), int(e.round)
-        told = f"{run.path / 'journal.parquet'}: entry {number} (round {r}, {e.reason})"
-        if amount <= 0 or debit == credit or debit == BURN or credit == ISSUANCE:
+    entries = rows(run.journal, "round", "debit", "credit", "asset", "amount", "reason")
+    for number, (r, debit, credit, asset, amount, reason) in enumerate(entries):
+        told = f"{run.path / 'journal.parquet'}: entry {number} (round {r}, {reason})"
+        if amount <= 0 or debit in (credit, BURN) or credit == ISSUANCE:
             raise PlanError(f"{told} moves {amount} from {debit} to {credit}")
         if r < last:
             raise PlanError(f"{told} comes after round {last}")
@@ -99,11 +107,11 @@ def _money(run: Recording) -> dict[int, list[Action]]:
         held[debit] -= amount
         held[credit] += amount
         if debit != ISSUANCE and held[debit] < 0:
-            raise PlanError(f"{told}: {debit} would hold {held[debit]} {e.asset}")
+            raise PlanError(f"{told}: {debit} would hold {held[debit]} {asset}")
         kind: Kind = "mint" if debit == ISSUANCE else "burn" if credit == BURN else "transfer"
         if debit == ISSUANCE and credit == BURN:
             raise PlanError(f"{told} burns what it issues")
-        found[r].append(Action(r, kind, str(e.reason), debit, credit, amount, _device(debit, credit), number=number))
+        found[r].append(Action(r, kind, reason, debit, credit, amount, _device(debit, credit), number=number))
     return found
 
 
@@ -130,18 +138,17 @@ def digest(lines: Iterable[str]) -> str:
 
 def _notes(run: Recording) -> dict[int, list[Action]]:
     found: dict[int, list[Action]] = defaultdict(list)
-    votes = {int(r): t for r, t in run.votes.groupby("round")}
+    votes = by_round(run.votes)
     winners = run.blocks[run.blocks["status"] == "adopted"] if len(run.blocks) else run.blocks
-    most = {int(r): t.sort_values(["adopters", "hash"], ascending=[False, True]).iloc[0] for r, t in winners.groupby("round")}
-    for r, table in run.participants.groupby("round"):
-        number = int(r)
+    most = {r: t.sort_values(["adopters", "hash"], ascending=[False, True]).iloc[0] for r, t in by_round(winners).items()}
+    for number, table in by_round(run.participants).items():
         found[number].append(Action(number, "note", "roles", data=note("roles", number, sha256=digest(role_lines(table)))))
         for reason, column in (("commitment", "commitment"), ("reveal", "opening")):
             if column in table:
-                told = table[table[column].notna()].sort_values("device")
+                given = table[table[column].notna()].sort_values("device")
                 found[number] += [
-                    Action(number, "note", reason, device=int(d), data=note(reason, number, device=int(d), value=str(v)))
-                    for d, v in zip(told["device"], told[column], strict=True)
+                    Action(number, "note", reason, device=d, data=note(reason, number, device=d, value=v))
+                    for d, v in rows(given, "device", column)
                 ]
         if number in votes:
             told = note("votes", number, sha256=digest(vote_lines(votes[number])))
@@ -151,6 +158,16 @@ def _notes(run: Recording) -> dict[int, list[Action]]:
             told = note("block", number, hash=str(block["hash"]), miner=int(block["miner"]))
             found[number].append(Action(number, "note", "block", device=int(block["miner"]), data=told))
     return found
+
+
+def by_round(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """A table cut into its rounds."""
+    return {int(str(r)): t for r, t in table.groupby("round")} if len(table) else {}
+
+
+def rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Plain Python values of some columns, row by row; None where there is none."""
+    return zip(*(table[c].astype(object).where(table[c].notna(), None) for c in columns), strict=True)
 
 
 def role_lines(participants: Any) -> list[str]:
@@ -171,18 +188,17 @@ def vote_lines(votes: Any) -> list[str]:
 def _registry(run: Recording) -> dict[int, list[Action]]:
     """Model versions where the run keeps a registry; approvals where a committee voted on a round's result."""
     found: dict[int, list[Action]] = defaultdict(list)
-    for number, v in enumerate(run.versions.itertuples(index=False)):
-        data = bytes.fromhex(str(v.weights)) + bytes.fromhex(str(v.parent))
-        author = -1 if v.author is None or v.author != v.author else int(v.author)
-        r = int(v.round)
+    kept = rows(run.versions, "round", "weights", "parent", "author", "status") if len(run.versions) else ()
+    for number, (r, weights, parent, by, status) in enumerate(kept):
+        data = bytes.fromhex(weights) + bytes.fromhex(parent)
+        author = -1 if by is None or math.isnan(by) else int(by)
         if not number:
             found[min(r, 0)].insert(0, Action(min(r, 0), "collection", "registry"))
-        found[r].append(Action(r, "version", f"version.{v.status}", device=author, number=number))
-        found[r].append(Action(r, "metadata", f"version.{v.status}", device=author, data=data, number=number))
+        found[r].append(Action(r, "version", f"version.{status}", device=author, number=number))
+        found[r].append(Action(r, "metadata", f"version.{status}", device=author, data=data, number=number))
     if run.protocol != "coordinator":
         return found
-    for r, table in run.votes.groupby("round"):
-        number = int(r)
+    for number, table in by_round(run.votes).items():
         members = tuple(sorted(int(d) for d in table["validator"].unique()))
         if len(members) < 2:
             continue

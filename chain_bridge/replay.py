@@ -24,7 +24,7 @@ LOST = ("stale", "future", "outdated", "already imported", "temporarily banned",
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found and did. `found`: batches that were there before; `repaired`: how often a rollback took batches away."""
+    """What a replay found and did. `found`: batches that were there before; `repaired`: rollbacks that took batches away."""
 
     landed: list[Landed]
     found: int

@@ -131,7 +131,7 @@ class Runtime:
 
     @cached_property
     def _heads(self) -> dict[str, bytes]:
-        heads = {}
+        heads: dict[str, bytes] = {}
         for name, pallet in self._pallets.items():
             if pallet["calls"]:
                 variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import pandas as pd
+
 from chain_bridge.client import Chain
 from chain_bridge.errors import PlanError
 from chain_bridge.extrinsic import sign
@@ -89,6 +91,20 @@ class Script:
     def estimate(self) -> int:
         """Fees of the whole replay in native units, from the chain's own prices."""
         return self.base.fee * len(self.batches) + sum(self.prices[a.kind].fee for a in self.actions)
+
+    def estimate_of(self, batch: Batch) -> int:
+        """Fee of one batch in native units."""
+        return self.base.fee + sum(self.prices[a.kind].fee for a in self.actions[batch.start : batch.stop])
+
+    def frame(self) -> pd.DataFrame:
+        """One row per call, in order."""
+        batch_of = [b.index for b in self.batches for _ in range(b.stop - b.start)]
+        rows = [
+            (i, a.round, a.kind, a.reason, a.debit, a.credit, a.amount or None, a.device if a.device >= 0 else None, a.text())
+            for i, a in zip(batch_of, self.actions, strict=True)
+        ]
+        columns = ["batch", "round", "call", "reason", "debit", "credit", "amount", "device", "data"]
+        return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64", "device": "Int64"})
 
     def endowment(self) -> int:
         """Native units that leave the operator beside fees, deposits that stay its own included."""
@@ -261,8 +277,8 @@ def _check_amounts(plan: Plan, money: Money) -> None:
             if 0 < held[name] * money.scale < least:
                 wanted = -(-least // held[name])
                 raise PlanError(
-                    f"round {a.round}: {name} would hold {held[name] * money.scale} of {money.unit}, which keeps at least {least} "
-                    f"in an account (its existential deposit): --scale {wanted} or more"
+                    f"round {a.round}: {name} would hold {held[name] * money.scale} of {money.unit}, which keeps at least "
+                    f"{least} in an account (its existential deposit): --scale {wanted} or more"
                 )
     if issued * money.scale >= 2**128:
         raise PlanError(f"--scale {money.scale}: {issued} base units issued would not fit the chain's 128 bits")

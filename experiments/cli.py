@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-if TYPE_CHECKING:
-    from experiments.sweeps.drive import OnReceipt
-    from experiments.sweeps.forecast import Forecast
-    from experiments.sweeps.manifest import Receipt
+from experiments import chain_commands
+from experiments.terminal import (
+    EXIT_FAILED,
+    DataOption,
+    DebugOption,
+    counted,
+    duration,
+    err_console,
+    one_line_errors,
+    out_console,
+    progress,
+    rounded,
+    show,
+)
 
 app = typer.Typer(
     name="fedstake",
@@ -31,127 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-
-
-class _Console(Console):
-    """Whoever reads our output may stop: that is no failure of ours."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-out_console = _Console(soft_wrap=True, highlight=False)
-err_console = Console(stderr=True, soft_wrap=True, highlight=False)
-
-EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
-
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache].")
-]
-
-
-@contextlib.contextmanager
-def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
-    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C.
-
-    `file` is the scenario that errors of settings and data belong to.
-    """
-    from experiments.loader import ScenarioError
-    from experiments.pool import StoppedError
-    from experiments.rundir import RunError
-    from mechanisms.plugin import PluginError
-    from sim.data.sources.base import DataError
-    from sim.scenario import SettingError
-
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except (DataError, SettingError, PluginError) as error:
-        _complain(error, debug, f"{file}: {error}" if file else str(error))
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except (ScenarioError, RunError) as error:
-        _complain(error, debug, str(error))
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except StoppedError as error:
-        _complain(error, debug, str(error))
-        raise typer.Exit(EXIT_FAILED) from None
-    except BrokenPipeError:  # whoever read our output has had enough
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
-    except KeyboardInterrupt:
-        err_console.print("fedstake: interrupted; finished runs and checkpoints are kept, the same command goes on from them")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except OSError as error:
-        _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
-        raise typer.Exit(EXIT_FAILED) from None
-    except (Exception, SystemExit) as error:
-        _complain(error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)")
-        raise typer.Exit(EXIT_FAILED) from None
-
-
-def _complain(error: BaseException, debug: bool, line: str) -> None:
-    if debug:
-        traceback.print_exception(error)
-    err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
-
-
-@contextlib.contextmanager
-def progress(label: str, total: int, left_s: Callable[[], float | None] | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar when a terminal watches, else a plain line about every tenth; the block is given a function of the number done.
-
-    `left_s` estimates the seconds to go (default: as fast as so far).
-    """
-    began = time.monotonic()
-
-    def left(done: int) -> str:
-        estimate = left_s() if left_s else (total - done) * (time.monotonic() - began) / done if done else None
-        return "" if estimate is None or done == total else f"about {_duration(estimate)} left"
-
-    if err_console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True) as bar:
-            task = bar.add_task(label, total=total, left="")
-            yield lambda done: bar.update(task, completed=done, left=left(done))
-        return
-    step = max(1, total // 10)
-
-    def tell(done: int) -> None:
-        if done % step == 0 or done == total:
-            err_console.print(", ".join(part for part in (f"{label}: {done}/{total}", left(done)) if part), markup=False)
-
-    yield tell
-
-
-@contextlib.contextmanager
-def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterator[OnReceipt]:
-    """Progress of runs that end one by one; the block is given what to call with each receipt."""
-    with progress(label, total, forecast.left_s if forecast else None) as tell:
-        done = 0
-
-        def on_receipt(receipt: Receipt) -> None:
-            nonlocal done
-            done += 1
-            if forecast:
-                forecast.ended(receipt.run_id, receipt.wall_s)
-            tell(done)
-
-        yield on_receipt
-
-
-def show(table: Any, title: str = "") -> None:
-    """Print a pandas frame."""
-    view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for i, column in enumerate(table.columns):
-        longest = max((len(str(v)) for v in table[column]), default=0)
-        words = max((len(w) for w in str(column).split()), default=0)
-        # What is in a table is never cut; a terminal that is too narrow folds lines.
-        view.add_column(str(column), justify="left" if i == 0 else "right", min_width=max(longest, words), overflow="fold")
-    for row in table.itertuples(index=False):
-        view.add_row(*(str(v) for v in row))
-    out_console.print(view)
 
 
 def _version(wanted: bool) -> None:
@@ -233,8 +115,8 @@ def sweep(
         if dry_run:
             cost = planned.estimate(workers=workers, data=data)
             out_console.print(
-                f"{cost.runs} runs, {cost.todo} to do; from {cost.pilots} pilots: {_duration(cost.cpu_s)} of CPU time, "
-                f"{_duration(cost.wall_s)} on {workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB of disk",
+                f"{cost.runs} runs, {cost.todo} to do; from {cost.pilots} pilots: {duration(cost.cpu_s)} of CPU time, "
+                f"{duration(cost.wall_s)} on {workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB of disk",
                 markup=False,
             )
             return
@@ -244,11 +126,11 @@ def sweep(
         if compact:
             results.compact()
         if results.factors and not results.outcomes().empty:
-            show(_rounded(results.summary(ci="none")), f"{results.name}: means over runs")
+            show(rounded(results.summary(ci="none")), f"{results.name}: means over runs")
         size = results.runs()["bytes"].sum()
         out_console.print(
             f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, {outcome.failed} failed, "
-            f"{_duration(outcome.wall_s)}, {size / 1e6:,.1f} MB of tables in {outcome.folder}",
+            f"{duration(outcome.wall_s)}, {size / 1e6:,.1f} MB of tables in {outcome.folder}",
             markup=False,
         )
         if outcome.failed:
@@ -259,29 +141,6 @@ def sweep(
                 markup=False,
             )
             raise typer.Exit(EXIT_FAILED)
-
-
-def _duration(seconds: float) -> str:
-    """0.3 s, 90 s, 12 min, 3.4 h."""
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
-
-
-def _number(value: float) -> str:
-    """1,234 or 0.123; – where there is none."""
-    if value != value:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}".replace("-0.000", "0.000")
-
-
-def _rounded(table: Any) -> Any:
-    """Numbers with three decimals or thousands separators, for reading."""
-    shown = table.copy()
-    for column in shown.columns:
-        if shown[column].dtype.kind == "f":
-            shown[column] = [_number(v) for v in shown[column]]
-    return shown
 
 
 @app.command()
@@ -364,7 +223,7 @@ def _compare_mechanisms(folder: Path) -> None:
     keys = [c for c in table.columns if c in results.factors]
     outcomes = ["runs", "accuracy", "honest_utility", "adversary_utility", "honest_rejected", "ir_violations", "spent"]
     show(
-        _rounded(table[[c for c in (*keys, *outcomes) if c in table]]),
+        rounded(table[[c for c in (*keys, *outcomes) if c in table]]),
         f"{results.name}: what each mechanism comes to, under each attack",
     )
     gaps = [c for c in table.columns if c.startswith(("ic_gap", "sybil_gain")) and not c.endswith(("_low", "_high"))]
@@ -377,7 +236,7 @@ def _compare_mechanisms(folder: Path) -> None:
             if column in told:
                 gained[column.replace("_", " ")] = told[column]
         show(gained, "what deviating and splitting gain, with simultaneous intervals")
-    show(_rounded(verdict.ranking), "ranking by the stated objective")
+    show(rounded(verdict.ranking), "ranking by the stated objective")
     winner = verdict.winner or "none: every mechanism breaks a bound"
     out_console.print(f"\nwinner: {winner}{verdict.note}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
     if (table["runs"] < table["planned"]).any():
@@ -516,8 +375,8 @@ def demo(
         prepared = prepare(out, seeds)
         with counted("demo", len(prepared.todo), prepared.forecast()) as on_receipt:
             outcome = play(prepared, workers=workers, on_receipt=on_receipt)
-        show(_rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device")
-        show(_rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
+        show(rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device")
+        show(rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
         out_console.print(
             f"\n{outcome.reading}\n\n"
             f"report:     {outcome.page}\n"
@@ -556,10 +415,10 @@ def reproduce(
         cost = wanted.estimate()
         if dry_run:
             cpu_s = cost["cpu_s"].sum()
-            show(cost.assign(cpu_s=[_duration(s) for s in cost["cpu_s"]]).rename(columns={"cpu_s": "CPU time"}))
+            show(cost.assign(cpu_s=[duration(s) for s in cost["cpu_s"]]).rename(columns={"cpu_s": "CPU time"}))
             processes = workers or os.cpu_count() or 1
             out_console.print(
-                f"\n{_duration(cpu_s)} of CPU time, {_duration(cpu_s / processes)} on {processes} processes", markup=False
+                f"\n{duration(cpu_s)} of CPU time, {duration(cpu_s / processes)} on {processes} processes", markup=False
             )
             return
         todo = sum(len(sweep.todo) for sweep in wanted.sweeps.values())
@@ -569,6 +428,9 @@ def reproduce(
         show(outcome.verdicts[["id", "published", "measured", "verdict"]])
         show(outcome.cost, "\nCPU time against the authors' code")
         out_console.print(f"\n{tally(outcome.verdicts)}\nreport: {outcome.page}", markup=False)
+
+
+chain_commands.register(app)
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "participants": {
         "round": _I, "device": _I, "group": _S, "adversary": _B, "role": _S, "strategy": _S, "online": _B,
         "miner": _I, "validator": _I, "samples": _I, "epochs": _I,
-        "commitment": _S, "opening": _S, "conduct": _S, "accepted": _B, "votes_positive": _I, "votes_negative": _I, "local_accuracy": _F,
+        "commitment": _S, "opening": _S, "conduct": _S, "accepted": _B, "votes_positive": _I, "votes_negative": _I,
+        "local_accuracy": _F,
         "accuracy": _F, "income": _I, "compute_s": _F, "utility": _F, "balance": _I, "locked": _I, "penalty": _I,
         "height": _I, "head": _S, "blocked": _B, "resynced": _B, "epsilon": _F, "storage_cost": _F,
     },

@@ -315,7 +315,7 @@ def record_coordinator(r: CoordinatorRound) -> None:
     )
 
 
-def _record_server(r: ServerRound, own: dict[str, Any], **contract: Mapping[int, Any]) -> None:
+def _record_server(r: ServerRound, own: dict[str, Any], **contract: Any) -> None:
     """`contract`: what a coordinator's contract knows of each worker, as `participant_rows` has it."""
     world = r.world
     tested = GlobalAccuracy(world)

@@ -1,0 +1,60 @@
+"""What a round costs on the chain, and whom: the measured fee of each batch, told of its calls by what each asks of the chain."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from chain_bridge.script import Batch, Script
+
+COLUMNS = ("round", "device", "reason", "calls", "fee")
+
+
+def apportion(total: int, weights: list[int]) -> list[int]:
+    """Integers that sum to `total`, in proportion to weights (largest remainders first, then the earlier)."""
+    whole = sum(weights)
+    if not whole:
+        return [total, *[0] * (len(weights) - 1)] if weights else []
+    shares = [total * w // whole for w in weights]
+    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for i in order[: total - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+class FeeBook:
+    """Fees by round, device and reason. The base of a batch, its header included, is told of nobody (`device` -1, "batch")."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._cells: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0])
+        self.total = 0
+
+    def add(self, batch: Batch, fee: int) -> None:
+        """A batch's measured fee; the shares add up to it exactly."""
+        script = self._script
+        actions = script.actions[batch.start : batch.stop]
+        self.total += fee
+        shares = apportion(fee, [script.base.fee, *(script.prices[a.kind].fee for a in actions)])
+        keys = [(batch.round, -1, "batch"), *((a.round, a.device, a.reason) for a in actions)]
+        for key, share in zip(keys, shares, strict=True):
+            cell = self._cells[key]
+            cell[0] += 1
+            cell[1] += share
+
+    def frame(self) -> pd.DataFrame:
+        """One row per round, device and reason; `fee` in native units."""
+        rows = [(*key, *cell) for key, cell in self._cells.items()]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["round", "device", "reason"], ignore_index=True)
+
+    def by_round(self) -> pd.DataFrame:
+        """Per round: calls, fee, and the mean utility of honest and other devices in that round, where the run recorded it."""
+        fees = self.frame().groupby("round", as_index=False)[["calls", "fee"]].sum()
+        told = self._script.plan.run.participants
+        who = told["adversary"].fillna(False).astype(bool).map({False: "honest_utility", True: "adversary_utility"})
+        mean = told.assign(who=who).pivot_table(index="round", columns="who", values="utility", aggfunc="mean").reset_index()
+        mean.columns.name = None
+        return fees.merge(mean.astype({"round": "int64"}), on="round", how="left")

@@ -1,0 +1,206 @@
+"""The whole job: a run directory, a chain, a replay, the reconciliation, and what is written of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chain_bridge.client import Chain
+from chain_bridge.devchain import server
+from chain_bridge.errors import BridgeError, ChainSilentError, SafetyError
+from chain_bridge.keys import OPERATOR, Signer, operator_key, signer
+from chain_bridge.landed import Landed
+from chain_bridge.plan import Plan, make_plan
+from chain_bridge.reconcile import Reconciliation, reconcile
+from chain_bridge.recording import read
+from chain_bridge.replay import Replayed, replay
+from chain_bridge.safety import Identity, check_may_sign, identify
+from chain_bridge.script import Script, Token, make_script
+
+OnBatch = Callable[[int, int], None]
+"""Called with batches done and all batches."""
+
+RESTARTS = 3  # of a dev chain of our own that died
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to replay. `token`, `asset`, `scale`, `batch`: see `make_script`. `genesis`: what block 0's hash must be.
+
+    `timeout_s`: for each answer of the chain.
+    """
+
+    endpoint: str | None = None
+    token: Token = "auto"
+    asset: int = 1
+    scale: int = 1
+    batch: int | None = None
+    allow_endpoint: bool = False
+    genesis: str | None = None
+    key_file: Path | None = None
+    timeout_s: float = 60.0
+
+
+@dataclass
+class Witnessed:
+    """What came of it. `restarts`: how often our own chain had to be started again; `folder`: where the tables are."""
+
+    script: Script
+    replayed: Replayed
+    books: Reconciliation
+    chain: Identity
+    restarts: int = 0
+    folder: Path | None = field(default=None)
+
+
+def dry_run(run: str | Path, options: Options | None = None) -> Script:
+    """The plan of a run on its chain, with weights and fees as the chain tells them; signs nothing that counts."""
+    options = options or Options()
+    plan = make_plan(read(run))
+    with _chain(options) as (chain, key, _):
+        return _script(chain, plan, key, options)
+
+
+def replay_run(
+    run: str | Path, options: Options | None = None, *, out: Path | None = None, on_batch: OnBatch | None = None
+) -> Witnessed:
+    """Replay a recorded run and reconcile it; tables go to `out` [RUN/replay].
+
+    Without an endpoint a fresh dev chain is started, and started again should it die. Raises `PlanError` and `SafetyError` before
+    anything is signed, `ReplayError` when the chain refuses a batch, `ChainSilentError` when it stops answering.
+    """
+    options = options or Options()
+    plan = make_plan(read(run))
+    folder = out or plan.run.path / "replay"
+    for restarts in range(RESTARTS + 1):
+        dead: list[bool] = []
+        try:
+            with _chain(options) as (chain, key, own):
+                try:
+                    done = _witness(chain, plan, key, options, on_batch)
+                except ChainSilentError:
+                    dead.append(own is not None and not own.alive())
+                    raise
+        except ChainSilentError:
+            if not any(dead) or restarts == RESTARTS:
+                raise
+            continue
+        done.restarts = restarts
+        done.folder = folder
+        write(done, folder)
+        return done
+    raise AssertionError
+
+
+def _witness(chain: Chain, plan: Plan, key: Signer, options: Options, on_batch: OnBatch | None) -> Witnessed:
+    script = _script(chain, plan, key, options)
+    count = len(script.batches)
+
+    def tell(landed: Landed) -> None:
+        if on_batch:
+            on_batch(landed.batch + 1, count)
+
+    replayed = replay(chain, script, key, on_batch=tell)
+    return Witnessed(script, replayed, reconcile(chain, script), identify(chain))
+
+
+def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
+    return make_script(chain, plan, key, token=options.token, asset=options.asset, scale=options.scale, most=options.batch)
+
+
+@contextlib.contextmanager
+def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | None]]:
+    """The chain to use, checked, with the key that may sign on it, and its process where it is our own."""
+    given = operator_key(options.key_file)
+    own = server.start() if options.endpoint is None else None
+    try:
+        with Chain(own.url if own else str(options.endpoint), options.timeout_s) as chain:
+            bundled = own is not None or server.is_bundled(chain.url)
+            if given is None and not bundled:
+                raise SafetyError(
+                    f"{chain.url} is not the bundled dev chain: give its operator's key (FEDSTAKE_KEY or --key-file)"
+                )
+            key = signer(OPERATOR) if bundled else given
+            assert key is not None
+            check_may_sign(identify(chain), key, bundled=bundled, allow_endpoint=options.allow_endpoint, genesis=options.genesis)
+            yield chain, key, own
+    finally:
+        if own:
+            own.stop()
+
+
+# --- what is written ----------------------------------------------------------------------------------------------------
+
+
+def batches(done: Witnessed) -> pd.DataFrame:
+    """One row per batch: where it is, how many calls it holds."""
+    rows = [
+        (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
+        for b, at in zip(done.script.batches, done.replayed.landed, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"])
+
+
+def summary(done: Witnessed) -> dict[str, Any]:
+    """The verdict and what it rests on, as JSON has it."""
+    script, books = done.script, done.books
+    return {
+        "verdict": books.verdict,
+        "reconciled": books.agrees,
+        "run_id": script.plan.run.run_id,
+        "chain": {"name": done.chain.chain, "spec": done.chain.spec_name, "spec_version": script.runtime.spec_version}
+        | {"type": done.chain.kind, "genesis": done.chain.genesis, "head": books.head[0], "head_hash": books.head[1]},
+        "money": {"held_as": script.money.unit, "scale": script.money.scale, "run_asset": script.plan.asset},
+        "batches": len(script.batches),
+        "calls": len(script.actions),
+        "comparisons": len(books.rows),
+        "differences": [r._asdict() | {"difference": r.difference} for r in books.differences[:100]],
+        "fees": books.fees.total,
+        "skipped": books.skipped,
+        "found": done.replayed.found,
+        "repaired_rollbacks": done.replayed.repaired,
+        "chain_restarts": done.restarts,
+        "wall_s": done.replayed.wall_s,
+    }
+
+
+def write(done: Witnessed, folder: Path) -> None:
+    """`verdict.json`, `reconciliation`, `fees`, `rounds` and `batches` as Parquet: all of it or nothing."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    try:
+        exact = pa.decimal128(38, 0)
+        table = pa.Table.from_pandas(done.books.frame(), preserve_index=False, schema=_schema(done.books.frame(), exact))
+        pq.write_table(table, partial / "reconciliation.parquet", compression="zstd")
+        for name, frame in (
+            ("fees", done.books.fees.frame()),
+            ("rounds", done.books.fees.by_round()),
+            ("batches", batches(done)),
+        ):
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), partial / f"{name}.parquet", compression="zstd")
+        (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
+        if folder.exists():
+            if not (folder / "verdict.json").is_file() and any(folder.iterdir()):
+                raise BridgeError(f"{folder}: holds something else than a replay; choose another --out")
+            shutil.rmtree(folder)
+        partial.chmod(0o755)
+        os.rename(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _schema(frame: pd.DataFrame, exact: pa.DataType) -> pa.Schema:
+    kinds = {"round": pa.int64()} | dict.fromkeys(("journal", "chain", "difference"), exact)
+    return pa.schema([(c, kinds.get(c, pa.string())) for c in frame.columns])

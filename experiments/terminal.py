@@ -1,0 +1,179 @@
+"""What every command shares: the two consoles, one-line errors, progress, tables, numbers to read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from experiments.sweeps.drive import OnReceipt
+    from experiments.sweeps.forecast import Forecast
+    from experiments.sweeps.manifest import Receipt
+
+
+class _Console(Console):
+    """Whoever reads our output may stop: that is no failure of ours."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out_console = _Console(soft_wrap=True, highlight=False)
+err_console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
+
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache].")
+]
+
+
+@contextlib.contextmanager
+def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
+    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C.
+
+    `file` is the scenario that errors of settings and data belong to.
+    """
+    from chain_bridge.errors import BridgeError, PlanError, SafetyError
+    from experiments.loader import ScenarioError
+    from experiments.pool import StoppedError
+    from experiments.rundir import RunError
+    from mechanisms.plugin import PluginError
+    from sim.data.sources.base import DataError
+    from sim.scenario import SettingError
+
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (DataError, SettingError, PluginError) as error:
+        _complain(error, debug, f"{file}: {error}" if file else str(error))
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except (ScenarioError, RunError, PlanError, SafetyError) as error:
+        _complain(error, debug, str(error))
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except (StoppedError, BridgeError) as error:
+        _complain(error, debug, str(error))
+        raise typer.Exit(EXIT_FAILED) from None
+    except BrokenPipeError:  # whoever read our output has had enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except KeyboardInterrupt:
+        err_console.print("fedstake: interrupted; finished runs and checkpoints are kept, the same command goes on from them")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except OSError as error:
+        _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except (Exception, SystemExit) as error:
+        _complain(error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)")
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _complain(error: BaseException, debug: bool, line: str) -> None:
+    if debug:
+        traceback.print_exception(error)
+    err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
+
+
+class Tell:
+    """Progress so far: call it with the number done; `of` also says of how many, when that was not known before."""
+
+    def __init__(self, label: str, total: int, left_s: Callable[[], float | None] | None, bar: Progress | None) -> None:
+        self._label, self._total, self._left_s, self._bar = label, total, left_s, bar
+        self._began = time.monotonic()
+        self._task = bar.add_task(label, total=total, left="") if bar else None
+
+    def __call__(self, done: int) -> None:
+        left = self._left(done)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=self._total, left=left)
+        elif done % max(1, self._total // 10) == 0 or done == self._total:
+            err_console.print(", ".join(part for part in (f"{self._label}: {done}/{self._total}", left) if part), markup=False)
+
+    def of(self, done: int, total: int) -> None:
+        self._total = total
+        self(done)
+
+    def _left(self, done: int) -> str:
+        took = time.monotonic() - self._began
+        estimate = self._left_s() if self._left_s else (self._total - done) * took / done if done else None
+        return "" if estimate is None or done == self._total else f"about {duration(estimate)} left"
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int, left_s: Callable[[], float | None] | None = None) -> Iterator[Tell]:
+    """A bar when a terminal watches, else a plain line about every tenth; the block is given what to tell.
+
+    `left_s` estimates the seconds to go (default: as fast as so far).
+    """
+    if not err_console.is_terminal:
+        yield Tell(label, total, left_s, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True) as bar:
+        yield Tell(label, total, left_s, bar)
+
+
+@contextlib.contextmanager
+def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterator[OnReceipt]:
+    """Progress of runs that end one by one; the block is given what to call with each receipt."""
+    with progress(label, total, forecast.left_s if forecast else None) as tell:
+        done = 0
+
+        def on_receipt(receipt: Receipt) -> None:
+            nonlocal done
+            done += 1
+            if forecast:
+                forecast.ended(receipt.run_id, receipt.wall_s)
+            tell(done)
+
+        yield on_receipt
+
+
+def show(table: Any, title: str = "") -> None:
+    """Print a pandas frame."""
+    view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, column in enumerate(table.columns):
+        longest = max((len(str(v)) for v in table[column]), default=0)
+        words = max((len(w) for w in str(column).split()), default=0)
+        # What is in a table is never cut; a terminal that is too narrow folds lines.
+        view.add_column(str(column), justify="left" if i == 0 else "right", min_width=max(longest, words), overflow="fold")
+    for row in table.itertuples(index=False):
+        view.add_row(*(str(v) for v in row))
+    out_console.print(view)
+
+
+def duration(seconds: float) -> str:
+    """0.3 s, 90 s, 12 min, 3.4 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
+
+
+def number(value: float) -> str:
+    """1,234 or 0.123; – where there is none."""
+    if value != value:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}".replace("-0.000", "0.000")
+
+
+def rounded(table: Any) -> Any:
+    """Numbers with three decimals or thousands separators, for reading."""
+    shown = table.copy()
+    for column in shown.columns:
+        if shown[column].dtype.kind == "f":
+            shown[column] = [number(v) for v in shown[column]]
+    return shown
