@@ -54,6 +54,8 @@ def signer(secret: str) -> Signer:
         scheme = "sr25519"
     text = text.removeprefix(f"{scheme}:")
     try:
+        if not text:
+            raise ValueError
         found = _ed25519(text) if scheme == "ed25519" else _sr25519(text)
     except (ValueError, NotImplementedError, TypeError):
         raise BridgeError(
@@ -81,6 +83,8 @@ def _ed25519(text: str) -> nacl.signing.SigningKey:
 
 
 def _sr25519(text: str) -> Keypair:
+    if text.startswith("0x"):
+        return Keypair.create_from_seed(text, crypto_type=KeypairType.SR25519)
     return Keypair.create_from_uri(text if not text.startswith("/") else DEV_PHRASE + text, crypto_type=KeypairType.SR25519)
 
 

@@ -119,7 +119,7 @@ class _Reconciler:
             fee = operator - now - leaves
             self._row("fee", done.batch.round, "operator", "fees", done.fee, fee, f"batch {done.batch.index}")
             self.fees.add(done.batch, fee)
-            operator, spent, out = now, spent + fee, out + leaves
+            operator, spent, out = now, spent + done.fee, out + leaves
             if self._ends_round(done):
                 self._balances(done)
         self._journal(None)
@@ -127,9 +127,7 @@ class _Reconciler:
             self._row("moved", r, account, reason, journal, found)
         last = self.landed[-1]
         first = self._operator(self.before)
-        self._row(
-            "signer", done.batch.round, "operator", "fees and native units paid out", out + self.fees.total, first - operator
-        )
+        self._row("signer", done.batch.round, "operator", "fees and native units paid out", out + spent, first - operator)
         self._issuance(last.block, done.batch.round)
         order = [(x.number, x.extrinsic) for x in self.landed]
         self._row("order", done.batch.round, "chain", "batches before their predecessor", 0, _inversions(order))

@@ -90,7 +90,7 @@ def replay_run(
                 try:
                     done = _witness(chain, plan, key, options, on_batch)
                 except ChainSilentError:
-                    dead.append(own is not None and not own.alive())
+                    dead.append(own is not None and own.died())
                     raise
         except ChainSilentError:
             if not any(dead) or restarts == RESTARTS:

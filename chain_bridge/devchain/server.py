@@ -44,6 +44,13 @@ class DevChain:
             return self.process.poll() is None
         return _is_ours(self.pid)
 
+    def died(self) -> bool:
+        """Whether it has ended, given a moment: a broken connection comes before the end of its process."""
+        until = time.monotonic() + 2.0
+        while self.alive() and time.monotonic() < until:
+            time.sleep(0.05)
+        return not self.alive()
+
     def stop(self) -> None:
         """End it; harmless when it has ended."""
         if self.process is not None:
@@ -164,7 +171,9 @@ def _deepen() -> None:
 def _is_ours(pid: int) -> bool:
     """Whether a process is a dev chain, and not another that was given its number."""
     try:
-        told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False)
+        told = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return False
     return CHOPSTICKS.name in told.stdout and "defunct" not in told.stdout

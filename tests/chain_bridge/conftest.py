@@ -1,0 +1,95 @@
+"""The real dev chain for tests. Nothing here stands in for a chain."""
+
+import os
+
+import pytest
+
+from chain_bridge.client import Chain
+from chain_bridge.devchain import install, server
+from chain_bridge.errors import BridgeError
+from chain_bridge.keys import OPERATOR, signer
+from chain_bridge.plan import make_plan
+from chain_bridge.recording import read
+from chain_bridge.script import make_script
+from experiments import run
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """The installed programs; tests are skipped where they cannot be had, but never where FEDSTAKE_REQUIRE_CHAIN says so."""
+    try:
+        return install.install()
+    except BridgeError as error:
+        if os.environ.get("FEDSTAKE_REQUIRE_CHAIN"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def fresh(programs):
+    """Start chains; those still running are ended with the test."""
+    started = []
+
+    def start(**options):
+        started.append(server.start(**options))
+        return started[-1]
+
+    yield start
+    for chain in started:
+        chain.stop()
+
+
+@pytest.fixture(scope="session")
+def devchain(programs):
+    """One chain for tests that leave nothing behind which others would mind: each run has accounts of its own."""
+    with server.start() as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain(devchain):
+    with Chain(devchain.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def operator():
+    return signer(OPERATOR)
+
+
+@pytest.fixture(scope="session")
+def recorded(tiny, tmp_path_factory):
+    """Record a tiny scenario under a seed of its own, so that no two tests share accounts; its folder."""
+    seeds = iter(range(os.getpid() * 1000, os.getpid() * 1000 + 1000))
+
+    def record(preset="vbfl", **changes):
+        folder = tmp_path_factory.mktemp("run") / "run"
+        return run(tiny(preset, **{"seed": next(seeds)} | changes), folder).path
+
+    return record
+
+
+COORDINATOR = {
+    "protocol": "coordinator",
+    "payout": {"mechanism": "coordinator", "initial_balance": 5_000_000},
+    "coordinator": {"verifier": "committee", "params": {"size": 3, "error": 0.05}},
+    "adversaries": [
+        {"name": "riders", "count": 1, "worker": "free-ride-copy"},
+        {"name": "silent", "count": 1, "worker": "no-reveal"},
+    ],
+}
+"""Stakes, bonds, commitments, a reveal that is missing, slashes, burning, a committee's approvals."""
+
+EQUAL_SHARE = {
+    "payout": {"mechanism": "equal-share", "params": {"pool": 9_001, "deadline": 3, "stake": 10}, "initial_balance": 50}
+}
+
+
+@pytest.fixture(scope="session")
+def scripted(operator):
+    """Bind a recorded run to a chain."""
+
+    def build(client, folder, **options):
+        return make_script(client, make_plan(read(folder)), operator, **options)
+
+    return build

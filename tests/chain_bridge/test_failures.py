@@ -1,0 +1,299 @@
+"""What a chain can do to a replay: each ends in a clear error or a stated partial result, and nothing is paid twice."""
+
+import os
+import signal
+import socket
+import struct
+
+import pytest
+
+from chain_bridge import ChainSilentError, Options, PlanError, ReplayError, SafetyError, replay_run
+from chain_bridge.client import Chain
+from chain_bridge.devchain import server
+from chain_bridge.devchain.genesis import ASSET, key
+from chain_bridge.errors import BridgeError
+from chain_bridge.extrinsic import sign
+from chain_bridge.landed import nonce, scan
+from chain_bridge.reconcile import reconcile
+from chain_bridge.replay import replay
+from chain_bridge.runtime import Runtime
+from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
+
+NUMBER = struct.pack("<I", ASSET)
+
+
+def send(chain, operator, call):
+    """A transaction of the operator beside the replay."""
+    extrinsic = sign(chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public))
+    chain.rpc("author_submitExtrinsic", "0x" + extrinsic.hex())
+    chain.rpc("dev_newBlock", {"count": 1})
+    assert "System.ExtrinsicSuccess" in {e.name for e in chain.events(chain.head().hash) if e.extrinsic == 2}
+
+
+def strangers(books):
+    """The run's money agrees everywhere; the operator's own two transactions cost fees that no batch explains, and that shows."""
+    return {r.check for r in books.differences} == {"fee", "signer"}
+
+
+def after(batch, act):
+    """Do something once a batch has landed, once."""
+    done = []
+
+    def on_batch(landed):
+        if landed.batch == batch and not done:
+            done.append(True)
+            act()
+
+    return on_batch
+
+
+def test_an_underfunded_escrow(chain, operator, recorded, scripted):
+    script = scripted(chain, recorded(**EQUAL_SHARE), most=5)
+    first = next(a for a in script.actions if a.kind == "transfer" and a.debit.startswith("escrow:"))
+    pays = next(b for b in script.batches if first in script.actions[b.start : b.stop])
+    stolen = []
+
+    def steal():
+        escrow = script.money.address(first.debit)
+        stolen.append(chain.read("Assets", "Account", NUMBER, escrow)["balance"])
+        send(chain, operator, chain.runtime.call("Assets.burn", ASSET, escrow, stolen[0]))
+
+    act = after(pays.index - 1, steal)
+    told = (
+        rf"batch {pays.index} .*Assets\.NoAccount at call \d+ of \d+, {first.reason} of .* from {first.debit} to .*nothing of it"
+    )
+    with pytest.raises(ReplayError, match=told) as refused:
+        replay(chain, script, operator, on_batch=act)
+    assert f"batches 0 to {pays.index - 1} stand" in str(refused.value)
+    assert len(scan(chain, script, operator.public)) == pays.index
+    with pytest.raises(ReplayError, match=rf"{pays.index} of {len(script.batches)} batches are there"):
+        reconcile(chain, script)
+    # Mended, it goes on: what stood is not paid again.
+    send(chain, operator, chain.runtime.call("Assets.mint", ASSET, script.money.address(first.debit), stolen[0]))
+    done = replay(chain, script, operator)
+    assert done.found == pays.index
+    assert strangers(reconcile(chain, script))
+
+
+def test_a_frozen_account(chain, operator, recorded, scripted):
+    script = scripted(chain, recorded(**COORDINATOR), most=5)
+    stake = next(a for a in script.actions if a.reason == "stake.join")
+    place = next(b for b in script.batches if stake in script.actions[b.start : b.stop])
+    who = script.money.address(stake.debit)
+    freeze, thaw = (chain.runtime.call(f"Assets.{c}", ASSET, who) for c in ("freeze", "thaw"))
+    if place.index == 0:
+        pytest.fail("the account must exist before it is frozen: ask for smaller batches")
+    act = after(place.index - 1, lambda: send(chain, operator, freeze))
+    with pytest.raises(ReplayError, match=rf"Assets\.Frozen.* stake\.join of 1,000,000 STAKE from {stake.debit} to escrow:"):
+        replay(chain, script, operator, on_batch=act)
+    send(chain, operator, thaw)
+    assert replay(chain, script, operator).found == place.index
+    assert strangers(reconcile(chain, script))
+
+
+def test_an_existential_deposit_is_respected(fresh, operator, recorded, scripted):
+    """An asset that keeps at least 50 units in an account: amounts must be scaled."""
+    details = operator.public * 4 + bytes(16) + bytes(16) + (50).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
+    with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
+        folder = recorded(**EQUAL_SHARE)
+        with pytest.raises(
+            PlanError, match=r"would hold \d+ of asset 1, which keeps at least 50 .*--scale \d+ or more"
+        ) as refused:
+            scripted(chain, folder)
+        scale = int(str(refused.value).split("--scale ")[1].split()[0])
+        assert 1 < scale <= 50
+        script = scripted(chain, folder, scale=50)
+        replay(chain, script, operator)
+        assert reconcile(chain, script).agrees
+
+
+def test_a_batch_over_the_weight_limit(chain, recorded, scripted):
+    folder = recorded(devices=40, **{"roles.params": {"counts": "20,10,10"}})
+    with pytest.raises(PlanError, match=r"--batch 5000: .* the chain takes 1,000,000,000 .* at most 2 ") as refused:
+        with_limit(chain, 1_000_000_000, lambda: scripted(chain, folder, most=5000))
+    assert "the bridge would choose" in str(refused.value)
+
+
+def with_limit(chain, ref_time, act):
+    """As on a chain whose extrinsics may weigh so much."""
+    from chain_bridge.runtime import Weight
+
+    limits = chain.runtime.limits
+    chain.runtime.__dict__["limits"] = limits._replace(weight=Weight(ref_time))
+    try:
+        return act()
+    finally:
+        chain.runtime.__dict__["limits"] = limits
+
+
+def test_the_chain_itself_refuses_what_is_too_heavy(chain, operator, recorded, scripted):
+    """The limit that the bridge keeps is the chain's own: just above it the pool says so."""
+    script = scripted(chain, recorded())
+    price, limits = script.prices["mint"], chain.runtime.limits
+    fits = (limits.weight.ref_time - script.base.weight.ref_time) // price.weight.ref_time
+    mint = chain.runtime.call("Assets.mint", ASSET, bytes(32), 1)
+    for count, accepted in ((fits - 2, True), (fits + 2, False)):
+        call = chain.runtime.call("Utility.batch_all", [mint] * count)
+        extrinsic = sign(chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public))
+        told = chain.rpc(
+            "state_call", "TaggedTransactionQueue_validate_transaction", "0x02" + extrinsic.hex() + chain.genesis[2:]
+        )
+        assert (told[:4] == "0x00") is accepted
+
+
+def test_another_genesis(fresh, recorded, tmp_path):
+    other = fresh(state={"0x1234": "0x01"})
+    with pytest.raises(SafetyError, match="not the bundled dev chain: give its operator's key"):
+        replay_run(recorded(), Options(endpoint=other.url), out=tmp_path / "replay")
+    with pytest.raises(BridgeError, match="this is not the dev chain of this version"):
+        server.verify(other.url, "00" * 32)
+
+
+def test_a_stale_genesis(devchain, recorded, tmp_path):
+    with pytest.raises(SafetyError, match=r"has genesis 0x45.*, not 0xabc: another chain, or one that was set up again"):
+        replay_run(recorded(), Options(endpoint=devchain.url, genesis="0xabc"), out=tmp_path / "replay")
+
+
+def test_a_taken_port(programs):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(BridgeError, match=f"--port {port}: taken on 127.0.0.1"):
+            server.start(port=port)
+
+
+def without(chain, *pallets):
+    """The same chain as a client would see it whose metadata lists fewer pallets."""
+    told = chain.runtime.metadata
+    fewer = told | {"pallets": [p for p in told["pallets"] if p["name"] not in pallets]}
+    old = chain.runtime
+    chain.__dict__["runtime"] = Runtime(old.spec_name, old.spec_version, old.transaction_version, fewer, old.methods)
+
+
+def test_a_chain_without_assets(chain, operator, recorded, scripted):
+    without(chain, "Assets")
+    folder = recorded(**COORDINATOR)
+    with pytest.raises(PlanError, match=r"--token asset: .* has no Assets.mint; --token native"):
+        scripted(chain, folder, token="asset")
+    script = scripted(chain, folder)
+    assert [s.split(":")[0] for s in script.skipped] == ["asset", "burning"]
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    assert books.agrees
+    assert books.skipped == script.skipped
+
+
+def test_a_chain_without_registry_and_multisig(chain, operator, recorded, scripted):
+    without(chain, "Uniques", "Multisig")
+    script = scripted(chain, recorded(registry={"record": True}, **COORDINATOR))
+    assert script.skipped == [
+        "collective approvals: the chain has no Multisig.approve_as_multi",
+        "model versions: the chain has no Uniques.create",
+    ]
+    assert not {"version", "propose", "approve"} & {a.kind for a in script.actions}
+    replay(chain, script, operator)
+    assert reconcile(chain, script).agrees
+
+
+def test_a_chain_without_batches(chain, recorded, scripted):
+    without(chain, "Utility")
+    with pytest.raises(PlanError, match=r"has no Utility.batch_all: without it a batch cannot be paid exactly once"):
+        scripted(chain, recorded())
+
+
+def test_a_chain_that_stops_answering(fresh, operator, recorded, scripted):
+    own = fresh()
+    with Chain(own.url, timeout_s=2.0) as chain:
+        script = scripted(chain, recorded(), most=3)
+        act = after(1, lambda: os.kill(own.pid, signal.SIGSTOP))
+        try:
+            with pytest.raises(ChainSilentError, match=r"did not answer \w+ within 2 s"):
+                replay(chain, script, operator, on_batch=act)
+        finally:
+            os.kill(own.pid, signal.SIGCONT)
+    with Chain(own.url) as chain:
+        assert replay(chain, script, operator).found >= 2
+        assert reconcile(chain, script).agrees
+
+
+def test_nobody_listens(recorded, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(ChainSilentError, match=f"no chain answers at ws://127.0.0.1:{port}"):
+        replay_run(recorded(), Options(endpoint=f"ws://127.0.0.1:{port}"), out=tmp_path / "replay")
+
+
+def test_an_operator_without_means(fresh, operator, recorded, scripted):
+    poor = struct.pack("<4I", 0, 0, 1, 0) + (10**9).to_bytes(16, "little") + bytes(48)
+    state = {
+        key("System", "Account", operator.public): "0x" + poor.hex(),
+        key("Balances", "TotalIssuance"): "0x" + poor[16:32].hex(),
+    }
+    with Chain(fresh(state=state).url) as chain:
+        script = scripted(chain, recorded(rounds=30))
+        with pytest.raises(ReplayError, match=r"holds 1,000,000,000 native units, the replay needs about [\d,]+"):
+            replay(chain, script, operator)
+        assert nonce(chain, operator.public) == 0
+
+
+def test_an_asset_of_somebody_else(fresh, recorded, scripted):
+    details = b"\7" * 128 + bytes(16) + bytes(16) + (1).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
+    with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
+        with pytest.raises(PlanError, match=r"--asset 1: its issuer is 0x0707.*, not the operator"):
+            scripted(chain, recorded())
+        assert scripted(chain, recorded(), asset=2).batches
+
+
+class TestTheBooksCatch:
+    """One unit, anywhere."""
+
+    @pytest.fixture
+    def replayed(self, fresh, operator, recorded, scripted):
+        with Chain(fresh().url) as chain:
+            script = scripted(chain, recorded(**COORDINATOR))
+            replay(chain, script, operator)
+            yield chain, script
+
+    def test_a_unit_too_much_in_an_account(self, replayed):
+        chain, script = replayed
+        where = chain.runtime.storage_key("Assets", "Account", NUMBER, script.money.address("device:0"))
+        raw = bytes.fromhex(chain.rpc("state_getStorage", "0x" + where.hex())[2:])
+        more = (int.from_bytes(raw[:16], "little") + 1).to_bytes(16, "little") + raw[16:]
+        chain.rpc("dev_setStorage", [["0x" + where.hex(), "0x" + more.hex()]])
+        books = reconcile(chain, script)
+        assert not books.agrees
+        wrong = {(r.check, r.account, r.difference) for r in books.differences}
+        last = max(r.round for r in books.rows)
+        assert ("balance", "device:0", 1) in wrong
+        assert {r.round for r in books.differences} == {last}
+        assert f"round {last}" in books.verdict
+
+    def test_a_journal_that_says_something_else(self, replayed):
+        """The plan was made from the right journal; the books are compared with one that differs by one unit."""
+        chain, script = replayed
+        run = script.plan.run
+        entry = next(i for i, r in enumerate(run.journal["reason"]) if r == "reward.worker")
+        told = run.journal["amount"].copy()
+        run.journal["amount"] = told.where(run.journal.index != entry, told + 1)
+        try:
+            books = reconcile_with(chain, script, run)
+        finally:
+            run.journal["amount"] = told
+        account, r = str(run.journal["credit"][entry]), int(run.journal["round"][entry])
+        assert any((x.check, x.round, x.account, x.difference) == ("moved", r, account, -1) for x in books.differences)
+
+    def test_a_unit_of_native_issuance(self, replayed):
+        chain, script = replayed
+        where = "0x" + chain.runtime.storage_key("Balances", "TotalIssuance").hex()
+        told = int.from_bytes(bytes.fromhex(chain.rpc("state_getStorage", where)[2:]), "little")
+        chain.rpc("dev_setStorage", [[where, "0x" + (told - 1).to_bytes(16, "little").hex()]])
+        assert [(r.check, r.difference) for r in reconcile(chain, script).differences] == [("issuance", 1)]
+
+
+def reconcile_with(chain, script, run):
+    """Reconcile against a journal that is not the one the script was made of; its identity stays."""
+    identity = script.money.identity
+    assert script.identity == identity
+    return reconcile(chain, script)

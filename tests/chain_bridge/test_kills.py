@@ -1,0 +1,114 @@
+"""`kill -9` of the client and of the chain: every batch exactly once, the books agree to the unit.
+
+Only processes that a test started are ended, by their ids.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chain_bridge import Options, replay_run
+from chain_bridge.client import Chain
+from chain_bridge.devchain import server
+from chain_bridge.landed import scan
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 240.0
+
+
+def client(folder, url, out, *options):
+    command = [sys.executable, "-m", "experiments.cli", "replay", str(folder), "--endpoint", url, "--out", str(out), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def progress_of(process, done):
+    """Read the client's plain progress lines until it has landed so many batches, or ends."""
+    return any(line.startswith("replay: ") and int(line.split()[1].split("/")[0]) >= done for line in process.stderr)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
+    """Each client is killed at a random moment after it has landed a batch more; a last one finishes."""
+    draw = random.Random(kills)
+    own = fresh()
+    folder = recorded(rounds=kills + 3)
+    options = ("--batch", "5")
+    killed_at = []
+    for _ in range(kills):
+        process = client(folder, own.url, tmp_path / "replay", *options)
+        # Plain lines come at tenths of the batches, so the moment is also drawn in time.
+        progress_of(process, 1)
+        time.sleep(draw.uniform(0, 0.6))
+        assert process.poll() is None, "a client must be killed while it works: ask for more batches"
+        process.kill()
+        process.communicate()
+        with Chain(own.url) as chain:
+            script = scripted(chain, folder, most=5)
+            killed_at.append(len(scan(chain, script, operator.public)))
+    assert killed_at == sorted(killed_at)
+    assert len(set(killed_at)) > kills // 2, "kills must find replays at different places"
+    assert killed_at[-1] < len(script.batches)
+    last = client(folder, own.url, tmp_path / "replay", *options)
+    out, err = last.communicate(timeout=PATIENCE_S)
+    assert last.returncode == 0, err
+    assert "no difference" in out
+    told = json.loads((tmp_path / "replay" / "verdict.json").read_text())
+    assert told["reconciled"]
+    assert told["found"] >= killed_at[-1]
+    with Chain(own.url) as chain:
+        landed = scan(chain, scripted(chain, folder, most=5), operator.public)
+        assert [x.batch for x in landed] == list(range(told["batches"]))
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
+    """A chain of our own that dies is started again, empty: everything is sent once more, and ends in the same hash."""
+    monkeypatch.setattr("chain_bridge.witness.RESTARTS", kills)
+    folder = recorded(rounds=5)
+    undisturbed = replay_run(folder, out=tmp_path / "undisturbed")
+    started, start = [], server.start
+
+    def recording_start(**options):
+        started.append(start(**options))
+        return started[-1]
+
+    monkeypatch.setattr(server, "start", recording_start)
+    draw, killed = random.Random(kills), []
+
+    def on_batch(done, total):
+        """Each chain but the last dies after a batch that is drawn when it starts."""
+        if len(started) > len(aims):
+            aims.append(1 + draw.randrange(total - 1))
+        if len(killed) < kills and done == aims[-1]:
+            killed.append(done)
+            os.kill(started[-1].pid, signal.SIGKILL)
+
+    aims: list[int] = []
+    done = replay_run(folder, out=tmp_path / "disturbed", on_batch=on_batch)
+    assert done.restarts == len(killed) == kills
+    assert done.books.agrees
+    assert done.books.head == undisturbed.books.head
+
+
+def test_a_chain_that_died_behind_an_endpoint(fresh, recorded, tmp_path):
+    """It is not ours to start again: the error says so, and the next replay starts where the new chain is."""
+    from chain_bridge import ChainSilentError
+
+    folder, own = recorded(rounds=5), fresh()
+
+    def on_batch(done, total):
+        if done == 2:
+            os.kill(own.pid, signal.SIGKILL)
+
+    with pytest.raises(ChainSilentError, match=r"broke off|no chain answers"):
+        replay_run(folder, Options(endpoint=own.url, batch=5), out=tmp_path / "replay", on_batch=on_batch)
+    assert not (tmp_path / "replay").exists()
+    again = replay_run(folder, Options(endpoint=fresh().url, batch=5), out=tmp_path / "replay")
+    assert again.books.agrees

@@ -1,0 +1,158 @@
+"""The plan of a run: the journal entry by entry, notes that anybody can check, nothing that depends on a chain."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain_bridge.errors import PlanError
+from chain_bridge.fees import apportion
+from chain_bridge.plan import MONEY, make_plan, role_lines, vote_lines
+from chain_bridge.recording import BURN, ISSUANCE, Recording, read
+from tests.chain_bridge.conftest import COORDINATOR
+
+EMPTY = {
+    "rounds": ["round"],
+    "participants": ["round", "device", "role", "balance", "adversary", "utility"],
+    "votes": ["round", "validator", "worker", "vote", "status"],
+    "blocks": ["round", "status", "adopters", "hash", "miner"],
+    "versions": [],
+}
+
+
+def recording(entries):
+    """A run that did nothing but move money."""
+    journal = pd.DataFrame(entries, columns=["round", "debit", "credit", "asset", "amount", "reason"])
+    return Recording(Path("run"), "id", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in EMPTY.items()})
+
+
+ACCOUNTS = [f"device:{i}" for i in range(4)] + ["escrow:pool"]
+
+
+@st.composite
+def journals(draw):
+    """Journals that a ledger would let pass."""
+    held, entries, r = dict.fromkeys(ACCOUNTS, 0), [], 0
+    for _ in range(draw(st.integers(1, 40))):
+        r += draw(st.integers(0, 1))
+        debit = draw(st.sampled_from([ISSUANCE, *[a for a in ACCOUNTS if held[a]]]))
+        credit = draw(st.sampled_from([a for a in [*ACCOUNTS, BURN] if a != debit and (debit, a) != (ISSUANCE, BURN)]))
+        amount = draw(st.integers(1, 10**12 if debit == ISSUANCE else held[debit]))
+        for name, change in ((debit, -amount), (credit, amount)):
+            if name in held:
+                held[name] += change
+        entries.append((r, debit, credit, "STAKE", amount, draw(st.sampled_from(["reward", "slash"]))))
+    return entries
+
+
+@given(journals())
+def test_money_is_the_journal_in_its_order(entries):
+    plan = make_plan(recording(entries))
+    money = [a for a in plan.actions if a.kind in MONEY]
+    assert [(a.round, a.debit, a.credit, "STAKE", a.amount, a.reason) for a in money] == entries
+    assert [a.number for a in money] == list(range(len(entries)))
+    assert all((a.kind == "mint") == (a.debit == ISSUANCE) and (a.kind == "burn") == (a.credit == BURN) for a in money)
+    assert plan.rounds == tuple(sorted(plan.rounds))
+
+
+@given(journals(), st.data())
+def test_any_change_of_the_journal_is_another_run(entries, data):
+    at = data.draw(st.integers(0, len(entries) - 1))
+    changed = [*entries]
+    changed[at] = (*entries[at][:4], entries[at][4] + 1, entries[at][5])
+    assert recording(entries).identity != recording(changed).identity
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, "device:0", "escrow:e", "S", 6, "stake")], "device:0 would hold -1 S"),
+        ([(1, ISSUANCE, "device:0", "S", 0, "x")], "moves 0 from issuance to device:0"),
+        ([(1, "device:0", "device:0", "S", 3, "x")], "moves 3 from device:0 to device:0"),
+        ([(1, BURN, "device:0", "S", 3, "x")], "moves 3 from burn"),
+        ([(1, ISSUANCE, BURN, "S", 3, "x")], "burns what it issues"),
+        ([(2, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "S", 6, "x")], "comes after round 2"),
+        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "T", 6, "x")], "assets S, T; a replay moves one"),
+    ],
+)  # fmt: skip
+def test_journals_that_cannot_be(entries, told):
+    with pytest.raises(PlanError, match=f"journal.parquet: .*{told}|journal.parquet: {told}"):
+        make_plan(recording(entries))
+
+
+class TestNotes:
+    @pytest.fixture
+    def planned(self, recorded):
+        folder = recorded(**COORDINATOR)
+        run = read(folder)
+        return run, [json.loads(a.data) | {"reason": a.reason} for a in make_plan(run).actions if a.kind == "note"]
+
+    def test_every_reveal_opens_its_commitment(self, planned):
+        _, notes = planned
+        sealed = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "commitment"}
+        opened = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "reveal"}
+        assert opened.keys() < sealed.keys(), "somebody does not reveal"
+        for (r, device), value in opened.items():
+            told = hashlib.sha256(b"commit" + struct.pack("<q", device) + bytes.fromhex(value)).hexdigest()
+            assert told == sealed[r, device]
+
+    def test_digests_follow_from_the_tables(self, planned):
+        run, notes = planned
+        for n in notes:
+            table = {"roles": run.participants, "votes": run.votes}.get(n["reason"])
+            if table is not None:
+                lines = (role_lines if n["reason"] == "roles" else vote_lines)(table[table["round"] == n["round"]])
+                assert lines
+                assert n["sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def test_they_come_before_the_money_of_their_round(self, planned):
+        run, _ = planned
+        kinds = {}
+        for a in make_plan(run).actions:
+            kinds.setdefault(a.round, []).append(a.kind)
+        for told in kinds.values():
+            notes = [i for i, k in enumerate(told) if k == "note"]
+            money = [i for i, k in enumerate(told) if k in MONEY]
+            assert not notes or not money or max(notes) < min(money)
+
+
+def test_blocks_of_the_winner_are_noted(recorded):
+    run = read(recorded())
+    told = {a.round: json.loads(a.data)["hash"] for a in make_plan(run).actions if a.reason == "block"}
+    best = run.blocks[run.blocks["status"] == "adopted"].sort_values("adopters").groupby("round")["hash"].last()
+    assert told == {int(r): h for r, h in best.items()}
+
+
+class TestReading:
+    @pytest.mark.parametrize("name", ["journal", "votes"])
+    def test_a_damaged_table(self, recorded, tmp_path, name):
+        folder = recorded()
+        raw = bytearray((folder / f"{name}.parquet").read_bytes())
+        raw[len(raw) // 2] ^= 1
+        (folder / f"{name}.parquet").write_bytes(bytes(raw))
+        with pytest.raises(PlanError, match=f"{name}.parquet: damaged, its SHA-256 is not the recorded one"):
+            read(folder)
+
+    def test_a_missing_table(self, recorded):
+        folder = recorded()
+        (folder / "journal.parquet").unlink()
+        with pytest.raises(PlanError, match=r"incomplete, journal.parquet is missing"):
+            read(folder)
+
+    def test_no_run(self, tmp_path):
+        with pytest.raises(PlanError, match=r"no manifest.json: not a complete run directory"):
+            read(tmp_path)
+
+
+@given(st.integers(0, 10**18), st.lists(st.integers(0, 10**15), min_size=1, max_size=50))
+def test_shares_of_a_fee_add_up(total, weights):
+    shares = apportion(total, weights)
+    assert sum(shares) == total
+    assert len(shares) == len(weights)
+    if sum(weights):
+        assert all(abs(s - total * w / sum(weights)) <= 1 + total / 2**50 for s, w in zip(shares, weights, strict=True))
