@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from experiments import chain_commands
+from experiments.numerals import number, rounded, with_interval
 from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
@@ -21,7 +22,6 @@ from experiments.terminal import (
     one_line_errors,
     out_console,
     progress,
-    rounded,
     show,
 )
 
@@ -88,7 +88,7 @@ def run(
         if not played:
             out_console.print("this very run was recorded before; --force runs it again")
         show(summary(result), f"{loaded.name}, seed {loaded.seed}")
-        show(incomes(result))
+        show(rounded(incomes(result)))
         out_console.print(f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False)
 
 
@@ -126,7 +126,7 @@ def sweep(
         if compact:
             results.compact()
         if results.factors and not results.outcomes().empty:
-            show(rounded(results.summary(ci="none")), f"{results.name}: means over runs")
+            show(rounded(results.summary(ci="none"), results.factors), f"{results.name}: means over runs")
         size = results.runs()["bytes"].sum()
         out_console.print(
             f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, {outcome.failed} failed, "
@@ -223,7 +223,7 @@ def _compare_mechanisms(folder: Path) -> None:
     keys = [c for c in table.columns if c in results.factors]
     outcomes = ["runs", "accuracy", "honest_utility", "adversary_utility", "honest_rejected", "ir_violations", "spent"]
     show(
-        rounded(table[[c for c in (*keys, *outcomes) if c in table]]),
+        rounded(table[[c for c in (*keys, *outcomes) if c in table]], keys),
         f"{results.name}: what each mechanism comes to, under each attack",
     )
     gaps = [c for c in table.columns if c.startswith(("ic_gap", "sybil_gain")) and not c.endswith(("_low", "_high"))]
@@ -231,23 +231,17 @@ def _compare_mechanisms(folder: Path) -> None:
         told = table[table[gaps].notna().any(axis=1)]
         gained = told[[k for k in keys if told[k].nunique() > 1 or k == keys[0]]].copy()
         for column in gaps:
-            gained[column] = [_interval(row, column) for row in told.to_dict("records")]
+            gained[column] = with_interval(told, column)
         for column in ("best_deviation", "incentive_compatible"):
             if column in told:
                 gained[column.replace("_", " ")] = told[column]
         show(gained, "what deviating and splitting gain, with simultaneous intervals")
-    show(rounded(verdict.ranking), "ranking by the stated objective")
+    show(rounded(verdict.ranking, keys), "ranking by the stated objective")
     winner = verdict.winner or "none: every mechanism breaks a bound"
     out_console.print(f"\nwinner: {winner}{verdict.note}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
     if (table["runs"] < table["planned"]).any():
         err_console.print(f"fedstake: {folder}: some runs failed or are missing; fedstake sweep goes on with them", markup=False)
         raise typer.Exit(EXIT_FAILED)
-
-
-def _interval(row: Any, column: str) -> str:
-    """-1,204 (-1,600 to -808)."""
-    value, low, high = (row.get(name, float("nan")) for name in (column, f"{column}_low", f"{column}_high"))
-    return f"{value + 0:,.0f} ({low:,.0f} to {high:,.0f})".replace("-0 ", "0 ") if value == value else "–"
 
 
 def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) -> None:
@@ -263,7 +257,7 @@ def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) ->
     table = compare_payouts(result, rule or None)
     shown = by_mechanism(table)
     for column in ("honest", "adversary", "spent"):
-        shown[column] = shown[column].map("{:,.0f}".format, na_action="ignore").astype(object).fillna("")
+        shown[column] = [number(v, 0) for v in shown[column]]
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
     shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
     unit = f"{result.settings['payout']['asset']}, mean income per device"
@@ -363,9 +357,10 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of the sweep, its tables and its report.")] = Path("results/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell.")] = 3,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
+    replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Repeat the winner on the bundled dev chain.")] = True,
     debug: DebugOption = False,
 ) -> None:
-    """The main job, small: mechanisms under attack on real digits, the scorecard, the winner and the report.
+    """The main job, small: mechanisms under attack on real digits, scorecard, report, and the winner repeated on a chain.
 
     Example: fedstake demo --seeds 5
     """
@@ -387,6 +382,19 @@ def demo(
             "            fedstake list behaviours",
             markup=False,
         )
+        if replay and outcome.worst:
+            _replay_winner(*outcome.worst, out / "replay")
+
+
+def _replay_winner(attack: str, winner: Path, folder: Path) -> None:
+    from chain_bridge import replay_run
+
+    out_console.print(f"\nThe winner under its worst attack ({attack}), repeated on a real Substrate runtime:\n", markup=False)
+    with progress("replay", 1) as tell:
+        done = replay_run(winner, out=folder, on_batch=tell.of)
+    chain_commands.show_replay(done)
+    if not done.books.agrees:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

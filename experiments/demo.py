@@ -1,4 +1,4 @@
-"""`fedstake demo`: mechanisms under attack on real digits, the scorecard, the winner, the report."""
+"""`fedstake demo`: mechanisms under attack on real digits, the scorecard, the winner and its run to replay, the report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.numerals import number, with_interval
 from experiments.reports import report
 from experiments.results import Results
 from experiments.rundir import RunError
@@ -19,7 +20,10 @@ SWEEP = Path(__file__).parent / "sweeps" / "demo.toml"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found and where it is; `example` is one run's directory."""
+    """What the demo found and where it is; `example` is one run's directory.
+
+    `worst`: under which attack the winner fares worst, and its first run there; None when nobody wins.
+    """
 
     table: pd.DataFrame
     ranking: pd.DataFrame
@@ -27,6 +31,7 @@ class Outcome:
     page: Path
     winner: Path | None
     example: Path
+    worst: tuple[str, Path] | None
 
 
 def prepare(out: Path, seeds: int) -> Sweep:
@@ -46,30 +51,34 @@ def play(demo: Sweep, *, workers: int | None = None, on_receipt: OnReceipt | Non
     page = report(results)
     run_id = results.runs()["run_id"].iloc[0]
     winner = demo.folder / "winner.toml" if verdict.winner else None
-    return Outcome(_table(verdict), verdict.ranking, _reading(verdict), page, winner, results.run(run_id).path)
+    example = results.run(run_id).path
+    return Outcome(_table(verdict), verdict.ranking, _reading(verdict), page, winner, example, _worst(results, verdict))
+
+
+def _worst(results: Results, verdict: Verdict) -> tuple[str, Path] | None:
+    """The winner's first run under the attack that gains most against honest devices."""
+    if verdict.winner is None:
+        return None
+    mine = verdict.table[verdict.table["mechanism"] == verdict.winner]
+    attack = str(mine.sort_values("advantage", kind="stable")["attack"].iloc[-1])
+    runs = results.runs()
+    found = runs[(runs["mechanism"] == verdict.winner) & (runs["attack"] == attack)]
+    return attack, results.run(found["run_id"].iloc[0]).path
 
 
 def _table(verdict: Verdict) -> pd.DataFrame:
     """Per mechanism: accuracy in peace and at the worst, what honest devices and attackers have, what deviating gains."""
-    rows = []
-    for mechanism, cells in verdict.table.groupby("mechanism", sort=False):
-        calm = cells[cells["attack"] == "nobody"].iloc[0]
-        rows.append(
-            {
-                "mechanism": mechanism,
-                "accuracy": calm["accuracy"],
-                "worst accuracy": cells["accuracy"].min(),
-                "honest utility": calm["honest_utility"],
-                "attackers' advantage, at most": cells["advantage"].max(),
-                "an idler gains": _interval(calm, "ic_gap"),
-                "two sybils gain": _interval(calm, "sybil_gain_2"),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _interval(row: pd.Series, column: str) -> str:
-    return f"{row[column]:+,.0f} ({row[f'{column}_low']:,.0f} to {row[f'{column}_high']:,.0f})"
+    calm = verdict.table[verdict.table["attack"] == "nobody"].set_index("mechanism")
+    cells = verdict.table.groupby("mechanism", sort=False)
+    told = {
+        "accuracy": calm["accuracy"],
+        "worst accuracy": cells["accuracy"].min(),
+        "honest utility": calm["honest_utility"],
+        "attackers' advantage, at most": cells["advantage"].max(),
+        "an idler gains": with_interval(calm, "ic_gap"),
+        "two sybils gain": with_interval(calm, "sybil_gain_2"),
+    }
+    return pd.DataFrame(told, index=calm.index).reset_index()
 
 
 def _reading(verdict: Verdict) -> str:
@@ -81,8 +90,8 @@ def _reading(verdict: Verdict) -> str:
     )
     if verdict.winner is None:
         return told + "No mechanism keeps all bounds of the objective."
-    gap = verdict.ranking.set_index("mechanism")["advantage"]
+    gap = verdict.ranking.set_index("mechanism")["advantage"][verdict.winner]
     return told + (
-        f"Winner: {verdict.winner}{verdict.note}: at the worst attackers have {gap[verdict.winner]:+,.0f} base units "
-        "against honest devices of the same runs."
+        f"Winner: {verdict.winner}{verdict.note}: at the worst attackers have {number(abs(gap), 0)} base units "
+        f"{'less' if gap < 0 else 'more'} than honest devices of the same runs."
     )

@@ -1,4 +1,4 @@
-"""What every command shares: the two consoles, one-line errors, progress, tables, numbers to read."""
+"""What every command shares: the two consoles, one-line errors, progress, tables."""
 
 from __future__ import annotations
 
@@ -161,19 +161,3 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
-
-
-def number(value: float) -> str:
-    """1,234 or 0.123; – where there is none."""
-    if value != value:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}".replace("-0.000", "0.000")
-
-
-def rounded(table: Any) -> Any:
-    """Numbers with three decimals or thousands separators, for reading."""
-    shown = table.copy()
-    for column in shown.columns:
-        if shown[column].dtype.kind == "f":
-            shown[column] = [number(v) for v in shown[column]]
-    return shown

@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.typing import ColorType
 
+from experiments.numerals import number
 from experiments.results import Results
 from experiments.rundir import RunResult
 
@@ -103,16 +105,21 @@ def direct_label(axes: Axes, x: float, y: float, text: str, color: str, shift: f
 def ink(color: str) -> str:
     """A colour dark enough for text on white (contrast of 4.5 and more)."""
     r, g, b = to_rgb(color)
-    while _luminance(r, g, b) > 0.18:
+    while luminance((r, g, b)) > DARK:
         r, g, b = 0.93 * r, 0.93 * g, 0.93 * b
     return str(to_hex((r, g, b)))
 
 
-def _luminance(*rgb: float) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+DARK = 0.18
+"""Relative luminance up to which white reads better, beyond it black."""
+
+
+def luminance(color: ColorType) -> float:
+    """Relative luminance: 0 of black, 1 of white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def thousands(value: float, _: object = None) -> str:
     """12,000 as axis label."""
-    return f"{value:,.0f}".replace("-", "−")
+    return number(value, 0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
@@ -21,10 +22,12 @@ from experiments.figures.factors import label, thin
 
 CURVES, PANELS, COLUMNS = 8, 12, 4
 WIDTHS = {1: 5.2, 2: 6.6, 3: 7.8, 4: 9.0}
-
-
 TITLE = 22
 """Letters of a title that fit above a panel."""
+BESIDE = 6
+"""Points between a point and a label that needs no line to it."""
+OVERLAP, CROSSING, COVERING = 100, 6, 2
+"""How bad it is that labels overlap or leave their panel, that one seems to name another point, that it covers a line."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ def multiples(table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, h
     elif wide:
         table = keep(table, wide, PANELS, notes)
         keys = [(level,) for level in levels(table[wide])]
-        columns = ceil(len(keys) / ceil(len(keys) / COLUMNS))
-    rows = ceil(len(keys) / columns)
+        columns = math.ceil(len(keys) / math.ceil(len(keys) / COLUMNS))
+    rows = math.ceil(len(keys) / columns)
     names = [f for f in (tall, wide) if f]
     titles = {key: " · ".join(label(f, v) for f, v in zip(names, key, strict=True)) for key in keys}
     if max(map(len, titles.values())) > TITLE:
@@ -133,54 +136,94 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return places
 
 
-def name_points(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str], avoid: Any) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """Where a label may be: offset in points, how it hangs there, its box, its line to the point, how bad all that is."""
+
+    offset: tuple[float, float]
+    hangs: dict[str, str]
+    box: Bbox
+    line: list[Path]
+    cost: float
+
+
+def name_points(axes: Axes, points: np.ndarray, texts: Sequence[str], lines: np.ndarray) -> None:
     """Label points where there is room: beside them, else farther off with a thin line.
 
     Args:
         axes: where the points are, complete but for labels.
-        points: data coordinates.
+        points: data coordinates (points x 2).
         texts: a label each; empty: none.
-        avoid: data coordinates of all that labels must not cover.
+        lines: data coordinates of both ends of level and upright lines that labels should not cover (lines x 2 x 2).
     """
     sheet = axes.get_figure(root=True)
     assert sheet is not None
     sheet.draw_without_rendering()
-    renderer = sheet.canvas.get_renderer()  # type: ignore[attr-defined]
-    pixel = sheet.dpi / 72
-    frame = axes.get_window_extent().padded(-3 * pixel)
-    labels: list[Bbox] = []
-    marks = [Bbox.from_bounds(x - 4 * pixel, y - 4 * pixel, 8 * pixel, 8 * pixel) for x, y in axes.transData.transform(avoid)]
-    for point, text in zip(points, texts, strict=True):
-        if not text:
-            continue
-        note = axes.annotate(text, point, xytext=(0, 0), textcoords="offset points", fontsize=8.5, color="#222222")
-        tried: list[tuple[int, int, tuple[float, float, str, str], Bbox]] = []
-        for place in _around():
-            _put(note, place)
-            box = note.get_window_extent(renderer)
-            outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-            worst = outside or box.count_overlaps(labels) > 0
-            tried.append((100 * int(worst) + box.count_overlaps(marks), len(tried), place, box))
-            if tried[-1][0] == 0:
-                break
-        _, _, place, box = min(tried, key=lambda t: t[:2])
-        _put(note, place)
+    centres, drawn = (axes.transData.transform(given.reshape(-1, 2)) for given in (points, lines))
+    notes, places = [], []
+    for point, centre, text in zip(points, centres, texts, strict=True):
+        if text:
+            notes.append(axes.annotate(text, point, xytext=(0, 0), textcoords="offset points", fontsize=8.5, color="#222222"))
+            places.append(_places(axes, notes[-1], centre, centres, drawn.reshape(-1, 2, 2), sheet.dpi / 72))
+    tried = [_settle(places, first) for first in (range(len(places)) if len(places) <= CURVES else [0])]
+    for note, place in zip(notes, min(tried, key=lambda found: found[0], default=(0.0, []))[1], strict=True):
+        note.set(position=place.offset, **place.hangs)
         note.set_in_layout(False)
-        labels.append(box)
-        if abs(place[0]) + abs(place[1]) > 16:
+        if place.line:
             line = {"arrowstyle": "-", "color": NEUTRAL, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4}
-            axes.annotate("", point, xytext=place[:2], textcoords="offset points", arrowprops=line).set_in_layout(False)
+            axes.annotate("", note.xy, xytext=place.offset, textcoords="offset points", arrowprops=line).set_in_layout(False)
 
 
-def _put(note: Annotation, place: tuple[float, float, str, str]) -> None:
-    dx, dy, ha, va = place
-    note.set(position=(dx, dy), ha=ha, va=va)
+def _settle(places: Sequence[Sequence[_Place]], first: int) -> tuple[float, list[_Place]]:
+    """How bad it is in all, and the place of each label, when one after the other takes its best, and does so again twice."""
+    taken: dict[int, _Place] = {}
+    costs: dict[int, float] = {}
+    for i in 3 * [*range(first, len(places)), *range(first)]:
+        others = [place for j, place in taken.items() if j != i]
+        boxes, lines = [place.box for place in others], [line for place in others for line in place.line]
+        costs[i] = math.inf
+        for place in places[i]:
+            if place.cost >= costs[i]:
+                break  # the best come first
+            cost = place.cost + OVERLAP * place.box.count_overlaps(boxes)
+            if cost < costs[i]:
+                crossed = sum(line.intersects_path(other) for line in place.line for other in lines)
+                cost += CROSSING * (crossed + _crossings(place.line, boxes) + _crossings(lines, [place.box]))
+            if cost < costs[i]:
+                costs[i], taken[i] = cost, place
+    return sum(costs.values()), [taken[i] for i in range(len(places))]
 
 
-def _around() -> Iterator[tuple[float, float, str, str]]:
-    """Offsets in points, near ones first, and how the text hangs on them."""
-    for far in (6, 14, 24, 36, 50, 66, 84, 104, 126, 150):
+def _places(
+    axes: Axes, note: Annotation, centre: np.ndarray, centres: np.ndarray, drawn: np.ndarray, pixel: float
+) -> list[_Place]:
+    """All places of a label, the best first: in the panel, not as if it named another point, off lines, near."""
+    frame = axes.get_window_extent().padded(-2 * pixel)
+    dots = [dot for dot in (Bbox([xy, xy]).padded(4 * pixel) for xy in centres) if not dot.contains(*centre)]
+    found = []
+    for far, offset, hangs in _around():
+        note.set(position=offset, **hangs)
+        box = note.get_window_extent().padded(pixel)
+        line = [Path([centre, centre + np.multiply(offset, pixel)])] if far > BESIDE else []
+        outside = not all(frame.contains(*corner) for corner in box.corners())
+        wrong = _crossings(line, dots) + (_away(box, centres) < (4 * pixel if line else _away(box, centre))).sum()
+        cost = OVERLAP * outside + CROSSING * wrong + COVERING * box.count_overlaps(drawn) + (0.5 + far / 40 if line else 0)
+        found.append(_Place(offset, hangs, box, line, cost))
+    return sorted(found, key=lambda place: place.cost)
+
+
+def _away(box: Bbox, points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points - np.clip(points, box.min, box.max), axis=-1)
+
+
+def _crossings(lines: Sequence[Path], boxes: Sequence[Bbox]) -> int:
+    return sum(line.intersects_bbox(box, filled=False) for line in lines for box in boxes)
+
+
+def _around() -> Iterator[tuple[int, tuple[float, float], dict[str, str]]]:
+    """How far off in points, the offset, and how the text hangs there; near ones first."""
+    for far in (BESIDE, 14, 24, 36, 50, 66, 84, 104, 126, 150):
         for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7), (-0.7, -0.7)):
-            ha = "left" if dx > 0 else "right" if dx < 0 else "center"
             va = "bottom" if dy > 0 else "top" if dy < 0 else "center"
-            yield dx * far, dy * far, ha, va
+            for ha in ("left",) if dx > 0 else ("right",) if dx < 0 else ("center", "left", "right"):
+                yield far, (dx * far, dy * far), {"ha": ha, "va": va}

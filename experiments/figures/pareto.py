@@ -109,13 +109,14 @@ def _points(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
-    along = np.linspace(0, 1, 9)[:, None]
-    x, y = part["gained"].to_numpy(), part["accuracy"].to_numpy()
-    across = part["gained_low"].to_numpy() * (1 - along) + part["gained_high"].to_numpy() * along
-    up = part["accuracy_low"].to_numpy() * (1 - along) + part["accuracy_high"].to_numpy() * along
-    marks = [np.c_[x, y], np.c_[across.ravel(), np.tile(y, 9)], np.c_[np.tile(x, 9), up.ravel()]]
-    avoid = np.concatenate(marks)
-    name_points(axes, list(zip(x, y, strict=True)), texts, avoid[~np.isnan(avoid).any(axis=1)])
+    points = part[["gained", "accuracy"]].to_numpy()
+    low, high = (part[[f"gained_{end}", f"accuracy_{end}"]].to_numpy() for end in ("low", "high"))
+    front = points[part["front"]].repeat(2, axis=0)
+    corners = np.c_[front[1:, 0], front[:-1, 1]]
+    starts = [np.c_[low[:, 0], points[:, 1]], np.c_[points[:, 0], low[:, 1]], corners[:-1]]
+    ends = [np.c_[high[:, 0], points[:, 1]], np.c_[points[:, 0], high[:, 1]], corners[1:]]
+    lines = np.stack([np.concatenate(starts), np.concatenate(ends)], axis=1)
+    name_points(axes, points, texts, lines[~np.isnan(lines).any(axis=(1, 2))])
 
 
 FIGURE = SweepFigure(

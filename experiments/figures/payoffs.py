@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from experiments.figures.base import NEUTRAL, Sheet, SweepFigure, blank
+from experiments.figures.base import DARK, NEUTRAL, Sheet, SweepFigure, blank, luminance
 from experiments.figures.factors import choose, label, ordered, short
 from experiments.figures.panels import PANELS, keep, levels
+from experiments.numerals import digits, number
 from experiments.results import Results
 
 VALUES = ("who", "utility", "low", "high", "runs")
+COLORS = colormaps["PuOr"]
 WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
 
 
@@ -46,11 +49,11 @@ def draw(table: pd.DataFrame) -> Sheet:
     across_levels, down_levels = levels(table[across]), levels(table[down])
     whose = [who for who in WHOSE if (table["who"] == who).any()]
     sheet = blank(1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels))
-    limit = float(table["utility"].abs().max()) or 1.0
+    limit, decimals = float(table["utility"].abs().max()) or 1.0, digits(table["utility"])
     for axes, who in zip(sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel(), whose, strict=True):
         part = table[table["who"] == who]
         grid = part.pivot(index=down, columns=across, values="utility").reindex(index=down_levels, columns=across_levels)
-        _matrix(axes, grid, limit)
+        _matrix(axes, grid, limit, decimals)
         axes.set_title(WHOSE[who], loc="left", fontsize=10, fontweight="bold")
         slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(across_levels) > 3 else {}
         axes.set_xticklabels([_tick(v) for v in across_levels], fontsize=9, **slant)
@@ -61,15 +64,15 @@ def draw(table: pd.DataFrame) -> Sheet:
     return Sheet(sheet, notes)
 
 
-def _matrix(axes: Axes, grid: pd.DataFrame, limit: float) -> None:
-    small = limit < 10
-    told = grid.map(lambda v: "–" if np.isnan(v) else f"{v:,.2f}" if small else f"{v:,.0f}".replace("-", "−"))
-    sns.heatmap(
-        grid, ax=axes, cmap="PuOr", vmin=-limit, vmax=limit, annot=told, fmt="", cbar=False, linewidths=1.5, linecolor="white",
-        annot_kws={"fontsize": 9.5},
-    )  # fmt: skip
-    for i, j in zip(*np.nonzero(grid.isna().to_numpy()), strict=True):
-        axes.text(j + 0.5, i + 0.5, "none", ha="center", va="center", fontsize=9, color=NEUTRAL)
+def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None:
+    sns.heatmap(grid, ax=axes, cmap=COLORS, vmin=-limit, vmax=limit, cbar=False, linewidths=1.5, linecolor="white")
+    for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
+        if np.isnan(value):
+            told, size, color = "none", 9.0, NEUTRAL
+        else:
+            told, size = number(value, decimals), 9.5
+            color = "white" if luminance(COLORS((value / limit + 1) / 2)) < DARK else "black"
+        axes.text(j + 0.5, i + 0.5, told, ha="center", va="center", fontsize=size, color=color)
     axes.grid(False)
     axes.tick_params(length=0)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
+from experiments.numerals import digits, number
 from experiments.rundir import write_file
 
 _HERE = Path(__file__).parent
@@ -121,22 +121,8 @@ def _text(value: Any) -> str:
     return "–" if value is None or value != value else html.escape(str(value))
 
 
-_AMOUNT = r"^([-−]?[\d.,]+( \[.*\]| ± [\d.]+|%)?|–)$"
+_AMOUNT = r"^([-−]?[\d.,]+( \(.* to .*\)| ± [\d.]+|%)?|–)$"
 """Text that reads as a number, perhaps with an interval; the script sorts it by the number."""
-
-
-def digits(column: pd.Series) -> int:
-    """Decimals to print a column with: none for whole or large numbers, else three significant ones of the largest."""
-    values = column.dropna().astype(float)
-    if values.empty or (values % 1 == 0).all():
-        return 0
-    largest = float(values.abs().max())
-    return 0 if largest >= 1_000 else max(0, 2 - math.floor(math.log10(largest)))
-
-
-def number(value: Any, decimals: int) -> str:
-    """As it is read: 12,000, −0.25, or a dash."""
-    return "–" if pd.isna(value) else format(float(value), f",.{decimals}f").replace("-", "−")
 
 
 def _number(value: Any, decimals: int) -> str:

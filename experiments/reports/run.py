@@ -60,8 +60,5 @@ def summary(run: RunResult) -> pd.DataFrame:
 def incomes(run: RunResult) -> pd.DataFrame:
     """Utility per device over the whole run by group, in base units: stakes lost, costs and benefits included."""
     total = run.participants.groupby(["group", "device"], observed=True)["utility"].sum().groupby("group", observed=True)
-    table = total.agg(["count", "mean", "min", "max"]).reset_index()
-    table["count"] = table["count"].map("{:,.0f}".format)
-    for column in ("mean", "min", "max"):
-        table[column] = table[column].astype(float).map("{:,.0f}".format)
+    table = total.agg(["count", "mean", "min", "max"]).astype({"mean": float, "min": float, "max": float}).reset_index()
     return table.rename(columns={"count": "devices", "mean": "mean utility per device", "min": "lowest", "max": "highest"})

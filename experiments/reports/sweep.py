@@ -12,7 +12,8 @@ import tomli_w
 from experiments.figures import SWEEP_FIGURES
 from experiments.figures.base import style
 from experiments.figures.factors import ordered
-from experiments.reports.page import Section, digits, number, page, save
+from experiments.numerals import with_interval
+from experiments.reports.page import Section, page, save
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
 from experiments.scorecard.winner import compare
@@ -113,15 +114,9 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
     shown = summary[[*results.factors, "runs"]].copy()
     for column, name in OUTCOMES.items():
         if summary[column].notna().any():
-            shown[name] = _with_interval(summary, column)
+            shown[name] = with_interval(summary, column)
     note = "Means over the seeds of each cell with their 95 % bootstrap intervals; utility in base units per device and run."
     return [Section("Outcomes", shown.head(ROWS), note=f"{note} {_of(len(shown), 'outcomes.csv')}")]
-
-
-def _with_interval(summary: pd.DataFrame, column: str) -> list[str]:
-    decimals = digits(summary[column])
-    told = zip(summary[column], summary[f"{column}_low"], summary[f"{column}_high"], strict=True)
-    return [number(m, decimals) + ("" if pd.isna(a) else f" [{number(a, decimals)}, {number(b, decimals)}]") for m, a, b in told]
 
 
 def _shown(results: Results) -> dict[str, object]:

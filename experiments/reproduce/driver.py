@@ -12,6 +12,7 @@ import tomli_w
 from matplotlib.figure import Figure as Canvas
 
 from experiments.figures.base import style
+from experiments.numerals import number
 from experiments.reports.page import Panel, Section, page, save
 from experiments.reproduce import verdicts
 from experiments.reproduce.evidence import Evidence
@@ -124,11 +125,11 @@ class Reproduction:
         shown = found[["group", "protocol"]].copy()
         for column in ("runs", "rounds"):
             shown[column] = found[column].astype(int)
-        shown["CPU s"] = [f"{s:,.0f}" for s in found["cpu_s"]]
-        shown["authors' CPU s"] = ["–" if s != s else f"{s:,.0f}" for s in found["theirs"]]
+        shown["CPU s"] = [number(s, 0) for s in found["cpu_s"]]
+        shown["authors' CPU s"] = [number(s, 0) for s in found["theirs"]]
         shown["per round"] = [verdicts.number(s / n) if n else "–" for s, n in zip(found["cpu_s"], found["rounds"], strict=True)]
         ratio = found["theirs"] / found["cpu_s"]
-        shown["times as fast"] = ["–" if r != r else f"{r:.1f}" for r in ratio]
+        shown["times as fast"] = [number(r, 1) for r in ratio]
         return shown
 
 

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.path import Path
 
 from experiments import Results, RunError, report, sweep
 from experiments.figures import SWEEP_FIGURES, curves, fans, payoffs, responses, vote_scatter
-from experiments.figures.base import LEVELS, ink, style
+from experiments.figures.base import LEVELS, blank, ink, luminance, style
 from experiments.figures.factors import choose, continuous, crossed, label, share_explained, thin
 from experiments.figures.gains import gains
-from experiments.figures.panels import spread
+from experiments.figures.panels import name_points, spread
 from experiments.figures.pareto import front
 from experiments.reports import open_recorded
 from experiments.results import interval
@@ -250,6 +251,29 @@ def test_labels_never_overlap(grid):
             for axes in sheet.axes:
                 boxes = [t.get_window_extent() for t in axes.texts if t.get_text()]
                 assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]), name
+
+
+def test_crowded_points_have_labels_inside_their_panel_and_off_lines():
+    sheet = blank(3, 2.5)
+    axes = sheet.add_subplot(xlim=(0, 10), ylim=(0, 10))
+    points = np.array([(8.8, 9.0), (9.0, 9.0), (9.2, 9.0), (9.4, 8.6), (0.5, 9.0)])
+    line = np.array([(0.0, 9.0), (10.0, 9.0)])
+    name_points(axes, points, ["a long name", "another long name", "short", "not so short", ""], line[None])
+    frame, struck = axes.get_window_extent(), Path(axes.transData.transform(line))
+    boxes = [t.get_window_extent() for t in axes.texts if t.get_text()]
+    assert len(boxes) == 4
+    assert all(frame.contains(*corner) for box in boxes for corner in box.corners())
+    assert not any(struck.intersects_bbox(box, filled=False) for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("value", np.linspace(-1, 1, 21))
+def test_payoffs_can_be_read_on_their_colours(value):
+    axes = blank(3, 3).add_subplot()
+    payoffs._matrix(axes, pd.DataFrame([[value]]), 1.0, 2)
+    ground = luminance(payoffs.COLORS((value + 1) / 2))
+    light, dark = sorted([luminance(axes.texts[0].get_color()), ground], reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize("color", LEVELS)
