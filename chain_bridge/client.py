@@ -55,7 +55,10 @@ class Chain:
         if self._connection is None:
             try:
                 self._connection = SubstrateInterface(
-                    url=self.url, ws_options={"timeout": self.timeout_s}, use_remote_preset=False
+                    url=self.url,
+                    # Frames are checked for UTF-8 in Python, byte by byte, unless told otherwise; JSON checks them anyway.
+                    ws_options={"timeout": self.timeout_s, "skip_utf8_validation": True},
+                    use_remote_preset=False,
                 )
             except (OSError, WebSocketException, ValueError) as error:
                 raise ChainSilentError(f"no chain answers at {self.url} ({_words(error)})") from error
@@ -178,12 +181,10 @@ class Chain:
         last = None
         while True:
             found = self.rpc("state_getKeysPaged", prefix, PAGE, last, at)
-            if found:
-                changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"])
-                for key in found:
-                    raw = changes.get(key)
-                    if raw is not None:
-                        yield bytes.fromhex(key[2:]), self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+            changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"]) if found else {}
+            for key, raw in changes.items():
+                if raw is not None:
+                    yield bytes.fromhex(key[2:]), self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
             if len(found) < PAGE:
                 return
             last = found[-1]

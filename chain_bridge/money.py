@@ -152,8 +152,15 @@ class AssetMoney(Money):
 
     def supply(self, chain: Chain, at: str) -> int:
         """Units issued and not burned, of all runs on this chain."""
+        return self._count(chain, "supply", at)
+
+    def holders(self, chain: Chain, at: str) -> int:
+        """How many accounts hold any of it."""
+        return self._count(chain, "accounts", at)
+
+    def _count(self, chain: Chain, what: str, at: str) -> int:
         told = chain.read("Assets", "Asset", struct.pack("<I", self.asset), at=at)
-        return 0 if told is None else int(told["supply"])
+        return 0 if told is None else int(told[what])
 
 
 class NativeMoney(Money):

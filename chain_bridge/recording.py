@@ -47,10 +47,10 @@ class Recording:
     @property
     def identity(self) -> bytes:
         """16 bytes that stand for this run on a chain: its id and its journal."""
-        lines = "\n".join(
-            f"{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}" for r in self.journal.itertuples(index=False)
-        )
-        return hashlib.sha256(f"{self.run_id}\n{lines}".encode()).digest()[:16]
+        told = hashlib.sha256(self.run_id.encode())
+        for r in self.journal.itertuples(index=False):
+            told.update(f"\n{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}".encode())
+        return told.digest()[:16]
 
 
 def read(path: str | Path) -> Recording:

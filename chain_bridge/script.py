@@ -6,6 +6,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -293,18 +294,18 @@ def _probe(chain: Chain, script: Script, signer: Signer) -> None:
         ):
             samples[a.kind] = a
     head = script.runtime.call("System.remark_with_event", bytes(HEADER))
-    script.base = _query(chain, script, [head], signer)
+    batch = partial(script.runtime.call, "Utility.batch_all")
+    script.base = query(chain, script.runtime, batch([head]), signer)
     for kind, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
         call = script.call(action, (2**31, 2) if kind == "approve" else None)
-        told = _query(chain, script, [head, *[call] * PROBE], signer)
+        told = query(chain, script.runtime, batch([head, *[call] * PROBE]), signer)
         weight = Weight(*(-(-(t - b) // PROBE) for t, b in zip(told.weight, script.base.weight, strict=True)))
         script.prices[kind] = Price(weight, len(call), -(-(told.fee - script.base.fee) // PROBE))
 
 
-def _query(chain: Chain, script: Script, calls: list[bytes], signer: Signer) -> Price:
-    """Weight, length and fee of a batch, as the runtime itself tells them."""
-    runtime = script.runtime
-    extrinsic = sign(runtime, chain.genesis, runtime.call("Utility.batch_all", calls), signer, 0)
+def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
+    """Weight, length and fee of a call signed by itself, as the runtime tells them; nothing is sent."""
+    extrinsic = sign(runtime, chain.genesis, call, signer, 0)
     raw = chain.rpc(
         "state_call",
         "TransactionPaymentApi_query_info",

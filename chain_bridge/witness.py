@@ -31,6 +31,8 @@ from chain_bridge.script import Script, Token, make_script
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
 
+TABLES = ("reconciliation", "fees", "rounds", "batches")
+FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
 RESTARTS = 3  # of a dev chain of our own that died
 
 
@@ -83,6 +85,7 @@ def replay_run(
     options = options or Options()
     plan = make_plan(read(run))
     folder = out or plan.run.path / "replay"
+    check_folder(folder)
     for restarts in range(RESTARTS + 1):
         dead: list[bool] = []
         try:
@@ -175,6 +178,13 @@ def summary(done: Witnessed) -> dict[str, Any]:
     }
 
 
+def check_folder(folder: Path) -> None:
+    """`BridgeError` unless the tables of a replay may be written there: better now than after the work."""
+    others = [p.name for p in folder.iterdir() if p.name not in FILES] if folder.is_dir() else [folder] if folder.exists() else []
+    if others:
+        raise BridgeError(f"{folder}: holds something else than a replay ({others[0]}); choose another --out")
+
+
 def write(done: Witnessed, folder: Path) -> None:
     """`verdict.json`, `reconciliation`, `fees`, `rounds` and `batches` as Parquet: all of it or nothing."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -191,8 +201,7 @@ def write(done: Witnessed, folder: Path) -> None:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), partial / f"{name}.parquet", compression="zstd")
         (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
         if folder.exists():
-            if not (folder / "verdict.json").is_file() and any(folder.iterdir()):
-                raise BridgeError(f"{folder}: holds something else than a replay; choose another --out")
+            check_folder(folder)
             shutil.rmtree(folder)
         partial.chmod(0o755)
         os.rename(partial, folder)

@@ -1,0 +1,141 @@
+"""Payouts per second on the bundled dev chain: batches as the bridge makes them, against the library's plain path.
+
+    python benchmarks/replay.py [--payouts 20000] [--payees 300] [--plain 40]
+
+Every payout is an `Assets.mint` to a device, as a reward issued by a payout rule is. Three ways of sending the same calls, on
+the same machine in one run: the bridge (plan, probing, replay, reconciliation); the library's batches (compose, sign, submit and
+wait with substrate-interface, batches of the bridge's size); the library's plain path (one signed transaction per payout,
+waiting for its inclusion), measured on `--plain` of them. Ends with one JSON object; memory is the peak resident set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+from substrateinterface import Keypair, KeypairType, SubstrateInterface
+
+from chain_bridge.client import Chain
+from chain_bridge.devchain import server
+from chain_bridge.keys import OPERATOR, signer
+from chain_bridge.plan import make_plan
+from chain_bridge.reconcile import reconcile
+from chain_bridge.recording import Recording
+from chain_bridge.replay import replay
+from chain_bridge.script import make_script
+
+TABLES = {
+    "rounds": ["round"],
+    "participants": ["round", "device", "role", "balance", "adversary", "utility"],
+    "votes": ["round", "validator", "worker", "vote", "status"],
+    "blocks": ["round", "status", "adopters", "hash", "miner"],
+    "versions": [],
+}
+
+
+def recording(payouts: int, payees: int) -> Recording:
+    """A run of one round that pays so many times."""
+    entries = [(1, "issuance", f"device:{i % payees}", "STAKE", 1 + i % 997, "reward.worker") for i in range(payouts)]
+    journal = pd.DataFrame(entries, columns=["round", "debit", "credit", "asset", "amount", "reason"])
+    return Recording(Path("benchmark"), "benchmark", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in TABLES.items()})
+
+
+class Peak:
+    """Peak resident memory of a process, sampled."""
+
+    def __init__(self, pid: int) -> None:
+        self.mb, self._on = 0.0, True
+        self._process = psutil.Process(pid)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while self._on:
+            self.mb = max(self.mb, self._process.memory_info().rss / 1e6)
+            time.sleep(0.25)
+
+    def end(self) -> float:
+        self._on = False
+        self._thread.join()
+        return self.mb
+
+
+def bridge(run: Recording) -> dict[str, float]:
+    """The bridge, on a fresh chain."""
+    key = signer(OPERATOR)
+    with server.start() as own, Chain(own.url) as chain:
+        chain.runtime  # noqa: B018 - metadata is no part of a payout
+        peak = Peak(own.pid)
+        start = time.monotonic()
+        script = make_script(chain, make_plan(run), key)
+        planned = time.monotonic()
+        done = replay(chain, script, key, on_batch=lambda b: print(f"  batch {b.batch + 1}/{len(script.batches)}", end="\r"))
+        sent = time.monotonic()
+        books = reconcile(chain, script)
+        end = time.monotonic()
+        assert books.agrees, books.verdict
+        assert done.sent == len(script.batches)
+        return {
+            "batch": max(b.stop - b.start for b in script.batches),
+            "batches": len(script.batches),
+            "plan_s": planned - start,
+            "replay_s": sent - planned,
+            "reconcile_s": end - sent,
+            "payouts_per_s": len(run.journal) / (end - start),
+            "replay_payouts_per_s": len(run.journal) / (sent - planned),
+            "chain_peak_mb": peak.end(),
+        }
+
+
+def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
+    """The library's own way: payouts per second one by one, and in batches of a size."""
+    key = signer(OPERATOR)
+    pair = Keypair.create_from_seed("0x" + bytes(key._secret).hex(), crypto_type=KeypairType.ED25519)
+    with server.start() as own, SubstrateInterface(url=own.url, ws_options={"timeout": 60}) as library:
+        library.rpc_request("dev_setBlockBuildMode", ["Instant"])
+
+        def mint(i: int) -> object:
+            told = {"id": 1, "beneficiary": "0x" + (i % 300).to_bytes(32, "big").hex(), "amount": 1 + i % 997}
+            return library.compose_call("Assets", "mint", told)
+
+        def send(call: object) -> None:
+            extrinsic = library.create_signed_extrinsic(call, pair)
+            receipt = library.submit_extrinsic(extrinsic, wait_for_inclusion=True)
+            assert receipt.is_success, receipt.error_message
+
+        start = time.monotonic()
+        for i in range(count):
+            send(mint(i))
+        one = count / (time.monotonic() - start)
+        many = min(len(run.journal), 2 * batch)
+        start = time.monotonic()
+        for at in range(0, many, batch):
+            calls = [mint(i) for i in range(at, min(at + batch, many))]
+            send(library.compose_call("Utility", "batch_all", {"calls": calls}))
+        return one, many / (time.monotonic() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--payouts", type=int, default=20_000)
+    parser.add_argument("--payees", type=int, default=300)
+    parser.add_argument("--plain", type=int, default=40, help="payouts sent one by one; 0 leaves the library out")
+    asked = parser.parse_args()
+    run = recording(asked.payouts, asked.payees)
+    found = {"payouts": asked.payouts, "payees": asked.payees} | bridge(run)
+    found["client_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    if asked.plain:
+        one, many = plain(run, asked.plain, int(found["batch"]))
+        found |= {"library_plain_per_s": one, "library_batches_per_s": many}
+        found |= {"ratio_to_plain": found["payouts_per_s"] / one, "ratio_to_library_batches": found["payouts_per_s"] / many}
+    print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}))
+
+
+if __name__ == "__main__":
+    main()
