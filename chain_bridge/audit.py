@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from chain_bridge.client import Chain, Event
-from chain_bridge.landed import Landed
+from chain_bridge.landed import Landed, timepoint
 from chain_bridge.money import Move
 from chain_bridge.plan import MONEY, Action
 from chain_bridge.runtime import blake2
-from chain_bridge.script import Batch, Script
+from chain_bridge.script import Batch, Script, majority
 
 ITEM = "Utility.ItemCompleted"
 
@@ -18,27 +18,36 @@ ITEM = "Utility.ItemCompleted"
 class Effect(NamedTuple):
     """One action and what the chain says became of it; `fault` is empty when it is what was asked for."""
 
-    batch: int
     action: Action
     moves: list[Move]
     fault: str
 
 
 class BatchEffect(NamedTuple):
-    """One landed batch: its effects, and the operator's fee as the events tell it (withdrawn minus paid back)."""
+    """One landed batch: its effects, the operator's fee as the events tell it (withdrawn minus paid back), and whether the
+    transaction holds exactly the bytes that the script asks for, call by call.
+    """
 
     batch: Batch
     landed: Landed
     effects: list[Effect]
     fee: int
+    faithful: bool
 
 
 def audit(chain: Chain, script: Script, landed: Sequence[Landed]) -> Iterator[BatchEffect]:
     """Batch by batch, so that memory does not grow with the run."""
     for place in landed:
         batch = script.batches[place.batch]
-        mine = [e for e in chain.events(place.block) if e.extrinsic == place.extrinsic]
-        yield BatchEffect(batch, place, list(_effects(script, batch, mine)), _fee(script, mine))
+        mine = own_events(chain, place)
+        asked = script.batch_call(batch, timepoint(script, batch, landed))
+        faithful = chain.extrinsics(place.block)[place.extrinsic].endswith(asked)
+        yield BatchEffect(batch, place, list(_effects(script, batch, mine)), fee_of(script, mine), faithful)
+
+
+def own_events(chain: Chain, place: Landed) -> list[Event]:
+    """The events of one transaction."""
+    return [e for e in chain.events(place.block) if e.extrinsic == place.extrinsic]
 
 
 def _effects(script: Script, batch: Batch, events: list[Event]) -> Iterator[Effect]:
@@ -49,18 +58,15 @@ def _effects(script: Script, batch: Batch, events: list[Event]) -> Iterator[Effe
             items.append([])
         else:
             items[-1].append(e)
-    header = script.header(batch)
     items = [_without_dues(items[0]), *items[1:-1]]  # what follows the last item is the end of the batch
     actions = script.actions[batch.start : batch.stop]
-    if len(items) != len(actions) + 1 or _remarked(script, items[0], header):
+    if len(items) != len(actions) + 1:
         for a in actions:
-            yield Effect(
-                batch.index, a, [], f"{len(items) - 1} calls with a proper header completed, {len(actions)} were asked for"
-            )
+            yield Effect(a, [], f"{len(items) - 1} calls completed, {len(actions)} were asked for")
         return
     for action, told in zip(actions, items[1:], strict=True):
         moves = script.money.moves(told)
-        yield Effect(batch.index, action, moves if action.kind in MONEY else [], _fault(script, action, told, moves))
+        yield Effect(action, moves if action.kind in MONEY else [], _fault(script, action, told, moves))
 
 
 def _without_dues(events: list[Event]) -> list[Event]:
@@ -80,12 +86,11 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
         paid = [e for e in events if e.name == "Balances.Transfer"]
         right = len(paid) == 1 and paid[0].fields[1:3] == (script.funded(action), action.amount)
         return "" if right else f"no transfer of {action.amount} native units among {names}"
-    if action.kind == "approve":
-        executed = [e for e in events if e.name == "Multisig.MultisigExecuted"]
-        if any(e.fields[-1][0] != "Ok" for e in executed):
-            return f"the approved call failed: {executed[0].fields[-1]}"
-        return "" if executed or "Multisig.MultisigApproval" in names else f"no approval among {names}"
+    if action.kind == "approve" and action.number == majority(action.members):
+        results = [e.fields[-1][0] for e in events if e.name == "Multisig.MultisigExecuted"]
+        return "" if results == ["Ok"] else f"the approved call was not executed: {results or names}"
     expected = {
+        "approve": "Multisig.MultisigApproval",
         "propose": "Multisig.NewMultisig",
         "create": "Assets.Created",
         "collection": "Uniques.Created",
@@ -111,7 +116,7 @@ def _end(address: bytes | None, absent: str) -> str:
     return absent if address is None else f"0x{address.hex()[:8]}…"
 
 
-def _fee(script: Script, events: list[Event]) -> int:
+def fee_of(script: Script, events: list[Event]) -> int:
     """What the operator paid: withdrawn before the call, minus what came back after it."""
     mine = script.money.operator
     taken = sum(e.fields[1] for e in events if e.name == "Balances.Withdraw" and e.fields[0] == mine)

@@ -12,7 +12,7 @@ from substrateinterface import SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 from websocket import WebSocketException
 
-from chain_bridge.errors import BridgeError, ChainSilentError, RpcError
+from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
 from chain_bridge.runtime import Runtime
 
 PAGE = 1000  # keys asked for at once
@@ -46,6 +46,8 @@ class Chain:
     """
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+        if not url.startswith(("ws://", "wss://")):
+            raise PlanError(f"--endpoint {url}: must begin with ws:// or wss://")
         self.url = url
         self.timeout_s = timeout_s
         self._connection: SubstrateInterface | None = None
@@ -59,6 +61,7 @@ class Chain:
                     # Frames are checked for UTF-8 in Python, byte by byte, unless told otherwise; JSON checks them anyway.
                     ws_options={"timeout": self.timeout_s, "skip_utf8_validation": True},
                     use_remote_preset=False,
+                    auto_reconnect=False,  # what was sent may have arrived: the chain must be asked, not told again
                 )
             except (OSError, WebSocketException, ValueError) as error:
                 raise ChainSilentError(f"no chain answers at {self.url} ({_words(error)})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,32 @@ IMMORTAL = Era()
 
 def sign(runtime: Runtime, genesis: str, call: bytes, signer: Signer, nonce: int, era: Era = IMMORTAL) -> bytes:
     """A signed extrinsic without a tip. `BridgeError` when the chain's transactions need something unknown."""
+    return assemble(runtime, genesis, call, signer.public, signer.sign, nonce, era)
+
+
+def assemble(
+    runtime: Runtime,
+    genesis: str,
+    call: bytes,
+    public: bytes,
+    signature: Callable[[bytes], bytes],
+    nonce: int,
+    era: Era = IMMORTAL,
+) -> bytes:
+    """An extrinsic whose signature (a `MultiSignature`, 65 bytes) is what a function makes of the payload."""
+    for part, known in (("Address", "MultiAddress"), ("Signature", "MultiSignature")):
+        if runtime.transaction_part(part) != known:
+            raise BridgeError(
+                f"transactions of this chain have another {part.lower()} ({runtime.transaction_part(part)}) than {known}"
+            )
     extra, additional = b"", b""
     for told in runtime.signed_extensions:
         in_extra, in_payload = _extension(runtime, told, genesis, nonce, era)
         extra += in_extra
         additional += in_payload
     payload = call + extra + additional
-    signature = signer.sign(payload if len(payload) <= 256 else blake2(payload))
-    body = bytes([SIGNED_V4]) + b"\0" + signer.public + signature + extra + call
+    signed = signature(payload if len(payload) <= 256 else blake2(payload))
+    body = bytes([SIGNED_V4]) + b"\0" + public + signed + extra + call
     return compact(len(body)) + body
 
 

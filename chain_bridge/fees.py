@@ -45,6 +45,13 @@ class FeeBook:
             cell[0] += 1
             cell[1] += share
 
+    def refused(self, round: int, fee: int) -> None:
+        """The fee of an attempt that the chain refused."""
+        self.total += fee
+        cell = self._cells[round, -1, "refused"]
+        cell[0] += 1
+        cell[1] += fee
+
     def frame(self) -> pd.DataFrame:
         """One row per round, device and reason; `fee` in native units."""
         rows = [(*key, *cell) for key, cell in self._cells.items()]

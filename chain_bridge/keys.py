@@ -48,48 +48,59 @@ def signer(secret: str) -> Signer:
 
     Raises `BridgeError` without showing the secret.
     """
-    scheme: Scheme = "ed25519"
     text = secret.strip()
-    if text.startswith("sr25519:"):
-        scheme = "sr25519"
-    text = text.removeprefix(f"{scheme}:")
+    scheme: Scheme = "sr25519" if text.startswith("sr25519:") else "ed25519"
     try:
-        if not text:
-            raise ValueError
-        found = _ed25519(text) if scheme == "ed25519" else _sr25519(text)
-    except (ValueError, NotImplementedError, TypeError):
+        base, path = _parts(text.removeprefix(f"{scheme}:"))
+        found = _ed25519(base, path) if scheme == "ed25519" else _sr25519(base, path)
+    except Exception:  # whatever a library says of it may hold the secret
         raise BridgeError(
             "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
             "ed25519: or sr25519: before it"
         ) from None
     public = bytes(found.verify_key) if isinstance(found, nacl.signing.SigningKey) else bytes(found.public_key)
-    return Signer(scheme, public, text.startswith("//") or DEV_PHRASE in text or public in _well_known(), found)
+    return Signer(scheme, public, base == _DEV_SEED or public in _well_known(), found)
 
 
-def _ed25519(text: str) -> nacl.signing.SigningKey:
-    """Substrate's hard derivation: BLAKE2b-256 over ("Ed25519HDKD", seed, chain code)."""
-    base, *path = text.split("//")
-    if base.startswith("0x"):
-        seed = bytes.fromhex(base[2:])
-    elif base:
-        seed = bytes(Keypair.create_from_mnemonic(base.strip(), crypto_type=KeypairType.ED25519).seed_hex)
-    else:
-        seed = _DEV_SEED
-    if len(seed) != 32 or "/" in "".join(path):
+def _parts(text: str) -> tuple[bytes, str]:
+    """The 32 bytes that a secret begins with, and the path that is derived from them."""
+    if not text:
         raise ValueError
-    for junction in path:
+    base, slash, path = text.partition("/")
+    if not base:
+        seed = _DEV_SEED
+    elif base.startswith("0x"):
+        seed = bytes.fromhex(base[2:])
+    else:  # the mini-secret of a phrase is the same for both schemes
+        phrase = " ".join(base.split())
+        told = Keypair.create_from_mnemonic(phrase, crypto_type=KeypairType.ED25519).seed_hex
+        seed = bytes.fromhex(told.removeprefix("0x")) if isinstance(told, str) else bytes(told)
+    if len(seed) != 32:
+        raise ValueError
+    return seed, slash + path
+
+
+def _ed25519(seed: bytes, path: str) -> nacl.signing.SigningKey:
+    """Substrate's hard derivation: BLAKE2b-256 over ("Ed25519HDKD", seed, chain code)."""
+    first, *junctions = path.split("//")
+    if first or any("/" in j or not j for j in junctions):
+        raise ValueError
+    for junction in junctions:
         seed = blake2(_text("Ed25519HDKD") + seed + _chain_code(junction))
     return nacl.signing.SigningKey(seed)
 
 
-def _sr25519(text: str) -> Keypair:
-    if text.startswith("0x"):
-        return Keypair.create_from_seed(text, crypto_type=KeypairType.SR25519)
-    return Keypair.create_from_uri(text if not text.startswith("/") else DEV_PHRASE + text, crypto_type=KeypairType.SR25519)
+def _sr25519(seed: bytes, path: str) -> Keypair:
+    if path and seed != _DEV_SEED:
+        raise ValueError("the library derives sr25519 keys from phrases only")
+    if path:
+        return Keypair.create_from_uri(DEV_PHRASE + path, crypto_type=KeypairType.SR25519)
+    return Keypair.create_from_seed("0x" + seed.hex(), crypto_type=KeypairType.SR25519)
 
 
 def _text(word: str) -> bytes:
-    return compact(len(word)) + word.encode()
+    raw = word.encode()
+    return compact(len(raw)) + raw
 
 
 def _chain_code(junction: str) -> bytes:
@@ -101,12 +112,17 @@ def _well_known() -> set[bytes]:
     if not _WELL_KNOWN:
         for name in DEV_NAMES:
             path = f"//{name}" if name else ""
-            _WELL_KNOWN.add(bytes(_ed25519(DEV_PHRASE + path).verify_key))
-            _WELL_KNOWN.add(bytes(_sr25519(DEV_PHRASE + path).public_key))
+            _WELL_KNOWN.add(bytes(_ed25519(_DEV_SEED, path).verify_key))
+            _WELL_KNOWN.add(bytes(_sr25519(_DEV_SEED, path).public_key))
     return _WELL_KNOWN
 
 
 _WELL_KNOWN: set[bytes] = set()
+
+
+def environment() -> dict[str, str]:
+    """This process' environment without the key, for programs that are not ours."""
+    return {name: value for name, value in os.environ.items() if name != KEY}
 
 
 def operator_key(key_file: Path | None = None) -> Signer | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from chain_bridge.client import Chain, Event
+from chain_bridge.client import Chain, Event, Head
 from chain_bridge.errors import PlanError, ReplayError
 from chain_bridge.extrinsic import signed_by
-from chain_bridge.script import Script, parse_header
+from chain_bridge.header import Header, parse
+
+if TYPE_CHECKING:
+    from chain_bridge.script import Batch, Script
 
 
 class Landed(NamedTuple):
@@ -19,43 +23,69 @@ class Landed(NamedTuple):
     extrinsic: int
 
 
+class State(NamedTuple):
+    """A run on a chain as of one head. `nonce`: of the operator there; `refused`: attempts that landed in a block and failed."""
+
+    landed: list[Landed]
+    refused: list[Landed]
+    nonce: int
+
+
 def nonce(chain: Chain, account: bytes, at: str | None = None) -> int:
     """How many transactions an account has made, at a block or at the head."""
     return int(chain.read("System", "Account", account, at=at)["nonce"])
 
 
-def scan(chain: Chain, script: Script, operator: bytes) -> list[Landed]:
-    """The batches of a script that landed, in order; walks back until it has seen all that the operator ever signed.
+def walk(chain: Chain, identity: bytes, operator: bytes, head: Head) -> Iterator[tuple[Header, Landed, bool]]:
+    """Every batch of a run and whether it succeeded, newest first; ends when all that the operator ever signed has been seen."""
+    left = nonce(chain, operator, head.hash)
+    number, block = head
+    while left > 0 and number > 0:
+        for place, extrinsic in enumerate(chain.extrinsics(block)):
+            if signed_by(extrinsic) == operator:
+                left -= 1
+                header = parse(extrinsic, identity)
+                if header is not None:
+                    yield header, Landed(header.batch, number, block, place), succeeded(chain.events(block), place)
+        number, block = number - 1, chain.parent(block)
+
+
+def scan(chain: Chain, script: Script, operator: bytes) -> State:
+    """The batches of a script that landed, in order, all as of one head.
 
     Raises `PlanError` when the same run was replayed here in another form, `ReplayError` when a batch is there twice or one is
     missing between others.
     """
     head = chain.head()
-    left = nonce(chain, operator, head.hash)
-    number, block = head
     found: dict[int, Landed] = {}
-    while left > 0 and number > 0:
-        for place, extrinsic in enumerate(chain.extrinsics(block)):
-            if signed_by(extrinsic) != operator:
-                continue
-            left -= 1
-            told = parse_header(extrinsic, script.identity)
-            if told is None or not succeeded(chain.events(block), place):
-                continue
-            form, index, count, digest = told
-            if form != script.digest[:8] or count != len(script.batches) or digest != script.batches[index].digest:
-                raise PlanError(
-                    f"{chain.url}: this run has been replayed here in another form (block {number}, batch {index} of {count}): "
-                    "use the same --token, --asset, --scale and --batch, or a fresh chain"
-                )
-            if index in found:
-                raise ReplayError(f"{chain.url}: batch {index} is there twice, in blocks {number} and {found[index].number}")
-            found[index] = Landed(index, number, block, place)
-        number, block = number - 1, chain.parent(block)
+    refused: list[Landed] = []
+    for header, place, succeeded_ in walk(chain, script.identity, operator, head):
+        if not succeeded_:
+            refused.append(place)
+        elif header != script.header(header.batch):
+            raise PlanError(
+                f"{chain.url}: this run has been replayed here in another form (block {place.number}, batch {header.batch} of "
+                f"{header.batches}): use the same --token, --asset, --scale and --batch, or a fresh chain"
+            )
+        elif header.batch in found:
+            other = found[header.batch].number
+            raise ReplayError(f"{chain.url}: batch {header.batch} is there twice, in blocks {place.number} and {other}")
+        else:
+            found[header.batch] = place
     if sorted(found) != list(range(len(found))):
         gap = next(i for i in range(len(script.batches)) if i not in found)
         raise ReplayError(f"{chain.url}: batch {gap} is missing though later ones are there")
-    return [found[i] for i in range(len(found))]
+    return State([found[i] for i in range(len(found))], refused, nonce(chain, operator, head.hash))
+
+
+def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[int, int] | None:
+    """Block, and place in it, of the transaction that proposed the approval with which a batch goes on; None without one."""
+    if not any(a.kind == "approve" for a in script.actions[batch.start : batch.stop]):
+        return None
+    proposed = next(
+        b for b in reversed(script.batches[: batch.index]) if any(a.kind == "propose" for a in script.actions[b.start : b.stop])
+    )
+    return landed[proposed.index].number, landed[proposed.index].extrinsic
 
 
 def succeeded(events: list[Event], extrinsic: int) -> bool:

@@ -46,7 +46,9 @@ class Money(ABC):
         self.scale = scale
         self.address = cache(self._address)
         self.existential = int(runtime.constant("Balances", "ExistentialDeposit") or 0)
-        self._corner = int.from_bytes(identity[:2], "little")  # this run's own range of sub-accounts
+        # This run's own range of sub-accounts: two indices, because one has 16 bits.
+        self._corner = struct.unpack("<HH", identity[:4])
+        self._home = derivative(derivative(operator, self._corner[0]), self._corner[1])
 
     @abstractmethod
     def _address(self, account: str) -> bytes:
@@ -82,12 +84,14 @@ class Money(ABC):
         return 1
 
     def seat(self, device: int) -> bytes:
-        """Address of a device's seat in approvals: a sub-account of the operator's sub-account of this run."""
-        return derivative(derivative(self.operator, self._corner), device)
+        """Address of a device's seat in approvals: a sub-account of this run's sub-account of the operator."""
+        return derivative(self._home, device)
 
     def as_sub(self, index: int, call: bytes) -> bytes:
         """A call made by a sub-account of this run."""
-        return self.runtime.call("Utility.as_derivative", self._corner, self.runtime.call("Utility.as_derivative", index, call))
+        for number in (index, self._corner[1], self._corner[0]):
+            call = self.runtime.call("Utility.as_derivative", number, call)
+        return call
 
 
 class AssetMoney(Money):
@@ -179,7 +183,7 @@ class NativeMoney(Money):
         self._index = {a: 2**15 + i for i, a in enumerate(accounts)}
 
     def _address(self, account: str) -> bytes:
-        return derivative(derivative(self.operator, self._corner), self._index[account])
+        return derivative(self._home, self._index[account])
 
     def _end(self, account: str) -> bytes:
         return self.operator if account in (ISSUANCE, BURN) else self.address(account)

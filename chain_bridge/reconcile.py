@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from chain_bridge.audit import BatchEffect, audit
+from chain_bridge.audit import BatchEffect, audit, fee_of, own_events
 from chain_bridge.client import Chain
 from chain_bridge.errors import ReplayError
 from chain_bridge.fees import FeeBook
-from chain_bridge.landed import Landed, scan
+from chain_bridge.landed import Landed, State, scan
 from chain_bridge.money import AssetMoney, Money
 from chain_bridge.plan import rows
 from chain_bridge.recording import BURN, ISSUANCE
@@ -48,6 +48,7 @@ class Reconciliation:
     rows: list[Row]
     fees: FeeBook
     head: tuple[int, str]
+    landed: list[Landed]
     skipped: list[str] = field(default_factory=list)
 
     @property
@@ -84,19 +85,19 @@ def reconcile(chain: Chain, script: Script) -> Reconciliation:
 
     Raises `ReplayError` when batches are missing on the chain.
     """
-    landed = scan(chain, script, script.money.operator)
-    if len(landed) != len(script.batches):
-        raise ReplayError(f"{chain.url}: {len(landed)} of {len(script.batches)} batches are there; fedstake replay goes on")
-    if not landed:
+    state = scan(chain, script, script.money.operator)
+    if len(state.landed) != len(script.batches):
+        raise ReplayError(f"{chain.url}: {len(state.landed)} of {len(script.batches)} batches are there; fedstake replay goes on")
+    if not state.landed:
         raise ReplayError(f"{script.plan.run.path}: nothing happened in this run, there is nothing to compare")
-    return _Reconciler(chain, script, landed).run()
+    return _Reconciler(chain, script, state).run()
 
 
 class _Reconciler:
-    def __init__(self, chain: Chain, script: Script, landed: Sequence[Landed]) -> None:
+    def __init__(self, chain: Chain, script: Script, state: State) -> None:
         self.chain = chain
         self.script = script
-        self.landed = landed
+        self.landed, self.refused = state.landed, state.refused
         self.money: Money = script.money
         self.rows: list[Row] = []
         self.skipped: list[str] = []
@@ -107,31 +108,47 @@ class _Reconciler:
         self.held: Counter[str] = Counter()  # by the journal so far, in units of the chain
         self.moved: dict[tuple[int, str, str], list[int]] = defaultdict(lambda: [0, 0])
         self.fees = FeeBook(script)
-        self.before = chain.parent(landed[0].block)
+        self.before = chain.parent(min([*state.landed, *state.refused], key=lambda x: x.number).block)
 
     def run(self) -> Reconciliation:
         """All comparisons."""
-        operator, spent, out = self._operator(self.before), 0, 0
+        spent = self._refusals()
         for done in audit(self.chain, self.script, self.landed):
             self._batch(done)
-            now = self._operator(done.landed.block)
             leaves = sum(self.money.native_out(e.action) for e in done.effects)
-            fee = operator - now - leaves
+            fee = self._left(done.landed.block) - leaves
             self._row("fee", done.batch.round, "operator", "fees", done.fee, fee, f"batch {done.batch.index}")
             self.fees.add(done.batch, fee)
-            operator, spent, out = now, spent + done.fee, out + leaves
+            spent += done.fee + leaves
             if self._ends_round(done):
                 self._balances(done)
         self._journal(None)
         for (r, account, reason), (journal, found) in self.moved.items():
             self._row("moved", r, account, reason, journal, found)
         last = self.landed[-1]
-        first = self._operator(self.before)
-        self._row("signer", done.batch.round, "operator", "fees and native units paid out", out + spent, first - operator)
+        end = max([*self.landed, *self.refused], key=lambda x: x.number).block
+        gone = self._operator(self.before) - self._operator(end)
+        self._row("signer", done.batch.round, "operator", "fees and native units paid out", spent, gone)
         self._issuance(last.block, done.batch.round)
         order = [(x.number, x.extrinsic) for x in self.landed]
         self._row("order", done.batch.round, "chain", "batches before their predecessor", 0, _inversions(order))
-        return Reconciliation(self.rows, self.fees, (last.number, last.block), [*self.script.skipped, *self.skipped])
+        skipped = [*self.script.skipped, *self.skipped]
+        return Reconciliation(self.rows, self.fees, (last.number, last.block), self.landed, skipped)
+
+    def _refusals(self) -> int:
+        """Attempts that failed on the chain did nothing and cost a fee; what they cost together, by the events."""
+        total = 0
+        for place in self.refused:
+            r = self.script.batches[min(place.batch, len(self.script.batches) - 1)].round
+            fee = fee_of(self.script, own_events(self.chain, place))
+            self._row("fee", r, "operator", "refused", fee, self._left(place.block), f"batch {place.batch}, refused")
+            self.fees.refused(r, fee)
+            total += fee
+        return total
+
+    def _left(self, block: str) -> int:
+        """What left the operator in a block."""
+        return self._operator(self.chain.parent(block)) - self._operator(block)
 
     def _row(self, check: str, r: int, account: str, reason: str, journal: int, chain: int, call: str = "") -> None:
         self.rows.append(Row(check, r, account, reason, journal, chain, call))
@@ -148,7 +165,11 @@ class _Reconciler:
 
     def _batch(self, done: BatchEffect) -> None:
         """Every call did what was asked, in order; sums per round, account and reason."""
-        faults = 0
+        faults = int(not done.faithful)
+        if faults:
+            self._row(
+                "call", done.batch.round, "operator", "batch", 0, 1, f"batch {done.batch.index}: other bytes than asked for"
+            )
         for place, effect in enumerate(done.effects):
             a = effect.action
             call = f"batch {done.batch.index}, call {place + 1}"

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain_bridge.client import Chain
-from chain_bridge.errors import ChainSilentError, ReplayError, RpcError
+from chain_bridge.errors import ChainSilentError, PlanError, ReplayError, RpcError
 from chain_bridge.extrinsic import IMMORTAL, Era, sign
+from chain_bridge.header import DRY_RUN
 from chain_bridge.keys import Signer
-from chain_bridge.landed import Landed, failure, nonce, scan, succeeded
+from chain_bridge.landed import Landed, failure, nonce, scan, succeeded, timepoint
 from chain_bridge.plan import Action
 from chain_bridge.script import Batch, Script
 
@@ -19,7 +20,9 @@ OnBatch = Callable[[Landed], None]
 ERA = 64  # blocks that a transaction is good for where the node makes blocks by itself
 TRIES = 5  # without progress
 BLOCK_S = 120.0  # for a block that the node is to make
-LOST = ("stale", "future", "outdated", "already imported", "temporarily banned", "1012", "1013")
+LOST = ("stale", "future", "outdated")  # its nonce is used, or not due yet
+HELD = (1012, 1013, 1014)  # the pool has one like it, or has had: banned for a while, already imported, priority too low
+HELD_WORDS = ("already imported", "temporarily banned", "priority is too low")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,81 @@ class Replayed:
     wall_s: float
 
 
-@dataclass
-class _Progress:
-    landed: list[Landed]
-    sent: int = 0
-    repaired: int = 0
-    stuck: int = 0
+class _Replayer:
+    """The operator's nonce is the one of the head that was scanned, plus one for each batch since: a batch that has landed behind
+    our back, or was taken away, makes the next transaction's nonce wrong, so that it cannot be included, and the chain is read
+    anew.
+    """
+
+    def __init__(self, chain: Chain, script: Script, signer: Signer) -> None:
+        self.chain, self.script, self.signer = chain, script, signer
+        self.sent = self.repaired = self.stuck = 0
+        self.state = scan(chain, script, signer.public)
+        self.nonce = self.state.nonce
+
+    @property
+    def landed(self) -> list[Landed]:
+        return self.state.landed
+
+    def stands(self) -> bool:
+        """Whether the last batch is still on the best chain."""
+        return not self.landed or self.chain.block_hash(self.landed[-1].number) == self.landed[-1].block
+
+    def rescan(self) -> None:
+        """Read anew what landed; `ReplayError` when that happens again and again without progress."""
+        before = len(self.landed)
+        self.state = scan(self.chain, self.script, self.signer.public)
+        self.nonce = self.state.nonce
+        self.repaired += len(self.landed) < before
+        self.stuck = 0 if len(self.landed) > before else self.stuck + 1
+        if self.stuck >= TRIES:
+            raise ReplayError(f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into no block")
+
+    def step(self) -> Landed | None:
+        """Send the next batch; None when what the chain holds was not what we thought."""
+        landed = None if not self.stands() else self._send(self.script.batches[len(self.landed)])
+        if landed is None:
+            self.rescan()
+            return None
+        self.landed.append(landed)
+        self.nonce += 1
+        self.sent += 1
+        self.stuck = 0
+        return landed
+
+    def _send(self, batch: Batch) -> Landed | None:
+        """Submit one batch and find it in a block; None when it got lost, `ReplayError` when the chain refused its content."""
+        chain, script, signer = self.chain, self.script, self.signer
+        call = script.batch_call(batch, timepoint(script, batch, self.landed))
+        head = chain.head()
+        era = IMMORTAL
+        if chain.sealing == "by itself":  # born where nothing can be undone, or a reorganisation would spoil the signature
+            born = chain.finalized()
+            era = Era(ERA, born.number, born.hash)
+        extrinsic = sign(script.runtime, chain.genesis, call, signer, self.nonce, era)
+        try:
+            chain.rpc("author_submitExtrinsic", "0x" + extrinsic.hex())
+        except RpcError as error:
+            told = error.message.lower()
+            if any(word in told for word in LOST):
+                return None
+            if error.code not in HELD and not any(word in told for word in HELD_WORDS):
+                raise ReplayError(_refused(script, batch, error.message)) from error
+        if chain.sealing == "on demand":
+            chain.rpc("dev_newBlock", {"count": 1})
+            return _look(chain, script, signer, batch, extrinsic, head.number + 1)
+        return self._await(batch, extrinsic, head.number + 1, era)
+
+    def _await(self, batch: Batch, extrinsic: bytes, number: int, era: Era) -> Landed | None:
+        """Look into every new block until the transaction is there, no longer good, or its nonce is used by another."""
+        chain = self.chain
+        while number <= era.number + ERA:
+            head = chain.wait_for(number, BLOCK_S)
+            landed = _look(chain, self.script, self.signer, batch, extrinsic, number)
+            if landed is not None or nonce(chain, self.signer.public, chain.block_hash(number) or head.hash) > self.nonce:
+                return landed
+            number += 1
+        return None
 
 
 def replay(chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | None = None) -> Replayed:
@@ -49,32 +121,22 @@ def replay(chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | 
     """
     start = time.monotonic()
     _quiet(chain)
-    state = _Progress(scan(chain, script, signer.public))
-    found = len(state.landed)
-    for there in state.landed:
+    doing = _Replayer(chain, script, signer)
+    found = len(doing.landed)
+    check_means(chain, script, signer, doing.landed)
+    for there in doing.landed:
         if on_batch:
             on_batch(there)
-    _check_means(chain, script, signer, len(state.landed))
-    while len(state.landed) < len(script.batches) or not _stands(chain, state):
-        if not _stands(chain, state):
-            state.landed = scan(chain, script, signer.public)
-            state.repaired += 1
+    while True:
+        if len(doing.landed) < len(script.batches):
+            landed = doing.step()
+            if landed and on_batch:
+                on_batch(landed)
             continue
-        before = len(state.landed)
-        landed = _send(chain, script, signer, script.batches[before])
-        if landed is None:  # lost on the way: what the chain holds decides
-            state.landed = scan(chain, script, signer.public)
-            state.stuck = 0 if len(state.landed) > before else state.stuck + 1
-            if state.stuck >= TRIES:
-                raise ReplayError(f"{chain.url} took batch {before} {TRIES} times and put it into no block")
-            continue
-        state.landed.append(landed)
-        state.sent += 1
-        state.stuck = 0
-        if on_batch:
-            on_batch(landed)
-    _finalise(chain, state.landed)
-    return Replayed(state.landed, found, state.sent, state.repaired, time.monotonic() - start)
+        _finalise(chain, doing.landed)
+        if doing.stands():
+            return Replayed(doing.landed, found, doing.sent, doing.repaired, time.monotonic() - start)
+        doing.rescan()
 
 
 def _quiet(chain: Chain) -> None:
@@ -85,52 +147,25 @@ def _quiet(chain: Chain) -> None:
             chain.rpc("dev_newBlock", {"count": 1})
 
 
-def _stands(chain: Chain, state: _Progress) -> bool:
-    """Whether the last batch is still on the best chain."""
-    return not state.landed or chain.block_hash(state.landed[-1].number) == state.landed[-1].block
-
-
-def _check_means(chain: Chain, script: Script, signer: Signer, landed: int) -> None:
-    """The operator must be able to pay for what is left."""
-    if landed:
+def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Landed]) -> None:
+    """The operator must be able to pay for what is left; and where nothing has landed, the run's accounts must be empty."""
+    left = script.actions[script.batches[len(landed)].start :] if len(landed) < len(script.batches) else []
+    if not left:
         return
-    held = chain.read("System", "Account", signer.public)["data"]["free"]
-    needed = script.estimate() + script.endowment() + script.money.existential
-    if held < needed:
+    head = chain.head().hash
+    if not landed:
+        held = script.money.balances(chain, script.plan.accounts, head)
+        full = [name for name, amount in zip(script.plan.accounts, held, strict=True) if amount > 0]
+        if full:
+            raise PlanError(
+                f"{chain.url}: {full[0]} of this run holds {script.money.unit} before anything was sent; use a fresh chain"
+            )
+    free = chain.read("System", "Account", signer.public, at=head)["data"]["free"]
+    needed = script.needs(left, len(script.batches) - len(landed))
+    if free < needed:
         raise ReplayError(
-            f"the operator (0x{signer.public.hex()}) holds {held:,} native units, the replay needs about {needed:,}"
+            f"the operator (0x{signer.public.hex()}) holds {free:,} native units, the replay needs about {needed:,}"
         )
-
-
-def _send(chain: Chain, script: Script, signer: Signer, batch: Batch) -> Landed | None:
-    """Submit one batch and find it in a block; None when it got lost, `ReplayError` when the chain refused its content."""
-    call = script.batch_call(batch, _timepoint(chain, script, batch))
-    head = chain.head()
-    era = IMMORTAL if chain.sealing == "on demand" else Era(ERA, head.number, head.hash)
-    extrinsic = sign(script.runtime, chain.genesis, call, signer, nonce(chain, signer.public, head.hash), era)
-    try:
-        chain.rpc("author_submitExtrinsic", "0x" + extrinsic.hex())
-    except RpcError as error:
-        told = f"{error.code} {error.message}".lower()
-        if any(word in told for word in LOST):
-            return None
-        raise ReplayError(_refused(script, batch, error.message)) from error
-    if chain.sealing == "on demand":
-        chain.rpc("dev_newBlock", {"count": 1})
-        return _look(chain, script, signer, batch, extrinsic, head.number + 1)
-    return _await(chain, script, signer, batch, extrinsic, head.number + 1)
-
-
-def _await(chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic: bytes, number: int) -> Landed | None:
-    """Look into every new block until the transaction is there or no longer good."""
-    last = number + ERA
-    while number <= last:
-        chain.wait_for(number, BLOCK_S)
-        landed = _look(chain, script, signer, batch, extrinsic, number)
-        if landed is not None:
-            return landed
-        number += 1
-    return None
 
 
 def _look(chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic: bytes, number: int) -> Landed | None:
@@ -148,19 +183,6 @@ def _look(chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic:
     failed = failure(events, place)
     words = script.runtime.error(failed.fields[0]) if failed else "no event tells why"
     raise ReplayError(_refused(script, batch, words, _blame(chain, script, signer, batch)))
-
-
-def _timepoint(chain: Chain, script: Script, batch: Batch) -> tuple[int, int] | None:
-    """Where the approval that a batch goes on with was proposed: the chain keeps it while it is open."""
-    waiting = [a for a in script.actions[batch.start : batch.stop] if a.kind == "approve"]
-    if not waiting:
-        return None
-    told = chain.read("Multisig", "Multisigs", *script.approval_key(waiting[0]))
-    if told is None:
-        raise ReplayError(
-            f"{chain.url}: the approval of round {batch.round} is not open, though batch {batch.index - 1} proposed it"
-        )
-    return int(told["when"]["height"]), int(told["when"]["index"])
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
@@ -183,16 +205,22 @@ def _words(script: Script, a: Action) -> str:
 
 
 def _blame(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | None:
-    """Which call fails: the shortest part of the batch that a dry run refuses. None where the chain has no dry runs."""
+    """Which call fails: the shortest part of the batch that a dry run refuses. None where the chain has no dry runs.
+
+    What is signed for a dry run bears a header that no replay accepts, should the node include it.
+    """
     if "system_dryRun" not in script.runtime.methods:
         return None
     actions = script.actions[batch.start : batch.stop]
-    times = _timepoint(chain, script, batch)
-    calls = [script.call(a, times) for a in actions]
+    when = timepoint(script, batch, scan(chain, script, signer.public).landed)
+    header = script.header(batch.index)
+    assert header is not None
+    head = script.runtime.call("System.remark_with_event", header._replace(batch=DRY_RUN).encode(script.identity))
+    calls = [script.call(a, when) for a in actions]
     number = nonce(chain, signer.public)
 
     def fails(size: int) -> bool:
-        call = script.runtime.call("Utility.batch_all", calls[:size])
+        call = script.runtime.call("Utility.batch_all", [head, *calls[:size]])
         extrinsic = sign(script.runtime, chain.genesis, call, signer, number)
         return not chain.rpc("system_dryRun", "0x" + extrinsic.hex()).startswith("0x0000")
 

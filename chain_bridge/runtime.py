@@ -83,8 +83,17 @@ class Runtime:
     @cached_property
     def call_type(self) -> int:
         """The type of every call: parameter `Call` of the extrinsic."""
+        return self._transaction_params["Call"]
+
+    @cached_property
+    def _transaction_params(self) -> dict[str, int]:
         params = self.codec.type_of(self.metadata["extrinsic"]["ty"])["params"]
-        return next(p["type"] for p in params if p["name"] == "Call")
+        return {p["name"]: p["type"] for p in params}
+
+    def transaction_part(self, part: str) -> str:
+        """Name of the type of `Address`, `Signature` or `Extra` of a transaction."""
+        path = self.codec.type_of(self._transaction_params[part])["path"]
+        return path[-1] if path else "?"
 
     @cached_property
     def signed_extensions(self) -> list[dict[str, Any]]:
@@ -105,9 +114,6 @@ class Runtime:
         """Whether a call such as `Assets.mint` is there."""
         pallet, name = call.split(".")
         return name in self._calls.get(pallet, {})
-
-    def has_pallet(self, pallet: str) -> bool:
-        return pallet in self._pallets
 
     def arguments(self, call: str) -> list[str]:
         """Names of a call's arguments."""

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chain_bridge.client import Chain
+from chain_bridge.devchain.genesis import SPEC_NAME
 from chain_bridge.errors import SafetyError
 from chain_bridge.keys import Signer
 
+# Chopsticks calls every chain a development chain, a fork of a live one too; only a chain of its own has this genesis.
+CHOPSTICKS_GENESIS = "0x" + "45" * 32
 DEVELOPMENT = ("Development", "Local")
 # A fork of a live chain keeps its genesis hash, and what is signed on it is good on the live chain.
 LIVE = {
@@ -31,6 +34,7 @@ class Identity:
     kind: str
     spec_name: str
     genesis: str
+    chopsticks: bool = False
 
 
 def identify(chain: Chain) -> Identity:
@@ -38,7 +42,8 @@ def identify(chain: Chain) -> Identity:
     methods = chain.runtime.methods
     kind = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
     told = kind if isinstance(kind, str) else next(iter(kind), "unknown")
-    return Identity(chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis)
+    forks = "dev_setHead" in methods or "chopsticks" in str(chain.rpc("system_version")).lower()
+    return Identity(chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis, forks)
 
 
 def check_may_sign(
@@ -46,7 +51,7 @@ def check_may_sign(
 ) -> None:
     """`SafetyError` unless this key may sign on this chain.
 
-    `bundled`: a dev chain of ours, whose genesis has been verified. Any other needs `allow_endpoint`; `genesis` is the hash that
+    `bundled`: a dev chain of ours, whose genesis has been verified. Any other needs `allow_endpoint` and `genesis`, the hash that
     the user expects of block 0.
     """
     told = f"{who.url} ({who.chain}, {who.spec_name})"
@@ -57,11 +62,16 @@ def check_may_sign(
     if who.kind not in DEVELOPMENT:
         key = "a key of the well-known development phrase" if signer.development else "this bridge"
         raise SafetyError(f"{told} is a chain of type {who.kind}: {key} signs on Development and Local chains only")
+    if who.chopsticks and who.genesis != CHOPSTICKS_GENESIS:
+        raise SafetyError(f"{told} forks another chain (genesis {who.genesis}): a signature would be good there")
     if bundled:
+        if who.spec_name != SPEC_NAME:
+            raise SafetyError(f"{told} is not the bundled dev chain, whose runtime is {SPEC_NAME}")
         return
-    if not allow_endpoint:
+    if not allow_endpoint or genesis is None:
         raise SafetyError(
-            f"{told} is not the bundled dev chain: --allow-endpoint lets the bridge sign there; its genesis is {who.genesis}"
+            f"{told} is not the bundled dev chain: --allow-endpoint --genesis {who.genesis} lets the bridge sign there, if that "
+            "is your development chain"
         )
     if signer.development and not _is_local(who.url):
         raise SafetyError(f"{told} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)")

@@ -13,18 +13,18 @@ import pandas as pd
 
 from chain_bridge.client import Chain
 from chain_bridge.errors import PlanError
-from chain_bridge.extrinsic import sign
+from chain_bridge.extrinsic import assemble
+from chain_bridge.header import SIZE, Header
 from chain_bridge.keys import Signer
+from chain_bridge.landed import walk
 from chain_bridge.money import SEAT_MARGIN, AssetMoney, Money, NativeMoney
 from chain_bridge.plan import MONEY, Action, Kind, Plan
 from chain_bridge.recording import BURN, ISSUANCE
-from chain_bridge.runtime import Runtime, Weight, blake2
-from chain_bridge.scale import compact, read_compact
+from chain_bridge.runtime import Limits, Runtime, Weight, blake2
+from chain_bridge.scale import read_compact
 
 Token = Literal["auto", "asset", "native"]
 
-MAGIC = b"FSTK\x01"
-HEADER = len(MAGIC) + 16 + 8 + 4 + 4 + 32
 FILL = 0.85  # of what an extrinsic may weigh: weights are estimates until they are executed
 PROBE = 64  # calls of a probing batch
 NEEDS: dict[Kind, tuple[str, ...]] = {
@@ -78,10 +78,11 @@ class Script:
     def identity(self) -> bytes:
         return self.money.identity
 
-    def header(self, batch: Batch) -> bytes:
-        """What names a batch on the chain: run, script, place, content."""
-        place = struct.pack("<II", batch.index, len(self.batches))
-        return MAGIC + self.identity + self.digest[:8] + place + batch.digest
+    def header(self, index: int) -> Header | None:
+        """The header that a batch of this script bears; None where there is no such batch."""
+        if index >= len(self.batches):
+            return None
+        return Header(self.digest[:8], index, len(self.batches), self.batches[index].digest)
 
     @property
     def digest(self) -> bytes:
@@ -107,15 +108,37 @@ class Script:
         columns = ["batch", "round", "call", "reason", "debit", "credit", "amount", "device", "data"]
         return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64", "device": "Int64"})
 
-    def endowment(self) -> int:
-        """Native units that leave the operator beside fees, deposits that stay its own included."""
-        return sum(max(0, self.money.native_out(a)) for a in self.actions)
+    def needs(self, actions: Sequence[Action], batches: int) -> int:
+        """Native units that the operator must have for actions in so many batches: fees, payments, deposits that it reserves."""
+        fees = self.base.fee * batches + sum(self.prices[a.kind].fee for a in actions)
+        paid = sum(max(0, self.money.native_out(a)) for a in actions)
+        return fees + paid + sum(self._deposit(a) for a in actions) + self.money.existential
+
+    def _deposit(self, action: Action) -> int:
+        """What the chain reserves of the operator for an action; it stays its own."""
+
+        def constant(*names: str) -> int:
+            return next((int(v) for n in names if (v := self.runtime.constant(*n.split("."))) is not None), 0)
+
+        match action.kind:
+            case "create":
+                return constant("Assets.AssetDeposit")
+            case "collection":
+                return constant("Uniques.CollectionDeposit", "Uniques.ClassDeposit")
+            case "version":
+                return constant("Uniques.ItemDeposit", "Uniques.InstanceDeposit")
+            case "metadata":
+                each = constant("Uniques.DepositPerByte")
+                return constant("Uniques.MetadataDepositBase") + each * len(action.data)
+        return 0
 
     # --- calls --------------------------------------------------------------------------------------------------
 
     def batch_call(self, batch: Batch, timepoint: tuple[int, int] | None = None) -> bytes:
         """The batch as one atomic call, its header first. `timepoint`: where the open approval was proposed."""
-        head = self.runtime.call("System.remark_with_event", self.header(batch))
+        header = self.header(batch.index)
+        assert header is not None
+        head = self.runtime.call("System.remark_with_event", header.encode(self.identity))
         calls = [head, *(self.call(a, timepoint) for a in self.actions[batch.start : batch.stop])]
         return self.runtime.call("Utility.batch_all", calls)
 
@@ -166,14 +189,6 @@ class Script:
     def _others(self, action: Action) -> list[bytes]:
         return sorted(self.money.seat(m) for m in action.members if m != action.device)
 
-    def approval_key(self, action: Action) -> tuple[bytes, bytes]:
-        """Account of an approval and hash of what it approves: where the chain keeps it while it is open."""
-        seats = sorted(self.money.seat(m) for m in action.members)
-        account = blake2(
-            b"modlpy/utilisuba" + compact(len(seats)) + b"".join(seats) + struct.pack("<H", majority(action.members))
-        )
-        return account, blake2(self.runtime.call("System.remark_with_event", action.data))
-
 
 def majority(members: Sequence[int]) -> int:
     """More than half."""
@@ -201,18 +216,33 @@ def make_script(
     for call in ("Utility.batch_all", "System.remark_with_event"):
         if not runtime.has(call):
             raise PlanError(f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be paid exactly once")
+    script = _bind(chain, plan, signer, token, asset, scale, most, created=False)
+    if isinstance(script.money, AssetMoney) and script.money.details and not script.money.details["is_sufficient"]:
+        # Perhaps this very replay created the asset: then its first batch is the one that does.
+        again = _bind(chain, plan, signer, token, asset, scale, most, created=True)
+        if any(h == again.header(h.batch) and ok for h, _, ok in walk(chain, script.identity, signer.public, chain.head())):
+            return again
+    return script
+
+
+def _bind(
+    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, most: int | None, *, created: bool
+) -> Script:
+    runtime = chain.runtime
     skipped: list[str] = []
-    money = _money(chain, plan, signer, token, asset, scale, skipped)
+    money = _money(chain, plan, signer, token, asset, scale, skipped, created)
     actions = _supported(runtime, plan.actions, skipped)
     actions = _opening(runtime, money, plan.accounts, actions) + actions
     script = Script(plan, runtime, money, actions, skipped, {}, Price(Weight(0), 0, 0))
     _check_amounts(plan, money)
     _probe(chain, script, signer)
-    script.batches = _pack(script, most)
+    script.batches = pack(script, runtime.limits, most)
     return script
 
 
-def _money(chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, skipped: list[str]) -> Money:
+def _money(
+    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, skipped: list[str], created: bool
+) -> Money:
     runtime, identity = chain.runtime, plan.run.identity
     wanted = ("Assets.mint", "Assets.burn", "Assets.force_transfer")
     missing = [c for c in wanted if not runtime.has(c)]
@@ -221,7 +251,7 @@ def _money(chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, s
             f"--token asset: {chain.url} ({runtime.spec_name}) has no {missing[0]}; --token native moves its own token"
         )
     if token != "native" and not missing:
-        details = chain.read("Assets", "Asset", struct.pack("<I", asset))
+        details = None if created else chain.read("Assets", "Asset", struct.pack("<I", asset))
         return AssetMoney(runtime, signer.public, identity, scale, asset, details)
     if not runtime.has("Utility.as_derivative"):
         raise PlanError(
@@ -293,7 +323,7 @@ def _probe(chain: Chain, script: Script, signer: Signer) -> None:
             samples[a.kind].members
         ):
             samples[a.kind] = a
-    head = script.runtime.call("System.remark_with_event", bytes(HEADER))
+    head = script.runtime.call("System.remark_with_event", bytes(SIZE))
     batch = partial(script.runtime.call, "Utility.batch_all")
     script.base = query(chain, script.runtime, batch([head]), signer)
     for kind, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
@@ -305,28 +335,34 @@ def _probe(chain: Chain, script: Script, signer: Signer) -> None:
 
 def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
     """Weight, length and fee of a call signed by itself, as the runtime tells them; nothing is sent."""
-    extrinsic = sign(runtime, chain.genesis, call, signer, 0)
+    # Only its length counts: what bears no signature can be sent by nobody.
+    extrinsic = assemble(runtime, chain.genesis, call, signer.public, lambda _: bytes(65), 0)
     raw = chain.rpc(
         "state_call",
         "TransactionPaymentApi_query_info",
         "0x" + (extrinsic + len(extrinsic).to_bytes(4, "little")).hex(),
     )
-    data = bytes.fromhex(raw[2:])
-    if isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict):
+    two = isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict)
+    weight, fee = dispatch_info(bytes.fromhex(raw[2:]), two)
+    return Price(weight, len(extrinsic), fee)
+
+
+def dispatch_info(data: bytes, two_dimensional: bool) -> tuple[Weight, int]:
+    """Weight and fee of a `RuntimeDispatchInfo`: the weight in either generation's form, a byte for the class, a u128."""
+    if two_dimensional:
         time, at = read_compact(data, 0)
         proof, at = read_compact(data, at)
         weight = Weight(time, proof)
     else:
         weight, at = Weight(int.from_bytes(data[:8], "little")), 8
-    return Price(weight, len(extrinsic), int.from_bytes(data[at + 1 : at + 17], "little"))
+    return weight, int.from_bytes(data[at + 1 : at + 17], "little")
 
 
-def _pack(script: Script, most: int | None) -> list[Batch]:
+def pack(script: Script, limits: Limits, most: int | None = None) -> list[Batch]:
     """Greedy and in order: one round per batch, an approval never in the batch of its proposal, `FILL` of what fits at most."""
-    limits = script.runtime.limits
     room = Weight(int(limits.weight.ref_time * FILL), int(limits.weight.proof_size * FILL))
     calls = min(x for x in (most, (limits.calls or 2**31) - 1, 2**31) if x is not None)
-    _check_most(script, most)
+    _check_most(script, limits, most)
     batches: list[Batch] = []
     start, weight, length = 0, script.base.weight, script.base.length
     for i, a in enumerate(script.actions):
@@ -347,11 +383,10 @@ def _pack(script: Script, most: int | None) -> list[Batch]:
     return batches
 
 
-def _check_most(script: Script, most: int | None) -> None:
+def _check_most(script: Script, limits: Limits, most: int | None) -> None:
     """A batch size that the chain would refuse is refused here."""
     if most is None:
         return
-    limits = script.runtime.limits
     for kind in dict.fromkeys(a.kind for a in script.actions if a.kind in MONEY):
         price = script.prices[kind]
         fits = (limits.weight.ref_time - script.base.weight.ref_time) // max(1, price.weight.ref_time)
@@ -368,13 +403,3 @@ def _check_most(script: Script, most: int | None) -> None:
 def _batch(script: Script, index: int, start: int, stop: int) -> Batch:
     lines = b"\n".join(a.line() for a in script.actions[start:stop])
     return Batch(index, script.actions[start].round, start, stop, hashlib.sha256(lines).digest())
-
-
-def parse_header(extrinsic: bytes, identity: bytes) -> tuple[bytes, int, int, bytes] | None:
-    """(script, index, count, digest) of a batch of this run; None in any other extrinsic."""
-    at = extrinsic.find(MAGIC + identity)
-    if at < 0 or len(extrinsic) < at + HEADER:
-        return None
-    at += len(MAGIC) + 16
-    index, count = struct.unpack_from("<II", extrinsic, at + 8)
-    return extrinsic[at : at + 8], index, count, extrinsic[at + 16 : at + 48]

@@ -150,7 +150,7 @@ def batches(done: Witnessed) -> pd.DataFrame:
     """One row per batch: where it is, how many calls it holds."""
     rows = [
         (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
-        for b, at in zip(done.script.batches, done.replayed.landed, strict=True)
+        for b, at in zip(done.script.batches, done.books.landed, strict=True)
     ]
     return pd.DataFrame(rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"])
 

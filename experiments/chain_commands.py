@@ -192,6 +192,9 @@ def status(debug: DebugOption = False) -> None:
         if running is None:
             out_console.print("no dev chain is up", markup=False)
             raise typer.Exit(EXIT_FAILED)
+        if not running.url:
+            out_console.print(f"starting (process {running.pid})", markup=False)
+            raise typer.Exit(EXIT_FAILED)
         server.verify(running.url, running.digest)
         with Chain(running.url) as chain:
             who, head, version = identify(chain), chain.head(), chain.runtime.spec_version

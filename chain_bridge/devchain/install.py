@@ -14,6 +14,7 @@ from pathlib import Path
 
 from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError
+from chain_bridge.keys import environment
 
 HERE = Path(__file__).parent
 FOLDER = "FEDSTAKE_DEVCHAIN"
@@ -63,7 +64,9 @@ def install(*, timeout_s: float = 900.0) -> Path:
 def _npm_ci(place: Path, timeout_s: float) -> None:
     command = [*find_node().npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            command, cwd=place, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+        )
     except subprocess.TimeoutExpired:
         raise BridgeError(f"npm ci of the dev chain did not end within {timeout_s:g} s") from None
     if done.returncode:

@@ -11,14 +11,16 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chain_bridge.client import Chain
 from chain_bridge.devchain import genesis
-from chain_bridge.devchain.install import HERE, folder, install, locked
+from chain_bridge.devchain.install import HERE, folder, install, installed, locked
 from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError, ChainSilentError
+from chain_bridge.keys import environment
 
 CHOPSTICKS = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
 HOST = "127.0.0.1"
@@ -61,7 +63,6 @@ class DevChain:
             self.process.wait()
             if self.process.stdin:
                 self.process.stdin.close()
-            Path(self.log).unlink(missing_ok=True)
             return
         for signal_number in (15, 9):
             if not _is_ours(self.pid):
@@ -79,11 +80,17 @@ class DevChain:
         self.stop()
 
 
-def start(*, port: int | None = None, owned: bool = True, state: dict[str, str] | None = None) -> DevChain:
+def start(
+    *,
+    port: int | None = None,
+    owned: bool = True,
+    state: dict[str, str] | None = None,
+    on_spawn: Callable[[DevChain], None] | None = None,
+) -> DevChain:
     """Start a fresh chain on 127.0.0.1 that seals blocks on demand, and make sure that it is the one that answers.
 
     `owned`: it ends with this process, even a killed one. `port`: None takes a free one; a taken one is a `BridgeError`.
-    `state`: further genesis storage.
+    `state`: further genesis storage. `on_spawn` is told of the process before it listens.
     """
     spec, digest = genesis.build(state)
     if port is not None and _taken(port):
@@ -101,11 +108,14 @@ def start(*, port: int | None = None, owned: bool = True, state: dict[str, str] 
             stdout=handle,
             stderr=subprocess.STDOUT,
             cwd=folder(),
+            env=environment(),
             start_new_session=True,
             preexec_fn=_deepen,
         )
     chain = DevChain("", process.pid, digest, str(log), process)
     try:
+        if on_spawn:
+            on_spawn(chain)
         found = _listening(chain, log)
         chain.url = f"ws://{HOST}:{found}"
         if found != wanted and port is not None:  # taken between the look and the start: Chopsticks goes to the next port
@@ -114,6 +124,11 @@ def start(*, port: int | None = None, owned: bool = True, state: dict[str, str] 
     except BaseException:
         chain.stop()
         raise
+    finally:
+        if owned:
+            log.unlink(
+                missing_ok=True
+            )  # an owner that is killed leaves nothing behind; a chain that fails has told its first line
     return chain
 
 
@@ -138,7 +153,8 @@ def _listening(chain: DevChain, log: Path) -> int:
             told = [line for line in text.splitlines() if line.strip()]
             raise BridgeError(f"the dev chain ended at its start: {told[0] if told else 'it said nothing'}")
         time.sleep(0.05)
-    raise BridgeError(f"the dev chain did not listen within {START_S:g} s; {log}")
+    told = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    raise BridgeError(f"the dev chain did not listen within {START_S:g} s: {told[-1] if told else 'it said nothing'}")
 
 
 def _free_port() -> int:
@@ -176,7 +192,7 @@ def _is_ours(pid: int) -> bool:
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return CHOPSTICKS.name in told.stdout and "defunct" not in told.stdout
+    return f"--genesis={folder()}" in told.stdout and "defunct" not in told.stdout
 
 
 # --- the chain that outlives a command ---------------------------------------------------------------------------------
@@ -186,14 +202,24 @@ def up(port: int | None = None) -> tuple[DevChain, bool]:
     """The user's dev chain, started where none runs; whether it was started now."""
     with locked(folder() / "running.lock"):
         running = status()
+        if running is not None and not running.url:  # an `up` that was interrupted
+            running.stop()
+            running = None
         if running is not None:
             if port is not None and running.url != f"ws://{HOST}:{port}":
                 raise BridgeError(f"--port {port}: a dev chain runs at {running.url} already; fedstake devchain down")
             return running, False
-        chain = start(port=port, owned=False)
-        told = {"url": chain.url, "pid": chain.pid, "digest": chain.digest, "log": chain.log}
-        _running().write_text(json.dumps(told))
+        chain = start(port=port, owned=False, on_spawn=_remember)
+        _remember(chain)
         return chain, True
+
+
+def _remember(chain: DevChain) -> None:
+    """Write down which process the user's dev chain is."""
+    told = {"url": chain.url, "pid": chain.pid, "digest": chain.digest, "log": chain.log}
+    partial = _running().with_suffix(".partial")
+    partial.write_text(json.dumps(told))
+    partial.replace(_running())
 
 
 def down() -> DevChain | None:
@@ -219,7 +245,7 @@ def status() -> DevChain | None:
 
 def is_bundled(url: str) -> bool:
     """Whether a dev chain of ours, with the genesis of this version, answers at an address on this machine."""
-    if not re.fullmatch(rf"wss?://({re.escape(HOST)}|localhost)(:\d+)?/?", url):
+    if not installed() or not re.fullmatch(rf"wss?://({re.escape(HOST)}|localhost)(:\d+)?/?", url):
         return False
     try:
         verify(url, genesis.build()[1])

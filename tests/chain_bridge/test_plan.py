@@ -14,6 +14,9 @@ from chain_bridge.errors import PlanError
 from chain_bridge.fees import apportion
 from chain_bridge.plan import MONEY, make_plan, role_lines, vote_lines
 from chain_bridge.recording import BURN, ISSUANCE, Recording, read
+from chain_bridge.runtime import Limits, Weight
+from chain_bridge.scale import compact
+from chain_bridge.script import Price, Script, dispatch_info, pack
 from tests.chain_bridge.conftest import COORDINATOR
 
 EMPTY = {
@@ -93,10 +96,15 @@ class TestNotes:
         return run, [json.loads(a.data) | {"reason": a.reason} for a in make_plan(run).actions if a.kind == "note"]
 
     def test_every_reveal_opens_its_commitment(self, planned):
-        _, notes = planned
+        run, notes = planned
         sealed = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "commitment"}
         opened = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "reveal"}
-        assert opened.keys() < sealed.keys(), "somebody does not reveal"
+        told = run.participants[
+            run.participants["commitment"].notna() & run.participants["conduct"].isin(["unrevealed", "mismatched"])
+        ]
+        silent = {(int(r), int(d)) for r, d in zip(told["round"], told["device"], strict=True)}
+        assert opened
+        assert sealed.keys() - opened.keys() == silent
         for (r, device), value in opened.items():
             told = hashlib.sha256(b"commit" + struct.pack("<q", device) + bytes.fromhex(value)).hexdigest()
             assert told == sealed[r, device]
@@ -156,3 +164,46 @@ def test_shares_of_a_fee_add_up(total, weights):
     assert len(shares) == len(weights)
     if sum(weights):
         assert all(abs(s - total * w / sum(weights)) <= 1 + total / 2**50 for s, w in zip(shares, weights, strict=True))
+
+
+class TestPacking:
+    """Batches by prices that a test sets: no chain is asked."""
+
+    ONE = Price(Weight(10, 7), 5, 1)
+
+    def script(self, entries, base=Price(Weight(20, 10), 30, 3)):  # noqa: B008 - a tuple
+        plan = make_plan(recording(entries))
+        return Script(plan, None, None, list(plan.actions), [], dict.fromkeys(MONEY, self.ONE), base)
+
+    @given(
+        journals(),
+        st.integers(1, 10_000),
+        st.sampled_from([0, 40, 200, 10_000]),
+        st.integers(60, 5_000),
+        st.none() | st.integers(2, 50),
+        st.none() | st.integers(1, 9),
+    )
+    def test_no_batch_is_over_any_limit(self, entries, time, proof, length, calls, most):
+        script = self.script(entries)
+        limits = Limits(Weight(100 + time, proof), length, calls)
+        batches = pack(script, limits, most if most and most <= time // 20 and (not proof or proof > 100) else None)
+        assert [i for b in batches for i in range(b.start, b.stop)] == list(range(len(script.actions)))
+        for b in batches:
+            n = b.stop - b.start
+            assert len({a.round for a in script.actions[b.start : b.stop]}) == 1
+            assert n == 1 or 20 + 10 * n <= 0.85 * limits.weight.ref_time
+            assert n == 1 or not proof or 10 + 7 * n <= 0.85 * proof
+            assert n == 1 or 30 + 5 * n <= 0.85 * length
+            assert calls is None or n <= calls - 1
+
+    def test_storage_proofs_bind_where_the_runtime_counts_them(self):
+        """As on runtimes since weights V2: bytes of proof are used up before time."""
+        entries = [(1, ISSUANCE, "device:0", "S", 1, "x")] * 100
+        timed, proven = (pack(self.script(entries), Limits(Weight(10**6, p), 10**6, None)) for p in (0, 100))
+        assert [b.stop - b.start for b in timed] == [100]
+        assert [b.stop - b.start for b in proven] == [10] * 10
+
+    def test_what_the_runtime_tells_of_a_call(self):
+        fee = (12345).to_bytes(16, "little")
+        assert dispatch_info((10**9).to_bytes(8, "little") + b"\0" + fee, False) == (Weight(10**9), 12345)
+        assert dispatch_info(compact(10**9) + compact(3593) + b"\0" + fee, True) == (Weight(10**9, 3593), 12345)

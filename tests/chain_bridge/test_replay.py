@@ -2,8 +2,10 @@
 
 import pytest
 
-from chain_bridge import Options, PlanError, ReplayError, replay_run
+from chain_bridge import Options, PlanError, ReplayError, RpcError, replay_run
 from chain_bridge.client import Chain
+from chain_bridge.extrinsic import sign
+from chain_bridge.landed import nonce
 from chain_bridge.plan import MONEY
 from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import read
@@ -59,12 +61,7 @@ def test_goes_on_where_it_stopped(chain, operator, recorded, scripted):
     script = scripted(chain, recorded(), most=3)
     assert len(script.batches) > 5
 
-    def stop(landed):
-        if landed.batch == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        replay(chain, script, operator, on_batch=stop)
+    stopped(chain, script, operator, 3)
     done = replay(chain, script, operator)
     assert (done.found, done.sent) == (4, len(script.batches) - 4)
     assert reconcile(chain, script).agrees
@@ -85,13 +82,106 @@ def test_two_fresh_chains_end_with_the_same_hash(recorded, tmp_path):
 
 @pytest.mark.parametrize("scale", [1, 7])
 def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, scripted, scale):
-    """Its accounts need native units to exist: they are funded, and counted."""
-    script = scripted(chain, recorded(), asset=1000 + scale, scale=scale)
+    """Its accounts need native units to exist: they are funded, and counted. Stopped and begun again, it is still the same."""
+    folder = recorded()
+    script = scripted(chain, folder, asset=1000 + scale, scale=scale)
     assert [a.kind for a in script.actions[:2]] == ["create", "fund"]
-    replay(chain, script, operator)
-    books = reconcile(chain, script)
+    stopped(chain, script, operator, 1)
+    again = scripted(chain, folder, asset=1000 + scale, scale=scale)
+    assert again.digest == script.digest
+    assert replay(chain, again, operator).found == 2
+    books = reconcile(chain, again)
     assert books.agrees, books.verdict
     assert {r.journal % scale for r in books.rows if r.check == "moved"} == {0}
+    assert replay(chain, scripted(chain, folder, asset=1000 + scale, scale=scale), operator).sent == 0
+    # Another run finds the asset there: it has nothing to create, and stays so as well.
+    other = recorded()
+    script = scripted(chain, other, asset=1000 + scale)
+    assert "create" not in script.plan.counts()
+    replay(chain, script, operator)
+    assert reconcile(chain, scripted(chain, other, asset=1000 + scale)).agrees
+
+
+def stopped(chain, script, operator, batch):
+    """A client that ends once a batch has landed."""
+
+    def stop(landed):
+        if landed.batch == batch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay(chain, script, operator, on_batch=stop)
+
+
+class TestBehindOurBack:
+    """Between reading what has landed and sending what has not, the chain may change."""
+
+    def test_a_batch_of_a_killed_client_waits_in_the_pool(self, fresh, operator, recorded, scripted):
+        """The node makes blocks by itself, and makes one just after we have looked."""
+        with Chain(fresh().url) as chain:
+            script = scripted(chain, recorded(), most=5)
+            stopped(chain, script, operator, 2)
+            waits = sign(
+                script.runtime, chain.genesis, script.batch_call(script.batches[3]), operator, nonce(chain, operator.public)
+            )
+            chain.rpc("author_submitExtrinsic", "0x" + waits.hex())
+            chain.__dict__["sealing"] = "by itself"
+            ticked = []
+
+            def tick(landed):
+                if landed.batch == 2 and not ticked:
+                    ticked.append(True)
+                    chain.rpc("dev_newBlock", {"count": 1})
+                    chain.rpc("dev_setBlockBuildMode", "Instant")
+
+            done = replay(chain, script, operator, on_batch=tick)
+            assert (done.found, done.sent) == (3, len(script.batches) - 4)
+            assert reconcile(chain, script).agrees
+
+    def test_another_client_of_the_same_run(self, fresh, operator, recorded, scripted):
+        own = fresh()
+        with Chain(own.url) as chain, Chain(own.url) as other:
+            script = scripted(chain, recorded(), most=5)
+            stopped(chain, script, operator, 2)
+            met = []
+
+            def second(landed):
+                if landed.batch == 2 and not met:
+                    met.append(True)
+                    stopped(other, script, operator, 3)
+
+            done = replay(chain, script, operator, on_batch=second)
+            assert done.sent == len(script.batches) - 4
+            assert reconcile(chain, script).agrees
+
+    def test_a_rollback_just_before_a_batch_is_sent(self, fresh, operator, recorded, scripted, monkeypatch):
+        with Chain(fresh().url) as chain:
+            script = scripted(chain, recorded(), most=5)
+            rolled, read = [], script.batch_call
+
+            def batch_call(batch, when=None):
+                if batch.index == 5 and not rolled:
+                    rolled.append(True)
+                    chain.rpc("dev_setHead", -3)
+                return read(batch, when)
+
+            monkeypatch.setattr(script, "batch_call", batch_call)
+            done = replay(chain, script, operator)
+            assert done.repaired == 1
+            assert len(done.landed) == len(script.batches)
+            assert reconcile(chain, script).agrees
+
+
+def test_what_is_asked_of_the_chain_cannot_be_sent(chain, operator, recorded, scripted, monkeypatch):
+    """Weights and fees are asked with transactions that nobody signed."""
+    asked, rpc = [], Chain.rpc
+    monkeypatch.setattr(Chain, "rpc", lambda self, method, *params: asked.append(params) or rpc(self, method, *params))
+    scripted(chain, recorded(**COORDINATOR))
+    probes = [p[1] for p in asked if p and p[0] == "TransactionPaymentApi_query_info"]
+    assert len(probes) > 4
+    for probe in probes:
+        with pytest.raises(RpcError, match=r"(?i)bad ?proof|bad signature|unreachable"):
+            chain.rpc("author_submitExtrinsic", probe[:-8])
 
 
 def test_model_versions_become_items(chain, operator, recorded, scripted):

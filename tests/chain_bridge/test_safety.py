@@ -1,12 +1,15 @@
 """Keys sign on development chains only, and are never shown."""
 
+from dataclasses import replace
+
 import pytest
 
 from chain_bridge.errors import BridgeError, SafetyError
 from chain_bridge.keys import DEV_PHRASE, KEY, operator_key, signer
-from chain_bridge.safety import LIVE, Identity, check_may_sign
+from chain_bridge.safety import CHOPSTICKS_GENESIS, LIVE, Identity, check_may_sign
 
 DEV = Identity("ws://127.0.0.1:9944", "Development", "Development", "node", "0x" + "12" * 32)
+BUNDLED = Identity("ws://127.0.0.1:9944", "Fedstake", "Development", "statemine", CHOPSTICKS_GENESIS, chopsticks=True)
 OWN = "0x" + "37" * 32
 # What subkey derives from the development phrase; //Alice of sr25519 is in every node's documentation.
 KNOWN = {
@@ -31,14 +34,33 @@ def test_a_key_of_ones_own(secret):
     assert len(key.sign(b"x")) == 65
 
 
+@pytest.mark.parametrize("secret", ["sr25519:/Alice", "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e//Foo"])
+def test_whatever_comes_from_the_phrase_is_known(secret):
+    assert signer(secret).development
+
+
 def test_the_phrase_itself_counts_as_known():
+    assert signer("  " + DEV_PHRASE.replace(" ", "   ") + " //Foo").development
     assert signer(DEV_PHRASE).development
     assert signer(DEV_PHRASE + "//Alice") == signer("//Alice")
     seed = "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e"
     assert signer(seed).development
 
 
-@pytest.mark.parametrize("secret", ["", "0x12", "hello world", "0xzz" + "0" * 62, "//Alice/soft", "sr25519:nonsense words"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "0x12",
+        "hello world",
+        "0xzz" + "0" * 62,
+        "//Alice/soft",
+        "sr25519:nonsense words",
+        "sr25519:0x12",
+        "//" + "9" * 40,
+        OWN + "//",
+    ],
+)
 def test_unreadable_keys_are_not_shown(secret):
     with pytest.raises(BridgeError, match="the key is unreadable") as refused:
         signer(secret)
@@ -69,7 +91,7 @@ class TestWhereAKeyComesFrom:
 
 class TestWhereItMaySign:
     def test_bundled(self):
-        check_may_sign(DEV, signer("//Fedstake"), bundled=True)
+        check_may_sign(BUNDLED, signer("//Fedstake"), bundled=True)
 
     @pytest.mark.parametrize("secret", ["//Alice", OWN])
     @pytest.mark.parametrize("kind", ["Live", "unknown", "Custom"])
@@ -85,10 +107,22 @@ class TestWhereItMaySign:
         with pytest.raises(SafetyError, match="a signature would be good on the live chain"):
             check_may_sign(fork, signer(OWN), bundled=False, allow_endpoint=True)
 
-    def test_other_endpoints_need_the_flag(self):
-        with pytest.raises(SafetyError, match="--allow-endpoint"):
-            check_may_sign(DEV, signer("//Alice"), bundled=False)
-        check_may_sign(DEV, signer("//Alice"), bundled=False, allow_endpoint=True)
+    def test_other_endpoints_need_the_flag_and_the_hash(self):
+        for options in ({}, {"allow_endpoint": True}, {"genesis": DEV.genesis}):
+            with pytest.raises(SafetyError, match=f"--allow-endpoint --genesis {DEV.genesis}"):
+                check_may_sign(DEV, signer("//Alice"), bundled=False, **options)
+        check_may_sign(DEV, signer("//Alice"), bundled=False, allow_endpoint=True, genesis=DEV.genesis)
+
+    @pytest.mark.parametrize("bundled", [True, False])
+    def test_never_on_a_fork_of_a_chain_that_nobody_listed(self, bundled):
+        """Chopsticks calls forks development chains; they keep the genesis of what they fork."""
+        fork = Identity("ws://127.0.0.1:8000", "Acala", "Development", "statemine", "0x" + "ab" * 32, chopsticks=True)
+        with pytest.raises(SafetyError, match="forks another chain"):
+            check_may_sign(fork, signer(OWN), bundled=bundled, allow_endpoint=True, genesis=fork.genesis)
+
+    def test_the_bundled_chain_has_one_runtime(self):
+        with pytest.raises(SafetyError, match="whose runtime is statemine"):
+            check_may_sign(replace(BUNDLED, spec_name="polkadot"), signer("//Fedstake"), bundled=True)
 
     def test_another_genesis_than_expected(self):
         with pytest.raises(SafetyError, match="not 0x99"):
@@ -97,5 +131,5 @@ class TestWhereItMaySign:
     def test_a_known_key_stays_on_this_machine(self):
         away = Identity("ws://10.0.0.5:9944", "Development", "Development", "node", "0x12")
         with pytest.raises(SafetyError, match="not on this machine"):
-            check_may_sign(away, signer("//Alice"), bundled=False, allow_endpoint=True)
-        check_may_sign(away, signer(OWN), bundled=False, allow_endpoint=True)
+            check_may_sign(away, signer("//Alice"), bundled=False, allow_endpoint=True, genesis="0x12")
+        check_may_sign(away, signer(OWN), bundled=False, allow_endpoint=True, genesis="0x12")

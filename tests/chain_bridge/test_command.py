@@ -1,0 +1,116 @@
+"""`fedstake replay` as a user meets it."""
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from chain_bridge.devchain import install
+from experiments.cli import app
+from tests.chain_bridge.conftest import COORDINATOR
+
+
+def replay(*words):
+    return CliRunner().invoke(app, ["replay", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def folder(recorded):
+    return recorded(**COORDINATOR)
+
+
+def test_a_dry_run_signs_nothing(folder, devchain, tmp_path):
+    from chain_bridge.client import Chain
+
+    with Chain(devchain.url) as chain:
+        before = chain.head()
+        done = replay(folder, "--endpoint", devchain.url, "--dry-run", "--out", tmp_path / "out")
+        assert done.exit_code == 0, done.output
+        assert chain.head() == before
+    assert "nothing was signed" in done.output
+    plan = pd.read_csv(tmp_path / "out" / "plan.csv")
+    assert f"{len(plan):,} calls" in done.output
+    assert set(plan["call"]) >= {"mint", "transfer", "burn", "note", "propose", "approve"}
+    assert plan["batch"].is_monotonic_increasing
+
+
+def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
+    assert replay(folder, "--endpoint", devchain.url, "--dry-run", "--out", tmp_path).exit_code == 0
+    done = replay(folder, "--endpoint", devchain.url, "--out", tmp_path, "--scale", 2)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1].startswith("reconciled: ") or "\nreconciled: " in done.output
+    told = json.loads((tmp_path / "verdict.json").read_text())
+    books = pd.read_parquet(tmp_path / "reconciliation.parquet")
+    assert told["reconciled"]
+    assert told["comparisons"] == len(books)
+    assert (books["difference"] == 0).all()
+    fees, rounds = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("fees", "rounds"))
+    assert fees["fee"].sum() == rounds["fee"].sum() == told["fees"] > 0
+    batches = pd.read_parquet(tmp_path / "batches.parquet")
+    assert len(batches) == told["batches"]
+    assert batches["block"].is_monotonic_increasing
+    again = replay(folder, "--endpoint", devchain.url, "--out", tmp_path, "--scale", 2)
+    assert f"0 of {told['batches']} batches sent" in again.output
+    assert f"{told['batches']} were there before" in again.output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--token", "gold"], 2, "--token gold: must be auto, asset or native"),
+        (["--endpoint", "http://127.0.0.1:1"], 2, "--endpoint http://127.0.0.1:1: must begin with ws:// or wss://"),
+        (["--endpoint", "ws://127.0.0.1:1"], 1, "no chain answers at ws://127.0.0.1:1"),
+        (["--key-file", "/nowhere/key"], 1, "/nowhere/key: cannot read the key"),
+        (["--scale", str(2**127)], 2, "--scale"),
+    ],
+)
+def test_bad_input_costs_one_line(folder, programs, words, code, told):
+    done = replay(folder, *words)
+    assert (done.exit_code, done.output.count("\n")) == (code, 1), done.output
+    assert told in done.output
+
+
+def test_no_run(tmp_path):
+    done = replay(tmp_path)
+    assert done.exit_code == 2
+    assert "no manifest.json: not a complete run directory" in done.output
+
+
+def test_a_folder_of_something_else(folder, tmp_path):
+    (tmp_path / "letters.txt").write_text("mine")
+    done = replay(folder, "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "holds something else than a replay (letters.txt)" in done.output
+    assert (tmp_path / "letters.txt").read_text() == "mine"
+
+
+def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
+    """One unit less in the books of the chain, as a client would read it: the command says so and fails."""
+    from chain_bridge.money import AssetMoney
+
+    read = AssetMoney.balances
+    monkeypatch.setattr(AssetMoney, "balances", lambda *a: [b - (i == 3) for i, b in enumerate(read(*a))])
+    done = replay(recorded(), "--endpoint", devchain.url, "--out", tmp_path / "out", "--scale", 3)
+    assert done.exit_code == 1
+    assert "NOT reconciled" in done.output
+    told = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert not told["reconciled"]
+    assert {d["difference"] for d in told["differences"]} == {-1}
+
+
+def test_keys_are_never_shown(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSTAKE_KEY", "0x" + "37" * 31 + "zz")
+    done = replay(folder, "--debug")
+    assert done.exit_code == 1
+    assert "3737" not in done.output
+
+
+def test_programs_that_cannot_be_installed(folder, tmp_path, monkeypatch):
+    from chain_bridge.devchain.node import Node
+
+    monkeypatch.setenv(install.FOLDER, str(tmp_path))
+    monkeypatch.setattr(install, "find_node", lambda: Node("node", ("false",), "v22.0.0"))
+    done = replay(folder)
+    assert done.exit_code == 1
+    assert "npm could not install the dev chain: exit status 1" in done.output
