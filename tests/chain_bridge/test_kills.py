@@ -84,7 +84,7 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
     draw, killed = random.Random(kills), []
 
     def on_batch(done, total):
-        """Each chain but the last dies at a random moment after a batch that is drawn when it starts, a block in flight or not."""
+        """Each chain but the last dies at a random moment after a batch that is drawn when it starts."""
         if len(started) > len(aims):
             aims.append(1 + draw.randrange(total - 3))
         if len(killed) < kills and done == aims[-1]:
