@@ -21,6 +21,7 @@ import pandas as pd
 import psutil
 from substrateinterface import Keypair, KeypairType, SubstrateInterface
 
+from chain_bridge.binding import make_script
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
 from chain_bridge.keys import OPERATOR, signer
@@ -28,10 +29,8 @@ from chain_bridge.plan import make_plan
 from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import Recording
 from chain_bridge.replay import replay
-from chain_bridge.script import make_script
 
 TABLES = {
-    "rounds": ["round"],
     "participants": ["round", "device", "role", "balance", "adversary", "utility"],
     "votes": ["round", "validator", "worker", "vote", "status"],
     "blocks": ["round", "status", "adopters", "hash", "miner"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,16 +65,9 @@ class Plan:
                 names |= {n: None for n in (a.debit, a.credit) if n not in (ISSUANCE, BURN)}
         return tuple(names)
 
-    @cached_property
-    def rounds(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(a.round for a in self.actions))
-
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counter[str]:
         """How many actions of each kind."""
-        found: dict[str, int] = defaultdict(int)
-        for a in self.actions:
-            found[a.kind] += 1
-        return dict(found)
+        return Counter(a.kind for a in self.actions)
 
 
 def make_plan(run: Recording) -> Plan:

@@ -26,7 +26,6 @@ class Recording:
     run_id: str
     settings: dict[str, Any]
     journal: pd.DataFrame
-    rounds: pd.DataFrame
     participants: pd.DataFrame
     votes: pd.DataFrame
     blocks: pd.DataFrame
@@ -65,7 +64,7 @@ def read(path: str | Path) -> Recording:
         settings = tomllib.loads((folder / "scenario.toml").read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlanError(f"{folder}: unreadable ({type(error).__name__}: {error})") from error
-    table = {name: _table(folder, name, files) for name in ("journal", "rounds", "participants", "votes", "blocks")}
+    table = {name: _table(folder, name, files) for name in ("journal", "participants", "votes", "blocks")}
     versions = _table(folder, "versions", files) if "versions.parquet" in files else pd.DataFrame()
     return Recording(folder, run_id, settings, versions=versions, **table)
 

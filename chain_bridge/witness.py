@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
 from chain_bridge.errors import BridgeError, ChainSilentError, SafetyError
@@ -26,7 +27,7 @@ from chain_bridge.reconcile import Reconciliation, reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
 from chain_bridge.safety import Identity, check_may_sign, identify
-from chain_bridge.script import Script, Token, make_script
+from chain_bridge.script import Script
 
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""

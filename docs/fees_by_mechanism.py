@@ -18,7 +18,8 @@ from chain_bridge import Options, replay_run
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
 from chain_bridge.keys import OPERATOR, signer
-from chain_bridge.script import Script, query
+from chain_bridge.pricing import query
+from chain_bridge.script import Script
 from chain_bridge.witness import Witnessed
 from experiments import run
 from mechanisms import registries as rules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,8 +70,8 @@ def replay(
 def _show_plan(script: Script, folder: Path) -> None:
     """What would be sent."""
     kinds = []
-    for kind, count in sorted(pd.Series([a.kind for a in script.actions]).value_counts().items()):
-        price = script.prices[str(kind)]
+    for kind, count in sorted(Counter(a.kind for a in script.actions).items()):
+        price = script.prices[kind]
         kinds.append(
             {
                 "call": kind,

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from chain_bridge.errors import PlanError
 from chain_bridge.fees import apportion
+from chain_bridge.packing import pack
 from chain_bridge.plan import MONEY, make_plan, role_lines, vote_lines
+from chain_bridge.pricing import dispatch_info
 from chain_bridge.recording import BURN, ISSUANCE, Recording, read
 from chain_bridge.runtime import Limits, Weight
 from chain_bridge.scale import compact
-from chain_bridge.script import Price, Script, dispatch_info, pack
+from chain_bridge.script import Price, Script
 from tests.chain_bridge.conftest import COORDINATOR
 
 EMPTY = {
-    "rounds": ["round"],
     "participants": ["round", "device", "role", "balance", "adversary", "utility"],
     "votes": ["round", "validator", "worker", "vote", "status"],
     "blocks": ["round", "status", "adopters", "hash", "miner"],
@@ -60,7 +61,7 @@ def test_money_is_the_journal_in_its_order(entries):
     assert [(a.round, a.debit, a.credit, "STAKE", a.amount, a.reason) for a in money] == entries
     assert [a.number for a in money] == list(range(len(entries)))
     assert all((a.kind == "mint") == (a.debit == ISSUANCE) and (a.kind == "burn") == (a.credit == BURN) for a in money)
-    assert plan.rounds == tuple(sorted(plan.rounds))
+    assert [a.round for a in plan.actions] == sorted(a.round for a in plan.actions)
 
 
 @given(journals(), st.data())

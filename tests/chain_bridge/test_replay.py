@@ -44,7 +44,8 @@ def test_a_coordinated_run_has_everything(recorded, chain, scripted):
     counts = script.plan.counts()
     assert {"mint", "transfer", "burn", "note", "propose", "approve"} <= counts.keys()
     reasons = {a.reason for a in script.actions}
-    assert {"stake.join", "bond.join", "slash", "commitment", "reveal", "roles", "votes"} <= reasons
+    assert {"stake.join", "bond.join", "commitment", "reveal", "roles", "votes"} <= reasons
+    assert reasons & {"slash", "forfeit"}
     assert counts["note"] > 10
     assert not script.skipped
 

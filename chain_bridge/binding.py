@@ -1,0 +1,152 @@
+"""Binding a plan to one chain: what holds its money there, what the chain cannot do, what must be there first."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Literal
+
+from chain_bridge.client import Chain
+from chain_bridge.errors import PlanError
+from chain_bridge.keys import Signer
+from chain_bridge.landed import walk
+from chain_bridge.money import SEAT_MARGIN, AssetMoney, Money, NativeMoney
+from chain_bridge.packing import pack
+from chain_bridge.plan import MONEY, Action, Kind, Plan
+from chain_bridge.pricing import probe
+from chain_bridge.recording import BURN, ISSUANCE
+from chain_bridge.runtime import Runtime, Weight
+from chain_bridge.script import Price, Script, majority
+
+Token = Literal["auto", "asset", "native"]
+
+NEEDS: dict[Kind, tuple[str, ...]] = {
+    "create": ("Assets.create",),
+    "fund": ("Balances.transfer_keep_alive",),
+    "note": ("System.remark_with_event",),
+    "collection": ("Uniques.create",),
+    "version": ("Uniques.mint",),
+    "metadata": ("Uniques.set_metadata",),
+    "propose": ("Multisig.approve_as_multi", "Utility.as_derivative"),
+    "approve": ("Multisig.as_multi", "Utility.as_derivative"),
+}
+CALLED = {"note": "notes (roles, commitments, reveals, votes, blocks)", "propose": "collective approvals"} | dict.fromkeys(
+    ("collection", "version", "metadata"), "model versions"
+)
+
+
+def make_script(
+    chain: Chain,
+    plan: Plan,
+    signer: Signer,
+    *,
+    token: Token = "auto",
+    asset: int = 1,
+    scale: int = 1,
+    most: int | None = None,
+) -> Script:
+    """Bind a plan to a chain. `scale`: units on the chain per base unit; `most`: at most so many calls in a batch.
+
+    Raises `PlanError` when the chain cannot hold the run's money, before anything is signed.
+    """
+    runtime = chain.runtime
+    for call in ("Utility.batch_all", "System.remark_with_event"):
+        if not runtime.has(call):
+            raise PlanError(f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be paid exactly once")
+    script = _bind(chain, plan, signer, token, asset, scale, most, created=False)
+    if isinstance(script.money, AssetMoney) and script.money.details and not script.money.details["is_sufficient"]:
+        # Perhaps this very replay created the asset: then its first batch is the one that does.
+        again = _bind(chain, plan, signer, token, asset, scale, most, created=True)
+        if any(h == again.header(h.batch) and ok for h, _, ok in walk(chain, script.identity, signer.public, chain.head())):
+            return again
+    return script
+
+
+def _bind(
+    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, most: int | None, *, created: bool
+) -> Script:
+    runtime = chain.runtime
+    skipped: list[str] = []
+    money = _money(chain, plan, signer, token, asset, scale, skipped, created)
+    actions = _supported(runtime, plan.actions, skipped)
+    actions = _opening(runtime, money, plan.accounts, actions) + actions
+    script = Script(plan, runtime, money, actions, skipped, {}, Price(Weight(0), 0, 0))
+    _check_amounts(plan, money)
+    probe(chain, script, signer)
+    script.batches = pack(script, runtime.limits, most)
+    return script
+
+
+def _money(
+    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, skipped: list[str], created: bool
+) -> Money:
+    runtime, identity = chain.runtime, plan.run.identity
+    wanted = ("Assets.mint", "Assets.burn", "Assets.force_transfer")
+    missing = [c for c in wanted if not runtime.has(c)]
+    if missing and token == "asset":
+        raise PlanError(
+            f"--token asset: {chain.url} ({runtime.spec_name}) has no {missing[0]}; --token native moves its own token"
+        )
+    if token != "native" and not missing:
+        details = None if created else chain.read("Assets", "Asset", struct.pack("<I", asset))
+        return AssetMoney(runtime, signer.public, identity, scale, asset, details)
+    if not runtime.has("Utility.as_derivative"):
+        raise PlanError(
+            f"{chain.url} ({runtime.spec_name}) has neither Assets nor Utility.as_derivative: it cannot hold the run's money"
+        )
+    if missing:
+        skipped.append(f"asset: the chain has no {missing[0]}; the run's money is its native token")
+    if any(a.kind == "burn" for a in plan.actions):
+        skipped.append("burning: in the native token what the run burns goes back to the operator")
+    return NativeMoney(runtime, signer.public, identity, scale, plan.accounts)
+
+
+def _supported(runtime: Runtime, actions: Sequence[Action], skipped: list[str]) -> list[Action]:
+    """What the chain can do; what it cannot is told once for each kind."""
+    lacking: dict[str, str] = {}
+    for kind in dict.fromkeys(a.kind for a in actions):
+        missing = [c for c in NEEDS.get(kind, ()) if not runtime.has(c)]
+        if missing:
+            lacking[kind] = missing[0]
+    for group in (("collection", "version", "metadata"), ("propose", "approve")):
+        if any(k in lacking for k in group):
+            lacking |= {k: next(lacking[x] for x in group if x in lacking) for k in group}
+    skipped += sorted(
+        {f"{CALLED.get(kind, kind)}: the chain has no {call}" for kind, call in lacking.items() if kind != "approve"}
+    )
+    return [a for a in actions if a.kind not in lacking]
+
+
+def _opening(runtime: Runtime, money: Money, accounts: Sequence[str], actions: Sequence[Action]) -> list[Action]:
+    """What must be there first: the asset, existential deposits, and what seats reserve while an approval is open."""
+    proposals = [a for a in actions if a.kind == "propose"]
+    base = int(runtime.constant("Multisig", "DepositBase") or 0)
+    each = int(runtime.constant("Multisig", "DepositFactor") or 0)
+    seats: dict[int, int] = {}
+    for a in proposals:
+        needed = SEAT_MARGIN * money.existential + base + each * majority(a.members)
+        seats[a.device] = max(seats.get(a.device, 0), needed)
+    funds = [Action(0, "fund", "seat", credit=f"seat:{d}", amount=n, device=d) for d, n in sorted(seats.items())]
+    return money.opening(accounts) + funds
+
+
+def _check_amounts(plan: Plan, money: Money) -> None:
+    """No account may ever hold less than the chain lets it hold, nor more than the chain can count."""
+    least, held = money.least(), dict.fromkeys(plan.accounts, 0)
+    issued = 0
+    for a in plan.actions:
+        if a.kind not in MONEY:
+            continue
+        issued += a.amount if a.debit == ISSUANCE else 0
+        for name, change in ((a.debit, -a.amount), (a.credit, a.amount)):
+            if name in (ISSUANCE, BURN):
+                continue
+            held[name] += change
+            if 0 < held[name] * money.scale < least:
+                wanted = -(-least // held[name])
+                raise PlanError(
+                    f"round {a.round}: {name} would hold {held[name] * money.scale} of {money.unit}, which keeps at least "
+                    f"{least} in an account (its existential deposit): --scale {wanted} or more"
+                )
+    if issued * money.scale >= 2**128:
+        raise PlanError(f"--scale {money.scale}: {issued} base units issued would not fit the chain's 128 bits")
