@@ -63,8 +63,13 @@ class Chain:
                     use_remote_preset=False,
                     auto_reconnect=False,  # what was sent may have arrived: the chain must be asked, not told again
                 )
-            except (OSError, WebSocketException, ValueError) as error:
+                self._connection.rpc_request("system_chain", [])["result"].lower()
+            except (OSError, WebSocketException) as error:
+                self.close()
                 raise ChainSilentError(f"no chain answers at {self.url} ({_words(error)})") from error
+            except Exception as error:  # whatever it is that answers, the library did not expect it
+                self.close()
+                raise ChainSilentError(f"{self.url} answers, but is no Substrate node ({_words(error)})") from error
         return self._connection
 
     def close(self) -> None:
@@ -226,7 +231,7 @@ def _values(fields: Any) -> tuple[Any, ...]:
 
 def _words(error: BaseException) -> str:
     told = str(error).strip().splitlines()
-    return told[0] if told else type(error).__name__
+    return told[0].split(" -+-+- ")[0] if told else type(error).__name__
 
 
 def _refusal(told: dict[str, Any]) -> str:

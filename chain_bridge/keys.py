@@ -11,7 +11,7 @@ from typing import Literal
 import nacl.signing
 from substrateinterface import Keypair, KeypairType
 
-from chain_bridge.errors import BridgeError, SafetyError
+from chain_bridge.errors import PlanError, SafetyError
 from chain_bridge.runtime import blake2
 from chain_bridge.scale import compact
 
@@ -46,7 +46,7 @@ def signer(secret: str) -> Signer:
     """The signer for `[scheme:]secret`, where a secret is `//Path` of the development phrase, a phrase with an optional path,
     or 0x and 64 hexadecimal digits; the scheme is ed25519 unless `sr25519:` stands before it.
 
-    Raises `BridgeError` without showing the secret.
+    Raises `PlanError` without showing the secret.
     """
     text = secret.strip()
     scheme: Scheme = "sr25519" if text.startswith("sr25519:") else "ed25519"
@@ -54,7 +54,7 @@ def signer(secret: str) -> Signer:
         base, path = _parts(text.removeprefix(f"{scheme}:"))
         found = _ed25519(base, path) if scheme == "ed25519" else _sr25519(base, path)
     except Exception:  # whatever a library says of it may hold the secret
-        raise BridgeError(
+        raise PlanError(
             "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
             "ed25519: or sr25519: before it"
         ) from None
@@ -132,10 +132,17 @@ def operator_key(key_file: Path | None = None) -> Signer | None:
             mode = key_file.stat().st_mode
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise SafetyError(f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); chmod 600 it")
-            return signer(key_file.read_text())
+            return _from(str(key_file), key_file.read_text())
         except OSError as error:
-            raise BridgeError(f"{key_file}: cannot read the key ({error.strerror})") from None
+            raise PlanError(f"{key_file}: cannot read the key ({error.strerror})") from None
         except UnicodeDecodeError:
-            raise BridgeError(f"{key_file}: not a text file") from None
+            raise PlanError(f"{key_file}: not a text file") from None
     told = os.environ.get(KEY)
-    return signer(told) if told else None
+    return _from(KEY, told) if told else None
+
+
+def _from(source: str, secret: str) -> Signer:
+    try:
+        return signer(secret)
+    except PlanError as error:
+        raise PlanError(f"{source}: {error}") from None

@@ -38,11 +38,10 @@ def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
     """Weight, length and fee of a call signed by itself, as the runtime tells them; nothing is sent."""
     # Only its length counts: what bears no signature can be sent by nobody.
     extrinsic = assemble(runtime, chain.genesis, call, signer.public, lambda _: bytes(65), 0)
-    raw = chain.rpc(
-        "state_call",
-        "TransactionPaymentApi_query_info",
-        "0x" + (extrinsic + len(extrinsic).to_bytes(4, "little")).hex(),
-    )
+    body = "0x" + (extrinsic + len(extrinsic).to_bytes(4, "little")).hex()
+    # Where the chain keeps its first block, prices are asked there: those of another day would tell devices other shares.
+    at = [chain.block_hash(1)] if chain.sealing == "on demand" else []
+    raw = chain.rpc("state_call", "TransactionPaymentApi_query_info", body, *at)
     two = isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict)
     weight, fee = dispatch_info(bytes.fromhex(raw[2:]), two)
     return Price(weight, len(extrinsic), fee)

@@ -58,11 +58,12 @@ class _Replayer:
 
     def rescan(self) -> None:
         """Read anew what landed; `ReplayError` when that happens again and again without progress."""
-        before = len(self.landed)
+        before, used = len(self.landed), self.nonce
         self.state = scan(self.chain, self.script, self.signer.public)
         self.nonce = self.state.nonce
         self.repaired += len(self.landed) < before
-        self.stuck = 0 if len(self.landed) > before else self.stuck + 1
+        # A nonce that moved is another replay with the same key: it comes to an end, and then it is our turn.
+        self.stuck = 0 if len(self.landed) > before or self.nonce > used else self.stuck + 1
         if self.stuck >= TRIES:
             raise ReplayError(f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into no block")
 

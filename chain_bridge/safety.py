@@ -55,7 +55,7 @@ def check_may_sign(
     the user expects of block 0.
     """
     told = f"{who.url} ({who.chain}, {who.spec_name})"
-    if genesis is not None and who.genesis != genesis:
+    if genesis is not None and who.genesis != genesis.lower():
         raise SafetyError(f"{told} has genesis {who.genesis}, not {genesis}: another chain, or one that was set up again")
     if who.genesis in LIVE:
         raise SafetyError(f"{told} has the genesis of {LIVE[who.genesis]}: a signature would be good on the live chain")

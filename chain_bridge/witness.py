@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
-from chain_bridge.errors import BridgeError, ChainSilentError, SafetyError
+from chain_bridge.errors import ChainSilentError, PlanError, SafetyError
 from chain_bridge.keys import OPERATOR, Signer, operator_key, signer
 from chain_bridge.landed import Landed
 from chain_bridge.plan import Plan, make_plan
@@ -32,6 +33,7 @@ from chain_bridge.script import Script
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
 
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 TABLES = ("reconciliation", "fees", "rounds", "batches")
 FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
 RESTARTS = 3  # of a dev chain of our own that died
@@ -53,6 +55,18 @@ class Options:
     genesis: str | None = None
     key_file: Path | None = None
     timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, value, right, fits in (
+            ("token", self.token, "asset, native or auto", self.token in ("asset", "native", "auto")),
+            ("asset", self.asset, "a number below 2**32", type(self.asset) is int and 0 <= self.asset < 2**32),
+            ("scale", self.scale, "an integer of 1 or more", type(self.scale) is int and self.scale >= 1),
+            ("batch", self.batch, "1 or more", self.batch is None or (type(self.batch) is int and self.batch >= 1)),
+            ("genesis", self.genesis, "0x and 64 hexadecimal digits", self.genesis is None or _HASH.fullmatch(self.genesis)),
+            ("timeout", self.timeout_s, "more than 0", self.timeout_s > 0),
+        ):
+            if not fits:
+                raise PlanError(f"--{name} {value}: must be {right}")
 
 
 @dataclass
@@ -76,7 +90,7 @@ def dry_run(run: str | Path, options: Options | None = None) -> Script:
 
 
 def replay_run(
-    run: str | Path, options: Options | None = None, *, out: Path | None = None, on_batch: OnBatch | None = None
+    run: str | Path, options: Options | None = None, *, out: str | Path | None = None, on_batch: OnBatch | None = None
 ) -> Witnessed:
     """Replay a recorded run and reconcile it; tables go to `out` [RUN/replay].
 
@@ -85,7 +99,7 @@ def replay_run(
     """
     options = options or Options()
     plan = make_plan(read(run))
-    folder = out or plan.run.path / "replay"
+    folder = Path(out) if out else plan.run.path / "replay"
     check_folder(folder)
     for restarts in range(RESTARTS + 1):
         dead: list[bool] = []
@@ -126,11 +140,13 @@ def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
 @contextlib.contextmanager
 def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | None]]:
     """The chain to use, checked, with the key that may sign on it, and its process where it is our own."""
-    given = operator_key(options.key_file)
+    if options.endpoint is None and options.key_file:
+        raise PlanError(f"--key-file {options.key_file}: the bundled dev chain has its own key")
     own = server.start() if options.endpoint is None else None
     try:
         with Chain(own.url if own else str(options.endpoint), options.timeout_s) as chain:
             bundled = own is not None or server.is_bundled(chain.url)
+            given = None if bundled else operator_key(options.key_file)
             if given is None and not bundled:
                 raise SafetyError(
                     f"{chain.url} is not the bundled dev chain: give its operator's key (FEDSTAKE_KEY or --key-file)"
@@ -180,10 +196,10 @@ def summary(done: Witnessed) -> dict[str, Any]:
 
 
 def check_folder(folder: Path) -> None:
-    """`BridgeError` unless the tables of a replay may be written there: better now than after the work."""
+    """`PlanError` unless the tables of a replay may be written there: better now than after the work."""
     others = [p.name for p in folder.iterdir() if p.name not in FILES] if folder.is_dir() else [folder] if folder.exists() else []
     if others:
-        raise BridgeError(f"{folder}: holds something else than a replay ({others[0]}); choose another --out")
+        raise PlanError(f"{folder}: holds something else than a replay ({others[0]}); choose another --out")
 
 
 def write(done: Witnessed, folder: Path) -> None:

@@ -26,10 +26,13 @@ def replay(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing.")] = False,
     token: Annotated[str, typer.Option(help="What holds the run's money: asset, native, or auto.")] = "auto",
-    asset: Annotated[int, typer.Option(min=0, help="Number of the asset.")] = 1,
+    asset: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")] = 1,
     scale: Annotated[int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")] = 1,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="At most so many calls in a batch [default: what the chain's weights allow].")
+        int | None,
+        typer.Option(
+            min=1, help="At most so many calls in a batch [default: what the chain's weights allow]; one never spans rounds."
+        ),
     ] = None,
     allow_endpoint: Annotated[
         bool, typer.Option("--allow-endpoint", help="Sign on a chain that is not the bundled one (a dev node all the same).")
@@ -49,13 +52,11 @@ def replay(
     with one_line_errors(debug):
         from chain_bridge import Options, replay_run
         from chain_bridge import dry_run as plan_of
-        from experiments.rundir import RunError, check_place, open_run
+        from experiments.rundir import check_place, open_run
 
         open_run(run_dir)
-        if token not in ("auto", "asset", "native"):
-            raise RunError(f"--token {token}: must be auto, asset or native")
         options = Options(endpoint, token, asset, scale, batch, allow_endpoint, genesis, key_file, timeout)  # type: ignore[arg-type]
-        folder = out or run_dir / "replay"
+        folder = out or run_dir / ("replay-plan" if dry_run else "replay")
         check_place(folder)
         if dry_run:
             _show_plan(plan_of(run_dir, options), folder)
@@ -99,8 +100,8 @@ def _show_plan(script: Script, folder: Path) -> None:
     path = folder / "plan.csv"
     script.frame().to_csv(path, index=False)
     out_console.print(
-        f"\n{len(script.actions):,} calls in {len(script.batches):,} batches, about {script.estimate():,} native units of fees; "
-        f"nothing was signed\nall calls: {path}",
+        f"\n{len(script.actions):,} calls in {len(script.batches):,} batches, at most about {script.estimate():,} native units "
+        f"of fees; nothing was signed\nall calls: {path}",
         markup=False,
     )
 
@@ -112,7 +113,8 @@ def show_replay(done: Witnessed) -> None:
     for check, part in done.books.frame().groupby("check", sort=False):
         rows.append({"check": check, "comparisons": f"{len(part):,}", "differences": int((part["difference"] != 0).sum())})
     run = script.plan.run
-    show(pd.DataFrame(rows), f"{run.name} on {done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})")
+    where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
+    show(pd.DataFrame(rows), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
     show(_fees(done), "\nfees, native units")
     for told in done.books.skipped:
         out_console.print(f"skipped: {told}", markup=False)
@@ -201,7 +203,8 @@ def status(debug: DebugOption = False) -> None:
             who, head, version = identify(chain), chain.head(), chain.runtime.spec_version
         out_console.print(
             f"{running.url} (process {running.pid}): {who.chain}, {who.spec_name} {version}, type {who.kind}\n"
-            f"head:    block {head.number}, {head.hash}\ngenesis: {running.digest} (SHA-256 of its state)",
+            f"head:    block {head.number}, {head.hash}\ngenesis: {who.genesis}\n"
+            f"state:   {running.digest} (SHA-256 of its first state)",
             markup=False,
         )
 

@@ -200,7 +200,7 @@ def may_replace(path: Path) -> bool:
         return True
     try:
         told = json.loads((path / MANIFEST).read_text())
-        known = {MANIFEST, "scenario.toml", "report", *told["files"]}
+        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", *told["files"]}
         return "run_id" in told and all(entry.name in known for entry in path.iterdir())
     except (OSError, ValueError, KeyError, TypeError):
         return False

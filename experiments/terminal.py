@@ -72,7 +72,7 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except KeyboardInterrupt:
-        err_console.print("fedstake: interrupted; finished runs and checkpoints are kept, the same command goes on from them")
+        err_console.print("fedstake: interrupted; what was finished is kept, the same command goes on from there")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")

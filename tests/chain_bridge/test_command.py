@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from chain_bridge import Options, PlanError
 from chain_bridge.devchain import install
 from experiments.cli import app
 from tests.chain_bridge.conftest import COORDINATOR
@@ -58,11 +59,12 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--token", "gold"], 2, "--token gold: must be auto, asset or native"),
+        (["--token", "gold"], 2, "--token gold: must be asset, native or auto"),
         (["--endpoint", "http://127.0.0.1:1"], 2, "--endpoint http://127.0.0.1:1: must begin with ws:// or wss://"),
         (["--endpoint", "ws://127.0.0.1:1"], 1, "no chain answers at ws://127.0.0.1:1"),
-        (["--key-file", "/nowhere/key"], 1, "/nowhere/key: cannot read the key"),
+        (["--key-file", "/nowhere/key"], 2, "--key-file /nowhere/key: the bundled dev chain has its own key"),
         (["--scale", str(2**127)], 2, "--scale"),
+        (["--genesis", "hello"], 2, "--genesis hello: must be 0x and 64 hexadecimal digits"),
     ],
 )
 def test_bad_input_costs_one_line(folder, programs, words, code, told):
@@ -80,7 +82,7 @@ def test_no_run(tmp_path):
 def test_a_folder_of_something_else(folder, tmp_path):
     (tmp_path / "letters.txt").write_text("mine")
     done = replay(folder, "--out", tmp_path)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "holds something else than a replay (letters.txt)" in done.output
     assert (tmp_path / "letters.txt").read_text() == "mine"
 
@@ -99,11 +101,21 @@ def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
     assert {d["difference"] for d in told["differences"]} == {-1}
 
 
-def test_keys_are_never_shown(folder, tmp_path, monkeypatch):
+def test_keys_are_never_shown(folder, fresh, tmp_path, monkeypatch):
     monkeypatch.setenv("FEDSTAKE_KEY", "0x" + "37" * 31 + "zz")
-    done = replay(folder, "--debug")
-    assert done.exit_code == 1
+    done = replay(folder, "--endpoint", fresh(state={"0x1234": "0x01"}).url, "--debug")
+    assert done.exit_code == 2
+    assert "FEDSTAKE_KEY: the key is unreadable" in done.output
     assert "3737" not in done.output
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale": 0}, {"scale": 1.5}, {"token": "gold"}, {"batch": 0}, {"asset": 2**32}, {"genesis": "0x1"}]
+)
+def test_options_are_checked_in_python_too(wrong):
+    (name,) = wrong
+    with pytest.raises(PlanError, match=f"--{name} {wrong[name]}: must be"):
+        Options(**wrong)
 
 
 def test_programs_that_cannot_be_installed(folder, tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ def send(chain, operator, call):
 
 
 def strangers(books):
-    """The run's money agrees everywhere; the operator's own two transactions cost fees that no batch explains, and that shows."""
-    return {r.check for r in books.differences} == {"signer"}
+    """The run's books agree; that the operator made two transactions of its own in between is told."""
+    return books.agrees and any(s.startswith("2 transactions of the operator for other runs") for s in books.skipped)
 
 
 def after(batch, act):
@@ -156,8 +156,8 @@ def test_another_genesis(fresh, recorded, tmp_path, monkeypatch):
 
 
 def test_a_stale_genesis(devchain, recorded, tmp_path):
-    with pytest.raises(SafetyError, match=r"has genesis 0x45.*, not 0xabc: another chain, or one that was set up again"):
-        replay_run(recorded(), Options(endpoint=devchain.url, genesis="0xabc"), out=tmp_path / "replay")
+    with pytest.raises(SafetyError, match=r"has genesis 0x45.*, not 0xabab.*: another chain, or one that was set up again"):
+        replay_run(recorded(), Options(endpoint=devchain.url, genesis="0x" + "ab" * 32), out=tmp_path / "replay")
 
 
 def test_a_taken_port(programs):

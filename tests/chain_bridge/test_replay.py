@@ -114,6 +114,18 @@ def stopped(chain, script, operator, batch):
         replay(chain, script, operator, on_batch=stop)
 
 
+def test_another_run_in_between(chain, operator, recorded, scripted):
+    """Half a replay, another one, the other half: both agree, and the first says that somebody came between."""
+    first, second = scripted(chain, recorded(), most=5), scripted(chain, recorded())
+    stopped(chain, first, operator, 2)
+    replay(chain, second, operator)
+    replay(chain, first, operator)
+    books = [reconcile(chain, s) for s in (first, second)]
+    assert all(b.agrees for b in books), books[0].verdict
+    assert [len(b.skipped) for b in books] == [1, 0]
+    assert books[0].skipped[0].startswith(f"{len(second.batches)} transactions of the operator for other runs")
+
+
 class TestBehindOurBack:
     """Between reading what has landed and sending what has not, the chain may change."""
 
