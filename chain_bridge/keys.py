@@ -51,8 +51,8 @@ def signer(secret: str) -> Signer:
     text = secret.strip()
     scheme: Scheme = "sr25519" if text.startswith("sr25519:") else "ed25519"
     try:
-        base, path = _parts(text.removeprefix(f"{scheme}:"))
-        found = _ed25519(base, path) if scheme == "ed25519" else _sr25519(base, path)
+        base, phrase, path = _parts(text.removeprefix(f"{scheme}:"))
+        found = _ed25519(base, path) if scheme == "ed25519" else _sr25519(base, phrase, path)
     except Exception:  # whatever a library says of it may hold the secret
         raise PlanError(
             "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
@@ -62,22 +62,22 @@ def signer(secret: str) -> Signer:
     return Signer(scheme, public, base == _DEV_SEED or public in _well_known(), found)
 
 
-def _parts(text: str) -> tuple[bytes, str]:
-    """The 32 bytes that a secret begins with, and the path that is derived from them."""
+def _parts(text: str) -> tuple[bytes, str, str]:
+    """The 32 bytes that a secret begins with, the phrase that stands for them (empty: none), and the path derived from them."""
     if not text:
         raise ValueError
     base, slash, path = text.partition("/")
+    phrase = " ".join(base.split()) or DEV_PHRASE
     if not base:
         seed = _DEV_SEED
     elif base.startswith("0x"):
-        seed = bytes.fromhex(base[2:])
+        seed, phrase = bytes.fromhex(base[2:]), ""
     else:  # the mini-secret of a phrase is the same for both schemes
-        phrase = " ".join(base.split())
         told = Keypair.create_from_mnemonic(phrase, crypto_type=KeypairType.ED25519).seed_hex
         seed = bytes.fromhex(told.removeprefix("0x")) if isinstance(told, str) else bytes(told)
     if len(seed) != 32:
         raise ValueError
-    return seed, slash + path
+    return seed, phrase, slash + path
 
 
 def _ed25519(seed: bytes, path: str) -> nacl.signing.SigningKey:
@@ -90,11 +90,11 @@ def _ed25519(seed: bytes, path: str) -> nacl.signing.SigningKey:
     return nacl.signing.SigningKey(seed)
 
 
-def _sr25519(seed: bytes, path: str) -> Keypair:
-    if path and seed != _DEV_SEED:
+def _sr25519(seed: bytes, phrase: str, path: str) -> Keypair:
+    if path and not phrase:
         raise ValueError("the library derives sr25519 keys from phrases only")
     if path:
-        return Keypair.create_from_uri(DEV_PHRASE + path, crypto_type=KeypairType.SR25519)
+        return Keypair.create_from_uri(phrase + path, crypto_type=KeypairType.SR25519)
     return Keypair.create_from_seed("0x" + seed.hex(), crypto_type=KeypairType.SR25519)
 
 
@@ -113,7 +113,7 @@ def _well_known() -> set[bytes]:
         for name in DEV_NAMES:
             path = f"//{name}" if name else ""
             _WELL_KNOWN.add(bytes(_ed25519(_DEV_SEED, path).verify_key))
-            _WELL_KNOWN.add(bytes(_sr25519(_DEV_SEED, path).public_key))
+            _WELL_KNOWN.add(bytes(_sr25519(_DEV_SEED, DEV_PHRASE, path).public_key))
     return _WELL_KNOWN
 
 

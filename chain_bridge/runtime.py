@@ -102,47 +102,35 @@ class Runtime:
     # --- calls --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _calls(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
-        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    def _calls(self) -> dict[str, tuple[bytes, list[dict[str, Any]]]]:
+        """Of each call, as `Assets.mint`: the two bytes that it begins with, and its arguments."""
+        found: dict[str, tuple[bytes, list[dict[str, Any]]]] = {}
         for name, pallet in self._pallets.items():
             if pallet["calls"]:
                 variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
-                found[name] = {v["name"]: v["fields"] for v in variants}
+                found |= {f"{name}.{v['name']}": (bytes([pallet["index"], v["index"]]), v["fields"]) for v in variants}
         return found
 
     def has(self, call: str) -> bool:
         """Whether a call such as `Assets.mint` is there."""
-        pallet, name = call.split(".")
-        return name in self._calls.get(pallet, {})
+        return call in self._calls
 
     def arguments(self, call: str) -> list[str]:
         """Names of a call's arguments."""
-        pallet, name = call.split(".")
-        return [f["name"] for f in self._calls[pallet][name]]
+        return [f["name"] for f in self._calls[call][1]]
 
     def call(self, name: str, *args: Any) -> bytes:
         """An encoded call; arguments by position, because their names changed between runtimes.
 
         Accounts are 32 bytes, weights `Weight`, calls inside calls encoded bytes.
         """
-        pallet, call = name.split(".")
         if not self.has(name):
             raise BridgeError(f"the chain has no call {name}")
-        fields = self._calls[pallet][call]
+        head, fields = self._calls[name]
         if len(fields) != len(args):
             told = ", ".join(f["name"] for f in fields)
             raise BridgeError(f"{name} of this chain takes ({told}), not {len(args)} arguments")
-        head = self._heads[name]
         return head + b"".join(self._argument(f["type"], value) for f, value in zip(fields, args, strict=True))
-
-    @cached_property
-    def _heads(self) -> dict[str, bytes]:
-        heads: dict[str, bytes] = {}
-        for name, pallet in self._pallets.items():
-            if pallet["calls"]:
-                variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
-                heads |= {f"{name}.{v['name']}": bytes([pallet["index"], v["index"]]) for v in variants}
-        return heads
 
     def _argument(self, kind: int, value: Any) -> bytes:
         form = self._forms.get(kind) or self._forms.setdefault(kind, self._form(kind))

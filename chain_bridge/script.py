@@ -65,11 +65,14 @@ class Script:
 
     def estimate(self) -> int:
         """Fees of the whole replay in native units, from the chain's own prices."""
-        return self.base.fee * len(self.batches) + sum(self.prices[a.kind].fee for a in self.actions)
+        return self._fees(self.actions, len(self.batches))
 
     def estimate_of(self, batch: Batch) -> int:
         """Fee of one batch in native units."""
-        return self.base.fee + sum(self.prices[a.kind].fee for a in self.actions[batch.start : batch.stop])
+        return self._fees(self.actions[batch.start : batch.stop], 1)
+
+    def _fees(self, actions: Sequence[Action], batches: int) -> int:
+        return self.base.fee * batches + sum(self.prices[a.kind].fee for a in actions)
 
     def frame(self) -> pd.DataFrame:
         """One row per call, in order."""
@@ -83,9 +86,8 @@ class Script:
 
     def needs(self, actions: Sequence[Action], batches: int) -> int:
         """Native units that the operator must have for actions in so many batches: fees, payments, deposits that it reserves."""
-        fees = self.base.fee * batches + sum(self.prices[a.kind].fee for a in actions)
         paid = sum(max(0, self.money.native_out(a)) for a in actions)
-        return fees + paid + sum(self._deposit(a) for a in actions) + self.money.existential
+        return self._fees(actions, batches) + paid + sum(self._deposit(a) for a in actions) + self.money.existential
 
     def _deposit(self, action: Action) -> int:
         """What the chain reserves of the operator for an action; it stays its own."""

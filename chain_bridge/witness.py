@@ -24,7 +24,7 @@ from chain_bridge.errors import ChainSilentError, PlanError, SafetyError
 from chain_bridge.keys import OPERATOR, Signer, operator_key, signer
 from chain_bridge.landed import Landed
 from chain_bridge.plan import Plan, make_plan
-from chain_bridge.reconcile import Reconciliation, reconcile
+from chain_bridge.reconcile import COLUMNS, Reconciliation, reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
 from chain_bridge.safety import Identity, check_may_sign, identify
@@ -36,6 +36,8 @@ OnBatch = Callable[[int, int], None]
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 TABLES = ("reconciliation", "fees", "rounds", "batches")
 FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
+_KINDS = {"round": pa.int64()} | dict.fromkeys(("journal", "chain", "difference"), pa.decimal128(38, 0))
+_BOOKS = pa.schema([(column, _KINDS.get(column, pa.string())) for column in COLUMNS])
 RESTARTS = 3  # of a dev chain of our own that died
 
 
@@ -207,15 +209,10 @@ def write(done: Witnessed, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:
-        exact = pa.decimal128(38, 0)
-        table = pa.Table.from_pandas(done.books.frame(), preserve_index=False, schema=_schema(done.books.frame(), exact))
-        pq.write_table(table, partial / "reconciliation.parquet", compression="zstd")
-        for name, frame in (
-            ("fees", done.books.fees.frame()),
-            ("rounds", done.books.fees.by_round()),
-            ("batches", batches(done)),
-        ):
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), partial / f"{name}.parquet", compression="zstd")
+        frames = (done.books.frame(), done.books.fees.frame(), done.books.fees.by_round(), batches(done))
+        for name, frame in zip(TABLES, frames, strict=True):
+            table = pa.Table.from_pandas(frame, preserve_index=False, schema=_BOOKS if name == "reconciliation" else None)
+            pq.write_table(table, partial / f"{name}.parquet", compression="zstd")
         (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
         if folder.exists():
             check_folder(folder)
@@ -225,8 +222,3 @@ def write(done: Witnessed, folder: Path) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _schema(frame: pd.DataFrame, exact: pa.DataType) -> pa.Schema:
-    kinds = {"round": pa.int64()} | dict.fromkeys(("journal", "chain", "difference"), exact)
-    return pa.schema([(c, kinds.get(c, pa.string())) for c in frame.columns])

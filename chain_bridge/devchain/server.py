@@ -125,10 +125,8 @@ def start(
         chain.stop()
         raise
     finally:
-        if owned:
-            log.unlink(
-                missing_ok=True
-            )  # an owner that is killed leaves nothing behind; a chain that fails has told its first line
+        if owned:  # an owner that is killed leaves nothing behind; a chain that failed has told its first line
+            log.unlink(missing_ok=True)
     return chain
 
 

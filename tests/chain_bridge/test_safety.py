@@ -39,6 +39,15 @@ def test_whatever_comes_from_the_phrase_is_known(secret):
     assert signer(secret).development
 
 
+def test_a_phrase_of_ones_own_derives_keys_of_both_schemes():
+    phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    for scheme in ("ed25519", "sr25519"):
+        plain, derived = signer(f"{scheme}:{phrase}"), signer(f"{scheme}:{phrase}//Bridge")
+        assert plain.public != derived.public
+        assert not plain.development
+        assert not derived.development
+
+
 def test_the_phrase_itself_counts_as_known():
     assert signer("  " + DEV_PHRASE.replace(" ", "   ") + " //Foo").development
     assert signer(DEV_PHRASE).development
