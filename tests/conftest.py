@@ -26,6 +26,9 @@ TINY = {
 }
 """A whole VBFL world in about 20 ms a round."""
 
+TINY_SERVER = {key: value for key, value in TINY.items() if not key.startswith("roles.")}
+"""The same for a protocol in which nobody draws roles."""
+
 
 @pytest.fixture(scope="session")
 def tiny():

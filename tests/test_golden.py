@@ -1,55 +1,61 @@
-"""Golden journals: any change of meaning is a visible difference. `python -m tests.test_golden` writes them anew.
+"""Golden journals and tables: any change of meaning is a visible difference. `python -m tests.test_golden` writes them anew.
 
-The scenarios accept every update, so that no rounding of a processor can change a vote.
+The scenarios with kept journals accept every update or judge it by its origin, so that no rounding of a processor can change
+a vote.
 """
 
 import json
-from pathlib import Path
 
 import pytest
 
-from experiments import load_scenario
-from sim.world import World
-from tests.conftest import TINY
+from experiments import load_scenario, run
+from tests import net
 
-FOLDER = Path(__file__).parent / "golden"
-OPEN = {"validation.params": {"threshold": 1.0}}
-SCENARIOS = {
-    "vbfl-pos": ("vbfl", {**OPEN}),
-    "vbfl-pow-forks": (
-        "vbfl",
-        {**OPEN, "consensus.kind": "pow", "consensus.difficulty": 1, "network.link_bytes_per_s": 2_000.0, "rounds": 4},
-    ),
-    "vbfl-published": ("vbfl-published", {**OPEN, "rounds": 4}),
-    "vbfl-churn": ("vbfl", {**OPEN, "availability.kind": "per-round", "availability.online": 0.7, "rounds": 5}),
-    "vbfl-committee": ("vbfl", {**OPEN, "validation.committee": 1, "payout.initial_balance": 50}),
-    "vbfl-lying-validators": (
-        "vbfl",
-        {**OPEN, "adversaries.0.count": 5, "adversaries.0.worker": "honest", "adversaries.0.validator": "flip"},
-    ),
-    "vbfl-mute-miners": (
-        "vbfl",
-        {**OPEN, "adversaries.0.count": 3, "adversaries.0.worker": "honest", "adversaries.0.miner": "withhold", "rounds": 5},
-    ),
-    "fedavg-paid": ("fedavg", {**OPEN, "payout.mechanism": "vbfl"}),
-}
+KEPT = json.loads((net.FOLDER / "tables.json").read_text())
+NEVER = ("None", "0", "0.0", "False")
+"""What a column held that never applied to a protocol: such a column may go."""
 
 
-def journal(name: str) -> list[list[object]]:
-    preset, changes = SCENARIOS[name]
-    world = World(load_scenario(preset, {**TINY, **changes}))
-    for _ in world.run():
-        pass
-    world.close()
-    return [[round(e.time_s, 6), *e[1:]] for e in world.ledger.journal]
+def journal(name: str, folder) -> list[list[object]]:
+    preset, changes = net.JOURNALS[name]
+    table = run(load_scenario(preset, changes), folder).journal
+    columns = ("time_s", "round", "debit", "credit", "asset", "amount", "reason")
+    entries = zip(*(table[c].tolist() for c in columns), strict=True)
+    return [[round(time_s, 6), *rest] for time_s, *rest in entries]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_journal(name):
-    assert journal(name) == json.loads((FOLDER / f"{name}.json").read_text())
+@pytest.mark.parametrize("name", net.JOURNALS)
+def test_journal(name, tmp_path):
+    assert journal(name, tmp_path / "run") == json.loads((net.FOLDER / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", net.TABLES)
+def test_tables(name):
+    found = net.digests(net.recorded(name))
+    for table, columns in KEPT[name].items():
+        for column, digest in columns.items():
+            if table in found and column in found[table]:
+                assert found[table][column] == digest, f"{table}.{column}"
+            else:
+                count, _, value = digest.partition(" x ")
+                assert count == "0" or value in NEVER, f"{table}.{column} is gone, and held {digest}"
+    for table, columns in found.items():
+        assert columns.keys() <= KEPT[name].get(table, {}).keys(), f"{table} has new columns"
+
+
+def test_the_net_reaches_what_it_is_there_for():
+    """Slashes, missed reveals and disputes are in the journals that are kept for them."""
+    reasons = {name: {entry[-1] for entry in json.loads((net.FOLDER / f"{name}.json").read_text())} for name in net.JOURNALS}
+    assert "slash" in reasons["coordinator-slashing"]
+    assert "forfeit" in reasons["coordinator-missed-reveals"]
+    assert any("bond" in r or "challenge" in r for r in reasons["coordinator-disputes"])
 
 
 if __name__ == "__main__":
-    for each in SCENARIOS:
-        lines = ",\n".join(json.dumps(entry) for entry in journal(each))
-        (FOLDER / f"{each}.json").write_text(f"[\n{lines}\n]\n")
+    import tempfile
+    from pathlib import Path
+
+    for each in net.JOURNALS:
+        with tempfile.TemporaryDirectory() as place:
+            lines = ",\n".join(json.dumps(entry) for entry in journal(each, Path(place) / "run"))
+        (net.FOLDER / f"{each}.json").write_text(f"[\n{lines}\n]\n")
