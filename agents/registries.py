@@ -3,7 +3,9 @@
 from mechanisms.registry import Registry
 
 workers = Registry("worker behaviours", package="agents.workers", base="WorkerBehaviour")
-validators = Registry("validator behaviours", package="agents.validators", base="ValidatorBehaviour")
+validators = Registry(
+    "validator behaviours", package="agents.validators", base="ValidatorBehaviour"
+)
 miners = Registry("miner behaviours", package="agents.miners", base="MinerBehaviour")
 learners = Registry("learners", package="agents.learners", base="Learner")
 

@@ -42,7 +42,11 @@ def one(name: str, rows: int, columns: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, columns), dtype=np.float32)
     base = np.zeros(columns, dtype=np.float32)
-    f = {"f": rows // 5} if name in ("trimmed-mean", "krum", "multi-krum", "bulyan", "nearest-neighbour-mixing") else {}
+    f = (
+        {"f": rows // 5}
+        if name in ("trimmed-mean", "krum", "multi-krum", "bulyan", "nearest-neighbour-mixing")
+        else {}
+    )
     seen = AggregationObservation(1, tuple(range(rows)), x, np.full(rows, 100), base, x[0])
     if name in ATTACKS:
         bad = rows // 10
@@ -59,11 +63,21 @@ def one(name: str, rows: int, columns: int) -> None:
     else:
         attack.submit(crowd)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu, "peak_memory_gib": peak}))
+    print(
+        json.dumps(
+            {
+                "wall_s": time.perf_counter() - began,
+                "cpu_s": time.process_time() - cpu,
+                "peak_memory_gib": peak,
+            }
+        )
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000)
     parser.add_argument("--columns", type=int, default=200_000)
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -74,9 +88,17 @@ def main() -> None:
     report = {}
     for name in (*RULES, *TRANSFORMS, *ATTACKS):
         size = ["--rows", str(args.rows), "--columns", str(args.columns)]
-        done = subprocess.run([sys.executable, __file__, "--one", name, *size], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--one", name, *size],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         report[name] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name:26} {report[name]['cpu_s']:6.2f} CPU s, peak {report[name]['peak_memory_gib']:.2f} GiB", flush=True)
+        print(
+            f"{name:26} {report[name]['cpu_s']:6.2f} CPU s, peak {report[name]['peak_memory_gib']:.2f} GiB",
+            flush=True,
+        )
     print(json.dumps({"rows": args.rows, "columns": args.columns, "rules": report}))
 
 

@@ -24,7 +24,9 @@ from sim.scenario import Scenario
 from sim.threads import single_threaded
 
 
-def measure(scenario: Scenario, folder: Path, data: str | None) -> tuple[float, float, pd.DataFrame]:
+def measure(
+    scenario: Scenario, folder: Path, data: str | None
+) -> tuple[float, float, pd.DataFrame]:
     """CPU seconds of the run and of the comparison, and its table by mechanism."""
     began = time.process_time()
     path = run(scenario, folder, data=data, force=True).path
@@ -34,11 +36,17 @@ def measure(scenario: Scenario, folder: Path, data: str | None) -> tuple[float, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="digits-quick")
     parser.add_argument("--data")
     parser.add_argument("--rounds", type=int, help="rounds of the run [default: the preset's]")
-    parser.add_argument("--utility-samples", type=int, help="held-out samples of utility, 0 all [default: the preset's]")
+    parser.add_argument(
+        "--utility-samples",
+        type=int,
+        help="held-out samples of utility, 0 all [default: the preset's]",
+    )
     parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
     single_threaded()
@@ -51,13 +59,18 @@ def main() -> None:
     scenario = load_scenario(args.preset, changes)
     runs, comparisons, by_rule = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        measure(load_scenario(args.preset, changes | {"rounds": 1}), Path(folder) / "warm", args.data)
+        measure(
+            load_scenario(args.preset, changes | {"rounds": 1}), Path(folder) / "warm", args.data
+        )
         for i in range(args.repeat):
             played, compared, table = measure(scenario, Path(folder) / "run", args.data)
             runs.append(played)
             comparisons.append(compared)
             by_rule.append(table.set_index("mechanism")["cpu_s"])
-            print(f"repeat {i + 1}: run {played:.3f} s, comparison {compared:.3f} s, ratio {compared / played:.3f}", flush=True)
+            print(
+                f"repeat {i + 1}: run {played:.3f} s, comparison {compared:.3f} s, ratio {compared / played:.3f}",
+                flush=True,
+            )
         tape_mb = (Path(folder) / "run" / "tape.parquet").stat().st_size / 2**20
     failed = table[table["error"].notna()]["mechanism"].tolist()
     report = {
@@ -68,7 +81,9 @@ def main() -> None:
         "rules_failed": failed,
         "run_cpu_s": statistics.median(runs),
         "comparison_cpu_s": statistics.median(comparisons),
-        "comparison_over_run_ratio": statistics.median(c / r for c, r in zip(comparisons, runs, strict=True)),
+        "comparison_over_run_ratio": statistics.median(
+            c / r for c, r in zip(comparisons, runs, strict=True)
+        ),
         "tape_mb": tape_mb,
         "rule_cpu_s": pd.concat(by_rule, axis=1).median(axis=1).to_dict(),
     }

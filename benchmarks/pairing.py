@@ -35,7 +35,11 @@ def compare(results: Results, first: str, second: str, column: str) -> dict[str,
     """Paired by seed, and with the second arm's seeds shifted by one: independent draws of the same two distributions."""
     people = results.participants(columns=["device", "utility"], where="device = 0")
     alone = people.groupby("run_id")["utility"].sum().rename("device_utility").reset_index()
-    frame = results.outcomes().merge(alone, on="run_id").pivot_table(index="seed", columns="arm", values=column)
+    frame = (
+        results.outcomes()
+        .merge(alone, on="run_id")
+        .pivot_table(index="seed", columns="arm", values=column)
+    )
     a, b = frame[first].to_numpy(), frame[second].to_numpy()
     paired, apart = a - b, a - np.roll(b, 1)
     return {
@@ -47,7 +51,9 @@ def compare(results: Results, first: str, second: str, column: str) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     args = parser.parse_args()
@@ -56,13 +62,23 @@ def main() -> None:
         "data-size": {"payout.mechanism": "data-size", "payout.params": {"pot": 3_000}},
         "open": {"validation.params": {"threshold": 1.0}},
     }
-    spec = {"name": "pairing", "scenario": "digits-quick", "seeds": args.seeds, "design": [{"factors": {"arm": arms}}]}
+    spec = {
+        "name": "pairing",
+        "scenario": "digits-quick",
+        "seeds": args.seeds,
+        "design": [{"factors": {"arm": arms}}],
+    }
     with tempfile.TemporaryDirectory() as folder:
         results = sweep(spec, f"{folder}/pairing", workers=args.workers)
         told = {name: compare(results, *arm) for name, arm in COMPARED.items()}
     for name, values in told.items():
         print(name, {k: round(v, 4) for k, v in values.items()})
-    print(json.dumps({"seeds": args.seeds} | {f"{name}_{k}": v for name, values in told.items() for k, v in values.items()}))
+    print(
+        json.dumps(
+            {"seeds": args.seeds}
+            | {f"{name}_{k}": v for name, values in told.items() for k, v in values.items()}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -40,9 +40,20 @@ TABLES = {
 
 def recording(payouts: int, payees: int) -> Recording:
     """A run of one round that pays so many times."""
-    entries = [(1, "issuance", f"device:{i % payees}", "STAKE", 1 + i % 997, "reward.worker") for i in range(payouts)]
-    journal = pd.DataFrame(entries, columns=["round", "debit", "credit", "asset", "amount", "reason"])
-    return Recording(Path("benchmark"), "benchmark", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in TABLES.items()})
+    entries = [
+        (1, "issuance", f"device:{i % payees}", "STAKE", 1 + i % 997, "reward.worker")
+        for i in range(payouts)
+    ]
+    journal = pd.DataFrame(
+        entries, columns=["round", "debit", "credit", "asset", "amount", "reason"]
+    )
+    return Recording(
+        Path("benchmark"),
+        "benchmark",
+        {},
+        journal,
+        **{k: pd.DataFrame(columns=v) for k, v in TABLES.items()},
+    )
 
 
 class Peak:
@@ -74,7 +85,12 @@ def bridge(run: Recording) -> dict[str, float]:
         start = time.monotonic()
         script = make_script(chain, make_plan(run), key)
         planned = time.monotonic()
-        done = replay(chain, script, key, on_batch=lambda b: print(f"  batch {b.batch + 1}/{len(script.batches)}", end="\r"))
+        done = replay(
+            chain,
+            script,
+            key,
+            on_batch=lambda b: print(f"  batch {b.batch + 1}/{len(script.batches)}", end="\r"),
+        )
         sent = time.monotonic()
         books = reconcile(chain, script)
         end = time.monotonic()
@@ -95,12 +111,21 @@ def bridge(run: Recording) -> dict[str, float]:
 def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
     """The library's own way: payouts per second one by one, and in batches of a size."""
     key = signer(OPERATOR)
-    pair = Keypair.create_from_seed("0x" + bytes(key._secret).hex(), crypto_type=KeypairType.ED25519)
-    with server.start() as own, SubstrateInterface(url=own.url, ws_options={"timeout": 60}) as library:
+    pair = Keypair.create_from_seed(
+        "0x" + bytes(key._secret).hex(), crypto_type=KeypairType.ED25519
+    )
+    with (
+        server.start() as own,
+        SubstrateInterface(url=own.url, ws_options={"timeout": 60}) as library,
+    ):
         library.rpc_request("dev_setBlockBuildMode", ["Instant"])
 
         def mint(i: int) -> object:
-            told = {"id": 1, "beneficiary": "0x" + (i % 300).to_bytes(32, "big").hex(), "amount": 1 + i % 997}
+            told = {
+                "id": 1,
+                "beneficiary": "0x" + (i % 300).to_bytes(32, "big").hex(),
+                "amount": 1 + i % 997,
+            }
             return library.compose_call("Assets", "mint", told)
 
         def send(call: object) -> None:
@@ -121,10 +146,14 @@ def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--payouts", type=int, default=20_000)
     parser.add_argument("--payees", type=int, default=300)
-    parser.add_argument("--plain", type=int, default=40, help="payouts sent one by one; 0 leaves the library out")
+    parser.add_argument(
+        "--plain", type=int, default=40, help="payouts sent one by one; 0 leaves the library out"
+    )
     asked = parser.parse_args()
     run = recording(asked.payouts, asked.payees)
     found = {"payouts": asked.payouts, "payees": asked.payees} | bridge(run)
@@ -132,7 +161,10 @@ def main() -> None:
     if asked.plain:
         one, many = plain(run, asked.plain, int(found["batch"]))
         found |= {"library_plain_per_s": one, "library_batches_per_s": many}
-        found |= {"ratio_to_plain": found["payouts_per_s"] / one, "ratio_to_library_batches": found["payouts_per_s"] / many}
+        found |= {
+            "ratio_to_plain": found["payouts_per_s"] / one,
+            "ratio_to_library_batches": found["payouts_per_s"] / many,
+        }
     print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}))
 
 

@@ -46,7 +46,14 @@ def build(folder: Path, runs: int, devices: int, rounds: int) -> None:
         "training.epochs": 1,
     }
     planned = Sweep(
-        {"name": "large", "scenario": "vbfl", "set": fixed, "seeds": runs // 100, "design": [{"factors": FACTORS}]}, folder
+        {
+            "name": "large",
+            "scenario": "vbfl",
+            "set": fixed,
+            "seeds": runs // 100,
+            "design": [{"factors": FACTORS}],
+        },
+        folder,
     )
     planned._write_plan()
     step = max(1, len(planned.runs) // TEMPLATES)
@@ -84,7 +91,9 @@ def read(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--devices", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
@@ -93,17 +102,28 @@ def main() -> None:
         folder = Path(scratch) / "large"
         build(folder, args.runs, args.devices, args.rounds)
         results = Results.open(folder)
-        rows = int(results.sql("select count(*) as n from participants", tables=("participants",))["n"].iloc[0])
-        found: dict[str, Any] = {"runs": len(results.runs()), "participant_rows": rows, "directories": read(folder)}
+        rows = int(
+            results.sql("select count(*) as n from participants", tables=("participants",))[
+                "n"
+            ].iloc[0]
+        )
+        found: dict[str, Any] = {
+            "runs": len(results.runs()),
+            "participant_rows": rows,
+            "directories": read(folder),
+        }
         found["compact_wall_s"] = best(results.compact, 1)
-        found["compact_bytes"] = sum(file.stat().st_size for file in (folder / "compact").rglob("*.parquet"))
+        found["compact_bytes"] = sum(
+            file.stat().st_size for file in (folder / "compact").rglob("*.parquet")
+        )
         found["compact"] = read(folder)
         again = Sweep({**results.spec, "name": "large"}, folder)
         if again.todo:
             raise SystemExit("a compacted run would be run again")
     for where in ("directories", "compact"):
         told = ", ".join(
-            f"{name.removesuffix('_wall_s').replace('_', ' ')} {value:.2f} s" for name, value in found[where].items()
+            f"{name.removesuffix('_wall_s').replace('_', ' ')} {value:.2f} s"
+            for name, value in found[where].items()
         )
         print(f"{where}: {told}")
     found |= {"cores": os.cpu_count(), "load_average": [round(x, 2) for x in os.getloadavg()]}

@@ -38,7 +38,13 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         "rounds": rounds + 1,
         "data.dataset": "synthetic",
         # A fifth of the samples goes to validation, so that every device trains on SAMPLES and validates on SAMPLES / 4.
-        "data.params": {"train": devices * SAMPLES * 5 // 4, "test": 1_000, "features": 784, "side": 28, "separation": 6.0},
+        "data.params": {
+            "train": devices * SAMPLES * 5 // 4,
+            "test": 1_000,
+            "features": 784,
+            "side": 28,
+            "separation": 6.0,
+        },
         "data.partition": "iid",
         "data.validation_fraction": 0.2,
         "model.name": model,
@@ -62,7 +68,10 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         tables = {**world.recorder.tables(), "journal": journal_table(world)}
         write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
         writing = (time.process_time() - began) / (rounds + 1)
-    round_cpu, other_cpu = statistics.median(total[1:]) + writing, statistics.median(other[1:]) + writing
+    round_cpu, other_cpu = (
+        statistics.median(total[1:]) + writing,
+        statistics.median(other[1:]) + writing,
+    )
     return {
         "round_cpu_s": round_cpu,
         "other_cpu_s": other_cpu,
@@ -75,7 +84,9 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--devices", type=int, nargs="+", default=[20, 100, 1_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="mnist_2nn")
@@ -84,9 +95,24 @@ def main() -> None:
     if args.one:
         print(json.dumps(measure(args.devices[0], args.rounds, args.model)))
         return
-    report: dict[str, object] = {"model": args.model, "samples_per_device": SAMPLES, "validators_per_update": 5, "sizes": {}}
+    report: dict[str, object] = {
+        "model": args.model,
+        "samples_per_device": SAMPLES,
+        "validators_per_update": 5,
+        "sizes": {},
+    }
     for n in args.devices:
-        command = [sys.executable, __file__, "--one", "--devices", str(n), "--rounds", str(args.rounds), "--model", args.model]
+        command = [
+            sys.executable,
+            __file__,
+            "--one",
+            "--devices",
+            str(n),
+            "--rounds",
+            str(args.rounds),
+            "--model",
+            args.model,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr)

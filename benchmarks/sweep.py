@@ -38,7 +38,11 @@ def spec(runs: int, name: str, first_seed: int) -> dict[str, Any]:
     """A grid of 8 cells, and as many seeds as it takes."""
     seeds = max(1, runs // (len(LEVELS) * len(RATES)))
     factors = {"adversaries.0.count": LEVELS, "training.learning_rate": RATES}
-    return {"name": name, "seeds": list(range(first_seed, first_seed + seeds)), "design": [{"factors": factors}]}
+    return {
+        "name": name,
+        "seeds": list(range(first_seed, first_seed + seeds)),
+        "design": [{"factors": factors}],
+    }
 
 
 @contextlib.contextmanager
@@ -89,7 +93,8 @@ def measure(executor: str, workers: int, runs: int, trivial: int) -> dict[str, f
             "runs_cpu_s": float(frame["cpu_s"].sum()),
             "runs_wall_s": float(frame["wall_s"].sum()),
             "efficiency": float(frame["cpu_s"].sum()) / paid,
-            "of_cpu": float(frame["cpu_s"].sum()) / sum(cpu - before.get(pid, 0.0) for pid, cpu in after.items()),
+            "of_cpu": float(frame["cpu_s"].sum())
+            / sum(cpu - before.get(pid, 0.0) for pid, cpu in after.items()),
             "occupancy": float(frame["wall_s"].sum()) / paid,
             "overhead_per_run_worker_ms": (paid - float(frame["wall_s"].sum())) / len(frame) * 1e3,
             "trivial_task_wall_ms": trivial_s / trivial * 1e3,
@@ -126,10 +131,14 @@ def _drop(*_: Any) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--workers", type=int, nargs="+", default=[4, 2])
-    parser.add_argument("--executors", nargs="+", choices=["processes", "dask"], default=["processes", "dask"])
+    parser.add_argument(
+        "--executors", nargs="+", choices=["processes", "dask"], default=["processes", "dask"]
+    )
     parser.add_argument("--trivial", type=int, default=2_000)
     args = parser.parse_args()
     found = {}
@@ -144,7 +153,16 @@ def main() -> None:
                 flush=True,
             )
     load = [round(x, 2) for x in os.getloadavg()]
-    print(json.dumps({"cores": os.cpu_count(), "load_average": load, "platform": platform.platform(), "measured": found}))
+    print(
+        json.dumps(
+            {
+                "cores": os.cpu_count(),
+                "load_average": load,
+                "platform": platform.platform(),
+                "measured": found,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

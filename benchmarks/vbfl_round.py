@@ -30,7 +30,14 @@ from sim.threads import single_threaded
 from sim.world import World
 
 
-def plain_round(world: World, build: nn.Module, x: torch.Tensor, y: torch.Tensor, xt: torch.Tensor, yt: torch.Tensor) -> float:
+def plain_round(
+    world: World,
+    build: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    xt: torch.Tensor,
+    yt: torch.Tensor,
+) -> float:
     """The same training and test passes, device by device; returns CPU seconds."""
     s = world.scenario
     start = torch.tensor(world.models[world.participants[0].state.model])
@@ -56,12 +63,16 @@ def plain_round(world: World, build: nn.Module, x: torch.Tensor, y: torch.Tensor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data")
     parser.add_argument("--model", default="mnist_2nn")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument(
-        "--epoch-log", action="store_true", help="also test every worker after every local epoch (48 more passes)"
+        "--epoch-log",
+        action="store_true",
+        help="also test every worker after every local epoch (48 more passes)",
     )
     args = parser.parse_args()
     single_threaded()
@@ -90,7 +101,10 @@ def main() -> None:
         world.step()
         ours.append(time.process_time() - began)
         plain.append(plain_round(world, build, x, y, xt, yt))
-        print(f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s", flush=True)
+        print(
+            f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s",
+            flush=True,
+        )
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         tables = {**world.recorder.tables(), "journal": journal_table(world)}
@@ -99,7 +113,9 @@ def main() -> None:
 
     samples = len(world.split.train[0])
     epochs = world.scenario.training.epochs
-    work = (12 * epochs + 5) * samples * gflop(build, x[:1], train=True) + 18 * len(yt) * gflop(build, xt[:1], train=False)
+    work = (12 * epochs + 5) * samples * gflop(build, x[:1], train=True) + 18 * len(yt) * gflop(
+        build, xt[:1], train=False
+    )
     peak = peak_gflops()
     mine = statistics.median(ours) + recording
     report = {
@@ -113,9 +129,13 @@ def main() -> None:
         "training_cpu_s": training.seconds / args.rounds,
         "testing_cpu_s": testing.seconds / args.rounds,
         "writing_tables_cpu_s": recording,
-        "everything_else_cpu_s": statistics.mean(ours) - (training.seconds + testing.seconds) / args.rounds + recording,
+        "everything_else_cpu_s": statistics.mean(ours)
+        - (training.seconds + testing.seconds) / args.rounds
+        + recording,
         "plain_loop_cpu_s_median": statistics.median(plain),
-        "plain_over_fedstake_ratio": statistics.median(p / o for p, o in zip(plain, ours, strict=True)),
+        "plain_over_fedstake_ratio": statistics.median(
+            p / o for p, o in zip(plain, ours, strict=True)
+        ),
         "published_code_cpu_s": {"mnist_2nn": 7.4, "mnist_cnn": 154.0}.get(args.model),
         "round_gflop": work,
         "rate_gflop_per_s": work / mine,

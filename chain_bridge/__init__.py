@@ -1,6 +1,13 @@
 """The witness: repeats a recorded run on a real chain. It reads a run directory and nothing else of the house."""
 
-from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, ReplayError, RpcError, SafetyError
+from chain_bridge.errors import (
+    BridgeError,
+    ChainSilentError,
+    PlanError,
+    ReplayError,
+    RpcError,
+    SafetyError,
+)
 from chain_bridge.witness import Options, Witnessed, dry_run, replay_run
 
 __all__ = [

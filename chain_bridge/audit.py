@@ -42,7 +42,9 @@ def audit(chain: Chain, script: Script, landed: Sequence[Landed]) -> Iterator[Ba
         mine = own_events(chain, place)
         asked = script.batch_call(batch, timepoint(script, batch, landed))
         faithful = chain.extrinsics(place.block)[place.extrinsic].endswith(asked)
-        yield BatchEffect(batch, place, list(_effects(script, batch, mine)), fee_of(script, mine), faithful)
+        yield BatchEffect(
+            batch, place, list(_effects(script, batch, mine)), fee_of(script, mine), faithful
+        )
 
 
 def own_events(chain: Chain, place: Landed) -> list[Event]:
@@ -58,7 +60,10 @@ def _effects(script: Script, batch: Batch, events: list[Event]) -> Iterator[Effe
             items.append([])
         else:
             items[-1].append(e)
-    items = [_without_dues(items[0]), *items[1:-1]]  # what follows the last item is the end of the batch
+    items = [
+        _without_dues(items[0]),
+        *items[1:-1],
+    ]  # what follows the last item is the end of the batch
     actions = script.actions[batch.start : batch.stop]
     if len(items) != len(actions) + 1:
         for a in actions:
@@ -66,12 +71,18 @@ def _effects(script: Script, batch: Batch, events: list[Event]) -> Iterator[Effe
         return
     for action, told in zip(actions, items[1:], strict=True):
         moves = script.money.moves(told)
-        yield Effect(action, moves if action.kind in MONEY else [], _fault(script, action, told, moves))
+        yield Effect(
+            action, moves if action.kind in MONEY else [], _fault(script, action, told, moves)
+        )
 
 
 def _without_dues(events: list[Event]) -> list[Event]:
     """Fees are withdrawn before the first call."""
-    return [e for e in events if e.name not in ("Balances.Withdraw", "TransactionPayment.TransactionFeePaid")]
+    return [
+        e
+        for e in events
+        if e.name not in ("Balances.Withdraw", "TransactionPayment.TransactionFeePaid")
+    ]
 
 
 def _fault(script: Script, action: Action, events: list[Event], moves: list[Move]) -> str:
@@ -79,7 +90,9 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
     names = [e.name for e in events]
     if action.kind in MONEY:
         wanted = script.money.expected(action)
-        return "" if moves == wanted else f"moved {_shown(moves)} where {_shown(wanted)} was asked for"
+        return (
+            "" if moves == wanted else f"moved {_shown(moves)} where {_shown(wanted)} was asked for"
+        )
     if action.kind == "note":
         return _remarked(script, events, action.data)
     if action.kind == "fund":
@@ -88,7 +101,9 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
         return "" if right else f"no transfer of {action.amount} native units among {names}"
     if action.kind == "approve" and action.number == majority(action.members):
         results = [e.fields[-1][0] for e in events if e.name == "Multisig.MultisigExecuted"]
-        return "" if results == ["Ok"] else f"the approved call was not executed: {results or names}"
+        return (
+            "" if results == ["Ok"] else f"the approved call was not executed: {results or names}"
+        )
     expected = {
         "approve": "Multisig.MultisigApproval",
         "propose": "Multisig.NewMultisig",
@@ -102,13 +117,19 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
 
 def _remarked(script: Script, events: list[Event], text: bytes) -> str:
     """Whether the operator's remark of exactly these bytes is what happened."""
-    hashes = [e.fields[1] for e in events if e.name == "System.Remarked" and e.fields[0] == script.money.operator]
+    hashes = [
+        e.fields[1]
+        for e in events
+        if e.name == "System.Remarked" and e.fields[0] == script.money.operator
+    ]
     return "" if hashes == [blake2(text)] else "the note's hash is another"
 
 
 def _shown(moves: Sequence[Move]) -> str:
     """A few words for moves."""
-    told = [f"{m.amount} from {_end(m.debit, 'issuance')} to {_end(m.credit, 'burn')}" for m in moves]
+    told = [
+        f"{m.amount} from {_end(m.debit, 'issuance')} to {_end(m.credit, 'burn')}" for m in moves
+    ]
     return " and ".join(told) or "nothing"
 
 
@@ -119,6 +140,8 @@ def _end(address: bytes | None, absent: str) -> str:
 def fee_of(script: Script, events: list[Event]) -> int:
     """What the operator paid: withdrawn before the call, minus what came back after it."""
     mine = script.money.operator
-    taken = sum(e.fields[1] for e in events if e.name == "Balances.Withdraw" and e.fields[0] == mine)
+    taken = sum(
+        e.fields[1] for e in events if e.name == "Balances.Withdraw" and e.fields[0] == mine
+    )
     back = sum(e.fields[1] for e in events if e.name == "Balances.Deposit" and e.fields[0] == mine)
     return int(taken - back)

@@ -30,9 +30,10 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "propose": ("Multisig.approve_as_multi", "Utility.as_derivative"),
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
-CALLED = {"note": "notes (roles, commitments, reveals, votes, blocks)", "propose": "collective approvals"} | dict.fromkeys(
-    ("collection", "version", "metadata"), "model versions"
-)
+CALLED = {
+    "note": "notes (roles, commitments, reveals, votes, blocks)",
+    "propose": "collective approvals",
+} | dict.fromkeys(("collection", "version", "metadata"), "model versions")
 
 
 def make_script(
@@ -52,18 +53,35 @@ def make_script(
     runtime = chain.runtime
     for call in ("Utility.batch_all", "System.remark_with_event"):
         if not runtime.has(call):
-            raise PlanError(f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be paid exactly once")
+            raise PlanError(
+                f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be paid exactly once"
+            )
     script = _bind(chain, plan, signer, token, asset, scale, most, created=False)
-    if isinstance(script.money, AssetMoney) and script.money.details and not script.money.details["is_sufficient"]:
+    if (
+        isinstance(script.money, AssetMoney)
+        and script.money.details
+        and not script.money.details["is_sufficient"]
+    ):
         # Perhaps this very replay created the asset: then its first batch is the one that does.
         again = _bind(chain, plan, signer, token, asset, scale, most, created=True)
-        if any(h == again.header(h.batch) and ok for h, _, ok in walk(chain, script.identity, signer.public, chain.head())):
+        if any(
+            h == again.header(h.batch) and ok
+            for h, _, ok in walk(chain, script.identity, signer.public, chain.head())
+        ):
             return again
     return script
 
 
 def _bind(
-    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, most: int | None, *, created: bool
+    chain: Chain,
+    plan: Plan,
+    signer: Signer,
+    token: Token,
+    asset: int,
+    scale: int,
+    most: int | None,
+    *,
+    created: bool,
 ) -> Script:
     runtime = chain.runtime
     skipped: list[str] = []
@@ -78,7 +96,14 @@ def _bind(
 
 
 def _money(
-    chain: Chain, plan: Plan, signer: Signer, token: Token, asset: int, scale: int, skipped: list[str], created: bool
+    chain: Chain,
+    plan: Plan,
+    signer: Signer,
+    token: Token,
+    asset: int,
+    scale: int,
+    skipped: list[str],
+    created: bool,
 ) -> Money:
     runtime, identity = chain.runtime, plan.run.identity
     wanted = ("Assets.mint", "Assets.burn", "Assets.force_transfer")
@@ -112,12 +137,18 @@ def _supported(runtime: Runtime, actions: Sequence[Action], skipped: list[str]) 
         if any(k in lacking for k in group):
             lacking |= {k: next(lacking[x] for x in group if x in lacking) for k in group}
     skipped += sorted(
-        {f"{CALLED.get(kind, kind)}: the chain has no {call}" for kind, call in lacking.items() if kind != "approve"}
+        {
+            f"{CALLED.get(kind, kind)}: the chain has no {call}"
+            for kind, call in lacking.items()
+            if kind != "approve"
+        }
     )
     return [a for a in actions if a.kind not in lacking]
 
 
-def _opening(runtime: Runtime, money: Money, accounts: Sequence[str], actions: Sequence[Action]) -> list[Action]:
+def _opening(
+    runtime: Runtime, money: Money, accounts: Sequence[str], actions: Sequence[Action]
+) -> list[Action]:
     """What must be there first: the asset, existential deposits, and what seats reserve while an approval is open."""
     proposals = [a for a in actions if a.kind == "propose"]
     base = int(runtime.constant("Multisig", "DepositBase") or 0)
@@ -126,7 +157,10 @@ def _opening(runtime: Runtime, money: Money, accounts: Sequence[str], actions: S
     for a in proposals:
         needed = SEAT_MARGIN * money.existential + base + each * majority(a.members)
         seats[a.device] = max(seats.get(a.device, 0), needed)
-    funds = [Action(0, "fund", "seat", credit=f"seat:{d}", amount=n, device=d) for d, n in sorted(seats.items())]
+    funds = [
+        Action(0, "fund", "seat", credit=f"seat:{d}", amount=n, device=d)
+        for d, n in sorted(seats.items())
+    ]
     return money.opening(accounts) + funds
 
 
@@ -149,4 +183,6 @@ def _check_amounts(plan: Plan, money: Money) -> None:
                     f"{least} in an account (its existential deposit): --scale {wanted} or more"
                 )
     if issued * money.scale >= 10**38:  # the chain itself would take a little more, 2**128
-        raise PlanError(f"--scale {money.scale}: {issued} base units issued would not fit 38 digits")
+        raise PlanError(
+            f"--scale {money.scale}: {issued} base units issued would not fit 38 digits"
+        )

@@ -66,10 +66,14 @@ class Chain:
                 self._connection.rpc_request("system_chain", [])["result"].lower()
             except (OSError, WebSocketException) as error:
                 self.close()
-                raise ChainSilentError(f"no chain answers at {self.url} ({_words(error)})") from error
+                raise ChainSilentError(
+                    f"no chain answers at {self.url} ({_words(error)})"
+                ) from error
             except Exception as error:  # whatever it is that answers, the library did not expect it
                 self.close()
-                raise ChainSilentError(f"{self.url} answers, but is no Substrate node ({_words(error)})") from error
+                raise ChainSilentError(
+                    f"{self.url} answers, but is no Substrate node ({_words(error)})"
+                ) from error
         return self._connection
 
     def close(self) -> None:
@@ -92,19 +96,29 @@ class Chain:
             return connection.rpc_request(method, list(params))["result"]
         except SubstrateRequestException as error:
             told = error.args[0] if error.args else ""
-            code, message = (told.get("code"), _refusal(told)) if isinstance(told, dict) else (None, str(told))
+            code, message = (
+                (told.get("code"), _refusal(told)) if isinstance(told, dict) else (None, str(told))
+            )
             raise RpcError(method, code, message) from error
         except TimeoutError as error:
             self.close()
-            raise ChainSilentError(f"{self.url} did not answer {method} within {self.timeout_s:g} s") from error
+            raise ChainSilentError(
+                f"{self.url} did not answer {method} within {self.timeout_s:g} s"
+            ) from error
         except (WebSocketException, OSError) as error:
             self.close()
             slow = "timed out" in str(error)
-            told = f"did not answer {method} within {self.timeout_s:g} s" if slow else f"broke off during {method}"
+            told = (
+                f"did not answer {method} within {self.timeout_s:g} s"
+                if slow
+                else f"broke off during {method}"
+            )
             raise ChainSilentError(f"{self.url} {told} ({_words(error)})") from error
         except (KeyError, ValueError) as error:
             self.close()
-            raise BridgeError(f"{self.url} gave no proper answer to {method} ({_words(error)})") from error
+            raise BridgeError(
+                f"{self.url} gave no proper answer to {method} ({_words(error)})"
+            ) from error
 
     # --- what the chain is --------------------------------------------------------------------------------------
 
@@ -117,7 +131,9 @@ class Chain:
             connection.init_runtime(block_hash=self.rpc("chain_getBlockHash", self.head().number))
         except (WebSocketException, OSError) as error:
             self.close()
-            raise ChainSilentError(f"{self.url} did not give its metadata ({_words(error)})") from error
+            raise ChainSilentError(
+                f"{self.url} did not give its metadata ({_words(error)})"
+            ) from error
         told = connection.metadata.value[1]
         form = next(iter(told))
         if form != "V14":
@@ -166,33 +182,52 @@ class Chain:
 
     def read(self, pallet: str, entry: str, *keys: bytes, at: str | None = None) -> Any:
         """A stored value, decoded; its default where nothing is stored."""
-        raw = self.rpc("state_getStorage", "0x" + self.runtime.storage_key(pallet, entry, *keys).hex(), *([at] if at else []))
+        raw = self.rpc(
+            "state_getStorage",
+            "0x" + self.runtime.storage_key(pallet, entry, *keys).hex(),
+            *([at] if at else []),
+        )
         if raw is None:
             return self.runtime.storage_default(pallet, entry)
         return self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
 
-    def read_many(self, pallet: str, entry: str, keys: Sequence[tuple[bytes, ...]], at: str | None = None) -> list[Any]:
+    def read_many(
+        self, pallet: str, entry: str, keys: Sequence[tuple[bytes, ...]], at: str | None = None
+    ) -> list[Any]:
         """Stored values under many keys, a thousand per request; None where nothing is stored."""
         wanted = ["0x" + self.runtime.storage_key(pallet, entry, *k).hex() for k in keys]
         found: list[Any] = []
         for start in range(0, len(wanted), PAGE):
             page = wanted[start : start + PAGE]
-            changes = dict(self.rpc("state_queryStorageAt", page, *([at] if at else []))[0]["changes"])
+            changes = dict(
+                self.rpc("state_queryStorageAt", page, *([at] if at else []))[0]["changes"]
+            )
             for key in page:
                 raw = changes.get(key)
-                found.append(None if raw is None else self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:])))
+                found.append(
+                    None
+                    if raw is None
+                    else self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+                )
         return found
 
-    def entries(self, pallet: str, entry: str, *keys: bytes, at: str) -> Iterator[tuple[bytes, Any]]:
+    def entries(
+        self, pallet: str, entry: str, *keys: bytes, at: str
+    ) -> Iterator[tuple[bytes, Any]]:
         """All (key, value) of a map under its first keys; the key as its raw bytes."""
         prefix = "0x" + self.runtime.storage_key(pallet, entry, *keys).hex()
         last = None
         while True:
             found = self.rpc("state_getKeysPaged", prefix, PAGE, last, at)
-            changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"]) if found else {}
+            changes = (
+                dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"]) if found else {}
+            )
             for key, raw in changes.items():
                 if raw is not None:
-                    yield bytes.fromhex(key[2:]), self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+                    yield (
+                        bytes.fromhex(key[2:]),
+                        self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:])),
+                    )
             if len(found) < PAGE:
                 return
             last = found[-1]
@@ -200,9 +235,14 @@ class Chain:
     def events(self, block: str) -> list[Event]:
         """Events of a block, in order."""
         return [
-            Event(phase[1][0] if phase[0] == "ApplyExtrinsic" else None, f"{pallet}.{name}", _values(fields))
+            Event(
+                phase[1][0] if phase[0] == "ApplyExtrinsic" else None,
+                f"{pallet}.{name}",
+                _values(fields),
+            )
             for phase, (pallet, ((name, fields),)) in (
-                (record["phase"], record["event"]) for record in self.read("System", "Events", at=block) or ()
+                (record["phase"], record["event"])
+                for record in self.read("System", "Events", at=block) or ()
             )
         ]
 
@@ -221,7 +261,9 @@ class Chain:
             if head.number >= number:
                 return head
             if time.monotonic() > until:
-                raise ChainSilentError(f"{self.url} made no block {number} within {deadline_s:g} s (head is {head.number})")
+                raise ChainSilentError(
+                    f"{self.url} made no block {number} within {deadline_s:g} s (head is {head.number})"
+                )
             time.sleep(min(0.5, deadline_s / 20))
 
 

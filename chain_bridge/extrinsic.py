@@ -34,7 +34,9 @@ class Era:
 IMMORTAL = Era()
 
 
-def sign(runtime: Runtime, genesis: str, call: bytes, signer: Signer, nonce: int, era: Era = IMMORTAL) -> bytes:
+def sign(
+    runtime: Runtime, genesis: str, call: bytes, signer: Signer, nonce: int, era: Era = IMMORTAL
+) -> bytes:
     """A signed extrinsic without a tip. `BridgeError` when the chain's transactions need something unknown."""
     return assemble(runtime, genesis, call, signer.public, signer.sign, nonce, era)
 
@@ -65,7 +67,9 @@ def assemble(
     return compact(len(body)) + body
 
 
-def _extension(runtime: Runtime, told: dict[str, Any], genesis: str, nonce: int, era: Era) -> tuple[bytes, bytes]:
+def _extension(
+    runtime: Runtime, told: dict[str, Any], genesis: str, nonce: int, era: Era
+) -> tuple[bytes, bytes]:
     """What one signed extension adds to the extrinsic, and to what is signed."""
     name = told["identifier"]
     origin = bytes.fromhex(genesis[2:])

@@ -55,13 +55,24 @@ class FeeBook:
     def frame(self) -> pd.DataFrame:
         """One row per round, device and reason; `fee` in native units."""
         rows = [(*key, *cell) for key, cell in self._cells.items()]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["round", "device", "reason"], ignore_index=True)
+        return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+            ["round", "device", "reason"], ignore_index=True
+        )
 
     def by_round(self) -> pd.DataFrame:
         """Per round: calls, fee, and the mean utility of honest and other devices in that round, where the run recorded it."""
         fees = self.frame().groupby("round", as_index=False)[["calls", "fee"]].sum()
         told = self._script.plan.run.participants
-        who = told["adversary"].fillna(False).astype(bool).map({False: "honest_utility", True: "adversary_utility"})
-        mean = told.assign(who=who).pivot_table(index="round", columns="who", values="utility", aggfunc="mean").reset_index()
+        who = (
+            told["adversary"]
+            .fillna(False)
+            .astype(bool)
+            .map({False: "honest_utility", True: "adversary_utility"})
+        )
+        mean = (
+            told.assign(who=who)
+            .pivot_table(index="round", columns="who", values="utility", aggfunc="mean")
+            .reset_index()
+        )
         mean.columns.name = None
         return fees.merge(mean.astype({"round": "int64"}), on="round", how="left")

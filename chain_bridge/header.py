@@ -20,7 +20,13 @@ class Header(NamedTuple):
 
     def encode(self, identity: bytes) -> bytes:
         """The remark; `identity` are the run's 16 bytes."""
-        return MAGIC + identity + self.form + struct.pack("<II", self.batch, self.batches) + self.digest
+        return (
+            MAGIC
+            + identity
+            + self.form
+            + struct.pack("<II", self.batch, self.batches)
+            + self.digest
+        )
 
 
 def parse(extrinsic: bytes, identity: bytes) -> Header | None:

@@ -20,7 +20,18 @@ Scheme = Literal["ed25519", "sr25519"]
 DEV_PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
 # The mini-secret that the development phrase stands for; every Substrate node's `--dev` accounts come from it.
 _DEV_SEED = bytes.fromhex("fac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e")
-DEV_NAMES = ("", "Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "Alice//stash", "Bob//stash", "Fedstake")
+DEV_NAMES = (
+    "",
+    "Alice",
+    "Bob",
+    "Charlie",
+    "Dave",
+    "Eve",
+    "Ferdie",
+    "Alice//stash",
+    "Bob//stash",
+    "Fedstake",
+)
 OPERATOR = "//Fedstake"
 KEY = "FEDSTAKE_KEY"
 _SIGNATURES = {"ed25519": 0, "sr25519": 1}  # variants of MultiSignature
@@ -58,7 +69,11 @@ def signer(secret: str) -> Signer:
             "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
             "ed25519: or sr25519: before it"
         ) from None
-    public = bytes(found.verify_key) if isinstance(found, nacl.signing.SigningKey) else bytes(found.public_key)
+    public = (
+        bytes(found.verify_key)
+        if isinstance(found, nacl.signing.SigningKey)
+        else bytes(found.public_key)
+    )
     return Signer(scheme, public, base == _DEV_SEED or public in _well_known(), found)
 
 
@@ -131,7 +146,9 @@ def operator_key(key_file: Path | None = None) -> Signer | None:
         try:
             mode = key_file.stat().st_mode
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise SafetyError(f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); chmod 600 it")
+                raise SafetyError(
+                    f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); chmod 600 it"
+                )
             return _from(str(key_file), key_file.read_text())
         except OSError as error:
             raise PlanError(f"{key_file}: cannot read the key ({error.strerror})") from None

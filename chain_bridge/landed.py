@@ -36,7 +36,9 @@ def nonce(chain: Chain, account: bytes, at: str | None = None) -> int:
     return int(chain.read("System", "Account", account, at=at)["nonce"])
 
 
-def walk(chain: Chain, identity: bytes, operator: bytes, head: Head) -> Iterator[tuple[Header, Landed, bool]]:
+def walk(
+    chain: Chain, identity: bytes, operator: bytes, head: Head
+) -> Iterator[tuple[Header, Landed, bool]]:
     """Every batch of a run and whether it succeeded, newest first; ends when all that the operator ever signed has been seen."""
     left = nonce(chain, operator, head.hash)
     number, block = head
@@ -46,7 +48,11 @@ def walk(chain: Chain, identity: bytes, operator: bytes, head: Head) -> Iterator
                 left -= 1
                 header = parse(extrinsic, identity)
                 if header is not None:
-                    yield header, Landed(header.batch, number, block, place), succeeded(chain.events(block), place)
+                    yield (
+                        header,
+                        Landed(header.batch, number, block, place),
+                        succeeded(chain.events(block), place),
+                    )
         number, block = number - 1, chain.parent(block)
 
 
@@ -69,7 +75,9 @@ def scan(chain: Chain, script: Script, operator: bytes) -> State:
             )
         elif header.batch in found:
             other = found[header.batch].number
-            raise ReplayError(f"{chain.url}: batch {header.batch} is there twice, in blocks {place.number} and {other}")
+            raise ReplayError(
+                f"{chain.url}: batch {header.batch} is there twice, in blocks {place.number} and {other}"
+            )
         else:
             found[header.batch] = place
     if sorted(found) != list(range(len(found))):
@@ -83,7 +91,9 @@ def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[i
     if not any(a.kind == "approve" for a in script.actions[batch.start : batch.stop]):
         return None
     proposed = next(
-        b for b in reversed(script.batches[: batch.index]) if any(a.kind == "propose" for a in script.actions[b.start : b.stop])
+        b
+        for b in reversed(script.batches[: batch.index])
+        if any(a.kind == "propose" for a in script.actions[b.start : b.stop])
     )
     return landed[proposed.index].number, landed[proposed.index].extrinsic
 
@@ -95,4 +105,6 @@ def succeeded(events: list[Event], extrinsic: int) -> bool:
 
 def failure(events: list[Event], extrinsic: int) -> Event | None:
     """The event that says why an extrinsic failed."""
-    return next((e for e in events if e.extrinsic == extrinsic and e.name == "System.ExtrinsicFailed"), None)
+    return next(
+        (e for e in events if e.extrinsic == extrinsic and e.name == "System.ExtrinsicFailed"), None
+    )

@@ -76,7 +76,10 @@ class Money(ABC):
 
     def expected(self, action: Action) -> list[Move]:
         """What the call of a money action is to move."""
-        debit, credit = (None if n in (ISSUANCE, BURN) else self.address(n) for n in (action.debit, action.credit))
+        debit, credit = (
+            None if n in (ISSUANCE, BURN) else self.address(n)
+            for n in (action.debit, action.credit)
+        )
         return [Move(debit, credit, action.amount * self.scale)]
 
     def least(self) -> int:
@@ -98,7 +101,13 @@ class AssetMoney(Money):
     """An asset that the operator issues and administers. Accounts hold exactly the journal's balances."""
 
     def __init__(
-        self, runtime: Runtime, operator: bytes, identity: bytes, scale: int, asset: int, details: dict[str, Any] | None
+        self,
+        runtime: Runtime,
+        operator: bytes,
+        identity: bytes,
+        scale: int,
+        asset: int,
+        details: dict[str, Any] | None,
     ) -> None:
         super().__init__(runtime, operator, identity, scale)
         self.asset = asset
@@ -116,8 +125,12 @@ class AssetMoney(Money):
 
     def opening(self, accounts: Sequence[str]) -> list[Action]:
         actions = [] if self.details else [Action(0, "create", "asset")]
-        if self.details is None or not self.details["is_sufficient"]:  # then an account needs native units to exist
-            actions += [Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts]
+        if (
+            self.details is None or not self.details["is_sufficient"]
+        ):  # then an account needs native units to exist
+            actions += [
+                Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts
+            ]
         return actions
 
     def call(self, action: Action) -> bytes:
@@ -145,7 +158,9 @@ class AssetMoney(Money):
 
     def balances(self, chain: Chain, accounts: Sequence[str], at: str) -> list[int]:
         number = struct.pack("<I", self.asset)
-        held = chain.read_many("Assets", "Account", [(number, self.address(a)) for a in accounts], at=at)
+        held = chain.read_many(
+            "Assets", "Account", [(number, self.address(a)) for a in accounts], at=at
+        )
         return [0 if h is None else int(h["balance"]) for h in held]
 
     def native_out(self, action: Action) -> int:
@@ -175,10 +190,19 @@ class NativeMoney(Money):
 
     unit = "native units"
 
-    def __init__(self, runtime: Runtime, operator: bytes, identity: bytes, scale: int, accounts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        operator: bytes,
+        identity: bytes,
+        scale: int,
+        accounts: Sequence[str],
+    ) -> None:
         super().__init__(runtime, operator, identity, scale)
         if len(accounts) > 2**15:
-            raise PlanError(f"{len(accounts)} accounts; in the native token there is room for {2**15} sub-accounts")
+            raise PlanError(
+                f"{len(accounts)} accounts; in the native token there is room for {2**15} sub-accounts"
+            )
         # Above the seats of devices, which have their own numbers.
         self._index = {a: 2**15 + i for i, a in enumerate(accounts)}
 
@@ -192,7 +216,9 @@ class NativeMoney(Money):
         return [Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts]
 
     def call(self, action: Action) -> bytes:
-        pay = self.runtime.call("Balances.transfer_keep_alive", self._end(action.credit), action.amount * self.scale)
+        pay = self.runtime.call(
+            "Balances.transfer_keep_alive", self._end(action.credit), action.amount * self.scale
+        )
         return pay if action.debit == ISSUANCE else self.as_sub(self._index[action.debit], pay)
 
     def moves(self, events: Sequence[Event]) -> list[Move]:

@@ -27,7 +27,9 @@ def pack(script: Script, limits: Limits, most: int | None = None) -> list[Batch]
             or length + price.length > limits.length * FILL
             or i - start >= calls
         )
-        waits = a.kind == "approve" and any(x.kind == "propose" for x in script.actions[max(start, i - 1) : i])
+        waits = a.kind == "approve" and any(
+            x.kind == "propose" for x in script.actions[max(start, i - 1) : i]
+        )
         if i > start and (full or waits or a.round != script.actions[start].round):
             batches.append(_batch(script, len(batches), start, i))
             start, weight, length = i, script.base.weight, script.base.length
@@ -43,9 +45,15 @@ def _check_most(script: Script, limits: Limits, most: int | None) -> None:
         return
     for kind in dict.fromkeys(a.kind for a in script.actions if a.kind in MONEY):
         price = script.prices[kind]
-        fits = (limits.weight.ref_time - script.base.weight.ref_time) // max(1, price.weight.ref_time)
+        fits = (limits.weight.ref_time - script.base.weight.ref_time) // max(
+            1, price.weight.ref_time
+        )
         if limits.weight.proof_size:
-            fits = min(fits, (limits.weight.proof_size - script.base.weight.proof_size) // max(1, price.weight.proof_size))
+            fits = min(
+                fits,
+                (limits.weight.proof_size - script.base.weight.proof_size)
+                // max(1, price.weight.proof_size),
+            )
         planned = sum(1 for a in script.actions if a.kind == kind)
         if min(most, planned) > fits:
             raise PlanError(

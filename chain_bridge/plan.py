@@ -16,7 +16,19 @@ import pandas as pd
 from chain_bridge.errors import PlanError
 from chain_bridge.recording import BURN, ISSUANCE, Recording
 
-Kind = Literal["mint", "burn", "transfer", "note", "collection", "version", "metadata", "propose", "approve", "fund", "create"]
+Kind = Literal[
+    "mint",
+    "burn",
+    "transfer",
+    "note",
+    "collection",
+    "version",
+    "metadata",
+    "propose",
+    "approve",
+    "fund",
+    "create",
+]
 MONEY = ("mint", "burn", "transfer")
 
 
@@ -74,7 +86,9 @@ def make_plan(run: Recording) -> Plan:
     """The plan of a run; `PlanError` when its journal cannot be replayed."""
     assets = sorted({str(a) for a in run.journal["asset"].unique()})
     if len(assets) > 1:
-        raise PlanError(f"{run.path / 'journal.parquet'}: assets {', '.join(assets)}; a replay moves one")
+        raise PlanError(
+            f"{run.path / 'journal.parquet'}: assets {', '.join(assets)}; a replay moves one"
+        )
     money, notes, late = _money(run), _notes(run), _registry(run)
     rounds = sorted({*money, *notes, *late})
     actions = tuple(a for r in rounds for a in (*notes[r], *money[r], *late[r]))
@@ -104,7 +118,9 @@ def _money(run: Recording) -> dict[int, list[Action]]:
         kind: Kind = "mint" if debit == ISSUANCE else "burn" if credit == BURN else "transfer"
         if debit == ISSUANCE and credit == BURN:
             raise PlanError(f"{told} burns what it issues")
-        found[r].append(Action(r, kind, reason, debit, credit, amount, _device(debit, credit), number=number))
+        found[r].append(
+            Action(r, kind, reason, debit, credit, amount, _device(debit, credit), number=number)
+        )
     return found
 
 
@@ -121,7 +137,9 @@ def _device(debit: str, credit: str) -> int:
 
 def note(what: str, round: int, **values: Any) -> bytes:
     """A note's text: compact JSON with sorted keys."""
-    return json.dumps({"fedstake": what, "round": round} | values, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(
+        {"fedstake": what, "round": round} | values, sort_keys=True, separators=(",", ":")
+    ).encode()
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -133,14 +151,30 @@ def _notes(run: Recording) -> dict[int, list[Action]]:
     found: dict[int, list[Action]] = defaultdict(list)
     votes = by_round(run.votes)
     winners = run.blocks[run.blocks["status"] == "adopted"] if len(run.blocks) else run.blocks
-    most = {r: t.sort_values(["adopters", "hash"], ascending=[False, True]).iloc[0] for r, t in by_round(winners).items()}
+    most = {
+        r: t.sort_values(["adopters", "hash"], ascending=[False, True]).iloc[0]
+        for r, t in by_round(winners).items()
+    }
     for number, table in by_round(run.participants).items():
-        found[number].append(Action(number, "note", "roles", data=note("roles", number, sha256=digest(role_lines(table)))))
+        found[number].append(
+            Action(
+                number,
+                "note",
+                "roles",
+                data=note("roles", number, sha256=digest(role_lines(table))),
+            )
+        )
         for reason, column in (("commitment", "commitment"), ("reveal", "opening")):
             if column in table:
                 given = table[table[column].notna()].sort_values("device")
                 found[number] += [
-                    Action(number, "note", reason, device=d, data=note(reason, number, device=d, value=v))
+                    Action(
+                        number,
+                        "note",
+                        reason,
+                        device=d,
+                        data=note(reason, number, device=d, value=v),
+                    )
                     for d, v in rows(given, "device", column)
                 ]
         if number in votes:
@@ -149,7 +183,9 @@ def _notes(run: Recording) -> dict[int, list[Action]]:
         if number in most:
             block = most[number]
             told = note("block", number, hash=str(block["hash"]), miner=int(block["miner"]))
-            found[number].append(Action(number, "note", "block", device=int(block["miner"]), data=told))
+            found[number].append(
+                Action(number, "note", "block", device=int(block["miner"]), data=told)
+            )
     return found
 
 
@@ -160,7 +196,9 @@ def by_round(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 def rows(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Plain Python values of some columns, row by row; None where there is none."""
-    return zip(*(table[c].astype(object).where(table[c].notna(), None) for c in columns), strict=True)
+    return zip(
+        *(table[c].astype(object).where(table[c].notna(), None) for c in columns), strict=True
+    )
 
 
 def role_lines(participants: Any) -> list[str]:
@@ -172,7 +210,10 @@ def role_lines(participants: Any) -> list[str]:
 def vote_lines(votes: Any) -> list[str]:
     """`validator,worker,vote` of every vote that counted, by validator and worker; votes are 1 and 0."""
     told = votes[votes["status"] == "counted"].sort_values(["validator", "worker"])
-    return [f"{v},{w},{int(x)}" for v, w, x in zip(told["validator"], told["worker"], told["vote"], strict=True)]
+    return [
+        f"{v},{w},{int(x)}"
+        for v, w, x in zip(told["validator"], told["worker"], told["vote"], strict=True)
+    ]
 
 
 # --- registry and approvals -------------------------------------------------------------------------------------------
@@ -181,14 +222,20 @@ def vote_lines(votes: Any) -> list[str]:
 def _registry(run: Recording) -> dict[int, list[Action]]:
     """Model versions where the run keeps a registry; approvals where a committee voted on a round's result."""
     found: dict[int, list[Action]] = defaultdict(list)
-    kept = rows(run.versions, "round", "weights", "parent", "author", "status") if len(run.versions) else ()
+    kept = (
+        rows(run.versions, "round", "weights", "parent", "author", "status")
+        if len(run.versions)
+        else ()
+    )
     for number, (r, weights, parent, by, status) in enumerate(kept):
         data = bytes.fromhex(weights) + bytes.fromhex(parent)
         author = -1 if by is None or math.isnan(by) else int(by)
         if not number:
             found[min(r, 0)].insert(0, Action(min(r, 0), "collection", "registry"))
         found[r].append(Action(r, "version", f"version.{status}", device=author, number=number))
-        found[r].append(Action(r, "metadata", f"version.{status}", device=author, data=data, number=number))
+        found[r].append(
+            Action(r, "metadata", f"version.{status}", device=author, data=data, number=number)
+        )
     if run.protocol != "coordinator":
         return found
     for number, table in by_round(run.votes).items():
@@ -197,9 +244,15 @@ def _registry(run: Recording) -> dict[int, list[Action]]:
             continue
         seats = members[: len(members) // 2 + 1]
         mine = run.participants[run.participants["round"] == number]
-        accepted = sorted(int(d) for d in mine.loc[mine["accepted"].fillna(False).astype(bool), "device"])
-        text = note("result", number, accepted=digest(map(str, accepted)), votes=digest(vote_lines(table)))
-        found[number].append(Action(number, "propose", "approval", device=seats[0], data=text, members=members))
+        accepted = sorted(
+            int(d) for d in mine.loc[mine["accepted"].fillna(False).astype(bool), "device"]
+        )
+        text = note(
+            "result", number, accepted=digest(map(str, accepted)), votes=digest(vote_lines(table))
+        )
+        found[number].append(
+            Action(number, "propose", "approval", device=seats[0], data=text, members=members)
+        )
         found[number] += [
             Action(number, "approve", "approval", device=s, data=text, members=members, number=i)
             for i, s in enumerate(seats[1:], start=2)

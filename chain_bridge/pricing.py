@@ -20,9 +20,9 @@ def probe(chain: Chain, script: Script, signer: Signer) -> None:
     """Ask the chain what each kind of call weighs and costs, in a batch of `PROBE` and in an empty one."""
     samples: dict[str, Action] = {}
     for a in script.actions:
-        if a.kind not in samples or len(a.data) + 32 * len(a.members) > len(samples[a.kind].data) + 32 * len(
-            samples[a.kind].members
-        ):
+        if a.kind not in samples or len(a.data) + 32 * len(a.members) > len(
+            samples[a.kind].data
+        ) + 32 * len(samples[a.kind].members):
             samples[a.kind] = a
     head = script.runtime.call("System.remark_with_event", bytes(SIZE))
     batch = partial(script.runtime.call, "Utility.batch_all")
@@ -30,7 +30,9 @@ def probe(chain: Chain, script: Script, signer: Signer) -> None:
     for kind, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
         call = script.call(action, (2**31, 2) if kind == "approve" else None)
         told = query(chain, script.runtime, batch([head, *[call] * PROBE]), signer)
-        weight = Weight(*(-(-(t - b) // PROBE) for t, b in zip(told.weight, script.base.weight, strict=True)))
+        weight = Weight(
+            *(-(-(t - b) // PROBE) for t, b in zip(told.weight, script.base.weight, strict=True))
+        )
         script.prices[kind] = Price(weight, len(call), -(-(told.fee - script.base.fee) // PROBE))
 
 

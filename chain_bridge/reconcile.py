@@ -20,7 +20,9 @@ from chain_bridge.plan import rows
 from chain_bridge.recording import BURN, ISSUANCE
 from chain_bridge.script import Script
 
-MOST_ACCOUNTS = 5_000  # whose sum is taken by listing them: Chopsticks' time for it grows with the square
+MOST_ACCOUNTS = (
+    5_000  # whose sum is taken by listing them: Chopsticks' time for it grows with the square
+)
 
 COLUMNS = ("check", "round", "account", "reason", "journal", "chain", "difference", "call")
 
@@ -76,7 +78,9 @@ class Reconciliation:
 
     def frame(self) -> pd.DataFrame:
         """The `reconciliation` table; amounts are exact integers (Python's own, they may pass 64 bits)."""
-        table = pd.DataFrame([(*r[:6], r.difference, r.call) for r in self.rows], columns=list(COLUMNS))
+        table = pd.DataFrame(
+            [(*r[:6], r.difference, r.call) for r in self.rows], columns=list(COLUMNS)
+        )
         return table.astype({"journal": object, "chain": object, "difference": object})
 
 
@@ -87,9 +91,13 @@ def reconcile(chain: Chain, script: Script) -> Reconciliation:
     """
     state = scan(chain, script, script.money.operator)
     if len(state.landed) != len(script.batches):
-        raise ReplayError(f"{chain.url}: {len(state.landed)} of {len(script.batches)} batches are there; fedstake replay goes on")
+        raise ReplayError(
+            f"{chain.url}: {len(state.landed)} of {len(script.batches)} batches are there; fedstake replay goes on"
+        )
     if not state.landed:
-        raise ReplayError(f"{script.plan.run.path}: nothing happened in this run, there is nothing to compare")
+        raise ReplayError(
+            f"{script.plan.run.path}: nothing happened in this run, there is nothing to compare"
+        )
     return _Reconciler(chain, script, state).run()
 
 
@@ -119,7 +127,15 @@ class _Reconciler:
             self._batch(done)
             leaves = sum(self.money.native_out(e.action) for e in done.effects)
             fee = self._left(done.landed.block) - leaves
-            self._row("fee", done.batch.round, "operator", "fees", done.fee, fee, f"batch {done.batch.index}")
+            self._row(
+                "fee",
+                done.batch.round,
+                "operator",
+                "fees",
+                done.fee,
+                fee,
+                f"batch {done.batch.index}",
+            )
             self.fees.add(done.batch, fee)
             spent += done.fee + leaves
             if self._ends_round(done):
@@ -136,10 +152,19 @@ class _Reconciler:
             told = "transactions of the operator for other runs came between: what they cost and issued is not compared"
             self.skipped.append(f"{others} {told}")
         gone = self._over(self._operator)
-        self._row("signer", done.batch.round, "operator", "fees and native units paid out", spent, gone)
+        self._row(
+            "signer", done.batch.round, "operator", "fees and native units paid out", spent, gone
+        )
         self._issuance(last.block, done.batch.round)
         order = [(x.number, x.extrinsic) for x in self.landed]
-        self._row("order", done.batch.round, "chain", "batches before their predecessor", 0, _inversions(order))
+        self._row(
+            "order",
+            done.batch.round,
+            "chain",
+            "batches before their predecessor",
+            0,
+            _inversions(order),
+        )
         skipped = [*self.script.skipped, *self.skipped]
         return Reconciliation(self.rows, self.fees, (last.number, last.block), self.landed, skipped)
 
@@ -149,7 +174,15 @@ class _Reconciler:
         for place in self.refused:
             r = self.script.batches[min(place.batch, len(self.script.batches) - 1)].round
             fee = fee_of(self.script, own_events(self.chain, place))
-            self._row("fee", r, "operator", "refused", fee, self._left(place.block), f"batch {place.batch}, refused")
+            self._row(
+                "fee",
+                r,
+                "operator",
+                "refused",
+                fee,
+                self._left(place.block),
+                f"batch {place.batch}, refused",
+            )
             self.fees.refused(r, fee)
             total += fee
         return total
@@ -164,7 +197,16 @@ class _Reconciler:
         """What left the operator in a block."""
         return self._operator(self.chain.parent(block)) - self._operator(block)
 
-    def _row(self, check: str, r: int, account: str, reason: str, journal: int, chain: int, call: str = "") -> None:
+    def _row(
+        self,
+        check: str,
+        r: int,
+        account: str,
+        reason: str,
+        journal: int,
+        chain: int,
+        call: str = "",
+    ) -> None:
         self.rows.append(Row(check, r, account, reason, journal, chain, call))
 
     def _journal(self, until: int | None) -> None:
@@ -182,35 +224,71 @@ class _Reconciler:
         faults = int(not done.faithful)
         if faults:
             self._row(
-                "call", done.batch.round, "operator", "batch", 0, 1, f"batch {done.batch.index}: other bytes than asked for"
+                "call",
+                done.batch.round,
+                "operator",
+                "batch",
+                0,
+                1,
+                f"batch {done.batch.index}: other bytes than asked for",
             )
         for place, effect in enumerate(done.effects):
             a = effect.action
             call = f"batch {done.batch.index}, call {place + 1}"
             if effect.fault:
                 faults += 1
-                self._row("call", a.round, a.debit or a.credit or "operator", a.reason, 0, 1, f"{call}: {effect.fault}")
+                self._row(
+                    "call",
+                    a.round,
+                    a.debit or a.credit or "operator",
+                    a.reason,
+                    0,
+                    1,
+                    f"{call}: {effect.fault}",
+                )
             for move in effect.moves:
                 for address, change in ((move.debit, -move.amount), (move.credit, move.amount)):
                     if address is not None and address != self.money.operator:
-                        self.moved[a.round, self.names.get(address, f"0x{address.hex()}"), a.reason][1] += change
-        self._row("calls", done.batch.round, "operator", "calls that did something else", 0, faults, f"batch {done.batch.index}")
+                        self.moved[
+                            a.round, self.names.get(address, f"0x{address.hex()}"), a.reason
+                        ][1] += change
+        self._row(
+            "calls",
+            done.batch.round,
+            "operator",
+            "calls that did something else",
+            0,
+            faults,
+            f"batch {done.batch.index}",
+        )
 
     def _ends_round(self, done: BatchEffect) -> bool:
         following = done.batch.index + 1
-        return following == len(self.landed) or self.script.batches[following].round != done.batch.round
+        return (
+            following == len(self.landed)
+            or self.script.batches[following].round != done.batch.round
+        )
 
     def _balances(self, done: BatchEffect) -> None:
         """After a round: every account against the journal, and devices against what the run recorded of them."""
         accounts, r = self.script.plan.accounts, done.batch.round
         self._journal(r)
-        found = dict(zip(accounts, self.money.balances(self.chain, accounts, done.landed.block), strict=True))
+        found = dict(
+            zip(accounts, self.money.balances(self.chain, accounts, done.landed.block), strict=True)
+        )
         for name in accounts:
             self._row("balance", r, name, "held", self.held[name], found[name])
         for device, balance in self._recorded(done):
             name = f"device:{device}"
             if name in found:
-                self._row("recorded balance", r, name, "held", int(balance) * self.money.scale, found[name])
+                self._row(
+                    "recorded balance",
+                    r,
+                    name,
+                    "held",
+                    int(balance) * self.money.scale,
+                    found[name],
+                )
 
     def _recorded(self, done: BatchEffect) -> Iterator[tuple[int, int]]:
         """(device, balance) as the run recorded them at this point: its last record is made after everything, even what is paid
@@ -220,7 +298,13 @@ class _Reconciler:
         if table.empty:
             return
         last = int(table["round"].max())
-        at = last if done.batch.index + 1 == len(self.landed) else done.batch.round if done.batch.round < last else None
+        at = (
+            last
+            if done.batch.index + 1 == len(self.landed)
+            else done.batch.round
+            if done.batch.round < last
+            else None
+        )
         yield from table.loc[table["round"] == at, ["device", "balance"]].itertuples(index=False)
 
     def _operator(self, block: str) -> int:
@@ -231,30 +315,47 @@ class _Reconciler:
     def _issuance(self, block: str, r: int) -> None:
         """Nothing appears or vanishes: the sum of all accounts, natively and of the run's asset."""
         total = int(self.chain.read("Balances", "TotalIssuance", at=block))
-        held = self._sum("System", "Account", block, lambda v: int(v["data"]["free"]) + int(v["data"]["reserved"]))
+        held = self._sum(
+            "System",
+            "Account",
+            block,
+            lambda v: int(v["data"]["free"]) + int(v["data"]["reserved"]),
+        )
         if held is not None:
             self._row("issuance", r, "chain", "sum of all accounts, native", total, held)
         if isinstance(self.money, AssetMoney):
             money, supply = self.money, self.money.supply(self.chain, block)
             issued = sum(self.held.values())
             gained = -self._over(lambda at: money.supply(self.chain, at))
-            self._row("supply", r, "chain", f"{self.money.unit}, issued and not burned", issued, gained)
+            self._row(
+                "supply", r, "chain", f"{self.money.unit}, issued and not burned", issued, gained
+            )
             held = self._asset_sum(self.money, block)
             if held is not None:
-                self._row("issuance", r, "chain", f"sum of all accounts, {self.money.unit}", supply, held)
+                self._row(
+                    "issuance", r, "chain", f"sum of all accounts, {self.money.unit}", supply, held
+                )
 
     def _asset_sum(self, money: AssetMoney, block: str) -> int | None:
         """Where the chain counts as many accounts as this run has, they are all there is; else they are listed."""
         mine = [b for b in money.balances(self.chain, self.script.plan.accounts, block) if b]
         if money.holders(self.chain, block) == len(mine):
             return sum(mine)
-        return self._sum("Assets", "Account", block, lambda v: int(v["balance"]), money.asset.to_bytes(4, "little"))
+        return self._sum(
+            "Assets",
+            "Account",
+            block,
+            lambda v: int(v["balance"]),
+            money.asset.to_bytes(4, "little"),
+        )
 
     def _sum(self, pallet: str, entry: str, block: str, value: Any, *keys: bytes) -> int | None:
         total = 0
         for count, (_, told) in enumerate(self.chain.entries(pallet, entry, *keys, at=block)):
             if count >= MOST_ACCOUNTS:
-                self.skipped.append(f"sum of {pallet}.{entry}: more than {MOST_ACCOUNTS:,} accounts")
+                self.skipped.append(
+                    f"sum of {pallet}.{entry}: more than {MOST_ACCOUNTS:,} accounts"
+                )
                 return None
             total += value(told)
         return total

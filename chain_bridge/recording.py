@@ -48,7 +48,9 @@ class Recording:
         """16 bytes that stand for this run on a chain: its id and its journal."""
         told = hashlib.sha256(self.run_id.encode())
         for r in self.journal.itertuples(index=False):
-            told.update(f"\n{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}".encode())
+            told.update(
+                f"\n{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}".encode()
+            )
         return told.digest()[:16]
 
 
@@ -64,7 +66,9 @@ def read(path: str | Path) -> Recording:
         settings = tomllib.loads((folder / "scenario.toml").read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlanError(f"{folder}: unreadable ({type(error).__name__}: {error})") from error
-    table = {name: _table(folder, name, files) for name in ("journal", "participants", "votes", "blocks")}
+    table = {
+        name: _table(folder, name, files) for name in ("journal", "participants", "votes", "blocks")
+    }
     versions = _table(folder, "versions", files) if "versions.parquet" in files else pd.DataFrame()
     return Recording(folder, run_id, settings, versions=versions, **table)
 
@@ -77,7 +81,9 @@ def _table(folder: Path, name: str, files: dict[str, Any]) -> pd.DataFrame:
     if hashlib.sha256(raw).hexdigest() != files[file.name].get("sha256"):
         raise PlanError(f"{file}: damaged, its SHA-256 is not the recorded one")
     try:
-        return pq.read_table(pa.BufferReader(raw)).to_pandas(types_mapper=_nullable, strings_to_categorical=False)
+        return pq.read_table(pa.BufferReader(raw)).to_pandas(
+            types_mapper=_nullable, strings_to_categorical=False
+        )
     except pa.ArrowException as error:
         raise PlanError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
 

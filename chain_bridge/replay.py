@@ -21,7 +21,11 @@ ERA = 64  # blocks that a transaction is good for where the node makes blocks by
 TRIES = 5  # without progress
 BLOCK_S = 120.0  # for a block that the node is to make
 LOST = ("stale", "future", "outdated")  # its nonce is used, or not due yet
-HELD = (1012, 1013, 1014)  # the pool has one like it, or has had: banned for a while, already imported, priority too low
+HELD = (
+    1012,
+    1013,
+    1014,
+)  # the pool has one like it, or has had: banned for a while, already imported, priority too low
 HELD_WORDS = ("already imported", "temporarily banned", "priority is too low")
 
 
@@ -54,7 +58,10 @@ class _Replayer:
 
     def stands(self) -> bool:
         """Whether the last batch is still on the best chain."""
-        return not self.landed or self.chain.block_hash(self.landed[-1].number) == self.landed[-1].block
+        return (
+            not self.landed
+            or self.chain.block_hash(self.landed[-1].number) == self.landed[-1].block
+        )
 
     def rescan(self) -> None:
         """Read anew what landed; `ReplayError` when that happens again and again without progress."""
@@ -65,7 +72,9 @@ class _Replayer:
         # A nonce that moved is another replay with the same key: it comes to an end, and then it is our turn.
         self.stuck = 0 if len(self.landed) > before or self.nonce > used else self.stuck + 1
         if self.stuck >= TRIES:
-            raise ReplayError(f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into no block")
+            raise ReplayError(
+                f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into no block"
+            )
 
     def step(self) -> Landed | None:
         """Send the next batch; None when what the chain holds was not what we thought."""
@@ -85,7 +94,9 @@ class _Replayer:
         call = script.batch_call(batch, timepoint(script, batch, self.landed))
         head = chain.head()
         era = IMMORTAL
-        if chain.sealing == "by itself":  # born where nothing can be undone, or a reorganisation would spoil the signature
+        if (
+            chain.sealing == "by itself"
+        ):  # born where nothing can be undone, or a reorganisation would spoil the signature
             born = chain.finalized()
             era = Era(ERA, born.number, born.hash)
         extrinsic = sign(script.runtime, chain.genesis, call, signer, self.nonce, era)
@@ -108,13 +119,19 @@ class _Replayer:
         while number <= era.number + ERA:
             head = chain.wait_for(number, BLOCK_S)
             landed = _look(chain, self.script, self.signer, batch, extrinsic, number)
-            if landed is not None or nonce(chain, self.signer.public, chain.block_hash(number) or head.hash) > self.nonce:
+            if (
+                landed is not None
+                or nonce(chain, self.signer.public, chain.block_hash(number) or head.hash)
+                > self.nonce
+            ):
                 return landed
             number += 1
         return None
 
 
-def replay(chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | None = None) -> Replayed:
+def replay(
+    chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | None = None
+) -> Replayed:
     """Send what is not there yet, in order, and wait until it is final.
 
     Raises `ReplayError` when the chain refuses a batch (nothing of it is applied, the ones before stand), `ChainSilentError` when
@@ -136,7 +153,9 @@ def replay(chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | 
             continue
         _finalise(chain, doing.landed)
         if doing.stands():
-            return Replayed(doing.landed, found, doing.sent, doing.repaired, time.monotonic() - start)
+            return Replayed(
+                doing.landed, found, doing.sent, doing.repaired, time.monotonic() - start
+            )
         doing.rescan()
 
 
@@ -150,7 +169,11 @@ def _quiet(chain: Chain) -> None:
 
 def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Landed]) -> None:
     """The operator must be able to pay for what is left; and where nothing has landed, the run's accounts must be empty."""
-    left = script.actions[script.batches[len(landed)].start :] if len(landed) < len(script.batches) else []
+    left = (
+        script.actions[script.batches[len(landed)].start :]
+        if len(landed) < len(script.batches)
+        else []
+    )
     if not left:
         return
     head = chain.head().hash
@@ -169,7 +192,9 @@ def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Lande
         )
 
 
-def _look(chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic: bytes, number: int) -> Landed | None:
+def _look(
+    chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic: bytes, number: int
+) -> Landed | None:
     """The batch, if it is in the block of a number."""
     block = chain.block_hash(number)
     if block is None or chain.head().number < number:
@@ -190,7 +215,9 @@ def _look(chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic:
 
 
 def _refused(script: Script, batch: Batch, words: str, blamed: int | None = None) -> str:
-    stand = "nothing before it was sent" if not batch.index else f"batches 0 to {batch.index - 1} stand"
+    stand = (
+        "nothing before it was sent" if not batch.index else f"batches 0 to {batch.index - 1} stand"
+    )
     where = ""
     if blamed is not None:
         place = f"call {blamed + 1} of {batch.stop - batch.start}"
@@ -216,7 +243,9 @@ def _blame(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | 
     when = timepoint(script, batch, scan(chain, script, signer.public).landed)
     header = script.header(batch.index)
     assert header is not None
-    head = script.runtime.call("System.remark_with_event", header._replace(batch=DRY_RUN).encode(script.identity))
+    head = script.runtime.call(
+        "System.remark_with_event", header._replace(batch=DRY_RUN).encode(script.identity)
+    )
     calls = [script.call(a, when) for a in actions]
     number = nonce(chain, signer.public)
 
@@ -244,5 +273,7 @@ def _finalise(chain: Chain, landed: list[Landed]) -> None:
     until = time.monotonic() + BLOCK_S
     while chain.finalized().number < landed[-1].number:
         if time.monotonic() > until:
-            raise ChainSilentError(f"{chain.url} finalised nothing up to block {landed[-1].number} within {BLOCK_S:g} s")
+            raise ChainSilentError(
+                f"{chain.url} finalised nothing up to block {landed[-1].number} within {BLOCK_S:g} s"
+            )
         time.sleep(0.5)

@@ -108,7 +108,10 @@ class Runtime:
         for name, pallet in self._pallets.items():
             if pallet["calls"]:
                 variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
-                found |= {f"{name}.{v['name']}": (bytes([pallet["index"], v["index"]]), v["fields"]) for v in variants}
+                found |= {
+                    f"{name}.{v['name']}": (bytes([pallet["index"], v["index"]]), v["fields"])
+                    for v in variants
+                }
         return found
 
     def has(self, call: str) -> bool:
@@ -130,7 +133,9 @@ class Runtime:
         if len(fields) != len(args):
             told = ", ".join(f["name"] for f in fields)
             raise BridgeError(f"{name} of this chain takes ({told}), not {len(args)} arguments")
-        return head + b"".join(self._argument(f["type"], value) for f, value in zip(fields, args, strict=True))
+        return head + b"".join(
+            self._argument(f["type"], value) for f, value in zip(fields, args, strict=True)
+        )
 
     def _argument(self, kind: int, value: Any) -> bytes:
         form = self._forms.get(kind) or self._forms.setdefault(kind, self._form(kind))
@@ -143,7 +148,9 @@ class Runtime:
         if form == "opaque":
             return compact(len(value)) + value
         if form == "weight":
-            return self.codec.encode(kind, {"ref_time": value.ref_time, "proof_size": value.proof_size})
+            return self.codec.encode(
+                kind, {"ref_time": value.ref_time, "proof_size": value.proof_size}
+            )
         return self.codec.encode(kind, value.ref_time if isinstance(value, Weight) else value)
 
     @cached_property
@@ -184,8 +191,13 @@ class Runtime:
             code = module["error"] if isinstance(module["error"], int) else module["error"][0]
             for name, pallet in self._pallets.items():
                 if pallet["index"] == module["index"] and pallet["error"]:
-                    variants = self.codec.type_of(pallet["error"]["ty"])["def"]["variant"]["variants"]
-                    return next((f"{name}.{v['name']}" for v in variants if v["index"] == code), f"{name} error {code}")
+                    variants = self.codec.type_of(pallet["error"]["ty"])["def"]["variant"][
+                        "variants"
+                    ]
+                    return next(
+                        (f"{name}.{v['name']}" for v in variants if v["index"] == code),
+                        f"{name} error {code}",
+                    )
         return f"{kind} {inner}" if inner else kind
 
     def storage_key(self, pallet: str, entry: str, *keys: bytes) -> bytes:
@@ -231,7 +243,9 @@ class Runtime:
         if weights is None:
             raise BridgeError("the chain states no System.BlockWeights")
         normal = weights["per_class"]["normal"]
-        most = normal["max_extrinsic"] if normal["max_extrinsic"] is not None else weights["max_block"]
+        most = (
+            normal["max_extrinsic"] if normal["max_extrinsic"] is not None else weights["max_block"]
+        )
         length = self.constant("System", "BlockLength")
         size = length["normal"] if "normal" in length else length["max"]["normal"]
         return Limits(self.weight(most), int(size), self.constant("Utility", "batched_calls_limit"))

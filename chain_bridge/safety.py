@@ -43,11 +43,18 @@ def identify(chain: Chain) -> Identity:
     kind = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
     told = kind if isinstance(kind, str) else next(iter(kind), "unknown")
     forks = "dev_setHead" in methods or "chopsticks" in str(chain.rpc("system_version")).lower()
-    return Identity(chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis, forks)
+    return Identity(
+        chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis, forks
+    )
 
 
 def check_may_sign(
-    who: Identity, signer: Signer, *, bundled: bool, allow_endpoint: bool = False, genesis: str | None = None
+    who: Identity,
+    signer: Signer,
+    *,
+    bundled: bool,
+    allow_endpoint: bool = False,
+    genesis: str | None = None,
 ) -> None:
     """`SafetyError` unless this key may sign on this chain.
 
@@ -56,14 +63,22 @@ def check_may_sign(
     """
     told = f"{who.url} ({who.chain}, {who.spec_name})"
     if genesis is not None and who.genesis != genesis.lower():
-        raise SafetyError(f"{told} has genesis {who.genesis}, not {genesis}: another chain, or one that was set up again")
+        raise SafetyError(
+            f"{told} has genesis {who.genesis}, not {genesis}: another chain, or one that was set up again"
+        )
     if who.genesis in LIVE:
-        raise SafetyError(f"{told} has the genesis of {LIVE[who.genesis]}: a signature would be good on the live chain")
+        raise SafetyError(
+            f"{told} has the genesis of {LIVE[who.genesis]}: a signature would be good on the live chain"
+        )
     if who.kind not in DEVELOPMENT:
         key = "a key of the well-known development phrase" if signer.development else "this bridge"
-        raise SafetyError(f"{told} is a chain of type {who.kind}: {key} signs on Development and Local chains only")
+        raise SafetyError(
+            f"{told} is a chain of type {who.kind}: {key} signs on Development and Local chains only"
+        )
     if who.chopsticks and who.genesis != CHOPSTICKS_GENESIS:
-        raise SafetyError(f"{told} forks another chain (genesis {who.genesis}): a signature would be good there")
+        raise SafetyError(
+            f"{told} forks another chain (genesis {who.genesis}): a signature would be good there"
+        )
     if bundled:
         if who.spec_name != SPEC_NAME:
             raise SafetyError(f"{told} is not the bundled dev chain, whose runtime is {SPEC_NAME}")
@@ -74,7 +89,9 @@ def check_may_sign(
             "is your development chain"
         )
     if signer.development and not _is_local(who.url):
-        raise SafetyError(f"{told} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)")
+        raise SafetyError(
+            f"{told} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)"
+        )
 
 
 def _is_local(url: str) -> bool:

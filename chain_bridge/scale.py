@@ -18,7 +18,9 @@ Encoder = Callable[[Any], bytes]
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 
 _INTEGERS = {
-    f"{sign}{bits}": (bits // 8, sign == "i") for bits in (8, 16, 32, 64, 128, 256) for sign in ("u", "i")
+    f"{sign}{bits}": (bits // 8, sign == "i")
+    for bits in (8, 16, 32, 64, 128, 256)
+    for sign in ("u", "i")
 }  # name -> bytes, signed
 _SMALL, _TWO, _FOUR = 1 << 6, 1 << 14, 1 << 30
 
@@ -69,7 +71,9 @@ class Codec:
         """The value; `BridgeError` when bytes are left over."""
         value, end = self._decoder(kind)(data, 0)
         if end != len(data):
-            raise BridgeError(f"{len(data) - end} bytes left over after a {'::'.join(self._types[kind]['path']) or kind}")
+            raise BridgeError(
+                f"{len(data) - end} bytes left over after a {'::'.join(self._types[kind]['path']) or kind}"
+            )
         return value
 
     def is_empty(self, kind: int) -> bool:
@@ -83,7 +87,9 @@ class Codec:
 
     def _encoder(self, kind: int) -> Encoder:
         if kind not in self._encoders:
-            self._encoders[kind] = lambda v: self._encoders[kind](v)  # stands in while a type that holds itself is built
+            self._encoders[kind] = lambda v: self._encoders[kind](
+                v
+            )  # stands in while a type that holds itself is built
             self._encoders[kind] = self._build_encoder(kind)
         return self._encoders[kind]
 
@@ -152,7 +158,10 @@ class Codec:
             name, inner = value
             if name not in built:
                 fields = known[name]["fields"]
-                head, parts = bytes([known[name]["index"]]), [self._encoder(f["type"]) for f in fields]
+                head, parts = (
+                    bytes([known[name]["index"]]),
+                    [self._encoder(f["type"]) for f in fields],
+                )
                 body = _encode_parts([f["name"] for f in fields], parts)
                 built[name] = lambda v: head + body(v)
             return built[name](inner)
@@ -216,10 +225,15 @@ class Codec:
             index = data[at]
             if index not in built:
                 if index not in known:
-                    raise BridgeError(f"variant {index} of {'::'.join(self._types[kind]['path'])} is unknown")
+                    raise BridgeError(
+                        f"variant {index} of {'::'.join(self._types[kind]['path'])} is unknown"
+                    )
                 fields = known[index]["fields"]
                 parts = [self._decoder(f["type"]) for f in fields]
-                built[index] = (known[index]["name"], _decode_parts([f["name"] for f in fields], parts))
+                built[index] = (
+                    known[index]["name"],
+                    _decode_parts([f["name"] for f in fields], parts),
+                )
             name, body = built[index]
             value, at = body(data, at + 1)
             return (name, value), at
@@ -250,7 +264,10 @@ def _decode_primitive(name: str) -> Decoder:
         return text
     if name in _INTEGERS:
         size, signed = _INTEGERS[name]
-        return lambda data, at: (int.from_bytes(data[at : at + size], "little", signed=signed), at + size)
+        return lambda data, at: (
+            int.from_bytes(data[at : at + size], "little", signed=signed),
+            at + size,
+        )
     raise BridgeError(f"no decoding for a {name}")
 
 

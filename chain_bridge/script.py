@@ -78,22 +78,50 @@ class Script:
         """One row per call, in order."""
         batch_of = [b.index for b in self.batches for _ in range(b.stop - b.start)]
         rows = [
-            (i, a.round, a.kind, a.reason, a.debit, a.credit, a.amount or None, a.device if a.device >= 0 else None, a.text())
+            (
+                i,
+                a.round,
+                a.kind,
+                a.reason,
+                a.debit,
+                a.credit,
+                a.amount or None,
+                a.device if a.device >= 0 else None,
+                a.text(),
+            )
             for i, a in zip(batch_of, self.actions, strict=True)
         ]
-        columns = ["batch", "round", "call", "reason", "debit", "credit", "amount", "device", "data"]
+        columns = [
+            "batch",
+            "round",
+            "call",
+            "reason",
+            "debit",
+            "credit",
+            "amount",
+            "device",
+            "data",
+        ]
         return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64", "device": "Int64"})
 
     def needs(self, actions: Sequence[Action], batches: int) -> int:
         """Native units that the operator must have for actions in so many batches: fees, payments, deposits that it reserves."""
         paid = sum(max(0, self.money.native_out(a)) for a in actions)
-        return self._fees(actions, batches) + paid + sum(self._deposit(a) for a in actions) + self.money.existential
+        return (
+            self._fees(actions, batches)
+            + paid
+            + sum(self._deposit(a) for a in actions)
+            + self.money.existential
+        )
 
     def _deposit(self, action: Action) -> int:
         """What the chain reserves of the operator for an action; it stays its own."""
 
         def constant(*names: str) -> int:
-            return next((int(v) for n in names if (v := self.runtime.constant(*n.split("."))) is not None), 0)
+            return next(
+                (int(v) for n in names if (v := self.runtime.constant(*n.split("."))) is not None),
+                0,
+            )
 
         match action.kind:
             case "create":
@@ -135,14 +163,20 @@ class Script:
             case "version":
                 return call("Uniques.mint", self.collection, action.number, money.operator)
             case "metadata":
-                return call("Uniques.set_metadata", self.collection, action.number, action.data, True)
+                return call(
+                    "Uniques.set_metadata", self.collection, action.number, action.data, True
+                )
             case "propose" | "approve":
                 return money.as_sub(action.device, self._approval(action, timepoint))
         raise AssertionError(action.kind)
 
     def funded(self, action: Action) -> bytes:
         """The address that a `fund` pays."""
-        return self.money.seat(action.device) if action.reason == "seat" else self.money.address(action.credit)
+        return (
+            self.money.seat(action.device)
+            if action.reason == "seat"
+            else self.money.address(action.credit)
+        )
 
     @property
     def collection(self) -> int:
@@ -158,8 +192,12 @@ class Script:
         allowed = Weight(2 * most.ref_time + 10**9, 2 * most.proof_size + 10**4)
         if action.kind == "approve" and action.number == threshold:
             stored = (False,) if len(self.runtime.arguments("Multisig.as_multi")) == 6 else ()
-            return self.runtime.call("Multisig.as_multi", threshold, others, when, inner, *stored, allowed)
-        return self.runtime.call("Multisig.approve_as_multi", threshold, others, when, blake2(inner), allowed)
+            return self.runtime.call(
+                "Multisig.as_multi", threshold, others, when, inner, *stored, allowed
+            )
+        return self.runtime.call(
+            "Multisig.approve_as_multi", threshold, others, when, blake2(inner), allowed
+        )
 
     def _others(self, action: Action) -> list[bytes]:
         return sorted(self.money.seat(m) for m in action.members if m != action.device)

@@ -36,7 +36,9 @@ OnBatch = Callable[[int, int], None]
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 TABLES = ("reconciliation", "fees", "rounds", "batches")
 FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
-_KINDS = {"round": pa.int64()} | dict.fromkeys(("journal", "chain", "difference"), pa.decimal128(38, 0))
+_KINDS = {"round": pa.int64()} | dict.fromkeys(
+    ("journal", "chain", "difference"), pa.decimal128(38, 0)
+)
 _BOOKS = pa.schema([(column, _KINDS.get(column, pa.string())) for column in COLUMNS])
 RESTARTS = 3  # of a dev chain of our own that died
 
@@ -60,11 +62,36 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, value, right, fits in (
-            ("token", self.token, "asset, native or auto", self.token in ("asset", "native", "auto")),
-            ("asset", self.asset, "a number below 2**32", type(self.asset) is int and 0 <= self.asset < 2**32),
-            ("scale", self.scale, "an integer of 1 or more", type(self.scale) is int and self.scale >= 1),
-            ("batch", self.batch, "1 or more", self.batch is None or (type(self.batch) is int and self.batch >= 1)),
-            ("genesis", self.genesis, "0x and 64 hexadecimal digits", self.genesis is None or _HASH.fullmatch(self.genesis)),
+            (
+                "token",
+                self.token,
+                "asset, native or auto",
+                self.token in ("asset", "native", "auto"),
+            ),
+            (
+                "asset",
+                self.asset,
+                "a number below 2**32",
+                type(self.asset) is int and 0 <= self.asset < 2**32,
+            ),
+            (
+                "scale",
+                self.scale,
+                "an integer of 1 or more",
+                type(self.scale) is int and self.scale >= 1,
+            ),
+            (
+                "batch",
+                self.batch,
+                "1 or more",
+                self.batch is None or (type(self.batch) is int and self.batch >= 1),
+            ),
+            (
+                "genesis",
+                self.genesis,
+                "0x and 64 hexadecimal digits",
+                self.genesis is None or _HASH.fullmatch(self.genesis),
+            ),
             ("timeout", self.timeout_s, "more than 0", self.timeout_s > 0),
         ):
             if not fits:
@@ -92,7 +119,11 @@ def dry_run(run: str | Path, options: Options | None = None) -> Script:
 
 
 def replay_run(
-    run: str | Path, options: Options | None = None, *, out: str | Path | None = None, on_batch: OnBatch | None = None
+    run: str | Path,
+    options: Options | None = None,
+    *,
+    out: str | Path | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Witnessed:
     """Replay a recorded run and reconcile it; tables go to `out` [RUN/replay].
 
@@ -123,7 +154,9 @@ def replay_run(
     raise AssertionError
 
 
-def _witness(chain: Chain, plan: Plan, key: Signer, options: Options, on_batch: OnBatch | None) -> Witnessed:
+def _witness(
+    chain: Chain, plan: Plan, key: Signer, options: Options, on_batch: OnBatch | None
+) -> Witnessed:
     script = _script(chain, plan, key, options)
     count = len(script.batches)
 
@@ -136,7 +169,15 @@ def _witness(chain: Chain, plan: Plan, key: Signer, options: Options, on_batch: 
 
 
 def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
-    return make_script(chain, plan, key, token=options.token, asset=options.asset, scale=options.scale, most=options.batch)
+    return make_script(
+        chain,
+        plan,
+        key,
+        token=options.token,
+        asset=options.asset,
+        scale=options.scale,
+        most=options.batch,
+    )
 
 
 @contextlib.contextmanager
@@ -155,7 +196,13 @@ def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | 
                 )
             key = signer(OPERATOR) if bundled else given
             assert key is not None
-            check_may_sign(identify(chain), key, bundled=bundled, allow_endpoint=options.allow_endpoint, genesis=options.genesis)
+            check_may_sign(
+                identify(chain),
+                key,
+                bundled=bundled,
+                allow_endpoint=options.allow_endpoint,
+                genesis=options.genesis,
+            )
             yield chain, key, own
     finally:
         if own:
@@ -171,7 +218,9 @@ def batches(done: Witnessed) -> pd.DataFrame:
         (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
         for b, at in zip(done.script.batches, done.books.landed, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"])
+    return pd.DataFrame(
+        rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"]
+    )
 
 
 def summary(done: Witnessed) -> dict[str, Any]:
@@ -181,13 +230,28 @@ def summary(done: Witnessed) -> dict[str, Any]:
         "verdict": books.verdict,
         "reconciled": books.agrees,
         "run_id": script.plan.run.run_id,
-        "chain": {"name": done.chain.chain, "spec": done.chain.spec_name, "spec_version": script.runtime.spec_version}
-        | {"type": done.chain.kind, "genesis": done.chain.genesis, "head": books.head[0], "head_hash": books.head[1]},
-        "money": {"held_as": script.money.unit, "scale": script.money.scale, "run_asset": script.plan.asset},
+        "chain": {
+            "name": done.chain.chain,
+            "spec": done.chain.spec_name,
+            "spec_version": script.runtime.spec_version,
+        }
+        | {
+            "type": done.chain.kind,
+            "genesis": done.chain.genesis,
+            "head": books.head[0],
+            "head_hash": books.head[1],
+        },
+        "money": {
+            "held_as": script.money.unit,
+            "scale": script.money.scale,
+            "run_asset": script.plan.asset,
+        },
         "batches": len(script.batches),
         "calls": len(script.actions),
         "comparisons": len(books.rows),
-        "differences": [r._asdict() | {"difference": r.difference} for r in books.differences[:100]],
+        "differences": [
+            r._asdict() | {"difference": r.difference} for r in books.differences[:100]
+        ],
         "fees": books.fees.total,
         "skipped": books.skipped,
         "found": done.replayed.found,
@@ -199,9 +263,17 @@ def summary(done: Witnessed) -> dict[str, Any]:
 
 def check_folder(folder: Path) -> None:
     """`PlanError` unless the tables of a replay may be written there: better now than after the work."""
-    others = [p.name for p in folder.iterdir() if p.name not in FILES] if folder.is_dir() else [folder] if folder.exists() else []
+    others = (
+        [p.name for p in folder.iterdir() if p.name not in FILES]
+        if folder.is_dir()
+        else [folder]
+        if folder.exists()
+        else []
+    )
     if others:
-        raise PlanError(f"{folder}: holds something else than a replay ({others[0]}); choose another --out")
+        raise PlanError(
+            f"{folder}: holds something else than a replay ({others[0]}); choose another --out"
+        )
 
 
 def write(done: Witnessed, folder: Path) -> None:
@@ -209,9 +281,16 @@ def write(done: Witnessed, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:
-        frames = (done.books.frame(), done.books.fees.frame(), done.books.fees.by_round(), batches(done))
+        frames = (
+            done.books.frame(),
+            done.books.fees.frame(),
+            done.books.fees.by_round(),
+            batches(done),
+        )
         for name, frame in zip(TABLES, frames, strict=True):
-            table = pa.Table.from_pandas(frame, preserve_index=False, schema=_BOOKS if name == "reconciliation" else None)
+            table = pa.Table.from_pandas(
+                frame, preserve_index=False, schema=_BOOKS if name == "reconciliation" else None
+            )
             pq.write_table(table, partial / f"{name}.parquet", compression="zstd")
         (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
         if folder.exists():

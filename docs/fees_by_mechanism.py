@@ -47,7 +47,10 @@ def play(mechanism: str, folder: Path, **changes: Any) -> Path:
     """A recorded run of three rounds; what has a deadline ends with them."""
     asked = scenario(mechanism, "gaussian-noise", 0)
     values = asked.model_dump(mode="json", exclude_none=True) | {"rounds": ROUNDS} | changes
-    if any(f.name == "deadline" for f in dataclasses.fields(rules.payouts.get(asked.payout.mechanism).Params)):
+    if any(
+        f.name == "deadline"
+        for f in dataclasses.fields(rules.payouts.get(asked.payout.mechanism).Params)
+    ):
         values["payout"]["params"]["deadline"] = ROUNDS
     return run(type(asked).model_validate(values), folder).path
 
@@ -88,7 +91,9 @@ def acts(script: Script, url: str) -> list[tuple[str, int, int]]:
             if kind in script.prices:
                 action = next(a for a in script.actions if a.kind == kind)
                 call = script.call(action, (1, 2) if kind == "approve" else None)
-                rows.append((words, script.prices[kind].fee, query(chain, script.runtime, call, key).fee))
+                rows.append(
+                    (words, script.prices[kind].fee, query(chain, script.runtime, call, key).fee)
+                )
     return rows
 
 
@@ -107,7 +112,10 @@ def page(table: pd.DataFrame, prices: list[tuple[str, int, int]]) -> str:
         "|---|" + "---:|" * len(columns),
     ]
     for row in table.to_dict("records"):
-        told = [f"{row[c]:,.0f}" if abs(row[c]) >= 100 or c == "calls" else f"{row[c]:,.1f}" for c in columns]
+        told = [
+            f"{row[c]:,.0f}" if abs(row[c]) >= 100 or c == "calls" else f"{row[c]:,.1f}"
+            for c in columns
+        ]
         lines.append(f"| `{row['mechanism']}` | " + " | ".join(told) + " |")
     lines += [
         "",
@@ -130,11 +138,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, server.start() as own:
         options = Options(endpoint=own.url)
         for number, mechanism in enumerate(mechanisms()):
-            done = replay_run(play(mechanism, Path(place) / f"{number}"), options, out=Path(place) / f"{number}-replay")
+            done = replay_run(
+                play(mechanism, Path(place) / f"{number}"),
+                options,
+                out=Path(place) / f"{number}-replay",
+            )
             rows.append(measure(mechanism, done))
             print(f"{mechanism}: {rows[-1]['fee']:.0f}", flush=True)
         everything = play("coordinator", Path(place) / "all", registry={"record": True})
-        prices = acts(replay_run(everything, options, out=Path(place) / "all-replay").script, own.url)
+        prices = acts(
+            replay_run(everything, options, out=Path(place) / "all-replay").script, own.url
+        )
     table = pd.DataFrame(rows)
     NUMBERS.write_text(table.to_csv(index=False, float_format="%.3f"))
     PAGE.write_text(page(table, prices))

@@ -35,7 +35,11 @@ KINDS: tuple[tuple[str, str, Registry], ...] = (
     ("Aggregation rules", "`aggregation.rule`, folder `mechanisms/aggregators`", rules.aggregators),
     ("Transforms", "`aggregation.before.N.rule`, folder `mechanisms/transforms`", rules.transforms),
     ("Worker behaviours", "`adversaries.N.worker`, folder `agents/workers`", behaviours.workers),
-    ("Validator behaviours", "`adversaries.N.validator`, folder `agents/validators`", behaviours.validators),
+    (
+        "Validator behaviours",
+        "`adversaries.N.validator`, folder `agents/validators`",
+        behaviours.validators,
+    ),
     ("Miner behaviours", "`adversaries.N.miner`, folder `agents/miners`", behaviours.miners),
     ("Learners", "`adversaries.N.learner`, folder `agents/learners`", behaviours.learners),
     ("Data sets", "`data.dataset`, folder `sim/data/sources`", datasets),
@@ -62,7 +66,13 @@ def scenario_page() -> str:
         if table is None:
             continue
         many = name == "adversaries"
-        lines += ["", f"## `{'[[' if many else '['}{name}{']]' if many else ']'}`", "", (table.__doc__ or "").strip(), ""]
+        lines += [
+            "",
+            f"## `{'[[' if many else '['}{name}{']]' if many else ']'}`",
+            "",
+            (table.__doc__ or "").strip(),
+            "",
+        ]
         lines += _table(table)
     return "\n".join(lines) + "\n"
 
@@ -75,11 +85,24 @@ def plugins_page() -> str:
         "Written by `docs/generate.py` from the plug-ins' own metadata; `fedstake list KIND` prints the same.",
     ]
     for title, where, registry in KINDS:
-        lines += ["", f"## {title}", "", f"Chosen by {where}; entry-point group `{registry.group}`."]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"Chosen by {where}; entry-point group `{registry.group}`.",
+        ]
         for plugin in registry.all():
             meta = plugin.metadata()
-            lines += ["", f"### `{meta['name']}`", "", f"{_sentence(meta['summary'])} Source: {meta['reference']}."]
-            for word, names in (("Observes", getattr(plugin, "observes", None)), ("Knows", getattr(plugin, "knows", None))):
+            lines += [
+                "",
+                f"### `{meta['name']}`",
+                "",
+                f"{_sentence(meta['summary'])} Source: {meta['reference']}.",
+            ]
+            for word, names in (
+                ("Observes", getattr(plugin, "observes", None)),
+                ("Knows", getattr(plugin, "knows", None)),
+            ):
                 if names:
                     lines[-1] += f" {word}: {', '.join(sorted(names))}."
             lines += ["", *(inspect.getdoc(plugin) or "").splitlines()]
@@ -87,7 +110,10 @@ def plugins_page() -> str:
                 lines[-1] += " Needs no single update: works under `privacy.secure_aggregation`."
             if meta["params"]:
                 lines += ["", "| parameter | default | meaning |", "|---|---|---|"]
-                lines += [f"| `{p['name']}` | `{_plain(p['default'])}` | {_parameter(p)} |" for p in meta["params"]]
+                lines += [
+                    f"| `{p['name']}` | `{_plain(p['default'])}` | {_parameter(p)} |"
+                    for p in meta["params"]
+                ]
     return "\n".join(lines) + "\n"
 
 
@@ -103,7 +129,11 @@ def _table(settings: type[Settings], *, skip_tables: bool = False) -> Iterator[s
 
 def _settings_of(field: FieldInfo) -> type[Settings] | None:
     for kind in (field.annotation, *typing.get_args(field.annotation)):
-        if isinstance(kind, type) and not isinstance(kind, types.GenericAlias) and issubclass(kind, Settings):
+        if (
+            isinstance(kind, type)
+            and not isinstance(kind, types.GenericAlias)
+            and issubclass(kind, Settings)
+        ):
             return kind
     return None
 
@@ -114,7 +144,9 @@ def _type(field: FieldInfo) -> str:
         return ", ".join(f"`{v}`" for v in typing.get_args(annotation))
     bounds = {}
     for m in field.metadata:
-        bounds |= {sign: getattr(m, k) for k, sign in SIGNS.items() if getattr(m, k, None) is not None}
+        bounds |= {
+            sign: getattr(m, k) for k, sign in SIGNS.items() if getattr(m, k, None) is not None
+        }
     text = {bool: "true or false", int: "integer", float: "number", str: "text"}.get(annotation, "")  # type: ignore[call-overload]
     if not text:
         text = "table" if typing.get_origin(annotation) is dict else "list"
@@ -163,19 +195,39 @@ def python_page() -> str:
     ]
     for name in experiments.__all__:
         member = getattr(experiments, name)
-        signature = "" if issubclass(type(member), type) and issubclass(member, Exception) else str(inspect.signature(member))
-        lines += ["", f"### `{name}`", "", f"`{name}{signature.replace(chr(39), '')}`", "", *_doc(member)]
+        signature = (
+            ""
+            if issubclass(type(member), type) and issubclass(member, Exception)
+            else str(inspect.signature(member))
+        )
+        lines += [
+            "",
+            f"### `{name}`",
+            "",
+            f"`{name}{signature.replace(chr(39), '')}`",
+            "",
+            *_doc(member),
+        ]
         if inspect.isclass(member) and not issubclass(member, Exception):
             for inner, thing in vars(member).items():
-                if not inner.startswith("_") and (inspect.isfunction(thing) or isinstance(thing, property | cached_property)):
+                if not inner.startswith("_") and (
+                    inspect.isfunction(thing) or isinstance(thing, property | cached_property)
+                ):
                     told = (inspect.getdoc(thing) or "").splitlines()
                     if told:
                         lines.append(f"- `{inner}`: {told[0]}")
     lines += ["", "## What rules and behaviours are shown and return: `mechanisms.vocabulary`"]
     for name, member in vars(vocabulary).items():
-        if inspect.isclass(member) and member.__module__ == vocabulary.__name__ and dataclasses.is_dataclass(member):
+        if (
+            inspect.isclass(member)
+            and member.__module__ == vocabulary.__name__
+            and dataclasses.is_dataclass(member)
+        ):
             lines += ["", f"### `{name}`", "", *_doc(member), "", "| field | type |", "|---|---|"]
-            lines += [f"| `{f.name}` | `{str(f.type).replace('|', 'or')}` |" for f in dataclasses.fields(member)]
+            lines += [
+                f"| `{f.name}` | `{str(f.type).replace('|', 'or')}` |"
+                for f in dataclasses.fields(member)
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -184,7 +236,11 @@ def _doc(member: Any) -> list[str]:
     text = inspect.getdoc(member) or ""
     head, _, arguments = text.partition("Args:")
     lines = head.strip().splitlines()
-    return [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"] if arguments else lines
+    return (
+        [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"]
+        if arguments
+        else lines
+    )
 
 
 def notebook() -> str:
@@ -192,7 +248,12 @@ def notebook() -> str:
     cells: list[dict[str, Any]] = []
 
     def add(kind: str, source: str) -> None:
-        cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{len(cells)}", "metadata": {}, "source": source}
+        cell: dict[str, Any] = {
+            "cell_type": kind,
+            "id": f"cell-{len(cells)}",
+            "metadata": {},
+            "source": source,
+        }
         cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
 
     text = (FOLDER.parent / "tutorial.md").read_text(encoding="utf-8")
@@ -218,7 +279,12 @@ def _shell(line: str) -> str:
     return line.removeprefix("$ ").replace("-...", "-*")
 
 
-PAGES = {"../tutorial.ipynb": notebook, "python.md": python_page, "scenario.md": scenario_page, "plugins.md": plugins_page}
+PAGES = {
+    "../tutorial.ipynb": notebook,
+    "python.md": python_page,
+    "scenario.md": scenario_page,
+    "plugins.md": plugins_page,
+}
 
 if __name__ == "__main__":
     for file, page in PAGES.items():

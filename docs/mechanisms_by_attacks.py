@@ -49,7 +49,13 @@ PARTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
 }
 """Rules with parts around them."""
 PARAMS: dict[str, dict[str, Any]] = {
-    "coordinator": {"stake": 20_000, "bond": 20_000, "pot": 10_000, "fee": 500, "challenge_deposit": 1_000},
+    "coordinator": {
+        "stake": 20_000,
+        "bond": 20_000,
+        "pot": 10_000,
+        "fee": 500,
+        "challenge_deposit": 1_000,
+    },
     "equal-share": {"pool": 150_000, "deadline": 15, "stake": 1_000},
     "decentralml": {"pool": 150_000},
     "shapley": {"exact_up_to": 8, "permutations": 10},
@@ -95,7 +101,9 @@ def measure(run: RunResult, honest: RunResult) -> dict[str, float]:
         "accuracy": float(r["accuracy"].iloc[-1]),
         "honest": float(payoff.drop(bad).mean()),
         "adversaries": float(payoff[bad].sum() / len(places)) if bad else float("nan"),
-        "gain": float((payoff[bad].sum() - before[places].sum()) / len(places)) if bad else float("nan"),
+        "gain": float((payoff[bad].sum() - before[places].sum()) / len(places))
+        if bad
+        else float("nan"),
         "honest rejected": rejected / max(1, rejected + int(r["accepted_honest"].sum())),
         "spent": float(_to_devices(run)),
     }
@@ -105,11 +113,15 @@ def _to_devices(run: RunResult) -> int:
     """What all devices together got out of the rule and paid into it, in base units; bribes stay among them."""
     entries = run.journal[run.journal["reason"] != "initial"]
     got = entries[entries["credit"].astype(str).str.startswith("device:")]["amount"].sum()
-    return int(got - entries[entries["debit"].astype(str).str.startswith("device:")]["amount"].sum())
+    return int(
+        got - entries[entries["debit"].astype(str).str.startswith("device:")]["amount"].sum()
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--out", default="results/mechanisms-by-attacks")
@@ -123,14 +135,17 @@ def main() -> None:
         if done % 50 == 0:
             print(f"{done}/{len(cells)}", flush=True)
 
-    outcomes = run_many([scenario(*cell) for cell in cells], args.out, workers=args.workers, on_done=tell)
+    outcomes = run_many(
+        [scenario(*cell) for cell in cells], args.out, workers=args.workers, on_done=tell
+    )
     found: dict[tuple[str, str, int], RunResult] = {}
     for cell, outcome in zip(cells, outcomes, strict=True):
         if isinstance(outcome, RunFailure):
             raise SystemExit(f"{cell}: {outcome.error}")
         found[cell] = outcome
     rows = [
-        {"mechanism": m, "attack": a, "seed": s, **measure(outcome, found[m, HONEST, s])} for (m, a, s), outcome in found.items()
+        {"mechanism": m, "attack": a, "seed": s, **measure(outcome, found[m, HONEST, s])}
+        for (m, a, s), outcome in found.items()
     ]
     table = pd.DataFrame(rows)
     NUMBERS.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +186,9 @@ def page(table: pd.DataFrame, seeds: int) -> str:
         for mechanism in mechanisms():
             c = table[(table["mechanism"] == mechanism) & (table["attack"] == attack)]
             mean = c.drop(columns=["mechanism", "attack", "seed"]).mean()
-            attackers = f" {mean['adversaries']:,.0f} | {gain(c['gain'].to_numpy())} |" if bad else ""
+            attackers = (
+                f" {mean['adversaries']:,.0f} | {gain(c['gain'].to_numpy())} |" if bad else ""
+            )
             lines.append(
                 f"| {mechanism} | {mean['accuracy']:.3f} | {mean['honest']:,.0f} |{attackers}"
                 f" {mean['honest rejected']:.0%} | {mean['spent']:,.0f} |"
@@ -182,7 +199,11 @@ def page(table: pd.DataFrame, seeds: int) -> str:
 def gain(values: np.ndarray) -> str:
     """Mean and 95 % interval, bold when all of it is above zero."""
     mean = values.mean()
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("inf")
+    half = (
+        stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+        if len(values) > 1
+        else float("inf")
+    )
     told = f"{mean:+,.0f} ± {half:,.0f}"
     return f"**{told}**" if mean - half > 0 else told
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import typer
 
-from experiments.terminal import EXIT_FAILED, DebugOption, duration, one_line_errors, out_console, progress, show
+from experiments.terminal import (
+    EXIT_FAILED,
+    DebugOption,
+    duration,
+    one_line_errors,
+    out_console,
+    progress,
+    show,
+)
 
 if TYPE_CHECKING:
     from chain_bridge import Witnessed
@@ -22,27 +30,52 @@ UNITS = 10**12
 def replay(
     run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
     endpoint: Annotated[
-        str | None, typer.Option(metavar="ws://HOST:PORT", help="A Substrate dev node [default: starts the bundled dev chain].")
+        str | None,
+        typer.Option(
+            metavar="ws://HOST:PORT",
+            help="A Substrate dev node [default: starts the bundled dev chain].",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing.")] = False,
-    token: Annotated[str, typer.Option(help="What holds the run's money: asset, native, or auto.")] = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing."),
+    ] = False,
+    token: Annotated[
+        str, typer.Option(help="What holds the run's money: asset, native, or auto.")
+    ] = "auto",
     asset: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")] = 1,
-    scale: Annotated[int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")] = 1,
+    scale: Annotated[
+        int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
+    ] = 1,
     batch: Annotated[
         int | None,
         typer.Option(
-            min=1, help="At most so many calls in a batch [default: what the chain's weights allow]; one never spans rounds."
+            min=1,
+            help="At most so many calls in a batch [default: what the chain's weights allow]; one never spans rounds.",
         ),
     ] = None,
     allow_endpoint: Annotated[
-        bool, typer.Option("--allow-endpoint", help="Sign on a chain that is not the bundled one (a dev node all the same).")
+        bool,
+        typer.Option(
+            "--allow-endpoint",
+            help="Sign on a chain that is not the bundled one (a dev node all the same).",
+        ),
     ] = False,
-    genesis: Annotated[str | None, typer.Option(metavar="HASH", help="What the hash of block 0 must be.")] = None,
-    key_file: Annotated[
-        Path | None, typer.Option(help="The operator's key, readable by its owner alone [default: FEDSTAKE_KEY].")
+    genesis: Annotated[
+        str | None, typer.Option(metavar="HASH", help="What the hash of block 0 must be.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For each answer of the chain.")] = 60.0,
-    out: Annotated[Path | None, typer.Option(help="Where to write [default: RUN_DIR/replay].")] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The operator's key, readable by its owner alone [default: FEDSTAKE_KEY]."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="For each answer of the chain.")
+    ] = 60.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: RUN_DIR/replay].")
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Repeat a recorded run on a real dev chain, batch by batch exactly once, and reconcile it to the last unit.
@@ -55,7 +88,9 @@ def replay(
         from experiments.rundir import check_place, open_run
 
         open_run(run_dir)
-        options = Options(endpoint, token, asset, scale, batch, allow_endpoint, genesis, key_file, timeout)  # type: ignore[arg-type]
+        options = Options(
+            endpoint, token, asset, scale, batch, allow_endpoint, genesis, key_file, timeout
+        )  # type: ignore[arg-type]
         folder = out or run_dir / ("replay-plan" if dry_run else "replay")
         check_place(folder)
         if dry_run:
@@ -89,11 +124,19 @@ def _show_plan(script: Script, folder: Path) -> None:
     )
     batches = pd.DataFrame(
         [
-            {"batch": b.index, "round": b.round, "calls": b.stop - b.start, "estimated fee": f"{script.estimate_of(b):,}"}
+            {
+                "batch": b.index,
+                "round": b.round,
+                "calls": b.stop - b.start,
+                "estimated fee": f"{script.estimate_of(b):,}",
+            }
             for b in script.batches
         ]
     )
-    show(batches.head(SHOWN), "\nbatches" + (f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""))
+    show(
+        batches.head(SHOWN),
+        "\nbatches" + (f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""),
+    )
     for told in script.skipped:
         out_console.print(f"skipped: {told}", markup=False)
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +154,13 @@ def show_replay(done: Witnessed) -> None:
     script, replayed = done.script, done.replayed
     rows: list[dict[str, Any]] = []
     for check, part in done.books.frame().groupby("check", sort=False):
-        rows.append({"check": check, "comparisons": f"{len(part):,}", "differences": int((part["difference"] != 0).sum())})
+        rows.append(
+            {
+                "check": check,
+                "comparisons": f"{len(part):,}",
+                "differences": int((part["difference"] != 0).sum()),
+            }
+        )
     run = script.plan.run
     where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
     show(pd.DataFrame(rows), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
@@ -145,12 +194,17 @@ def _fees(done: Witnessed) -> pd.DataFrame:
     return full.rename(columns={c: c.replace("_", " ") for c in full.columns})
 
 
-devchain = typer.Typer(help="The bundled dev chain: the real Asset Hub runtime, executed locally.", no_args_is_help=True)
+devchain = typer.Typer(
+    help="The bundled dev chain: the real Asset Hub runtime, executed locally.",
+    no_args_is_help=True,
+)
 
 
 @devchain.command()
 def up(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="On 127.0.0.1 [default: a free one].")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="On 127.0.0.1 [default: a free one].")
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Start the dev chain in the background; installs its programs the first time.
@@ -163,7 +217,8 @@ def up(
         chain, started = server.up(port)
         told = "started" if started else "was up already"
         out_console.print(
-            f"{told}: {chain.url} (process {chain.pid})\nreplay:  fedstake replay RUN_DIR --endpoint {chain.url}", markup=False
+            f"{told}: {chain.url} (process {chain.pid})\nreplay:  fedstake replay RUN_DIR --endpoint {chain.url}",
+            markup=False,
         )
 
 

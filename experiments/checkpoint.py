@@ -57,13 +57,17 @@ def load(scenario: Scenario, path: Path, data: str | Path | None = None) -> Worl
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error})") from error
     if run_id != scenario.run_id():
-        raise RunError(f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {scenario.run_id()[:12]})")
+        raise RunError(
+            f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {scenario.run_id()[:12]})"
+        )
     world = World(scenario, data)
     try:
         world.restore(state, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         world.close()
-        raise RunError(f"{path}: not a complete checkpoint ({type(error).__name__}: {error})") from error
+        raise RunError(
+            f"{path}: not a complete checkpoint ({type(error).__name__}: {error})"
+        ) from error
     return world
 
 

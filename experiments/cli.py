@@ -46,22 +46,40 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Simulate decentralised federated learning with strategic devices, and see which rules survive."""
 
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")],
-    seed: Annotated[int | None, typer.Option(help="Seed of the run [default: the scenario's].")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory [default: results/<name>-<run id>].")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")] = None,
+    scenario: Annotated[
+        str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the run [default: the scenario's].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory [default: results/<name>-<run id>].")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable."),
+    ] = None,
     data: DataOption = None,
     checkpoint_every: Annotated[
-        int, typer.Option(min=0, metavar="ROUNDS", help="Keep a checkpoint every so many rounds; an interrupted run resumes.")
+        int,
+        typer.Option(
+            min=0,
+            metavar="ROUNDS",
+            help="Keep a checkpoint every so many rounds; an interrupted run resumes.",
+        ),
     ] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Run again and replace a run that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again and replace a run that is there.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Run one scenario and record it.
@@ -84,22 +102,47 @@ def run(
                 played.append(world.round_index)
                 tell(world.round_index)
 
-            result = run_scenario(loaded, out, data=data, on_round=on_round, checkpoint_every=checkpoint_every, force=force)
+            result = run_scenario(
+                loaded,
+                out,
+                data=data,
+                on_round=on_round,
+                checkpoint_every=checkpoint_every,
+                force=force,
+            )
         if not played:
             out_console.print("this very run was recorded before; --force runs it again")
         show(summary(result), f"{loaded.name}, seed {loaded.seed}")
         show(rounded(incomes(result)))
-        out_console.print(f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False)
+        out_console.print(
+            f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
+        )
 
 
 @app.command()
 def sweep(
-    source: Annotated[str, typer.Argument(metavar="SWEEP.toml", help="What to vary: see docs/how-to/run-a-sweep.md.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the sweep [default: results/<name>].")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many runs there are and what they would cost.")] = False,
-    compact: Annotated[bool, typer.Option("--compact", help="Afterwards write one file per table, which opens faster.")] = False,
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP.toml", help="What to vary: see docs/how-to/run-a-sweep.md."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the sweep [default: results/<name>].")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),
+    ] = False,
+    compact: Annotated[
+        bool,
+        typer.Option("--compact", help="Afterwards write one file per table, which opens faster."),
+    ] = False,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -126,7 +169,10 @@ def sweep(
         if compact:
             results.compact()
         if results.factors and not results.outcomes().empty:
-            show(rounded(results.summary(ci="none"), results.factors), f"{results.name}: means over runs")
+            show(
+                rounded(results.summary(ci="none"), results.factors),
+                f"{results.name}: means over runs",
+            )
         size = results.runs()["bytes"].sum()
         out_console.print(
             f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, {outcome.failed} failed, "
@@ -146,7 +192,9 @@ def sweep(
 @app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory, or the folder of a sweep.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Draw the figures of a run or a sweep (PNG, SVG, CSV) and one self-contained report.html.
@@ -171,13 +219,24 @@ def report(
 @app.command()
 def compare(
     source: Annotated[
-        Path, typer.Argument(metavar="SWEEP_OR_DIR", help="A sweep's folder or file, or a run directory with a tape.")
+        Path,
+        typer.Argument(
+            metavar="SWEEP_OR_DIR", help="A sweep's folder or file, or a run directory with a tape."
+        ),
     ],
     rule: Annotated[
-        list[str] | None, typer.Option("--rule", metavar="NAME", help="Of a run: a payout rule; repeatable [default: all].")
+        list[str] | None,
+        typer.Option(
+            "--rule", metavar="NAME", help="Of a run: a payout rule; repeatable [default: all]."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Of a run: also write a CSV file with the income of every device.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Of a sweep's file: processes [default: all cores].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Of a run: also write a CSV file with the income of every device."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Of a sweep's file: processes [default: all cores].")
+    ] = None,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -221,12 +280,24 @@ def _compare_mechanisms(folder: Path) -> None:
     verdict = score(results)
     table = verdict.table
     keys = [c for c in table.columns if c in results.factors]
-    outcomes = ["runs", "accuracy", "honest_utility", "adversary_utility", "honest_rejected", "ir_violations", "spent"]
+    outcomes = [
+        "runs",
+        "accuracy",
+        "honest_utility",
+        "adversary_utility",
+        "honest_rejected",
+        "ir_violations",
+        "spent",
+    ]
     show(
         rounded(table[[c for c in (*keys, *outcomes) if c in table]], keys),
         f"{results.name}: what each mechanism comes to, under each attack",
     )
-    gaps = [c for c in table.columns if c.startswith(("ic_gap", "sybil_gain")) and not c.endswith(("_low", "_high"))]
+    gaps = [
+        c
+        for c in table.columns
+        if c.startswith(("ic_gap", "sybil_gain")) and not c.endswith(("_low", "_high"))
+    ]
     if gaps:
         told = table[table[gaps].notna().any(axis=1)]
         gained = told[[k for k in keys if told[k].nunique() > 1 or k == keys[0]]].copy()
@@ -238,9 +309,15 @@ def _compare_mechanisms(folder: Path) -> None:
         show(gained, "what deviating and splitting gain, with simultaneous intervals")
     show(rounded(verdict.ranking, keys), "ranking by the stated objective")
     winner = verdict.winner or "none: every mechanism breaks a bound"
-    out_console.print(f"\nwinner: {winner}{verdict.note}\n" + "\n".join(f"        {f}" for f in verdict.files), markup=False)
+    out_console.print(
+        f"\nwinner: {winner}{verdict.note}\n" + "\n".join(f"        {f}" for f in verdict.files),
+        markup=False,
+    )
     if (table["runs"] < table["planned"]).any():
-        err_console.print(f"fedstake: {folder}: some runs failed or are missing; fedstake sweep goes on with them", markup=False)
+        err_console.print(
+            f"fedstake: {folder}: some runs failed or are missing; fedstake sweep goes on with them",
+            markup=False,
+        )
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -261,7 +338,10 @@ def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) ->
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
     shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
     unit = f"{result.settings['payout']['asset']}, mean income per device"
-    show(shown, f"payout rules on the blocks of {result.settings['name']}, seed {result.settings['seed']} ({unit})")
+    show(
+        shown,
+        f"payout rules on the blocks of {result.settings['name']}, seed {result.settings['seed']} ({unit})",
+    )
     if out:
         write_file(out, table.to_csv(index=False))
         out_console.print(f"\nincome of every device: {out}", markup=False)
@@ -325,9 +405,7 @@ def list_(
             for name in preset_names():
                 s = load_scenario(name)
                 bad = sum(g.size for g in s.adversaries)
-                what = (
-                    f"{s.protocol}, {s.rounds} rounds, {s.devices} devices ({bad} adversaries), {s.data.dataset}, {s.model.name}"
-                )
+                what = f"{s.protocol}, {s.rounds} rounds, {s.devices} devices ({bad} adversaries), {s.data.dataset}, {s.model.name}"
                 out_console.print(f"{name:18} {what}", markup=False)
             return
         kinds = _kinds()
@@ -341,23 +419,41 @@ def list_(
 def _describe(plugin: Any, prefix: str) -> None:
     meta = plugin.metadata()
     out_console.print(f"{prefix}{meta['name']}: {meta['summary']}", markup=False)
-    for label, names in (("observes", getattr(plugin, "observes", None)), ("knows", getattr(plugin, "knows", None))):
+    for label, names in (
+        ("observes", getattr(plugin, "observes", None)),
+        ("knows", getattr(plugin, "knows", None)),
+    ):
         if names is not None:
-            out_console.print(f"    {label}: {', '.join(sorted(names)) or 'nothing beside its own'}", markup=False)
+            out_console.print(
+                f"    {label}: {', '.join(sorted(names)) or 'nothing beside its own'}", markup=False
+            )
     for p in meta["params"]:
         signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
         bounds = ", ".join(f"{signs[k]} {v:g}" for k, v in (p["bounds"] or {}).items())
         extra = "; ".join(x for x in (p["unit"], bounds, ", ".join(p["choices"] or ())) if x)
-        out_console.print(f"    {p['name']} = {p['default']!r}  {p['help']}" + (f" [{extra}]" if extra else ""), markup=False)
-    out_console.print(f"    source: {meta['reference']}" + (" (stochastic)" if meta["stochastic"] else ""), markup=False)
+        out_console.print(
+            f"    {p['name']} = {p['default']!r}  {p['help']}" + (f" [{extra}]" if extra else ""),
+            markup=False,
+        )
+    out_console.print(
+        f"    source: {meta['reference']}" + (" (stochastic)" if meta["stochastic"] else ""),
+        markup=False,
+    )
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the sweep, its tables and its report.")] = Path("results/demo"),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the sweep, its tables and its report.")
+    ] = Path("results/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell.")] = 3,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
-    replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Repeat the winner on the bundled dev chain.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay/--no-replay", help="Repeat the winner on the bundled dev chain."),
+    ] = True,
     debug: DebugOption = False,
 ) -> None:
     """The main job, small: mechanisms under attack on real digits, scorecard, report, and the winner repeated on a chain.
@@ -370,8 +466,14 @@ def demo(
         prepared = prepare(out, seeds)
         with counted("demo", len(prepared.todo), prepared.forecast()) as on_receipt:
             outcome = play(prepared, workers=workers, on_receipt=on_receipt)
-        show(rounded(outcome.table), f"mechanisms under attack on real digits, {seeds} seeds, base units per device")
-        show(rounded(outcome.ranking), "ranking by the stated objective (experiments/sweeps/demo.toml)")
+        show(
+            rounded(outcome.table),
+            f"mechanisms under attack on real digits, {seeds} seeds, base units per device",
+        )
+        show(
+            rounded(outcome.ranking),
+            "ranking by the stated objective (experiments/sweeps/demo.toml)",
+        )
         out_console.print(
             f"\n{outcome.reading}\n\n"
             f"report:     {outcome.page}\n"
@@ -389,7 +491,10 @@ def demo(
 def _replay_winner(attack: str, winner: Path, folder: Path) -> None:
     from chain_bridge import replay_run
 
-    out_console.print(f"\nThe winner under its worst attack ({attack}), repeated on a real Substrate runtime:\n", markup=False)
+    out_console.print(
+        f"\nThe winner under its worst attack ({attack}), repeated on a real Substrate runtime:\n",
+        markup=False,
+    )
     with progress("replay", 1) as tell:
         done = replay_run(winner, out=folder, on_batch=tell.of)
     chain_commands.show_replay(done)
@@ -401,14 +506,27 @@ def _replay_winner(attack: str, winner: Path, folder: Path) -> None:
 def reproduce(
     paper: Annotated[str, typer.Argument(help="Which paper; an unknown one says which there are.")],
     size: Annotated[
-        str, typer.Option(help="smoke (seconds), reduced (the MNIST files at hand) or paper (as published).")
+        str,
+        typer.Option(
+            help="smoke (seconds), reduced (the MNIST files at hand) or paper (as published)."
+        ),
     ] = "smoke",
     with_: Annotated[
-        list[str] | None, typer.Option("--with", metavar="GROUP", help="An optional group of runs as well; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="GROUP", help="An optional group of runs as well; repeatable."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder [default: results/reproduce-<paper>-<size>].")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many runs there are and what they would cost.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder [default: results/reproduce-<paper>-<size>].")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),
+    ] = False,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -423,10 +541,15 @@ def reproduce(
         cost = wanted.estimate()
         if dry_run:
             cpu_s = cost["cpu_s"].sum()
-            show(cost.assign(cpu_s=[duration(s) for s in cost["cpu_s"]]).rename(columns={"cpu_s": "CPU time"}))
+            show(
+                cost.assign(cpu_s=[duration(s) for s in cost["cpu_s"]]).rename(
+                    columns={"cpu_s": "CPU time"}
+                )
+            )
             processes = workers or os.cpu_count() or 1
             out_console.print(
-                f"\n{duration(cpu_s)} of CPU time, {duration(cpu_s / processes)} on {processes} processes", markup=False
+                f"\n{duration(cpu_s)} of CPU time, {duration(cpu_s / processes)} on {processes} processes",
+                markup=False,
             )
             return
         todo = sum(len(sweep.todo) for sweep in wanted.sweeps.values())

@@ -90,7 +90,9 @@ class Utility:
         assert members.dtype == bool
         assert members.shape == (len(members), len(self.updates))
         means = [self.updates[m].mean(0) if m.any() else self.start for m in members]
-        return np.array([round(1 / (1 + float(np.linalg.norm(mean - TARGET))), 3) for mean in means])
+        return np.array(
+            [round(1 / (1 + float(np.linalg.norm(mean - TARGET))), 3) for mean in means]
+        )
 
 
 @st.composite
@@ -99,7 +101,13 @@ def blocks(draw: Any) -> BlockObservation:
     validators = list(range(10, 10 + draw(st.integers(1, 4))))
     records = []
     for w in sorted(workers):
-        votes = draw(st.lists(st.sampled_from((True, False, None)), min_size=len(validators), max_size=len(validators)))
+        votes = draw(
+            st.lists(
+                st.sampled_from((True, False, None)),
+                min_size=len(validators),
+                max_size=len(validators),
+            )
+        )
         samples, epochs = draw(st.integers(0, 10_000)), draw(st.integers(0, 20))
         records.append(
             UpdateRecord(
@@ -110,7 +118,9 @@ def blocks(draw: Any) -> BlockObservation:
                 tuple(v for v, vote in zip(validators, votes, strict=True) if vote is False),
                 verified_samples=samples // 2,
                 verified_epochs=epochs,
-                reports=tuple((v, draw(st.sampled_from((-1.0, 0.0, 0.25, 1.0)))) for v in validators),
+                reports=tuple(
+                    (v, draw(st.sampled_from((-1.0, 0.0, 0.25, 1.0)))) for v in validators
+                ),
             )
         )
     rng = np.random.default_rng(draw(st.integers(0, 1_000)))
@@ -153,13 +163,17 @@ class PayoutConformance(Conformance):
         self.post(balances, opening.payments, rule, opening=True)
         return balances, opening.memory or {}
 
-    def post(self, balances: dict[Any, int], payments: Any, rule: Any, *, opening: bool = False) -> None:
+    def post(
+        self, balances: dict[Any, int], payments: Any, rule: Any, *, opening: bool = False
+    ) -> None:
         named = set(rule.accounts())
         for p in payments:
             assert type(p.amount) is int
             assert p.amount >= 0
             assert p.reason
-            assert p.payer == "issuance" or p.payer in named or (opening and p.payer in range(DEVICES)), p
+            assert (
+                p.payer == "issuance" or p.payer in named or (opening and p.payer in range(DEVICES))
+            ), p
             assert p.payee == "burn" or p.payee in named or p.payee in range(DEVICES), p
             if p.payer != "issuance":
                 balances[p.payer] -= p.amount
@@ -181,14 +195,18 @@ class PayoutConformance(Conformance):
                 known = {r.worker for r in block.records} | {block.miner}
                 known |= {v for r in block.records for v in (*r.positive, *r.negative)}
                 for p in settled.payments:
-                    assert not p.per_device or p.payee in known, "newly issued units go to those whom the block names"
+                    assert not p.per_device or p.payee in known, (
+                        "newly issued units go to those whom the block names"
+                    )
                 assert settled == rule.settle(copy.deepcopy(seen))
                 order = np.random.default_rng(seed).permutation(len(block.records))
                 shuffled = dataclasses.replace(
                     seen,
                     records=tuple(seen.records[i] for i in order),
                     updates=None if seen.updates is None else seen.updates[order],
-                    utility=None if seen.utility is None else Utility(block.updates[order], block.start),
+                    utility=None
+                    if seen.utility is None
+                    else Utility(block.updates[order], block.start),
                 )
                 other = rule.settle(shuffled)
                 assert Counter(settled.payments) == Counter(other.payments)
@@ -231,8 +249,12 @@ class PayoutConformance(Conformance):
                 continue
             _, memory = self.opened(rule)
             plain, other = (rule.settle(self.shown(rule, b, memory)) for b in (block, renamed))
-            expected = Counter((rename(p.payee), rename(p.payer), p.amount, p.reason) for p in plain.payments)
-            assert Counter((p.payee, p.payer, p.amount, p.reason) for p in other.payments) == expected
+            expected = Counter(
+                (rename(p.payee), rename(p.payer), p.amount, p.reason) for p in plain.payments
+            )
+            assert (
+                Counter((p.payee, p.payer, p.amount, p.reason) for p in other.payments) == expected
+            )
 
 
 class PartConformance(PayoutConformance):
@@ -248,7 +270,11 @@ class PartConformance(PayoutConformance):
 
     def made(self) -> list[Any]:
         parts = super().made()
-        return [Combined(registries.payouts.create(name, params), [p]) for name, params in self.around for p in parts]
+        return [
+            Combined(registries.payouts.create(name, params), [p])
+            for name, params in self.around
+            for p in parts
+        ]
 
     def test_serialisable(self):
         for made in self.made():
@@ -267,7 +293,9 @@ class VerifierConformance(Conformance):
                 genuine = np.arange(n) % 3 > 0
 
                 def seen(genuine=genuine):
-                    return VerificationObservation(1, tuple(range(len(genuine))), genuine.copy(), np.random.default_rng(4))
+                    return VerificationObservation(
+                        1, tuple(range(len(genuine))), genuine.copy(), np.random.default_rng(4)
+                    )
 
                 verdicts = verifier.verdicts(seen())
                 assert verdicts.shape == (max(1, verifier.committee), n)
@@ -299,7 +327,9 @@ class RoleConformance(Conformance):
     @staticmethod
     def _seen(n: int, seed: int) -> RoleObservation:
         devices = tuple(range(100, 100 + n))
-        return RoleObservation(1, devices, (0,) * n, b"\0" * 32, np.random.default_rng(seed), ((0, 0),) * n)
+        return RoleObservation(
+            1, devices, (0,) * n, b"\0" * 32, np.random.default_rng(seed), ((0, 0),) * n
+        )
 
 
 class ValidationConformance(Conformance):
@@ -316,7 +346,16 @@ class ValidationConformance(Conformance):
                 reports = rng.normal(0, 0.1, (3, n))
                 updates = rng.standard_normal((n, 6)).astype(np.float32)
                 seen = ValidationObservation(
-                    1, 0, tuple(range(n)), 0.5, accuracies, 0.4, correct, np.arange(40) % 3, reports, updates
+                    1,
+                    0,
+                    tuple(range(n)),
+                    0.5,
+                    accuracies,
+                    0.4,
+                    correct,
+                    np.arange(40) % 3,
+                    reports,
+                    updates,
                 )
                 shuffled = dataclasses.replace(
                     seen,
@@ -332,7 +371,9 @@ class ValidationConformance(Conformance):
                 assert (rule.verdicts(shuffled) == verdicts[order]).all()
                 if not rule.individual:
                     blind = ValidationObservation(1, 0, tuple(range(n)), np.nan, np.full(n, np.nan))
-                    assert (rule.verdicts(blind) == verdicts).all(), "what is not shown does not count"
+                    assert (rule.verdicts(blind) == verdicts).all(), (
+                        "what is not shown does not count"
+                    )
 
 
 class AggregationConformance(Conformance):
@@ -347,7 +388,9 @@ class AggregationConformance(Conformance):
                 kept = updates.copy()
                 updates.setflags(write=False)  # as the world hands them over
                 root = rng.standard_normal(30).astype(np.float32)
-                seen = AggregationObservation(1, tuple(range(n)), updates, samples, np.zeros(30, np.float32), root)
+                seen = AggregationObservation(
+                    1, tuple(range(n)), updates, samples, np.zeros(30, np.float32), root
+                )
                 row = rule.aggregate(seen)
                 assert row.shape == (30,)
                 assert np.isfinite(row).all()
@@ -357,7 +400,9 @@ class AggregationConformance(Conformance):
                     assert (row <= updates.max(0) + 1e-5).all()
                 assert (updates == kept).all()
                 order = rng.permutation(n)
-                shuffled = dataclasses.replace(seen, workers=tuple(order), updates=updates[order], samples=samples[order])
+                shuffled = dataclasses.replace(
+                    seen, workers=tuple(order), updates=updates[order], samples=samples[order]
+                )
                 np.testing.assert_allclose(rule.aggregate(shuffled), row, atol=1e-5)
 
     def test_what_needs_no_single_update_needs_their_sum_only(self):
@@ -366,26 +411,51 @@ class AggregationConformance(Conformance):
             if rule.individual:
                 continue
             updates = rng.standard_normal((6, 30)).astype(np.float32)
-            seen = AggregationObservation(1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates[0])
-            moved = updates + np.float32([[1], [-2], [1], [3], [-3], [0]]) * rng.standard_normal(30).astype(np.float32)
-            np.testing.assert_allclose(rule.aggregate(dataclasses.replace(seen, updates=moved)), rule.aggregate(seen), atol=1e-5)
+            seen = AggregationObservation(
+                1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates[0]
+            )
+            moved = updates + np.float32([[1], [-2], [1], [3], [-3], [0]]) * rng.standard_normal(
+                30
+            ).astype(np.float32)
+            np.testing.assert_allclose(
+                rule.aggregate(dataclasses.replace(seen, updates=moved)),
+                rule.aggregate(seen),
+                atol=1e-5,
+            )
 
     def test_rows_that_are_not_finite_are_left_out(self):
         rng = np.random.default_rng(2)
         for rule in self.made():
             updates = rng.standard_normal((6, 30)).astype(np.float32)
-            seen = AggregationObservation(1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates.mean(0))
-            poisoned = np.insert(updates, [2, 5], np.float32([[np.nan] * 30, [np.inf] * 30]), axis=0)
-            row = rule.aggregate(dataclasses.replace(seen, workers=tuple(range(8)), updates=poisoned, samples=np.full(8, 7)))
+            seen = AggregationObservation(
+                1,
+                tuple(range(6)),
+                updates,
+                np.full(6, 7),
+                np.zeros(30, np.float32),
+                updates.mean(0),
+            )
+            poisoned = np.insert(
+                updates, [2, 5], np.float32([[np.nan] * 30, [np.inf] * 30]), axis=0
+            )
+            row = rule.aggregate(
+                dataclasses.replace(
+                    seen, workers=tuple(range(8)), updates=poisoned, samples=np.full(8, 7)
+                )
+            )
             np.testing.assert_array_equal(row, rule.aggregate(seen))
             with pytest.raises(ValueError):
-                rule.aggregate(dataclasses.replace(seen, updates=np.full((6, 30), np.nan, dtype=np.float32)))
+                rule.aggregate(
+                    dataclasses.replace(seen, updates=np.full((6, 30), np.nan, dtype=np.float32))
+                )
 
     def test_identical_rows_are_their_aggregate(self):
         row = np.linspace(-2, 2, 30, dtype=np.float32)
         for rule in self.made():
             for n in (1, 2, 9):
-                seen = AggregationObservation(1, tuple(range(n)), np.tile(row, (n, 1)), np.full(n, 5), row / 2, row)
+                seen = AggregationObservation(
+                    1, tuple(range(n)), np.tile(row, (n, 1)), np.full(n, 5), row / 2, row
+                )
                 if rule.convex:
                     np.testing.assert_allclose(rule.aggregate(seen), row, atol=1e-6)
                 else:
@@ -402,7 +472,9 @@ class TransformConformance(Conformance):
                 updates = rng.standard_normal((n, 30)).astype(np.float32)
                 kept = updates.copy()
                 updates.setflags(write=False)
-                seen = AggregationObservation(1, tuple(range(n)), updates, np.full(n, 3), np.zeros(30, np.float32))
+                seen = AggregationObservation(
+                    1, tuple(range(n)), updates, np.full(n, 3), np.zeros(30, np.float32)
+                )
                 rows = transform.apply(seen)
                 assert rows.shape == (n, 30)
                 assert rows.dtype == np.float32
@@ -444,9 +516,15 @@ class WorkerConformance(Conformance):
             LAYOUT,
             tuple(np.random.default_rng(i) for i in range(k)),
             others if "others" in self.plugin.knows else None,
-            rng.standard_normal((k, 24)).astype(np.float32) if "previous" in self.plugin.knows else None,
-            {"validation": {"rule": "threshold", "params": {"threshold": 0.1}}} if "rules" in self.plugin.knows else None,
-            (lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1))) if "validation" in self.plugin.knows else None,
+            rng.standard_normal((k, 24)).astype(np.float32)
+            if "previous" in self.plugin.knows
+            else None,
+            {"validation": {"rule": "threshold", "params": {"threshold": 0.1}}}
+            if "rules" in self.plugin.knows
+            else None,
+            (lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1)))
+            if "validation" in self.plugin.knows
+            else None,
         )
 
 
@@ -462,7 +540,16 @@ class LearnerConformance(Conformance):
         for learner in self.made():
             first, second = (
                 learner.choose(
-                    ChoiceObservation(3, 5, index, ("a", "b", "c"), own, history[-3:], history, np.random.default_rng(seed))
+                    ChoiceObservation(
+                        3,
+                        5,
+                        index,
+                        ("a", "b", "c"),
+                        own,
+                        history[-3:],
+                        history,
+                        np.random.default_rng(seed),
+                    )
                 )
                 for _ in range(2)
             )
@@ -482,7 +569,9 @@ class ValidatorConformance(Conformance):
                 def seen(verdicts=verdicts, n=n):
                     support = np.linspace(0, 1, n) if "votes" in self.plugin.knows else None
                     rng = np.random.default_rng(2)
-                    return VoteObservation(1, 0, tuple(range(n)), verdicts.copy(), rng, frozenset({0, 3}), support)
+                    return VoteObservation(
+                        1, 0, tuple(range(n)), verdicts.copy(), rng, frozenset({0, 3}), support
+                    )
 
                 votes = behaviour.vote(seen())
                 assert votes.shape == (n,)
@@ -498,7 +587,11 @@ class MinerConformance(Conformance):
         updates = np.ones((3, 24), dtype=np.float32) if "updates" in self.plugin.knows else None
         for behaviour in self.made():
             first, second = (
-                behaviour.mine(MiningObservation(1, 9, records, np.random.default_rng(3), frozenset({2, 9}), updates))
+                behaviour.mine(
+                    MiningObservation(
+                        1, 9, records, np.random.default_rng(3), frozenset({2, 9}), updates
+                    )
+                )
                 for _ in range(2)
             )
             assert (first.publish, first.censored) == (second.publish, second.censored)

@@ -39,20 +39,32 @@ def prepare(out: Path, seeds: int) -> Sweep:
     return Sweep(load_spec(SWEEP).model_copy(update={"seeds": seeds}), out)
 
 
-def play(demo: Sweep, *, workers: int | None = None, on_receipt: OnReceipt | None = None) -> Outcome:
+def play(
+    demo: Sweep, *, workers: int | None = None, on_receipt: OnReceipt | None = None
+) -> Outcome:
     """Run what is not there yet, score, rank, report. Raises `RunError` when a run failed."""
     demo.play(workers=workers, on_receipt=on_receipt)
     results = Results.open(demo.folder)
     failures = results.failures()
     if len(failures):
         first = failures.iloc[0]
-        raise RunError(f"{demo.folder}: {len(failures)} runs failed, the first in {first['stage']}: {first['error']}")
+        raise RunError(
+            f"{demo.folder}: {len(failures)} runs failed, the first in {first['stage']}: {first['error']}"
+        )
     verdict = compare(results)
     page = report(results)
     run_id = results.runs()["run_id"].iloc[0]
     winner = demo.folder / "winner.toml" if verdict.winner else None
     example = results.run(run_id).path
-    return Outcome(_table(verdict), verdict.ranking, _reading(verdict), page, winner, example, _worst(results, verdict))
+    return Outcome(
+        _table(verdict),
+        verdict.ranking,
+        _reading(verdict),
+        page,
+        winner,
+        example,
+        _worst(results, verdict),
+    )
 
 
 def _worst(results: Results, verdict: Verdict) -> tuple[str, Path] | None:

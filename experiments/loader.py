@@ -22,7 +22,13 @@ class ScenarioError(ValueError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = f"{file}: {key} = {_short(value)}" if key and value is not None else f"{file}: {key}" if key else file
+        where = (
+            f"{file}: {key} = {_short(value)}"
+            if key and value is not None
+            else f"{file}: {key}"
+            if key
+            else file
+        )
         super().__init__(f"{where}: {expected}")
         self.file, self.key, self.value, self.expected = file, key, value, expected
 
@@ -88,11 +94,15 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         path = preset
     place = str(path.resolve())
     if place in seen:
-        raise ScenarioError(name, "extends", Path(seen[-1]).name, "scenarios extend each other in a circle")
+        raise ScenarioError(
+            name, "extends", Path(seen[-1]).name, "scenarios extend each other in a circle"
+        )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ScenarioError(name, "", None, f"no such file or preset; {nearest(name, preset_names())}") from None
+        raise ScenarioError(
+            name, "", None, f"no such file or preset; {nearest(name, preset_names())}"
+        ) from None
     except IsADirectoryError:
         raise ScenarioError(name, "", None, "is a folder; give a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -143,8 +153,12 @@ def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> S
     key = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
         known = list(_fields_at(path[:-1]))
-        return ScenarioError(file, key, first["input"], f"unknown key; {nearest(str(path[-1]), known)}{more}")
-    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        return ScenarioError(
+            file, key, first["input"], f"unknown key; {nearest(str(path[-1]), known)}{more}"
+        )
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix(
+        "Value error, "
+    ).removeprefix("Input ")
     if first["type"] == "missing":
         given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
         return ScenarioError(file, key, None, f"missing; given: {given or 'nothing'}{more}")
@@ -166,7 +180,11 @@ def _fields_at(path: tuple[Any, ...]) -> list[str]:
         if isinstance(part, int):
             continue
         annotation: Any = model.model_fields[part].annotation
-        found = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        found = [
+            a
+            for a in (annotation, *get_args(annotation))
+            if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
         if not found:
             return []
         model = found[0]

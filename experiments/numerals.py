@@ -14,7 +14,9 @@ def digits(column: pd.Series) -> int:
     """Decimals to print a column with: none for whole or large numbers, else three significant ones of the largest."""
     values = column.dropna().astype(float)
     values = values[np.isfinite(values)]
-    if np.allclose(values, values.round(), rtol=0, atol=1e-9):  # sums of fractions are whole but for their rounding
+    if np.allclose(
+        values, values.round(), rtol=0, atol=1e-9
+    ):  # sums of fractions are whole but for their rounding
         return 0
     return max(0, 2 - math.floor(math.log10(values.abs().max())))
 

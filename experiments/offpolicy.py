@@ -26,7 +26,9 @@ from sim.tape import read_block
 COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "error")
 
 
-def compare_payouts(run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None) -> pd.DataFrame:
+def compare_payouts(
+    run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None
+) -> pd.DataFrame:
     """What each payout rule would have paid to whom in a run that was recorded with `record.tape = true`.
 
     Off-policy: roles, behaviour, votes, models and the stakes that rules are shown are those of the recorded run. The run's
@@ -55,7 +57,10 @@ def compare_payouts(run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[
     who = tape.people()
     rows: list[tuple[Any, ...]] = []
     for r in replays:
-        rows += [(r.name, *person, income, r.cpu_s, None) for person, income in zip(who, r.incomes(), strict=False)]
+        rows += [
+            (r.name, *person, income, r.cpu_s, None)
+            for person, income in zip(who, r.incomes(), strict=False)
+        ]
         if r.error:
             rows.append((r.name, None, None, None, None, r.cpu_s, r.error))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -86,16 +91,23 @@ def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
 Make = Callable[[], PayoutRule]
 
 
-def _wanted(run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None) -> dict[str, Make]:
+def _wanted(
+    run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, Make]:
     """By name how to make each rule."""
     payout = run.settings["payout"]
     own = {payout["mechanism"]: payout["params"]}
     if isinstance(rules, str):
         raise TypeError(f"rules = {rules!r}: give a list of names")
     if isinstance(rules, Mapping):
-        return {name: partial(rules_of.payouts.create, name, dict(params)) for name, params in rules.items()}
+        return {
+            name: partial(rules_of.payouts.create, name, dict(params))
+            for name, params in rules.items()
+        }
     names = [*rules_of.payouts.names(), *own] if rules is None else rules
-    wanted: dict[str, Make] = {name: partial(rules_of.payouts.create, name, dict(own.get(name, {}))) for name in names}
+    wanted: dict[str, Make] = {
+        name: partial(rules_of.payouts.create, name, dict(own.get(name, {}))) for name in names
+    }
     if rules is None and payout["parts"]:
         whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
         wanted[whole] = run.scenario.payout_rule
@@ -126,7 +138,9 @@ class _Tape:
     def __init__(self, run: RunResult) -> None:
         self.run = run
         if not run.settings["record"].get("tape"):
-            raise RunError(f"{run.path}: this run has no tape; record one with --set record.tape=true")
+            raise RunError(
+                f"{run.path}: this run has no tape; record one with --set record.tape=true"
+            )
         self._opening = self._open("opening").read()
         self.balances: list[int] = self._value("balances")
 
@@ -137,7 +151,10 @@ class _Tape:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             for i in range(table.num_rows):
-                canonical, holders = table["canonical"][i].as_py(), frozenset(table["holders"][i].as_py())
+                canonical, holders = (
+                    table["canonical"][i].as_py(),
+                    frozenset(table["holders"][i].as_py()),
+                )
                 if canonical or holders:
                     seen = read_block(table, i, self.run.manifest["parameters"])
                     seen = replace(seen, utility=_Utility(self, seen) if self._value("y") else None)
@@ -147,7 +164,12 @@ class _Tape:
     def people(self) -> list[tuple[int, str, bool]]:
         """Number, group and whether it is an adversary of every device: the first rows of `participants`."""
         columns = ("device", "group", "adversary")
-        rows = self._open("participants").read_row_group(0, columns).slice(0, len(self.balances)).to_pydict()
+        rows = (
+            self._open("participants")
+            .read_row_group(0, columns)
+            .slice(0, len(self.balances))
+            .to_pydict()
+        )
         return list(zip(*(rows[c] for c in columns), strict=True))
 
     @cached_property
@@ -194,7 +216,9 @@ class _Utility:
     def _values(self) -> Any:
         assert self._seen.updates is not None
         assert self._seen.start is not None
-        return self._tape.engine.coalitions(self._seen.updates, self._seen.start, *self._tape.held_out)
+        return self._tape.engine.coalitions(
+            self._seen.updates, self._seen.start, *self._tape.held_out
+        )
 
 
 class _Replay:
@@ -236,7 +260,9 @@ class _Replay:
         self._rule = make()
         self._held = dict(self._before)
         self._held.update(self._rule.accounts())
-        opening = self._rule.open(OpeningObservation(tuple(range(self._devices)), tuple(self._before.values())))
+        opening = self._rule.open(
+            OpeningObservation(tuple(range(self._devices)), tuple(self._before.values()))
+        )
         check_payments(self._rule, opening.payments, self._devices, opening=True)
         self._post(opening.payments)
         self._memory: Memory = opening.memory or {}
@@ -248,16 +274,24 @@ class _Replay:
         if "reports" in observes and not self._told:
             self._told = any(r.reports for r in block.seen.records)
             if not self._told and any(r.positive or r.negative for r in block.seen.records):
-                raise ValueError("needs reports of validators, which the run's own rule did not ask for")
+                raise ValueError(
+                    "needs reports of validators, which the run's own rule did not ask for"
+                )
         if "conduct" in observes and block.seen.conduct is None:
-            raise ValueError("needs what only a coordinator's contract knows: a run with protocol = 'coordinator'")
+            raise ValueError(
+                "needs what only a coordinator's contract knows: a run with protocol = 'coordinator'"
+            )
         memory = self._memory if block.previous is None else self._after[block.previous]
         settlement = self._rule.settle(replace(block.shown_to(observes), memory=memory))
         check_payments(self._rule, settlement.payments, self._devices)
         self._after[block.row] = memory if settlement.memory is None else settlement.memory
         if block.canonical:
             self._last = block.row
-        self._post(p for p in settlement.payments if (p.payee in block.holders if p.per_device else block.canonical))
+        self._post(
+            p
+            for p in settlement.payments
+            if (p.payee in block.holders if p.per_device else block.canonical)
+        )
 
     def _close(self) -> None:
         closing = self._rule.close(self._memory if self._last is None else self._after[self._last])
@@ -275,4 +309,6 @@ class _Replay:
                 held[p.payee] += p.amount
         for payer in payers:
             if held[payer] < 0:
-                raise ValueError(f"{payer!r} lacks {-held[payer]} base units that {self._rule!r} lets it pay")
+                raise ValueError(
+                    f"{payer!r} lacks {-held[payer]} base units that {self._rule!r} lets it pay"
+                )

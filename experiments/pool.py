@@ -7,7 +7,14 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from typing import Any
 
 Task = tuple[Any, ...]
@@ -26,18 +33,28 @@ class StoppedError(RuntimeError):
 
 
 def on_executor(
-    executor: Executor, work: Work, tasks: Iterable[Task], window: int, keep: Keep, failed: Failed, alive: Alive | None = None
+    executor: Executor,
+    work: Work,
+    tasks: Iterable[Task],
+    window: int,
+    keep: Keep,
+    failed: Failed,
+    alive: Alive | None = None,
 ) -> None:
     """Run tasks on an executor that belongs to someone else. `StoppedError` when it breaks: it cannot be made anew here.
 
     `alive` is asked when nothing has ended for a second, for executors that may never tell.
     """
     for _, error in _feed(executor, work, deque(tasks), window, keep, failed, alive):
-        told = ": ".join(part for part in (type(error).__name__, " ".join(str(error).split())) if part)
+        told = ": ".join(
+            part for part in (type(error).__name__, " ".join(str(error).split())) if part
+        )
         raise StoppedError(f"what was to run this went away ({told})")
 
 
-def in_processes(work: Work, tasks: Iterable[Task], workers: int, keep: Keep, failed: Failed) -> None:
+def in_processes(
+    work: Work, tasks: Iterable[Task], workers: int, keep: Keep, failed: Failed
+) -> None:
     """Run tasks in processes of this machine.
 
     One that dies (killed, out of memory) takes its pool along. What was in flight then is tried again in a new pool; what has
@@ -48,7 +65,9 @@ def in_processes(work: Work, tasks: Iterable[Task], workers: int, keep: Keep, fa
     try:
         while waiting or alone:
             if alone:
-                for task, error in _feed(_local(workers), work, deque([alone.popleft()]), 1, keep, failed):
+                for task, error in _feed(
+                    _local(workers), work, deque([alone.popleft()]), 1, keep, failed
+                ):
                     _check_machine(workers)
                     failed(task, error)
                 continue
@@ -61,7 +80,13 @@ def in_processes(work: Work, tasks: Iterable[Task], workers: int, keep: Keep, fa
 
 
 def _feed(
-    pool: Executor, work: Work, waiting: deque[Task], window: int, keep: Keep, failed: Failed, alive: Alive | None = None
+    pool: Executor,
+    work: Work,
+    waiting: deque[Task],
+    window: int,
+    keep: Keep,
+    failed: Failed,
+    alive: Alive | None = None,
 ) -> Iterator[tuple[Task, Exception]]:
     """Feed a pool until nothing waits or it breaks; yields what was in flight when it broke, leaves the rest in `waiting`."""
     running: dict[Future[Any], Task] = {}
@@ -84,7 +109,9 @@ def _feed(
             except (BrokenExecutor, CancelledError) as error:
                 broken = True
                 yield task, error
-            except Exception as error:  # the work itself raises nothing: what ran it gave this one up
+            except (
+                Exception
+            ) as error:  # the work itself raises nothing: what ran it gave this one up
                 failed(task, error)
             else:
                 keep(outcome)
@@ -95,13 +122,17 @@ def _check_machine(workers: int) -> None:
     try:
         _local(workers).submit(os.getpid).result()
     except BrokenExecutor as error:
-        raise StoppedError(f"worker processes die whatever they run ({type(error).__name__})") from error
+        raise StoppedError(
+            f"worker processes die whatever they run ({type(error).__name__})"
+        ) from error
 
 
 def _local(workers: int) -> Any:
     from joblib.externals.loky import get_reusable_executor
 
-    return get_reusable_executor(max_workers=workers, initializer=_die_with, initargs=(os.getpid(),))
+    return get_reusable_executor(
+        max_workers=workers, initializer=_die_with, initargs=(os.getpid(),)
+    )
 
 
 def _die_with(parent: int) -> None:

@@ -83,7 +83,9 @@ class Results:
         try:
             return pq.read_table(self.folder / PLAN).to_pandas(types_mapper=nullable)
         except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{self.folder / PLAN}: damaged ({str(error).splitlines()[0]})") from error
+            raise RunError(
+                f"{self.folder / PLAN}: damaged ({str(error).splitlines()[0]})"
+            ) from error
 
     @cached_property
     def _done(self) -> list[str]:
@@ -104,9 +106,13 @@ class Results:
         told = [self._receipts[run_id] if run_id in done else None for run_id in frame["run_id"]]
         # Done but without data: somebody took its folder away, the next call of the sweep runs it again.
         status = [self._status(run_id) for run_id in frame["run_id"]]
-        frame["status"] = ["missing" if s == "done" and r is None else s for s, r in zip(status, told, strict=True)]
+        frame["status"] = [
+            "missing" if s == "done" and r is None else s for s, r in zip(status, told, strict=True)
+        ]
         for column in ("wall_s", "cpu_s"):
-            frame[column] = np.array([getattr(r, column) if r else np.nan for r in told], dtype=float)
+            frame[column] = np.array(
+                [getattr(r, column) if r else np.nan for r in told], dtype=float
+            )
         frame["bytes"] = pd.array([r.bytes if r else None for r in told], dtype="Int64")
         return frame
 
@@ -114,12 +120,26 @@ class Results:
         """One row per run that failed: keys, factors, `stage`, `error`, `traceback`."""
         frame = self._plan.drop(columns="scenario")
         failed = [r for r in self._receipts.values() if r.status == "failed"]
-        rows = [{"run_id": r.run_id, "stage": r.stage, "error": r.error, "traceback": self._traceback(r.run_id)} for r in failed]
-        return frame.merge(pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback"]), on="run_id")
+        rows = [
+            {
+                "run_id": r.run_id,
+                "stage": r.stage,
+                "error": r.error,
+                "traceback": self._traceback(r.run_id),
+            }
+            for r in failed
+        ]
+        return frame.merge(
+            pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback"]), on="run_id"
+        )
 
     def _traceback(self, run_id: str) -> str:
         try:
-            return str(json.loads((self.folder / RUNS / "failures" / f"{run_id}.json").read_text())["traceback"])
+            return str(
+                json.loads((self.folder / RUNS / "failures" / f"{run_id}.json").read_text())[
+                    "traceback"
+                ]
+            )
         except (OSError, ValueError, KeyError):
             return ""
 
@@ -143,7 +163,9 @@ class Results:
         """Table `journal` of all runs; options as for `table`."""
         return self.table("journal", **options)
 
-    def table(self, name: str, *, columns: Sequence[str] | None = None, where: str | None = None) -> pd.DataFrame:
+    def table(
+        self, name: str, *, columns: Sequence[str] | None = None, where: str | None = None
+    ) -> pd.DataFrame:
         """One table of all finished runs, sorted by run and row.
 
         Args:
@@ -152,14 +174,23 @@ class Results:
             where: an SQL condition over its columns, the keys and the factors, as `"round = 15 and not adversary"`.
         """
         if name not in COLUMNS:
-            raise RunError(f"{self.folder}: there is no table {name!r}; there are {', '.join(COLUMNS)}")
+            raise RunError(
+                f"{self.folder}: there is no table {name!r}; there are {', '.join(COLUMNS)}"
+            )
         wanted = list(columns or COLUMNS[name])
         if unknown := [c for c in wanted if c not in COLUMNS[name]]:
-            raise RunError(f"{self.folder}: table {name} has no column {unknown[0]!r}; it has {', '.join(COLUMNS[name])}")
+            raise RunError(
+                f"{self.folder}: table {name} has no column {unknown[0]!r}; it has {', '.join(COLUMNS[name])}"
+            )
         taken = {c.casefold() for c in COLUMNS[name]}
         factors = {f: f"factor.{f}" if f.casefold() in taken else f for f in self.factors}
         keys = ", ".join(_name(k) for k in (*KEYS, *factors.values()))
-        plan = ", ".join([*(_name(k) for k in KEYS), *(f"{_name(f)} as {_name(shown)}" for f, shown in factors.items())])
+        plan = ", ".join(
+            [
+                *(_name(k) for k in KEYS),
+                *(f"{_name(f)} as {_name(shown)}" for f, shown in factors.items()),
+            ]
+        )
         condition = f"where ({where})" if where else ""
         query = (
             f"select {keys}, {', '.join(f't.{_name(c)}' for c in wanted)} from t join (select {plan} from p) using (run_id) "
@@ -175,7 +206,10 @@ class Results:
             tables: those it reads (default: rounds, participants, votes, blocks, journal).
             names: other names for tables, as `t="rounds"`.
         """
-        used = names or {name: name for name in (tuple(tables) or ("rounds", "participants", "votes", "blocks", "journal"))}
+        used = names or {
+            name: name
+            for name in (tuple(tables) or ("rounds", "participants", "votes", "blocks", "journal"))
+        }
         with duckdb.connect() as db:
             db.register("p", self._plan.drop(columns="scenario"))
             try:
@@ -184,12 +218,18 @@ class Results:
                 # By way of Arrow: whole numbers with gaps stay whole, and exact.
                 return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
             except duckdb.Error as error:
-                raise RunError(f"{self.folder}: {str(error).splitlines()[0]}{self._damage()}") from None
+                raise RunError(
+                    f"{self.folder}: {str(error).splitlines()[0]}{self._damage()}"
+                ) from None
 
     def _damage(self) -> str:
         """Which run's files are not what was recorded, and what to do about it; nothing when all are."""
         broken = manifest.damaged(self.folder, self._done)
-        return f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again" if broken else ""
+        return (
+            f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again"
+            if broken
+            else ""
+        )
 
     def _source(self, name: str) -> str:
         """A select over the compact file, where there is one, and the parts of all other runs."""
@@ -198,7 +238,11 @@ class Results:
         if self._compact.part:
             file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
             parts.append(f"select run_id, row, {columns} from read_parquet({_quoted(file)})")
-        loose = [self.folder / RUNS / run_id / f"{name}.parquet" for run_id in self._done if run_id not in self._compact.runs]
+        loose = [
+            self.folder / RUNS / run_id / f"{name}.parquet"
+            for run_id in self._done
+            if run_id not in self._compact.runs
+        ]
         if name in OPTIONAL:
             loose = [path for path in loose if path.is_file()]
         if loose:
@@ -208,7 +252,9 @@ class Results:
                 f"{columns} from read_parquet([{files}], filename=true, file_row_number=true)"
             )
         if not parts:
-            empty = ", ".join(f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in COLUMNS[name].items())
+            empty = ", ".join(
+                f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in COLUMNS[name].items()
+            )
             return f"select ''::varchar as run_id, 0::bigint as row, {empty} where false"
         return " union all ".join(parts)
 
@@ -265,10 +311,16 @@ class Results:
         keys = self.factors if by is None else [by] if isinstance(by, str) else list(by)
         wanted = [of] if isinstance(of, str) else list(of)
         if unknown := [c for c in (*keys, *wanted) if c not in frame.columns]:
-            raise RunError(f"{self.folder}: no column {unknown[0]!r}; there are {', '.join(frame.columns)}")
+            raise RunError(
+                f"{self.folder}: no column {unknown[0]!r}; there are {', '.join(frame.columns)}"
+            )
         rows = []
-        for labels, group in frame.groupby(keys, sort=False, dropna=False) if keys else [((), frame)]:
-            row: dict[str, Any] = dict(zip(keys, labels if isinstance(labels, tuple) else (labels,), strict=True))
+        for labels, group in (
+            frame.groupby(keys, sort=False, dropna=False) if keys else [((), frame)]
+        ):
+            row: dict[str, Any] = dict(
+                zip(keys, labels if isinstance(labels, tuple) else (labels,), strict=True)
+            )
             row["runs"] = len(group)
             for column in wanted:
                 values = group[column].dropna().to_numpy(dtype=float)
@@ -289,7 +341,10 @@ class Results:
     def scenarios(self) -> dict[int, dict[str, Any]]:
         """The scenario of each cell as plain values (seed 0)."""
         first = self._plan.drop_duplicates("cell")
-        return {int(cell): json.loads(text) for cell, text in zip(first["cell"], first["scenario"], strict=True)}
+        return {
+            int(cell): json.loads(text)
+            for cell, text in zip(first["cell"], first["scenario"], strict=True)
+        }
 
     def compact(self, *, remove: bool = False) -> int:
         """Write all finished runs into one file per table, which opens and reads much faster; returns how many runs it holds.
@@ -325,7 +380,9 @@ class Results:
         schema = pa.schema([("run_id", pa.string()), ("row", pa.int64()), *columns.items()])
         with duckdb.connect() as db, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             try:
-                for batch in db.sql(f"select * from ({self._source(name)}) order by run_id, row").to_arrow_reader(100_000):
+                for batch in db.sql(
+                    f"select * from ({self._source(name)}) order by run_id, row"
+                ).to_arrow_reader(100_000):
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
             except duckdb.Error as error:
                 raise RunError(f"{self.folder}: {str(error).splitlines()[0]}") from None
@@ -338,13 +395,17 @@ def interval(values: np.ndarray, how: str, level: float = 0.95) -> tuple[float, 
     if len(values) < 2:
         return float("nan"), float("nan")
     if how == "t":
-        half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+        half = (
+            stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+        )
         return float(values.mean() - half), float(values.mean() + half)
     if how != "bootstrap":
         raise ValueError(f"ci = {how!r}: must be bootstrap, t or none")
     rng = np.random.default_rng(0)
     n = len(values)
-    sizes = [min(RESAMPLES - start, BLOCK // n + 1) for start in range(0, RESAMPLES, BLOCK // n + 1)]
+    sizes = [
+        min(RESAMPLES - start, BLOCK // n + 1) for start in range(0, RESAMPLES, BLOCK // n + 1)
+    ]
     means = np.concatenate([values[rng.integers(n, size=(size, n))].mean(axis=1) for size in sizes])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -361,4 +422,6 @@ def _name(column: str) -> str:
 
 
 def _sql_type(kind: pa.DataType) -> str:
-    return {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}.get(kind, "varchar")
+    return {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}.get(
+        kind, "varchar"
+    )

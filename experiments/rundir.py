@@ -88,12 +88,16 @@ class RunResult:
         """`RunError` unless every table has the bytes that were recorded."""
         for file, told in self.manifest["files"].items():
             if hashlib.sha256((self.path / file).read_bytes()).hexdigest() != told["sha256"]:
-                raise RunError(f"{self.path / file}: damaged, its SHA-256 is not the recorded one; run again with --force")
+                raise RunError(
+                    f"{self.path / file}: damaged, its SHA-256 is not the recorded one; run again with --force"
+                )
 
     def digest(self) -> str:
         """SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
         files = self.manifest["files"]
-        return hashlib.sha256("".join(files[f]["sha256"] for f in sorted(files)).encode()).hexdigest()
+        return hashlib.sha256(
+            "".join(files[f]["sha256"] for f in sorted(files)).encode()
+        ).hexdigest()
 
 
 def nullable(kind: pa.DataType) -> Any:
@@ -107,9 +111,12 @@ def open_run(path: str | Path) -> RunResult:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         inside = next(
-            (p.parent for p in folder.glob(f"*/{MANIFEST}")), next((p.parent for p in folder.glob(f"*/*/{MANIFEST}")), None)
+            (p.parent for p in folder.glob(f"*/{MANIFEST}")),
+            next((p.parent for p in folder.glob(f"*/*/{MANIFEST}")), None),
         )
-        reason = f"no {MANIFEST}: not a complete run directory" + (f"; {inside} is one" if inside else "")
+        reason = f"no {MANIFEST}: not a complete run directory" + (
+            f"; {inside} is one" if inside else ""
+        )
         if not folder.is_dir():
             reason = "is a file, not a run directory" if folder.exists() else "no such folder"
         raise RunError(f"{folder}: {reason}")
@@ -119,12 +126,16 @@ def open_run(path: str | Path) -> RunResult:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
     if version != SCHEMA_VERSION:
-        raise RunError(f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; run the scenario again")
+        raise RunError(
+            f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; run the scenario again"
+        )
     for file, told_of in files.items():
         if not (folder / file).is_file():
             raise RunError(f"{folder}: incomplete, {file} is missing")
         if (folder / file).stat().st_size != told_of.get("bytes"):
-            raise RunError(f"{folder / file}: damaged, its size is not the recorded one; run again with --force")
+            raise RunError(
+                f"{folder / file}: damaged, its size is not the recorded one; run again with --force"
+            )
     return RunResult(folder)
 
 
@@ -134,7 +145,9 @@ def check_place(path: Path) -> None:
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise RunError(f"{path}: {'is' if place == path.absolute() else f'{place} is'} a file, --out must name a folder")
+        raise RunError(
+            f"{path}: {'is' if place == path.absolute() else f'{place} is'} a file, --out must name a folder"
+        )
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -142,7 +155,9 @@ def check_place(path: Path) -> None:
         raise RunError(f"{path}: cannot write to {place} ({error.strerror})") from None
 
 
-def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]) -> RunResult:
+def write_run(
+    path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]
+) -> RunResult:
     """Write a run directory in one step: readers see nothing, or all of it."""
     with whole_folder(path) as partial:
         files = {}
@@ -151,9 +166,15 @@ def write_run(path: Path, scenario: Scenario, tables: dict[str, pa.Table], manif
             _write_table(table, file)
             with file.open("rb") as handle:
                 digest = hashlib.file_digest(handle, "sha256").hexdigest()
-            files[file.name] = {"rows": table.num_rows, "bytes": file.stat().st_size, "sha256": digest}
+            files[file.name] = {
+                "rows": table.num_rows,
+                "bytes": file.stat().st_size,
+                "sha256": digest,
+            }
         (partial / "scenario.toml").write_text(dumps(scenario))
-        text = json.dumps(manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True)
+        text = json.dumps(
+            manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True
+        )
         (partial / MANIFEST).write_text(text + "\n")
     return RunResult(path)
 
@@ -163,7 +184,13 @@ def _write_table(table: pa.Table, file: Path) -> None:
     weights = any(pa.types.is_large_binary(kind) for kind in table.schema.types)
     rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes)) if weights else None
     words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)] if weights else True
-    pq.write_table(table, file, compression="none" if weights else "zstd", use_dictionary=words, row_group_size=rows)
+    pq.write_table(
+        table,
+        file,
+        compression="none" if weights else "zstd",
+        use_dictionary=words,
+        row_group_size=rows,
+    )
 
 
 _GROUP_BYTES = 64 << 20
@@ -240,7 +267,9 @@ def _exchange(path: Path, partial: Path) -> None:
 def write_file(path: Path, body: bytes | str) -> None:
     """Write one file whole or not at all."""
     raw = body.encode() if isinstance(body, str) else body
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as partial:
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as partial:
         try:
             partial.write(raw)
             partial.flush()

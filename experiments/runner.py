@@ -23,7 +23,16 @@ import pyarrow as pa
 from experiments import checkpoint
 from experiments.loader import load_scenario
 from experiments.pool import Task, in_processes, on_executor
-from experiments.rundir import RunError, RunResult, check_place, may_replace, open_run, recover, write_file, write_run
+from experiments.rundir import (
+    RunError,
+    RunResult,
+    check_place,
+    may_replace,
+    open_run,
+    recover,
+    write_file,
+    write_run,
+)
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
 from sim.threads import single_threaded
@@ -88,8 +97,12 @@ def run(
                 on_round(world)
             if checkpoint_every and index % checkpoint_every == 0 and index < scenario.rounds:
                 checkpoint.save(world, saved)
-        manifest = _manifest(world, time.perf_counter() - began, time.process_time() - cpu, newest is not None)
-        result = write_run(path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest)
+        manifest = _manifest(
+            world, time.perf_counter() - began, time.process_time() - cpu, newest is not None
+        )
+        result = write_run(
+            path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest
+        )
     finally:
         world.close()
     checkpoint.remove(scenario, saved)
@@ -102,12 +115,16 @@ def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
         return None
     if force:
         if not may_replace(path):
-            raise RunError(f"{path}: holds more than a run, --force does not replace that; choose another --out")
+            raise RunError(
+                f"{path}: holds more than a run, --force does not replace that; choose another --out"
+            )
         return None
     existing = open_run(path)
     existing.verify()
     if existing.run_id != run_id:
-        raise RunError(f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force")
+        raise RunError(
+            f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force"
+        )
     return existing
 
 
@@ -164,7 +181,9 @@ def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | 
 
     try:
         result = run(scenario, folder / scenario.run_id(), data=data, on_start=note, on_round=note)
-        _ = result.manifest  # read here: it travels with the result, and the caller need not find the file
+        _ = (
+            result.manifest
+        )  # read here: it travels with the result, and the caller need not find the file
     except (Exception, SystemExit) as error:
         return _failed(scenario, folder, stage, error)
     _failure_file(folder, result.run_id).unlink(missing_ok=True)
@@ -177,9 +196,18 @@ def _failure_file(folder: Path, run_id: str) -> Path:
 
 def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) -> RunFailure:
     told = "".join(traceback.format_exception(error))
-    failure = RunFailure(scenario.run_id(), scenario.name, scenario.seed, stage, f"{type(error).__name__}: {error}", told)
+    failure = RunFailure(
+        scenario.run_id(),
+        scenario.name,
+        scenario.seed,
+        stage,
+        f"{type(error).__name__}: {error}",
+        told,
+    )
     file = _failure_file(folder, failure.run_id)
-    with contextlib.suppress(OSError):  # a full disk must not lose the outcomes of the others; the caller has the failure
+    with contextlib.suppress(
+        OSError
+    ):  # a full disk must not lose the outcomes of the others; the caller has the failure
         file.parent.mkdir(parents=True, exist_ok=True)
         write_file(file, json.dumps(asdict(failure), indent=2) + "\n")
     return failure
@@ -192,7 +220,9 @@ def journal_table(world: World) -> pa.Table:
         columns["index"].append(i)
         for name, value in entry._asdict().items():
             columns[name].append(value)
-    return pa.table({name: pa.array(columns[name], type=kind) for name, kind in COLUMNS["journal"].items()})
+    return pa.table(
+        {name: pa.array(columns[name], type=kind) for name, kind in COLUMNS["journal"].items()}
+    )
 
 
 def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
@@ -206,7 +236,10 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
         "parameters": world.engine.size,
         "simulated_s": world.time_s,
         "head": world.canonical().head.hex(),
-        "versions": {name: installed(name) for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")},
+        "versions": {
+            name: installed(name)
+            for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
+        },
         "git": git_state(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -231,9 +264,21 @@ def git_state() -> str | None:
     """Commit of the checkout that runs, with + when it has changes; None outside a checkout. Asked once per process."""
     here = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10)
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
         dirty = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+            ["git", "status", "--porcelain", "-uno"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -36,7 +36,10 @@ EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache].")
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache]."
+    ),
 ]
 
 
@@ -72,13 +75,17 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except KeyboardInterrupt:
-        err_console.print("fedstake: interrupted; what was finished is kept, the same command goes on from there")
+        err_console.print(
+            "fedstake: interrupted; what was finished is kept, the same command goes on from there"
+        )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
         raise typer.Exit(EXIT_FAILED) from None
     except (Exception, SystemExit) as error:
-        _complain(error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)")
+        _complain(
+            error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)"
+        )
         raise typer.Exit(EXIT_FAILED) from None
 
 
@@ -91,7 +98,13 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
 class Tell:
     """Progress so far: call it with the number done; `of` also says of how many, when that was not known before."""
 
-    def __init__(self, label: str, total: int, left_s: Callable[[], float | None] | None, bar: Progress | None) -> None:
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        left_s: Callable[[], float | None] | None,
+        bar: Progress | None,
+    ) -> None:
         self._label, self._total, self._left_s, self._bar = label, total, left_s, bar
         self._began = time.monotonic()
         self._task = bar.add_task(label, total=total, left="") if bar else None
@@ -101,7 +114,10 @@ class Tell:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=self._total, left=left)
         elif done % max(1, self._total // 10) == 0 or done == self._total:
-            err_console.print(", ".join(part for part in (f"{self._label}: {done}/{self._total}", left) if part), markup=False)
+            err_console.print(
+                ", ".join(part for part in (f"{self._label}: {done}/{self._total}", left) if part),
+                markup=False,
+            )
 
     def of(self, done: int, total: int) -> None:
         self._total = total
@@ -109,12 +125,16 @@ class Tell:
 
     def _left(self, done: int) -> str:
         took = time.monotonic() - self._began
-        estimate = self._left_s() if self._left_s else (self._total - done) * took / done if done else None
+        estimate = (
+            self._left_s() if self._left_s else (self._total - done) * took / done if done else None
+        )
         return "" if estimate is None or done == self._total else f"about {duration(estimate)} left"
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int, left_s: Callable[[], float | None] | None = None) -> Iterator[Tell]:
+def progress(
+    label: str, total: int, left_s: Callable[[], float | None] | None = None
+) -> Iterator[Tell]:
     """A bar when a terminal watches, else a plain line about every tenth; the block is given what to tell.
 
     `left_s` estimates the seconds to go (default: as fast as so far).
@@ -122,8 +142,15 @@ def progress(label: str, total: int, left_s: Callable[[], float | None] | None =
     if not err_console.is_terminal:
         yield Tell(label, total, left_s, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True) as bar:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True
+    ) as bar:
         yield Tell(label, total, left_s, bar)
 
 
@@ -145,12 +172,19 @@ def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterato
 
 def show(table: Any, title: str = "") -> None:
     """Print a pandas frame."""
-    view = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    view = Table(
+        title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
+    )
     for i, column in enumerate(table.columns):
         longest = max((len(str(v)) for v in table[column]), default=0)
         words = max((len(w) for w in str(column).split()), default=0)
         # What is in a table is never cut; a terminal that is too narrow folds lines.
-        view.add_column(str(column), justify="left" if i == 0 else "right", min_width=max(longest, words), overflow="fold")
+        view.add_column(
+            str(column),
+            justify="left" if i == 0 else "right",
+            min_width=max(longest, words),
+            overflow="fold",
+        )
     for row in table.itertuples(index=False):
         view.add_row(*(str(v) for v in row))
     out_console.print(view)

@@ -64,9 +64,15 @@ class Combined(PayoutRule):
             views.append(replace(seen, memory=own).shown_to(part.observes))
             if rejected := part.rejects(views[-1]):
                 seen = replace(
-                    seen, records=tuple(replace(r, accepted=r.accepted and r.worker not in rejected) for r in seen.records)
+                    seen,
+                    records=tuple(
+                        replace(r, accepted=r.accepted and r.worker not in rejected)
+                        for r in seen.records
+                    ),
                 )
-        settled = self.rule.settle(replace(seen, memory=memory["rule"]).shown_to(self.rule.observes))
+        settled = self.rule.settle(
+            replace(seen, memory=memory["rule"]).shown_to(self.rule.observes)
+        )
         payments, memories = settled.payments, []
         for part, view in zip(self.parts, views, strict=True):
             after = part.settle(view, payments)
@@ -91,10 +97,16 @@ def _all_of(groups: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
     return frozenset.intersection(*limited) if limited else None
 
 
-def _after(seen: OpeningObservation, payments: tuple[Payment, ...], members: frozenset[int] | None) -> OpeningObservation:
+def _after(
+    seen: OpeningObservation, payments: tuple[Payment, ...], members: frozenset[int] | None
+) -> OpeningObservation:
     """What is left for the next: those admitted so far, with what they still hold."""
     spent: Counter[int | str] = Counter()
     for p in payments:
         spent[p.payer] += p.amount
-    left = [(d, has - spent[d]) for d, has in zip(seen.devices, seen.balances, strict=True) if members is None or d in members]
+    left = [
+        (d, has - spent[d])
+        for d, has in zip(seen.devices, seen.balances, strict=True)
+        if members is None or d in members
+    ]
     return OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))

@@ -18,7 +18,9 @@ class Candidate:
     miner_key: bytes
 
 
-def rank_by_stake(candidates: Sequence[Candidate], previous_hash: bytes, tie_rule: str) -> list[int]:
+def rank_by_stake(
+    candidates: Sequence[Candidate], previous_hash: bytes, tie_rule: str
+) -> list[int]:
     """Indices of candidates in the order in which a miner tries them (VBFL's PoS: highest stake first).
 
     `hash`: equal stakes go to the lowest SHA-256 of (previous hash, miner's public key), which nobody can choose.
@@ -27,9 +29,14 @@ def rank_by_stake(candidates: Sequence[Candidate], previous_hash: bytes, tie_rul
     """
     order = range(len(candidates))
     if tie_rule == "hash":
-        return sorted(order, key=lambda i: (-candidates[i].stake, _tie(previous_hash, candidates[i].miner_key)))
+        return sorted(
+            order,
+            key=lambda i: (-candidates[i].stake, _tie(previous_hash, candidates[i].miner_key)),
+        )
     survivor: dict[int, int] = {}
-    for i in sorted(order, key=lambda i: (candidates[i].arrival_s, _tie(previous_hash, candidates[i].miner_key))):
+    for i in sorted(
+        order, key=lambda i: (candidates[i].arrival_s, _tie(previous_hash, candidates[i].miner_key))
+    ):
         survivor[candidates[i].stake] = i
     return [survivor[stake] for stake in sorted(survivor, reverse=True)]
 

@@ -20,12 +20,20 @@ class Deposits:
     def __getitem__(self, device: int) -> int:
         return self.held.get(device, 0)
 
-    def lock(self, seen: OpeningObservation, amount: int, reason: str = "stake.join", extra: int = 0) -> list[Payment]:
+    def lock(
+        self, seen: OpeningObservation, amount: int, reason: str = "stake.join", extra: int = 0
+    ) -> list[Payment]:
         """Take `amount` from every device that holds it and `extra`; the others are no members."""
-        self.held = {d: amount for d, has in zip(seen.devices, seen.balances, strict=True) if has >= amount + extra}
+        self.held = {
+            d: amount
+            for d, has in zip(seen.devices, seen.balances, strict=True)
+            if has >= amount + extra
+        }
         return [Payment(self.account, amount, reason, d) for d in self.held] if amount else []
 
-    def take(self, device: int, amount: int, payee: int | str, reason: str, *, penalty: bool = True) -> list[Payment]:
+    def take(
+        self, device: int, amount: int, payee: int | str, reason: str, *, penalty: bool = True
+    ) -> list[Payment]:
         """Move at most `amount` of a device's deposit to `payee`: as a penalty, or as the price of something."""
         amount = min(amount, self[device])
         if not amount:
@@ -35,7 +43,9 @@ class Deposits:
 
     def release(self, reason: str = "stake.back") -> list[Payment]:
         """Give back what is left to whom it belongs."""
-        payments = [Payment(d, amount, reason, self.account) for d, amount in self.held.items() if amount]
+        payments = [
+            Payment(d, amount, reason, self.account) for d, amount in self.held.items() if amount
+        ]
         self.held = dict.fromkeys(self.held, 0)
         return payments
 
@@ -44,7 +54,9 @@ class Deposits:
         return {str(d): amount for d, amount in self.held.items()}
 
 
-def destroy(deposits: Deposits, device: int, amount: int, where: str, reporters: Iterable[int], reason: str) -> list[Payment]:
+def destroy(
+    deposits: Deposits, device: int, amount: int, where: str, reporters: Iterable[int], reason: str
+) -> list[Payment]:
     """Slash: `amount` of a deposit to an account ("burn", "treasury"), or in equal parts to "reporters".
 
     What equal parts leave over, and all where nobody reported, is burned.

@@ -49,7 +49,9 @@ def gram(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float
 def along_sum(rows: FloatMatrix, origin: NDArray[np.floating]) -> tuple[Float64, Float64]:
     """`float64[n]` twice: squared lengths of the rows seen from `origin` `[P]`, and inner products with the sum of them all."""
     own, along = np.zeros(len(rows)), np.zeros(len(rows))
-    for at in column_blocks(rows, itemsize=8 * 64):  # each block is read three times: let it stay in the cache
+    for at in column_blocks(
+        rows, itemsize=8 * 64
+    ):  # each block is read three times: let it stay in the cache
         block = rows[:, at].astype(np.float64)
         block -= origin[at]
         own += np.einsum("ij,ij->i", block, block)
@@ -94,7 +96,11 @@ ROUNDING = 1e-12
 
 def clip_factors(norms: Float64, bound: float) -> Float64:
     """min(1, bound / norm); 1 where the norm is 0."""
-    return np.minimum(1.0, bound / np.where(norms > bound, norms, bound)) if bound > 0 else (norms == 0).astype(np.float64)
+    return (
+        np.minimum(1.0, bound / np.where(norms > bound, norms, bound))
+        if bound > 0
+        else (norms == 0).astype(np.float64)
+    )
 
 
 def combine(weights: Float64, rows: FloatMatrix) -> Float64:

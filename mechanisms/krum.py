@@ -33,14 +33,20 @@ def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
     """
     n = len(distances)
     scale = float(distances.max()) * n
-    order = np.argsort(distances + np.diag(np.full(n, -1.0)), axis=1, kind="stable")  # each row first in its own list
+    order = np.argsort(
+        distances + np.diag(np.full(n, -1.0)), axis=1, kind="stable"
+    )  # each row first in its own list
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(n), (n, n)), axis=1)
     alive = np.ones(n, dtype=bool)
     each = np.arange(n)
     count = n - f - 2
     last = np.full(n, max(0, count))  # rank of the farthest row that is counted
-    sums = np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1) if count >= 1 else np.zeros(n)
+    sums = (
+        np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1)
+        if count >= 1
+        else np.zeros(n)
+    )
     chosen = []
     for left in range(n, n - rows, -1):
         count = left - f - 2

@@ -60,7 +60,10 @@ class RoundContract:
         self._in(Phase.OPEN, "start")
         self._by_aggregator(caller)
         if not submission_s > 0:
-            raise TransitionError("deadline", f"the submission deadline must lie after the start, not {submission_s} s after it")
+            raise TransitionError(
+                "deadline",
+                f"the submission deadline must lie after the start, not {submission_s} s after it",
+            )
         return replace(self, phase=Phase.TRAINING, submission_deadline_s=now_s + submission_s)
 
     def commit(self, device: int, digest: bytes, now_s: float) -> RoundContract:
@@ -78,9 +81,14 @@ class RoundContract:
         """End commitments, at the deadline or when everybody has committed; reveals are open for `reveal_s` seconds."""
         self._in(Phase.TRAINING, "close submissions")
         if now_s < self.submission_deadline_s and self.commitments.keys() != self.registered:
-            raise TransitionError("early", "the submission deadline is not past and commitments are missing")
+            raise TransitionError(
+                "early", "the submission deadline is not past and commitments are missing"
+            )
         if not reveal_s > 0:
-            raise TransitionError("deadline", f"the reveal deadline must lie after the submission's, not {reveal_s} s after it")
+            raise TransitionError(
+                "deadline",
+                f"the reveal deadline must lie after the submission's, not {reveal_s} s after it",
+            )
         return replace(self, phase=Phase.AGGREGATION, reveal_deadline_s=now_s + reveal_s)
 
     def reveal(self, device: int, digest: bytes, salt: bytes, now_s: float) -> RoundContract:
@@ -89,11 +97,15 @@ class RoundContract:
         if device not in self.commitments:
             raise TransitionError("uncommitted", f"device {device} has not committed to anything")
         if now_s > self.reveal_deadline_s:
-            raise TransitionError("unrevealed", f"device {device} reveals after the reveal deadline")
+            raise TransitionError(
+                "unrevealed", f"device {device} reveals after the reveal deadline"
+            )
         if device in self.revealed:
             raise TransitionError("duplicate", f"device {device} has revealed already")
         if commitment(device, digest, salt) != self.commitments[device]:
-            raise TransitionError("mismatched", f"device {device} reveals something else than it committed to")
+            raise TransitionError(
+                "mismatched", f"device {device} reveals something else than it committed to"
+            )
         return replace(self, revealed={**self.revealed, device: digest})
 
     def finalise(self, caller: int | None, verified: Iterable[int]) -> RoundContract:

@@ -33,7 +33,12 @@ def param(
 ) -> Any:
     """Declare one parameter of a plug-in: its default, what it means, its unit and its bounds."""
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
-    metadata = {"help": help, "unit": unit, "choices": choices, "bounds": {k: v for k, v in bounds.items() if v is not None}}
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "choices": choices,
+        "bounds": {k: v for k, v in bounds.items() if v is not None},
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -105,7 +110,11 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
             raise PluginError(f"unknown parameter; {nearest(key, list(fields))}", key, value)
         parsed[key] = _check(fields[key], hints[key], value)
     for key, f in fields.items():
-        if key not in parsed and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+        if (
+            key not in parsed
+            and f.default is dataclasses.MISSING
+            and f.default_factory is dataclasses.MISSING
+        ):
             raise PluginError(f"missing; {f.metadata.get('help', '')}", key)
     try:
         return params_type(**parsed)
@@ -118,7 +127,11 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
 def _table_type(hint: Any) -> type | None:
     """D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
     inner = get_args(hint)
-    return inner[0] if get_origin(hint) is tuple and inner and dataclasses.is_dataclass(inner[0]) else None  # type: ignore[return-value]
+    return (
+        inner[0]
+        if get_origin(hint) is tuple and inner and dataclasses.is_dataclass(inner[0])
+        else None
+    )  # type: ignore[return-value]
 
 
 def _parse_entry(table: type, entry: Any, key: str) -> Any:
@@ -132,7 +145,12 @@ def _parse_entry(table: type, entry: Any, key: str) -> Any:
         raise PluginError(str(error), f"{key}.{error.key}".rstrip("."), error.value) from error
 
 
-_BOUNDS = {"ge": (">=", operator.ge), "gt": (">", operator.gt), "le": ("<=", operator.le), "lt": ("<", operator.lt)}
+_BOUNDS = {
+    "ge": (">=", operator.ge),
+    "gt": (">", operator.gt),
+    "le": ("<=", operator.le),
+    "lt": ("<", operator.lt),
+}
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
@@ -150,7 +168,9 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     elif (table := _table_type(hint)) is not None:
         if not isinstance(value, list | tuple):
             raise PluginError("must be a list of tables", field.name, value)
-        return tuple(_parse_entry(table, entry, f"{field.name}.{i}") for i, entry in enumerate(value))
+        return tuple(
+            _parse_entry(table, entry, f"{field.name}.{i}") for i, entry in enumerate(value)
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise PluginError("must be a finite number", field.name, value)
     if meta.get("choices") and value not in meta["choices"]:

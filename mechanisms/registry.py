@@ -98,7 +98,9 @@ class Registry:
                 spec.loader.exec_module(module)
             except Exception as error:
                 del sys.modules[key]
-                raise PluginError(f"{path.name} fails to import: {type(error).__name__}: {error}", "", name) from error
+                raise PluginError(
+                    f"{path.name} fails to import: {type(error).__name__}: {error}", "", name
+                ) from error
         if not hasattr(module, class_name):
             raise PluginError(f"{path.name} defines no {class_name}", "", name)
         return self._checked(getattr(module, class_name), name)

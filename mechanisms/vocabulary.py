@@ -236,17 +236,23 @@ class BlockObservation:
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
-        votes, claims, work, reports = (name in observes for name in ("votes", "claims", "work", "reports"))
+        votes, claims, work, reports = (
+            name in observes for name in ("votes", "claims", "work", "reports")
+        )
 
         def shown(r: UpdateRecord) -> UpdateRecord:
             claimed = (r.claimed_samples, r.claimed_epochs) if claims else (0, 0)
             cast = (r.positive, r.negative) if votes else ((), ())
             done = (r.verified_samples, r.verified_epochs) if work else (0, 0)
-            return UpdateRecord(r.worker, *claimed, *cast, r.accepted, *done, r.reports if reports else ())
+            return UpdateRecord(
+                r.worker, *claimed, *cast, r.accepted, *done, r.reports if reports else ()
+            )
 
         return replace(
             self,
-            records=self.records if votes and claims and work and reports else tuple(map(shown, self.records)),
+            records=self.records
+            if votes and claims and work and reports
+            else tuple(map(shown, self.records)),
             stakes=self.stakes if "stakes" in observes else (),
             updates=self.updates if "updates" in observes else None,
             start=self.start if "aggregate" in observes else None,

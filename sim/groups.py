@@ -44,7 +44,10 @@ class Membership:
 def honest() -> Membership:
     """What every device does that is in no group."""
     return Membership(
-        HONEST, behaviours.workers.create(HONEST), behaviours.validators.create(HONEST), behaviours.miners.create(HONEST)
+        HONEST,
+        behaviours.workers.create(HONEST),
+        behaviours.validators.create(HONEST),
+        behaviours.miners.create(HONEST),
     )
 
 
@@ -56,11 +59,15 @@ def draw_groups(scenario: Scenario, streams: Streams) -> list[Membership]:
     assigned = [honest()] * scenario.devices
     for i, g in enumerate(scenario.adversaries):
         members = sorted(g.devices or [next(drawn) for _ in range(g.count)])
-        strategies = tuple(behaviours.workers.create(s.worker, s.worker_params) for s in g.strategies)
+        strategies = tuple(
+            behaviours.workers.create(s.worker, s.worker_params) for s in g.strategies
+        )
         for j, s in enumerate(strategies):
             if type(s).poison is not WorkerBehaviour.poison:
                 raise SettingError(
-                    f"adversaries.{i}.strategies.{j}.worker", s.name, "poisons data before the run; it cannot be one of several"
+                    f"adversaries.{i}.strategies.{j}.worker",
+                    s.name,
+                    "poisons data before the run; it cannot be one of several",
                 )
         group = Membership(
             g.name,
@@ -88,7 +95,9 @@ def coalitions(groups: Sequence[Membership]) -> list[frozenset[int]]:
     return [frozenset() if m.group == HONEST else frozenset(members[m.group]) for m in groups]
 
 
-def share_identities(scenario: Scenario, groups: Sequence[Membership], split: Split) -> dict[int, int]:
+def share_identities(
+    scenario: Scenario, groups: Sequence[Membership], split: Split
+) -> dict[int, int]:
     """Sybils: let the devices of a group hold one device's samples and stake. Returns the initial balance of every device."""
     balances = dict.fromkeys(range(scenario.devices), scenario.payout.initial_balance)
     for i, g in enumerate(scenario.adversaries):
@@ -100,17 +109,27 @@ def share_identities(scenario: Scenario, groups: Sequence[Membership], split: Sp
         shard = split.train[members[0]]
         if g.identities == "split" and len(shard) < len(members):
             raise SettingError(
-                f"adversaries.{i}.identities", g.identities, f"{len(shard)} samples are too few for {len(members)} identities"
+                f"adversaries.{i}.identities",
+                g.identities,
+                f"{len(shard)} samples are too few for {len(members)} identities",
             )
-        parts = np.array_split(shard, len(members)) if g.identities == "split" else [shard] * len(members)
+        parts = (
+            np.array_split(shard, len(members))
+            if g.identities == "split"
+            else [shard] * len(members)
+        )
         for device, part in zip(members, parts, strict=True):
             split.train[device] = part
             split.validation[device] = split.validation[members[0]]
-            balances[device] = scenario.payout.initial_balance // len(members)  # money cannot be copied
+            balances[device] = scenario.payout.initial_balance // len(
+                members
+            )  # money cannot be copied
     return balances
 
 
-def _prepare_spares(members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]) -> None:
+def _prepare_spares(
+    members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]
+) -> None:
     """A whitewasher's later identities hold the samples of the earlier ones, and all share the earlier ones' money."""
     first, later = members[: len(members) - spares], members[len(members) - spares :]
     for i, device in enumerate(later):
@@ -120,17 +139,23 @@ def _prepare_spares(members: list[int], spares: int, balance: int, split: Split,
         balances[device] = balance * len(first) // len(members)
 
 
-def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+def probe(
+    data: Dataset, groups: Sequence[Membership], streams: Streams
+) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
     """Test samples on which the success of targeted attacks is measured, of all groups that have such an aim."""
     found = []
     for m in {m.group: m for m in groups}.values():
-        seen = DataObservation(-1, data.x_test, data.y_test, data.classes, streams.rng("adversary.probe", m.group))
+        seen = DataObservation(
+            -1, data.x_test, data.y_test, data.classes, streams.rng("adversary.probe", m.group)
+        )
         aim = m.worker.probe(seen)
         if aim is not None and len(aim[1]):
             found.append(aim)
     if not found:
         return None
-    return np.concatenate([x for x, _ in found]).astype(np.float32), np.concatenate([y for _, y in found]).astype(np.int64)
+    return np.concatenate([x for x, _ in found]).astype(np.float32), np.concatenate(
+        [y for _, y in found]
+    ).astype(np.int64)
 
 
 def poison(
@@ -141,7 +166,9 @@ def poison(
     for device, m in enumerate(groups):
         mine = split.train[device]
         rng = streams.rng("adversary.data", device)
-        poisoned = m.worker.poison(DataObservation(device, data.x_train[mine], data.y_train[mine], data.classes, rng))
+        poisoned = m.worker.poison(
+            DataObservation(device, data.x_train[mine], data.y_train[mine], data.classes, rng)
+        )
         if poisoned is not None:
             xs.append(np.asarray(poisoned[0], dtype=np.float32))
             ys.append(np.asarray(poisoned[1], dtype=np.int64))

@@ -45,7 +45,11 @@ class Identities:
             for device, m in enumerate(self._groups):
                 if m.group != group or device in self.away or not spares:
                     continue
-                if device in penalised or device in canonical.blocked or (members is not None and device not in members):
+                if (
+                    device in penalised
+                    or device in canonical.blocked
+                    or (members is not None and device not in members)
+                ):
                     self.away.add(device)
                     self.away.discard(newcomer := spares.pop(0))
                     world.note(world.time_s, device, newcomer, "whitewashed")

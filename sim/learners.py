@@ -51,7 +51,9 @@ class Learners:
                 )
                 choice = int(m.learner.choose(seen))
                 if not 0 <= choice < len(m.strategies):
-                    raise ValueError(f"{m.learner!r} chose strategy {choice}, there are 0..{len(m.strategies) - 1}")
+                    raise ValueError(
+                        f"{m.learner!r} chose strategy {choice}, there are 0..{len(m.strategies) - 1}"
+                    )
                 chosen[device] = choice
         self.choice |= chosen
 
@@ -59,7 +61,10 @@ class Learners:
         """After a round: note the utility of every one that was a worker in it."""
         if not self.choice:
             return
-        utilities, online = (world.recorder.tail("participants", c, len(world.participants)) for c in ("utility", "online"))
+        utilities, online = (
+            world.recorder.tail("participants", c, len(world.participants))
+            for c in ("utility", "online")
+        )
         for device, choice in self.choice.items():
             p = world.participants[device]
             if p.role is Role.WORKER and p.active and online[device]:
@@ -67,7 +72,10 @@ class Learners:
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able state at a round boundary."""
-        return {"choice": {str(d): c for d, c in self.choice.items()}, "plays": {str(d): p for d, p in self.plays.items()}}
+        return {
+            "choice": {str(d): c for d, c in self.choice.items()},
+            "plays": {str(d): p for d, p in self.plays.items()},
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `to_state`."""

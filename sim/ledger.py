@@ -107,10 +107,17 @@ class Ledger:
                 if account not in (ISSUANCE, BURN):
                     after = self.balance(account, asset) + change
                     if after < 0:
-                        raise LedgerError(f"{account} holds {after - change} {asset}, cannot pay {-change}")
+                        raise LedgerError(
+                            f"{account} holds {after - change} {asset}, cannot pay {-change}"
+                        )
                     if after > MAX_AMOUNT:
                         raise LedgerError(f"{account} would hold more than 2**63 - 1 {asset}")
-            supply = self.issued(asset) - moves.get(ISSUANCE, 0) - self.burned(asset) - moves.get(BURN, 0)
+            supply = (
+                self.issued(asset)
+                - moves.get(ISSUANCE, 0)
+                - self.burned(asset)
+                - moves.get(BURN, 0)
+            )
             if supply > MAX_AMOUNT:
                 raise LedgerError(f"supply of {asset} would exceed 2**63 - 1")
         for asset, moves in delta.items():
@@ -123,11 +130,15 @@ class Ledger:
                 else:
                     held[self._index[account]] += change
             self._check(asset)
-        self.journal += [Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason) for t in batch]
+        self.journal += [
+            Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason) for t in batch
+        ]
 
     def _well_formed(self, t: Transfer) -> Transfer:
         if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:
-            raise LedgerError(f"amount {t.amount!r} ({t.reason}) must be an integer of base units in 0..2**63-1")
+            raise LedgerError(
+                f"amount {t.amount!r} ({t.reason}) must be an integer of base units in 0..2**63-1"
+            )
         if t.debit == t.credit or t.debit == BURN or t.credit == ISSUANCE:
             raise LedgerError(f"cannot move {t.amount} {t.asset} from {t.debit} to {t.credit}")
         for account in (t.debit, t.credit):
@@ -139,7 +150,9 @@ class Ledger:
         # Supply is bounded by MAX_AMOUNT and no balance is negative, so this int64 sum cannot wrap.
         total = int(self._balances[asset].sum())
         if total != self.issued(asset) - self.burned(asset):
-            raise AssertionError(f"{asset} not conserved: {total} held, {self.issued(asset)} issued, {self.burned(asset)} burned")
+            raise AssertionError(
+                f"{asset} not conserved: {total} held, {self.issued(asset)} issued, {self.burned(asset)} burned"
+            )
 
     # --- checkpoints --------------------------------------------------------------------------------------------
 
@@ -157,7 +170,9 @@ class Ledger:
     def from_state(cls, state: dict) -> Ledger:
         ledger = cls()
         ledger.open(state["accounts"])
-        ledger._balances = {a: np.array(held, dtype=np.int64) for a, held in state["balances"].items()}
+        ledger._balances = {
+            a: np.array(held, dtype=np.int64) for a, held in state["balances"].items()
+        }
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])
         ledger.journal = [Entry(*row) for row in state["journal"]]

@@ -30,9 +30,16 @@ class Network:
     def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
         self.settings = settings
         self.devices = devices
-        self.link = _draw(settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link")
+        self.link = _draw(
+            settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link"
+        )
         self.compute = _draw(
-            settings.compute, settings.compute_samples_per_s, settings.compute_sigma, devices, streams, "compute"
+            settings.compute,
+            settings.compute_samples_per_s,
+            settings.compute_sigma,
+            devices,
+            streams,
+            "compute",
         )
         self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
         self._per_byte, self._latency = self._routes()
@@ -43,15 +50,25 @@ class Network:
         if sender == receiver:
             return 0.0
         if self._per_byte is None:
-            return self.settings.latency_s + size_bytes / min(float(self.link[sender]), float(self.link[receiver]))
-        return float(self._latency[sender, receiver] + size_bytes * self._per_byte[sender, receiver])
+            return self.settings.latency_s + size_bytes / min(
+                float(self.link[sender]), float(self.link[receiver])
+            )
+        return float(
+            self._latency[sender, receiver] + size_bytes * self._per_byte[sender, receiver]
+        )
 
-    def delays(self, sender: int, receivers: NDArray[np.int64], size_bytes: float) -> NDArray[np.float64]:
+    def delays(
+        self, sender: int, receivers: NDArray[np.int64], size_bytes: float
+    ) -> NDArray[np.float64]:
         """Seconds for a message to several devices, `float64[n]`."""
         if self._per_byte is None:
-            seconds = self.settings.latency_s + size_bytes / np.minimum(self.link[sender], self.link[receivers])
+            seconds = self.settings.latency_s + size_bytes / np.minimum(
+                self.link[sender], self.link[receivers]
+            )
         else:
-            seconds = self._latency[sender, receivers] + size_bytes * self._per_byte[sender, receivers]
+            seconds = (
+                self._latency[sender, receivers] + size_bytes * self._per_byte[sender, receivers]
+            )
         return np.where(receivers == sender, 0.0, seconds)
 
     def reachable(self, a: int, b: int) -> bool:
@@ -69,7 +86,9 @@ class Network:
     def _components(self) -> list[int]:
         """Per device, the number of the connected part that it is in."""
         component = [0] * self.devices
-        for number, members in enumerate(nx.connected_components(self.graph) if self.graph is not None else ()):
+        for number, members in enumerate(
+            nx.connected_components(self.graph) if self.graph is not None else ()
+        ):
             for device in members:
                 component[device] = number
         return component
@@ -88,14 +107,18 @@ class Network:
         return per_byte, latency
 
 
-def _draw(kind: str, mean: float, sigma: float, n: int, streams: Streams, purpose: str) -> NDArray[np.float64]:
+def _draw(
+    kind: str, mean: float, sigma: float, n: int, streams: Streams, purpose: str
+) -> NDArray[np.float64]:
     """Per-device speeds with the given mean: equal, uniform on (0.1, 1.9) times it, or log-normal."""
     if kind == "homogeneous":
         return np.full(n, mean)
     draws = np.empty(n)
     for d in range(n):
         rng = streams.rng(purpose, d)
-        draws[d] = rng.uniform(0.1, 1.9) if kind == "uniform" else rng.lognormal(-sigma * sigma / 2, sigma)
+        draws[d] = (
+            rng.uniform(0.1, 1.9) if kind == "uniform" else rng.lognormal(-sigma * sigma / 2, sigma)
+        )
     return mean * draws
 
 
@@ -116,7 +139,9 @@ def _graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Graph:
         graph = nx.Graph(list(settings.edges))
         graph.add_nodes_from(range(n))
     if graph.number_of_nodes() != n:
-        raise SettingError("network.topology", kind, f"gives {graph.number_of_nodes()} nodes for {n} devices")
+        raise SettingError(
+            "network.topology", kind, f"gives {graph.number_of_nodes()} nodes for {n} devices"
+        )
     return graph
 
 

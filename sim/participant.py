@@ -26,7 +26,9 @@ class Participant(mesa.Agent):
     published code's alias is in force (`chain.live_model_alias`).
     """
 
-    def __init__(self, world: World, device: int, own: Membership, honest: Membership, state: ChainState) -> None:
+    def __init__(
+        self, world: World, device: int, own: Membership, honest: Membership, state: ChainState
+    ) -> None:
         super().__init__(world)
         self.device = device
         self.account = device_account(device)

@@ -27,7 +27,11 @@ def accountant_installed() -> bool:
 
 
 def clip_and_blur(
-    row: FloatMatrix, start: FloatMatrix, clip: float, noise: float = 0.0, rng: np.random.Generator | None = None
+    row: FloatMatrix,
+    start: FloatMatrix,
+    clip: float,
+    noise: float = 0.0,
+    rng: np.random.Generator | None = None,
 ) -> FloatMatrix:
     """`float32[P]`: start + (row - start) min(1, C / ||row - start||) + Gaussian noise of standard deviation noise x clip.
 
@@ -57,6 +61,8 @@ def epsilon(noise: float, delta: float, updates: int) -> float:
     import dp_accounting  # an extra, and a second to import: only for runs that ask
     from dp_accounting.rdp import RdpAccountant
 
-    accountant = RdpAccountant(ORDERS, neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_ONE)
+    accountant = RdpAccountant(
+        ORDERS, neighboring_relation=dp_accounting.NeighboringRelation.REPLACE_ONE
+    )
     accountant.compose(dp_accounting.GaussianDpEvent(noise / 2), updates)
     return float(accountant.get_epsilon(delta))

@@ -135,7 +135,9 @@ class Scenario(Settings):
         self._check_registry()
         if self.protocol != "vbfl" and self.storage.kind == "off-chain":
             raise SettingError(
-                "storage.kind", "off-chain", f"{self.protocol} has no chain to keep updates off; needs protocol vbfl"
+                "storage.kind",
+                "off-chain",
+                f"{self.protocol} has no chain to keep updates off; needs protocol vbfl",
             )
         return self
 
@@ -146,14 +148,20 @@ class Scenario(Settings):
         for (table, _), params in zip(PLUGINS, tables, strict=True):
             # This very instance is being built: nobody has seen it yet.
             self.__dict__[table] = getattr(self, table).model_copy(update={"params": params})
-        steps = tuple(step.model_copy(update={"params": next(rest)}) for step in self.aggregation.before)
+        steps = tuple(
+            step.model_copy(update={"params": next(rest)}) for step in self.aggregation.before
+        )
         self.__dict__["aggregation"] = self.aggregation.model_copy(update={"before": steps})
         parts = tuple(p.model_copy(update={"params": next(rest)}) for p in self.payout.parts)
         self.__dict__["payout"] = self.payout.model_copy(update={"parts": parts})
         self.__dict__["adversaries"] = tuple(
             a.model_copy(
                 update={f"{role}_params": next(rest) for role in BEHAVIOURS}
-                | {"strategies": tuple(s.model_copy(update={"worker_params": next(rest)}) for s in a.strategies)}
+                | {
+                    "strategies": tuple(
+                        s.model_copy(update={"worker_params": next(rest)}) for s in a.strategies
+                    )
+                }
             )
             for a in self.adversaries
         )
@@ -163,16 +171,32 @@ class Scenario(Settings):
         found = []
         for (table, selector), registry in PLUGINS.items():
             settings = getattr(self, table)
-            found.append((f"{table}.{selector}", registry, getattr(settings, selector), settings.params))
+            found.append(
+                (f"{table}.{selector}", registry, getattr(settings, selector), settings.params)
+            )
         for i, step in enumerate(self.aggregation.before):
             found.append((f"aggregation.before.{i}.rule", rules.transforms, step.rule, step.params))
         for i, p in enumerate(self.payout.parts):
             found.append((f"payout.parts.{i}.part", rules.parts, p.part, p.params))
         for i, a in enumerate(self.adversaries):
             for role, registry in BEHAVIOURS.items():
-                found.append((f"adversaries.{i}.{role}", registry, getattr(a, role), getattr(a, f"{role}_params")))
+                found.append(
+                    (
+                        f"adversaries.{i}.{role}",
+                        registry,
+                        getattr(a, role),
+                        getattr(a, f"{role}_params"),
+                    )
+                )
             for j, s in enumerate(a.strategies):
-                found.append((f"adversaries.{i}.strategies.{j}.worker", behaviours.workers, s.worker, s.worker_params))
+                found.append(
+                    (
+                        f"adversaries.{i}.strategies.{j}.worker",
+                        behaviours.workers,
+                        s.worker,
+                        s.worker_params,
+                    )
+                )
         return found
 
     def _check_vbfl(self) -> None:
@@ -180,13 +204,21 @@ class Scenario(Settings):
         spares = sum(a.spares for a in self.adversaries)
         if sum(minimum) > self.devices - spares:
             besides = f" beside {spares} spare identities" if spares else ""
-            raise SettingError("devices", self.devices, f"the roles need at least {sum(minimum)} devices{besides}")
+            raise SettingError(
+                "devices", self.devices, f"the roles need at least {sum(minimum)} devices{besides}"
+            )
         if self.validation.committee > minimum[1]:
             raise SettingError(
-                "validation.committee", self.validation.committee, f"at most {minimum[1]}, the validators always drawn"
+                "validation.committee",
+                self.validation.committee,
+                f"at most {minimum[1]}, the validators always drawn",
             )
         if self.data.validation_source == "holdout" and self.data.validation_fraction == 0:
-            raise SettingError("data.validation_fraction", 0.0, "validators need samples; give a fraction in (0, 0.5]")
+            raise SettingError(
+                "data.validation_fraction",
+                0.0,
+                "validators need samples; give a fraction in (0, 0.5]",
+            )
 
     def _check_held_out(self) -> None:
         aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
@@ -201,7 +233,10 @@ class Scenario(Settings):
             raise SettingError("registry.rollback_drop", self.registry.rollback_drop, needs)
 
         for key, registry, name, params in self.plugins():
-            peeks = registry is behaviours.workers and "validation" in registry.create(name, params).knows
+            peeks = (
+                registry is behaviours.workers
+                and "validation" in registry.create(name, params).knows
+            )
             if peeks and self.data.validation_source == "holdout" and not held_out:
                 raise SettingError(key, name, needs)
 
@@ -210,12 +245,22 @@ class Scenario(Settings):
         if self.protocol == "coordinator":
             device = self.coordinator.aggregator_device
             if self.coordinator.aggregator == "fixed" and device >= self.devices:
-                raise SettingError("coordinator.aggregator_device", device, f"devices are numbered 0..{self.devices - 1}")
-            seats = rules.verifiers.create(self.coordinator.verifier, self.coordinator.params).committee
+                raise SettingError(
+                    "coordinator.aggregator_device",
+                    device,
+                    f"devices are numbered 0..{self.devices - 1}",
+                )
+            seats = rules.verifiers.create(
+                self.coordinator.verifier, self.coordinator.params
+            ).committee
             spares = sum(a.spares for a in self.adversaries)
             if self.devices - spares < seats + 2:
                 told = f"a coordinated round needs an aggregator, a worker and a committee of {seats}: at least {seats + 2}"
-                raise SettingError("devices", self.devices, told + (f" beside {spares} spare identities" if spares else ""))
+                raise SettingError(
+                    "devices",
+                    self.devices,
+                    told + (f" beside {spares} spare identities" if spares else ""),
+                )
             return
         needs = "needs protocol = 'coordinator'"
         if "conduct" in rules.payouts.create(self.payout.mechanism, self.payout.params).observes:
@@ -226,34 +271,61 @@ class Scenario(Settings):
 
     def _check_parts(self) -> None:
         names = [p.part for p in self.payout.parts]
-        inside = [p.name for p in getattr(rules.payouts.create(self.payout.mechanism, self.payout.params), "parts", ())]
+        inside = [
+            p.name
+            for p in getattr(
+                rules.payouts.create(self.payout.mechanism, self.payout.params), "parts", ()
+            )
+        ]
         for i, name in enumerate(names):
             if name in names[:i] or name in inside:
-                raise SettingError(f"payout.parts.{i}.part", name, "is there already: every part once")
+                raise SettingError(
+                    f"payout.parts.{i}.part", name, "is there already: every part once"
+                )
 
     def _check_adversaries(self) -> None:
         names = [g.name for g in self.adversaries]
         for i, group in enumerate(self.adversaries):
             if group.name == HONEST:
-                raise SettingError(f"adversaries.{i}.name", group.name, "is what all other devices are called")
+                raise SettingError(
+                    f"adversaries.{i}.name", group.name, "is what all other devices are called"
+                )
             if group.name in names[:i]:
-                raise SettingError(f"adversaries.{i}.name", group.name, "every group needs a name of its own")
+                raise SettingError(
+                    f"adversaries.{i}.name", group.name, "every group needs a name of its own"
+                )
             if group.count and group.devices:
-                raise SettingError(f"adversaries.{i}.count", group.count, "give either count or devices, not both")
+                raise SettingError(
+                    f"adversaries.{i}.count", group.count, "give either count or devices, not both"
+                )
             if group.until_round and group.until_round < group.from_round:
                 raise SettingError(
-                    f"adversaries.{i}.until_round", group.until_round, f"0, or at least from_round = {group.from_round}"
+                    f"adversaries.{i}.until_round",
+                    group.until_round,
+                    f"0, or at least from_round = {group.from_round}",
                 )
             if group.strategies and group.worker != HONEST:
-                raise SettingError(f"adversaries.{i}.worker", group.worker, "give either worker or strategies, not both")
+                raise SettingError(
+                    f"adversaries.{i}.worker",
+                    group.worker,
+                    "give either worker or strategies, not both",
+                )
             if group.spares and group.spares >= group.size:
-                raise SettingError(f"adversaries.{i}.spares", group.spares, f"below the size of the group, {group.size}")
+                raise SettingError(
+                    f"adversaries.{i}.spares",
+                    group.spares,
+                    f"below the size of the group, {group.size}",
+                )
             for d in group.devices:
                 if d >= self.devices:
-                    raise SettingError(f"adversaries.{i}.devices", d, f"devices are numbered 0..{self.devices - 1}")
+                    raise SettingError(
+                        f"adversaries.{i}.devices", d, f"devices are numbered 0..{self.devices - 1}"
+                    )
         named = [d for g in self.adversaries for d in g.devices]
         if len(named) != len(set(named)):
-            raise SettingError("adversaries.devices", sorted(named), "a device can be in one group only")
+            raise SettingError(
+                "adversaries.devices", sorted(named), "a device can be in one group only"
+            )
         total = sum(g.size for g in self.adversaries)
         if total > self.devices:
             raise SettingError(
@@ -265,16 +337,33 @@ class Scenario(Settings):
     def _check_network(self) -> None:
         net = self.network
         if net.topology == "edges" and not net.edges:
-            raise SettingError("network.edges", [], "topology 'edges' needs a list of pairs of devices")
+            raise SettingError(
+                "network.edges", [], "topology 'edges' needs a list of pairs of devices"
+            )
         for pair in net.edges:
             if not all(0 <= d < self.devices for d in pair) or pair[0] == pair[1]:
-                raise SettingError("network.edges", list(pair), f"pairs of two different devices in 0..{self.devices - 1}")
-        if net.topology in ("small-world", "random-regular", "scale-free") and net.degree >= self.devices:
-            raise SettingError("network.degree", net.degree, f"must be below the number of devices, {self.devices}")
+                raise SettingError(
+                    "network.edges",
+                    list(pair),
+                    f"pairs of two different devices in 0..{self.devices - 1}",
+                )
+        if (
+            net.topology in ("small-world", "random-regular", "scale-free")
+            and net.degree >= self.devices
+        ):
+            raise SettingError(
+                "network.degree", net.degree, f"must be below the number of devices, {self.devices}"
+            )
         if net.topology == "small-world" and net.degree % 2:
-            raise SettingError("network.degree", net.degree, "must be even: half of the neighbours on each side of the ring")
+            raise SettingError(
+                "network.degree",
+                net.degree,
+                "must be even: half of the neighbours on each side of the ring",
+            )
         if net.topology == "random-regular" and net.degree * self.devices % 2:
-            raise SettingError("network.degree", net.degree, f"degree * devices ({self.devices}) must be even")
+            raise SettingError(
+                "network.degree", net.degree, f"degree * devices ({self.devices}) must be even"
+            )
 
     def _check_money(self) -> None:
         largest = (2**63 - 1) // self.devices
@@ -296,9 +385,13 @@ class Scenario(Settings):
         if 0 < p.noise < LEAST_NOISE:
             raise SettingError("privacy.noise", p.noise, f"0 for none, or at least {LEAST_NOISE:g}")
         if p.noise and not p.clip:
-            raise SettingError("privacy.noise", p.noise, "is in units of privacy.clip, which must be above 0")
+            raise SettingError(
+                "privacy.noise", p.noise, "is in units of privacy.clip, which must be above 0"
+            )
         if p.noise and not accountant_installed():
-            raise SettingError("privacy.noise", p.noise, f"needs dp-accounting to state epsilon: {INSTALL}")
+            raise SettingError(
+                "privacy.noise", p.noise, f"needs dp-accounting to state epsilon: {INSTALL}"
+            )
         offender = next(needs_single_updates(self), None) if p.secure_aggregation else None
         if offender:
             raise SettingError(*offender)
@@ -306,10 +399,16 @@ class Scenario(Settings):
     def _check_registry(self) -> None:
         publishers = self.registry.publishers
         if publishers and self.protocol != "vbfl":
-            raise SettingError("registry.publishers", list(publishers), f"{self.protocol} has no miners who could publish")
+            raise SettingError(
+                "registry.publishers",
+                list(publishers),
+                f"{self.protocol} has no miners who could publish",
+            )
         for d in publishers:
             if d >= self.devices:
-                raise SettingError("registry.publishers", d, f"devices are numbered 0..{self.devices - 1}")
+                raise SettingError(
+                    "registry.publishers", d, f"devices are numbered 0..{self.devices - 1}"
+                )
         if len(set(publishers)) < len(publishers):
             raise SettingError("registry.publishers", list(publishers), "names a device twice")
 
@@ -350,7 +449,9 @@ def override(values: dict[str, Any], key: str, value: Any) -> None:
     _, _, last = key.rpartition(".")
     at, index = _container(values, key, value)
     if isinstance(value, Mapping) and isinstance(at, dict) and isinstance(at.get(last), dict):
-        for inner, each in sorted(value.items(), key=lambda item: not is_selector(f"{key}.{item[0]}")):
+        for inner, each in sorted(
+            value.items(), key=lambda item: not is_selector(f"{key}.{item[0]}")
+        ):
             override(values, f"{key}.{inner}", each)
         return
     if isinstance(at, dict) and is_selector(key) and at.get(last) != value:
@@ -380,7 +481,9 @@ def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
     *path, last = key.split(".")
     at: Any = values
     for part in path:
-        at = at[_position(at, part, key, value)] if isinstance(at, list) else at.setdefault(part, {})
+        at = (
+            at[_position(at, part, key, value)] if isinstance(at, list) else at.setdefault(part, {})
+        )
         if not isinstance(at, dict | list):
             raise SettingError(key, value, f"{part!r} is a value, not a table")
     return at, _position(at, last, key, value) if isinstance(at, list) else last
@@ -398,7 +501,9 @@ def _position(at: list[Any], part: str, key: str, value: Any) -> int:
     return int(part)
 
 
-def _check_plugin(key: str, registry: Registry, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _check_plugin(
+    key: str, registry: Registry, name: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
     """All parameters of a plug-in as it would be configured."""
     try:
         cls = registry.get(name)
@@ -408,13 +513,17 @@ def _check_plugin(key: str, registry: Registry, name: str, params: Mapping[str, 
         return _plain(dataclasses.asdict(cls.configure(params).params))
     except PluginError as error:
         table = key.rpartition(".")[0]
-        inner = "params" if not key.startswith("adversaries") else f"{key.rpartition('.')[2]}_params"
+        inner = (
+            "params" if not key.startswith("adversaries") else f"{key.rpartition('.')[2]}_params"
+        )
         dotted = ".".join(p for p in (table, inner, error.key) if p)
         raise SettingError(dotted, error.value, str(error)) from error
 
 
 def _canonical(values: dict[str, Any]) -> str:
-    return json.dumps(_finite(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        _finite(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def _plain(value: Any) -> Any:

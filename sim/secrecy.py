@@ -30,14 +30,36 @@ def needs_single_updates(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
             f"observes {' and '.join(sorted(told))}, which {hides}; vbfl and many others do not",
         )
     if rules.aggregators.create(s.aggregation.rule, s.aggregation.params).individual:
-        yield "aggregation.rule", s.aggregation.rule, f"needs single updates, which {hides}; mean needs their sum only"
+        yield (
+            "aggregation.rule",
+            s.aggregation.rule,
+            f"needs single updates, which {hides}; mean needs their sum only",
+        )
     for i, step in enumerate(s.aggregation.before):
         if rules.transforms.create(step.rule, step.params).individual:
-            yield f"aggregation.before.{i}.rule", step.rule, f"needs single updates, which {hides}; leave it out"
-    if s.protocol == "vbfl" and rules.validators.create(s.validation.rule, s.validation.params).individual:
-        yield "validation.rule", s.validation.rule, f"judges single updates, which {hides}; accept-all does not"
-    if s.protocol == "coordinator" and rules.verifiers.create(s.coordinator.verifier, s.coordinator.params).individual:
-        yield "coordinator.verifier", s.coordinator.verifier, f"looks at single updates, which {hides}; proof and enclave do not"
+            yield (
+                f"aggregation.before.{i}.rule",
+                step.rule,
+                f"needs single updates, which {hides}; leave it out",
+            )
+    if (
+        s.protocol == "vbfl"
+        and rules.validators.create(s.validation.rule, s.validation.params).individual
+    ):
+        yield (
+            "validation.rule",
+            s.validation.rule,
+            f"judges single updates, which {hides}; accept-all does not",
+        )
+    if (
+        s.protocol == "coordinator"
+        and rules.verifiers.create(s.coordinator.verifier, s.coordinator.params).individual
+    ):
+        yield (
+            "coordinator.verifier",
+            s.coordinator.verifier,
+            f"looks at single updates, which {hides}; proof and enclave do not",
+        )
     if s.protocol == "coordinator" and s.coordinator.aggregator != "organisation":
         yield (
             "coordinator.aggregator",
@@ -46,12 +68,27 @@ def needs_single_updates(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         )
     for i, part in enumerate(s.payout.parts):
         if told := rules.parts.create(part.part, part.params).observes & HIDDEN:
-            yield f"payout.parts.{i}.part", part.part, f"observes {' and '.join(sorted(told))}, which {hides}"
+            yield (
+                f"payout.parts.{i}.part",
+                part.part,
+                f"observes {' and '.join(sorted(told))}, which {hides}",
+            )
     for i, group in enumerate(s.adversaries):
         named = [(f"adversaries.{i}.worker", group.worker, group.worker_params)]
-        named += [(f"adversaries.{i}.strategies.{j}.worker", x.worker, x.worker_params) for j, x in enumerate(group.strategies)]
+        named += [
+            (f"adversaries.{i}.strategies.{j}.worker", x.worker, x.worker_params)
+            for j, x in enumerate(group.strategies)
+        ]
         for key, worker, params in named:
             if "others" in behaviours.workers.create(worker, params).knows:
-                yield key, worker, f"knows updates of others, which {hides}; choose one that does not"
+                yield (
+                    key,
+                    worker,
+                    f"knows updates of others, which {hides}; choose one that does not",
+                )
         if "updates" in behaviours.miners.create(group.miner, group.miner_params).knows:
-            yield f"adversaries.{i}.miner", group.miner, f"knows single updates, which {hides}; choose one that does not"
+            yield (
+                f"adversaries.{i}.miner",
+                group.miner,
+                f"knows single updates, which {hides}; choose one that does not",
+            )

@@ -206,7 +206,9 @@ class BlocklistSettings(Settings):
 class NetworkSettings(Settings):
     """Who is connected to whom, and how fast devices compute and send."""
 
-    topology: Literal["complete", "ring", "star", "small-world", "scale-free", "random-regular", "edges"] = "complete"
+    topology: Literal[
+        "complete", "ring", "star", "small-world", "scale-free", "random-regular", "edges"
+    ] = "complete"
     """Graph of direct links; messages take the fastest route through it."""
     degree: Count = 4
     """Neighbours per device (small-world, random-regular), links per new device (scale-free)."""

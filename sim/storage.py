@@ -34,7 +34,10 @@ class UpdateStore:
         """Whether the request of a device for the update of a worker succeeds."""
         if self.settings.availability == 1:
             return True
-        return bool(self._streams.rng("storage", device, worker, round).random() < self.settings.availability)
+        return bool(
+            self._streams.rng("storage", device, worker, round).random()
+            < self.settings.availability
+        )
 
     def cost(self, size_bytes: float) -> float:
         """Base units that storing so many bytes costs whoever uploads them."""

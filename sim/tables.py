@@ -76,14 +76,18 @@ class Recorder:
 
     def __init__(self, left_out: Collection[str] = ()) -> None:
         self._left_out = frozenset(left_out)
-        self._columns: dict[str, dict[str, list[Any]]] = {t: {c: [] for c in cols} for t, cols in COLUMNS.items()}
+        self._columns: dict[str, dict[str, list[Any]]] = {
+            t: {c: [] for c in cols} for t, cols in COLUMNS.items()
+        }
 
     def add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append rows; every row names every column (None where it does not apply)."""
         columns = self._columns[table]
         for row in rows:
             if row.keys() != columns.keys():
-                raise KeyError(f"{table}: columns {sorted(row.keys() ^ columns.keys())} do not match")
+                raise KeyError(
+                    f"{table}: columns {sorted(row.keys() ^ columns.keys())} do not match"
+                )
             for name, value in row.items():
                 columns[name].append(value)
 
@@ -102,7 +106,9 @@ class Recorder:
     def tables(self) -> dict[str, pa.Table]:
         """All tables that are to be written, with their fixed types."""
         return {
-            name: pa.table({c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()})
+            name: pa.table(
+                {c: pa.array(values, type=COLUMNS[name][c]) for c, values in columns.items()}
+            )
             for name, columns in self._columns.items()
             if name not in self._left_out
         }
@@ -118,6 +124,9 @@ class Recorder:
 
     def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
         return {
-            table: {c: list(map(code, v)) if COLUMNS[table][c] == _BYTES else v for c, v in columns.items()}
+            table: {
+                c: list(map(code, v)) if COLUMNS[table][c] == _BYTES else v
+                for c, v in columns.items()
+            }
             for table, columns in self._columns.items()
         }

@@ -28,7 +28,10 @@ def taped_block(seen: BlockObservation, parent: int, head: bytes) -> dict[str, A
         "head": head.hex(),
         "parent": parent,
         "miner": seen.miner,
-        **{name: [list(v) if isinstance(v, tuple) else v for v in values] for name, values in records.items()},
+        **{
+            name: [list(v) if isinstance(v, tuple) else v for v in values]
+            for name, values in records.items()
+        },
         "reports": [[[float(v), score] for v, score in r.reports] for r in seen.records],
         "stakes": list(seen.stakes),
         "updates": seen.updates.tobytes(),
@@ -68,15 +71,21 @@ def mark_tape(world: World) -> None:
 
 def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
     """The full observation of row `i`, without a memory and a utility: those are not the run's but of whoever replays it."""
-    row: dict[str, Any] = {name: table[name][i].as_py() for name in ("round", "miner", "stakes", *PER_RECORD)}
+    row: dict[str, Any] = {
+        name: table[name][i].as_py() for name in ("round", "miner", "stakes", *PER_RECORD)
+    }
     row["reports"] = [tuple((int(v), score) for v, score in told) for told in row["reports"]]
     columns = [[tuple(v) if isinstance(v, list) else v for v in row[name]] for name in PER_RECORD]
     records = tuple(UpdateRecord(*values) for values in zip(*columns, strict=True))
-    updates, start, result = (_floats(table[name][i]).reshape(-1, parameters) for name in ("updates", "start", "result"))
+    updates, start, result = (
+        _floats(table[name][i]).reshape(-1, parameters) for name in ("updates", "start", "result")
+    )
     conduct = None
     if table["conducted"][i].as_py():
         told = {f.name: table[f.name][i].as_py() for f in fields(Conduct)}
-        values: dict[str, Any] = {name: frozenset(v) if isinstance(v, list) else v for name, v in told.items()}
+        values: dict[str, Any] = {
+            name: frozenset(v) if isinstance(v, list) else v for name, v in told.items()
+        }
         conduct = Conduct(**values)
     return BlockObservation(
         row["round"],

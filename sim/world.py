@@ -95,15 +95,25 @@ class World(mesa.Model):
         self.keys = Keyring(self.streams, n)
         self.payout = scenario.payout_rule()
         self.role_rule = rules.roles.create(scenario.roles.rule, scenario.roles.params)
-        self.validation = rules.validators.create(scenario.validation.rule, scenario.validation.params)
-        self.aggregation = rules.aggregators.create(scenario.aggregation.rule, scenario.aggregation.params)
-        self.verifier = rules.verifiers.create(scenario.coordinator.verifier, scenario.coordinator.params)
-        self.transforms = [rules.transforms.create(step.rule, step.params) for step in scenario.aggregation.before]
+        self.validation = rules.validators.create(
+            scenario.validation.rule, scenario.validation.params
+        )
+        self.aggregation = rules.aggregators.create(
+            scenario.aggregation.rule, scenario.aggregation.params
+        )
+        self.verifier = rules.verifiers.create(
+            scenario.coordinator.verifier, scenario.coordinator.params
+        )
+        self.transforms = [
+            rules.transforms.create(step.rule, step.params) for step in scenario.aggregation.before
+        ]
         self.models = ModelStore()
         self._roots: dict[bytes, FloatMatrix] = {}
         self._open_ledger()
         try:
-            opening = self.payout.open(OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n))))
+            opening = self.payout.open(
+                OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n)))
+            )
         except PluginError as error:
             raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
         check_payments(self.payout, opening.payments, n, opening=True)
@@ -121,7 +131,9 @@ class World(mesa.Model):
         self.penalised: Counter[int] = Counter()
         self.sent = [0] * n  # updates that left each device: what its privacy has been spent on
         sober = honest()
-        self.participants = [Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)]
+        self.participants = [
+            Participant(self, d, m, sober, self.book.root) for d, m in enumerate(groups)
+        ]
         self.coalitions = coalitions(groups)
         # Where a coordinator aggregates, what it holds is the state of the world, whoever is there to download it.
         self.server = self.book.root if scenario.protocol != "vbfl" else None
@@ -140,7 +152,10 @@ class World(mesa.Model):
         held = {device_account(d): amount for d, amount in self._balances.items()}
         held |= self.payout.accounts()
         self.ledger.open(held)
-        initial = [Transfer(ISSUANCE, account, amount, "initial", self.asset) for account, amount in held.items()]
+        initial = [
+            Transfer(ISSUANCE, account, amount, "initial", self.asset)
+            for account, amount in held.items()
+        ]
         self.ledger.post(initial, time_s=0.0, round=0)
         self.first_entry, self.closed = len(self.ledger.journal), False
 
@@ -164,7 +179,11 @@ class World(mesa.Model):
             told = f"lets {playing} devices join {scenario.payout.mechanism!r}, the roles need {needed}"
             raise SettingError("payout.initial_balance", balance, told)
         bonded = self.payout.aggregators(memory)
-        if scenario.protocol == "coordinator" and scenario.coordinator.aggregator != "organisation" and bonded == frozenset():
+        if (
+            scenario.protocol == "coordinator"
+            and scenario.coordinator.aggregator != "organisation"
+            and bonded == frozenset()
+        ):
             told = "lets nobody post the bond of an aggregator; raise it, lower the bond, or let the organisation aggregate"
             raise SettingError("payout.initial_balance", balance, told)
 
@@ -182,7 +201,9 @@ class World(mesa.Model):
                 classes=data.classes,
             )
         except Exception as error:  # whatever a module of the user's may raise
-            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            told = (
+                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            )
             raise SettingError("model.name", s.model.name, told) from error
 
     def samples(self, device: int) -> NDArray[np.int64]:
@@ -235,20 +256,32 @@ class World(mesa.Model):
         key = self.models.digest(model)
         if key not in self._roots:
             rng = self.streams.rng("root", self.round_index)
-            order = np.stack([rng.permutation(self.split.held_out) for _ in range(self.scenario.training.epochs)])
+            order = np.stack(
+                [rng.permutation(self.split.held_out) for _ in range(self.scenario.training.epochs)]
+            )
             seed = self.streams.seed63("root.seed", self.round_index)
             self._roots[key] = self.engine.train([TrainingJob(self.models[model], order, seed)])[0]
         return self._roots[key]
 
     def note(self, time_s: float, device: int | None, witness: int | None, kind: str) -> None:
         """Record an incident: `witness` (None: the contract or server) refused what `device` did."""
-        row = {"round": self.round_index, "time_s": time_s, "device": device, "witness": witness, "kind": kind}
+        row = {
+            "round": self.round_index,
+            "time_s": time_s,
+            "device": device,
+            "witness": witness,
+            "kind": kind,
+        }
         self.recorder.add("incidents", [row])
 
     def admitted(self, memory: Memory) -> list[int]:
         """Devices in play that the payout rule, with this memory, lets take part."""
         members = self.payout.members(memory)
-        return [d for d in range(self.scenario.devices) if self.identities.in_play(d) and (members is None or d in members)]
+        return [
+            d
+            for d in range(self.scenario.devices)
+            if self.identities.in_play(d) and (members is None or d in members)
+        ]
 
     def stake(self, device: int) -> int:
         """Base units of the staking asset that a device holds."""
@@ -262,7 +295,9 @@ class World(mesa.Model):
 
     def online(self, device: int, time_s: float) -> bool:
         """Whether a device is there in the current round at a simulated time."""
-        return self.identities.present(device, self.round_index) and self.availability.online(device, self.round_index, time_s)
+        return self.identities.present(device, self.round_index) and self.availability.online(
+            device, self.round_index, time_s
+        )
 
     def finish_round(self, end_s: float) -> None:
         """Move the clock on. A round in which nothing happened lasts until a device comes or goes.
@@ -271,7 +306,9 @@ class World(mesa.Model):
         gives way to another, the moves of the blocks that are left are taken back.
         """
         idle = end_s <= self.time_s
-        self.time_s = self.availability.next_change_s(self.scenario.devices, self.time_s) if idle else end_s
+        self.time_s = (
+            self.availability.next_change_s(self.scenario.devices, self.time_s) if idle else end_s
+        )
         canonical = self.canonical()
         leave, apply = branches(self.settled, canonical)
         self.settled = canonical
@@ -319,17 +356,27 @@ class World(mesa.Model):
         """Share of the samples that targeted attacks aim at that a model classifies as they want; None: nobody aims."""
         if self._probe is None:
             return None
-        return float(self.engine.evaluate([self.models[model]], *self._probe, [self.models.digest(model)]).accuracy[0])
+        return float(
+            self.engine.evaluate(
+                [self.models[model]], *self._probe, [self.models.digest(model)]
+            ).accuracy[0]
+        )
 
     def _move(self, payments: tuple[Payment, ...]) -> None:
-        self.ledger.post([self._transfer(p) for p in payments], time_s=self.time_s, round=self.round_index)
+        self.ledger.post(
+            [self._transfer(p) for p in payments], time_s=self.time_s, round=self.round_index
+        )
 
     def _close_contract(self) -> None:
         """After the last round the payout rule gives back what it holds; entries bear the number of a round that never comes."""
         self.closed = True
         closing = self.payout.close(self.settled.memory)
         check_payments(self.payout, closing.payments, self.scenario.devices)
-        self.ledger.post([self._transfer(p) for p in closing.payments], time_s=self.time_s, round=self.round_index + 1)
+        self.ledger.post(
+            [self._transfer(p) for p in closing.payments],
+            time_s=self.time_s,
+            round=self.round_index + 1,
+        )
 
     def _finish_tape(self) -> None:
         x, y = self._utility_samples
@@ -372,10 +419,16 @@ class World(mesa.Model):
         # Under `resync = "chain-only"` devices on one chain may hold different models: take the most common of those.
         states = Counter(p.state.id for p in self.participants)
         held = {p.state.id: p.state for p in self.participants}
-        return min(held.values(), key=lambda s: (-chains[s.head], *chain_rank(s), -states[s.id], s.id))
+        return min(
+            held.values(), key=lambda s: (-chains[s.head], *chain_rank(s), -states[s.id], s.id)
+        )
 
     def _models_in_use(self) -> set[int]:
-        held = {key for p in self.participants for key in (p.state.model, p.global_model, p.previous_model)}
+        held = {
+            key
+            for p in self.participants
+            for key in (p.state.model, p.global_model, p.previous_model)
+        }
         canonical = self.canonical()
         chains = {s.id: s for s in (*(p.state for p in self.participants), canonical)}
         return held | {canonical.model} | {k.model for s in chains.values() for k in s.kept}
@@ -388,7 +441,11 @@ class World(mesa.Model):
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON-able state and arrays at a round boundary; random streams need none, they are keyed by identity."""
-        heads = [p.state for p in self.participants] + [self.settled] + ([] if self.server is None else [self.server])
+        heads = (
+            [p.state for p in self.participants]
+            + [self.settled]
+            + ([] if self.server is None else [self.server])
+        )
         states = {s.id: s for head in heads for s in head.lineage()}
         arrays = {str(key): self.models[key] for key in sorted(self._models_in_use())}
         return {
@@ -411,20 +468,32 @@ class World(mesa.Model):
 
     def restore(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Continue from `to_state`; the world must have been built from the same scenario."""
-        keys = {int(k): self.models.add(np.array(row, dtype=np.float32)) for k, row in arrays.items()}
+        keys = {
+            int(k): self.models.add(np.array(row, dtype=np.float32)) for k, row in arrays.items()
+        }
         by_id: dict[int, ChainState] = {}
         for values in state["chains"]:
             restored = _state_from_json(values, by_id, keys)
             by_id[restored.id] = restored
         self.book = ChainBook(by_id[0])
         self.book.next_id = state["next_state"]
-        held = zip(self.participants, state["heads"], state["live_models"], state["previous_models"], strict=True)
+        held = zip(
+            self.participants,
+            state["heads"],
+            state["live_models"],
+            state["previous_models"],
+            strict=True,
+        )
         for participant, head, live, previous in held:
             participant.state, participant.previous_model = by_id[head], keys[previous]
             participant.live_model = None if live is None else keys[live]
         self.settled = by_id[state["settled"]]
         self.server = None if state["server"] is None else by_id[state["server"]]
-        self.round_index, self.time_s, self.sent = state["round_index"], state["time_s"], list(state["sent"])
+        self.round_index, self.time_s, self.sent = (
+            state["round_index"],
+            state["time_s"],
+            list(state["sent"]),
+        )
         self.endowment = list(state["endowment"])
         self.identities.restore(state["identities"])
         self.learners.restore(state["learners"])
@@ -448,7 +517,9 @@ def _state_to_json(s: ChainState) -> dict[str, Any]:
     flat["parent"] = None if s.parent is None else s.parent.id
     flat["head"] = s.head.hex()
     flat["moves"] = [dataclasses.astuple(p) for p in s.moves]
-    flat["payments"] = {str(d): [[p.payee, p.amount, p.reason, p.payer] for p in ps] for d, ps in s.payments.items()}
+    flat["payments"] = {
+        str(d): [[p.payee, p.amount, p.reason, p.payer] for p in ps] for d, ps in s.payments.items()
+    }
     flat["rejected"] = {str(d): list(v) for d, v in s.rejected.items()}
     flat["absent"] = {str(d): list(v) for d, v in s.absent.items()}
     flat["outcomes"] = {str(d): list(v) for d, v in s.outcomes.items()}
@@ -458,19 +529,27 @@ def _state_to_json(s: ChainState) -> dict[str, Any]:
     return flat
 
 
-def _state_from_json(flat: dict[str, Any], known: dict[int, ChainState], models: dict[int, int]) -> ChainState:
+def _state_from_json(
+    flat: dict[str, Any], known: dict[int, ChainState], models: dict[int, int]
+) -> ChainState:
     values = dict(flat)
     values["parent"] = None if flat["parent"] is None else known[flat["parent"]]
     values["head"] = bytes.fromhex(flat["head"])
-    values["model"] = models.get(flat["model"], -1)  # models of past states are not kept: no device needs them again
+    values["model"] = models.get(
+        flat["model"], -1
+    )  # models of past states are not kept: no device needs them again
     values["moves"] = tuple(Payment(*p) for p in flat["moves"])
-    values["payments"] = {int(d): tuple(Payment(*p) for p in ps) for d, ps in flat["payments"].items()}
+    values["payments"] = {
+        int(d): tuple(Payment(*p) for p in ps) for d, ps in flat["payments"].items()
+    }
     values["rejected"] = {int(d): (v[0], v[1]) for d, v in flat["rejected"].items()}
     values["absent"] = {int(d): (v[0], v[1]) for d, v in flat["absent"].items()}
     values["outcomes"] = {int(d): (v[0], v[1]) for d, v in flat["outcomes"].items()}
     values["blocked"] = frozenset(flat["blocked"])
     values["versions"] = tuple(Version.from_plain(v) for v in flat["versions"])
-    values["kept"] = tuple(Kept(Version.from_plain(v), models.get(key, -1)) for v, key in flat["kept"])
+    values["kept"] = tuple(
+        Kept(Version.from_plain(v), models.get(key, -1)) for v, key in flat["kept"]
+    )
     return ChainState(**values)
 
 

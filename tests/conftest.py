@@ -47,4 +47,6 @@ def mnist_folder() -> Path:
     for folder in (os.environ.get("FEDSTAKE_DATA"), Path(__file__).parents[2] / "shared" / "data"):
         if folder and (Path(folder) / "mnist" / "t10k-images-idx3-ubyte.gz").is_file():
             return Path(folder)
-    pytest.skip("no MNIST files: set FEDSTAKE_DATA to the folder that holds mnist/t10k-images-idx3-ubyte.gz")
+    pytest.skip(
+        "no MNIST files: set FEDSTAKE_DATA to the folder that holds mnist/t10k-images-idx3-ubyte.gz"
+    )

@@ -39,7 +39,10 @@ JOURNALS = {
         "vbfl",
         {**TINY, **OPEN, "availability.kind": "per-round", "availability.online": 0.7, "rounds": 5},
     ),
-    "vbfl-committee": ("vbfl", {**TINY, **OPEN, "validation.committee": 1, "payout.initial_balance": 50}),
+    "vbfl-committee": (
+        "vbfl",
+        {**TINY, **OPEN, "validation.committee": 1, "payout.initial_balance": 50},
+    ),
     "vbfl-lying-validators": (
         "vbfl",
         {
@@ -110,11 +113,24 @@ CORNERS = {
     ),
     "vbfl-versions": (
         "vbfl",
-        {**TINY, "registry.record": True, "registry.rollback_drop": 0.05, "adversaries.0.count": 3, "rounds": 6},
+        {
+            **TINY,
+            "registry.record": True,
+            "registry.rollback_drop": 0.05,
+            "adversaries.0.count": 3,
+            "rounds": 6,
+        },
     ),
     "vbfl-chain-only": (
         "vbfl",
-        {**TINY, **OPEN, **SLOW, "chain.resync": "chain-only", "consensus.kind": "pow", "rounds": 4},
+        {
+            **TINY,
+            **OPEN,
+            **SLOW,
+            "chain.resync": "chain-only",
+            "consensus.kind": "pow",
+            "rounds": 4,
+        },
     ),
     "vbfl-alternating": (
         "vbfl",
@@ -133,7 +149,12 @@ CORNERS = {
     "vbfl-noise": ("vbfl", {**TINY, "privacy.clip": 1.0, "privacy.noise": 1.0}),
     "vbfl-reports": (
         "vbfl",
-        {**TINY, "payout.mechanism": "cosine", "payout.params": {"to": "committee"}, "network.topology": "ring"},
+        {
+            **TINY,
+            "payout.mechanism": "cosine",
+            "payout.params": {"to": "committee"},
+            "network.topology": "ring",
+        },
     ),
     "vbfl-parts": (
         "vbfl",
@@ -147,7 +168,13 @@ CORNERS = {
                 {"part": "fees"},
             ],
             "adversaries": [
-                {"name": "washers", "count": 3, "worker": "sign-flip", "spares": 1, "presence": 0.8},
+                {
+                    "name": "washers",
+                    "count": 3,
+                    "worker": "sign-flip",
+                    "spares": 1,
+                    "presence": 0.8,
+                },
                 {"name": "bribers", "count": 2, "worker": "gaussian-noise", "bribe": 40},
                 {"name": "venal", "count": 1, "validator": "bribable"},
             ],
@@ -164,7 +191,11 @@ CORNERS = {
                 {
                     "name": "rational",
                     "count": 4,
-                    "strategies": [{"worker": "honest"}, {"worker": "free-ride-zero"}, {"worker": "overstate"}],
+                    "strategies": [
+                        {"worker": "honest"},
+                        {"worker": "free-ride-zero"},
+                        {"worker": "overstate"},
+                    ],
                     "damage_benefit": 5.0,
                 }
             ],
@@ -207,7 +238,10 @@ CORNERS = {
             "rounds": 6,
         },
     ),
-    "coordinator-tape": ("coordinator", {**COMMITTEE, **LOG, "payout.parts": [{"part": "identity-cost"}]}),
+    "coordinator-tape": (
+        "coordinator",
+        {**COMMITTEE, **LOG, "payout.parts": [{"part": "identity-cost"}]},
+    ),
     "coordinator-proof": (
         "coordinator",
         {
@@ -253,7 +287,10 @@ def recorded(name: str) -> dict[str, pa.Table]:
 def digests(tables: dict[str, pa.Table]) -> dict[str, dict[str, str]]:
     """By table and column what it holds: a constant as it is, else 16 digits of SHA-256 over all its values."""
     return {
-        name: {column: _digest(_settled(column, table[column])) for column in sorted(table.column_names)}
+        name: {
+            column: _digest(_settled(column, table[column]))
+            for column in sorted(table.column_names)
+        }
         for name, table in tables.items()
     }
 
@@ -288,7 +325,9 @@ def _settled(column: str, values: pa.ChunkedArray) -> list[object]:
 
 if __name__ == "__main__":
     if "--raw" in sys.argv:
-        sys.stdout.write(json.dumps({name: raw(recorded(name)) for name in TABLES}, indent=1) + "\n")
+        sys.stdout.write(
+            json.dumps({name: raw(recorded(name)) for name in TABLES}, indent=1) + "\n"
+        )
     else:
         found = {name: digests(recorded(name)) for name in TABLES}
         (FOLDER / "tables.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -14,7 +14,12 @@ ALLOWED = {
     "mechanisms": {"mechanisms"},
     "chain_bridge": {"chain_bridge"},
 }
-SHARED = {"mechanisms.vocabulary", "mechanisms.plugin", "mechanisms.registry", "mechanisms.geometry"}
+SHARED = {
+    "mechanisms.vocabulary",
+    "mechanisms.plugin",
+    "mechanisms.registry",
+    "mechanisms.geometry",
+}
 
 
 def imports(path: Path) -> list[str]:

@@ -16,14 +16,32 @@ CONFIGURATIONS = {
         {"mode": "snapshot", "score": 0.4},
         {"improve_only": False, "score": 0.5, "expires": 9, "whitelist": [1, 4]},
     ],
-    "slashed-vbfl": [{}, {"fraction": 1.0, "destination": "reporters"}, {"fraction": 0.3, "destination": "treasury"}],
-    "slashing": [{}, {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000}],
+    "slashed-vbfl": [
+        {},
+        {"fraction": 1.0, "destination": "reporters"},
+        {"fraction": 0.3, "destination": "treasury"},
+    ],
+    "slashing": [
+        {},
+        {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000},
+    ],
     "parts/reputation": [{}, {"source": "attestations", "rate": 1.0}],
     "identity-cost": [{}, {"cost": 7, "stake": 11, "destination": "treasury"}],
     "fees": [{}, {"deposit": 5, "vote": 2, "destination": "miner"}],
-    "consent": [{}, {"ledger": [{"devices": list(range(8)), "until_round": 9}, {"devices": [8], "scope": "research"}]}],
+    "consent": [
+        {},
+        {
+            "ledger": [
+                {"devices": list(range(8)), "until_round": 9},
+                {"devices": [8], "scope": "research"},
+            ]
+        },
+    ],
     "coordinator": [{}, {"by": "samples", "slash": 1.0, "destination": "reporters", "minimum": 10}],
-    "coordinator-stakes": [{}, {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0}],
+    "coordinator-stakes": [
+        {},
+        {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0},
+    ],
     "committee": [{}, {"size": 1, "error": 0.5}],
     "re-execution": [{}, {"probability": 1.0}],
     "counts": [{}, {"counts": "12,5,3"}, {"counts": "*,5,*"}],
@@ -70,6 +88,8 @@ for _registry, _suite in (
     for _plugin in _registry.all():
         _name = f"Test{_plugin.__name__}{_suite.__name__}"
         globals()[_name] = type(
-            _name, (_suite,), {"plugin": _plugin, "configurations": _configurations(_registry.kind, _plugin.name)}
+            _name,
+            (_suite,),
+            {"plugin": _plugin, "configurations": _configurations(_registry.kind, _plugin.name)},
         )
 del _registry, _suite, _plugin, _name

@@ -58,7 +58,9 @@ def command(line):
         return
     assert words[0] == "fedstake"
     if words[-1].endswith("-..."):
-        words[-1] = str(next(Path("results").glob(words[-1].removeprefix("results/").removesuffix("...") + "*")))
+        words[-1] = str(
+            next(Path("results").glob(words[-1].removeprefix("results/").removesuffix("...") + "*"))
+        )
     cut = ["--set", "rounds=1"] if words[1] == "run" else []
     done = CliRunner().invoke(app, [*words[1:], *cut])
     assert done.exit_code == 0, (line, done.output)
@@ -67,7 +69,9 @@ def command(line):
 def test_generated_reference_is_up_to_date():
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
     for file, page in pages.items():
-        assert (ROOT / "docs" / "reference" / file).read_text() == page(), f"{file}: run python docs/generate.py"
+        assert (ROOT / "docs" / "reference" / file).read_text() == page(), (
+            f"{file}: run python docs/generate.py"
+        )
 
 
 def test_every_column_is_explained():
@@ -84,7 +88,19 @@ def test_every_key_of_a_sweep_and_every_outcome_is_explained():
     for model in (Spec, Block, Range):
         assert model.model_fields.keys() <= told, model
     told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "results.md").read_text()))
-    assert {*OUTCOMES, "run_id", "cell", "seed", "status", "wall_s", "cpu_s", "bytes", "stage", "error", "traceback"} <= told
+    assert {
+        *OUTCOMES,
+        "run_id",
+        "cell",
+        "seed",
+        "status",
+        "wall_s",
+        "cpu_s",
+        "bytes",
+        "stage",
+        "error",
+        "traceback",
+    } <= told
 
 
 def test_every_command_and_option_is_explained():
@@ -107,9 +123,14 @@ def test_the_tutorial_runs_as_a_notebook(tmp_path, monkeypatch):
     book = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
     nbformat.validate(book)
     for cell in book.cells:
-        if cell.cell_type == "code" and cell.source.startswith("!"):  # a command that fails must fail the cell
+        if cell.cell_type == "code" and cell.source.startswith(
+            "!"
+        ):  # a command that fails must fail the cell
             commands = [line.removeprefix("!fedstake") for line in cell.source.splitlines()]
-            runs = [f"subprocess.run({f'{sys.executable} -m experiments.cli{c}'!r}, shell=True, check=True)" for c in commands]
+            runs = [
+                f"subprocess.run({f'{sys.executable} -m experiments.cli{c}'!r}, shell=True, check=True)"
+                for c in commands
+            ]
             cell.source = "\n".join(["import subprocess", *runs])
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "results" / "rules" / "winner.toml").is_file()

@@ -38,14 +38,19 @@ def test_tables(name):
                 assert found[table][column] == digest, f"{table}.{column}"
             else:
                 count, _, value = digest.partition(" x ")
-                assert count == "0" or value in NEVER, f"{table}.{column} is gone, and held {digest}"
+                assert count == "0" or value in NEVER, (
+                    f"{table}.{column} is gone, and held {digest}"
+                )
     for table, columns in found.items():
         assert columns.keys() <= KEPT[name].get(table, {}).keys(), f"{table} has new columns"
 
 
 def test_the_net_reaches_what_it_is_there_for():
     """Slashes, missed reveals and disputes are in the journals that are kept for them."""
-    reasons = {name: {entry[-1] for entry in json.loads((net.FOLDER / f"{name}.json").read_text())} for name in net.JOURNALS}
+    reasons = {
+        name: {entry[-1] for entry in json.loads((net.FOLDER / f"{name}.json").read_text())}
+        for name in net.JOURNALS
+    }
     assert "slash" in reasons["coordinator-slashing"]
     assert "forfeit" in reasons["coordinator-missed-reveals"]
     assert any("bond" in r or "challenge" in r for r in reasons["coordinator-disputes"])

@@ -30,7 +30,10 @@ class TestSignFlip(WorkerConformance):
 
 def test_a_scenario_plays_them(tiny, tmp_path):
     scenario = tiny(
-        payout__mechanism=GENEROUS, payout__params={"amount": 11}, adversaries__0__count=2, adversaries__0__worker=SIGN_FLIP
+        payout__mechanism=GENEROUS,
+        payout__params={"amount": 11},
+        adversaries__0__count=2,
+        adversaries__0__worker=SIGN_FLIP,
     )
     result = run(scenario, tmp_path / "run")
     assert set(result.journal["reason"]) == {"reward.flat"}
@@ -65,7 +68,9 @@ def test_entry_point_of_an_installed_distribution(tmp_path):
     info = tmp_path / "their_rules-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-rules\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[fedstake.mechanisms]\ngenerous = their_rules:Generous\n")
+    (info / "entry_points.txt").write_text(
+        "[fedstake.mechanisms]\ngenerous = their_rules:Generous\n"
+    )
     code = (
         "from mechanisms.registries import payouts; from experiments import load_scenario;"
         "print(payouts.names());"

@@ -15,7 +15,9 @@ class BanditParams:
     """Parameters of the plug-in below."""
 
     rule: str = param("epsilon-greedy", help="how it explores", choices=("epsilon-greedy", "ucb1"))
-    epsilon: float = param(0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1)
+    epsilon: float = param(
+        0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1
+    )
 
 
 class Bandit(Learner):
@@ -42,7 +44,10 @@ class Bandit(Learner):
             payoffs = [payoff for _, payoff in seen.own]
             spread = max(payoffs) - min(payoffs) or 1.0
             plays = [sum(choice == i for choice, _ in seen.own) for i in range(n)]
-            known = [v + spread * math.sqrt(2 * math.log(len(payoffs)) / k) for v, k in zip(known, plays, strict=True)]
+            known = [
+                v + spread * math.sqrt(2 * math.log(len(payoffs)) / k)
+                for v, k in zip(known, plays, strict=True)
+            ]
         elif seen.rng.random() < self.params.epsilon:
             return int(seen.rng.integers(n))
         return max(range(n), key=lambda i: (known[i], -i))

@@ -13,7 +13,9 @@ from mechanisms.vocabulary import ChoiceObservation
 class BestResponseParams:
     """Parameters of the plug-in below."""
 
-    tremble: float = param(0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1)
+    tremble: float = param(
+        0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1
+    )
 
 
 class BestResponse(Learner):

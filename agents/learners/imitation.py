@@ -27,4 +27,6 @@ class Imitation(Learner):
         theirs, paid = seen.peers[int(seen.rng.integers(len(seen.peers)))]
         payoffs = [payoff, *(p for _, p in seen.peers)]
         spread = max(payoffs) - min(payoffs)
-        return theirs if spread > 0 and seen.rng.random() < max(0.0, paid - payoff) / spread else mine
+        return (
+            theirs if spread > 0 and seen.rng.random() < max(0.0, paid - payoff) / spread else mine
+        )

@@ -13,7 +13,9 @@ from mechanisms.vocabulary import MiningDecision, MiningObservation
 class CensorParams:
     """Parameters of the plug-in below."""
 
-    devices: tuple[int, ...] = param((), help="workers to leave out; none given: all outside the miner's own group", ge=0)
+    devices: tuple[int, ...] = param(
+        (), help="workers to leave out; none given: all outside the miner's own group", ge=0
+    )
 
 
 class Censor(MinerBehaviour):

@@ -16,7 +16,9 @@ from mechanisms.vocabulary import VoteObservation
 class ColludeParams:
     """Parameters of the plug-in below."""
 
-    against_others: bool = param(False, help="vote against everybody outside the group; else as the rule says")
+    against_others: bool = param(
+        False, help="vote against everybody outside the group; else as the rule says"
+    )
 
 
 class Collude(ValidatorBehaviour):

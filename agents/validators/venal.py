@@ -16,7 +16,9 @@ from mechanisms.vocabulary import VoteObservation
 class VenalParams:
     """Parameters of the plug-ins below."""
 
-    price: int = param(100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12)
+    price: int = param(
+        100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12
+    )
 
 
 class Venal(ValidatorBehaviour):

@@ -15,7 +15,9 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 class AdaptiveNoiseParams:
     """Parameters of the plug-in below."""
 
-    largest: float = param(10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6)
+    largest: float = param(
+        10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
+    )
     steps: int = param(10, help="bisections", ge=1, le=30)
     margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
 
@@ -38,11 +40,17 @@ class AdaptiveNoise(WorkerBehaviour):
         assert seen.validation is not None
         p = self.params
         allowed = p.margin * float(seen.rules["validation"]["params"].get("threshold", 0.0))
-        noise = np.stack([rng.standard_normal(seen.updates.shape[1], dtype=np.float32) for rng in seen.rngs])
+        noise = np.stack(
+            [rng.standard_normal(seen.updates.shape[1], dtype=np.float32) for rng in seen.rngs]
+        )
         floor = seen.validation(seen.updates) - allowed
         low, high = np.zeros(len(noise)), np.full(len(noise), p.largest)
         for _ in range(p.steps):
             middle = (low + high) / 2
-            passes = seen.validation(seen.updates + middle[:, None].astype(np.float32) * noise) >= floor
+            passes = (
+                seen.validation(seen.updates + middle[:, None].astype(np.float32) * noise) >= floor
+            )
             low, high = np.where(passes, middle, low), np.where(passes, high, middle)
-        return Submission(seen.updates + low[:, None].astype(np.float32) * noise, seen.samples, seen.epochs)
+        return Submission(
+            seen.updates + low[:, None].astype(np.float32) * noise, seen.samples, seen.epochs
+        )

@@ -18,7 +18,10 @@ class AlieParams:
     """Parameters of the plug-in below."""
 
     z: float = param(
-        0.0, help="standard deviations from the mean; 0: the paper's z_max for the numbers of the round", ge=0, le=1e6
+        0.0,
+        help="standard deviations from the mean; 0: the paper's z_max for the numbers of the round",
+        ge=0,
+        le=1e6,
     )
 
 
@@ -34,7 +37,9 @@ class Alie(WorkerBehaviour):
     def submit(self, seen: WorkerObservation) -> Submission:
         mean, deviation = mean_and_deviation(seen)
         malicious = len(seen.devices)
-        z = self.params.z or z_max(malicious + (0 if seen.others is None else len(seen.others)), malicious)
+        z = self.params.z or z_max(
+            malicious + (0 if seen.others is None else len(seen.others)), malicious
+        )
         return same_row(seen, mean - np.float32(z) * deviation)
 
 

@@ -18,7 +18,11 @@ class BackdoorParams:
 
     target: int = param(0, help="class that the trigger means", ge=0)
     fraction: float = param(0.5, help="share of the own samples that get the trigger", gt=0, le=1)
-    size: int = param(2, help="side of the square trigger in the last corner; features for samples that are no images", ge=1)
+    size: int = param(
+        2,
+        help="side of the square trigger in the last corner; features for samples that are no images",
+        ge=1,
+    )
     factor: float = param(1.0, help="times the own update (model replacement)", gt=0, le=1e6)
 
 
@@ -50,7 +54,9 @@ class Backdoor(WorkerBehaviour):
 
     def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         others = seen.y != self.params.target
-        return trigger(seen.x, self.params.size)[others], np.full(int(others.sum()), self.params.target)
+        return trigger(seen.x, self.params.size)[others], np.full(
+            int(others.sum()), self.params.target
+        )
 
     def submit(self, seen: WorkerObservation) -> Submission:
         if self.params.factor == 1:

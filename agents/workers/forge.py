@@ -33,7 +33,9 @@ class Duplicate(WorkerBehaviour):
 
     name = "duplicate"
     summary = "sends its update twice, with other claims"
-    reference = "transaction integrity: Chen et al., arXiv:2101.03300 (one update per worker and round)"
+    reference = (
+        "transaction integrity: Chen et al., arXiv:2101.03300 (one update per worker and round)"
+    )
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples, seen.epochs, duplicated=True)

@@ -32,7 +32,9 @@ class FreeRideZero(_FreeRider):
 class NoiseParams:
     """Parameters of the plug-in below."""
 
-    scale: float = param(0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6)
+    scale: float = param(
+        0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6
+    )
 
 
 class FreeRideNoise(_FreeRider):
@@ -79,4 +81,8 @@ class FreeRideCopy(_FreeRider):
 
     def submit(self, seen: WorkerObservation) -> Submission:
         rows = honest_rows(seen)
-        return Submission(np.stack([rows[rng.integers(len(rows))] for rng in seen.rngs]), seen.samples, seen.epochs)
+        return Submission(
+            np.stack([rows[rng.integers(len(rows))] for rng in seen.rngs]),
+            seen.samples,
+            seen.epochs,
+        )

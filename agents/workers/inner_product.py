@@ -17,7 +17,10 @@ class InnerProductParams:
     """Parameters of the plug-in below."""
 
     epsilon: float = param(
-        0.5, help="length against the mean honest update; small passes robust rules, large turns means", gt=0, le=1e6
+        0.5,
+        help="length against the mean honest update; small passes robust rules, large turns means",
+        gt=0,
+        le=1e6,
     )
 
 

@@ -35,7 +35,9 @@ class LabelFlip(WorkerBehaviour):
     def poison(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         p = self.params
         if max(p.source, p.target) >= seen.classes:
-            raise PluginError(f"classes are numbered 0..{seen.classes - 1}", "target", max(p.source, p.target))
+            raise PluginError(
+                f"classes are numbered 0..{seen.classes - 1}", "target", max(p.source, p.target)
+            )
         return seen.x, self._flipped(seen)
 
     def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

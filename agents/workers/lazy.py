@@ -13,7 +13,9 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 class LazyParams:
     """Parameters of the plug-in below."""
 
-    epochs: int = param(1, help="epochs really trained, at most those asked for", unit="epochs", ge=0)
+    epochs: int = param(
+        1, help="epochs really trained, at most those asked for", unit="epochs", ge=0
+    )
 
 
 class Lazy(WorkerBehaviour):

@@ -53,7 +53,11 @@ class _Spread(WorkerBehaviour):
 
     @abstractmethod
     def largest(
-        self, apart: NDArray[np.float64], along: NDArray[np.float64], square: float, distances: NDArray[np.float64]
+        self,
+        apart: NDArray[np.float64],
+        along: NDArray[np.float64],
+        square: float,
+        distances: NDArray[np.float64],
     ) -> float:
         """The largest gamma >= 0 inside the bound."""
 
@@ -66,7 +70,11 @@ class MinMax(_Spread):
     reference = "Shejwalkar and Houmansadr 2021, NDSS, equation (min-max)"
 
     def largest(
-        self, apart: NDArray[np.float64], along: NDArray[np.float64], square: float, distances: NDArray[np.float64]
+        self,
+        apart: NDArray[np.float64],
+        along: NDArray[np.float64],
+        square: float,
+        distances: NDArray[np.float64],
     ) -> float:
         return float(np.min(_root(apart - distances.max(), along, square)))
 
@@ -79,13 +87,19 @@ class MinSum(_Spread):
     reference = "Shejwalkar and Houmansadr 2021, NDSS, equation (min-sum)"
 
     def largest(
-        self, apart: NDArray[np.float64], along: NDArray[np.float64], square: float, distances: NDArray[np.float64]
+        self,
+        apart: NDArray[np.float64],
+        along: NDArray[np.float64],
+        square: float,
+        distances: NDArray[np.float64],
     ) -> float:
         n = len(apart)
         return float(_root(apart.sum() - distances.sum(axis=1).max(), along.sum(), n * square))
 
 
-def _root(constant: NDArray[np.float64] | float, half_linear: NDArray[np.float64] | float, square: float) -> NDArray[np.float64]:
+def _root(
+    constant: NDArray[np.float64] | float, half_linear: NDArray[np.float64] | float, square: float
+) -> NDArray[np.float64]:
     """The larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
     inside = np.maximum(np.square(half_linear) - square * np.asarray(constant), 0.0)
     return np.maximum((np.sqrt(inside) - half_linear) / square, 0.0)

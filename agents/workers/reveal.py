@@ -25,4 +25,6 @@ class SwitchReveal(WorkerBehaviour):
     reference = "guide on on-chain coordination, commit-reveal (mismatched reveal)"
 
     def submit(self, seen: WorkerObservation) -> Submission:
-        return Submission(seen.updates, seen.samples, seen.epochs, revealed=2 * seen.global_models - seen.updates)
+        return Submission(
+            seen.updates, seen.samples, seen.epochs, revealed=2 * seen.global_models - seen.updates
+        )

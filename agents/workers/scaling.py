@@ -15,7 +15,9 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 class ScalingParams:
     """Parameters of the plug-in below."""
 
-    factor: float = param(10.0, help="times the own update; n replaces the mean of n updates", gt=0, le=1e6)
+    factor: float = param(
+        10.0, help="times the own update; n replaces the mean of n updates", gt=0, le=1e6
+    )
 
 
 class Scaling(WorkerBehaviour):

@@ -16,11 +16,15 @@ from chain_bridge.keys import OPERATOR, signer
 from chain_bridge.runtime import blake2, twox128
 
 SPEC = Path("node_modules/@substrate/connect-known-chains/dist/esm/specs/rococo_v2_2_asset_hub.js")
-RUNTIME_SHA256 = "0c225a9cbc7bf5a39c4235d3d51d9afd4669ea7aa9e0fc48738dac10ed5b027c"  # compressed; statemine 900
+RUNTIME_SHA256 = (
+    "0c225a9cbc7bf5a39c4235d3d51d9afd4669ea7aa9e0fc48738dac10ed5b027c"  # compressed; statemine 900
+)
 SPEC_NAME = "statemine"
 CHAIN_ID = "fedstake-devchain"
 CODE = "0x" + b":code".hex()
-MARKER = "0x" + b":fedstake:genesis".hex()  # holds the genesis' own digest, so that a client can tell this chain from others
+MARKER = (
+    "0x" + b":fedstake:genesis".hex()
+)  # holds the genesis' own digest, so that a client can tell this chain from others
 
 OPERATOR_BALANCE = 10**18  # planck, a million units of twelve decimals
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z: fixed, so that equal calls give equal hashes
@@ -43,8 +47,15 @@ def build(state: dict[str, str] | None = None) -> tuple[Path, str]:
     top = spec["genesis"]["raw"]["top"] | _own_state() | (state or {})
     digest = hashlib.sha256(json.dumps(sorted(top.items())).encode()).hexdigest()
     top[MARKER] = "0x" + digest
-    spec |= {"name": "Fedstake devchain", "id": CHAIN_ID, "chainType": "Development", "bootNodes": []}
-    spec["genesis"]["raw"]["top"] = dict(sorted(top.items()))  # Chopsticks pages through keys in this order
+    spec |= {
+        "name": "Fedstake devchain",
+        "id": CHAIN_ID,
+        "chainType": "Development",
+        "bootNodes": [],
+    }
+    spec["genesis"]["raw"]["top"] = dict(
+        sorted(top.items())
+    )  # Chopsticks pages through keys in this order
     path = folder() / f"genesis-{digest[:12]}.json"
     if not path.is_file():
         partial = path.with_suffix(f".{id(spec)}.partial")
@@ -60,9 +71,19 @@ def _own_state() -> dict[str, str]:
     # AccountInfo: nonce, consumers, providers, sufficients; free, reserved, two freezes
     account = struct.pack("<4I", 0, 0, 1, 0) + _u128(OPERATOR_BALANCE) + _u128(0) * 3
     # AssetDetails: owner, issuer, admin, freezer; supply, deposit, least balance, sufficient; counts; not frozen
-    details = operator * 4 + _u128(0) + _u128(0) + _u128(1) + b"\1" + struct.pack("<3I", 0, 0, 0) + b"\0"
+    details = (
+        operator * 4 + _u128(0) + _u128(0) + _u128(1) + b"\1" + struct.pack("<3I", 0, 0, 0) + b"\0"
+    )
     # AssetMetadata: deposit, name, symbol, decimals, not frozen
-    metadata = _u128(0) + bytes([len(NAME) << 2]) + NAME + bytes([len(SYMBOL) << 2]) + SYMBOL + b"\0" + b"\0"
+    metadata = (
+        _u128(0)
+        + bytes([len(NAME) << 2])
+        + NAME
+        + bytes([len(SYMBOL) << 2])
+        + SYMBOL
+        + b"\0"
+        + b"\0"
+    )
     return {
         key("System", "Account", operator): "0x" + account.hex(),
         key("Balances", "TotalIssuance"): "0x" + _u128(OPERATOR_BALANCE).hex(),
@@ -74,7 +95,14 @@ def _own_state() -> dict[str, str]:
 
 def key(pallet: str, entry: str, *keys: bytes) -> str:
     """Raw key of a map hashed with Blake2_128Concat, or of a plain value."""
-    return "0x" + (twox128(pallet.encode()) + twox128(entry.encode()) + b"".join(blake2(k, 16) + k for k in keys)).hex()
+    return (
+        "0x"
+        + (
+            twox128(pallet.encode())
+            + twox128(entry.encode())
+            + b"".join(blake2(k, 16) + k for k in keys)
+        ).hex()
+    )
 
 
 def _u128(number: int) -> bytes:

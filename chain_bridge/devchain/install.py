@@ -62,16 +62,31 @@ def install(*, timeout_s: float = 900.0) -> Path:
 
 
 def _npm_ci(place: Path, timeout_s: float) -> None:
-    command = [*find_node().npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command = [
+        *find_node().npm,
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]
     try:
         done = subprocess.run(
-            command, cwd=place, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            cwd=place,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise BridgeError(f"npm ci of the dev chain did not end within {timeout_s:g} s") from None
     if done.returncode:
         told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise BridgeError(f"npm could not install the dev chain: {told[0] if told else f'exit status {done.returncode}'}")
+        raise BridgeError(
+            f"npm could not install the dev chain: {told[0] if told else f'exit status {done.returncode}'}"
+        )
 
 
 @contextlib.contextmanager

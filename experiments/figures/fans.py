@@ -49,8 +49,19 @@ def draw(table: pd.DataFrame) -> Sheet:
             if part.empty:
                 continue
             for low, high, alpha in (("p5", "p95", 0.15), ("p25", "p75", 0.25)):
-                panel.axes.fill_between(part["round"], part[low], part[high], color=color, alpha=alpha, linewidth=0)
-            sns.lineplot(part, x="round", y="p50", color=color, ax=panel.axes, errorbar=None, linewidth=1.6, legend=False)
+                panel.axes.fill_between(
+                    part["round"], part[low], part[high], color=color, alpha=alpha, linewidth=0
+                )
+            sns.lineplot(
+                part,
+                x="round",
+                y="p50",
+                color=color,
+                ax=panel.axes,
+                errorbar=None,
+                linewidth=1.6,
+                legend=False,
+            )
             lines.append((part["round"].iloc[-1], part["p50"].iloc[-1], who, color))
         panel.axes.axhline(0, color="#999999", linewidth=0.8, zorder=0.5)
         panel.axes.set(xlabel="", ylabel="", xlim=(1, max(2, table["round"].max())))

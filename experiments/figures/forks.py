@@ -27,7 +27,12 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     axes.scatter(mined["round"].astype(int), mined["winner"].astype(int), c=colors, s=26)
     forked = table[table["forked"].astype(bool)]
     axes.scatter(
-        forked["round"].astype(int), forked["winner"].astype(int), s=110, facecolor="none", edgecolor=NEUTRAL, linewidth=1.3
+        forked["round"].astype(int),
+        forked["winner"].astype(int),
+        s=110,
+        facecolor="none",
+        edgecolor=NEUTRAL,
+        linewidth=1.3,
     )
     empty = table[table["winner"].isna()]
     axes.scatter(empty["round"].astype(int), [-1] * len(empty), marker="x", color=NEUTRAL)

@@ -26,7 +26,7 @@ def gains(results: Results) -> pd.DataFrame:
 
 def per_run(table: pd.DataFrame) -> pd.DataFrame:
     """One row per run: the mean gain of honest devices and of adversaries."""
-    wide = table.pivot_table(index="run_id", columns="who", values="gained", aggfunc="mean").reindex(
-        columns=["honest", "adversary"]
-    )
+    wide = table.pivot_table(
+        index="run_id", columns="who", values="gained", aggfunc="mean"
+    ).reindex(columns=["honest", "adversary"])
     return wide.add_suffix("_gained").reset_index()

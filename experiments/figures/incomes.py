@@ -23,7 +23,9 @@ def data(results: Results) -> pd.DataFrame:
     runs = ordered(results, results.runs().merge(per_run(people), on="run_id"))
     chosen = choose(results, runs, ["honest_gained", "adversary_gained"], 3)
     table = people.merge(runs[["run_id", *chosen.shown]], on="run_id")
-    table = table.sort_values([*chosen.shown, "seed", "device"], ignore_index=True)[[*chosen.shown, *VALUES]]
+    table = table.sort_values([*chosen.shown, "seed", "device"], ignore_index=True)[
+        [*chosen.shown, *VALUES]
+    ]
     table.attrs["notes"] = chosen.notes
     return table
 
@@ -43,7 +45,9 @@ def draw(table: pd.DataFrame) -> Sheet:
     for panel in panels:
         for k, (who, color) in enumerate(present.items()):
             boxes = [
-                box for i, name in enumerate(order) if (box := _box(panel.part, name, who, i + (k + 0.5) / len(present) - 0.5))
+                box
+                for i, name in enumerate(order)
+                if (box := _box(panel.part, name, who, i + (k + 0.5) / len(present) - 0.5))
             ]
             for box in boxes:
                 panel.axes.bxp(
@@ -70,7 +74,13 @@ def _box(part: pd.DataFrame, level: str, who: str, at: float) -> dict[str, float
         return None
     return {
         "at": at,
-        **dict(zip(("whislo", "q1", "med", "q3", "whishi"), np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)), strict=True)),
+        **dict(
+            zip(
+                ("whislo", "q1", "med", "q3", "whishi"),
+                np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)),
+                strict=True,
+            )
+        ),
     }
 
 

@@ -49,11 +49,15 @@ def keep(table: pd.DataFrame, factor: str, most: int, notes: list[str]) -> pd.Da
     there = levels(table[factor])
     kept = thin(there, most)
     if len(kept) < len(there):
-        notes.append(f"{len(kept)} of the {len(there)} levels of {factor} are drawn; the CSV has all.")
+        notes.append(
+            f"{len(kept)} of the {len(there)} levels of {factor} are drawn; the CSV has all."
+        )
     return table[table[factor].isin(kept)]
 
 
-def multiples(table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, height: float = 1.9) -> tuple[Canvas, list[Panel]]:
+def multiples(
+    table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, height: float = 1.9
+) -> tuple[Canvas, list[Panel]]:
     """A panel per combination of up to two factors, axes shared, at most twelve; one panel without factors."""
     wide, tall = _order(table, facets)
     keys: list[tuple[Any, ...]] = [()]
@@ -71,8 +75,13 @@ def multiples(table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, h
     names = [f for f in (tall, wide) if f]
     titles = {key: " · ".join(label(f, v) for f, v in zip(names, key, strict=True)) for key in keys}
     if max(map(len, titles.values())) > TITLE:
-        titles, height = {key: told.replace(" · ", "\n") for key, told in titles.items()}, height + 0.15
-    sheet = blank(WIDTHS[columns], 3.2 if len(keys) == 1 else 0.7 + height * rows + (0.4 if rows == 1 else 0))
+        titles, height = (
+            {key: told.replace(" · ", "\n") for key, told in titles.items()},
+            height + 0.15,
+        )
+    sheet = blank(
+        WIDTHS[columns], 3.2 if len(keys) == 1 else 0.7 + height * rows + (0.4 if rows == 1 else 0)
+    )
     grid = sheet.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     panels = []
     for place, key in enumerate(keys):
@@ -81,7 +90,9 @@ def multiples(table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, h
             part = part[part[factor] == level]
         if key:
             grid[place].set_title(titles[key], loc="left", fontsize=9.5, fontweight="bold")
-        panels.append(Panel(grid[place], part, place % columns == columns - 1))  # names inside the grid would push it apart
+        panels.append(
+            Panel(grid[place], part, place % columns == columns - 1)
+        )  # names inside the grid would push it apart
     for place in range(len(keys), len(grid)):
         grid[place].set_axis_off()
         grid[place - columns].tick_params(labelbottom=True)
@@ -114,7 +125,9 @@ def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, s
         wanted = [axes.transData.transform((x, y))[1] / pixel for x, y, _, _ in lines]
         places = spread(wanted, 11.0)
         low, high = axes.get_window_extent().y0 / pixel, axes.get_window_extent().y1 / pixel
-        moved = min(0.0, high + 4 - max(places, default=high)) or max(0.0, low - 4 - min(places, default=low))
+        moved = min(0.0, high + 4 - max(places, default=high)) or max(
+            0.0, low - 4 - min(places, default=low)
+        )
         for (x, y, text, color), place, want in zip(lines, places, wanted, strict=True):
             direct_label(axes, x, y, text, color, place + moved - want)
 
@@ -163,15 +176,38 @@ def name_points(axes: Axes, points: np.ndarray, texts: Sequence[str], lines: np.
     notes, places = [], []
     for point, centre, text in zip(points, centres, texts, strict=True):
         if text:
-            notes.append(axes.annotate(text, point, xytext=(0, 0), textcoords="offset points", fontsize=8.5, color="#222222"))
-            places.append(_places(axes, notes[-1], centre, centres, drawn.reshape(-1, 2, 2), sheet.dpi / 72))
-    tried = [_settle(places, first) for first in (range(len(places)) if len(places) <= CURVES else [0])]
-    for note, place in zip(notes, min(tried, key=lambda found: found[0], default=(0.0, []))[1], strict=True):
+            notes.append(
+                axes.annotate(
+                    text,
+                    point,
+                    xytext=(0, 0),
+                    textcoords="offset points",
+                    fontsize=8.5,
+                    color="#222222",
+                )
+            )
+            places.append(
+                _places(axes, notes[-1], centre, centres, drawn.reshape(-1, 2, 2), sheet.dpi / 72)
+            )
+    tried = [
+        _settle(places, first) for first in (range(len(places)) if len(places) <= CURVES else [0])
+    ]
+    for note, place in zip(
+        notes, min(tried, key=lambda found: found[0], default=(0.0, []))[1], strict=True
+    ):
         note.set(position=place.offset, **place.hangs)
         note.set_in_layout(False)
         if place.line:
-            line = {"arrowstyle": "-", "color": NEUTRAL, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4}
-            axes.annotate("", note.xy, xytext=place.offset, textcoords="offset points", arrowprops=line).set_in_layout(False)
+            line = {
+                "arrowstyle": "-",
+                "color": NEUTRAL,
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 4,
+            }
+            axes.annotate(
+                "", note.xy, xytext=place.offset, textcoords="offset points", arrowprops=line
+            ).set_in_layout(False)
 
 
 def _settle(places: Sequence[Sequence[_Place]], first: int) -> tuple[float, list[_Place]]:
@@ -180,7 +216,10 @@ def _settle(places: Sequence[Sequence[_Place]], first: int) -> tuple[float, list
     costs: dict[int, float] = {}
     for i in 3 * [*range(first, len(places)), *range(first)]:
         others = [place for j, place in taken.items() if j != i]
-        boxes, lines = [place.box for place in others], [line for place in others for line in place.line]
+        boxes, lines = (
+            [place.box for place in others],
+            [line for place in others for line in place.line],
+        )
         costs[i] = math.inf
         for place in places[i]:
             if place.cost >= costs[i]:
@@ -188,26 +227,45 @@ def _settle(places: Sequence[Sequence[_Place]], first: int) -> tuple[float, list
             cost = place.cost + OVERLAP * place.box.count_overlaps(boxes)
             if cost < costs[i]:
                 crossed = sum(line.intersects_path(other) for line in place.line for other in lines)
-                cost += CROSSING * (crossed + _crossings(place.line, boxes) + _crossings(lines, [place.box]))
+                cost += CROSSING * (
+                    crossed + _crossings(place.line, boxes) + _crossings(lines, [place.box])
+                )
             if cost < costs[i]:
                 costs[i], taken[i] = cost, place
     return sum(costs.values()), [taken[i] for i in range(len(places))]
 
 
 def _places(
-    axes: Axes, note: Annotation, centre: np.ndarray, centres: np.ndarray, drawn: np.ndarray, pixel: float
+    axes: Axes,
+    note: Annotation,
+    centre: np.ndarray,
+    centres: np.ndarray,
+    drawn: np.ndarray,
+    pixel: float,
 ) -> list[_Place]:
     """All places of a label, the best first: in the panel, not as if it named another point, off lines, near."""
     frame = axes.get_window_extent().padded(-2 * pixel)
-    dots = [dot for dot in (Bbox([xy, xy]).padded(4 * pixel) for xy in centres) if not dot.contains(*centre)]
+    dots = [
+        dot
+        for dot in (Bbox([xy, xy]).padded(4 * pixel) for xy in centres)
+        if not dot.contains(*centre)
+    ]
     found = []
     for far, offset, hangs in _around():
         note.set(position=offset, **hangs)
         box = note.get_window_extent().padded(pixel)
         line = [Path([centre, centre + np.multiply(offset, pixel)])] if far > BESIDE else []
         outside = not all(frame.contains(*corner) for corner in box.corners())
-        wrong = _crossings(line, dots) + (_away(box, centres) < (4 * pixel if line else _away(box, centre))).sum()
-        cost = OVERLAP * outside + CROSSING * wrong + COVERING * box.count_overlaps(drawn) + (0.5 + far / 40 if line else 0)
+        wrong = (
+            _crossings(line, dots)
+            + (_away(box, centres) < (4 * pixel if line else _away(box, centre))).sum()
+        )
+        cost = (
+            OVERLAP * outside
+            + CROSSING * wrong
+            + COVERING * box.count_overlaps(drawn)
+            + (0.5 + far / 40 if line else 0)
+        )
         found.append(_Place(offset, hangs, box, line, cost))
     return sorted(found, key=lambda place: place.cost)
 
@@ -223,7 +281,18 @@ def _crossings(lines: Sequence[Path], boxes: Sequence[Bbox]) -> int:
 def _around() -> Iterator[tuple[int, tuple[float, float], dict[str, str]]]:
     """How far off in points, the offset, and how the text hangs there; near ones first."""
     for far in (BESIDE, 14, 24, 36, 50, 66, 84, 104, 126, 150):
-        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7), (-0.7, -0.7)):
+        for dx, dy in (
+            (1, 0),
+            (-1, 0),
+            (0, 1),
+            (0, -1),
+            (0.7, 0.7),
+            (-0.7, 0.7),
+            (0.7, -0.7),
+            (-0.7, -0.7),
+        ):
             va = "bottom" if dy > 0 else "top" if dy < 0 else "center"
-            for ha in ("left",) if dx > 0 else ("right",) if dx < 0 else ("center", "left", "right"):
+            for ha in (
+                ("left",) if dx > 0 else ("right",) if dx < 0 else ("center", "left", "right")
+            ):
                 yield far, (dx * far, dy * far), {"ha": ha, "va": va}

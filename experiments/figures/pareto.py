@@ -16,12 +16,26 @@ from experiments.figures.gains import CAPTION, gains, per_run
 from experiments.figures.panels import CURVES, multiples, name_points
 from experiments.results import Results, interval
 
-VALUES = ("point", "runs", "accuracy", "accuracy_low", "accuracy_high", "gained", "gained_low", "gained_high", "front")
+VALUES = (
+    "point",
+    "runs",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "gained",
+    "gained_low",
+    "gained_high",
+    "front",
+)
 
 
 def data(results: Results) -> pd.DataFrame:
     """One row per attack and choice of the designer: means over runs, 95 % intervals, and whether no other is better in both."""
-    runs = results.outcomes().merge(per_run(gains(results)), on="run_id").rename(columns={"adversary_gained": "gained"})
+    runs = (
+        results.outcomes()
+        .merge(per_run(gains(results)), on="run_id")
+        .rename(columns={"adversary_gained": "gained"})
+    )
     runs = ordered(results, runs[runs["gained"].notna()])
     if runs.empty or not runs["gained"].any():
         return pd.DataFrame()
@@ -43,8 +57,14 @@ def data(results: Results) -> pd.DataFrame:
         return pd.DataFrame()
     table["front"] = False
     for _, part in each(table, facets):
-        table.loc[part.index, "front"] = front(part["gained"].to_numpy(), part["accuracy"].to_numpy())
-    notes = [f"Points are named by {' · '.join(short(f) for f in choices)}."] if len(choices) > 1 else []
+        table.loc[part.index, "front"] = front(
+            part["gained"].to_numpy(), part["accuracy"].to_numpy()
+        )
+    notes = (
+        [f"Points are named by {' · '.join(short(f) for f in choices)}."]
+        if len(choices) > 1
+        else []
+    )
     if hidden := [short(f) for f in attacks if f not in facets and f not in choices]:
         notes.append(f"Pooled: {', '.join(hidden)}.")
     table = table[[*facets, *VALUES]]
@@ -52,9 +72,14 @@ def data(results: Results) -> pd.DataFrame:
     return table
 
 
-def _row(key: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame) -> dict[str, Any]:
+def _row(
+    key: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame
+) -> dict[str, Any]:
     told = [f"{key[f]:.3g}" if f in axes else label(f, key[f]) for f in choices]
-    row = {f: v for f, v in key.items() if f not in choices} | {"point": " · ".join(told), "runs": len(part)}
+    row = {f: v for f, v in key.items() if f not in choices} | {
+        "point": " · ".join(told),
+        "runs": len(part),
+    }
     for column in ("accuracy", "gained"):
         low, high = interval(part[column].to_numpy(float), "bootstrap")
         row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
@@ -73,7 +98,11 @@ def draw(table: pd.DataFrame) -> Sheet:
     notes: list[str] = []
     facets = [c for c in table.columns if c not in VALUES]
     # Choices that come to the very same are one point with all their names.
-    table = table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)["point"].agg(", ".join).reset_index()
+    table = (
+        table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)["point"]
+        .agg(", ".join)
+        .reset_index()
+    )
     sheet, panels = multiples(table, facets, notes, height=2.4)
     for panel in panels:
         _points(panel.axes, panel.part)
@@ -85,8 +114,13 @@ def draw(table: pd.DataFrame) -> Sheet:
         if few:
             names = part["point"].tolist()
         else:  # no room for names: numbers along the front, and the caption says what they are
-            names = [str(n) if good else "" for n, good in zip(part["front"].cumsum(), part["front"], strict=True)]
-            told = "; ".join(f"{n} {point}" for n, point in zip(names, part["point"], strict=True) if n)
+            names = [
+                str(n) if good else ""
+                for n, good in zip(part["front"].cumsum(), part["front"], strict=True)
+            ]
+            told = "; ".join(
+                f"{n} {point}" for n, point in zip(names, part["point"], strict=True) if n
+            )
             notes.append(f"{panel.axes.get_title(loc='left') or 'On the front'}: {told}.")
         _names(panel.axes, part, names)
     return Sheet(sheet, notes)
@@ -95,12 +129,34 @@ def draw(table: pd.DataFrame) -> Sheet:
 def _points(axes: Axes, part: pd.DataFrame) -> None:
     for good, color in ((False, "#9A9A9A"), (True, ACCENT)):
         some = part[part["front"] == good]
-        axes.hlines(some["accuracy"], some["gained_low"], some["gained_high"], color=color, linewidth=1, alpha=0.7)
-        axes.vlines(some["gained"], some["accuracy_low"], some["accuracy_high"], color=color, linewidth=1, alpha=0.7)
+        axes.hlines(
+            some["accuracy"],
+            some["gained_low"],
+            some["gained_high"],
+            color=color,
+            linewidth=1,
+            alpha=0.7,
+        )
+        axes.vlines(
+            some["gained"],
+            some["accuracy_low"],
+            some["accuracy_high"],
+            color=color,
+            linewidth=1,
+            alpha=0.7,
+        )
     best = part[part["front"]].sort_values("gained")
     axes.step(best["gained"], best["accuracy"], where="post", color=ACCENT, linewidth=1.2)
     sns.scatterplot(
-        part, x="gained", y="accuracy", hue="front", palette={True: ACCENT, False: NEUTRAL}, s=34, ax=axes, legend=False, zorder=3
+        part,
+        x="gained",
+        y="accuracy",
+        hue="front",
+        palette={True: ACCENT, False: NEUTRAL},
+        s=34,
+        ax=axes,
+        legend=False,
+        zorder=3,
     )
     axes.set(xlabel="", ylabel="")
     axes.margins(0.16, 0.2)

@@ -30,11 +30,17 @@ def data(results: Results) -> pd.DataFrame:
         return pd.DataFrame()
     summary = results.summary(chosen.shown, of)
     parts = [
-        summary[[*chosen.shown, "runs"]].assign(who=who, utility=summary[c], low=summary[f"{c}_low"], high=summary[f"{c}_high"])
+        summary[[*chosen.shown, "runs"]].assign(
+            who=who, utility=summary[c], low=summary[f"{c}_low"], high=summary[f"{c}_high"]
+        )
         for who, c in zip(WHOSE, of, strict=True)
     ]
     table = pd.concat(parts, ignore_index=True).astype({f: outcomes[f].dtype for f in chosen.shown})
-    table = table[[*chosen.shown, *VALUES]].dropna(subset="utility").sort_values(["who", *chosen.shown], ignore_index=True)
+    table = (
+        table[[*chosen.shown, *VALUES]]
+        .dropna(subset="utility")
+        .sort_values(["who", *chosen.shown], ignore_index=True)
+    )
     table.attrs["notes"] = chosen.notes
     return table
 
@@ -48,14 +54,24 @@ def draw(table: pd.DataFrame) -> Sheet:
     table = keep(keep(table, across, PANELS // 2, notes), down, PANELS, notes)
     across_levels, down_levels = levels(table[across]), levels(table[down])
     whose = [who for who in WHOSE if (table["who"] == who).any()]
-    sheet = blank(1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels))
+    sheet = blank(
+        1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels)
+    )
     limit, decimals = float(table["utility"].abs().max()) or 1.0, digits(table["utility"])
-    for axes, who in zip(sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel(), whose, strict=True):
+    for axes, who in zip(
+        sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel(), whose, strict=True
+    ):
         part = table[table["who"] == who]
-        grid = part.pivot(index=down, columns=across, values="utility").reindex(index=down_levels, columns=across_levels)
+        grid = part.pivot(index=down, columns=across, values="utility").reindex(
+            index=down_levels, columns=across_levels
+        )
         _matrix(axes, grid, limit, decimals)
         axes.set_title(WHOSE[who], loc="left", fontsize=10, fontweight="bold")
-        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(across_levels) > 3 else {}
+        slant = (
+            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+            if len(across_levels) > 3
+            else {}
+        )
         axes.set_xticklabels([_tick(v) for v in across_levels], fontsize=9, **slant)
         axes.set(xlabel=short(across), ylabel="")
     first = sheet.axes[0]
@@ -65,7 +81,16 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None:
-    sns.heatmap(grid, ax=axes, cmap=COLORS, vmin=-limit, vmax=limit, cbar=False, linewidths=1.5, linecolor="white")
+    sns.heatmap(
+        grid,
+        ax=axes,
+        cmap=COLORS,
+        vmin=-limit,
+        vmax=limit,
+        cbar=False,
+        linewidths=1.5,
+        linecolor="white",
+    )
     for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
         if np.isnan(value):
             told, size, color = "none", 9.0, NEUTRAL

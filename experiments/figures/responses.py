@@ -31,9 +31,16 @@ def data(results: Results) -> pd.DataFrame:
     colored = [f for f in crossed(results, outcomes) if outcomes[f].nunique() <= COLUMNS][:1]
     values = {f: outcomes[f].astype(float) for f in axes}
     axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes["accuracy"]))
-    logs = {name for block in results.spec.get("design", []) for name, given in block["factors"].items() if _is_log(given)}
+    logs = {
+        name
+        for block in results.spec.get("design", [])
+        for name, given in block["factors"].items()
+        if _is_log(given)
+    }
     # Cells that differ in colour alone are one point of the design.
-    outcomes["point"] = outcomes.groupby([f for f in results.factors if f not in colored], observed=True, sort=False).ngroup()
+    outcomes["point"] = outcomes.groupby(
+        [f for f in results.factors if f not in colored], observed=True, sort=False
+    ).ngroup()
     parts = [
         outcomes[[*colored, "cell", "point", "seed"]].assign(
             factor=f, value=values[f], log=f in logs, outcome=o, result=outcomes[o]
@@ -58,7 +65,9 @@ def bins(values: pd.Series) -> pd.Series:
 def means(part: pd.DataFrame) -> pd.DataFrame:
     """Per bin of cells: mean value, mean result and its standard error; the seeds of a cell count as one."""
     part = part.groupby("cell")[["value", "result"]].mean()
-    told = part.groupby(bins(part["value"])).agg(value=("value", "mean"), result=("result", "mean"), se=("result", "sem"))
+    told = part.groupby(bins(part["value"])).agg(
+        value=("value", "mean"), result=("result", "mean"), se=("result", "sem")
+    )
     return told.reset_index(drop=True)
 
 
@@ -68,22 +77,40 @@ def draw(table: pd.DataFrame) -> Sheet:
     color_by = next((c for c in table.columns if c not in VALUES), "")
     factors = list(table["factor"].unique())
     if len(factors) > COLUMNS:
-        notes.append(f"The {COLUMNS} factors that explain most of accuracy are drawn; the CSV has all {len(factors)}.")
+        notes.append(
+            f"The {COLUMNS} factors that explain most of accuracy are drawn; the CSV has all {len(factors)}."
+        )
         factors = factors[:COLUMNS]
     told = list(table["outcome"].unique())
     sheet = blank(max(4.2, 0.9 + 2.3 * len(factors)), 0.8 + 1.9 * len(told))
     grid = sheet.subplots(len(told), len(factors), sharex="col", sharey="row", squeeze=False)
-    colors = {label(color_by, v): c for v, c in zip(levels(table[color_by]), LEVELS, strict=False)} if color_by else {"": HONEST}
+    colors = (
+        {label(color_by, v): c for v, c in zip(levels(table[color_by]), LEVELS, strict=False)}
+        if color_by
+        else {"": HONEST}
+    )
     named = table.assign(level=[label(color_by, v) for v in table[color_by]] if color_by else "")
     for i, outcome in enumerate(told):
         for j, factor in enumerate(factors):
-            axes, part = grid[i, j], named[(named["outcome"] == outcome) & (named["factor"] == factor)]
+            axes, part = (
+                grid[i, j],
+                named[(named["outcome"] == outcome) & (named["factor"] == factor)],
+            )
             hues = colors
             if _alike(part):
                 part = part.drop_duplicates(["point", "seed"]).assign(level="")
                 hues = {"": NEUTRAL}
             sns.scatterplot(
-                part, x="value", y="result", hue="level", palette=hues, s=14, alpha=0.4, linewidth=0, legend=False, ax=axes
+                part,
+                x="value",
+                y="result",
+                hue="level",
+                palette=hues,
+                s=14,
+                alpha=0.4,
+                linewidth=0,
+                legend=False,
+                ax=axes,
             )
             for level, color in hues.items():
                 mean = means(part[part["level"] == level])
@@ -100,9 +127,13 @@ def draw(table: pd.DataFrame) -> Sheet:
             if part["log"].any():
                 axes.set_xscale("log")
             else:
-                axes.xaxis.set_major_locator(MaxNLocator(4, integer=bool((part["value"] % 1 == 0).all())))
+                axes.xaxis.set_major_locator(
+                    MaxNLocator(4, integer=bool((part["value"] % 1 == 0).all()))
+                )
             low, high = table.loc[table["outcome"] == outcome, "result"].agg(["min", "max"])
-            axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))  # bars may reach farther than results can
+            axes.set_ylim(
+                low - 0.06 * (high - low), high + 0.06 * (high - low)
+            )  # bars may reach farther than results can
             if outcome != "accuracy":
                 axes.yaxis.set_major_formatter(FuncFormatter(thousands))
             axes.label_outer()

@@ -21,7 +21,13 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     bad = set(table.loc[table["adversary"], "device"])
     for device in sorted(wide.columns, key=lambda d: d in bad):
         color = ADVERSARY if device in bad else HONEST
-        axes.plot(wide.index.astype(int), wide[device], color=color, linewidth=1.4 if device in bad else 0.9, alpha=0.85)
+        axes.plot(
+            wide.index.astype(int),
+            wide[device],
+            color=color,
+            linewidth=1.4 if device in bad else 0.9,
+            alpha=0.85,
+        )
     last = wide.iloc[-1]
     rounds = int(wide.index[-1])
     honest = last[[d for d in wide.columns if d not in bad]]

@@ -19,7 +19,9 @@ MOST = 6_000
 
 def data(results: Results) -> pd.DataFrame:
     """One row per vote, at most 6,000 drawn evenly; vad = accuracy of the baseline minus accuracy of the update."""
-    per_run = results.sql("select run_id, avg(vad) as vad, count(vad) as votes from t group by run_id", t="votes")
+    per_run = results.sql(
+        "select run_id, avg(vad) as vad, count(vad) as votes from t group by run_id", t="votes"
+    )
     runs = ordered(results, results.runs().merge(per_run, on="run_id"))
     runs = runs[runs["votes"] > 0]
     if runs.empty:
@@ -41,9 +43,9 @@ def data(results: Results) -> pd.DataFrame:
     rules = {cell: _threshold(s) for cell, s in results.scenarios().items()}
     votes["threshold"] = votes["cell"].map(rules).astype(float)
     table = votes.merge(runs[["run_id", *chosen.shown]], on="run_id")
-    table = table.sort_values([*chosen.shown, "seed", "round", "validator", "worker"], ignore_index=True)[
-        [*chosen.shown, *VALUES]
-    ]
+    table = table.sort_values(
+        [*chosen.shown, "seed", "round", "validator", "worker"], ignore_index=True
+    )[[*chosen.shown, *VALUES]]
     table.attrs["notes"] = notes
     return table
 
@@ -56,11 +58,15 @@ def _threshold(scenario: dict[str, Any]) -> float | None:
 def draw(table: pd.DataFrame) -> Sheet:
     """A point per vote, and the line above which the rule says reject."""
     notes: list[str] = []
-    sheet, panels = multiples(table, [c for c in table.columns if c not in VALUES], notes, height=2.1)
+    sheet, panels = multiples(
+        table, [c for c in table.columns if c not in VALUES], notes, height=2.1
+    )
     present = {who: color for who, color in WHO.items() if (table["who"] == who).any()}
     for panel in panels:
         # Adversaries beside honest workers, not on them.
-        part = panel.part.assign(at=panel.part["round"] + panel.part["who"].map({"honest": -0.17, "adversary": 0.17}))
+        part = panel.part.assign(
+            at=panel.part["round"] + panel.part["who"].map({"honest": -0.17, "adversary": 0.17})
+        )
         sns.scatterplot(
             part,
             x="at",

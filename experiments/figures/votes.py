@@ -13,7 +13,9 @@ def data(run: RunResult) -> pd.DataFrame:
     """One row per vote; vad = accuracy of the baseline minus accuracy of the update."""
     if run.votes.empty:
         return pd.DataFrame()
-    table = run.votes[["round", "validator", "worker", "worker_adversary", "vad", "vote", "status"]].copy()
+    table = run.votes[
+        ["round", "validator", "worker", "worker_adversary", "vad", "vote", "status"]
+    ].copy()
     table["threshold"] = run.settings["validation"]["params"].get("threshold")
     return table
 
@@ -24,7 +26,15 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
         part = table[table["worker_adversary"] == bad]
         if not part.empty:
             shift = 0.15 if bad else -0.15
-            axes.scatter(part["round"].astype(float) + shift, part["vad"], s=9, color=color, alpha=0.45, linewidth=0, label=label)
+            axes.scatter(
+                part["round"].astype(float) + shift,
+                part["vad"],
+                s=9,
+                color=color,
+                alpha=0.45,
+                linewidth=0,
+                label=label,
+            )
     threshold = table["threshold"].iloc[0]
     if pd.notna(threshold):
         axes.axhline(threshold, color=NEUTRAL, linestyle="--", linewidth=1)

@@ -15,7 +15,10 @@ __all__ = ["incomes", "open_recorded", "report", "summary"]
 
 
 def report(
-    recorded: RunResult | Results, out: str | Path | None = None, *, on_figure: Callable[[int], None] | None = None
+    recorded: RunResult | Results,
+    out: str | Path | None = None,
+    *,
+    on_figure: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the figures and `report.html`; returns the page's path. Doing it again gives the same files.
 
@@ -41,7 +44,15 @@ def open_recorded(folder: str | Path) -> RunResult | Results:
         return Results.open(path)
     if (path / MANIFEST).is_file() or not path.is_dir():
         return open_run(path)
-    inside = next((p.parent for name in (SWEEP, MANIFEST) for depth in ("*", "*/*") for p in path.glob(f"{depth}/{name}")), None)
+    inside = next(
+        (
+            p.parent
+            for name in (SWEEP, MANIFEST)
+            for depth in ("*", "*/*")
+            for p in path.glob(f"{depth}/{name}")
+        ),
+        None,
+    )
     hint = f"; {inside} is one" if inside else ""
     raise RunError(
         f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}): give a folder of fedstake run or fedstake sweep{hint}"

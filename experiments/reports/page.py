@@ -45,7 +45,15 @@ class Section:
     note: str = ""
 
 
-def save(sheet: Canvas, table: pd.DataFrame, folder: Path, name: str, title: str, caption: str, command: str) -> Panel:
+def save(
+    sheet: Canvas,
+    table: pd.DataFrame,
+    folder: Path,
+    name: str,
+    title: str,
+    caption: str,
+    command: str,
+) -> Panel:
     """Write a canvas as PNG and SVG, and the table that it draws as CSV; other files of the folder are left alone."""
     sheet.draw_without_rendering()
     sheet.set_layout_engine("none")  # laid out once, the same in both
@@ -58,9 +66,18 @@ def save(sheet: Canvas, table: pd.DataFrame, folder: Path, name: str, title: str
     return Panel(name, title, caption, png.getvalue(), command, sheet.get_figwidth())
 
 
-def page(title: str, subtitle: str, before: Sequence[Section], panels: Sequence[Panel], after: Sequence[Section]) -> str:
+def page(
+    title: str,
+    subtitle: str,
+    before: Sequence[Section],
+    panels: Sequence[Panel],
+    after: Sequence[Section],
+) -> str:
     """The whole page: sections, figures, sections."""
-    parts = [f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>", *map(_section, before)]
+    parts = [
+        f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>",
+        *map(_section, before),
+    ]
     if panels:
         parts.append(f"<h2>Figures</h2><div class=grid>{''.join(map(_figure, panels))}</div>")
     parts += map(_section, after)
@@ -86,7 +103,9 @@ def _section(section: Section) -> str:
 
 def _figure(panel: Panel) -> str:
     pixels = round(96 * panel.width)
-    wide = " wide" if pixels > 600 else ""  # scrolls on a small screen rather than become too small to read
+    wide = (
+        " wide" if pixels > 600 else ""
+    )  # scrolls on a small screen rather than become too small to read
     image = base64.b64encode(panel.png).decode()
     name = html.escape(panel.name)
     return (
@@ -102,13 +121,24 @@ def _figure(panel: Panel) -> str:
 def table(frame: pd.DataFrame, name: str) -> str:
     """A table that reads as it is and sorts by its numbers, not by how they are printed."""
     numeric = [c for c in frame.columns if frame[c].dtype.kind in "iuf"]
-    kinds = {c: "" if c in numeric or frame[c].astype(str).str.match(_AMOUNT).all() else " class=text" for c in frame.columns}
-    head = "".join(f"<th scope=col{kinds[c]}>{html.escape(str(c)).replace('.', '.<wbr>')}</th>" for c in frame.columns)
+    kinds = {
+        c: "" if c in numeric or frame[c].astype(str).str.match(_AMOUNT).all() else " class=text"
+        for c in frame.columns
+    }
+    head = "".join(
+        f"<th scope=col{kinds[c]}>{html.escape(str(c)).replace('.', '.<wbr>')}</th>"
+        for c in frame.columns
+    )
     decimals = {c: digits(frame[c]) for c in numeric}
     rows = []
     for row in frame.itertuples(index=False):
         cells = zip(frame.columns, row, strict=True)
-        rows.append("".join(_number(v, decimals[c]) if c in numeric else f"<td{kinds[c]}>{_text(v)}</td>" for c, v in cells))
+        rows.append(
+            "".join(
+                _number(v, decimals[c]) if c in numeric else f"<td{kinds[c]}>{_text(v)}</td>"
+                for c, v in cells
+            )
+        )
     body = "".join(f"<tr>{r}</tr>" for r in rows)
     label = html.escape(name)
     return (

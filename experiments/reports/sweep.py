@@ -29,7 +29,12 @@ OUTCOMES = {
 }
 
 
-def report_sweep(results: Results, target: Path, command: list[str], on_figure: Callable[[int], None] | None = None) -> Path:
+def report_sweep(
+    results: Results,
+    target: Path,
+    command: list[str],
+    on_figure: Callable[[int], None] | None = None,
+) -> Path:
     """Figures, tables and `report.html` of a sweep in a folder that is there. Figures that make no sense for it are left out."""
     panels = []
     with style():
@@ -38,7 +43,17 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
             if not table.empty:
                 sheet = figure.draw(table)
                 caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
-                panels.append(save(sheet.canvas, table, target, figure.name, figure.title, caption, shlex.join(command)))
+                panels.append(
+                    save(
+                        sheet.canvas,
+                        table,
+                        target,
+                        figure.name,
+                        figure.title,
+                        caption,
+                        shlex.join(command),
+                    )
+                )
             if on_figure:
                 on_figure(i + 1)
     runs = results.runs()
@@ -50,7 +65,11 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
         f"from {Path(results.spec.get('scenario', Spec().scenario)).name}",
     ]
-    before = [*_scorecard(results), Section("Factors", factors(results)), *_failures(results, target)]
+    before = [
+        *_scorecard(results),
+        Section("Factors", factors(results)),
+        *_failures(results, target),
+    ]
     after = [
         *_outcomes(results, target),
         Section("Versions", versions(results)),
@@ -63,12 +82,20 @@ def report_sweep(results: Results, target: Path, command: list[str], on_figure: 
 def factors(results: Results) -> pd.DataFrame:
     """One row per factor: how it is varied, and its levels."""
     plan = results.runs()
-    kinds = {name: block.get("kind", "grid") for block in results.spec.get("design", []) for name in block["factors"]}
+    kinds = {
+        name: block.get("kind", "grid")
+        for block in results.spec.get("design", [])
+        for name in block["factors"]
+    }
     rows = []
     for name in results.factors:
         levels = ordered(results, plan)[name].cat.categories
         few = len(levels) <= 12
-        told = ", ".join(_plain(v) for v in levels) if few else f"{_plain(levels[0])} to {_plain(levels[-1])}"
+        told = (
+            ", ".join(_plain(v) for v in levels)
+            if few
+            else f"{_plain(levels[0])} to {_plain(levels[-1])}"
+        )
         rows.append((name, kinds[name], len(levels), told))
     return pd.DataFrame(rows, columns=["factor", "design", "levels", "which"])
 
@@ -90,8 +117,14 @@ def _scorecard(results: Results) -> list[Section]:
     if (folder / SCORECARD).is_file():
         sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
     if (folder / WINNER).is_file():
-        told = [line[2:] for line in (folder / WINNER).read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
-        evidence = "\n".join(line for line in told if "{" not in line)  # its rows of the scorecard are in the table above
+        told = [
+            line[2:]
+            for line in (folder / WINNER).read_text(encoding="utf-8").splitlines()
+            if line.startswith("# ")
+        ]
+        evidence = "\n".join(
+            line for line in told if "{" not in line
+        )  # its rows of the scorecard are in the table above
         sections.append(Section("Winner", pre=evidence))
     return sections
 
@@ -103,7 +136,13 @@ def _failures(results: Results, target: Path) -> list[Section]:
         return []
     write_file(target / "failures.csv", failed.to_csv(index=False))
     shown = failed[["seed", *results.factors, "stage", "error"]]
-    return [Section("Failures", shown.head(ROWS), note=_of(len(shown), "failures.csv") + " Tracebacks are there.")]
+    return [
+        Section(
+            "Failures",
+            shown.head(ROWS),
+            note=_of(len(shown), "failures.csv") + " Tracebacks are there.",
+        )
+    ]
 
 
 def _outcomes(results: Results, target: Path) -> list[Section]:
@@ -124,12 +163,18 @@ def _shown(results: Results) -> dict[str, object]:
 
 
 def _of(rows: int, file: str) -> str:
-    return f"The first {ROWS} of {rows:,} rows; {file} has all." if rows > ROWS else f"Data: {file}."
+    return (
+        f"The first {ROWS} of {rows:,} rows; {file} has all." if rows > ROWS else f"Data: {file}."
+    )
 
 
 def _range(seeds: list[int]) -> str:
     whole = len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1
-    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(str(s) for s in seeds[:10]) + (" …" if len(seeds) > 10 else "")
+    return (
+        f"{seeds[0]} to {seeds[-1]}"
+        if whole
+        else ", ".join(str(s) for s in seeds[:10]) + (" …" if len(seeds) > 10 else "")
+    )
 
 
 def _plain(level: object) -> str:

@@ -11,7 +11,12 @@ from experiments.figures.base import direct_label
 
 
 def curves(
-    table: pd.DataFrame, axes: Axes, y: str, arms: dict[str, tuple[str, str]], x: str = "round", gap: float = 0.06
+    table: pd.DataFrame,
+    axes: Axes,
+    y: str,
+    arms: dict[str, tuple[str, str]],
+    x: str = "round",
+    gap: float = 0.06,
 ) -> None:
     """One line per arm: mean over seeds, band from lowest to highest, its label at the end.
 
@@ -44,6 +49,8 @@ def _label(axes: Axes, ends: Iterable[tuple[float, str, str]], least: float) -> 
     places: list[float] = []
     for y, _, _ in lines:
         places.append(max(y, places[-1] + least) if places else y)
-    shift = sum(place - y for place, (y, _, _) in zip(places, lines, strict=True)) / max(1, len(lines))
+    shift = sum(place - y for place, (y, _, _) in zip(places, lines, strict=True)) / max(
+        1, len(lines)
+    )
     for place, (_, label, color) in zip(places, lines, strict=True):
         direct_label(axes, axes.get_xlim()[1], place - shift, label, color)

@@ -36,27 +36,51 @@ class Outcome:
 class Reproduction:
     """A paper at a size, and its folder: one sweep in each `out/<group>`, figures and verdicts beside them."""
 
-    def __init__(self, paper: str, size: str, out: Path | None = None, extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self, paper: str, size: str, out: Path | None = None, extra: Sequence[str] = ()
+    ) -> None:
         self.name, self.size = paper, size
         self.parts: dict[str, Part] = parts(paper, size, extra)
         self.folder = out or Path("results") / f"reproduce-{paper}-{size}"
-        self.sweeps = {name: Sweep(part.spec, self.folder / name) for name, part in self.parts.items()}
-        self.command = f"fedstake reproduce {paper} --size {size}" + "".join(f" --with {name}" for name in extra)
+        self.sweeps = {
+            name: Sweep(part.spec, self.folder / name) for name, part in self.parts.items()
+        }
+        self.command = f"fedstake reproduce {paper} --size {size}" + "".join(
+            f" --with {name}" for name in extra
+        )
 
     def estimate(self) -> pd.DataFrame:
         """One row per group: runs, rounds, those to do, and the CPU seconds that they would take; nothing is played."""
         rows = []
         for name, sweep in self.sweeps.items():
-            rounds, todo = (sum(p.scenario.rounds for p in some) for some in (sweep.runs, sweep.todo))
+            rounds, todo = (
+                sum(p.scenario.rounds for p in some) for some in (sweep.runs, sweep.todo)
+            )
             cpu_s = todo * self.parts[name].cpu_s_per_round
-            rows.append({"group": name, "runs": len(sweep.runs), "rounds": rounds, "to do": todo, "cpu_s": cpu_s})
+            rows.append(
+                {
+                    "group": name,
+                    "runs": len(sweep.runs),
+                    "rounds": rounds,
+                    "to do": todo,
+                    "cpu_s": cpu_s,
+                }
+            )
         return pd.DataFrame(rows)
 
-    def play(self, *, workers: int | None = None, data: Path | None = None, on_receipt: OnReceipt | None = None) -> Evidence:
+    def play(
+        self,
+        *,
+        workers: int | None = None,
+        data: Path | None = None,
+        on_receipt: OnReceipt | None = None,
+    ) -> Evidence:
         """Run what is not there yet. Raises `RunError` when a run failed, `DataError` when the data are not there."""
         for sweep in self.sweeps.values():
             if sweep.todo:
-                World(sweep.todo[0].scenario, data).close()  # better one line now than a failure per run
+                World(
+                    sweep.todo[0].scenario, data
+                ).close()  # better one line now than a failure per run
         results = {}
         for name, sweep in self.sweeps.items():
             if sweep.todo:
@@ -65,16 +89,24 @@ class Reproduction:
             failed = results[name].failures()
             if len(failed):
                 first = failed.iloc[0]
-                raise RunError(f"{sweep.folder}: {len(failed)} runs failed; the first in {first['stage']}: {first['error']}")
+                raise RunError(
+                    f"{sweep.folder}: {len(failed)} runs failed; the first in {first['stage']}: {first['error']}"
+                )
         return Evidence(results)
 
     def write(self, evidence: Evidence) -> Outcome:
         """Figures, `verdicts.csv`, `verdicts.md` and `report.html` from what was recorded."""
         paper = load_paper(self.name)
-        found = verdicts.table(verdicts.load(HERE / self.name / "expected.json"), paper.measures, evidence, self.size)
+        found = verdicts.table(
+            verdicts.load(HERE / self.name / "expected.json"), paper.measures, evidence, self.size
+        )
         cost = self.cost(evidence)
         findings = [(heading, table) for heading, table in paper.findings(evidence) if len(table)]
-        tables = [("Verdicts", verdicts.brief(found)), *findings, ("CPU time against the authors' code", cost)]
+        tables = [
+            ("Verdicts", verdicts.brief(found)),
+            *findings,
+            ("CPU time against the authors' code", cost),
+        ]
         write_file(self.folder / "verdicts.csv", found.to_csv(index=False))
         text = [f"# {paper.title}\n\n`{self.command}`: {sizes(self.name)[self.size].what}.\n"]
         text += [f"\n## {heading}\n\n{verdicts.markdown(table)}" for heading, table in tables]
@@ -86,7 +118,15 @@ class Reproduction:
                 f"Size {self.size}: {sizes(self.name)[self.size].what}. {tally(found)}.",
                 [Section(heading, table) for heading, table in tables],
                 panels,
-                [Section("Sweeps", pre="\n".join(tomli_w.dumps(p.spec.model_dump(mode="json")) for p in self.parts.values()))],
+                [
+                    Section(
+                        "Sweeps",
+                        pre="\n".join(
+                            tomli_w.dumps(p.spec.model_dump(mode="json"))
+                            for p in self.parts.values()
+                        ),
+                    )
+                ],
             )
             write_file(self.folder / "report.html", html)
         return Outcome(found, cost, self.folder / "report.html")
@@ -100,7 +140,13 @@ class Reproduction:
         sheet = Canvas(layout="constrained")
         figure.draw(table, sheet)
         return save(
-            sheet, table, folder, figure.name, figure.name, f"{figure.caption} Published: {figure.published}", self.command
+            sheet,
+            table,
+            folder,
+            figure.name,
+            figure.name,
+            f"{figure.caption} Published: {figure.published}",
+            self.command,
         )
 
     def cost(self, evidence: Evidence) -> pd.DataFrame:
@@ -113,21 +159,35 @@ class Reproduction:
             runs = results.runs()
             runs = runs[runs["status"] == "done"]
             scenarios = results.scenarios()
-            labels = {what: [scenarios[cell][what] for cell in runs["cell"]] for what in ("protocol", "rounds")}
+            labels = {
+                what: [scenarios[cell][what] for cell in runs["cell"]]
+                for what in ("protocol", "rounds")
+            }
             for protocol, group in runs.assign(**labels).groupby("protocol"):
                 theirs = self.parts[name].authors_cpu_s_per_round.get(str(protocol), float("nan"))
                 rounds = group["rounds"].sum()
-                rows.append((name, protocol, len(group), rounds, group["cpu_s"].sum(), theirs * rounds))
-        found = pd.DataFrame(rows, columns=["group", "protocol", "runs", "rounds", "cpu_s", "theirs"])
+                rows.append(
+                    (name, protocol, len(group), rounds, group["cpu_s"].sum(), theirs * rounds)
+                )
+        found = pd.DataFrame(
+            rows, columns=["group", "protocol", "runs", "rounds", "cpu_s", "theirs"]
+        )
         known = found.dropna(subset=["theirs"])
         if len(known):
-            found.loc[len(found)] = ["both measured", "", *known[["runs", "rounds", "cpu_s", "theirs"]].sum()]
+            found.loc[len(found)] = [
+                "both measured",
+                "",
+                *known[["runs", "rounds", "cpu_s", "theirs"]].sum(),
+            ]
         shown = found[["group", "protocol"]].copy()
         for column in ("runs", "rounds"):
             shown[column] = found[column].astype(int)
         shown["CPU s"] = [number(s, 0) for s in found["cpu_s"]]
         shown["authors' CPU s"] = [number(s, 0) for s in found["theirs"]]
-        shown["per round"] = [verdicts.number(s / n) if n else "–" for s, n in zip(found["cpu_s"], found["rounds"], strict=True)]
+        shown["per round"] = [
+            verdicts.number(s / n) if n else "–"
+            for s, n in zip(found["cpu_s"], found["rounds"], strict=True)
+        ]
         ratio = found["theirs"] / found["cpu_s"]
         shown["times as fast"] = [number(r, 1) for r in ratio]
         return shown
@@ -142,5 +202,11 @@ def tally(found: pd.DataFrame) -> str:
     """How many verdicts there are of each kind."""
     kinds = found["verdict"].str.replace(r" by .*", "", regex=True)
     counts = kinds.value_counts()
-    order = (verdicts.WITHIN, "outside", verdicts.OTHER_SIZE, verdicts.UNPUBLISHED, verdicts.NOT_RUN)
+    order = (
+        verdicts.WITHIN,
+        "outside",
+        verdicts.OTHER_SIZE,
+        verdicts.UNPUBLISHED,
+        verdicts.NOT_RUN,
+    )
     return ", ".join(f"{counts[kind]} {kind}" for kind in order if kind in counts)

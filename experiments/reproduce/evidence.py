@@ -16,7 +16,14 @@ class Evidence:
         self.results = results
         self._read: dict[tuple[object, ...], pd.DataFrame] = {}
 
-    def table(self, group: str, name: str, *, columns: Sequence[str] | None = None, where: str | None = None) -> pd.DataFrame:
+    def table(
+        self,
+        group: str,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
         """A table of a group's runs with its factors and seeds (`Results.table`); empty when the group was not played."""
         if group not in self.results:
             return pd.DataFrame()

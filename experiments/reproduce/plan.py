@@ -81,7 +81,10 @@ def parts(paper: str, size: str, extra: Sequence[str] = ()) -> dict[str, Part]:
     for name in extra:
         if name not in optional:
             raise ScenarioError(
-                "reproduce", "--with", name, nearest(name, optional) if optional else f"{size} has no optional groups"
+                "reproduce",
+                "--with",
+                name,
+                nearest(name, optional) if optional else f"{size} has no optional groups",
             )
     return {
         name: _part(HERE / paper / f"{name}.toml", at, group)

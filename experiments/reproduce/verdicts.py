@@ -47,7 +47,9 @@ class Expected(BaseModel):
 
 def load(file: Path) -> list[Expected]:
     """The expected values of a paper."""
-    return [Expected.model_validate(entry) for entry in json.loads(file.read_text(encoding="utf-8"))]
+    return [
+        Expected.model_validate(entry) for entry in json.loads(file.read_text(encoding="utf-8"))
+    ]
 
 
 def deviation(expected: Expected, measured: float) -> float:
@@ -55,7 +57,9 @@ def deviation(expected: Expected, measured: float) -> float:
     if expected.value is None:
         return 0.0
     off = measured - expected.value
-    if (expected.relation == "at least" and off > 0) or (expected.relation == "at most" and off < 0):
+    if (expected.relation == "at least" and off > 0) or (
+        expected.relation == "at most" and off < 0
+    ):
         return 0.0
     beyond = max(0.0, abs(off) - expected.tolerance)
     # A difference that is only the rounding of decimal fractions is none.
@@ -71,10 +75,14 @@ def verdict(expected: Expected, measured: Sequence[float], size: str) -> str:
     if expected.value is None:
         return UNPUBLISHED
     beyond = deviation(expected, float(np.mean(measured)))
-    return WITHIN if beyond == 0 else f"outside by {'+' if beyond > 0 else '−'}{number(abs(beyond))}"
+    return (
+        WITHIN if beyond == 0 else f"outside by {'+' if beyond > 0 else '−'}{number(abs(beyond))}"
+    )
 
 
-def table(expected: Sequence[Expected], measures: Mapping[str, Measure], evidence: Evidence, size: str) -> pd.DataFrame:
+def table(
+    expected: Sequence[Expected], measures: Mapping[str, Measure], evidence: Evidence, size: str
+) -> pd.DataFrame:
     """One row per expected value: what is told, what was measured (mean, lowest, highest over seeds), the verdict."""
     rows = []
     for entry in expected:
@@ -115,5 +123,11 @@ def number(value: float) -> str:
 
 def markdown(frame: pd.DataFrame) -> str:
     """A frame as a Markdown table."""
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    return "".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in lines)
+    lines = [
+        list(frame.columns),
+        ["---"] * len(frame.columns),
+        *frame.astype(str).to_numpy().tolist(),
+    ]
+    return "".join(
+        f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in lines
+    )

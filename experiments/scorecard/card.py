@@ -30,7 +30,11 @@ def scorecard(results: Results, settings: ScorecardSettings | None = None) -> pd
         group, members = runs[runs["run_id"].isin(ids)], people[people["run_id"].isin(ids)]
         row = own | {"planned": len(planned), "runs": len(group)}
         if len(group):
-            row |= _outcome(group, s) | _distribution(members, s) | _gaps(own, runs, people, environment, s)
+            row |= (
+                _outcome(group, s)
+                | _distribution(members, s)
+                | _gaps(own, runs, people, environment, s)
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -40,11 +44,15 @@ def _check(results: Results, s: ScorecardSettings) -> list[str]:
     for key in ("mechanism", "adversary"):
         if getattr(s, key) not in results.factors:
             hint = nearest(getattr(s, key), results.factors)
-            raise RunError(f"{results.folder}: scorecard.{key} = {getattr(s, key)!r}: no such factor; {hint}")
+            raise RunError(
+                f"{results.folder}: scorecard.{key} = {getattr(s, key)!r}: no such factor; {hint}"
+            )
     levels = list(dict.fromkeys(results.runs()[s.adversary].astype(str)))
     for level in (s.honest, *(s.deviations or ()), *s.sybils.values(), *s.single.values()):
         if level not in levels:
-            raise RunError(f"{results.folder}: scorecard: {s.adversary} has no level {level!r}; {nearest(level, levels)}")
+            raise RunError(
+                f"{results.folder}: scorecard: {s.adversary} has no level {level!r}; {nearest(level, levels)}"
+            )
     return [f for f in results.factors if f not in (s.mechanism, s.adversary)]
 
 
@@ -87,7 +95,9 @@ def _more_outcomes(results: Results, s: ScorecardSettings) -> pd.DataFrame:
     frame = speed.merge(money, on="run_id", how="left").fillna({"spent": 0, "calls_payment": 0})
     f = s.fees
     calls = {"update": f.update, "vote": f.vote, "block": f.block, "payment": f.payment}
-    frame["cost_per_round"] = sum(frame[f"calls_{name}"] * fee for name, fee in calls.items()) / frame["rounds"]
+    frame["cost_per_round"] = (
+        sum(frame[f"calls_{name}"] * fee for name, fee in calls.items()) / frame["rounds"]
+    )
     wanted = ["rounds_to_target", "time_to_target_s", "spent", "cost_per_round"]
     return frame[["run_id", *wanted]].astype(dict.fromkeys(wanted, "float64"))
 
@@ -114,8 +124,12 @@ def _outcome(group: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
         "spent": float(group["spent"].mean()),
         "budget_low": float(-group["spent"].max()),
         "budget_high": float(-group["spent"].min()),
-        "honest_rejected": float(group["rejected_honest"].sum() / honest) if honest else float("nan"),
-        "adversary_rejected": float(group["rejected_adversary"].sum() / bad) if bad else float("nan"),
+        "honest_rejected": float(group["rejected_honest"].sum() / honest)
+        if honest
+        else float("nan"),
+        "adversary_rejected": float(group["rejected_adversary"].sum() / bad)
+        if bad
+        else float("nan"),
         "cost_per_round": float(group["cost_per_round"].mean()),
     }
 
@@ -126,7 +140,9 @@ def _distribution(members: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]
     honest = members[~bad]
     by_run = [held.to_numpy() for _, held in members.groupby("run_id")["held"]]
     return {
-        "ir_violations": float((honest["utility"] < s.outside_option).mean()) if len(honest) else float("nan"),
+        "ir_violations": float((honest["utility"] < s.outside_option).mean())
+        if len(honest)
+        else float("nan"),
         "slashed_adversary": float(members[bad]["slashed"].mean()) if bad.any() else float("nan"),
         "slashed_honest": float(honest["slashed"].mean()) if len(honest) else float("nan"),
         "gini": float(np.mean([gini(x) for x in by_run])),
@@ -135,15 +151,23 @@ def _distribution(members: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]
 
 
 def _gaps(
-    own: dict[str, Any], runs: pd.DataFrame, people: pd.DataFrame, environment: list[str], s: ScorecardSettings
+    own: dict[str, Any],
+    runs: pd.DataFrame,
+    people: pd.DataFrame,
+    environment: list[str],
+    s: ScorecardSettings,
 ) -> dict[str, Any]:
     """What deviating and splitting gain under this mechanism and environment; on the rows of the honest level only."""
     if str(own[s.adversary]) != s.honest:
         return {}
     here = _where(people, own, [s.mechanism, *environment])
-    honest = here[here[s.adversary].astype(str) == s.honest].set_index(["seed", "device"])["utility"]
+    honest = here[here[s.adversary].astype(str) == s.honest].set_index(["seed", "device"])[
+        "utility"
+    ]
     levels = [
-        x for x in dict.fromkeys(here[s.adversary].astype(str)) if x not in (s.honest, *s.sybils.values(), *s.single.values())
+        x
+        for x in dict.fromkeys(here[s.adversary].astype(str))
+        if x not in (s.honest, *s.sybils.values(), *s.single.values())
     ]
     gains = {}
     for level in s.deviations if s.deviations is not None else levels:
@@ -160,12 +184,26 @@ def _gaps(
         gaps = paired_gaps(gains, s.level)
         worst = max(gaps, key=lambda name: gaps[name][0])
         mean = gaps[worst][0]
-        low, high = (max(gap[i] for gap in gaps.values()) for i in (1, 2))  # of the largest gap, whichever it is
+        low, high = (
+            max(gap[i] for gap in gaps.values()) for i in (1, 2)
+        )  # of the largest gap, whichever it is
         verdict = "yes" if high <= s.tolerance else "no" if low > s.tolerance else "undetermined"
-        told = {"ic_gap": mean, "ic_gap_low": low, "ic_gap_high": high, "best_deviation": worst, "incentive_compatible": verdict}
+        told = {
+            "ic_gap": mean,
+            "ic_gap_low": low,
+            "ic_gap_high": high,
+            "best_deviation": worst,
+            "incentive_compatible": verdict,
+        }
     for k, level in s.sybils.items():
         split = _sybil(here, honest, level, s.single.get(k), s)
-        told |= dict(zip((f"sybil_gain_{k}", f"sybil_gain_{k}_low", f"sybil_gain_{k}_high"), split, strict=True))
+        told |= dict(
+            zip(
+                (f"sybil_gain_{k}", f"sybil_gain_{k}_low", f"sybil_gain_{k}_high"),
+                split,
+                strict=True,
+            )
+        )
     return told
 
 
@@ -188,7 +226,11 @@ def _sybil(
     else:
         ring = here[(here[s.adversary].astype(str) == level) & here["attacks"].astype(bool)]
         first = dict(ring.groupby("seed")["device"].min())
-        alone = {seed: float(honest.loc[(seed, d)]) for seed, d in first.items() if (seed, d) in honest.index}
+        alone = {
+            seed: float(honest.loc[(seed, d)])
+            for seed, d in first.items()
+            if (seed, d) in honest.index
+        }
     gains = [many[seed] - alone[seed] for seed in sorted(many.keys() & alone.keys())]
     if not gains:
         return float("nan"), float("nan"), float("nan")
@@ -229,7 +271,13 @@ def _fairness_of_runs(results: Results, keys: list[str]) -> Iterator[dict[str, A
         table = compare_payouts(run, ["shapley"])
         if table["error"].notna().any():
             continue
-        deserved = table[~table["adversary"].astype(bool)].set_index("device")["income"].astype(float)
-        paid = run.participants.groupby("device")["income"].sum().astype(float).reindex(deserved.index)
+        deserved = (
+            table[~table["adversary"].astype(bool)].set_index("device")["income"].astype(float)
+        )
+        paid = (
+            run.participants.groupby("device")["income"].sum().astype(float).reindex(deserved.index)
+        )
         told = fairness(paid, deserved)
-        yield {key: row[key] for key in keys} | {f"fairness_{name}": value for name, value in told.items()}
+        yield {key: row[key] for key in keys} | {
+            f"fairness_{name}": value for name, value in told.items()
+        }

@@ -44,7 +44,9 @@ def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
     return {"l1": float(np.abs(p - d).sum()), "rank": rank, "under": float(np.max(d - p))}
 
 
-def paired_gaps(gains: Mapping[str, ArrayLike], level: float = 0.95) -> dict[str, tuple[float, float, float]]:
+def paired_gaps(
+    gains: Mapping[str, ArrayLike], level: float = 0.95
+) -> dict[str, tuple[float, float, float]]:
     """Mean and simultaneous interval of each deviation's gain, paired by seed.
 
     Student's intervals at level 1 - (1 - level) / m for m deviations (Bonferroni): all hold at once with probability

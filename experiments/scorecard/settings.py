@@ -102,7 +102,13 @@ def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
         key = ".".join(str(part) for part in ("scorecard", *first["loc"]))
         told = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            inside: dict[Any, type[BaseModel]] = {"fees": Fees, "objective": Objective, "bounds": Bound}
-            owner = next((inside[p] for p in reversed(first["loc"][:-1]) if p in inside), ScorecardSettings)
+            inside: dict[Any, type[BaseModel]] = {
+                "fees": Fees,
+                "objective": Objective,
+                "bounds": Bound,
+            }
+            owner = next(
+                (inside[p] for p in reversed(first["loc"][:-1]) if p in inside), ScorecardSettings
+            )
             told = f"unknown key; {nearest(str(first['loc'][-1]), list(owner.model_fields))}"
         raise RunError(f"{place}: {key} = {first.get('input')!r}: {told}") from None

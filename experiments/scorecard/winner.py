@@ -56,7 +56,11 @@ def compare(results: Results | str | Path, settings: ScorecardSettings | None = 
         files.append(target)
     missing = int((table["planned"] - table["runs"]).sum())
     note = tie(ranking, s) if winner is not None else ""
-    note += f"; {missing} of {int(table['planned'].sum())} runs failed or are missing" if missing else ""
+    note += (
+        f"; {missing} of {int(table['planned'].sum())} runs failed or are missing"
+        if missing
+        else ""
+    )
     return Verdict(table, ranking, winner, tuple(files), note)
 
 
@@ -66,18 +70,24 @@ def rank(table: pd.DataFrame, s: ScorecardSettings, place: str) -> pd.DataFrame:
     for measure in (o.measure, *o.bounds):
         if measure not in table.columns or not pd.api.types.is_numeric_dtype(table[measure]):
             numbers = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
-            raise RunError(f"{place}: scorecard.objective: no measure {measure!r}; {nearest(measure, numbers)}")
+            raise RunError(
+                f"{place}: scorecard.objective: no measure {measure!r}; {nearest(measure, numbers)}"
+            )
     rows = []
     for mechanism, group in table.groupby(s.mechanism, sort=False):
         values = group[o.measure].dropna()
         worst = values.min() if o.best == "max" else values.max()
-        value = float("nan") if values.empty else float(worst if o.over == "worst" else values.mean())
+        value = (
+            float("nan") if values.empty else float(worst if o.over == "worst" else values.mean())
+        )
         broken = ["unfinished"] if (group["runs"] == 0).any() else []
         broken += [name for name, bound in o.bounds.items() if not _keeps(group[name], bound)]
         rows.append({s.mechanism: mechanism, o.measure: value, "breaks": ", ".join(broken)})
     frame = pd.DataFrame(rows)
     frame["kept"] = frame["breaks"] == ""
-    order = frame.sort_values(["kept", o.measure], ascending=[False, o.best == "min"], kind="stable", na_position="last")
+    order = frame.sort_values(
+        ["kept", o.measure], ascending=[False, o.best == "min"], kind="stable", na_position="last"
+    )
     return order.drop(columns="kept").reset_index(drop=True)
 
 
@@ -86,10 +96,14 @@ def _keeps(values: pd.Series, bound: Bound) -> bool:
     known = values.dropna()
     if known.empty:
         return False
-    return (bound.min is None or known.min() >= bound.min) and (bound.max is None or known.max() <= bound.max)
+    return (bound.min is None or known.min() >= bound.min) and (
+        bound.max is None or known.max() <= bound.max
+    )
 
 
-def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, winner: str, s: ScorecardSettings) -> str:
+def winner_toml(
+    results: Results, table: pd.DataFrame, ranking: pd.DataFrame, winner: str, s: ScorecardSettings
+) -> str:
     """The winning scenario under its hardest adversary, with the evidence as comments above it."""
     o = s.objective
     own = table[table[s.mechanism].astype(str) == winner]
@@ -105,7 +119,8 @@ def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, wi
         f"winner of the sweep {results.name}: {s.mechanism} = {winner}" + tie(ranking, s),
         f"runs: {int(table['runs'].sum())} of {int(table['planned'].sum())}"
         + (f", {missing} failed or missing" if missing else ""),
-        f"objective: {o.over} {o.measure}, {o.best}imal" + (f", with {', '.join(bounds)}" if bounds else ""),
+        f"objective: {o.over} {o.measure}, {o.best}imal"
+        + (f", with {', '.join(bounds)}" if bounds else ""),
         *(f"  {i + 1}. {_line(row, s)}" for i, row in enumerate(_rows(ranking))),
         "its rows of the scorecard:",
         *(f"  {json.dumps(_plain(row))}" for row in _rows(own)),
@@ -118,7 +133,9 @@ def winner_toml(results: Results, table: pd.DataFrame, ranking: pd.DataFrame, wi
 def tie(ranking: pd.DataFrame, s: ScorecardSettings) -> str:
     """Who else has the winner's value; nothing when nobody has."""
     best = ranking[ranking["breaks"] == ""]
-    same = best[np.isclose(best[s.objective.measure], best[s.objective.measure].iloc[0])][s.mechanism].astype(str)
+    same = best[np.isclose(best[s.objective.measure], best[s.objective.measure].iloc[0])][
+        s.mechanism
+    ].astype(str)
     return f" (tie with {', '.join(same.iloc[1:])})" if len(same) > 1 else ""
 
 
@@ -127,7 +144,11 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _told(bound: Bound) -> str:
-    return " and ".join(t for t, v in ((f">= {bound.min}", bound.min), (f"<= {bound.max}", bound.max)) if v is not None)
+    return " and ".join(
+        t
+        for t, v in ((f">= {bound.min}", bound.min), (f"<= {bound.max}", bound.max))
+        if v is not None
+    )
 
 
 def _line(row: dict[str, Any], s: ScorecardSettings) -> str:

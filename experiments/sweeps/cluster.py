@@ -28,19 +28,33 @@ def cluster(address: str, folder: Path) -> Iterator[Place]:
     try:
         from distributed import Client
     except ImportError:
-        raise RunError(f"--dask {address}: needs dask.distributed; pip install 'fedstake[dask]'") from None
-    for noisy in ("distributed.batched", "distributed.client", "distributed.core", "distributed.utils", "tornado.application"):
+        raise RunError(
+            f"--dask {address}: needs dask.distributed; pip install 'fedstake[dask]'"
+        ) from None
+    for noisy in (
+        "distributed.batched",
+        "distributed.client",
+        "distributed.core",
+        "distributed.utils",
+        "tornado.application",
+    ):
         # A lost connection is told in one line, by us.
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=WAIT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise RunError(f"--dask {address}: no scheduler answers there ({type(error).__name__})") from None
+        raise RunError(
+            f"--dask {address}: no scheduler answers there ({type(error).__name__})"
+        ) from None
     try:
         threads = _workers(client, address)
         _check_folder(client, address, folder)
         # Futures that were handed over as the scheduler died never end: whoever waits for them has to ask.
-        yield client.get_executor(pure=False), max(LEAST_WINDOW, 2 * threads), lambda: client.status == "running"
+        yield (
+            client.get_executor(pure=False),
+            max(LEAST_WINDOW, 2 * threads),
+            lambda: client.status == "running",
+        )
     finally:
         with contextlib.suppress(Exception):  # gone is gone
             client.close(timeout=5)
@@ -56,10 +70,14 @@ def _workers(client: object, address: str) -> int:
             f"--dask {address}: the scheduler has no workers; start some: dask worker {address} --nthreads 1"
         ) from None
     except Exception as error:
-        raise StoppedError(f"--dask {address}: the scheduler went away ({type(error).__name__})") from None
+        raise StoppedError(
+            f"--dask {address}: the scheduler went away ({type(error).__name__})"
+        ) from None
     for worker, threads in found.items():
         if threads != 1:
-            raise RunError(f"--dask {address}: worker {worker} has {threads} threads; start workers with --nthreads 1")
+            raise RunError(
+                f"--dask {address}: worker {worker} has {threads} threads; start workers with --nthreads 1"
+            )
     return len(found)
 
 
@@ -68,12 +86,18 @@ def _check_folder(client: object, address: str, folder: Path) -> None:
     try:
         seen: dict[str, bool] = client.run(_is_folder, folder)  # type: ignore[attr-defined]
     except (OSError, TimeoutError, CancelledError) as error:
-        raise StoppedError(f"--dask {address}: the cluster went away ({type(error).__name__})") from None
+        raise StoppedError(
+            f"--dask {address}: the cluster went away ({type(error).__name__})"
+        ) from None
     except Exception as error:  # how Dask tells that a worker could not even read what it was sent
-        raise RunError(f"--dask {address}: workers need the same fedstake as this machine ({error})") from None
+        raise RunError(
+            f"--dask {address}: workers need the same fedstake as this machine ({error})"
+        ) from None
     for worker, there in seen.items():
         if not there:
-            raise RunError(f"--dask {address}: worker {worker} does not see {folder}; it must be on a shared file system")
+            raise RunError(
+                f"--dask {address}: worker {worker} does not see {folder}; it must be on a shared file system"
+            )
 
 
 def _is_folder(folder: Path) -> bool:

@@ -51,7 +51,9 @@ class Range(BaseModel):
     def _sensible(self) -> Range:
         if self.choices:
             if self.model_fields_set != {"choices"}:
-                raise SettingError("choices", list(self.choices), "stand alone, without low, high, log or integer")
+                raise SettingError(
+                    "choices", list(self.choices), "stand alone, without low, high, log or integer"
+                )
             return self
         if self.low is None or self.high is None:
             key = "low" if self.low is None else "high"
@@ -73,8 +75,16 @@ class Range(BaseModel):
         assert self.high is not None
         # Whole numbers: each gets the part of the range that rounds down to it.
         low, high = self.low, self.high + 1 if self.integer else self.high
-        value = math.exp(math.log(low) + u * math.log(high / low)) if self.log else low + u * (high - low)
-        return min(max(math.floor(value), int(low)), int(self.high)) if self.integer else min(max(value, low), high)
+        value = (
+            math.exp(math.log(low) + u * math.log(high / low))
+            if self.log
+            else low + u * (high - low)
+        )
+        return (
+            min(max(math.floor(value), int(low)), int(self.high))
+            if self.integer
+            else min(max(value, low), high)
+        )
 
 
 class Block(BaseModel):
@@ -101,10 +111,14 @@ class Block(BaseModel):
             raise SettingError("factors", {}, "a design needs at least one")
         sampled = self.kind in SAMPLED
         if sampled and not self.samples:
-            raise SettingError("samples", self.samples, f"a {self.kind} design needs a number of points, 1 or more")
+            raise SettingError(
+                "samples", self.samples, f"a {self.kind} design needs a number of points, 1 or more"
+            )
         for key in ("samples", "seed"):
             if not sampled and key in self.model_fields_set:
-                raise SettingError(key, getattr(self, key), f"only a sampled design has it ({', '.join(SAMPLED)})")
+                raise SettingError(
+                    key, getattr(self, key), f"only a sampled design has it ({', '.join(SAMPLED)})"
+                )
         for name, given in self.factors.items():
             self._check_factor(name, given)
         if self.kind == "zip" and len({len(given) for given in self.factors.values()}) > 1:
@@ -115,17 +129,27 @@ class Block(BaseModel):
     def _check_factor(self, name: str, given: Any) -> None:
         key = f"factors.{name}"
         # Named levels are tables of scenario keys; the entries of a range never are tables.
-        named = isinstance(given, Mapping) and bool(given) and all(isinstance(v, Mapping) for v in given.values())
+        named = (
+            isinstance(given, Mapping)
+            and bool(given)
+            and all(isinstance(v, Mapping) for v in given.values())
+        )
         if self.kind in SAMPLED:
             if named or not isinstance(given, Mapping):
-                raise SettingError(key, given, f"a {self.kind} design needs {{ low, high }} or {{ choices }}")
+                raise SettingError(
+                    key, given, f"a {self.kind} design needs {{ low, high }} or {{ choices }}"
+                )
             try:
                 Range.model_validate(given)
             except ValidationError as error:
                 raise first_error(error, Range, key) from None
             return
         levels = "a list of values, or a table of named levels (tables of scenario keys)"
-        if not isinstance(given, list | Mapping) or not given or (isinstance(given, Mapping) and not named):
+        if (
+            not isinstance(given, list | Mapping)
+            or not given
+            or (isinstance(given, Mapping) and not named)
+        ):
             ranges = isinstance(given, Mapping) and given.keys() & Range.model_fields.keys()
             hint = f"; ranges belong to {', '.join(SAMPLED)}" if ranges else ""
             raise SettingError(key, given, f"must be {levels}{hint}")
@@ -146,7 +170,13 @@ class Block(BaseModel):
             return [dict(zip(names, row, strict=True)) for row in rows]
         ranges = [Range.model_validate(self.factors[name]) for name in names]
         unit = self._unit_cube(len(names))
-        return [{name: _single(name, r.at(float(u))) for name, r, u in zip(names, ranges, row, strict=True)} for row in unit]
+        return [
+            {
+                name: _single(name, r.at(float(u)))
+                for name, r, u in zip(names, ranges, row, strict=True)
+            }
+            for row in unit
+        ]
 
     def sets(self) -> list[tuple[str, set[str]]]:
         """Every factor with the scenario keys that it sets."""
@@ -178,7 +208,11 @@ def first_error(error: ValidationError, model: type[BaseModel], where: str = "")
         known = list((Block if len(path) > 1 else model).model_fields)
         key, value, expected = path, first["input"], f"unknown key; {nearest(path[-1], known)}"
     else:
-        key, value, expected = path, first["input"], first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        key, value, expected = (
+            path,
+            first["input"],
+            first["msg"].removeprefix("Value error, ").removeprefix("Input "),
+        )
     return SettingError(".".join(part for part in [where, *key] if part), value, expected)
 
 
@@ -194,4 +228,7 @@ def _single(name: str, value: Value) -> Level:
 
 def combine(blocks: Sequence[Block]) -> list[dict[str, Level]]:
     """All blocks crossed, in order; one empty point without any."""
-    return [{k: v for part in parts for k, v in part.items()} for parts in itertools.product(*(b.points() for b in blocks))]
+    return [
+        {k: v for part in parts for k, v in part.items()}
+        for parts in itertools.product(*(b.points() for b in blocks))
+    ]

@@ -66,7 +66,9 @@ class Sweep:
     Raises `ScenarioError` for a bad plan and `RunError` for a folder that holds something else.
     """
 
-    def __init__(self, source: str | Path | Mapping[str, Any] | Spec, out: str | Path | None = None) -> None:
+    def __init__(
+        self, source: str | Path | Mapping[str, Any] | Spec, out: str | Path | None = None
+    ) -> None:
         self.spec = source if isinstance(source, Spec) else load_spec(source)
         self.folder = Path(out) if out else Path("results") / self.spec.name
         check_place(self.folder)
@@ -80,15 +82,21 @@ class Sweep:
         done = {r.run_id for r in self.receipts.values() if r.status == "done"} & there
         # All cells with the first seed, then with the second, ...: what is there early is balanced, and so is its forecast.
         order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
-        self.todo = sorted((p for p in self.runs if p.run_id not in done), key=lambda p: order[p.seed])
+        self.todo = sorted(
+            (p for p in self.runs if p.run_id not in done), key=lambda p: order[p.seed]
+        )
 
     def _check_folder(self) -> None:
         told = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None
         if told is None:
             # A process that was killed as it began leaves a part of the first file.
             mine = (f".{SWEEP}.",)
-            if self.folder.is_dir() and not all(entry.name.startswith(mine) for entry in self.folder.iterdir()):
-                raise RunError(f"{self.folder}: holds something else than a sweep; choose another --out")
+            if self.folder.is_dir() and not all(
+                entry.name.startswith(mine) for entry in self.folder.iterdir()
+            ):
+                raise RunError(
+                    f"{self.folder}: holds something else than a sweep; choose another --out"
+                )
         elif told["schema_version"] != SCHEMA_VERSION:
             raise RunError(
                 f"{self.folder}: recorded with schema {told['schema_version']}, this version writes {SCHEMA_VERSION}; "
@@ -122,7 +130,9 @@ class Sweep:
         """
         began = time.perf_counter()
         self._write_plan()
-        for run_id in self.damaged:  # a power cut, a full disk: what is not what was recorded is played again
+        for run_id in (
+            self.damaged
+        ):  # a power cut, a full disk: what is not what was recorded is played again
             shutil.rmtree(self.folder / RUNS / run_id, ignore_errors=True)
         counts = {"done": 0, "failed": 0}
 
@@ -135,7 +145,13 @@ class Sweep:
 
         here: Place = executor, LEAST_WINDOW, None
         try:
-            with cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (chosen, window, alive):
+            with (
+                cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (
+                    chosen,
+                    window,
+                    alive,
+                )
+            ):
                 run_many(
                     [p.scenario for p in self.todo],
                     self.folder / RUNS,
@@ -154,28 +170,51 @@ class Sweep:
             ) from None
         elapsed = time.perf_counter() - began
         found = len(self.runs) - len(self.todo)
-        return Outcome(self.folder, len(self.runs), found, counts["done"], counts["failed"], elapsed)
+        return Outcome(
+            self.folder, len(self.runs), found, counts["done"], counts["failed"], elapsed
+        )
 
     def forecast(self) -> Forecast:
         """The time that `todo` will take, to be told of every receipt."""
         cells = {p.run_id: p.cell for p in self.runs}
-        known = [(cells[r.run_id], r.wall_s) for r in self.receipts.values() if r.status == "done" and r.run_id in cells]
+        known = [
+            (cells[r.run_id], r.wall_s)
+            for r in self.receipts.values()
+            if r.status == "done" and r.run_id in cells
+        ]
         return Forecast({p.run_id: p.cell for p in self.todo}, known)
 
-    def estimate(self, *, workers: int | None = None, data: str | Path | None = None, pilots: int = 4) -> Estimate:
+    def estimate(
+        self, *, workers: int | None = None, data: str | Path | None = None, pilots: int = 4
+    ) -> Estimate:
         """Play two rounds of a few runs spread over the plan, and extrapolate; nothing is written."""
         n = len(self.todo)
-        chosen = [self.todo[i * n // pilots] for i in range(min(pilots, n))] if n >= pilots else self.todo
+        chosen = (
+            [self.todo[i * n // pilots] for i in range(min(pilots, n))]
+            if n >= pilots
+            else self.todo
+        )
         costs = [pilot(p.scenario, data) for p in chosen]
         cpu_s = n * sum(c for c, _ in costs) / max(1, len(costs))
         size = int(n * sum(b for _, b in costs) / max(1, len(costs)))
-        return Estimate(len(self.runs), n, cpu_s, cpu_s / min(workers or os.cpu_count() or 1, max(1, n)), size, len(chosen))
+        return Estimate(
+            len(self.runs),
+            n,
+            cpu_s,
+            cpu_s / min(workers or os.cpu_count() or 1, max(1, n)),
+            size,
+            len(chosen),
+        )
 
     def _write_plan(self) -> None:
-        spec = {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True)  # can be given again
+        spec = {"name": self.spec.name} | self.spec.model_dump(
+            mode="json", exclude_unset=True
+        )  # can be given again
         if (self.folder / SWEEP).is_file() and (self.folder / PLAN).is_file():
             told = read_sweep(self.folder)
-            if told["spec"].get("scorecard") != spec.get("scorecard"):  # how it is read is no part of what is run
+            if told["spec"].get("scorecard") != spec.get(
+                "scorecard"
+            ):  # how it is read is no part of what is run
                 write_file(self.folder / SWEEP, json.dumps(told | {"spec": spec}, indent=2) + "\n")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +228,9 @@ class Sweep:
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "runs": len(self.runs),
-            "versions": {name: installed(name) for name in ("fedstake", "numpy", "torch", "pyarrow")},
+            "versions": {
+                name: installed(name) for name in ("fedstake", "numpy", "torch", "pyarrow")
+            },
             "git": git_state(),
             "command": sys.argv,
         }
@@ -230,7 +271,13 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     """`sweep.json` of a folder; `RunError` when it is none."""
     try:
         told = json.loads((folder / SWEEP).read_text())
-        _ = told["schema_version"], told["spec"]["name"], told["plan_digest"], told["factors"], told["runs"]
+        _ = (
+            told["schema_version"],
+            told["spec"]["name"],
+            told["plan_digest"],
+            told["factors"],
+            told["runs"],
+        )
     except FileNotFoundError:
         raise RunError(f"{folder}: no {SWEEP}: not a sweep") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -246,7 +293,9 @@ def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
     cells: dict[int, str] = {}
     for p in runs:
         if p.cell not in cells:
-            cells[p.cell] = json.dumps(p.scenario.model_copy(update={"seed": 0}).to_dict(), sort_keys=True)
+            cells[p.cell] = json.dumps(
+                p.scenario.model_copy(update={"seed": 0}).to_dict(), sort_keys=True
+            )
     columns: dict[str, Any] = {
         "run_id": [p.run_id for p in runs],
         "cell": [p.cell for p in runs],
@@ -255,7 +304,10 @@ def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
     }
     for name in factors:
         labels = [p.labels[name] for p in runs]
-        kinds = {bool if isinstance(v, bool) else float if isinstance(v, int | float) else str for v in labels}
+        kinds = {
+            bool if isinstance(v, bool) else float if isinstance(v, int | float) else str
+            for v in labels
+        }
         columns[name] = labels if len(kinds) == 1 and kinds != {str} else [_text(v) for v in labels]
     return pa.table(columns)
 

@@ -15,7 +15,10 @@ class Forecast:
     """
 
     def __init__(
-        self, todo: Mapping[str, int], known: Iterable[tuple[int, float]] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        todo: Mapping[str, int],
+        known: Iterable[tuple[int, float]] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`todo`: cell by run id. `known`: (cell, seconds) of runs that ended before."""
         self._todo = dict(todo)
@@ -45,7 +48,11 @@ class Forecast:
         if not self._todo:
             return 0.0
         passed = self._clock() - self._began
-        total, count = (sum(column) for column in zip(*self._seconds.values(), strict=True)) if self._seconds else (0.0, 0)
+        total, count = (
+            (sum(column) for column in zip(*self._seconds.values(), strict=True))
+            if self._seconds
+            else (0.0, 0)
+        )
         if not self._busy_s or not count:
             return None
         work = 0.0

@@ -74,7 +74,9 @@ def compacted(folder: Path) -> Compact:
     except FileNotFoundError:
         return Compact()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / COMPACT / INDEX}: unreadable ({type(error).__name__}: {error})") from None
+        raise RunError(
+            f"{folder / COMPACT / INDEX}: unreadable ({type(error).__name__}: {error})"
+        ) from None
 
 
 def with_directory(folder: Path) -> set[str]:
@@ -92,7 +94,11 @@ def with_data(folder: Path) -> set[str]:
 
 def damaged(folder: Path, runs: Iterable[str]) -> list[str]:
     """Of these runs those whose directory does not hold what their own manifest says."""
-    return [run_id for run_id in runs if (folder / RUNS / run_id).is_dir() and not _whole(folder / RUNS / run_id)]
+    return [
+        run_id
+        for run_id in runs
+        if (folder / RUNS / run_id).is_dir() and not _whole(folder / RUNS / run_id)
+    ]
 
 
 def _whole(run: Path) -> bool:

@@ -14,7 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from experiments.loader import ScenarioError, locate, read_values, validate
 from experiments.rundir import RunError
@@ -101,9 +109,15 @@ class Spec(BaseModel):
             for name, keys in block.sets():
                 where = f"design.{i}.factors.{name}"
                 if name.casefold() in TAKEN:
-                    raise SettingError(where, name, "is a column of the results; name this factor otherwise, with named levels")
+                    raise SettingError(
+                        where,
+                        name,
+                        "is a column of the results; name this factor otherwise, with named levels",
+                    )
                 if names.setdefault(name.casefold(), where) != where:
-                    raise SettingError(where, name, f"is a factor already, {names[name.casefold()]}")
+                    raise SettingError(
+                        where, name, f"is a factor already, {names[name.casefold()]}"
+                    )
                 for key in keys:
                     if key == "seed":
                         raise SettingError(where, key, "give `seeds`, the same for all cells")
@@ -156,7 +170,9 @@ def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ScenarioError(str(source), "", None, "no such file; a sweep is described in a TOML file") from None
+        raise ScenarioError(
+            str(source), "", None, "no such file; a sweep is described in a TOML file"
+        ) from None
     except IsADirectoryError:
         raise ScenarioError(str(source), "", None, "is a folder; give a TOML file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -198,13 +214,22 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
         told = ", ".join(f"{k} = {v!r}" for k, v in labels.items())
         where = f"{spec.file} ({told})" if told else spec.file
         values = copy.deepcopy(base)
-        _apply(values, [(key, value) for level in point.values() for key, value in level.settings.items()], where)
+        _apply(
+            values,
+            [(key, value) for level in point.values() for key, value in level.settings.items()],
+            where,
+        )
         locate(values, Path.cwd())
         values["seed"] = spec.seed_list[0]
         first = validate(values, where)
         before = seen.setdefault(first.run_id(), cell)
         if before != cell:
-            raise ScenarioError(spec.file, "design", told, f"is the same scenario as cell {before}; levels must differ")
+            raise ScenarioError(
+                spec.file,
+                "design",
+                told,
+                f"is the same scenario as cell {before}; levels must differ",
+            )
         for seed in spec.seed_list:
             yield PlannedRun(cell, labels, first.model_copy(update={"seed": seed}))
 

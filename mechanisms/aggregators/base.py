@@ -35,7 +35,9 @@ class AggregationRule(Plugin, ABC):
             if not finite.any():
                 raise ValueError("no update is finite")
             kept = tuple(w for w, good in zip(seen.workers, finite, strict=True) if good)
-            seen = dataclasses.replace(seen, workers=kept, updates=seen.updates[finite], samples=seen.samples[finite])
+            seen = dataclasses.replace(
+                seen, workers=kept, updates=seen.updates[finite], samples=seen.samples[finite]
+            )
         largest = np.finfo(np.float32).max
         return np.clip(self.combine(seen), -largest, largest).astype(np.float32)
 

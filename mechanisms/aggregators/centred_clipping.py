@@ -17,7 +17,9 @@ from mechanisms.vocabulary import AggregationObservation
 class CentredClippingParams:
     """Parameters of the plug-in below."""
 
-    radius: float = param(10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0)
+    radius: float = param(
+        10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0
+    )
     iterations: int = param(3, help="steps, each from the result of the one before", ge=1)
 
 
@@ -34,6 +36,8 @@ class CentredClipping(AggregationRule):
         n = len(seen.workers)
         centre = seen.global_model.astype(np.float64)
         for _ in range(self.params.iterations):
-            factors = clip_factors(np.sqrt(squared_norms(seen.updates, centre)), self.params.radius) / n
+            factors = (
+                clip_factors(np.sqrt(squared_norms(seen.updates, centre)), self.params.radius) / n
+            )
             centre = centre * (1 - factors.sum()) + combine(factors, seen.updates)
         return centre

@@ -38,7 +38,9 @@ def _weights(similar: Float64) -> Float64:
     # Pardoning: an honest device next to one that is more alike to others keeps its weight.
     with np.errstate(divide="ignore", invalid="ignore"):
         pardon = np.where(
-            (highest[:, None] < highest[None, :]) & (highest[None, :] > 0), highest[:, None] / highest[None, :], 1.0
+            (highest[:, None] < highest[None, :]) & (highest[None, :] > 0),
+            highest[:, None] / highest[None, :],
+            1.0,
         )
     weights = np.clip(1 - (similar * np.maximum(pardon, 0.0)).max(axis=1), 0.0, 1.0)
     if weights.max() == 0:

@@ -17,7 +17,9 @@ from mechanisms.vocabulary import AggregationObservation
 class GeometricMedianParams:
     """Parameters of the plug-in below."""
 
-    smoothing: float = param(1e-6, help="distances below this part of the mean distance count as this", gt=0, le=1)
+    smoothing: float = param(
+        1e-6, help="distances below this part of the mean distance count as this", gt=0, le=1
+    )
     iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1)
     tolerance: float = param(1e-10, help="stop when no weight moves by more", gt=0)
 

@@ -68,4 +68,6 @@ class MultiKrum(AggregationRule):
 def _scores(seen: AggregationObservation, params: KrumParams) -> np.ndarray:
     n = len(seen.workers)
     f = tolerated(params.f, n, (2, 3))
-    return closest_sums(squared_distances(seen.updates), max(1, n - f - (2 if params.neighbours == "n-f-2" else 1)))
+    return closest_sums(
+        squared_distances(seen.updates), max(1, n - f - (2 if params.neighbours == "n-f-2" else 1))
+    )

@@ -17,7 +17,9 @@ from mechanisms.vocabulary import AggregationObservation
 class MeanParams:
     """Parameters of the plug-in below."""
 
-    weighted: bool = param(False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not")
+    weighted: bool = param(
+        False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not"
+    )
 
 
 class Mean(AggregationRule):
@@ -38,4 +40,6 @@ class Mean(AggregationRule):
         with np.errstate(over="ignore", invalid="ignore"):
             mean = weights @ seen.updates
         # Numbers near the end of float32 add up in float64 only.
-        return mean if np.isfinite(mean).all() else combine(weights.astype(np.float64), seen.updates)
+        return (
+            mean if np.isfinite(mean).all() else combine(weights.astype(np.float64), seen.updates)
+        )

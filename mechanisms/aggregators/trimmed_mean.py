@@ -17,7 +17,9 @@ from mechanisms.vocabulary import AggregationObservation
 class TrimmedMeanParams:
     """Parameters of the plug-in below."""
 
-    f: int = param(3, help="values to drop at each end of a coordinate; at most (n - 1) / 2 of n updates", ge=0)
+    f: int = param(
+        3, help="values to drop at each end of a coordinate; at most (n - 1) / 2 of n updates", ge=0
+    )
 
 
 class TrimmedMean(AggregationRule):

@@ -23,9 +23,13 @@ class Consent:
 
     def __post_init__(self) -> None:
         if self.revoked_round and self.revoked_round <= self.from_round:
-            raise ValueError(f"revoked_round = {self.revoked_round} does not come after from_round = {self.from_round}")
+            raise ValueError(
+                f"revoked_round = {self.revoked_round} does not come after from_round = {self.from_round}"
+            )
         if self.until_round and self.until_round < self.from_round:
-            raise ValueError(f"until_round = {self.until_round} lies before from_round = {self.from_round}")
+            raise ValueError(
+                f"until_round = {self.until_round} lies before from_round = {self.from_round}"
+            )
 
     def covers(self, device: int, task: str, scope: str, round: int) -> bool:
         """Whether a use in a round is allowed by it."""
@@ -45,7 +49,9 @@ class ConsentParams:
 
     task: str = param("training-task", help="what the run is for")
     scope: str = param("training", help="what it does with the data")
-    ledger: tuple[Consent, ...] = param((), help="the consents given; who gave none consents to nothing")
+    ledger: tuple[Consent, ...] = param(
+        (), help="the consents given; who gave none consents to nothing"
+    )
 
 
 class ConsentLedger(Part):
@@ -63,7 +69,11 @@ class ConsentLedger(Part):
     def open(self, seen: OpeningObservation) -> Settlement:
         unknown = sorted({d for c in self.params.ledger for d in c.devices} - set(seen.devices))
         if unknown and max(unknown) > max(seen.devices, default=-1):
-            raise PluginError(f"gives consent for device {unknown[-1]}, which does not exist", "ledger", unknown[-1])
+            raise PluginError(
+                f"gives consent for device {unknown[-1]}, which does not exist",
+                "ledger",
+                unknown[-1],
+            )
         return Settlement((), {"violations": {}})
 
     def covered(self, device: int, round: int) -> bool:
@@ -77,8 +87,12 @@ class ConsentLedger(Part):
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         without = self.rejects(seen)
         # Newly issued rewards are for this block; what a pool pays now may have been earned before, with consent.
-        kept = [p for p in payments if not (p.payee in without and p.per_device and p.reason in WORK)]
+        kept = [
+            p for p in payments if not (p.payee in without and p.per_device and p.reason in WORK)
+        ]
         counts = dict(seen.memory["violations"])
         for d in sorted(without):
             counts[str(d)] = counts.get(str(d), 0) + 1
-        return Settlement(tuple(kept), {"violations": dict(sorted(counts.items(), key=lambda item: int(item[0])))})
+        return Settlement(
+            tuple(kept), {"violations": dict(sorted(counts.items(), key=lambda item: int(item[0])))}
+        )

@@ -18,14 +18,36 @@ STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
 class CoordinatorStakesParams:
     """Parameters of the plug-in below."""
 
-    stake: int = param(1_000_000, help="deposit to join: one token of 10^6 base units", unit="base units", ge=0, le=10**15)
-    minimum: int = param(1, help="who holds less stake than this may no longer take part", unit="base units", ge=0, le=10**15)
-    slash: float = param(
-        0.5, help="part of the stake that is left that an update costs that is not genuine, or no update at all", ge=0, le=1
+    stake: int = param(
+        1_000_000,
+        help="deposit to join: one token of 10^6 base units",
+        unit="base units",
+        ge=0,
+        le=10**15,
     )
-    forfeit: float = param(1.0, help="part of the stake that is left that a missing or mismatched reveal costs", ge=0, le=1)
+    minimum: int = param(
+        1,
+        help="who holds less stake than this may no longer take part",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
+    slash: float = param(
+        0.5,
+        help="part of the stake that is left that an update costs that is not genuine, or no update at all",
+        ge=0,
+        le=1,
+    )
+    forfeit: float = param(
+        1.0,
+        help="part of the stake that is left that a missing or mismatched reveal costs",
+        ge=0,
+        le=1,
+    )
     destination: str = param(
-        "burn", help="where it goes; reporters: committee members that voted against", choices=("burn", "treasury", "reporters")
+        "burn",
+        help="where it goes; reporters: committee members that voted against",
+        choices=("burn", "treasury", "reporters"),
     )
     bond: int = param(
         2_000_000,
@@ -34,17 +56,28 @@ class CoordinatorStakesParams:
         ge=0,
         le=10**15,
     )
-    absence: float = param(0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1)
+    absence: float = param(
+        0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1
+    )
     challenger_share: float = param(
-        0.5, help="part of a lost bond that the challenger gets; the rest goes to the destination", ge=0, le=1
+        0.5,
+        help="part of a lost bond that the challenger gets; the rest goes to the destination",
+        ge=0,
+        le=1,
     )
     challenge_deposit: int = param(
-        100_000, help="taken from the stake of a challenger that is wrong, for the aggregator", unit="base units", ge=0, le=10**15
+        100_000,
+        help="taken from the stake of a challenger that is wrong, for the aggregator",
+        unit="base units",
+        ge=0,
+        le=10**15,
     )
 
     def __post_init__(self) -> None:
         if self.minimum > max(1, self.stake):
-            raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
+            raise ValueError(
+                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
+            )
 
 
 class CoordinatorStakes(Part):
@@ -62,16 +95,26 @@ class CoordinatorStakes(Part):
     def open(self, seen: OpeningObservation) -> Settlement:
         stakes, bonds = Deposits(STAKES), Deposits(BONDS)
         payments = stakes.lock(seen, self.params.stake)
-        left = [(d, has - self.params.stake) for d, has in zip(seen.devices, seen.balances, strict=True) if d in stakes.held]
+        left = [
+            (d, has - self.params.stake)
+            for d, has in zip(seen.devices, seen.balances, strict=True)
+            if d in stakes.held
+        ]
         willing = OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
         payments += bonds.lock(willing, self.params.bond, "bond.join")
         return Settlement(tuple(payments), _remember(stakes, bonds))
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= min(self.params.minimum, self.params.stake))
+        return frozenset(
+            int(d)
+            for d, held in memory["stakes"].items()
+            if held >= min(self.params.minimum, self.params.stake)
+        )
 
     def aggregators(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory["bonds"].items() if 2 * held >= self.params.bond)
+        return frozenset(
+            int(d) for d, held in memory["bonds"].items() if 2 * held >= self.params.bond
+        )
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         stakes, bonds = Deposits(STAKES, memory["stakes"]), Deposits(BONDS, memory["bonds"])
@@ -80,14 +123,28 @@ class CoordinatorStakes(Part):
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         assert seen.conduct is not None
         p, own, conduct = self.params, list(payments), seen.conduct
-        stakes, bonds = Deposits(STAKES, seen.memory["stakes"]), Deposits(BONDS, seen.memory["bonds"])
+        stakes, bonds = (
+            Deposits(STAKES, seen.memory["stakes"]),
+            Deposits(BONDS, seen.memory["bonds"]),
+        )
         for r in seen.records:
             if not r.accepted:
-                own += destroy(stakes, r.worker, loss(stakes[r.worker], p.slash), p.destination, r.negative, "slash")
+                own += destroy(
+                    stakes,
+                    r.worker,
+                    loss(stakes[r.worker], p.slash),
+                    p.destination,
+                    r.negative,
+                    "slash",
+                )
         for device in sorted(conduct.malformed):
-            own += destroy(stakes, device, loss(stakes[device], p.slash), p.destination, (), "slash")
+            own += destroy(
+                stakes, device, loss(stakes[device], p.slash), p.destination, (), "slash"
+            )
         for device in sorted(conduct.unrevealed):
-            own += destroy(stakes, device, loss(stakes[device], p.forfeit), p.destination, (), "forfeit")
+            own += destroy(
+                stakes, device, loss(stakes[device], p.forfeit), p.destination, (), "forfeit"
+            )
         if conduct.aggregator is not None and conduct.fault:
             own += self._lose_bond(bonds, conduct.aggregator, conduct.fault, conduct.challenger)
         if conduct.false_challengers:
@@ -96,13 +153,19 @@ class CoordinatorStakes(Part):
                 own += stakes.take(device, p.challenge_deposit, payee, "challenge.lost")
         return Settlement(tuple(own), _remember(stakes, bonds))
 
-    def _lose_bond(self, bonds: Deposits, aggregator: int, fault: str, challenger: int | None) -> list[Payment]:
+    def _lose_bond(
+        self, bonds: Deposits, aggregator: int, fault: str, challenger: int | None
+    ) -> list[Payment]:
         p, held = self.params, bonds[aggregator]
         where = "burn" if p.destination == "reporters" else p.destination
         if fault == "absent":
             return bonds.take(aggregator, part(held, p.absence), where, "bond.absent")
         share = 0 if challenger is None else part(held, p.challenger_share)
-        payments = bonds.take(aggregator, share, challenger, "challenge.won") if challenger is not None else []
+        payments = (
+            bonds.take(aggregator, share, challenger, "challenge.won")
+            if challenger is not None
+            else []
+        )
         return payments + bonds.take(aggregator, held - share, where, "bond.lost")
 
     def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:

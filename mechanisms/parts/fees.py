@@ -17,17 +17,29 @@ PREPAID = "escrow:fees"
 class FeesParams:
     """Parameters of the plug-in below."""
 
-    deposit: int = param(1_000, help="prepaid by every device, what is left comes back", unit="base units", ge=0, le=10**15)
+    deposit: int = param(
+        1_000,
+        help="prepaid by every device, what is left comes back",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
     update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
     vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
     block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
     register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
-    destination: str = param("burn", help="where fees go; a block's miner gets none of its own", choices=(*DESTINATIONS, "miner"))
+    destination: str = param(
+        "burn",
+        help="where fees go; a block's miner gets none of its own",
+        choices=(*DESTINATIONS, "miner"),
+    )
 
     def __post_init__(self) -> None:
         dearest = max(self.update, self.vote, self.block)
         if self.deposit < dearest:
-            raise ValueError(f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part")
+            raise ValueError(
+                f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part"
+            )
 
 
 class Fees(Part):
@@ -38,7 +50,9 @@ class Fees(Part):
 
     name = "fees"
     summary = "a fee per recorded update, vote and block from a prepaid deposit"
-    reference = "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
+    reference = (
+        "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
+    )
     observes = frozenset({"votes"})
     Params = FeesParams
 
@@ -49,7 +63,9 @@ class Fees(Part):
         p, prepaid = self.params, Deposits(PREPAID)
         payments = prepaid.lock(seen, p.deposit, "fee.prepaid", extra=p.register)
         joined = "burn" if p.destination == "miner" else p.destination
-        payments += [Payment(joined, p.register, "fee.register", d) for d in prepaid.held if p.register]
+        payments += [
+            Payment(joined, p.register, "fee.register", d) for d in prepaid.held if p.register
+        ]
         return Settlement(tuple(payments), prepaid.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:

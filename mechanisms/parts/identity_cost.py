@@ -17,9 +17,21 @@ STAKES = "escrow:identities"
 class IdentityCostParams:
     """Parameters of the plug-in below."""
 
-    cost: int = param(1_000, help="paid once by every identity, never returned", unit="base units", ge=0, le=10**15)
+    cost: int = param(
+        1_000,
+        help="paid once by every identity, never returned",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
     destination: str = param("burn", help="where it goes", choices=DESTINATIONS)
-    stake: int = param(0, help="locked by every identity and returned at the end", unit="base units", ge=0, le=10**15)
+    stake: int = param(
+        0,
+        help="locked by every identity and returned at the end",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
 
 
 class IdentityCost(Part):
@@ -36,7 +48,9 @@ class IdentityCost(Part):
     def open(self, seen: OpeningObservation) -> Settlement:
         p, stakes = self.params, Deposits(STAKES)
         payments = stakes.lock(seen, p.stake, extra=p.cost)
-        payments += [Payment(p.destination, p.cost, "identity.cost", d) for d in stakes.held if p.cost]
+        payments += [
+            Payment(p.destination, p.cost, "identity.cost", d) for d in stakes.held if p.cost
+        ]
         return Settlement(tuple(payments), stakes.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:

@@ -9,7 +9,14 @@ from mechanisms.deposits import TREASURY
 from mechanisms.parts.base import Part
 from mechanisms.plugin import param
 from mechanisms.split import part
-from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement, UpdateRecord
+from mechanisms.vocabulary import (
+    BlockObservation,
+    Memory,
+    OpeningObservation,
+    Payment,
+    Settlement,
+    UpdateRecord,
+)
 
 WORK = ("reward.worker", "reward.contributor")
 """Reasons of payments for updates."""
@@ -45,7 +52,9 @@ class Reputation(Part):
 
     name = "reputation"
     summary = "multiplies workers' rewards by a moving average of their past scores"
-    reference = "guide on on-chain coordination, participant registry: history, success, peer attestation"
+    reference = (
+        "guide on on-chain coordination, participant registry: history, success, peer attestation"
+    )
     observes = frozenset({"votes"})
     Params = ReputationPartParams
 
@@ -65,7 +74,9 @@ class Reputation(Part):
     def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
         return Settlement(self._scale(payments, {int(d): r for d, r in memory.items()}))
 
-    def _scale(self, payments: tuple[Payment, ...], reputation: Mapping[int, float]) -> tuple[Payment, ...]:
+    def _scale(
+        self, payments: tuple[Payment, ...], reputation: Mapping[int, float]
+    ) -> tuple[Payment, ...]:
         scaled: list[Payment] = []
         for p in payments:
             if isinstance(p.payee, int) and p.reason in WORK:
@@ -74,7 +85,9 @@ class Reputation(Part):
                 scaled.append(p)
         return tuple(scaled)
 
-    def _updated(self, before: dict[int, float], records: tuple[UpdateRecord, ...]) -> dict[str, float]:
+    def _updated(
+        self, before: dict[int, float], records: tuple[UpdateRecord, ...]
+    ) -> dict[str, float]:
         scores = {r.worker: self._score(r, before) for r in records}
         votes: dict[int, list[bool]] = {}
         for r in sorted(records, key=lambda r: r.worker):
@@ -98,5 +111,9 @@ class Reputation(Part):
 
 def _scaled(p: Payment, reputation: float) -> list[Payment]:
     paid = replace(p, amount=part(p.amount, reputation))
-    kept = [] if p.payer == "issuance" else [Payment(TREASURY, p.amount - paid.amount, "reputation.withheld", p.payer)]
+    kept = (
+        []
+        if p.payer == "issuance"
+        else [Payment(TREASURY, p.amount - paid.amount, "reputation.withheld", p.payer)]
+    )
     return [x for x in (paid, *kept) if x.amount]

@@ -19,11 +19,21 @@ class SlashingParams:
     """Parameters of the plug-in below."""
 
     stake: int = param(
-        10_000, help="deposit to join; who does not hold it at the start takes no part", unit="base units", ge=0, le=10**15
+        10_000,
+        help="deposit to join; who does not hold it at the start takes no part",
+        unit="base units",
+        ge=0,
+        le=10**15,
     )
-    fraction: float = param(0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1)
-    vote_fraction: float = param(0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1)
-    destination: str = param("burn", help="where it goes", choices=("burn", "treasury", "reporters"))
+    fraction: float = param(
+        0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1
+    )
+    vote_fraction: float = param(
+        0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1
+    )
+    destination: str = param(
+        "burn", help="where it goes", choices=("burn", "treasury", "reporters")
+    )
     minimum: int = param(
         1,
         help="who holds less stake than this may no longer take part; 1: who has lost it all",
@@ -34,7 +44,9 @@ class SlashingParams:
 
     def __post_init__(self) -> None:
         if self.minimum > max(1, self.stake):
-            raise ValueError(f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part")
+            raise ValueError(
+                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
+            )
 
 
 class Slashing(Part):
@@ -58,7 +70,11 @@ class Slashing(Part):
         return Settlement(tuple(payments), stakes.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(int(d) for d, held in memory.items() if held >= min(self.params.minimum, self.params.stake))
+        return frozenset(
+            int(d)
+            for d, held in memory.items()
+            if held >= min(self.params.minimum, self.params.stake)
+        )
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(STAKES, memory).held
@@ -67,7 +83,14 @@ class Slashing(Part):
         p, stakes, own = self.params, Deposits(STAKES, seen.memory), list(payments)
         for r in seen.records:
             if not r.accepted:
-                own += destroy(stakes, r.worker, loss(stakes[r.worker], p.fraction), p.destination, r.negative, "slash")
+                own += destroy(
+                    stakes,
+                    r.worker,
+                    loss(stakes[r.worker], p.fraction),
+                    p.destination,
+                    r.negative,
+                    "slash",
+                )
         wrong: dict[int, list[tuple[int, ...]]] = {}
         for r in seen.records:
             witnesses, voters = (r.positive, r.negative) if r.accepted else (r.negative, r.positive)

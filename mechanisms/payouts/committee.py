@@ -16,7 +16,9 @@ class CommitteeParams:
     """Parameters of the plug-ins below."""
 
     worker: int = param(1_000, help="to each accepted worker", unit="base units", ge=0, le=10**12)
-    vote: int = param(100, help="to a validator per vote, times its score", unit="base units", ge=0, le=10**12)
+    vote: int = param(
+        100, help="to a validator per vote, times its score", unit="base units", ge=0, le=10**12
+    )
 
 
 class CommitteeMajority(PayoutRule):
@@ -30,8 +32,14 @@ class CommitteeMajority(PayoutRule):
 
     def settle(self, seen: BlockObservation) -> Settlement:
         right = Counter(v for r in seen.records for v in (r.positive if r.accepted else r.negative))
-        payments = [Payment(r.worker, self.params.worker, "reward.worker") for r in seen.records if r.accepted]
-        payments += [Payment(v, self.params.vote * n, "reward.validator") for v, n in sorted(right.items())]
+        payments = [
+            Payment(r.worker, self.params.worker, "reward.worker")
+            for r in seen.records
+            if r.accepted
+        ]
+        payments += [
+            Payment(v, self.params.vote * n, "reward.validator") for v, n in sorted(right.items())
+        ]
         return Settlement(tuple(p for p in payments if p.amount))
 
 
@@ -55,12 +63,18 @@ class PeerPrediction(PayoutRule):
             for voters, vote in ((r.positive, True), (r.negative, False)):
                 for v in voters:
                     cast.setdefault(v, {})[r.worker] = vote
-        payments = [Payment(r.worker, self.params.worker, "reward.worker") for r in seen.records if r.accepted]
+        payments = [
+            Payment(r.worker, self.params.worker, "reward.worker")
+            for r in seen.records
+            if r.accepted
+        ]
         for v in sorted(cast):
             peers = [p for p in sorted(cast) if p != v and cast[p].keys() & cast[v].keys()]
             if peers:
                 score = sum(_excess(cast[v], cast[p]) for p in peers) / len(peers)
-                amount = part(self.params.vote * len(cast[v]), round(min(1.0, max(0.0, 2 * score)), 12))
+                amount = part(
+                    self.params.vote * len(cast[v]), round(min(1.0, max(0.0, 2 * score)), 12)
+                )
                 payments.append(Payment(v, amount, "reward.validator"))
         return Settlement(tuple(p for p in payments if p.amount))
 

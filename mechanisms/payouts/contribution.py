@@ -69,10 +69,18 @@ class LeaveOneOut(Shares):
 class ShapleyParams(PotParams):
     """Parameters of the plug-in below."""
 
-    exact_up_to: int = param(6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12)
-    permutations: int = param(6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000)
+    exact_up_to: int = param(
+        6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12
+    )
+    permutations: int = param(
+        6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000
+    )
     truncation: float = param(
-        0.0, help="a permutation ends when the rest can add no more than this; 0: never", unit="accuracy", ge=0, le=1
+        0.0,
+        help="a permutation ends when the rest can add no more than this; 0: never",
+        unit="accuracy",
+        ge=0,
+        le=1,
     )
 
 
@@ -87,9 +95,7 @@ class Shapley(Shares):
 
     name = "shapley"
     summary = "a pot shared by Shapley values of accuracy"
-    reference = (
-        "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
-    )
+    reference = "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
     observes = frozenset({"utility"})
     anonymous = False  # permutations are drawn over the order of workers
     Params = ShapleyParams
@@ -98,7 +104,11 @@ class Shapley(Shares):
         game, n, p = Coalitions(seen), len(accepted), self.params
         if n == 0:
             return {}
-        values = exact(game, n) if n <= p.exact_up_to else sampled(game, n, p.permutations, p.truncation, seed=seen.round)
+        values = (
+            exact(game, n)
+            if n <= p.exact_up_to
+            else sampled(game, n, p.permutations, p.truncation, seed=seen.round)
+        )
         return game.weights(values)
 
 

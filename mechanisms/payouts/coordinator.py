@@ -16,9 +16,25 @@ from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateR
 class InclusionParams:
     """Parameters of the rule below."""
 
-    pot: int = param(1_000_000, help="newly issued per round for the included workers", unit="base units", ge=0, le=10**15)
-    by: str = param("equal", help="shares of the included: equal, or by claimed samples", choices=("equal", "samples"))
-    fee: int = param(50_000, help="to the aggregator of a round that is finalised", unit="base units", ge=0, le=10**15)
+    pot: int = param(
+        1_000_000,
+        help="newly issued per round for the included workers",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
+    by: str = param(
+        "equal",
+        help="shares of the included: equal, or by claimed samples",
+        choices=("equal", "samples"),
+    )
+    fee: int = param(
+        50_000,
+        help="to the aggregator of a round that is finalised",
+        unit="base units",
+        ge=0,
+        le=10**15,
+    )
 
 
 class Inclusion(Shares):
@@ -34,7 +50,10 @@ class Inclusion(Shares):
         settled = super().settle(seen)
         if seen.miner is None or not self.params.fee or not any(r.accepted for r in seen.records):
             return settled
-        return Settlement((*settled.payments, Payment(seen.miner, self.params.fee, "reward.aggregator")), settled.memory)
+        return Settlement(
+            (*settled.payments, Payment(seen.miner, self.params.fee, "reward.aggregator")),
+            settled.memory,
+        )
 
 
 @dataclass(frozen=True)

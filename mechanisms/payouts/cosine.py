@@ -33,7 +33,9 @@ class Cosine(Shares):
 
     name = "cosine"
     summary = "a pot shared by each update's cosine to the mean of the accepted ones"
-    reference = "guide on on-chain coordination, reward by cosine similarity; median of committee reports"
+    reference = (
+        "guide on on-chain coordination, reward by cosine similarity; median of committee reports"
+    )
     observes = frozenset({"updates", "aggregate"})
     Params = CosineParams
 
@@ -44,7 +46,10 @@ class Cosine(Shares):
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         if self.params.to == "committee":
-            return {r.worker: max(0.0, median(score for _, score in r.reports)) if r.reports else 0.0 for r in accepted}
+            return {
+                r.worker: max(0.0, median(score for _, score in r.reports)) if r.reports else 0.0
+                for r in accepted
+            }
         assert seen.updates is not None
         assert seen.start is not None
         rows = seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]]

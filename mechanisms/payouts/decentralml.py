@@ -12,7 +12,12 @@ from mechanisms.plugin import PluginError, param
 from mechanisms.split import part
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
 
-CREATOR, POOL, ENGINEERS, ANNOTATORS = "creator", "escrow:contributors", "escrow:engineers", "escrow:annotators"
+CREATOR, POOL, ENGINEERS, ANNOTATORS = (
+    "creator",
+    "escrow:contributors",
+    "escrow:engineers",
+    "escrow:annotators",
+)
 
 
 @dataclass(frozen=True)
@@ -23,21 +28,37 @@ class DecentralmlParams:
     contributors: float = param(1.0, help="part of the deposit for data contributors", ge=0, le=1)
     engineers: float = param(0.0, help="part for model engineers", ge=0, le=1)
     annotators: float = param(0.0, help="part for annotators; the three sum to 1", ge=0, le=1)
-    score: float = param(0.02, help="part of the remaining pool for an update whose accuracy improves the model", ge=0, le=1)
+    score: float = param(
+        0.02,
+        help="part of the remaining pool for an update whose accuracy improves the model",
+        ge=0,
+        le=1,
+    )
     mode: str = param(
         "sequential",
         help="the pool shrinks with every payment, or is taken as it was before the block",
         choices=("sequential", "snapshot"),
     )
-    improve_only: bool = param(True, help="an update is paid only if it improves accuracy on the held-out samples")
-    expires: int = param(0, help="round after which what is left returns to the creator; 0: never", unit="rounds", ge=0)
-    whitelist: tuple[int, ...] = param((), help="devices that the creator defines as contributors; none given: all", ge=0)
+    improve_only: bool = param(
+        True, help="an update is paid only if it improves accuracy on the held-out samples"
+    )
+    expires: int = param(
+        0,
+        help="round after which what is left returns to the creator; 0: never",
+        unit="rounds",
+        ge=0,
+    )
+    whitelist: tuple[int, ...] = param(
+        (), help="devices that the creator defines as contributors; none given: all", ge=0
+    )
 
     def __post_init__(self) -> None:
         total = self.contributors + self.engineers + self.annotators
         if abs(total - 1) > 1e-9:
             raise PluginError(
-                f"contributors + engineers + annotators must be 1, not {total:g}", "contributors", self.contributors
+                f"contributors + engineers + annotators must be 1, not {total:g}",
+                "contributors",
+                self.contributors,
             )
 
 
@@ -61,11 +82,23 @@ class Decentralml(PayoutRule):
     def open(self, seen: OpeningObservation) -> Settlement:
         p = self.params
         engineers, annotators = part(p.pool, p.engineers), part(p.pool, p.annotators)
-        deposits = {ENGINEERS: engineers, ANNOTATORS: annotators, POOL: p.pool - engineers - annotators}
+        deposits = {
+            ENGINEERS: engineers,
+            ANNOTATORS: annotators,
+            POOL: p.pool - engineers - annotators,
+        }
         if p.whitelist and max(p.whitelist) > max(seen.devices, default=-1) >= 0:
-            raise PluginError(f"device {max(p.whitelist)} does not exist", "whitelist", max(p.whitelist))
-        payments = [Payment(account, amount, "pool.funded", CREATOR) for account, amount in deposits.items() if amount]
-        return Settlement(tuple(payments), {"left": deposits[POOL], "others": [engineers, annotators]})
+            raise PluginError(
+                f"device {max(p.whitelist)} does not exist", "whitelist", max(p.whitelist)
+            )
+        payments = [
+            Payment(account, amount, "pool.funded", CREATOR)
+            for account, amount in deposits.items()
+            if amount
+        ]
+        return Settlement(
+            tuple(payments), {"left": deposits[POOL], "others": [engineers, annotators]}
+        )
 
     def settle(self, seen: BlockObservation) -> Settlement:
         p, left = self.params, int(seen.memory["left"])
@@ -74,7 +107,9 @@ class Decentralml(PayoutRule):
         accepted = [(i, r.worker) for i, r in enumerate(seen.records) if r.accepted]
         accepted = sorted((w, i) for i, w in accepted if not p.whitelist or w in p.whitelist)
         payments, pool = [], left
-        for (worker, _), gain in zip(accepted, self._gains(seen, [i for _, i in accepted]), strict=True):
+        for (worker, _), gain in zip(
+            accepted, self._gains(seen, [i for _, i in accepted]), strict=True
+        ):
             if p.improve_only and gain <= 0:
                 continue
             amount = min(left, part(left if p.mode == "sequential" else pool, p.score))
@@ -98,5 +133,9 @@ class Decentralml(PayoutRule):
     def _refund(self, memory: Memory) -> Settlement:
         engineers, annotators = memory["others"]
         back = {POOL: int(memory["left"]), ENGINEERS: engineers, ANNOTATORS: annotators}
-        payments = tuple(Payment(CREATOR, amount, "pool.refund", account) for account, amount in back.items() if amount)
+        payments = tuple(
+            Payment(CREATOR, amount, "pool.refund", account)
+            for account, amount in back.items()
+            if amount
+        )
         return Settlement(payments, {"left": 0, "others": [0, 0]})

@@ -18,12 +18,21 @@ POOL, STAKES, ORGANISATION, PLATFORM = "escrow:pool", "escrow:stakes", "organisa
 class EqualShareParams:
     """Parameters of the plug-in below."""
 
-    pool: int = param(100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15)
+    pool: int = param(
+        100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15
+    )
     stake: int = param(
-        0, help="deposit of a device that wants to take part, before it sees the model", unit="base units", ge=0, le=10**15
+        0,
+        help="deposit of a device that wants to take part, before it sees the model",
+        unit="base units",
+        ge=0,
+        le=10**15,
     )
     deadline: int = param(
-        10, help="round after which nothing is paid any more; the pool is shared out in it", unit="rounds", ge=1
+        10,
+        help="round after which nothing is paid any more; the pool is shared out in it",
+        unit="rounds",
+        ge=1,
     )
     fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
 
@@ -47,7 +56,9 @@ class EqualShare(PayoutRule):
         stakes = Deposits(STAKES)
         payments = [Payment(POOL, p.pool, "pool.funded", ORGANISATION)] if p.pool else []
         payments += stakes.lock(seen, p.stake)
-        return Settlement(tuple(payments), {"stakes": stakes.to_memory(), "verified": [], "open": True})
+        return Settlement(
+            tuple(payments), {"stakes": stakes.to_memory(), "verified": [], "open": True}
+        )
 
     def members(self, memory: Memory) -> frozenset[int] | None:
         return frozenset(Deposits(STAKES, memory["stakes"]).held)
@@ -69,7 +80,11 @@ class EqualShare(PayoutRule):
         return Settlement(tuple(x for x in self._close(memory) if x.amount), memory)
 
     def close(self, memory: Memory) -> Settlement:
-        return Settlement(tuple(x for x in self._close(memory) if x.amount)) if memory["open"] else Settlement()
+        return (
+            Settlement(tuple(x for x in self._close(memory) if x.amount))
+            if memory["open"]
+            else Settlement()
+        )
 
     def _close(self, memory: Memory) -> list[Payment]:
         p, stakes = self.params, Deposits(STAKES, memory["stakes"])
@@ -79,5 +94,7 @@ class EqualShare(PayoutRule):
         payments = stakes.release()
         payments += [Payment(d, share, "reward.worker", POOL) for d in paid]
         payments.append(Payment(PLATFORM, fee, "fee.platform", POOL))
-        payments.append(Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL))
+        payments.append(
+            Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL)
+        )
         return payments

@@ -14,9 +14,15 @@ class FlatParams:
     """Parameters of the plug-in below."""
 
     worker: int = param(
-        1_000, help="to each worker with an update in the block, accepted or not", unit="base units", ge=0, le=10**12
+        1_000,
+        help="to each worker with an update in the block, accepted or not",
+        unit="base units",
+        ge=0,
+        le=10**12,
     )
-    validator: int = param(100, help="to each validator with a vote in the block", unit="base units", ge=0, le=10**12)
+    validator: int = param(
+        100, help="to each validator with a vote in the block", unit="base units", ge=0, le=10**12
+    )
     miner: int = param(100, help="to the block's miner", unit="base units", ge=0, le=10**12)
 
 

@@ -18,7 +18,11 @@ class PotParams:
     """Parameters of rules that share a pot."""
 
     pot: int = param(
-        10_000, help="newly issued per block and shared; what rounding leaves is not issued", unit="base units", ge=0, le=10**15
+        10_000,
+        help="newly issued per block and shared; what rounding leaves is not issued",
+        unit="base units",
+        ge=0,
+        le=10**15,
     )
 
 
@@ -30,7 +34,10 @@ class Shares(PayoutRule):
     def settle(self, seen: BlockObservation) -> Settlement:
         weights = self.weights(seen, [r for r in seen.records if r.accepted])
         amounts = split(self.params.pot, weights)
-        return Settlement(tuple(Payment(w, a, "reward.worker") for w, a in sorted(amounts.items()) if a), self.remember(seen))
+        return Settlement(
+            tuple(Payment(w, a, "reward.worker") for w, a in sorted(amounts.items()) if a),
+            self.remember(seen),
+        )
 
     @abstractmethod
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:

@@ -14,7 +14,9 @@ from mechanisms.plugin import param
 class SlashedVbflParams(SlashingParams):
     """Parameters of the plug-in below."""
 
-    unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12)
+    unit_reward: int = param(
+        1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
+    )
 
 
 class SlashedVbfl(Combined):
@@ -22,7 +24,9 @@ class SlashedVbfl(Combined):
 
     name = "slashed-vbfl"
     summary = "VBFL plus a stake that rejected updates cost"
-    reference = "Chen et al., arXiv:2101.03300; guide on on-chain coordination, staking and slashing"
+    reference = (
+        "Chen et al., arXiv:2101.03300; guide on on-chain coordination, staking and slashing"
+    )
     Params = SlashedVbflParams
 
     def __init__(self, params: SlashedVbflParams | None = None) -> None:

@@ -14,7 +14,9 @@ from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateR
 class VbflParams:
     """Parameters of the plug-in below."""
 
-    unit_reward: int = param(1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12)
+    unit_reward: int = param(
+        1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
+    )
 
 
 class Vbfl(PayoutRule):
@@ -32,7 +34,11 @@ class Vbfl(PayoutRule):
 
     def settle(self, seen: BlockObservation) -> Settlement:
         unit = self.params.unit_reward
-        payments = [Payment(r.worker, unit * self.work(r), "reward.worker") for r in seen.records if r.accepted]
+        payments = [
+            Payment(r.worker, unit * self.work(r), "reward.worker")
+            for r in seen.records
+            if r.accepted
+        ]
         votes = Counter(v for r in seen.records for v in (*r.positive, *r.negative))
         payments += [Payment(v, unit * n, "reward.validator") for v, n in sorted(votes.items())]
         if seen.miner is not None:

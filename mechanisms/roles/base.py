@@ -19,7 +19,9 @@ class RoleRule(Plugin, ABC):
     def enough(self, eligible: Sequence[int]) -> list[int]:
         """The eligible devices as a list; ValueError when they are fewer than the minimum."""
         if len(eligible) < sum(self.minimum()):
-            raise ValueError(f"{sum(self.minimum())} roles to fill but only {len(eligible)} devices may play")
+            raise ValueError(
+                f"{sum(self.minimum())} roles to fill but only {len(eligible)} devices may play"
+            )
         return list(eligible)
 
     @abstractmethod

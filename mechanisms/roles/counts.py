@@ -19,7 +19,9 @@ class CountsParams:
         fields = [f.strip() for f in self.counts.split(",")]
         good = len(fields) == 3 and all(f == "*" or (f.isdigit() and int(f) >= 1) for f in fields)
         if not good:
-            raise PluginError("must be three fields like '12,5,3', each '*' or at least 1", "counts", self.counts)
+            raise PluginError(
+                "must be three fields like '12,5,3', each '*' or at least 1", "counts", self.counts
+            )
 
 
 class Counts(RoleRule):

@@ -15,11 +15,17 @@ class FixedParams:
     """Parameters of the plug-in below."""
 
     validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
-    miners: tuple[int, ...] = param((1,), help="devices that always mine; everybody else works", ge=0)
+    miners: tuple[int, ...] = param(
+        (1,), help="devices that always mine; everybody else works", ge=0
+    )
 
     def __post_init__(self) -> None:
         if not self.validators or not self.miners or set(self.validators) & set(self.miners):
-            raise PluginError("give at least one of each, and no device twice", "validators", list(self.validators))
+            raise PluginError(
+                "give at least one of each, and no device twice",
+                "validators",
+                list(self.validators),
+            )
 
 
 class Fixed(RoleRule):

@@ -14,11 +14,15 @@ class UniformParams:
     """Parameters of the plug-in below."""
 
     validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
-    miner: float = param(1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1)
+    miner: float = param(
+        1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1
+    )
 
     def __post_init__(self) -> None:
         if self.validator + self.miner > 1:
-            raise PluginError(f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner)
+            raise PluginError(
+                f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner
+            )
 
 
 class Uniform(RoleRule):

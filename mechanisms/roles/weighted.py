@@ -34,7 +34,9 @@ class _Weighted(RoleRule):
         order = [devices[i] for i in np.argsort(-keys, kind="stable")]
         miners, validators = self.params.miners, self.params.validators
         roles = dict.fromkeys(order, Role.WORKER)
-        roles |= dict.fromkeys(order[:miners], Role.MINER) | dict.fromkeys(order[miners : miners + validators], Role.VALIDATOR)
+        roles |= dict.fromkeys(order[:miners], Role.MINER) | dict.fromkeys(
+            order[miners : miners + validators], Role.VALIDATOR
+        )
         return {d: roles[d] for d in devices}
 
     @abstractmethod
@@ -63,4 +65,6 @@ class ReputationWeighted(_Weighted):
     stochastic = True
 
     def weights(self, seen: RoleObservation) -> NDArray[np.float64]:
-        return np.array([(good + 1) / (good + bad + 2) for good, bad in seen.outcomes], dtype=np.float64)
+        return np.array(
+            [(good + 1) / (good + bad + 2) for good, bad in seen.outcomes], dtype=np.float64
+        )

@@ -16,7 +16,9 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 class NormClippingParams:
     """Parameters of the plug-in below."""
 
-    bound: float = param(10.0, help="largest distance of an update to the global model", unit="weight units", gt=0)
+    bound: float = param(
+        10.0, help="largest distance of an update to the global model", unit="weight units", gt=0
+    )
 
 
 class NormClipping(Transform):
@@ -29,5 +31,7 @@ class NormClipping(Transform):
 
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
         base = seen.global_model
-        factors = clip_factors(np.sqrt(squared_norms(seen.updates, base)), self.params.bound).astype(np.float32)
+        factors = clip_factors(
+            np.sqrt(squared_norms(seen.updates, base)), self.params.bound
+        ).astype(np.float32)
         return base + (seen.updates - base) * factors[:, None]

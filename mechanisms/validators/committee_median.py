@@ -18,7 +18,9 @@ class CommitteeMedian(ValidationRule):
 
     name = "committee-median"
     summary = "the threshold vote on the median deficit that the committee measured"
-    reference = "guide on on-chain coordination, committee median; Chen et al., arXiv:2101.03300 (deficit)"
+    reference = (
+        "guide on on-chain coordination, committee median; Chen et al., arXiv:2101.03300 (deficit)"
+    )
     observes = frozenset({"reports"})
     Params = ThresholdParams
 

@@ -17,7 +17,9 @@ from mechanisms.vocabulary import ValidationObservation
 class DistanceParams:
     """Parameters of the plug-in below."""
 
-    factor: float = param(2.0, help="how many median distances from the middle an update may lie", gt=0, le=1e6)
+    factor: float = param(
+        2.0, help="how many median distances from the middle an update may lie", gt=0, le=1e6
+    )
 
 
 class Distance(ValidationRule):
@@ -25,7 +27,9 @@ class Distance(ValidationRule):
 
     name = "distance"
     summary = "rejects updates that lie far from the coordinate-wise median"
-    reference = "distance-based filtering, after Yin et al. 2018, arXiv:1803.01498 (median as centre)"
+    reference = (
+        "distance-based filtering, after Yin et al. 2018, arXiv:1803.01498 (median as centre)"
+    )
     observes = frozenset({"updates"})
     Params = DistanceParams
 

@@ -18,8 +18,15 @@ class FoldsParams:
 
     folds: int = param(5, help="parts of the samples; at most one per sample", ge=2, le=1_000)
     stratified: bool = param(True, help="every class spread over all folds alike")
-    threshold: float = param(0.08, help="largest accepted accuracy deficit of a fold", unit="accuracy", ge=0, le=1)
-    baseline_epochs: int = param(1, help="local epochs of the validator's own model; -1: as many as workers", ge=-1, le=10_000)
+    threshold: float = param(
+        0.08, help="largest accepted accuracy deficit of a fold", unit="accuracy", ge=0, le=1
+    )
+    baseline_epochs: int = param(
+        1,
+        help="local epochs of the validator's own model; -1: as many as workers",
+        ge=-1,
+        le=10_000,
+    )
 
 
 class Folds(ValidationRule):

@@ -16,7 +16,13 @@ from mechanisms.vocabulary import ValidationObservation
 class ImprovementParams:
     """Parameters of the plug-in below."""
 
-    margin: float = param(0.0, help="accuracy that an update must gain; negative: may lose", unit="accuracy", ge=-1, le=1)
+    margin: float = param(
+        0.0,
+        help="accuracy that an update must gain; negative: may lose",
+        unit="accuracy",
+        ge=-1,
+        le=1,
+    )
 
 
 class Improvement(ValidationRule):

@@ -16,9 +16,19 @@ from mechanisms.vocabulary import ValidationObservation
 class ThresholdParams:
     """Parameters of the plug-in below."""
 
-    threshold: float = param(0.08, help="largest accepted accuracy deficit; 1 can never reject", unit="accuracy", ge=0, le=1)
+    threshold: float = param(
+        0.08,
+        help="largest accepted accuracy deficit; 1 can never reject",
+        unit="accuracy",
+        ge=0,
+        le=1,
+    )
     baseline_epochs: int = param(
-        1, help="local epochs of the validator's own model; -1: as many as workers", unit="epochs", ge=-1, le=10_000
+        1,
+        help="local epochs of the validator's own model; -1: as many as workers",
+        unit="epochs",
+        ge=-1,
+        le=10_000,
     )
 
 

@@ -16,9 +16,18 @@ from mechanisms.vocabulary import VerificationObservation
 class CommitteeVerifierParams:
     """Parameters of the plug-in below."""
 
-    size: int = param(5, help="devices drawn among the members for each round; they do not train in it", ge=1, le=1_000)
-    error: float = param(0.05, help="probability that a member misjudges an update, each by itself", ge=0, le=0.5)
-    verify_s: float = param(1.0, help="time that a member spends on an update", unit="seconds", ge=0, le=1e6)
+    size: int = param(
+        5,
+        help="devices drawn among the members for each round; they do not train in it",
+        ge=1,
+        le=1_000,
+    )
+    error: float = param(
+        0.05, help="probability that a member misjudges an update, each by itself", ge=0, le=0.5
+    )
+    verify_s: float = param(
+        1.0, help="time that a member spends on an update", unit="seconds", ge=0, le=1e6
+    )
 
 
 class Committee(Verifier):

@@ -16,7 +16,9 @@ from mechanisms.vocabulary import VerificationObservation
 class ProofParams:
     """Parameters of the plug-in below."""
 
-    prove_s: float = param(60.0, help="time that a worker needs to prove its training", unit="seconds", ge=0, le=1e9)
+    prove_s: float = param(
+        60.0, help="time that a worker needs to prove its training", unit="seconds", ge=0, le=1e9
+    )
     verify_s: float = param(0.05, help="time to check a proof", unit="seconds", ge=0, le=1e6)
 
 
@@ -45,8 +47,15 @@ class Proof(Verifier):
 class EnclaveParams:
     """Parameters of the plug-in below."""
 
-    breach: float = param(0.05, help="probability that a cheater makes the enclave attest what it did not do", ge=0, le=1)
-    prove_s: float = param(1.0, help="time that attested execution adds for a worker", unit="seconds", ge=0, le=1e9)
+    breach: float = param(
+        0.05,
+        help="probability that a cheater makes the enclave attest what it did not do",
+        ge=0,
+        le=1,
+    )
+    prove_s: float = param(
+        1.0, help="time that attested execution adds for a worker", unit="seconds", ge=0, le=1e9
+    )
 
 
 class Enclave(Verifier):

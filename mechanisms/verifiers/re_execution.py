@@ -18,7 +18,11 @@ class ReExecutionParams:
 
     probability: float = param(0.2, help="probability that an update is checked", ge=0, le=1)
     verify_s: float = param(
-        1.0, help="time that one check takes; an update costs the aggregator p times that", unit="seconds", ge=0, le=1e6
+        1.0,
+        help="time that one check takes; an update costs the aggregator p times that",
+        unit="seconds",
+        ge=0,
+        le=1e6,
     )
 
 
@@ -30,7 +34,9 @@ class ReExecution(Verifier):
 
     name = "re-execution"
     summary = "re-trains each update with a probability and believes the rest"
-    reference = "guide on on-chain coordination, proof of learning; Jia et al. 2021, arXiv:2103.05633"
+    reference = (
+        "guide on on-chain coordination, proof of learning; Jia et al. 2021, arXiv:2103.05633"
+    )
     stochastic = True
     Params = ReExecutionParams
 

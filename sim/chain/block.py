@@ -58,12 +58,16 @@ class BlockBody:
     @cached_property
     def size_bytes(self) -> int:
         """Real bytes: VBFL's blocks carry the updates themselves."""
-        return sum(u.size_bytes + u.header_bytes for u in self.updates) + sum(v.size_bytes for v in self.votes)
+        return sum(u.size_bytes + u.header_bytes for u in self.updates) + sum(
+            v.size_bytes for v in self.votes
+        )
 
     def authentic(self, keys: Keyring) -> bool:
         """Every signature holds, every vote is on an update of this block, and nobody speaks twice."""
         ids = {u.worker: u.id for u in self.updates}
-        once = len(ids) == len(self.updates) and len({(v.validator, v.worker) for v in self.votes}) == len(self.votes)
+        once = len(ids) == len(self.updates) and len(
+            {(v.validator, v.worker) for v in self.votes}
+        ) == len(self.votes)
         return (
             once
             and all(ids.get(v.worker) == v.update_id for v in self.votes)
@@ -86,7 +90,9 @@ class Block:
 
     @cached_property
     def hash(self) -> bytes:
-        header = struct.pack("<qqqqd", self.round, self.height, self.miner, self.stake, self.generated_s)
+        header = struct.pack(
+            "<qqqqd", self.round, self.height, self.miner, self.stake, self.generated_s
+        )
         return hashlib.sha256(b"block" + self.previous + header + self.body.root).digest()
 
     @property

@@ -37,7 +37,9 @@ class Version:
         """SHA-256 over everything above."""
         numbers = struct.pack("<qqd", self.round, self.author, self.accuracy)
         hashes = (self.parent, self.weights, self.block, self.restores)
-        return hashlib.sha256(b"version" + numbers + b"".join(bytes([len(h)]) + h for h in hashes)).digest()
+        return hashlib.sha256(
+            b"version" + numbers + b"".join(bytes([len(h)]) + h for h in hashes)
+        ).digest()
 
     def to_plain(self) -> list[Any]:
         """JSON values, hashes in hexadecimal."""

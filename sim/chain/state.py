@@ -55,7 +55,15 @@ def genesis(model: int, memory: Memory, kept: tuple[Kept, ...] = ()) -> ChainSta
     """The chain before any block."""
     versions = tuple(k.version for k in kept)
     return ChainState(
-        id=0, parent=None, height=0, head=GENESIS, weight=0, model=model, memory=memory, versions=versions, kept=kept
+        id=0,
+        parent=None,
+        height=0,
+        head=GENESIS,
+        weight=0,
+        model=model,
+        memory=memory,
+        versions=versions,
+        kept=kept,
     )
 
 
@@ -84,7 +92,11 @@ def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[C
 
 
 def shut_out(
-    state: ChainState, records: Iterable[UpdateRecord], workers: Iterable[int], when: int, rules: BlocklistSettings
+    state: ChainState,
+    records: Iterable[UpdateRecord],
+    workers: Iterable[int],
+    when: int,
+    rules: BlocklistSettings,
 ) -> tuple[dict[int, Streak], dict[int, Streak], frozenset[int]]:
     """Streaks of rejected updates and of absences after a block, and who is shut out now.
 

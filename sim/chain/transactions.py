@@ -28,7 +28,11 @@ class UpdateTransaction:
     def message(self) -> bytes:
         """The bytes that are signed."""
         return (
-            b"update" + struct.pack("<qqqqq", self.round, self.worker, self.size_bytes, self.samples, self.epochs) + self.digest
+            b"update"
+            + struct.pack(
+                "<qqqqq", self.round, self.worker, self.size_bytes, self.samples, self.epochs
+            )
+            + self.digest
         )
 
     @property
@@ -43,7 +47,13 @@ class UpdateTransaction:
 
     def signed(self, keys: Keyring) -> UpdateTransaction:
         return UpdateTransaction(
-            self.round, self.worker, self.digest, self.size_bytes, self.samples, self.epochs, keys.sign(self.worker, self.message)
+            self.round,
+            self.worker,
+            self.digest,
+            self.size_bytes,
+            self.samples,
+            self.epochs,
+            keys.sign(self.worker, self.message),
         )
 
     def authentic(self, keys: Keyring) -> bool:
@@ -66,7 +76,12 @@ class VoteTransaction:
     @cached_property
     def message(self) -> bytes:
         score = b"" if self.score is None else struct.pack("<d", self.score)
-        return b"vote" + struct.pack("<qqq?", self.round, self.validator, self.worker, self.accept) + score + self.update_id
+        return (
+            b"vote"
+            + struct.pack("<qqq?", self.round, self.validator, self.worker, self.accept)
+            + score
+            + self.update_id
+        )
 
     @cached_property
     def id(self) -> bytes:

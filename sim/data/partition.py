@@ -13,7 +13,9 @@ def iid(labels: Indices, devices: int, rng: np.random.Generator) -> list[Indices
     return [np.asarray(p) for p in np.array_split(rng.permutation(len(labels)), devices)]
 
 
-def shards(labels: Indices, devices: int, rng: np.random.Generator, *, per_device: int = 2) -> list[Indices]:
+def shards(
+    labels: Indices, devices: int, rng: np.random.Generator, *, per_device: int = 2
+) -> list[Indices]:
     """VBFL and McMahan et al. 2017: sort by label, cut into devices * per_device shards, deal `per_device` to each.
 
     Shards have floor(N / devices / per_device) samples; the few that are left over are not used, as in VBFL.
@@ -24,7 +26,9 @@ def shards(labels: Indices, devices: int, rng: np.random.Generator, *, per_devic
     return [np.concatenate([order[i * size : (i + 1) * size] for i in row]) for row in ids]
 
 
-def dirichlet(labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float) -> list[Indices]:
+def dirichlet(
+    labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float
+) -> list[Indices]:
     """Hsu et al. 2019, arXiv:1909.06335: per class, proportions over devices drawn from Dirichlet(alpha).
 
     Redrawn until every device holds at least one sample (at most 1,000 times), else ValueError.
@@ -33,17 +37,28 @@ def dirichlet(labels: Indices, devices: int, rng: np.random.Generator, *, alpha:
     for _ in range(1_000):
         parts: list[list[Indices]] = [[] for _ in range(devices)]
         for members in classes:
-            cuts = (np.cumsum(rng.dirichlet(np.full(devices, alpha)))[:-1] * len(members)).round().astype(int)
+            cuts = (
+                (np.cumsum(rng.dirichlet(np.full(devices, alpha)))[:-1] * len(members))
+                .round()
+                .astype(int)
+            )
             for part, piece in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
                 part.append(piece)
         dealt = [np.concatenate(p) for p in parts]
         if min(map(len, dealt)) > 0:
             return dealt
-    raise ValueError(f"Dirichlet({alpha:g}) leaves some of {devices} devices without samples; raise alpha")
+    raise ValueError(
+        f"Dirichlet({alpha:g}) leaves some of {devices} devices without samples; raise alpha"
+    )
 
 
-def quantity(labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float) -> list[Indices]:
+def quantity(
+    labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float
+) -> list[Indices]:
     """Quantity skew: IID labels, sizes proportional to Dirichlet(alpha), at least one sample each."""
     shares = rng.dirichlet(np.full(devices, alpha))
     sizes = 1 + np.floor(shares * (len(labels) - devices)).astype(int)
-    return [np.asarray(p) for p in np.split(rng.permutation(len(labels))[: sizes.sum()], np.cumsum(sizes)[:-1])]
+    return [
+        np.asarray(p)
+        for p in np.split(rng.permutation(len(labels))[: sizes.sum()], np.cumsum(sizes)[:-1])
+    ]

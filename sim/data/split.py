@@ -41,10 +41,14 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
     # Index order is kept inside each part, so that without a hold-out the parts are those of the file.
     pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
     if len(pool) < devices * (settings.shards_per_device if settings.partition == "shards" else 1):
-        raise DataError(f"devices = {devices}: the {len(pool)} training samples of {data.name!r} are too few")
+        raise DataError(
+            f"devices = {devices}: the {len(pool)} training samples of {data.name!r} are too few"
+        )
     parts = _deal(data.y_train[pool], settings, devices, streams.rng("partition"))
     if settings.validation_fraction and held_out == 0 and not leak:
-        raise DataError(f"data.validation_fraction = {settings.validation_fraction:g} of {n} samples is none; raise it")
+        raise DataError(
+            f"data.validation_fraction = {settings.validation_fraction:g} of {n} samples is none; raise it"
+        )
     if leak:
         x, y = data.x_test, data.y_test
     else:
@@ -61,7 +65,9 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
     return Split([pool[p] for p in parts], validation, reserve)
 
 
-def _deal(labels: NDArray[np.int64], settings: DataSettings, devices: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+def _deal(
+    labels: NDArray[np.int64], settings: DataSettings, devices: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
     if settings.partition == "iid":
         return partition.iid(labels, devices, rng)
     if settings.partition == "shards":

@@ -28,7 +28,11 @@ class CoalitionValues:
         members = np.asarray(members, dtype=np.bool_)
         if members.ndim != 2 or members.shape[1] != self._updates:
             raise ValueError(f"coalitions of shape {members.shape}, should be [m, {self._updates}]")
-        known, packed, width = self._known, np.packbits(members, axis=1).tobytes(), (self._updates + 7) // 8
+        known, packed, width = (
+            self._known,
+            np.packbits(members, axis=1).tobytes(),
+            (self._updates + 7) // 8,
+        )
         keys = [packed[at * width : (at + 1) * width] for at in range(len(members))]
         new = {key: i for i, key in enumerate(keys) if key not in known}
         if new:
@@ -47,7 +51,13 @@ class StackedMeans:
     CHUNK_BYTES = 2 << 20
 
     def __init__(
-        self, layout: Sequence[ParameterSlot], rows: Tensor, start: Tensor, x: Tensor, y: Tensor, kept: Tensor | None
+        self,
+        layout: Sequence[ParameterSlot],
+        rows: Tensor,
+        start: Tensor,
+        x: Tensor,
+        y: Tensor,
+        kept: Tensor | None,
     ) -> None:
         self._layout, self._rows, self._start, self._kept = layout, rows, start, kept
         self._x, self._y = x.t(), y
@@ -62,7 +72,9 @@ class StackedMeans:
     def __call__(self, members: Members) -> NDArray[np.int64]:
         members = np.column_stack([members, ~members.any(axis=1)])
         self._prepare(np.flatnonzero(members.any(axis=0) & ~self._ready).tolist())
-        weights = torch.from_numpy(members / members.sum(axis=1, keepdims=True)).to(self._rows.dtype)
+        weights = torch.from_numpy(members / members.sum(axis=1, keepdims=True)).to(
+            self._rows.dtype
+        )
         return torch.cat([self._right(chunk) for chunk in weights.split(self._size)]).numpy()
 
     def _prepare(self, new: list[int]) -> None:
@@ -75,10 +87,14 @@ class StackedMeans:
         for chunk in (new[at : at + size] for at in range(0, len(new), size)):
             for w, i in zip(packed, chunk, strict=False):
                 row = self._start if i == len(self._rows) else self._rows[i]
-                torch.index_select(row[weight.start : weight.stop].view(hidden, -1), 1, columns, out=w)
+                torch.index_select(
+                    row[weight.start : weight.stop].view(hidden, -1), 1, columns, out=w
+                )
                 self._rest[i] = row[self._begin :]
                 self._first[i] = row[bias.start : bias.stop].unsqueeze(1)
-            products = torch.mm(packed[: len(chunk)].flatten(0, 1), self._x).view(len(chunk), hidden, -1)
+            products = torch.mm(packed[: len(chunk)].flatten(0, 1), self._x).view(
+                len(chunk), hidden, -1
+            )
             self._first.index_add_(0, torch.tensor(chunk), products)
         self._ready[new] = True
 
@@ -97,13 +113,19 @@ class StackedMeans:
         return (out.transpose(1, 2).contiguous().argmax(2) == self._y).sum(1) if tied else right
 
 
-def plain_means(count_rows: Callable[[FloatMatrix], NDArray[np.int64]], rows: FloatMatrix, start: FloatMatrix) -> Count:
+def plain_means(
+    count_rows: Callable[[FloatMatrix], NDArray[np.int64]], rows: FloatMatrix, start: FloatMatrix
+) -> Count:
     """Any model: average the rows of each coalition and measure the mean like any other row."""
 
     def count(members: Members) -> NDArray[np.int64]:
         right = np.empty(len(members), dtype=np.int64)
         for j, mine in enumerate(members):
-            mean = rows[mine].mean(axis=0, dtype=np.float64).astype(rows.dtype) if mine.any() else start
+            mean = (
+                rows[mine].mean(axis=0, dtype=np.float64).astype(rows.dtype)
+                if mine.any()
+                else start
+            )
             right[j] = count_rows(mean[None])[0]
         return right
 

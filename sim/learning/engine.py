@@ -71,12 +71,16 @@ class LearningEngine:
             torch.manual_seed(seed)
             module = build()
             if not isinstance(module, nn.Module):
-                raise ValueError(f"the model is a {type(module).__name__}, should be a torch.nn.Module")
+                raise ValueError(
+                    f"the model is a {type(module).__name__}, should be a torch.nn.Module"
+                )
             module = module.to(dtype)
             # Inside the seeded block: lazy layers draw their weights on the first sample.
             _check_output(module, _tensor(x[:1], dtype), classes, least=int(y.max()) + 1)
         if any(True for _ in module.buffers()):
-            raise ValueError("models with buffers (such as batch norm) cannot be averaged row by row; use group norm")
+            raise ValueError(
+                "models with buffers (such as batch norm) cannot be averaged row by row; use group norm"
+            )
         if not any(p.requires_grad for p in module.parameters()):
             raise ValueError("the model has no parameters to train")
         self.dtype = dtype
@@ -85,7 +89,9 @@ class LearningEngine:
         self._initial = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
         self._sets: dict[int, tuple[object, tuple[Tensor, Tensor, Tensor | None]]] = {}
         self._cache: dict[tuple[bytes, int], tuple[int, float]] = {}
-        self._trainer = choose(module, self.layout, _tensor(x, dtype), _tensor(y), learning_rate, batch_size)
+        self._trainer = choose(
+            module, self.layout, _tensor(x, dtype), _tensor(y), learning_rate, batch_size
+        )
 
     @property
     def trainer(self) -> str:
@@ -136,7 +142,10 @@ class LearningEngine:
         return Evaluation(correct, loss, len(y))
 
     def correct(
-        self, rows: Sequence[FloatMatrix] | FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]
+        self,
+        rows: Sequence[FloatMatrix] | FloatMatrix,
+        x: NDArray[np.float32],
+        y: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
         """`bool[R, S]`: which samples each row classifies right."""
         prepared, labels, kept = self._set(x, y)
@@ -147,14 +156,18 @@ class LearningEngine:
             right[i] = torch.cat(hits).numpy()
         return right
 
-    def coalitions(self, rows: FloatMatrix, start: FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]) -> CoalitionValues:
+    def coalitions(
+        self, rows: FloatMatrix, start: FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]
+    ) -> CoalitionValues:
         """Accuracies on one set of the unweighted means of subsets of `rows` `[n, P]`; of `start` `[P]` for the empty one.
 
         Nothing is computed before it is asked for. Equal to averaging rows and `evaluate`, up to rounding.
         """
         if isinstance(self._trainer, Batched):
             held = self._set(x, y)
-            count: Count = StackedMeans(self.layout, _shared(rows, self.dtype), _shared(start, self.dtype), *held)
+            count: Count = StackedMeans(
+                self.layout, _shared(rows, self.dtype), _shared(start, self.dtype), *held
+            )
         else:
             count = plain_means(lambda means: self.evaluate(means, x, y).correct, rows, start)
         return CoalitionValues(count, len(rows), len(y))
@@ -176,7 +189,9 @@ class LearningEngine:
             total += float(nn.functional.cross_entropy(logits, ys, reduction="sum"))
         return right, total / len(y)
 
-    def _set(self, x: NDArray[np.float32], y: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _set(
+        self, x: NDArray[np.float32], y: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         # Keyed by identity; the reference held beside the tensors keeps the id from being reused.
         if id(x) not in self._sets:
             prepared, kept = self._trainer.prepare(_tensor(x, self.dtype))
@@ -197,7 +212,9 @@ def _check_output(module: nn.Module, sample: Tensor, classes: int | None, *, lea
     if classes is None and isinstance(out, Tensor) and out.dim() == 2 and out.shape[1] >= least:
         classes = out.shape[1]
     if shape != (1, classes):
-        raise ValueError(f"the model gives {shape} for one of {takes}; it should give logits (1, {classes or least})")
+        raise ValueError(
+            f"the model gives {shape} for one of {takes}; it should give logits (1, {classes or least})"
+        )
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:

@@ -44,14 +44,18 @@ class Conv2d:
         self.row = weight
         # Not `.contiguous`: with one input channel that leaves the strides as they are, and oneDNN takes a path 5 times slower.
         self.weight, self.bias = torch.empty_like(weight, memory_format=_CL).copy_(weight), bias
-        self.stride, self.padding, self.dilation = (list(map(int, v)) for v in (layer.stride, layer.padding, layer.dilation))
+        self.stride, self.padding, self.dilation = (
+            list(map(int, v)) for v in (layer.stride, layer.padding, layer.dilation)
+        )
         self.groups = layer.groups
 
     def forward(self, x: Tensor, cache: list[Any] | None = None) -> Tensor:
         x = x.contiguous(memory_format=_CL)
         if cache is not None:
             cache.append(x)
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return functional.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
     def backward(self, grad: Tensor, x: Tensor, lr: float, *, first: bool) -> Tensor | None:
         below, dw, db = torch.ops.aten.convolution_backward(
@@ -81,7 +85,8 @@ class MaxPool2d:
 
     def __init__(self, layer: nn.MaxPool2d) -> None:
         self.args: Any = tuple(
-            [v, v] if isinstance(v, int) else list(v) for v in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+            [v, v] if isinstance(v, int) else list(v)
+            for v in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         )
         self.ceil = layer.ceil_mode
 
@@ -93,10 +98,14 @@ class MaxPool2d:
         cache.append((x, where))
         return y
 
-    def backward(self, grad: Tensor, kept: tuple[Tensor, Tensor], lr: float, *, first: bool) -> Tensor | None:
+    def backward(
+        self, grad: Tensor, kept: tuple[Tensor, Tensor], lr: float, *, first: bool
+    ) -> Tensor | None:
         x, where = kept
         grad = grad.contiguous(memory_format=_CL)
-        return torch.ops.aten.max_pool2d_with_indices_backward(grad, x, *self.args, self.ceil, where)
+        return torch.ops.aten.max_pool2d_with_indices_backward(
+            grad, x, *self.args, self.ceil, where
+        )
 
     def store(self) -> None:
         """No parameters."""
@@ -142,7 +151,12 @@ def known(module: nn.Module) -> list[nn.Module] | None:
     `ReLU, MaxPool` runs as `MaxPool, ReLU`: the same function and gradient on a quarter of the numbers.
     """
     if type(module) is not nn.Sequential or any(
-        (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+        (
+            module._forward_hooks,
+            module._forward_pre_hooks,
+            module._backward_hooks,
+            module._backward_pre_hooks,
+        )
     ):
         return None
     layers: list[nn.Module] = []
@@ -174,7 +188,12 @@ def fits(layers: list[nn.Module], sample: Tensor) -> bool:
 
 
 def _supported(layer: nn.Module) -> bool:
-    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    hooks = (
+        layer._forward_hooks,
+        layer._forward_pre_hooks,
+        layer._backward_hooks,
+        layer._backward_pre_hooks,
+    )
     if any(hooks) or not {name for name, _ in layer.named_parameters()} <= {"weight", "bias"}:
         return False
     if type(layer) is nn.Conv2d:

@@ -31,7 +31,9 @@ class Trainer(Protocol):
 
     evaluation_batch: int
 
-    def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None: ...
+    def train(
+        self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None
+    ) -> None: ...
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """A set to evaluate on, in the form that `forward` takes, with the features that were kept (None: all)."""
@@ -48,10 +50,27 @@ def views(rows: Tensor, layout: Sequence[ParameterSlot]) -> list[Tensor]:
 
 
 class _Base:
-    evaluation_batch = 100  # samples per forward pass: keeps the activations of a convolution in the cache
+    evaluation_batch = (
+        100  # samples per forward pass: keeps the activations of a convolution in the cache
+    )
 
-    def __init__(self, module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int) -> None:
-        self.module, self.layout, self.x, self.y, self.lr, self.batch = module, layout, x, y, lr, batch
+    def __init__(
+        self,
+        module: nn.Module,
+        layout: Sequence[ParameterSlot],
+        x: Tensor,
+        y: Tensor,
+        lr: float,
+        batch: int,
+    ) -> None:
+        self.module, self.layout, self.x, self.y, self.lr, self.batch = (
+            module,
+            layout,
+            x,
+            y,
+            lr,
+            batch,
+        )
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return x, None
@@ -67,13 +86,17 @@ class General(_Base):
                 torch.manual_seed(job.seed)
                 params = [
                     v.clone().requires_grad_(p.requires_grad)
-                    for v, p in zip(views(rows[k], self.layout), self.module.parameters(), strict=True)
+                    for v, p in zip(
+                        views(rows[k], self.layout), self.module.parameters(), strict=True
+                    )
                 ]
                 trained = [p for p in params if p.requires_grad]
                 for epoch, order in enumerate(job.order):
                     self.module.train()  # the callback may have evaluated
                     for batch in torch.from_numpy(order).split(self.batch):
-                        logits = functional_call(self.module, dict(zip(names, params, strict=True)), (self.x[batch],))
+                        logits = functional_call(
+                            self.module, dict(zip(names, params, strict=True)), (self.x[batch],)
+                        )
                         loss = functional.cross_entropy(logits, self.y[batch])
                         grads = torch.autograd.grad(loss, trained, allow_unused=True)
                         with torch.no_grad():
@@ -128,7 +151,9 @@ class Layerwise(_Base):
         for layer in net:
             out = layer.forward(out, cache)
         grad: Tensor | None = _softmax_gradient(out, self.y[batch], weight)
-        first = next(i for i, layer in enumerate(net) if isinstance(layer, layers.Linear | layers.Conv2d))
+        first = next(
+            i for i, layer in enumerate(net) if isinstance(layer, layers.Linear | layers.Conv2d)
+        )
         for i in range(len(net) - 1, first - 1, -1):
             assert grad is not None
             grad = net[i].backward(grad, cache[i], self.lr, first=i == first)  # type: ignore[arg-type]
@@ -177,7 +202,9 @@ class Batched(Layerwise):
         for at in range(0, len(order), size):
             self._train_chunk(rows, jobs, order[at : at + size], on_epoch)
 
-    def _train_chunk(self, rows: Tensor, jobs: Sequence[TrainingJob], chunk: list[int], on_epoch: OnEpoch | None) -> None:
+    def _train_chunk(
+        self, rows: Tensor, jobs: Sequence[TrainingJob], chunk: list[int], on_epoch: OnEpoch | None
+    ) -> None:
         block = rows[chunk]
         tensors = views(block, self.layout)
         full = tensors[0]
@@ -208,7 +235,9 @@ class Batched(Layerwise):
 class _Samples:
     """The samples of a chunk of k devices, restricted to the features that each device sees, and the batches to visit."""
 
-    def __init__(self, jobs: Sequence[TrainingJob], features: Tensor, y: Tensor, batch: int) -> None:
+    def __init__(
+        self, jobs: Sequence[TrainingJob], features: Tensor, y: Tensor, batch: int
+    ) -> None:
         held = [np.unique(job.order) for job in jobs]
         n = max(map(len, held))
         batch = min(batch, max(job.order.shape[1] for job in jobs))
@@ -228,9 +257,9 @@ class _Samples:
             at = slice(i * n, i * n + len(held[i]))
             self.x[at] = data[i].index_select(1, self.kept[i])
             self.y[at] = y[torch.from_numpy(held[i])]
-            self.indices[: self.steps[i], i] = i * n + torch.from_numpy(np.searchsorted(held[i], indices.numpy())).clamp(
-                max=n - 1
-            )
+            self.indices[: self.steps[i], i] = i * n + torch.from_numpy(
+                np.searchsorted(held[i], indices.numpy())
+            ).clamp(max=n - 1)
             self.weights[: self.steps[i], i, :, 0] = weights.to(features.dtype)
 
     def columns(self, hidden: int) -> Tensor:
@@ -275,16 +304,24 @@ def _shares(known: list[nn.Module]) -> bool:
     return len(held) != len(set(held))
 
 
-def choose(module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int) -> Trainer:
+def choose(
+    module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int
+) -> Trainer:
     """The fastest trainer that knows every layer of the module."""
     known = layers.known(module)
-    plain = known is not None and all(p.requires_grad for p in module.parameters()) and not _shares(known)
+    plain = (
+        known is not None
+        and all(p.requires_grad for p in module.parameters())
+        and not _shares(known)
+    )
     if known is None or not plain or not layers.fits(known, x[:1]):
         return General(module, layout, x, y, lr, batch)
     kinds = [type(m) for m in known]
     linears = [m for m in known if isinstance(m, nn.Linear)]
     body = kinds[1:] if kinds[0] is nn.Flatten else kinds
-    alternating = body == [nn.Linear if i % 2 == 0 else nn.ReLU for i in range(2 * len(linears) - 1)]
+    alternating = body == [
+        nn.Linear if i % 2 == 0 else nn.ReLU for i in range(2 * len(linears) - 1)
+    ]
     if alternating and all(m.bias is not None for m in linears):
         return Batched(module, layout, x, y, lr, batch, known=known)
     return Layerwise(module, layout, x, y, lr, batch, known=known)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from sim.world import World
 
 
-def collect(world: World, judged: Mapping[int, Sequence[int]], time_s: float) -> dict[int, NDArray[np.bool_]]:
+def collect(
+    world: World, judged: Mapping[int, Sequence[int]], time_s: float
+) -> dict[int, NDArray[np.bool_]]:
     """Who pays each validator that names a price: `bool[n]` over the workers that it judges.
 
     A group's devices pay up to their group's `bribe`; honest ones only where they are threatened, up to `costs.concede`.
@@ -24,7 +26,9 @@ def collect(world: World, judged: Mapping[int, Sequence[int]], time_s: float) ->
         if not behaviour.price:
             continue
         for k, w in enumerate(judged[v]):
-            if v not in world.coalitions[w] and behaviour.price <= _limit(world, w, threatened=behaviour.threatens):
+            if v not in world.coalitions[w] and behaviour.price <= _limit(
+                world, w, threatened=behaviour.threatens
+            ):
                 paid[v][k] = world.bribe(w, v, behaviour.price, time_s)
     return paid
 

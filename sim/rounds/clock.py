@@ -57,7 +57,9 @@ class RoundClock:
 
         self._env.process(whole())
 
-    def after(self, stage: str | None, delay_s: float, action: Callable[..., None], *args: Any) -> None:
+    def after(
+        self, stage: str | None, delay_s: float, action: Callable[..., None], *args: Any
+    ) -> None:
         """Call `action(*args)` after a delay, as part of a stage (None: of none). Infinite delays never happen."""
         if delay_s == float("inf"):
             return

@@ -61,7 +61,9 @@ class CoordinatorRound(ServerRound):
         self.contract = RoundContract(self.aggregator)
         for w in self.workers:
             self.contract = self.contract.register(w)
-        self.contract = self.contract.start(self.aggregator, self.start_s, self.settings.submission_s)
+        self.contract = self.contract.start(
+            self.aggregator, self.start_s, self.settings.submission_s
+        )
         for w in self.work.workers:
             self.clock.start("submission", self._submit(w))
         self.clock.start("reveal", self._collect())
@@ -80,10 +82,14 @@ class CoordinatorRound(ServerRound):
         self.aggregator = self._draw_aggregator(here)
         free = [d for d in here if d != self.aggregator]
         size = min(world.verifier.committee, max(0, len(free) - 1))
-        drawn = world.streams.rng("verifiers", r).choice(free, size=size, replace=False) if size else []
+        drawn = (
+            world.streams.rng("verifiers", r).choice(free, size=size, replace=False) if size else []
+        )
         self.committee = sorted(int(d) for d in drawn)
         self.workers = [d for d in members if d != self.aggregator and d not in self.committee]
-        roles = dict.fromkeys(self.workers, Role.WORKER) | dict.fromkeys(self.committee, Role.VALIDATOR)
+        roles = dict.fromkeys(self.workers, Role.WORKER) | dict.fromkeys(
+            self.committee, Role.VALIDATOR
+        )
         if self.aggregator is not None:
             roles[self.aggregator] = Role.MINER
         for p in world.participants:
@@ -100,12 +106,18 @@ class CoordinatorRound(ServerRound):
         willing = [d for d in here if bonded is None or d in bonded]
         if how == "fixed":  # called even when it is away: then it does not deliver
             fixed = self.settings.aggregator_device
-            return fixed if world.identities.in_play(fixed) and (bonded is None or fixed in bonded) else None
+            return (
+                fixed
+                if world.identities.in_play(fixed) and (bonded is None or fixed in bonded)
+                else None
+            )
         if not willing or len(here) < 2:
             return None
         locked = world.payout.locked(world.canonical().memory)
         weights = np.array([world.stakes[d] + locked.get(d, 0) for d in willing], dtype=np.float64)
-        weights = weights / weights.sum() if weights.sum() else np.full(len(willing), 1 / len(willing))
+        weights = (
+            weights / weights.sum() if weights.sum() else np.full(len(willing), 1 / len(willing))
+        )
         return int(world.streams.rng("aggregator", self.round).choice(willing, p=weights))
 
     # --- on the clock -------------------------------------------------------------------------------------------
@@ -168,7 +180,9 @@ class CoordinatorRound(ServerRound):
                 return
         clock.act()
         try:
-            self.contract = self.contract.reveal(w, self._content(w, shown), self._salt(w), arrival_s)
+            self.contract = self.contract.reveal(
+                w, self._content(w, shown), self._salt(w), arrival_s
+            )
             self.openings[w] = self._content(w, shown) + self._salt(w)
         except TransitionError as refused:
             self._refuse(w, refused)
@@ -176,7 +190,9 @@ class CoordinatorRound(ServerRound):
     def _content(self, w: int, digest: bytes) -> bytes:
         """What a worker is bound to: its update and its claims."""
         i, sent = self.work.row[w], self.work.sent
-        return digest + struct.pack("<qq", int(sent.claimed_samples[i]), int(sent.claimed_epochs[i]))
+        return digest + struct.pack(
+            "<qq", int(sent.claimed_samples[i]), int(sent.claimed_epochs[i])
+        )
 
     def _salt(self, w: int) -> bytes:
         return self.world.streams.rng("salt", w, self.round).bytes(16)
@@ -191,7 +207,10 @@ class CoordinatorRound(ServerRound):
         """Judge what was revealed; what has not the right form never counts."""
         world, work, verifier = self.world, self.work, self.world.verifier
         for w in sorted(self.contract.unrevealed):
-            if self.conduct_of.get(w) not in ("unrevealed", "mismatched"):  # noted when the contract refused them
+            if self.conduct_of.get(w) not in (
+                "unrevealed",
+                "mismatched",
+            ):  # noted when the contract refused them
                 world.note(self.clock.last_s, w, None, "unrevealed")
                 self.conduct_of[w] = "unrevealed"
         shown = sorted(self.contract.revealed)
@@ -203,7 +222,9 @@ class CoordinatorRound(ServerRound):
         if not judged:
             return
         genuine = work.sent.genuine[[work.row[w] for w in judged]]
-        seen = VerificationObservation(self.round, tuple(judged), genuine, world.streams.rng("verification", self.round))
+        seen = VerificationObservation(
+            self.round, tuple(judged), genuine, world.streams.rng("verification", self.round)
+        )
         verdicts = np.asarray(verifier.verdicts(seen))
         if verdicts.shape != (max(1, verifier.committee), len(judged)):
             raise ValueError(f"{verifier!r} gave verdicts of shape {verdicts.shape}")
@@ -214,7 +235,10 @@ class CoordinatorRound(ServerRound):
             self.records = self._vote(judged, verdicts)
         else:
             # A single verifier, or a committee that nobody is left to sit on: the first row decides.
-            self.records = tuple(replace(self.record(w), accepted=bool(ok)) for w, ok in zip(judged, verdicts[0], strict=True))
+            self.records = tuple(
+                replace(self.record(w), accepted=bool(ok))
+                for w, ok in zip(judged, verdicts[0], strict=True)
+            )
         for r in self.records:
             self.conduct_of[r.worker] = "verified" if r.accepted else "rejected"
 
@@ -228,9 +252,15 @@ class CoordinatorRound(ServerRound):
         paid = bribes.collect(world, dict.fromkeys(self.committee, judged), self.clock.last_s)
         for k, v in sorted(enumerate(self.committee), key=lambda item: (waits[item[1]], item[1])):
             self.compute_s[v] = world.verifier.verify_s * len(judged)
-            support = np.array([len(positive[w]) / max(1, len(positive[w]) + len(negative[w])) for w in judged])
-            votes, told = vote(world, self.work, v, judged, verdicts[k], support if waits[v] else None, paid[v])
-            for w, verdict, cast, score in zip(judged, verdicts[k].tolist(), votes.tolist(), told, strict=True):
+            support = np.array(
+                [len(positive[w]) / max(1, len(positive[w]) + len(negative[w])) for w in judged]
+            )
+            votes, told = vote(
+                world, self.work, v, judged, verdicts[k], support if waits[v] else None, paid[v]
+            )
+            for w, verdict, cast, score in zip(
+                judged, verdicts[k].tolist(), votes.tolist(), told, strict=True
+            ):
                 (positive if cast else negative)[w].append(v)
                 if score is not None:
                     scores[w].append((v, score))
@@ -264,7 +294,9 @@ class CoordinatorRound(ServerRound):
                 self.conduct_of[w] = "unsettled"
         self.close(model, self.aggregator if not conduct.fault else None, conduct)
 
-    def _delivered(self, verified: list[UpdateRecord], right: int, start: int, conduct: Conduct) -> tuple[int, Conduct]:
+    def _delivered(
+        self, verified: list[UpdateRecord], right: int, start: int, conduct: Conduct
+    ) -> tuple[int, Conduct]:
         """What the drawn aggregator delivers, and what becomes of it."""
         world, a = self.world, self.aggregator
         assert a is not None
@@ -284,13 +316,18 @@ class CoordinatorRound(ServerRound):
         wrong = world.models.digest(delivered) != world.models.digest(right)
         return self._disputed(delivered, right, wrong, conduct)
 
-    def _disputed(self, delivered: int, right: int, wrong: bool, conduct: Conduct) -> tuple[int, Conduct]:
+    def _disputed(
+        self, delivered: int, right: int, wrong: bool, conduct: Conduct
+    ) -> tuple[int, Conduct]:
         """Some members recompute the aggregate within the challenge window, and dispute it if they are so minded."""
         world, settings = self.world, self.settings
         self.clock.last_s += settings.challenge_s
         disputing = []
         for d in (*self.workers, *self.committee):
-            if d not in self.online_at_start or world.streams.rng("watch", d, self.round).random() >= settings.watch:
+            if (
+                d not in self.online_at_start
+                or world.streams.rng("watch", d, self.round).random() >= settings.watch
+            ):
                 continue
             self.compute_s[d] = self.compute_s.get(d, 0.0) + settings.watch_s
             seen = DisputeObservation(self.round, d, conduct.aggregator, wrong, world.coalitions[d])

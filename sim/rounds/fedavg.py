@@ -64,4 +64,6 @@ class FedavgRound(ServerRound):
             self.world.note(self.clock.last_s, w, None, "malformed")
         self.records = tuple(self.record(w) for w in usable)
         if self.records:
-            self.close(aggregate(self.world, self.work, self.records, self.world.canonical().model), None)
+            self.close(
+                aggregate(self.world, self.work, self.records, self.world.canonical().model), None
+            )

@@ -44,7 +44,9 @@ class LocalWork:
     def tamper(self, block: bytes, rows: Mapping[int, FloatMatrix]) -> None:
         """Note that the block with this hash carries other rows for some workers than those sent."""
         size = self.updates.shape[1]
-        self.replaced[block] = {w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()}
+        self.replaced[block] = {
+            w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()
+        }
 
     def rows_of(self, workers: Sequence[int], block: bytes = b"") -> FloatMatrix:
         """Rows of these workers, as a block carries them; no copy when they are all of them, untouched."""
@@ -58,25 +60,37 @@ class LocalWork:
         return rows
 
 
-def do_local_work(world: World, workers: Sequence[int], validators: Sequence[int], *, sealed: bool = False) -> LocalWork:
+def do_local_work(
+    world: World, workers: Sequence[int], validators: Sequence[int], *, sealed: bool = False
+) -> LocalWork:
     """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted.
 
     `sealed`: as for `submit`.
     """
     s, r = world.scenario, world.round_index
     participants = world.participants
-    effort = np.array([max(0, participants[w].worker.effort(s.training.epochs)) for w in workers], dtype=np.int64)
-    baseline_epochs = world.validation.baseline_epochs if world.validation.baseline_epochs >= 0 else s.training.epochs
-    jobs = [_job(world, w, "training", epochs) for w, epochs in zip(workers, effort.tolist(), strict=True)] + [
-        _job(world, v, "baseline", baseline_epochs) for v in validators
-    ]
+    effort = np.array(
+        [max(0, participants[w].worker.effort(s.training.epochs)) for w in workers], dtype=np.int64
+    )
+    baseline_epochs = (
+        world.validation.baseline_epochs
+        if world.validation.baseline_epochs >= 0
+        else s.training.epochs
+    )
+    jobs = [
+        _job(world, w, "training", epochs)
+        for w, epochs in zip(workers, effort.tolist(), strict=True)
+    ] + [_job(world, v, "baseline", baseline_epochs) for v in validators]
     on_epoch = None
     if s.record.epoch_accuracy:
 
         def on_epoch(k: int, epoch: int, row: FloatMatrix) -> None:
             if k < len(workers):
                 accuracy = float(world.test([row], [row_digest(row)]).accuracy[0])
-                world.recorder.add("epochs", [{"round": r, "device": workers[k], "epoch": epoch, "accuracy": accuracy}])
+                world.recorder.add(
+                    "epochs",
+                    [{"round": r, "device": workers[k], "epoch": epoch, "accuracy": accuracy}],
+                )
 
     trained = world.engine.train(jobs, on_epoch)
     n = len(workers)
@@ -106,9 +120,15 @@ def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
 def _job(world: World, device: int, purpose: str, epochs: int) -> TrainingJob:
     rng = world.streams.rng(purpose, device, world.round_index)
     mine = world.samples(device)
-    order = np.stack([rng.permutation(mine) for _ in range(epochs)]) if epochs else np.empty((0, len(mine)), dtype=np.int64)
+    order = (
+        np.stack([rng.permutation(mine) for _ in range(epochs)])
+        if epochs
+        else np.empty((0, len(mine)), dtype=np.int64)
+    )
     start = world.models[world.participants[device].global_model]
-    return TrainingJob(start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index))
+    return TrainingJob(
+        start, order, world.streams.seed63(f"{purpose}.seed", device, world.round_index)
+    )
 
 
 def _protect(world: World, workers: Sequence[int], updates: FloatMatrix) -> None:
@@ -118,4 +138,6 @@ def _protect(world: World, workers: Sequence[int], updates: FloatMatrix) -> None
         return
     for i, w in enumerate(workers):  # row by row: two rows in float64 are all the memory it takes
         rng = world.streams.rng("privacy", w, world.round_index)
-        updates[i] = clip_and_blur(updates[i], world.models[world.participants[w].global_model], p.clip, p.noise, rng)
+        updates[i] = clip_and_blur(
+            updates[i], world.models[world.participants[w].global_model], p.clip, p.noise, rng
+        )

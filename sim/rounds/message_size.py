@@ -23,4 +23,7 @@ def update_bytes(layout: Sequence[ParameterSlot], how: str) -> int:
 @lru_cache(maxsize=16)
 def _printed(tensors: tuple[tuple[str, tuple[int, ...]], ...]) -> int:
     generator = torch.Generator().manual_seed(0)
-    return sum(len(name) + 6 + len(str(torch.randn(shape, generator=generator) / 10)) for name, shape in tensors)
+    return sum(
+        len(name) + 6 + len(str(torch.randn(shape, generator=generator) / 10))
+        for name, shape in tensors
+    )

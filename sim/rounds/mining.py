@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from sim.world import World
 
 
-def decide(world: World, work: LocalWork, miner: int, records: tuple[UpdateRecord, ...]) -> MiningDecision:
+def decide(
+    world: World, work: LocalWork, miner: int, records: tuple[UpdateRecord, ...]
+) -> MiningDecision:
     """What the miner's behaviour decides about `records`; it sees their rows only where it knows "updates"."""
     behaviour = world.participants[miner].miner
     return behaviour.mine(
@@ -21,6 +23,8 @@ def decide(world: World, work: LocalWork, miner: int, records: tuple[UpdateRecor
             records,
             world.streams.rng("adversary.miner", miner, world.round_index),
             world.coalitions[miner],
-            work.updates[[work.row[r.worker] for r in records]] if "updates" in behaviour.knows else None,
+            work.updates[[work.row[r.worker] for r in records]]
+            if "updates" in behaviour.knows
+            else None,
         )
     )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mechanisms.vocabulary import AggregationObservation, BlockObservation, Conduct, FloatMatrix, Memory, Payment, UpdateRecord
+from mechanisms.vocabulary import (
+    AggregationObservation,
+    BlockObservation,
+    Conduct,
+    FloatMatrix,
+    Memory,
+    Payment,
+    UpdateRecord,
+)
 from sim.chain.block import Block
 from sim.chain.state import ChainState, shut_out, tally
 from sim.payments import check_memory, check_payments
@@ -20,7 +28,9 @@ if TYPE_CHECKING:
     from sim.world import World
 
 
-def aggregate(world: World, work: LocalWork, records: Sequence[UpdateRecord], start: int, block: bytes = b"") -> int:
+def aggregate(
+    world: World, work: LocalWork, records: Sequence[UpdateRecord], start: int, block: bytes = b""
+) -> int:
     """Key of the model that the aggregation rule makes of the updates of `records`, from the model with key `start`.
 
     `block` is the hash of the block that carries them, where there is one.
@@ -66,12 +76,18 @@ def settle(
     Raises ValueError for a payment that nobody could receive or make.
     """
     observes, taped = world.payout.observes, world.scenario.record.tape
-    updates = work.rows_of([r.worker for r in records], block) if taped or observes & {"updates", "utility"} else None
+    updates = (
+        work.rows_of([r.worker for r in records], block)
+        if taped or observes & {"updates", "utility"}
+        else None
+    )
     start = world.models[parent.model]
     seen = BlockObservation(
         world.round_index,
         miner,
-        tuple(_audited(world, work, r) for r in records) if taped or "work" in observes else records,
+        tuple(_audited(world, work, r) for r in records)
+        if taped or "work" in observes
+        else records,
         parent.memory,
         world.stakes,
         updates,
@@ -91,7 +107,9 @@ def settle(
     return Settled(
         {d: tuple(ps) for d, ps in by_payee.items()},
         tuple(p for p in settlement.payments if not p.per_device),
-        parent.memory if settlement.memory is None else check_memory(world.payout, settlement.memory),
+        parent.memory
+        if settlement.memory is None
+        else check_memory(world.payout, settlement.memory),
     )
 
 
@@ -103,7 +121,9 @@ def _audited(world: World, work: LocalWork, record: UpdateRecord) -> UpdateRecor
 class BlockProcessor:
     """Applies blocks to chain states. Devices whose chains agree share the result, which is computed once."""
 
-    def __init__(self, world: World, work: LocalWork, workers: Sequence[int], size_of: Callable[[Block], int]) -> None:
+    def __init__(
+        self, world: World, work: LocalWork, workers: Sequence[int], size_of: Callable[[Block], int]
+    ) -> None:
         self.world, self.work, self.workers, self.size_of = world, work, workers, size_of
         self._models: dict[tuple[bytes, tuple[int, ...], bytes], int] = {}
         self._settled: dict[tuple[int, bytes], Settled] = {}
@@ -115,8 +135,12 @@ class BlockProcessor:
     def _next(self, state: ChainState, block: Block) -> ChainState:
         world, scenario = self.world, self.world.scenario
         when = world.round_index if scenario.blocklist.clock == "round" else block.height
-        rejected, absent, blocked = shut_out(state, block.body.records, self.workers, when, scenario.blocklist)
-        weight = block.stake if scenario.consensus.kind == "pos" else 16**scenario.consensus.difficulty
+        rejected, absent, blocked = shut_out(
+            state, block.body.records, self.workers, when, scenario.blocklist
+        )
+        weight = (
+            block.stake if scenario.consensus.kind == "pos" else 16**scenario.consensus.difficulty
+        )
         model = self._model(state, block, blocked)
         settled = self._settle(state, block, model)
         released = release(world, state, model, block.hash, block.miner)
@@ -147,7 +171,11 @@ class BlockProcessor:
         if not usable:
             return state.model
         tampered = block.hash if block.hash in self.work.replaced else b""
-        key = (block.body.root + tampered, tuple(r.worker for r in usable), self.world.models.digest(state.model))
+        key = (
+            block.body.root + tampered,
+            tuple(r.worker for r in usable),
+            self.world.models.digest(state.model),
+        )
         if key not in self._models:
             self._models[key] = aggregate(self.world, self.work, usable, state.model, tampered)
         return self._models[key]
@@ -155,7 +183,9 @@ class BlockProcessor:
     def _settle(self, state: ChainState, block: Block, model: int) -> Settled:
         key = (state.id, block.hash)
         if key not in self._settled:
-            self._settled[key] = settle(self.world, self.work, state, model, block.miner, block.body.records, block.hash)
+            self._settled[key] = settle(
+                self.world, self.work, state, model, block.miner, block.body.records, block.hash
+            )
         return self._settled[key]
 
 

@@ -25,7 +25,12 @@ def first_version(world: World, model: int) -> tuple[Kept, ...]:
     """The version before any block; none without a registry."""
     if not world.scenario.registry.on:
         return ()
-    return (Kept(Version(FIRST, world.models.digest(model), GENESIS, 0, -1, _accuracy(world, model)), model),)
+    return (
+        Kept(
+            Version(FIRST, world.models.digest(model), GENESIS, 0, -1, _accuracy(world, model)),
+            model,
+        ),
+    )
 
 
 def release(world: World, parent: ChainState, model: int, block: bytes, author: int) -> Released:
@@ -37,12 +42,21 @@ def release(world: World, parent: ChainState, model: int, block: bytes, author: 
     if not settings.on or model == parent.model:
         return Released(model, (), parent.kept)
     made = _accuracy(world, model)
-    version = Version(parent.kept[-1].version.id, world.models.digest(model), block, world.round_index, author, made)
+    version = Version(
+        parent.kept[-1].version.id,
+        world.models.digest(model),
+        block,
+        world.round_index,
+        author,
+        made,
+    )
     new = [Kept(version, model)]
     best = worth_restoring(parent.kept, made, settings.rollback_drop)
     if best is not None:
         old = best.version
-        back = Version(version.id, old.weights, block, world.round_index, author, old.accuracy, old.id)
+        back = Version(
+            version.id, old.weights, block, world.round_index, author, old.accuracy, old.id
+        )
         new.append(Kept(back, best.model))
     keep = settings.keep if settings.rollback_drop else 1
     return Released(new[-1].model, tuple(k.version for k in new), (*parent.kept, *new)[-keep:])

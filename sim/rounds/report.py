@@ -28,13 +28,17 @@ class GlobalAccuracy:
 
     def __init__(self, world: World) -> None:
         keys = sorted({p.global_model for p in world.participants} | {world.canonical().model})
-        measured = world.test([world.models[k] for k in keys], [world.models.digest(k) for k in keys])
+        measured = world.test(
+            [world.models[k] for k in keys], [world.models.digest(k) for k in keys]
+        )
         self.accuracy = dict(zip(keys, measured.accuracy.tolist(), strict=True))
         self.loss = dict(zip(keys, measured.loss.tolist(), strict=True))
         self.each = np.array([self.accuracy[p.global_model] for p in world.participants])
 
 
-def round_row(world: World, start_s: float, canonical: ChainState, tested: GlobalAccuracy) -> dict[str, Any]:
+def round_row(
+    world: World, start_s: float, canonical: ChainState, tested: GlobalAccuracy
+) -> dict[str, Any]:
     """What every protocol records of a round; the caller adds its own columns."""
     entries = world.ledger.journal[world.first_entry :]
     return {
@@ -123,7 +127,11 @@ def participant_rows(
                 - locked_before.get(p.device, 0)
                 - cost * compute_s.get(p.device, 0.0)
                 - storage_cost.get(p.device, 0.0)
-                + (benefit.get(p.group, 0.0) * error if p.active and world.identities.in_play(p.device) else 0.0),
+                + (
+                    benefit.get(p.group, 0.0) * error
+                    if p.active and world.identities.in_play(p.device)
+                    else 0.0
+                ),
                 "balance": world.stake(p.device),
                 "locked": locked.get(p.device, 0),
                 "penalty": world.penalised[p.device],
@@ -131,7 +139,9 @@ def participant_rows(
                 "head": p.state.head.hex(),
                 "blocked": p.device in p.state.blocked,
                 "resynced": p.device in resynced,
-                "epsilon": epsilon(privacy.noise, privacy.delta, world.sent[p.device]) if privacy.noise else None,
+                "epsilon": epsilon(privacy.noise, privacy.delta, world.sent[p.device])
+                if privacy.noise
+                else None,
                 "storage_cost": storage_cost.get(p.device, 0.0),
             }
         )
@@ -182,7 +192,11 @@ def record_vbfl(r: VbflRound) -> None:
     adopters: Counter[bytes] = Counter(b.hash for b in r.appended.values())
     # The block that most devices appended (ties: the higher stake, then the lower hash) is the round's winner.
     blocks = {b.hash: b for b, _ in r.published}
-    winner = min((blocks[h] for h in adopters), key=lambda b: (-adopters[b.hash], -b.stake, b.hash), default=None)
+    winner = min(
+        (blocks[h] for h in adopters),
+        key=lambda b: (-adopters[b.hash], -b.stake, b.hash),
+        default=None,
+    )
     records = winner.body.records if winner else ()
     if winner:
         for v in winner.body.votes:

@@ -34,7 +34,8 @@ def seat(world: World, online: set[int]) -> Seating:
     for p in world.participants:
         p.role = roles.get(p.device)
     workers, validators, miners = (
-        sorted(d for d, r in roles.items() if r is role) for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
+        sorted(d for d, r in roles.items() if r is role)
+        for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
     )
     seating = Seating(workers, validators, miners, {d for d in roles if d in online})
     _associate(world, seating)
@@ -47,7 +48,9 @@ def _draw_roles(world: World) -> dict[int, Role]:
     admitted = world.admitted(canonical.memory)
     trusted = tuple(d for d in admitted if d not in shut)
     # Too few left to fill the roles: shut-out devices fill seats (of workers, whom nobody will listen to), lowest first.
-    stand_ins = [d for d in admitted if d in shut][: max(0, sum(world.role_rule.minimum()) - len(trusted))]
+    stand_ins = [d for d in admitted if d in shut][
+        : max(0, sum(world.role_rule.minimum()) - len(trusted))
+    ]
     eligible = tuple(sorted((*trusted, *stand_ins)))
     if len(eligible) < sum(world.role_rule.minimum()):
         return {}  # the payout rule admits too few to fill the roles: a round without anybody
@@ -94,7 +97,10 @@ def _associate(world: World, seating: Seating) -> None:
         if device in here and (miner := choose(device, Role.MINER, "association")) is not None:
             seating.miner_of[device] = miner
     for worker in seating.workers:
-        if worker in here and (first := choose(worker, Role.VALIDATOR, "association.validator")) is not None:
+        if (
+            worker in here
+            and (first := choose(worker, Role.VALIDATOR, "association.validator")) is not None
+        ):
             seating.validator_of[worker] = first
             trusted = trusted_among(Role.VALIDATOR, blocked[worker], component[worker])
             others = [v for v in trusted if v != first and worker not in blocked[v]]

@@ -36,7 +36,9 @@ class ServerRound:
     def arrive(self) -> None:
         """See who is there, and let those that missed the last aggregate download it."""
         world = self.world
-        self.online_at_start = {p.device for p in world.participants if world.online(p.device, self.start_s)}
+        self.online_at_start = {
+            p.device for p in world.participants if world.online(p.device, self.start_s)
+        }
         self.ready_s = {d: self._catch_up(d) for d in sorted(self.online_at_start)}
 
     def _catch_up(self, device: int) -> float:
@@ -55,7 +57,9 @@ class ServerRound:
     def train_s(self, worker: int) -> float:
         """Seconds of local training, noted as the worker's computing time."""
         epochs = int(self.work.trained_epochs[self.work.row[worker]])
-        self.compute_s[worker] = self.world.network.training_s(worker, len(self.world.samples(worker)), epochs)
+        self.compute_s[worker] = self.world.network.training_s(
+            worker, len(self.world.samples(worker)), epochs
+        )
         return self.compute_s[worker]
 
     def accepted(self, worker: int) -> bool:
@@ -72,7 +76,13 @@ class ServerRound:
     def record(self, worker: int) -> UpdateRecord:
         """What is on record of an update that counts."""
         i = self.work.row[worker]
-        return UpdateRecord(worker, int(self.work.sent.claimed_samples[i]), int(self.work.sent.claimed_epochs[i]), (), ())
+        return UpdateRecord(
+            worker,
+            int(self.work.sent.claimed_samples[i]),
+            int(self.work.sent.claimed_epochs[i]),
+            (),
+            (),
+        )
 
     def close(self, model: int, miner: int | None, conduct: Conduct | None = None) -> None:
         """Settle the round with the model of this key, and send it to every device that is there."""
@@ -98,7 +108,9 @@ class ServerRound:
         )
         world.server = new
         closes_s = self.clock.last_s
-        for at, device in sorted((closes_s + self.send_s(p.device), p.device) for p in world.participants):
+        for at, device in sorted(
+            (closes_s + self.send_s(p.device), p.device) for p in world.participants
+        ):
             if world.online(device, at):
                 world.adopt(device, new, at)
                 self.clock.last_s = at

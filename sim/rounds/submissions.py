@@ -39,7 +39,14 @@ class Submissions:
     switched: dict[int, bytes] = field(default_factory=dict)
 
 
-def submit(world: World, workers: Sequence[int], updates: FloatMatrix, effort: NDArray[np.int64], *, sealed: bool) -> Submissions:
+def submit(
+    world: World,
+    workers: Sequence[int],
+    updates: FloatMatrix,
+    effort: NDArray[np.int64],
+    *,
+    sealed: bool,
+) -> Submissions:
     """Let behaviours act; rows of honest devices stay as they were trained, others are overwritten in `updates`.
 
     `sealed`: what others send cannot be seen before everybody has committed.
@@ -61,7 +68,9 @@ def submit(world: World, workers: Sequence[int], updates: FloatMatrix, effort: N
     for behaviour, at in groups.values():
         devices = [workers[i] for i in at]
         seen = _observation(world, behaviour, devices, at, updates, trained, sent)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out of every block
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what is not finite is left out of every block
             _take(sent, behaviour.submit(seen), seen, at, updates)
     return sent
 
@@ -85,10 +94,14 @@ def _observation(
         epochs=sent.claimed_epochs[at],
         layout=world.engine.layout,
         rngs=tuple(world.streams.rng("adversary.worker", d, world.round_index) for d in devices),
-        others=np.delete(trained, at, axis=0) if trained is not None and "others" in behaviour.knows else None,
+        others=np.delete(trained, at, axis=0)
+        if trained is not None and "others" in behaviour.knows
+        else None,
         rules=_rules(world) if "rules" in behaviour.knows else None,
         validation=world.validators_accuracy if "validation" in behaviour.knows else None,
-        previous_models=np.stack([world.models[p.previous_model] for p in own]) if "previous" in behaviour.knows else None,
+        previous_models=np.stack([world.models[p.previous_model] for p in own])
+        if "previous" in behaviour.knows
+        else None,
     )
 
 
@@ -101,7 +114,9 @@ def _rules(world: World) -> dict[str, Any]:
     }
 
 
-def _take(sent: Submissions, act: Submission, seen: WorkerObservation, at: list[int], updates: FloatMatrix) -> None:
+def _take(
+    sent: Submissions, act: Submission, seen: WorkerObservation, at: list[int], updates: FloatMatrix
+) -> None:
     """Check the form of what a behaviour sends and write it into `sent` and `updates`."""
     for done, who in (
         (act.forged, sent.forged),
@@ -113,12 +128,25 @@ def _take(sent: Submissions, act: Submission, seen: WorkerObservation, at: list[
             who.update(seen.devices)
     if act.revealed is not None:
         shown = _numbers(act.revealed)
-        of_each = list(shown) if shown is not None and len(shown) == len(at) else [MALFORMED] * len(at)
-        sent.switched.update((d, row_digest(row)) for d, row in zip(seen.devices, of_each, strict=True))
-    rows, samples, epochs = _numbers(act.updates), _numbers(act.claimed_samples, None), _numbers(act.claimed_epochs, None)
+        of_each = (
+            list(shown) if shown is not None and len(shown) == len(at) else [MALFORMED] * len(at)
+        )
+        sent.switched.update(
+            (d, row_digest(row)) for d, row in zip(seen.devices, of_each, strict=True)
+        )
+    rows, samples, epochs = (
+        _numbers(act.updates),
+        _numbers(act.claimed_samples, None),
+        _numbers(act.claimed_epochs, None),
+    )
     formed = rows is not None and rows.shape == seen.updates.shape
     for claim in (samples, epochs):
-        formed = formed and claim is not None and claim.shape == (len(at),) and np.issubdtype(claim.dtype, np.integer)
+        formed = (
+            formed
+            and claim is not None
+            and claim.shape == (len(at),)
+            and np.issubdtype(claim.dtype, np.integer)
+        )
     if not formed:
         sent.formed[at] = sent.genuine[at] = False
         return
@@ -128,8 +156,12 @@ def _take(sent: Submissions, act: Submission, seen: WorkerObservation, at: list[
     true_claims = (samples == seen.samples) & (epochs == seen.epochs)
     sent.genuine[at] &= (rows == seen.updates).all(axis=1) & true_claims
     updates[at] = rows
-    sent.formed[at] = (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
-    sent.claimed_samples[at], sent.claimed_epochs[at] = (np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs))
+    sent.formed[at] = (
+        (samples >= 0) & (epochs >= 0) & (samples <= MOST_CLAIMED) & (epochs <= MOST_CLAIMED)
+    )
+    sent.claimed_samples[at], sent.claimed_epochs[at] = (
+        np.clip(c, 0, MOST_CLAIMED) for c in (samples, epochs)
+    )
 
 
 MALFORMED = np.empty(0, dtype=np.float32)

@@ -80,7 +80,9 @@ class VbflRound:
 
     def play(self) -> None:
         """The whole round."""
-        self.online_at_start = {p.device for p in self.world.participants if self.world.online(p.device, self.start_s)}
+        self.online_at_start = {
+            p.device for p in self.world.participants if self.world.online(p.device, self.start_s)
+        }
         self._resync()
         self.seats = seat(self.world, self.online_at_start)
         self.work = self._train()
@@ -115,7 +117,9 @@ class VbflRound:
             for state in best_first:
                 if chain_rank(state) >= chain_rank(mine):
                     break
-                source = next((d for d in holders[state.id] if world.network.reachable(d, device)), None)
+                source = next(
+                    (d for d in holders[state.id] if world.network.reachable(d, device)), None
+                )
                 if source is not None:
                     self._switch(device, state, source, replay=how == "replay")
                     break
@@ -125,9 +129,13 @@ class VbflRound:
         mine = world.participants[device].state
         missing = state.height - mine.height
         # Chains are fetched from the last common ancestor on; heights differ little, so count the newest blocks.
-        size = sum(s.size_bytes for s, _ in zip(state.lineage(), range(max(1, missing)), strict=False))
+        size = sum(
+            s.size_bytes for s, _ in zip(state.lineage(), range(max(1, missing)), strict=False)
+        )
         arrival = self.start_s + world.network.delay(source, device, size)
-        if self.store.off_chain and replay:  # the chain carries digests: its model comes from the store
+        if (
+            self.store.off_chain and replay
+        ):  # the chain carries digests: its model comes from the store
             arrival += self.store.seconds(device, 1, self.update_bytes)
         if not replay:
             state = replace(state, id=world.book.new_id(), model=mine.model, blocked=mine.blocked)
@@ -148,7 +156,9 @@ class VbflRound:
             when = self.round - 1 if w in work.sent.replayed else self.round
             claims = int(work.sent.claimed_samples[i]), int(work.sent.claimed_epochs[i])
             transaction = UpdateTransaction(when, w, work.digests[i], size, *claims).signed(keys)
-            signed[w] = replace(transaction, signature=bytes(64)) if w in work.sent.forged else transaction
+            signed[w] = (
+                replace(transaction, signature=bytes(64)) if w in work.sent.forged else transaction
+            )
         return signed
 
     def _judge(self) -> dict[tuple[int, int], Ballot]:
@@ -168,12 +178,26 @@ class VbflRound:
         support: dict[int, list[bool]] = {w: [] for w in work.workers}
         paid = bribes.collect(world, {v: sent[v] for v in measured}, self.start_s)
         for v, seen_updates in sorted(measured.items(), key=lambda item: (waits[item[0]], item[0])):
-            verdicts = world.validation.verdicts(seen_updates) & work.finite[[work.row[w] for w in sent[v]]]
-            known = np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]]) if waits[v] else None
+            verdicts = (
+                world.validation.verdicts(seen_updates)
+                & work.finite[[work.row[w] for w in sent[v]]]
+            )
+            known = (
+                np.array([np.mean(support[w]) if support[w] else 0.5 for w in sent[v]])
+                if waits[v]
+                else None
+            )
             votes, scores = vote(world, work, v, sent[v], verdicts, known, paid[v])
             for k, w in enumerate(sent[v]):
                 accuracy = float(seen_updates.update_accuracies[k])
-                ballots[v, w] = Ballot(v, w, seen_updates.baseline_accuracy, accuracy, bool(verdicts[k]), bool(votes[k]))
+                ballots[v, w] = Ballot(
+                    v,
+                    w,
+                    seen_updates.baseline_accuracy,
+                    accuracy,
+                    bool(verdicts[k]),
+                    bool(votes[k]),
+                )
                 ballots[v, w].score = scores[k]
                 if not waits[v]:
                     support[w].append(bool(votes[k]))
@@ -187,7 +211,9 @@ class VbflRound:
             if not sent[v]:
                 continue
             if not world.validation.individual:  # hidden by not being measured at all
-                measured[v] = ValidationObservation(self.round, v, tuple(sent[v]), math.nan, np.full(len(sent[v]), math.nan))
+                measured[v] = ValidationObservation(
+                    self.round, v, tuple(sent[v]), math.nan, np.full(len(sent[v]), math.nan)
+                )
                 continue
             x, y = world.split.validation[v]
             rows = [work.row[w] for w in sent[v]]
@@ -201,15 +227,27 @@ class VbflRound:
             )
             if "global" in observes:
                 model = world.models[world.participants[v].global_model]
-                seen = replace(seen, global_accuracy=float(world.engine.evaluate([model], x, y).accuracy[0]))
+                seen = replace(
+                    seen, global_accuracy=float(world.engine.evaluate([model], x, y).accuracy[0])
+                )
             if "samples" in observes:
-                seen = replace(seen, correct=world.engine.correct([work.baselines[i], *updates], x, y), labels=y)
+                seen = replace(
+                    seen,
+                    correct=world.engine.correct([work.baselines[i], *updates], x, y),
+                    labels=y,
+                )
             if "updates" in observes:
                 seen = replace(seen, updates=work.updates[rows])
             measured[v] = seen
-        return self._share_reports(measured) if "reports" in observes and world.validation.individual else measured
+        return (
+            self._share_reports(measured)
+            if "reports" in observes and world.validation.individual
+            else measured
+        )
 
-    def _share_reports(self, measured: dict[int, ValidationObservation]) -> dict[int, ValidationObservation]:
+    def _share_reports(
+        self, measured: dict[int, ValidationObservation]
+    ) -> dict[int, ValidationObservation]:
         """Give every validator what all validators measured on the updates that it judges."""
         told = {
             (v, w): seen.baseline_accuracy - accuracy
@@ -217,7 +255,12 @@ class VbflRound:
             for w, accuracy in zip(seen.workers, seen.update_accuracies.tolist(), strict=True)
         }
         return {
-            v: replace(seen, reports=np.array([[told.get((u, w), np.nan) for w in seen.workers] for u in measured]))
+            v: replace(
+                seen,
+                reports=np.array(
+                    [[told.get((u, w), np.nan) for w in seen.workers] for u in measured]
+                ),
+            )
             for v, seen in measured.items()
         }
 
@@ -236,7 +279,9 @@ class VbflRound:
         for w in self.work.workers:
             clock.start(VALIDATION, self._work(w))
         for v in self.work.validators:
-            self.compute_s[v] = self.world.network.training_s(v, len(self.world.samples(v)), self.work.baseline_epochs)
+            self.compute_s[v] = self.world.network.training_s(
+                v, len(self.world.samples(v)), self.work.baseline_epochs
+            )
             self.busy_until[v] = self.ready_s[v] + self.compute_s[v]
         clock.after(MINING, 0.0, lambda: None)
         for m in here:
@@ -251,8 +296,14 @@ class VbflRound:
 
     def _work(self, w: int) -> Process:
         """Train, then send the update to the associated validator, which sends it on."""
-        clock, net, ends_s = self.clock, self.world.network, self.start_s + self.scenario.deadlines.validator_s
-        train_s = net.training_s(w, len(self.world.samples(w)), int(self.work.trained_epochs[self.work.row[w]]))
+        clock, net, ends_s = (
+            self.clock,
+            self.world.network,
+            self.start_s + self.scenario.deadlines.validator_s,
+        )
+        train_s = net.training_s(
+            w, len(self.world.samples(w)), int(self.work.trained_epochs[self.work.row[w]])
+        )
         trained_s = self.ready_s[w] + train_s
         self.compute_s[w] = train_s
         first, *others = self.seats.committee[w]
@@ -308,7 +359,9 @@ class VbflRound:
         if self.scenario.chain.check_signatures and not self.updates[w].authentic(self.world.keys):
             self._refuse(ballot, "forged")
             return
-        if w in self.work.sent.duplicated:  # the second transaction came along; one worker, one update
+        if (
+            w in self.work.sent.duplicated
+        ):  # the second transaction came along; one worker, one update
             self.world.note(self.clock.now, w, v, "duplicate")
         if not self.store.off_chain:
             self._evaluate(v, w)
@@ -347,13 +400,21 @@ class VbflRound:
             return
         self.clock.act()
         ballot.time_s = self.clock.now
-        ballot.transaction = VoteTransaction(self.round, v, w, self.updates[w].id, ballot.vote, ballot.score).signed(
-            self.world.keys
-        )
+        ballot.transaction = VoteTransaction(
+            self.round, v, w, self.updates[w].id, ballot.vote, ballot.score
+        ).signed(self.world.keys)
         miner = self.seats.miner_of.get(v)
         if miner is not None:
             size = self._message_bytes(w) + ballot.transaction.size_bytes
-            self.clock.after(VALIDATION, self.world.network.delay(v, miner, size), self._receive_vote, miner, v, w, size)
+            self.clock.after(
+                VALIDATION,
+                self.world.network.delay(v, miner, size),
+                self._receive_vote,
+                miner,
+                v,
+                w,
+                size,
+            )
 
     def _receive_vote(self, miner: int, v: int, w: int, size: int) -> None:
         """The associated miner sends the vote on to all others; nothing waits for single deliveries, so times are enough."""
@@ -367,7 +428,10 @@ class VbflRound:
         """When a message sent now is with each miner, `float64[miners]`: never, where nobody is there to receive it."""
         arrivals = self.clock.now + self.world.network.delays(sender, self.miner_ids, size)
         if self.scenario.availability.kind == "alternating":
-            there = [at < np.inf and self.world.online(m, at) for m, at in zip(self.miner_ids.tolist(), arrivals, strict=True)]
+            there = [
+                at < np.inf and self.world.online(m, at)
+                for m, at in zip(self.miner_ids.tolist(), arrivals, strict=True)
+            ]
             arrivals[~np.array(there)] = np.inf
         return arrivals
 
@@ -391,8 +455,14 @@ class VbflRound:
         if decision.censored:
             body = self._assemble(m, arrived, decision.censored)
         if consensus.kind == "pow":
-            rate = self.scenario.network.hashes_per_s * world.network.compute[m] / self.scenario.network.compute_samples_per_s
-            race = mining_time_s(consensus.difficulty, rate, world.streams.rng("mining", m, self.round))
+            rate = (
+                self.scenario.network.hashes_per_s
+                * world.network.compute[m]
+                / self.scenario.network.compute_samples_per_s
+            )
+            race = mining_time_s(
+                consensus.difficulty, rate, world.streams.rng("mining", m, self.round)
+            )
             if clock.now + race > self.start_s + self.scenario.deadlines.block_s:
                 return
             beaten = self.first_block[m]
@@ -401,7 +471,9 @@ class VbflRound:
                 return
         clock.act()
         state = world.participants[m].state
-        block = Block(self.round, state.height + 1, state.head, m, world.stake(m), body, clock.now).signed(world.keys)
+        block = Block(
+            self.round, state.height + 1, state.head, m, world.stake(m), body, clock.now
+        ).signed(world.keys)
         if decision.replaced and not self.store.off_chain:  # a digest cannot be given other bytes
             self.work.tamper(block.hash, decision.replaced)
         if not decision.publish:
@@ -412,9 +484,13 @@ class VbflRound:
         if consensus.kind == "pow":
             for j, other in enumerate(self.miner_ids.tolist()):
                 if arrivals[j] <= self.start_s + self.scenario.deadlines.block_s:
-                    clock.after(None, float(arrivals[j]) - clock.now, self._first_block_wins, other, block)
+                    clock.after(
+                        None, float(arrivals[j]) - clock.now, self._first_block_wins, other, block
+                    )
 
-    def _assemble(self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()) -> BlockBody:
+    def _assemble(
+        self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()
+    ) -> BlockBody:
         """The body that a miner builds from the votes it has; malformed updates and shut-out workers are left out."""
         left_out = self.world.participants[m].state.blocked | censored
         key = (arrived.tobytes(), left_out)
@@ -456,7 +532,11 @@ class VbflRound:
         closed = clock.stage(MINING)
         yield closed if math.isinf(deadline) else closed | clock.until(deadline)
         j = self.miner_index[m]
-        known = [(b, float(arrivals[j])) for b, arrivals in self.published if arrivals[j] <= deadline and arrivals[j] < np.inf]
+        known = [
+            (b, float(arrivals[j]))
+            for b, arrivals in self.published
+            if arrivals[j] <= deadline and arrivals[j] < np.inf
+        ]
         latest = max((at for _, at in known), default=clock.now)
         latest = max(latest, self.ready_s[m])
         if latest > clock.now:
@@ -476,7 +556,9 @@ class VbflRound:
         size = self.block_bytes(block)
         for device, miner in self.seats.miner_of.items():
             if miner == m:
-                self.clock.after(None, self.world.network.delay(m, device, size), self._download, device, block)
+                self.clock.after(
+                    None, self.world.network.delay(m, device, size), self._download, device, block
+                )
 
     def _not_ready(self, device: int, action: Callable[..., None], *args: Any) -> bool:
         """Whether a device is still fetching the chain under a block; the action is called again when it has it."""
@@ -494,11 +576,19 @@ class VbflRound:
     def _fetch_and_append(self, device: int, block: Block) -> None:
         """Append a block that holds, once the accepted updates are there that the device has not trained or judged itself."""
         accepted = {r.worker for r in block.body.records if r.accepted} - {device}
-        missing = sum((device, w) not in self.fetched for w in accepted) if self.store.off_chain else 0
+        missing = (
+            sum((device, w) not in self.fetched for w in accepted) if self.store.off_chain else 0
+        )
         if not missing:
             self._append(device, block)
         else:
-            self.clock.after(None, self.store.seconds(device, missing, self.update_bytes), self._append_fetched, device, block)
+            self.clock.after(
+                None,
+                self.store.seconds(device, missing, self.update_bytes),
+                self._append_fetched,
+                device,
+                block,
+            )
 
     def _append_fetched(self, device: int, block: Block) -> None:
         if self._there(device) and self._holds(device, block):
@@ -506,7 +596,11 @@ class VbflRound:
 
     def _holds(self, device: int, block: Block) -> bool:
         """Whether a device accepts a block: from a miner that may publish and is not shut out, authentic, linked to its head."""
-        state, checks, publishers = self.world.participants[device].state, self.scenario.chain, self.scenario.registry.publishers
+        state, checks, publishers = (
+            self.world.participants[device].state,
+            self.scenario.chain,
+            self.scenario.registry.publishers,
+        )
         if block.miner in state.blocked or (publishers and block.miner not in publishers):
             return False
         if checks.check_links and block.previous != state.head:
@@ -514,7 +608,9 @@ class VbflRound:
         if not checks.check_signatures:
             return True
         if block.hash not in self._authentic:
-            self._authentic[block.hash] = block.authentic(self.world.keys, self._payload_digests(block))
+            self._authentic[block.hash] = block.authentic(
+                self.world.keys, self._payload_digests(block)
+            )
             if not self._authentic[block.hash]:
                 self.world.note(self.clock.now, block.miner, device, "tampered-block")
         return self._authentic[block.hash]
@@ -523,7 +619,9 @@ class VbflRound:
         """Digests of the bytes that a block really carries: the rows of this round, or what its miner put in their place."""
         replaced = self.work.replaced.get(block.hash, {})
         return {
-            u.worker: row_digest(replaced[u.worker]) if u.worker in replaced else self.work.digests[self.work.row[u.worker]]
+            u.worker: row_digest(replaced[u.worker])
+            if u.worker in replaced
+            else self.work.digests[self.work.row[u.worker]]
             for u in block.body.updates
         }
 

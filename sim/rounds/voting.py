@@ -42,13 +42,17 @@ def vote(
     )
     votes = np.asarray(behaviour.vote(seen))
     if votes.shape != (len(workers),):
-        raise ValueError(f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(workers),)}")
+        raise ValueError(
+            f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(workers),)}"
+        )
     if "reports" not in world.payout.observes:
         return votes, [None] * len(workers)
     scores = _similarity(world, work, seen)
     told = np.asarray(behaviour.report(seen, scores), dtype=np.float64)
     if told.shape != scores.shape:
-        raise ValueError(f"{behaviour!r} reported scores of shape {told.shape}, should be {scores.shape}")
+        raise ValueError(
+            f"{behaviour!r} reported scores of shape {told.shape}, should be {scores.shape}"
+        )
     return votes, np.clip(np.nan_to_num(told), -1.0, 1.0).tolist()
 
 

@@ -44,14 +44,26 @@ def crowds(draw):
     others = base + rng.standard_normal((honest, size))
     if draw(st.booleans()):
         others[:] = others[0]
-    return base.astype(np.float32), (base + rng.standard_normal((bad, size))).astype(np.float32), others.astype(np.float32)
+    return (
+        base.astype(np.float32),
+        (base + rng.standard_normal((bad, size))).astype(np.float32),
+        others.astype(np.float32),
+    )
 
 
 @given(crowds())
 def test_sign_flip_and_scaling(crowd):
     base, rows, others = crowd
-    np.testing.assert_allclose(attack("sign-flip", rows, others, base, factor=2.0).updates, base - 2 * (rows - base), atol=1e-5)
-    np.testing.assert_allclose(attack("scaling", rows, others, base, factor=3.0).updates, base + 3 * (rows - base), atol=1e-5)
+    np.testing.assert_allclose(
+        attack("sign-flip", rows, others, base, factor=2.0).updates,
+        base - 2 * (rows - base),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        attack("scaling", rows, others, base, factor=3.0).updates,
+        base + 3 * (rows - base),
+        atol=1e-5,
+    )
 
 
 @given(crowds(), st.floats(0.1, 3))
@@ -127,11 +139,15 @@ def test_free_riders(crowd):
     assert (sent.claimed_samples == 100).all()
     assert (sent.claimed_epochs == 5).all()
     np.testing.assert_allclose(
-        attack("free-ride-stale", rows, others, base, base - 1).updates, np.tile(base + 1, (len(rows), 1)), atol=1e-5
+        attack("free-ride-stale", rows, others, base, base - 1).updates,
+        np.tile(base + 1, (len(rows), 1)),
+        atol=1e-5,
     )
     copies = attack("free-ride-copy", rows, others, base).updates
     assert {row.tobytes() for row in copies} <= {row.tobytes() for row in others}
-    assert np.abs(attack("free-ride-noise", rows, others, base, scale=0.01).updates - base).max() < 0.1
+    assert (
+        np.abs(attack("free-ride-noise", rows, others, base, scale=0.01).updates - base).max() < 0.1
+    )
 
 
 def test_lazy_and_overstate():
@@ -144,7 +160,11 @@ def test_lazy_and_overstate():
 def data(n=40, shape=(1, 6, 6), classes=4):
     rng = np.random.default_rng(0)
     return DataObservation(
-        3, rng.random((n, *shape), dtype=np.float32), rng.integers(0, classes, n), classes, np.random.default_rng(1)
+        3,
+        rng.random((n, *shape), dtype=np.float32),
+        rng.integers(0, classes, n),
+        classes,
+        np.random.default_rng(1),
     )
 
 
@@ -165,7 +185,9 @@ def test_label_flip():
 @pytest.mark.parametrize("shape", [(1, 6, 6), (20,)])
 def test_backdoor(shape):
     seen = data(shape=shape)
-    x, y = behaviours.workers.create("backdoor", {"target": 2, "fraction": 0.25, "size": 3}).poison(seen)
+    x, y = behaviours.workers.create("backdoor", {"target": 2, "fraction": 0.25, "size": 3}).poison(
+        seen
+    )
     changed = (x != seen.x).reshape(len(x), -1).any(1)
     assert changed.sum() == 10
     assert (y[changed] == 2).all()
@@ -189,7 +211,12 @@ def play(scenario):
 @pytest.mark.parametrize("name", behaviours.workers.names())
 def test_every_worker_behaviour_plays_a_round(tiny, name):
     _world, frames = play(
-        tiny(adversaries__0__count=3, adversaries__0__worker=name, rounds=2, validation__params={"threshold": 1.0})
+        tiny(
+            adversaries__0__count=3,
+            adversaries__0__worker=name,
+            rounds=2,
+            validation__params={"threshold": 1.0},
+        )
     )
     assert np.isfinite(frames["rounds"]["loss"]).all()
     in_block = frames["participants"].query("adversary and role == 'worker'")["accepted"].notna()
@@ -198,7 +225,14 @@ def test_every_worker_behaviour_plays_a_round(tiny, name):
 
 @pytest.mark.parametrize("name", behaviours.validators.names())
 def test_every_validator_behaviour_plays_a_round(tiny, name):
-    play(tiny(adversaries__0__count=3, adversaries__0__worker="honest", adversaries__0__validator=name, rounds=2))
+    play(
+        tiny(
+            adversaries__0__count=3,
+            adversaries__0__worker="honest",
+            adversaries__0__validator=name,
+            rounds=2,
+        )
+    )
 
 
 @pytest.mark.parametrize(("name", "status"), [("forge", "forged"), ("replay", "replayed")])
@@ -212,17 +246,29 @@ def test_transactions_that_do_not_hold_are_dropped_and_noted(tiny, name, status)
 def test_free_riders_save_time_and_are_paid_as_much(tiny):
     """VBFL pays what is claimed: at a threshold that rejects nobody the free-rider earns what an honest worker earns."""
     open_door = {"validation__params": {"threshold": 1.0}, "training__epochs": 4, "rounds": 1}
-    world, frames = play(tiny(adversaries__0__devices=list(range(8)), adversaries__0__worker="free-ride-zero", **open_door))
+    world, frames = play(
+        tiny(
+            adversaries__0__devices=list(range(8)),
+            adversaries__0__worker="free-ride-zero",
+            **open_door,
+        )
+    )
     _, honest = play(tiny(**open_door))
     assert frames["rounds"]["end_s"].iloc[0] < honest["rounds"]["end_s"].iloc[0]
     assert frames["rounds"]["issued"].iloc[0] == honest["rounds"]["issued"].iloc[0]
-    assert frames["rounds"]["accuracy"].iloc[0] == world.test([world.engine.initial()], [b"initial"]).accuracy[0], (
-        "the mean of untouched models is the untouched model"
-    )
+    assert (
+        frames["rounds"]["accuracy"].iloc[0]
+        == world.test([world.engine.initial()], [b"initial"]).accuracy[0]
+    ), "the mean of untouched models is the untouched model"
 
 
 def test_overstating_pays(tiny):
-    scenario = tiny(adversaries__0__count=3, adversaries__0__worker="overstate", validation__params={"threshold": 1.0}, rounds=6)
+    scenario = tiny(
+        adversaries__0__count=3,
+        adversaries__0__worker="overstate",
+        validation__params={"threshold": 1.0},
+        rounds=6,
+    )
     _, frames = play(scenario)
     workers = frames["participants"].query("role == 'worker' and accepted == True")
     income = workers.groupby("adversary")["income"].mean()
@@ -230,7 +276,12 @@ def test_overstating_pays(tiny):
 
 
 def test_label_flippers_learn_the_wrong_thing(tiny):
-    flipped = tiny(adversaries__0__devices=list(range(8)), adversaries__0__worker="label-flip", rounds=8, training__epochs=4)
+    flipped = tiny(
+        adversaries__0__devices=list(range(8)),
+        adversaries__0__worker="label-flip",
+        rounds=8,
+        training__epochs=4,
+    )
     _, wrong = play(flipped)
     _, right = play(tiny(rounds=8, training__epochs=4))
     assert right["rounds"]["accuracy"].iloc[-1] > 0.8
@@ -239,7 +290,11 @@ def test_label_flippers_learn_the_wrong_thing(tiny):
 
 def test_colluding_validators_carry_their_own(tiny):
     """Noise so large that honest validators reject it; a majority that colludes accepts it."""
-    group = {"adversaries__0__worker_params": {"scale": 50.0}, "roles__params": {"counts": "3,3,1"}, "rounds": 6}
+    group = {
+        "adversaries__0__worker_params": {"scale": 50.0},
+        "roles__params": {"counts": "3,3,1"},
+        "rounds": 6,
+    }
     _, alone = play(tiny(adversaries__0__count=6, **group))
     _, helped = play(
         tiny(
@@ -249,7 +304,9 @@ def test_colluding_validators_carry_their_own(tiny):
             **group,
         )
     )
-    assert alone["rounds"]["accepted_adversary"].sum() < helped["rounds"]["accepted_adversary"].sum()
+    assert (
+        alone["rounds"]["accepted_adversary"].sum() < helped["rounds"]["accepted_adversary"].sum()
+    )
     assert helped["rounds"]["rejected_honest"].sum() > 0
 
 
@@ -276,18 +333,27 @@ def test_copying_validators_vote_with_the_majority(tiny):
 
 def test_a_censor_leaves_out_all_but_its_own(tiny):
     everyone = tiny(
-        adversaries__0__devices=[0, 1, 2, 3], adversaries__0__worker="honest", adversaries__0__miner="censor", rounds=10
+        adversaries__0__devices=[0, 1, 2, 3],
+        adversaries__0__worker="honest",
+        adversaries__0__miner="censor",
+        rounds=10,
     )
     _world, frames = play(everyone)
     won = frames["rounds"].set_index("round")["winner"]
     assert won.isin([0, 1, 2, 3]).any()
-    for row in frames["participants"].query("role == 'worker' and accepted == accepted").itertuples():
+    for row in (
+        frames["participants"].query("role == 'worker' and accepted == accepted").itertuples()
+    ):
         if won[row.round] in (0, 1, 2, 3):
             assert row.device in (0, 1, 2, 3)
 
 
 def test_a_tampered_block_is_refused_where_signatures_are_checked(tiny):
-    tamper = {"adversaries__0__devices": list(range(8)), "adversaries__0__worker": "honest", "adversaries__0__miner": "tamper"}
+    tamper = {
+        "adversaries__0__devices": list(range(8)),
+        "adversaries__0__worker": "honest",
+        "adversaries__0__miner": "tamper",
+    }
     _, careful = play(tiny(**tamper))
     assert set(careful["blocks"]["status"]) == {"orphaned"}
     assert careful["rounds"]["accuracy"].nunique() == 1
@@ -317,17 +383,29 @@ def test_robust_aggregation_survives_what_the_mean_does_not():
 
 
 def test_sleepers_are_honest_until_they_wake_and_after_they_are_done(tiny):
-    noise = {"adversaries__0__count": 3, "adversaries__0__worker_params": {"scale": 20.0}, "rounds": 8}
+    noise = {
+        "adversaries__0__count": 3,
+        "adversaries__0__worker_params": {"scale": 20.0},
+        "rounds": 8,
+    }
     _, sleeping = play(tiny(adversaries__0__from_round=4, adversaries__0__until_round=6, **noise))
     _, never = play(tiny(**{**noise, "adversaries__0__worker_params": {"scale": 0.0}}))
-    votes, calm = (f["votes"].groupby("round")["update_accuracy"].apply(list) for f in (sleeping, never))
+    votes, calm = (
+        f["votes"].groupby("round")["update_accuracy"].apply(list) for f in (sleeping, never)
+    )
     assert all(votes[r] == calm[r] for r in (1, 2, 3)), "the same bytes until they wake"
     bad = sleeping["votes"][sleeping["votes"]["worker_adversary"]].groupby("round")["vad"].mean()
     assert bad[bad.index.isin([4, 5, 6])].min() > bad[bad.index.isin([1, 2, 3, 7, 8])].max()
 
 
 def test_a_sleepers_data_is_clean_while_it_sleeps(tiny):
-    world = World(tiny(adversaries__0__devices=[2], adversaries__0__worker="label-flip", adversaries__0__from_round=3))
+    world = World(
+        tiny(
+            adversaries__0__devices=[2],
+            adversaries__0__worker="label-flip",
+            adversaries__0__from_round=3,
+        )
+    )
     clean = world.split.train[2]
     for r, expected in ((1, True), (3, False)):
         world.round_index = r
@@ -362,9 +440,13 @@ def test_utility_is_income_less_cost_plus_the_benefit_of_damage(tiny):
         rounds=4,
     )
     world, frames = play(scenario)
-    people = frames["participants"].merge(frames["rounds"][["round", "accuracy"]], on="round", suffixes=("", "_global"))
+    people = frames["participants"].merge(
+        frames["rounds"][["round", "accuracy"]], on="round", suffixes=("", "_global")
+    )
     benefit = people["adversary"] * 1_000 * (1 - people["accuracy_global"])
-    np.testing.assert_allclose(people["utility"], people["income"] - 50 * people["compute_s"] + benefit)
+    np.testing.assert_allclose(
+        people["utility"], people["income"] - 50 * people["compute_s"] + benefit
+    )
     riders = people[people["adversary"] & (people["role"] == "worker")]
     workers = people[~people["adversary"] & (people["role"] == "worker")]
     assert (riders["compute_s"] == 0).all()

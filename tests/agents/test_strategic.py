@@ -14,7 +14,16 @@ OPEN = {"validation.params": {"threshold": 1.0}}
 
 def played(group=None, preset="vbfl", **changes):
     groups = [group] if isinstance(group, dict) else group or []
-    world = World(load_scenario(preset, {**TINY, "adversaries": groups, **{k.replace("__", "."): v for k, v in changes.items()}}))
+    world = World(
+        load_scenario(
+            preset,
+            {
+                **TINY,
+                "adversaries": groups,
+                **{k.replace("__", "."): v for k, v in changes.items()},
+            },
+        )
+    )
     for _ in world.run():
         pass
     world.tables = {name: table.to_pandas() for name, table in world.recorder.tables().items()}
@@ -25,14 +34,33 @@ def played(group=None, preset="vbfl", **changes):
 
 
 def bribes(world):
-    return [(int(e.debit[7:]), int(e.credit[7:]), e.amount) for e in world.ledger.journal if e.reason == "bribe"]
+    return [
+        (int(e.debit[7:]), int(e.credit[7:]), e.amount)
+        for e in world.ledger.journal
+        if e.reason == "bribe"
+    ]
 
 
 BRIBERY = [
-    {"name": "noisy", "devices": [0, 1, 2], "worker": "gaussian-noise", "worker_params": {"scale": 50.0}, "bribe": 30},
-    {"name": "venal", "devices": [6, 7], "validator": "bribable", "validator_params": {"price": 20}},
+    {
+        "name": "noisy",
+        "devices": [0, 1, 2],
+        "worker": "gaussian-noise",
+        "worker_params": {"scale": 50.0},
+        "bribe": 30,
+    },
+    {
+        "name": "venal",
+        "devices": [6, 7],
+        "validator": "bribable",
+        "validator_params": {"price": 20},
+    },
 ]
-SEATED = {"roles__rule": "fixed", "roles__params": {"validators": [6, 7], "miners": [4, 5]}, "payout__initial_balance": 100}
+SEATED = {
+    "roles__rule": "fixed",
+    "roles__params": {"validators": [6, 7], "miners": [4, 5]},
+    "payout__initial_balance": 100,
+}
 
 
 def test_a_bought_vote_is_a_positive_vote_and_money_moves_at_the_price():
@@ -57,14 +85,27 @@ def test_too_low_an_offer_buys_nothing():
 
 
 def test_who_does_not_pay_an_extortionist_is_rejected():
-    gang = {"name": "gang", "devices": [6, 7], "validator": "extort", "validator_params": {"price": 10}}
-    refused, conceded = played(gang, **SEATED, **OPEN), played(gang, **SEATED, **OPEN, costs__concede=10)
+    gang = {
+        "name": "gang",
+        "devices": [6, 7],
+        "validator": "extort",
+        "validator_params": {"price": 10},
+    }
+    refused, conceded = (
+        played(gang, **SEATED, **OPEN),
+        played(gang, **SEATED, **OPEN, costs__concede=10),
+    )
     assert refused.tables["rounds"].accepted_honest.sum() == 0
     assert not bribes(refused)
     assert conceded.tables["rounds"].accepted_honest.iloc[0] == 4
-    assert sum(a for *_, a in bribes(conceded)) == 3 * 4 * 2 * 10, "each of four workers pays both in every round"
+    assert sum(a for *_, a in bribes(conceded)) == 3 * 4 * 2 * 10, (
+        "each of four workers pays both in every round"
+    )
     gain = conceded.tables["participants"].groupby("group", observed=True).utility.sum()
-    assert gain["gang"] > refused.tables["participants"].groupby("group", observed=True).utility.sum()["gang"]
+    assert (
+        gain["gang"]
+        > refused.tables["participants"].groupby("group", observed=True).utility.sum()["gang"]
+    )
 
 
 def test_bribes_in_a_coordinators_committee():
@@ -115,7 +156,9 @@ def test_whitewashers_return_under_another_identity(how):
         assert not p[(p.device == old) & (p["round"] > round_)].online.any()
         assert p[(p.device == old) & (p["round"] > round_)].role.isna().all()
     start = {e.credit: e.amount for e in world.ledger.journal if e.reason == "initial"}
-    assert all(start[f"device:{d}"] == 400 for d in range(5)), "two devices' money among five identities"
+    assert all(start[f"device:{d}"] == 400 for d in range(5)), (
+        "two devices' money among five identities"
+    )
     samples = p[p["round"] == 1].set_index("device").samples
     assert samples[2] == samples[0]
 
@@ -126,7 +169,16 @@ def test_whitewashers_return_under_another_identity(how):
 def choose(name, params=None, own=(), others=(), index=0, seed=0):
     learner = behaviours.learners.create(name, params or {})
     return learner.choose(
-        ChoiceObservation(1, 0, index, ("a", "b"), tuple(own), tuple(others), tuple(others), np.random.default_rng(seed))
+        ChoiceObservation(
+            1,
+            0,
+            index,
+            ("a", "b"),
+            tuple(own),
+            tuple(others),
+            tuple(others),
+            np.random.default_rng(seed),
+        )
     )
 
 
@@ -144,9 +196,13 @@ def test_ucb_returns_to_what_it_has_hardly_tried():
 
 def test_imitation_is_proportional_to_the_difference():
     peers = [(1, 3.0), (1, 3.0), (1, 0.0), (0, 4.0)]
-    copied = np.mean([choose("imitation", own=[(0, 2.0)], others=peers, seed=s) == 1 for s in range(4_000)])
+    copied = np.mean(
+        [choose("imitation", own=[(0, 2.0)], others=peers, seed=s) == 1 for s in range(4_000)]
+    )
     assert copied == pytest.approx(0.5 * (3 - 2) / 4, abs=0.02)
-    assert all(choose("imitation", own=[(0, 4.0)], others=[(1, 3.0)], seed=s) == 0 for s in range(20)), "never copies the worse"
+    assert all(
+        choose("imitation", own=[(0, 4.0)], others=[(1, 3.0)], seed=s) == 0 for s in range(20)
+    ), "never copies the worse"
 
 
 RATIONAL = {
@@ -157,7 +213,10 @@ RATIONAL = {
 
 
 @pytest.mark.parametrize("learner", ["bandit", "imitation", "best-response"])
-@pytest.mark.parametrize(("mechanism", "dear", "expected"), [("flat", 50.0, "free-ride-zero"), ("improvement", 0.0, "honest")])
+@pytest.mark.parametrize(
+    ("mechanism", "dear", "expected"),
+    [("flat", 50.0, "free-ride-zero"), ("improvement", 0.0, "honest")],
+)
 def test_rational_devices_find_what_a_rule_pays_for(learner, mechanism, dear, expected):
     """Flat pay and dear computing teach free-riding; pay for improvement teaches work."""
     world = played(
@@ -175,7 +234,11 @@ def test_rational_devices_find_what_a_rule_pays_for(learner, mechanism, dear, ex
 
 
 def test_choices_and_identities_survive_a_checkpoint():
-    groups = [{**RATIONAL, "count": 3}, {**WHITEWASH, "devices": [0, 1, 2, 3]}, BRIBERY[1] | {"devices": [8, 9]}]
+    groups = [
+        {**RATIONAL, "count": 3},
+        {**WHITEWASH, "devices": [0, 1, 2, 3]},
+        BRIBERY[1] | {"devices": [8, 9]},
+    ]
     groups[1] |= {"bribe": 50}
     scenario = load_scenario(
         "vbfl",
@@ -212,7 +275,9 @@ def test_an_attacker_that_knows_rule_and_data_passes_where_a_blind_one_fails():
         world = World(scenario)
         list(world.run())
         r = world.recorder.tables()["rounds"].to_pandas().iloc[2:]
-        return r.accepted_adversary.sum() / (r.accepted_adversary.sum() + r.rejected_adversary.sum())
+        return r.accepted_adversary.sum() / (
+            r.accepted_adversary.sum() + r.rejected_adversary.sum()
+        )
 
     assert accepted("gaussian-noise") < 0.3
     assert accepted("adaptive-noise") > 0.7
@@ -227,7 +292,12 @@ def test_success_of_a_backdoor_is_measured():
         "aggregation__rule": "mean",
         **OPEN,
     }
-    group = {"name": "bad", "count": 4, "worker": "backdoor", "worker_params": {"target": 7, "fraction": 0.5, "size": 3}}
+    group = {
+        "name": "bad",
+        "count": 4,
+        "worker": "backdoor",
+        "worker_params": {"target": 7, "fraction": 0.5, "size": 3},
+    }
     attacked, clean = played(group, **sets), played(None, **sets)
     assert clean.tables["rounds"].attack_success.isna().all()
     rounds = attacked.tables["rounds"]
@@ -247,8 +317,14 @@ def test_a_duplicate_is_refused_and_noted():
 @pytest.mark.parametrize(
     ("group", "key"),
     [
-        ({"strategies": [{"worker": "honest"}, {"worker": "label-flip"}]}, r"strategies\.1\.worker = 'label-flip'"),
-        ({"strategies": [{"worker": "lazy", "worker_params": {"epochs": -1}}]}, r"strategies\.0\.worker_params\.epochs = -1"),
+        (
+            {"strategies": [{"worker": "honest"}, {"worker": "label-flip"}]},
+            r"strategies\.1\.worker = 'label-flip'",
+        ),
+        (
+            {"strategies": [{"worker": "lazy", "worker_params": {"epochs": -1}}]},
+            r"strategies\.0\.worker_params\.epochs = -1",
+        ),
         ({"learner": "bandits"}, r"learner = 'bandits'.*bandit"),
         ({"learner_params": {"epsilon": 2.0}}, r"learner_params\.epsilon = 2"),
         ({"spares": 3}, r"spares? "),
@@ -258,4 +334,6 @@ def test_a_duplicate_is_refused_and_noted():
 )
 def test_bad_groups_are_refused(group, key):
     with pytest.raises((ScenarioError, ValueError), match=key):
-        World(load_scenario("vbfl", {**TINY, "adversaries": [{"name": "bad", "count": 3, **group}]}))
+        World(
+            load_scenario("vbfl", {**TINY, "adversaries": [{"name": "bad", "count": 3, **group}]})
+        )

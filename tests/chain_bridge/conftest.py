@@ -89,7 +89,11 @@ COORDINATOR = {
 """Stakes, bonds, commitments, a reveal that is missing, slashes, burning, a committee's approvals."""
 
 EQUAL_SHARE = {
-    "payout": {"mechanism": "equal-share", "params": {"pool": 9_001, "deadline": 3, "stake": 10}, "initial_balance": 50}
+    "payout": {
+        "mechanism": "equal-share",
+        "params": {"pool": 9_001, "deadline": 3, "stake": 10},
+        "initial_balance": 50,
+    }
 }
 
 

@@ -14,7 +14,11 @@ ACCOUNT, OTHER = b"\x11" * 32, b"\x22" * 32
 CALLS = [
     ("Assets.mint", (1, ACCOUNT, 10**15), {"id": 1, "beneficiary": ACCOUNT, "amount": 10**15}),
     ("Assets.burn", (1, ACCOUNT, 5), {"id": 1, "who": ACCOUNT, "amount": 5}),
-    ("Assets.force_transfer", (1, ACCOUNT, OTHER, 70), {"id": 1, "source": ACCOUNT, "dest": OTHER, "amount": 70}),
+    (
+        "Assets.force_transfer",
+        (1, ACCOUNT, OTHER, 70),
+        {"id": 1, "source": ACCOUNT, "dest": OTHER, "amount": 70},
+    ),
     ("Assets.create", (77, ACCOUNT, 1), {"id": 77, "admin": ACCOUNT, "min_balance": 1}),
     ("Balances.transfer_keep_alive", (ACCOUNT, 2**70), {"dest": ACCOUNT, "value": 2**70}),
     ("System.remark_with_event", (b"\x00\xff" * 40,), {"remark": "0x" + "00ff" * 40}),
@@ -61,11 +65,23 @@ def test_calls_in_calls(chain):
     mine = [chain.runtime.call(name, *args) for name, args, _ in CALLS]
     batch = chain._connect().compose_call("Utility", "batch_all", {"calls": inner})
     assert chain.runtime.call("Utility.batch_all", mine).hex() == batch.data.to_hex()[2:]
-    sub = chain._connect().compose_call("Utility", "as_derivative", {"index": 513, "call": inner[0]})
+    sub = chain._connect().compose_call(
+        "Utility", "as_derivative", {"index": 513, "call": inner[0]}
+    )
     assert chain.runtime.call("Utility.as_derivative", 513, mine[0]).hex() == sub.data.to_hex()[2:]
-    multi = {"threshold": 2, "other_signatories": [hexed(ACCOUNT)], "maybe_timepoint": None, "call": inner[5]}
-    told = chain._connect().compose_call("Multisig", "as_multi", multi | {"store_call": False, "max_weight": 7})
-    assert chain.runtime.call("Multisig.as_multi", 2, [ACCOUNT], None, mine[5], False, Weight(7)).hex() == told.data.to_hex()[2:]
+    multi = {
+        "threshold": 2,
+        "other_signatories": [hexed(ACCOUNT)],
+        "maybe_timepoint": None,
+        "call": inner[5],
+    }
+    told = chain._connect().compose_call(
+        "Multisig", "as_multi", multi | {"store_call": False, "max_weight": 7}
+    )
+    assert (
+        chain.runtime.call("Multisig.as_multi", 2, [ACCOUNT], None, mine[5], False, Weight(7)).hex()
+        == told.data.to_hex()[2:]
+    )
 
 
 @pytest.mark.parametrize("size", [5, 300], ids=["signed whole", "signed by its hash"])
@@ -73,28 +89,44 @@ def test_calls_in_calls(chain):
 def test_extrinsics(chain, operator, size, period):
     text = b"\xfa" * size
     call = composed(chain, "System.remark_with_event", {"remark": text})
-    pair = Keypair.create_from_seed("0x" + bytes(operator._secret).hex(), crypto_type=KeypairType.ED25519)
+    pair = Keypair.create_from_seed(
+        "0x" + bytes(operator._secret).hex(), crypto_type=KeypairType.ED25519
+    )
     head = chain.head()
     era = Era(period, head.number, head.hash) if period else Era()
     options = {"era": {"period": period, "current": head.number}} if period else {}
     told = chain._connect().create_signed_extrinsic(call, pair, nonce=71, **options)
-    mine = sign(chain.runtime, chain.genesis, chain.runtime.call("System.remark_with_event", text), operator, 71, era)
+    mine = sign(
+        chain.runtime,
+        chain.genesis,
+        chain.runtime.call("System.remark_with_event", text),
+        operator,
+        71,
+        era,
+    )
     assert mine.hex() == told.data.to_hex()[2:]
     assert signed_by(mine) == operator.public
 
 
 def test_events_are_what_the_library_reads(chain):
     head = chain.head().hash
-    told = [(e.value["module_id"], e.value["event_id"], e.value["extrinsic_idx"]) for e in chain._connect().get_events(head)]
+    told = [
+        (e.value["module_id"], e.value["event_id"], e.value["extrinsic_idx"])
+        for e in chain._connect().get_events(head)
+    ]
     assert [(*e.name.split("."), e.extrinsic) for e in chain.events(head)] == told
     assert told
 
 
 def test_an_unknown_extension_is_refused(chain, operator):
     runtime = chain.runtime
-    runtime.signed_extensions.append({"identifier": "CheckHoroscope", "ty": 4, "additional_signed": 80})
+    runtime.signed_extensions.append(
+        {"identifier": "CheckHoroscope", "ty": 4, "additional_signed": 80}
+    )
     try:
-        with pytest.raises(BridgeError, match="carry CheckHoroscope, which this bridge does not know"):
+        with pytest.raises(
+            BridgeError, match="carry CheckHoroscope, which this bridge does not know"
+        ):
             sign(runtime, chain.genesis, b"", operator, 0)
     finally:
         runtime.signed_extensions.pop()
@@ -103,7 +135,9 @@ def test_an_unknown_extension_is_refused(chain, operator):
 def test_unknown_calls_and_wrong_arguments_are_refused(chain):
     with pytest.raises(BridgeError, match=r"no call Assets\.print"):
         chain.runtime.call("Assets.print", 1)
-    with pytest.raises(BridgeError, match=r"Assets.mint of this chain takes \(id, beneficiary, amount\), not 1"):
+    with pytest.raises(
+        BridgeError, match=r"Assets.mint of this chain takes \(id, beneficiary, amount\), not 1"
+    ):
         chain.runtime.call("Assets.mint", 1)
 
 
@@ -114,7 +148,14 @@ def test_compact_integers(value):
 
 
 def test_compact_integers_of_the_specification():
-    for value, told in ((0, "00"), (1, "04"), (42, "a8"), (69, "1501"), (65535, "feff0300"), (10**14, "0b00407a10f35a")):
+    for value, told in (
+        (0, "00"),
+        (1, "04"),
+        (42, "a8"),
+        (69, "1501"),
+        (65535, "feff0300"),
+        (10**14, "0b00407a10f35a"),
+    ):
         assert compact(value).hex() == told
     with pytest.raises(ValueError):
         compact(-1)
@@ -152,11 +193,15 @@ CODEC = Codec(
 )  # fmt: skip
 numbers = st.integers(0, 2**32 - 1)
 trees = st.recursive(
-    numbers.map(lambda n: ("Leaf", (n,))), lambda inner: st.lists(inner, max_size=3).map(lambda xs: ("Node", {"inner": xs}))
+    numbers.map(lambda n: ("Leaf", (n,))),
+    lambda inner: st.lists(inner, max_size=3).map(lambda xs: ("Node", {"inner": xs})),
 )
 
 
-@given(st.none() | st.fixed_dictionaries({"a": numbers, "b": st.binary(max_size=100)}), st.tuples(numbers, numbers, numbers))
+@given(
+    st.none() | st.fixed_dictionaries({"a": numbers, "b": st.binary(max_size=100)}),
+    st.tuples(numbers, numbers, numbers),
+)
 def test_what_is_read_is_what_was_written(option, array):
     assert CODEC.decode(8, CODEC.encode(8, (option, array))) == (option, array)
 

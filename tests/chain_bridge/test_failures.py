@@ -28,12 +28,16 @@ def send(chain, operator, call):
     extrinsic = sign(chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public))
     chain.rpc("author_submitExtrinsic", "0x" + extrinsic.hex())
     chain.rpc("dev_newBlock", {"count": 1})
-    assert "System.ExtrinsicSuccess" in {e.name for e in chain.events(chain.head().hash) if e.extrinsic == 2}
+    assert "System.ExtrinsicSuccess" in {
+        e.name for e in chain.events(chain.head().hash) if e.extrinsic == 2
+    }
 
 
 def strangers(books):
     """The run's books agree; that the operator made two transactions of its own in between is told."""
-    return books.agrees and any(s.startswith("2 transactions of the operator for other runs") for s in books.skipped)
+    return books.agrees and any(
+        s.startswith("2 transactions of the operator for other runs") for s in books.skipped
+    )
 
 
 def after(batch, act):
@@ -50,7 +54,9 @@ def after(batch, act):
 
 def test_an_underfunded_escrow(chain, operator, recorded, scripted):
     script = scripted(chain, recorded(**EQUAL_SHARE), most=5)
-    first = next(a for a in script.actions if a.kind == "transfer" and a.debit.startswith("escrow:"))
+    first = next(
+        a for a in script.actions if a.kind == "transfer" and a.debit.startswith("escrow:")
+    )
     pays = next(b for b in script.batches if first in script.actions[b.start : b.stop])
     stolen = []
 
@@ -60,17 +66,21 @@ def test_an_underfunded_escrow(chain, operator, recorded, scripted):
         send(chain, operator, chain.runtime.call("Assets.burn", ASSET, escrow, stolen[0]))
 
     act = after(pays.index - 1, steal)
-    told = (
-        rf"batch {pays.index} .*Assets\.NoAccount at call \d+ of \d+, {first.reason} of .* from {first.debit} to .*nothing of it"
-    )
+    told = rf"batch {pays.index} .*Assets\.NoAccount at call \d+ of \d+, {first.reason} of .* from {first.debit} to .*nothing of it"
     with pytest.raises(ReplayError, match=told) as refused:
         replay(chain, script, operator, on_batch=act)
     assert f"batches 0 to {pays.index - 1} stand" in str(refused.value)
     assert len(scan(chain, script, operator.public).landed) == pays.index
-    with pytest.raises(ReplayError, match=rf"{pays.index} of {len(script.batches)} batches are there"):
+    with pytest.raises(
+        ReplayError, match=rf"{pays.index} of {len(script.batches)} batches are there"
+    ):
         reconcile(chain, script)
     # Mended, it goes on: what stood is not paid again.
-    send(chain, operator, chain.runtime.call("Assets.mint", ASSET, script.money.address(first.debit), stolen[0]))
+    send(
+        chain,
+        operator,
+        chain.runtime.call("Assets.mint", ASSET, script.money.address(first.debit), stolen[0]),
+    )
     done = replay(chain, script, operator)
     assert done.found == pays.index
     assert strangers(reconcile(chain, script))
@@ -85,7 +95,10 @@ def test_a_frozen_account(chain, operator, recorded, scripted):
     if place.index == 0:
         pytest.fail("the account must exist before it is frozen: ask for smaller batches")
     act = after(place.index - 1, lambda: send(chain, operator, freeze))
-    with pytest.raises(ReplayError, match=rf"Assets\.Frozen.* stake\.join of 1,000,000 STAKE from {stake.debit} to escrow:"):
+    with pytest.raises(
+        ReplayError,
+        match=rf"Assets\.Frozen.* stake\.join of 1,000,000 STAKE from {stake.debit} to escrow:",
+    ):
         replay(chain, script, operator, on_batch=act)
     send(chain, operator, thaw)
     assert replay(chain, script, operator).found == place.index
@@ -94,11 +107,20 @@ def test_a_frozen_account(chain, operator, recorded, scripted):
 
 def test_an_existential_deposit_is_respected(fresh, operator, recorded, scripted):
     """An asset that keeps at least 50 units in an account: amounts must be scaled."""
-    details = operator.public * 4 + bytes(16) + bytes(16) + (50).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
+    details = (
+        operator.public * 4
+        + bytes(16)
+        + bytes(16)
+        + (50).to_bytes(16, "little")
+        + b"\1"
+        + bytes(12)
+        + b"\0"
+    )
     with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
         folder = recorded(**EQUAL_SHARE)
         with pytest.raises(
-            PlanError, match=r"would hold \d+ of asset 1, which keeps at least 50 .*--scale \d+ or more"
+            PlanError,
+            match=r"would hold \d+ of asset 1, which keeps at least 50 .*--scale \d+ or more",
         ) as refused:
             scripted(chain, folder)
         scale = int(str(refused.value).split("--scale ")[1].split()[0])
@@ -110,7 +132,9 @@ def test_an_existential_deposit_is_respected(fresh, operator, recorded, scripted
 
 def test_a_batch_over_the_weight_limit(chain, recorded, scripted):
     folder = recorded(devices=40, **{"roles.params": {"counts": "20,10,10"}})
-    with pytest.raises(PlanError, match=r"--batch 5000: .* the chain takes 1,000,000,000 .* at most 2 ") as refused:
+    with pytest.raises(
+        PlanError, match=r"--batch 5000: .* the chain takes 1,000,000,000 .* at most 2 "
+    ) as refused:
         with_limit(chain, 1_000_000_000, lambda: scripted(chain, folder, most=5000))
     assert "the bridge would choose" in str(refused.value)
 
@@ -135,9 +159,13 @@ def test_the_chain_itself_refuses_what_is_too_heavy(chain, operator, recorded, s
     mint = chain.runtime.call("Assets.mint", ASSET, bytes(32), 1)
     for count, accepted in ((fits - 2, True), (fits + 2, False)):
         call = chain.runtime.call("Utility.batch_all", [mint] * count)
-        extrinsic = sign(chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public))
+        extrinsic = sign(
+            chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public)
+        )
         told = chain.rpc(
-            "state_call", "TaggedTransactionQueue_validate_transaction", "0x02" + extrinsic.hex() + chain.genesis[2:]
+            "state_call",
+            "TaggedTransactionQueue_validate_transaction",
+            "0x02" + extrinsic.hex() + chain.genesis[2:],
         )
         assert (told[:4] == "0x00") is accepted
 
@@ -147,8 +175,12 @@ def test_another_genesis(fresh, recorded, tmp_path, monkeypatch):
     with pytest.raises(SafetyError, match="not the bundled dev chain: give its operator's key"):
         replay_run(recorded(), Options(endpoint=other.url), out=tmp_path / "replay")
     monkeypatch.setenv("FEDSTAKE_KEY", "//Fedstake")
-    with pytest.raises(SafetyError, match=r"--allow-endpoint --genesis 0x4545.* lets the bridge sign there"):
-        replay_run(recorded(), Options(endpoint=other.url, allow_endpoint=True), out=tmp_path / "replay")
+    with pytest.raises(
+        SafetyError, match=r"--allow-endpoint --genesis 0x4545.* lets the bridge sign there"
+    ):
+        replay_run(
+            recorded(), Options(endpoint=other.url, allow_endpoint=True), out=tmp_path / "replay"
+        )
     allowed = Options(endpoint=other.url, allow_endpoint=True, genesis=CHOPSTICKS_GENESIS)
     assert replay_run(recorded(), allowed, out=tmp_path / "replay").books.agrees
     with pytest.raises(BridgeError, match="this is not the dev chain of this version"):
@@ -156,8 +188,15 @@ def test_another_genesis(fresh, recorded, tmp_path, monkeypatch):
 
 
 def test_a_stale_genesis(devchain, recorded, tmp_path):
-    with pytest.raises(SafetyError, match=r"has genesis 0x45.*, not 0xabab.*: another chain, or one that was set up again"):
-        replay_run(recorded(), Options(endpoint=devchain.url, genesis="0x" + "ab" * 32), out=tmp_path / "replay")
+    with pytest.raises(
+        SafetyError,
+        match=r"has genesis 0x45.*, not 0xabab.*: another chain, or one that was set up again",
+    ):
+        replay_run(
+            recorded(),
+            Options(endpoint=devchain.url, genesis="0x" + "ab" * 32),
+            out=tmp_path / "replay",
+        )
 
 
 def test_a_taken_port(programs):
@@ -174,7 +213,9 @@ def without(chain, *pallets):
     told = chain.runtime.metadata
     fewer = told | {"pallets": [p for p in told["pallets"] if p["name"] not in pallets]}
     old = chain.runtime
-    chain.__dict__["runtime"] = Runtime(old.spec_name, old.spec_version, old.transaction_version, fewer, old.methods)
+    chain.__dict__["runtime"] = Runtime(
+        old.spec_name, old.spec_version, old.transaction_version, fewer, old.methods
+    )
 
 
 def test_a_chain_without_assets(chain, operator, recorded, scripted):
@@ -204,7 +245,9 @@ def test_a_chain_without_registry_and_multisig(chain, operator, recorded, script
 
 def test_a_chain_without_batches(chain, recorded, scripted):
     without(chain, "Utility")
-    with pytest.raises(PlanError, match=r"has no Utility.batch_all: without it a batch cannot be paid exactly once"):
+    with pytest.raises(
+        PlanError, match=r"has no Utility.batch_all: without it a batch cannot be paid exactly once"
+    ):
         scripted(chain, recorded())
 
 
@@ -239,13 +282,17 @@ def test_an_operator_without_means(fresh, operator, recorded, scripted):
     }
     with Chain(fresh(state=state).url) as chain:
         script = scripted(chain, recorded(rounds=30))
-        with pytest.raises(ReplayError, match=r"holds 1,000,000,000 native units, the replay needs about [\d,]+"):
+        with pytest.raises(
+            ReplayError, match=r"holds 1,000,000,000 native units, the replay needs about [\d,]+"
+        ):
             replay(chain, script, operator)
         assert nonce(chain, operator.public) == 0
 
 
 def test_an_asset_of_somebody_else(fresh, recorded, scripted):
-    details = b"\7" * 128 + bytes(16) + bytes(16) + (1).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
+    details = (
+        b"\7" * 128 + bytes(16) + bytes(16) + (1).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
+    )
     with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
         with pytest.raises(PlanError, match=r"--asset 1: its issuer is 0x0707.*, not the operator"):
             scripted(chain, recorded())
@@ -281,8 +328,15 @@ def test_a_refused_batch_is_accounted_for(fresh, operator, recorded, scripted):
 
 def test_an_account_that_is_not_empty(chain, operator, recorded, scripted):
     script = scripted(chain, recorded())
-    send(chain, operator, chain.runtime.call("Assets.mint", ASSET, script.money.address(script.plan.accounts[0]), 7))
-    with pytest.raises(PlanError, match=f"{script.plan.accounts[0]} of this run holds asset 1 before anything was sent"):
+    send(
+        chain,
+        operator,
+        chain.runtime.call("Assets.mint", ASSET, script.money.address(script.plan.accounts[0]), 7),
+    )
+    with pytest.raises(
+        PlanError,
+        match=f"{script.plan.accounts[0]} of this run holds asset 1 before anything was sent",
+    ):
         replay(chain, script, operator)
 
 
@@ -298,7 +352,9 @@ class TestTheBooksCatch:
 
     def test_a_unit_too_much_in_an_account(self, replayed):
         chain, script = replayed
-        where = chain.runtime.storage_key("Assets", "Account", NUMBER, script.money.address("device:0"))
+        where = chain.runtime.storage_key(
+            "Assets", "Account", NUMBER, script.money.address("device:0")
+        )
         raw = bytes.fromhex(chain.rpc("state_getStorage", "0x" + where.hex())[2:])
         more = (int.from_bytes(raw[:16], "little") + 1).to_bytes(16, "little") + raw[16:]
         chain.rpc("dev_setStorage", [["0x" + where.hex(), "0x" + more.hex()]])
@@ -318,7 +374,10 @@ class TestTheBooksCatch:
         entry = next(i for i, r in enumerate(journal["reason"]) if r == "reward.worker")
         journal["amount"] = journal["amount"].where(journal.index != entry, journal["amount"] + 1)
         account, r = str(journal["credit"][entry]), int(journal["round"][entry])
-        wrong = [(x.check, x.round, x.account, x.difference) for x in reconcile(chain, script).differences]
+        wrong = [
+            (x.check, x.round, x.account, x.difference)
+            for x in reconcile(chain, script).differences
+        ]
         assert ("moved", r, account, -1) in wrong
         assert ("balance", r, account, -1) in wrong
 
@@ -327,16 +386,25 @@ class TestTheBooksCatch:
         where = "0x" + chain.runtime.storage_key("Balances", "TotalIssuance").hex()
         told = int.from_bytes(bytes.fromhex(chain.rpc("state_getStorage", where)[2:]), "little")
         chain.rpc("dev_setStorage", [[where, "0x" + (told - 1).to_bytes(16, "little").hex()]])
-        assert [(r.check, r.difference) for r in reconcile(chain, script).differences] == [("issuance", 1)]
+        assert [(r.check, r.difference) for r in reconcile(chain, script).differences] == [
+            ("issuance", 1)
+        ]
 
     def test_calls_that_say_something_else(self, chain, operator, recorded, scripted):
         """A client that signs another hash, another item and other texts under the right headers."""
         script = scripted(chain, recorded(registry={"record": True}, **COORDINATOR))
         right, changed = list(script.actions), set()
-        for kind, change in (("metadata", "data"), ("note", "data"), ("propose", "data"), ("version", "number")):
+        for kind, change in (
+            ("metadata", "data"),
+            ("note", "data"),
+            ("propose", "data"),
+            ("version", "number"),
+        ):
             at = next(i for i, a in enumerate(right) if a.kind == kind)
             wrong = {"data": right[at].data[:-1] + b"!"} if change == "data" else {"number": 99}
-            for i, a in enumerate(right):  # an approval is proposed and approved with the same text, an item is sealed as minted
+            for i, a in enumerate(
+                right
+            ):  # an approval is proposed and approved with the same text, an item is sealed as minted
                 same = (kind == "propose" and a.kind == "approve" and a.data == right[at].data) or (
                     kind == "version" and a.kind == "metadata" and a.number == right[at].number
                 )
@@ -347,6 +415,10 @@ class TestTheBooksCatch:
         assert reconcile(chain, script).agrees
         script.actions[:] = right
         books = reconcile(chain, script)
-        told = {r.call.split(":")[0] for r in books.differences if "other bytes than asked for" in r.call}
+        told = {
+            r.call.split(":")[0]
+            for r in books.differences
+            if "other bytes than asked for" in r.call
+        }
         assert told == {f"batch {i}" for i in changed}
         assert len(changed) > 1

@@ -25,13 +25,29 @@ PATIENCE_S = 240.0
 
 
 def client(folder, url, out, *options):
-    command = [sys.executable, "-m", "experiments.cli", "replay", str(folder), "--endpoint", url, "--out", str(out), *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.cli",
+        "replay",
+        str(folder),
+        "--endpoint",
+        url,
+        "--out",
+        str(out),
+        *options,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def progress_of(process, done):
     """Read the client's plain progress lines until it has landed so many batches, or ends."""
-    return any(line.startswith("replay: ") and int(line.split()[1].split("/")[0]) >= done for line in process.stderr)
+    return any(
+        line.startswith("replay: ") and int(line.split()[1].split("/")[0]) >= done
+        for line in process.stderr
+    )
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -47,7 +63,9 @@ def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
         # Plain lines come at tenths of the batches, so the moment is also drawn in time.
         progress_of(process, 1)
         time.sleep(draw.uniform(0, 0.6))
-        assert process.poll() is None, "a client must be killed while it works: ask for more batches"
+        assert process.poll() is None, (
+            "a client must be killed while it works: ask for more batches"
+        )
         process.kill()
         process.communicate()
         with Chain(own.url) as chain:
@@ -89,7 +107,9 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
             aims.append(1 + draw.randrange(total - 3))
         if len(killed) < kills and done == aims[-1]:
             killed.append(done)
-            threading.Timer(draw.uniform(0, 0.6), os.kill, (started[-1].pid, signal.SIGKILL)).start()
+            threading.Timer(
+                draw.uniform(0, 0.6), os.kill, (started[-1].pid, signal.SIGKILL)
+            ).start()
 
     aims: list[int] = []
     done = replay_run(folder, out=tmp_path / "disturbed", on_batch=on_batch)
@@ -109,7 +129,9 @@ def test_a_chain_that_died_behind_an_endpoint(fresh, recorded, tmp_path):
             os.kill(own.pid, signal.SIGKILL)
 
     with pytest.raises(ChainSilentError, match=r"broke off|no chain answers"):
-        replay_run(folder, Options(endpoint=own.url, batch=5), out=tmp_path / "replay", on_batch=on_batch)
+        replay_run(
+            folder, Options(endpoint=own.url, batch=5), out=tmp_path / "replay", on_batch=on_batch
+        )
     assert not (tmp_path / "replay").exists()
     again = replay_run(folder, Options(endpoint=fresh().url, batch=5), out=tmp_path / "replay")
     assert again.books.agrees

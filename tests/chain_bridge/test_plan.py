@@ -31,8 +31,12 @@ EMPTY = {
 
 def recording(entries):
     """A run that did nothing but move money."""
-    journal = pd.DataFrame(entries, columns=["round", "debit", "credit", "asset", "amount", "reason"])
-    return Recording(Path("run"), "id", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in EMPTY.items()})
+    journal = pd.DataFrame(
+        entries, columns=["round", "debit", "credit", "asset", "amount", "reason"]
+    )
+    return Recording(
+        Path("run"), "id", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in EMPTY.items()}
+    )
 
 
 ACCOUNTS = [f"device:{i}" for i in range(4)] + ["escrow:pool"]
@@ -45,12 +49,18 @@ def journals(draw):
     for _ in range(draw(st.integers(1, 40))):
         r += draw(st.integers(0, 1))
         debit = draw(st.sampled_from([ISSUANCE, *[a for a in ACCOUNTS if held[a]]]))
-        credit = draw(st.sampled_from([a for a in [*ACCOUNTS, BURN] if a != debit and (debit, a) != (ISSUANCE, BURN)]))
+        credit = draw(
+            st.sampled_from(
+                [a for a in [*ACCOUNTS, BURN] if a != debit and (debit, a) != (ISSUANCE, BURN)]
+            )
+        )
         amount = draw(st.integers(1, 10**12 if debit == ISSUANCE else held[debit]))
         for name, change in ((debit, -amount), (credit, amount)):
             if name in held:
                 held[name] += change
-        entries.append((r, debit, credit, "STAKE", amount, draw(st.sampled_from(["reward", "slash"]))))
+        entries.append(
+            (r, debit, credit, "STAKE", amount, draw(st.sampled_from(["reward", "slash"])))
+        )
     return entries
 
 
@@ -60,7 +70,10 @@ def test_money_is_the_journal_in_its_order(entries):
     money = [a for a in plan.actions if a.kind in MONEY]
     assert [(a.round, a.debit, a.credit, "STAKE", a.amount, a.reason) for a in money] == entries
     assert [a.number for a in money] == list(range(len(entries)))
-    assert all((a.kind == "mint") == (a.debit == ISSUANCE) and (a.kind == "burn") == (a.credit == BURN) for a in money)
+    assert all(
+        (a.kind == "mint") == (a.debit == ISSUANCE) and (a.kind == "burn") == (a.credit == BURN)
+        for a in money
+    )
     assert [a.round for a in plan.actions] == sorted(a.round for a in plan.actions)
 
 
@@ -94,20 +107,29 @@ class TestNotes:
     def planned(self, recorded):
         folder = recorded(**COORDINATOR)
         run = read(folder)
-        return run, [json.loads(a.data) | {"reason": a.reason} for a in make_plan(run).actions if a.kind == "note"]
+        return run, [
+            json.loads(a.data) | {"reason": a.reason}
+            for a in make_plan(run).actions
+            if a.kind == "note"
+        ]
 
     def test_every_reveal_opens_its_commitment(self, planned):
         run, notes = planned
-        sealed = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "commitment"}
+        sealed = {
+            (n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "commitment"
+        }
         opened = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "reveal"}
         told = run.participants[
-            run.participants["commitment"].notna() & run.participants["conduct"].isin(["unrevealed", "mismatched"])
+            run.participants["commitment"].notna()
+            & run.participants["conduct"].isin(["unrevealed", "mismatched"])
         ]
         silent = {(int(r), int(d)) for r, d in zip(told["round"], told["device"], strict=True)}
         assert opened
         assert sealed.keys() - opened.keys() == silent
         for (r, device), value in opened.items():
-            told = hashlib.sha256(b"commit" + struct.pack("<q", device) + bytes.fromhex(value)).hexdigest()
+            told = hashlib.sha256(
+                b"commit" + struct.pack("<q", device) + bytes.fromhex(value)
+            ).hexdigest()
             assert told == sealed[r, device]
 
     def test_digests_follow_from_the_tables(self, planned):
@@ -115,7 +137,9 @@ class TestNotes:
         for n in notes:
             table = {"roles": run.participants, "votes": run.votes}.get(n["reason"])
             if table is not None:
-                lines = (role_lines if n["reason"] == "roles" else vote_lines)(table[table["round"] == n["round"]])
+                lines = (role_lines if n["reason"] == "roles" else vote_lines)(
+                    table[table["round"] == n["round"]]
+                )
                 assert lines
                 assert n["sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -132,8 +156,15 @@ class TestNotes:
 
 def test_blocks_of_the_winner_are_noted(recorded):
     run = read(recorded())
-    told = {a.round: json.loads(a.data)["hash"] for a in make_plan(run).actions if a.reason == "block"}
-    best = run.blocks[run.blocks["status"] == "adopted"].sort_values("adopters").groupby("round")["hash"].last()
+    told = {
+        a.round: json.loads(a.data)["hash"] for a in make_plan(run).actions if a.reason == "block"
+    }
+    best = (
+        run.blocks[run.blocks["status"] == "adopted"]
+        .sort_values("adopters")
+        .groupby("round")["hash"]
+        .last()
+    )
     assert told == {int(r): h for r, h in best.items()}
 
 
@@ -144,7 +175,9 @@ class TestReading:
         raw = bytearray((folder / f"{name}.parquet").read_bytes())
         raw[len(raw) // 2] ^= 1
         (folder / f"{name}.parquet").write_bytes(bytes(raw))
-        with pytest.raises(PlanError, match=f"{name}.parquet: damaged, its SHA-256 is not the recorded one"):
+        with pytest.raises(
+            PlanError, match=f"{name}.parquet: damaged, its SHA-256 is not the recorded one"
+        ):
             read(folder)
 
     def test_a_missing_table(self, recorded):
@@ -164,7 +197,10 @@ def test_shares_of_a_fee_add_up(total, weights):
     assert sum(shares) == total
     assert len(shares) == len(weights)
     if sum(weights):
-        assert all(abs(s - total * w / sum(weights)) <= 1 + total / 2**50 for s, w in zip(shares, weights, strict=True))
+        assert all(
+            abs(s - total * w / sum(weights)) <= 1 + total / 2**50
+            for s, w in zip(shares, weights, strict=True)
+        )
 
 
 class TestPacking:
@@ -174,7 +210,9 @@ class TestPacking:
 
     def script(self, entries, base=Price(Weight(20, 10), 30, 3)):  # noqa: B008 - a tuple
         plan = make_plan(recording(entries))
-        return Script(plan, None, None, list(plan.actions), [], dict.fromkeys(MONEY, self.ONE), base)
+        return Script(
+            plan, None, None, list(plan.actions), [], dict.fromkeys(MONEY, self.ONE), base
+        )
 
     @given(
         journals(),
@@ -187,8 +225,14 @@ class TestPacking:
     def test_no_batch_is_over_any_limit(self, entries, time, proof, length, calls, most):
         script = self.script(entries)
         limits = Limits(Weight(100 + time, proof), length, calls)
-        batches = pack(script, limits, most if most and most <= time // 20 and (not proof or proof > 100) else None)
-        assert [i for b in batches for i in range(b.start, b.stop)] == list(range(len(script.actions)))
+        batches = pack(
+            script,
+            limits,
+            most if most and most <= time // 20 and (not proof or proof > 100) else None,
+        )
+        assert [i for b in batches for i in range(b.start, b.stop)] == list(
+            range(len(script.actions))
+        )
         for b in batches:
             n = b.stop - b.start
             assert len({a.round for a in script.actions[b.start : b.stop]}) == 1
@@ -200,11 +244,19 @@ class TestPacking:
     def test_storage_proofs_bind_where_the_runtime_counts_them(self):
         """As on runtimes since weights V2: bytes of proof are used up before time."""
         entries = [(1, ISSUANCE, "device:0", "S", 1, "x")] * 100
-        timed, proven = (pack(self.script(entries), Limits(Weight(10**6, p), 10**6, None)) for p in (0, 100))
+        timed, proven = (
+            pack(self.script(entries), Limits(Weight(10**6, p), 10**6, None)) for p in (0, 100)
+        )
         assert [b.stop - b.start for b in timed] == [100]
         assert [b.stop - b.start for b in proven] == [10] * 10
 
     def test_what_the_runtime_tells_of_a_call(self):
         fee = (12345).to_bytes(16, "little")
-        assert dispatch_info((10**9).to_bytes(8, "little") + b"\0" + fee, False) == (Weight(10**9), 12345)
-        assert dispatch_info(compact(10**9) + compact(3593) + b"\0" + fee, True) == (Weight(10**9, 3593), 12345)
+        assert dispatch_info((10**9).to_bytes(8, "little") + b"\0" + fee, False) == (
+            Weight(10**9),
+            12345,
+        )
+        assert dispatch_info(compact(10**9) + compact(3593) + b"\0" + fee, True) == (
+            Weight(10**9, 3593),
+            12345,
+        )

@@ -31,7 +31,9 @@ def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token
     last = run.participants[run.participants["round"] == run.participants["round"].max()]
     wanted = {f"device:{d}": int(b) for d, b in zip(last["device"], last["balance"], strict=True)}
     told = {
-        r.account: r.chain for r in books.rows if r.check == "recorded balance" and r.round == max(x.round for x in books.rows)
+        r.account: r.chain
+        for r in books.rows
+        if r.check == "recorded balance" and r.round == max(x.round for x in books.rows)
     }
     assert {k: v for k, v in wanted.items() if v or k in told} == told
     fees = books.fees.frame()
@@ -94,7 +96,9 @@ def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, script
     books = reconcile(chain, again)
     assert books.agrees, books.verdict
     assert {r.journal % scale for r in books.rows if r.check == "moved"} == {0}
-    assert replay(chain, scripted(chain, folder, asset=1000 + scale, scale=scale), operator).sent == 0
+    assert (
+        replay(chain, scripted(chain, folder, asset=1000 + scale, scale=scale), operator).sent == 0
+    )
     # Another run finds the asset there: it has nothing to create, and stays so as well.
     other = recorded()
     script = scripted(chain, other, asset=1000 + scale)
@@ -123,19 +127,29 @@ def test_another_run_in_between(chain, operator, recorded, scripted):
     books = [reconcile(chain, s) for s in (first, second)]
     assert all(b.agrees for b in books), books[0].verdict
     assert [len(b.skipped) for b in books] == [1, 0]
-    assert books[0].skipped[0].startswith(f"{len(second.batches)} transactions of the operator for other runs")
+    assert (
+        books[0]
+        .skipped[0]
+        .startswith(f"{len(second.batches)} transactions of the operator for other runs")
+    )
 
 
 class TestBehindOurBack:
     """Between reading what has landed and sending what has not, the chain may change."""
 
-    def test_a_batch_of_a_killed_client_waits_in_the_pool(self, fresh, operator, recorded, scripted):
+    def test_a_batch_of_a_killed_client_waits_in_the_pool(
+        self, fresh, operator, recorded, scripted
+    ):
         """The node makes blocks by itself, and makes one just after we have looked."""
         with Chain(fresh().url) as chain:
             script = scripted(chain, recorded(), most=5)
             stopped(chain, script, operator, 2)
             waits = sign(
-                script.runtime, chain.genesis, script.batch_call(script.batches[3]), operator, nonce(chain, operator.public)
+                script.runtime,
+                chain.genesis,
+                script.batch_call(script.batches[3]),
+                operator,
+                nonce(chain, operator.public),
             )
             chain.rpc("author_submitExtrinsic", "0x" + waits.hex())
             chain.__dict__["sealing"] = "by itself"
@@ -167,7 +181,9 @@ class TestBehindOurBack:
             assert done.sent == len(script.batches) - 4
             assert reconcile(chain, script).agrees
 
-    def test_a_rollback_just_before_a_batch_is_sent(self, fresh, operator, recorded, scripted, monkeypatch):
+    def test_a_rollback_just_before_a_batch_is_sent(
+        self, fresh, operator, recorded, scripted, monkeypatch
+    ):
         with Chain(fresh().url) as chain:
             script = scripted(chain, recorded(), most=5)
             rolled, read = [], script.batch_call
@@ -185,10 +201,16 @@ class TestBehindOurBack:
             assert reconcile(chain, script).agrees
 
 
-def test_what_is_asked_of_the_chain_cannot_be_sent(chain, operator, recorded, scripted, monkeypatch):
+def test_what_is_asked_of_the_chain_cannot_be_sent(
+    chain, operator, recorded, scripted, monkeypatch
+):
     """Weights and fees are asked with transactions that nobody signed."""
     asked, rpc = [], Chain.rpc
-    monkeypatch.setattr(Chain, "rpc", lambda self, method, *params: asked.append(params) or rpc(self, method, *params))
+    monkeypatch.setattr(
+        Chain,
+        "rpc",
+        lambda self, method, *params: asked.append(params) or rpc(self, method, *params),
+    )
     scripted(chain, recorded(**COORDINATOR))
     probes = [p[1] for p in asked if p and p[0] == "TransactionPaymentApi_query_info"]
     assert len(probes) > 4

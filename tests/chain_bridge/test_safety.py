@@ -9,7 +9,14 @@ from chain_bridge.keys import DEV_PHRASE, KEY, operator_key, signer
 from chain_bridge.safety import CHOPSTICKS_GENESIS, LIVE, Identity, check_may_sign
 
 DEV = Identity("ws://127.0.0.1:9944", "Development", "Development", "node", "0x" + "12" * 32)
-BUNDLED = Identity("ws://127.0.0.1:9944", "Fedstake", "Development", "statemine", CHOPSTICKS_GENESIS, chopsticks=True)
+BUNDLED = Identity(
+    "ws://127.0.0.1:9944",
+    "Fedstake",
+    "Development",
+    "statemine",
+    CHOPSTICKS_GENESIS,
+    chopsticks=True,
+)
 OWN = "0x" + "37" * 32
 # What subkey derives from the development phrase; //Alice of sr25519 is in every node's documentation.
 KNOWN = {
@@ -34,7 +41,10 @@ def test_a_key_of_ones_own(secret):
     assert len(key.sign(b"x")) == 65
 
 
-@pytest.mark.parametrize("secret", ["sr25519:/Alice", "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e//Foo"])
+@pytest.mark.parametrize(
+    "secret",
+    ["sr25519:/Alice", "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e//Foo"],
+)
 def test_whatever_comes_from_the_phrase_is_known(secret):
     assert signer(secret).development
 
@@ -82,7 +92,9 @@ class TestWhereAKeyComesFrom:
         file = tmp_path / "key"
         file.write_text(OWN)
         file.chmod(0o644)
-        with pytest.raises(SafetyError, match=r"others may read this key \(mode 644\); chmod 600 it"):
+        with pytest.raises(
+            SafetyError, match=r"others may read this key \(mode 644\); chmod 600 it"
+        ):
             operator_key(file)
         file.chmod(0o600)
         assert operator_key(file) == signer(OWN)
@@ -120,18 +132,31 @@ class TestWhereItMaySign:
         for options in ({}, {"allow_endpoint": True}, {"genesis": DEV.genesis}):
             with pytest.raises(SafetyError, match=f"--allow-endpoint --genesis {DEV.genesis}"):
                 check_may_sign(DEV, signer("//Alice"), bundled=False, **options)
-        check_may_sign(DEV, signer("//Alice"), bundled=False, allow_endpoint=True, genesis=DEV.genesis)
+        check_may_sign(
+            DEV, signer("//Alice"), bundled=False, allow_endpoint=True, genesis=DEV.genesis
+        )
 
     @pytest.mark.parametrize("bundled", [True, False])
     def test_never_on_a_fork_of_a_chain_that_nobody_listed(self, bundled):
         """Chopsticks calls forks development chains; they keep the genesis of what they fork."""
-        fork = Identity("ws://127.0.0.1:8000", "Acala", "Development", "statemine", "0x" + "ab" * 32, chopsticks=True)
+        fork = Identity(
+            "ws://127.0.0.1:8000",
+            "Acala",
+            "Development",
+            "statemine",
+            "0x" + "ab" * 32,
+            chopsticks=True,
+        )
         with pytest.raises(SafetyError, match="forks another chain"):
-            check_may_sign(fork, signer(OWN), bundled=bundled, allow_endpoint=True, genesis=fork.genesis)
+            check_may_sign(
+                fork, signer(OWN), bundled=bundled, allow_endpoint=True, genesis=fork.genesis
+            )
 
     def test_the_bundled_chain_has_one_runtime(self):
         with pytest.raises(SafetyError, match="whose runtime is statemine"):
-            check_may_sign(replace(BUNDLED, spec_name="polkadot"), signer("//Fedstake"), bundled=True)
+            check_may_sign(
+                replace(BUNDLED, spec_name="polkadot"), signer("//Fedstake"), bundled=True
+            )
 
     def test_another_genesis_than_expected(self):
         with pytest.raises(SafetyError, match="not 0x99"):
@@ -140,5 +165,7 @@ class TestWhereItMaySign:
     def test_a_known_key_stays_on_this_machine(self):
         away = Identity("ws://10.0.0.5:9944", "Development", "Development", "node", "0x12")
         with pytest.raises(SafetyError, match="not on this machine"):
-            check_may_sign(away, signer("//Alice"), bundled=False, allow_endpoint=True, genesis="0x12")
+            check_may_sign(
+                away, signer("//Alice"), bundled=False, allow_endpoint=True, genesis="0x12"
+            )
         check_may_sign(away, signer(OWN), bundled=False, allow_endpoint=True, genesis="0x12")

@@ -37,7 +37,9 @@ def test_run_report_and_rerun(cli, tmp_path):
     drawn = cli("report", "mine")
     assert drawn.exit_code == 0, drawn.output
     names = {p.name for p in (tmp_path / "mine" / "report").iterdir()}
-    assert {f"{f.name}.{kind}" for f in FIGURES for kind in ("png", "svg", "csv")} | {"report.html"} == names
+    assert {f"{f.name}.{kind}" for f in FIGURES for kind in ("png", "svg", "csv")} | {
+        "report.html"
+    } == names
     again = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
     assert "recorded before" in again.output
     other = cli("run", "digits-quick", *QUICK, "--seed", "4", "--out", "mine")
@@ -52,15 +54,31 @@ def test_run_report_and_rerun(cli, tmp_path):
             ["run", "digits-quick", "--set", "training.lerning_rate=0.1"],
             ["digits-quick: training.lerning_rate = 0.1", "learning_rate"],
         ),
-        (["run", "digits-quick", "--set", "training.learning_rate=nan"], ["training.learning_rate = nan"]),
-        (["run", "digits-quick", "--set", "roles.params.counts=12,0,3"], ["roles.params.counts", "at least 1"]),
+        (
+            ["run", "digits-quick", "--set", "training.learning_rate=nan"],
+            ["training.learning_rate = nan"],
+        ),
+        (
+            ["run", "digits-quick", "--set", "roles.params.counts=12,0,3"],
+            ["roles.params.counts", "at least 1"],
+        ),
         (["run", "digits-quick", "--set", "nonsense"], ["--set", "key=value"]),
         (["run", "nowhere.toml"], ["nowhere.toml", "no such file"]),
         (["run", "vbfl"], ["mnist", "FEDSTAKE_DATA"]),
-        (["run", "digits-quick", "--set", "model.name=nowhere.py:X"], ["model.name", "no such file"]),
+        (
+            ["run", "digits-quick", "--set", "model.name=nowhere.py:X"],
+            ["model.name", "no such file"],
+        ),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
         (["compare", "nowhere"], ["nowhere", "no such folder"]),
-        (["report", "."], ["neither a run (manifest.json) nor a sweep (sweep.json)", "fedstake run", "fedstake sweep"]),
+        (
+            ["report", "."],
+            [
+                "neither a run (manifest.json) nor a sweep (sweep.json)",
+                "fedstake run",
+                "fedstake sweep",
+            ],
+        ),
         (["list", "mechanism"], ["did you mean 'mechanisms'"]),
     ],
 )
@@ -87,7 +105,16 @@ def test_usage_errors_and_help(cli):
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("mechanisms", ["vbfl", "observes: claims, votes", "unit_reward = 1", "base units", "arXiv:2101.03300"]),
+        (
+            "mechanisms",
+            [
+                "vbfl",
+                "observes: claims, votes",
+                "unit_reward = 1",
+                "base units",
+                "arXiv:2101.03300",
+            ],
+        ),
         ("behaviours", ["worker gaussian-noise", "validator flip", "miner withhold", "knows"]),
         ("aggregators", ["mean", "weighted"]),
         ("validators", ["threshold", "0.08", "<= 1"]),
@@ -122,7 +149,10 @@ def test_compare(cli, tmp_path):
     assert refused.exit_code == 2
     assert "--set record.tape=true" in refused.output
     assert len(refused.output.strip().splitlines()) == 1
-    assert cli("run", "digits-quick", *QUICK, "--set", "record.tape=true", "--out", "taped").exit_code == 0
+    assert (
+        cli("run", "digits-quick", *QUICK, "--set", "record.tape=true", "--out", "taped").exit_code
+        == 0
+    )
     shown = cli("compare", "taped", "--rule", "flat", "--rule", "shapley", "--out", "incomes.csv")
     assert shown.exit_code == 0, shown.output
     assert [line.split()[0] for line in shown.output.splitlines()[2:4]] == ["flat", "shapley"]

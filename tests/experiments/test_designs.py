@@ -42,7 +42,9 @@ def test_a_grid_has_every_combination_once(sizes):
 
 
 def test_a_zip_pairs_levels():
-    block = Block(kind="zip", factors={"a": [1, 2, 3], "b": {"x": {"k": 1}, "y": {"k": 2}, "z": {}}})
+    block = Block(
+        kind="zip", factors={"a": [1, 2, 3], "b": {"x": {"k": 1}, "y": {"k": 2}, "z": {}}}
+    )
     assert [(p["a"].label, p["b"].label) for p in block.points()] == [(1, "x"), (2, "y"), (3, "z")]
     assert block.size() == 3
 
@@ -73,7 +75,12 @@ def test_sampled_designs_keep_counts_bounds_and_repeat(kind):
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 5))
 def test_a_latin_hypercube_has_one_point_in_each_slice_of_each_factor(samples, factors, seed):
-    block = sampled("latin-hypercube", samples, seed, **{f"f{i}": {"low": 0.0, "high": 1.0} for i in range(factors)})
+    block = sampled(
+        "latin-hypercube",
+        samples,
+        seed,
+        **{f"f{i}": {"low": 0.0, "high": 1.0} for i in range(factors)},
+    )
     for i in range(factors):
         assert sorted(int(v * samples) for v in values(block, f"f{i}")) == list(range(samples))
 
@@ -115,7 +122,12 @@ def test_blocks_are_crossed():
         ]
     )
     assert len(points) == 2 * 2 * 3
-    assert {(p["a"].label, p["b"].label, p["c"].label) for p in points} == {(1, 3, 5), (1, 4, 6), (2, 3, 5), (2, 4, 6)}
+    assert {(p["a"].label, p["b"].label, p["c"].label) for p in points} == {
+        (1, 3, 5),
+        (1, 4, 6),
+        (2, 3, 5),
+        (2, 4, 6),
+    }
     assert len({p["d"].label for p in points}) == 3, "the same points in every combination"
     assert combine([]) == [{}]
 
@@ -161,7 +173,9 @@ def test_no_design_is_one_cell_and_the_file_s_place_does_not_matter(tmp_path):
         digests.add(digest(runs))
     assert len(digests) == 1, "a moved sweep is the same sweep"
     (folder / "base.toml").write_text('extends = "vbfl"\nrounds = 3\n')
-    assert digest(plan(load_spec(folder / "sweep.toml"))) not in digests, "a changed scenario is another one"
+    assert digest(plan(load_spec(folder / "sweep.toml"))) not in digests, (
+        "a changed scenario is another one"
+    )
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
@@ -261,7 +275,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("text_parts", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_with_file_key_and_value_and_nothing_is_written(tmp_path, monkeypatch, text_parts):
+def test_a_mistake_is_one_line_with_file_key_and_value_and_nothing_is_written(
+    tmp_path, monkeypatch, text_parts
+):
     text, parts = text_parts
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.toml").write_text(text)
@@ -276,7 +292,9 @@ def test_a_mistake_is_one_line_with_file_key_and_value_and_nothing_is_written(tm
     assert [p.name for p in tmp_path.iterdir()] == ["my.toml"]
 
 
-@pytest.mark.parametrize(("source", "part"), [("nowhere.toml", "no such file"), (".", "is a folder")])
+@pytest.mark.parametrize(
+    ("source", "part"), [("nowhere.toml", "no such file"), (".", "is a folder")]
+)
 def test_a_missing_file_is_told(tmp_path, monkeypatch, source, part):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ScenarioError, match=part):

@@ -27,7 +27,9 @@ PATIENCE_S = 120.0
 """No wait is longer: these tests say what happens, not how fast."""
 
 
-@pytest.fixture(scope="module", params=[12, pytest.param(80, marks=pytest.mark.slow)], ids=["quick", "full"])
+@pytest.fixture(
+    scope="module", params=[12, pytest.param(80, marks=pytest.mark.slow)], ids=["quick", "full"]
+)
 def asked(request, tmp_path_factory):
     """(sweep's file, its tables undisturbed, how many kills); twice as many runs as seeds."""
     folder = tmp_path_factory.mktemp("kills")
@@ -38,8 +40,19 @@ def asked(request, tmp_path_factory):
 
 
 def start(file, out, *options):
-    command = [sys.executable, "-m", "experiments.cli", "sweep", str(file), "--out", str(out), *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.cli",
+        "sweep",
+        str(file),
+        "--out",
+        str(out),
+        *options,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def until(true, process=None):
@@ -56,7 +69,11 @@ def until(true, process=None):
 
 def workers_of(process):
     try:
-        return [p for p in psutil.Process(process.pid).children() if any("popen_loky" in word for word in p.cmdline())]
+        return [
+            p
+            for p in psutil.Process(process.pid).children()
+            if any("popen_loky" in word for word in p.cmdline())
+        ]
     except psutil.NoSuchProcess:  # the sweep has just ended, or a worker has
         return []
 
@@ -76,7 +93,9 @@ def check(file, out, undisturbed):
     assert set(planned["status"]) == {"done"}
     done = [r.run_id for r in manifest._lines(out) if r.status == "done"]
     assert sorted(done) == sorted(planned["run_id"]), "each run exactly once"
-    assert {p.name for p in (out / "runs").iterdir()} - {"failures"} == set(planned["run_id"]), "nothing half-written is left"
+    assert {p.name for p in (out / "runs").iterdir()} - {"failures"} == set(planned["run_id"]), (
+        "nothing half-written is left"
+    )
     assert digest(out) == digest(undisturbed)
     frame, other = Results.open(out).participants(), Results.open(undisturbed).participants()
     assert frame.equals(other)
@@ -108,7 +127,9 @@ def test_kill_minus_nine_of_the_parent(asked, tmp_path):
         assert process.returncode == -signal.SIGKILL, "there was work left"
         until(lambda children=children: gone(children))  # its workers follow
         before = none_again(before, out)
-        if i == (kills + 1) // 2 and (out / "manifest.jsonl").is_file():  # and the line that was being written is torn
+        if (
+            i == (kills + 1) // 2 and (out / "manifest.jsonl").is_file()
+        ):  # and the line that was being written is torn
             body = (out / "manifest.jsonl").read_bytes()
             (out / "manifest.jsonl").write_bytes(body[: len(body) - dice.randrange(1, 60)])
     last = start(file, out, "--workers", "2")
@@ -153,12 +174,18 @@ def dask_process(tmp_path, kind, *options):
     log = (tmp_path / f"{kind}.log").open("a")
     here = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "dask", kind, *here, *options], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        [sys.executable, "-m", "dask", kind, *here, *options],
+        cwd=ROOT,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        family = (
+            psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        )
         process.kill()
         for member in family:
             with suppress(psutil.NoSuchProcess):
@@ -171,8 +198,20 @@ def dask_process(tmp_path, kind, *options):
 def dask_cluster(tmp_path, port):
     """(scheduler, address) with one worker, quick to start: the next test of these gets another cluster."""
     address = f"tcp://127.0.0.1:{port}"
-    worker = [address, "--nthreads", "1", "--no-nanny", "--death-timeout", "30", "--local-directory", str(tmp_path / "dask")]
-    with dask_process(tmp_path, "scheduler", "--port", str(port)) as scheduler, dask_process(tmp_path, "worker", *worker):
+    worker = [
+        address,
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--death-timeout",
+        "30",
+        "--local-directory",
+        str(tmp_path / "dask"),
+    ]
+    with (
+        dask_process(tmp_path, "scheduler", "--port", str(port)) as scheduler,
+        dask_process(tmp_path, "worker", *worker),
+    ):
         yield scheduler, address
 
 

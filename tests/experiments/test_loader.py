@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.loader import ScenarioError, dumps, load_scenario, parse_override, preset_names, validate
+from experiments.loader import (
+    ScenarioError,
+    dumps,
+    load_scenario,
+    parse_override,
+    preset_names,
+    validate,
+)
 from sim.scenario import Scenario
 
 
@@ -56,21 +63,30 @@ def test_canonical_form_is_the_identity(tmp_path):
 def test_toml_round_trip_of_any_values(rate, seed, deadline):
     import tomllib
 
-    scenario = load_scenario("vbfl", {"training.learning_rate": rate, "seed": seed, "deadlines.miner_s": deadline})
+    scenario = load_scenario(
+        "vbfl", {"training.learning_rate": rate, "seed": seed, "deadlines.miner_s": deadline}
+    )
     assert validate(tomllib.loads(dumps(scenario)), "x") == scenario
 
 
 def test_equal_parameters_are_equal_scenarios_however_they_are_written():
-    spelt = load_scenario("digits-quick", {"payout.params": {}, "adversaries.0.worker_params": {"scale": 1}})
+    spelt = load_scenario(
+        "digits-quick", {"payout.params": {}, "adversaries.0.worker_params": {"scale": 1}}
+    )
     assert spelt == load_scenario("digits-quick")
     assert spelt.run_id() == load_scenario("digits-quick").run_id()
-    assert load_scenario("digits-quick").adversaries[0].worker_params == {"scale": 1.0, "biases": False}
+    assert load_scenario("digits-quick").adversaries[0].worker_params == {
+        "scale": 1.0,
+        "biases": False,
+    }
 
 
 def test_naming_the_same_rule_again_keeps_its_parameters_and_another_drops_them():
     base = load_scenario("digits-quick", {"validation.params.threshold": 0.3})
     assert base.replace(**{"validation.rule": "threshold"}) == base
-    same = load_scenario("digits-quick", {"validation.params.threshold": 0.3, "validation.rule": "threshold"})
+    same = load_scenario(
+        "digits-quick", {"validation.params.threshold": 0.3, "validation.rule": "threshold"}
+    )
     assert same.validation.params["threshold"] == 0.3
     assert base.replace(**{"payout.mechanism": "none"}).payout.params == {}
 
@@ -92,7 +108,9 @@ def test_plug_ins_lie_beside_the_scenario_and_their_place_does_not_matter(tmp_pa
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "rule.py").write_text(source)
-        (tmp_path / folder / "s.toml").write_text('extends = "digits-quick"\n[payout]\nmechanism = "rule.py:Generous"\n')
+        (tmp_path / folder / "s.toml").write_text(
+            'extends = "digits-quick"\n[payout]\nmechanism = "rule.py:Generous"\n'
+        )
         ids.add(load_scenario(tmp_path / folder / "s.toml").run_id())
     assert len(ids) == 1
     monkeypatch.chdir(tmp_path / "here")
@@ -103,7 +121,9 @@ def test_plug_ins_lie_beside_the_scenario_and_their_place_does_not_matter(tmp_pa
 
 def test_an_unfinished_plug_in_is_refused_at_once(tmp_path):
     path = tmp_path / "rule.py"
-    path.write_text("from mechanisms.payouts.base import PayoutRule\nclass Rule(PayoutRule):\n    name = 'rule'\n")
+    path.write_text(
+        "from mechanisms.payouts.base import PayoutRule\nclass Rule(PayoutRule):\n    name = 'rule'\n"
+    )
     with pytest.raises(ScenarioError, match="does not define settle"):
         load_scenario("digits-quick", {"payout.mechanism": f"{path}:Rule"})
 
@@ -171,10 +191,19 @@ BAD = [
     ({"deadlines.miner_s": -1.0}, ["deadlines.miner_s = -1.0"]),
     ({"availability.online": 1.1}, ["availability.online = 1.1"]),
     ({"adversaries.0.count": 21}, ["adversaries.0.count = 21", "20 devices"]),
-    ({"adversaries.0.count": 2, "adversaries.0.devices": [1]}, ["adversaries.0.count = 2", "not both"]),
-    ({"adversaries.0.count": 0, "adversaries.0.devices": [25]}, ["adversaries.0.devices = 25", "0..19"]),
+    (
+        {"adversaries.0.count": 2, "adversaries.0.devices": [1]},
+        ["adversaries.0.count = 2", "not both"],
+    ),
+    (
+        {"adversaries.0.count": 0, "adversaries.0.devices": [25]},
+        ["adversaries.0.devices = 25", "0..19"],
+    ),
     ({"adversaries.0.worker": "gaussian"}, ["adversaries.0.worker = 'gaussian'", "gaussian-noise"]),
-    ({"adversaries.0.worker_params.scale": -1.0}, ["adversaries.0.worker_params.scale = -1.0", ">= 0"]),
+    (
+        {"adversaries.0.worker_params.scale": -1.0},
+        ["adversaries.0.worker_params.scale = -1.0", ">= 0"],
+    ),
     ({"adversaries.3.count": 1}, ["adversaries.3.count", "no entry '3'"]),
     ({"network.topology": "edges"}, ["network.edges", "list of pairs"]),
     ({"network.topology": "random-regular", "network.degree": 20}, ["network.degree = 20"]),
@@ -188,12 +217,24 @@ BAD = [
         ["adversaries.0.until_round = 3", "at least from_round = 5"],
     ),
     ({"costs.compute_per_s": -1.0}, ["costs.compute_per_s = -1.0"]),
-    ({"payout.mechanism": "decentralml", "payout.params.engineers": 0.5}, ["payout.params.contributors = 1.0", "must be 1"]),
-    ({"payout.mechanism": "slashed-vbfl", "payout.params.stake": -5}, ["payout.params.stake = -5", ">= 0"]),
-    ({"payout.mechanism": "equal-share", "payout.params.deadline": 0}, ["payout.params.deadline = 0", ">= 1"]),
+    (
+        {"payout.mechanism": "decentralml", "payout.params.engineers": 0.5},
+        ["payout.params.contributors = 1.0", "must be 1"],
+    ),
+    (
+        {"payout.mechanism": "slashed-vbfl", "payout.params.stake": -5},
+        ["payout.params.stake = -5", ">= 0"],
+    ),
+    (
+        {"payout.mechanism": "equal-share", "payout.params.deadline": 0},
+        ["payout.params.deadline = 0", ">= 1"],
+    ),
     ({"adversaries.0.name": ""}, ["adversaries.0.name = ''"]),
     ({"adversaries": [{"name": "a"}, {"name": "a"}]}, ["adversaries.1.name = 'a'", "of its own"]),
-    ({"adversaries.0.worker_params.scale": math.inf}, ["adversaries.0.worker_params.scale = inf", "finite"]),
+    (
+        {"adversaries.0.worker_params.scale": math.inf},
+        ["adversaries.0.worker_params.scale = inf", "finite"],
+    ),
     ({"payout.initial_balance": 2**62}, ["payout.initial_balance", "20 devices", "int64"]),
     ({"payout.params.unit_reward": 10**18}, ["payout.params.unit_reward", "<= 1e+12"]),
     ({"training.learning_rate": 1e39}, ["training.learning_rate = 1e+39", "1000"]),
@@ -202,18 +243,30 @@ BAD = [
     ({"network.compute_sigma": 50.0}, ["network.compute_sigma = 50.0", "5"]),
     ({"network.link_bytes_per_s": 1e-300}, ["network.link_bytes_per_s = 1e-300", "1"]),
     ({"network.topology": "small-world", "network.degree": 3}, ["network.degree = 3", "even"]),
-    ({"network.topology": "edges", "network.edges": [[0, 1.0]]}, ["network.edges.0.1 = 1.0", "integer"]),
+    (
+        {"network.topology": "edges", "network.edges": [[0, 1.0]]},
+        ["network.edges.0.1 = 1.0", "integer"],
+    ),
     ({"availability.mean_online_s": 1e-9}, ["availability.mean_online_s = 1e-09", "1"]),
     ({"registry.publishers": [3, 20]}, ["registry.publishers = 20", "0..19"]),
     ({"registry.publishers": [3, 3]}, ["registry.publishers = [3, 3]", "twice"]),
     ({"registry.publishers": [-1]}, ["registry.publishers.0 = -1"]),
-    ({"registry.publishers": [3], "protocol": "fedavg"}, ["registry.publishers = [3]", "no miners"]),
+    (
+        {"registry.publishers": [3], "protocol": "fedavg"},
+        ["registry.publishers = [3]", "no miners"],
+    ),
     ({"registry.rollback_drop": 1.5}, ["registry.rollback_drop = 1.5", "less than or equal to 1"]),
-    ({"registry.rollback_drop": 0.1, "data.validation_source": "test"}, ["registry.rollback_drop = 0.1", "held-out samples"]),
+    (
+        {"registry.rollback_drop": 0.1, "data.validation_source": "test"},
+        ["registry.rollback_drop = 0.1", "held-out samples"],
+    ),
     ({"registry.keep": 0}, ["registry.keep = 0"]),
     ({"registry.record": "yes"}, ["registry.record = 'yes'", "boolean"]),
     ({"storage.kind": "ipfs"}, ["storage.kind = 'ipfs'", "off-chain"]),
-    ({"storage.kind": "off-chain", "protocol": "fedavg"}, ["storage.kind = 'off-chain'", "no chain", "vbfl"]),
+    (
+        {"storage.kind": "off-chain", "protocol": "fedavg"},
+        ["storage.kind = 'off-chain'", "no chain", "vbfl"],
+    ),
     ({"storage.availability": 1.5}, ["storage.availability = 1.5", "less than or equal to 1"]),
     ({"storage.bytes_per_s": 0.0}, ["storage.bytes_per_s = 0.0"]),
     ({"storage.latency_s": math.inf}, ["storage.latency_s = inf"]),
@@ -223,21 +276,46 @@ BAD = [
     ({"privacy.delta": 0.0}, ["privacy.delta = 0.0", "greater than 0"]),
     ({"privacy.delta": 1.0}, ["privacy.delta = 1.0", "less than 1"]),
     ({"privacy.clip": -1.0}, ["privacy.clip = -1.0", "greater than or equal to 0"]),
-    ({"privacy.secure_aggregation": True}, ["validation.rule = 'threshold'", "privacy.secure_aggregation", "accept-all"]),
-    ({**SECURE, "validation.rule": "distance"}, ["validation.rule = 'distance'", "judges single updates"]),
-    ({**SECURE, "payout.mechanism": "cosine"}, ["payout.mechanism = 'cosine'", "observes updates", "hides"]),
-    ({**SECURE, "payout.mechanism": "shapley"}, ["payout.mechanism = 'shapley'", "observes utility"]),
-    ({**SECURE, "aggregation.rule": "krum"}, ["aggregation.rule = 'krum'", "single updates", "mean"]),
+    (
+        {"privacy.secure_aggregation": True},
+        ["validation.rule = 'threshold'", "privacy.secure_aggregation", "accept-all"],
+    ),
+    (
+        {**SECURE, "validation.rule": "distance"},
+        ["validation.rule = 'distance'", "judges single updates"],
+    ),
+    (
+        {**SECURE, "payout.mechanism": "cosine"},
+        ["payout.mechanism = 'cosine'", "observes updates", "hides"],
+    ),
+    (
+        {**SECURE, "payout.mechanism": "shapley"},
+        ["payout.mechanism = 'shapley'", "observes utility"],
+    ),
+    (
+        {**SECURE, "aggregation.rule": "krum"},
+        ["aggregation.rule = 'krum'", "single updates", "mean"],
+    ),
     (
         {**SECURE, "aggregation.before": [{"rule": "norm-clipping"}]},
         ["aggregation.before.0.rule = 'norm-clipping'", "single updates"],
     ),
-    ({**SECURE, "adversaries.0.worker": "alie"}, ["adversaries.0.worker = 'alie'", "updates of others"]),
-    ({**SECURE, "adversaries.0.miner": "tamper"}, ["adversaries.0.miner = 'tamper'", "single updates"]),
+    (
+        {**SECURE, "adversaries.0.worker": "alie"},
+        ["adversaries.0.worker = 'alie'", "updates of others"],
+    ),
+    (
+        {**SECURE, "adversaries.0.miner": "tamper"},
+        ["adversaries.0.miner = 'tamper'", "single updates"],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("overrides", "parts"), BAD, ids=[next(iter(o)) + "=" + str(list(o.values())[-1]) for o, _ in BAD])
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    BAD,
+    ids=[next(iter(o)) + "=" + str(list(o.values())[-1]) for o, _ in BAD],
+)
 def test_bad_scenarios_are_refused_in_one_line(overrides, parts):
     with pytest.raises(ScenarioError) as caught:
         load_scenario("digits-quick", overrides)

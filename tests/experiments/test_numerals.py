@@ -30,12 +30,20 @@ def test_a_column_has_as_many_decimals_as_its_largest_number_needs(column, expec
 
 
 def test_intervals():
-    table = pd.DataFrame({"x": [-0.3, 83.2, 7.0, NAN], "x_low": [-0.4, -1_204.0, NAN, NAN], "x_high": [0.2, 135.0, NAN, NAN]})
+    table = pd.DataFrame(
+        {
+            "x": [-0.3, 83.2, 7.0, NAN],
+            "x_low": [-0.4, -1_204.0, NAN, NAN],
+            "x_high": [0.2, 135.0, NAN, NAN],
+        }
+    )
     assert with_interval(table, "x") == ["0 (0 to 0)", "83 (−1,204 to 135)", "7", "–"]
 
 
 def test_levels_of_factors_can_be_told_apart():
-    table = pd.DataFrame({"rate": [0.5, 0.7, 150.0], "utility": [0.5, 0.7, 150.0], "runs": [1, 2, 3]})
+    table = pd.DataFrame(
+        {"rate": [0.5, 0.7, 150.0], "utility": [0.5, 0.7, 150.0], "runs": [1, 2, 3]}
+    )
     shown = rounded(table, ["rate"])
     assert shown["rate"].tolist() == ["0.5", "0.7", "150"]
     assert shown["utility"].tolist() == ["0", "1", "150"]

@@ -23,7 +23,10 @@ def journal_incomes(result):
     """Net flows of every device beside what it held at the start."""
     journal = result.journal[result.journal["reason"] != "initial"]
     names = [f"device:{d}" for d in range(result.settings["devices"])]
-    flows = journal.groupby("credit", observed=True)["amount"].sum(), journal.groupby("debit", observed=True)["amount"].sum()
+    flows = (
+        journal.groupby("credit", observed=True)["amount"].sum(),
+        journal.groupby("debit", observed=True)["amount"].sum(),
+    )
     got, paid = (f.reindex(names, fill_value=0) for f in flows)
     return (got - paid).tolist()
 
@@ -37,13 +40,19 @@ def own_incomes(result):
 
 @pytest.mark.parametrize("mechanism", [m for m in rules.payouts.names() if m != "coordinator"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_rule_of_the_run_gets_the_incomes_of_the_run_through_forks(tiny, tmp_path, mechanism, seed):
+def test_the_rule_of_the_run_gets_the_incomes_of_the_run_through_forks(
+    tiny, tmp_path, mechanism, seed
+):
     result = run(tiny(payout__mechanism=mechanism, seed=seed, **PAID, **FORKS), tmp_path / "run")
-    assert result.rounds["forked"].any() or result.rounds["heads"].max() > 1, "there is something to get wrong"
+    assert result.rounds["forked"].any() or result.rounds["heads"].max() > 1, (
+        "there is something to get wrong"
+    )
     assert own_incomes(result) == journal_incomes(result)
 
 
-@pytest.mark.parametrize("mechanism", ["slashed-vbfl", "decentralml", "shapley", "equal-share", "vbfl"])
+@pytest.mark.parametrize(
+    "mechanism", ["slashed-vbfl", "decentralml", "shapley", "equal-share", "vbfl"]
+)
 def test_the_rule_of_the_run_gets_the_incomes_of_the_run_with_a_server(tiny, tmp_path, mechanism):
     changes = FORKS | {"data__validation_fraction": 0.25, "payout__mechanism": mechanism}
     result = run(tiny("fedavg", **PAID, **changes), tmp_path / "run")
@@ -59,7 +68,14 @@ def test_a_coordinated_run_is_replayed_with_what_its_contract_knew(tiny, tmp_pat
     ]
     for absent in ("adversaries__0__count", "adversaries__0__worker_params"):
         del paid[absent]
-    scenario = tiny("coordinator", payout__mechanism=mechanism, rounds=6, adversaries=groups, coordinator__watch=1.0, **paid)
+    scenario = tiny(
+        "coordinator",
+        payout__mechanism=mechanism,
+        rounds=6,
+        adversaries=groups,
+        coordinator__watch=1.0,
+        **paid,
+    )
     result = run(scenario, tmp_path / "run")
     assert own_incomes(result) == journal_incomes(result)
     others = compare_payouts(result).set_index("mechanism")["error"]
@@ -75,7 +91,9 @@ def test_parts_of_the_run_are_replayed_with_its_rule(tiny, tmp_path):
 
 
 def test_parameters_of_the_run_s_own_rule_are_kept(tiny, tmp_path):
-    result = run(tiny(payout__mechanism="vbfl", payout__params={"unit_reward": 7}, **PAID), tmp_path / "run")
+    result = run(
+        tiny(payout__mechanism="vbfl", payout__params={"unit_reward": 7}, **PAID), tmp_path / "run"
+    )
     assert own_incomes(result) == journal_incomes(result)
     other = compare_payouts(result, {"vbfl": {}})["income"]
     assert (7 * other).tolist() == journal_incomes(result)
@@ -85,7 +103,10 @@ def test_nothing_of_the_run_s_own_rule_decides_what_others_get(tiny, tmp_path):
     """Flat pay does not move votes, and stakes do not matter without a race: both runs hold the same events."""
     tables = []
     for mechanism in ("none", "data-size"):
-        result = run(tiny(payout__mechanism=mechanism, validation__params={"threshold": 1.0}, **PAID), tmp_path / mechanism)
+        result = run(
+            tiny(payout__mechanism=mechanism, validation__params={"threshold": 1.0}, **PAID),
+            tmp_path / mechanism,
+        )
         first = compare_payouts(result, ["flat", "improvement", "cosine", "vbfl-verified"])
         tables.append(first[first["device"].notna()])
         blocks = result.table("tape")
@@ -120,7 +141,9 @@ def test_a_rule_that_cannot_run_is_a_row(tiny, tmp_path, monkeypatch):
 
 
 def test_without_held_out_samples_only_rules_that_need_them_fail(tiny, tmp_path):
-    result = run(tiny("fedavg", rounds=2, record__tape=True, data__validation_fraction=0.0), tmp_path / "run")
+    result = run(
+        tiny("fedavg", rounds=2, record__tape=True, data__validation_fraction=0.0), tmp_path / "run"
+    )
     table = compare_payouts(result)
     failed = table[table["error"].notna()]["mechanism"].tolist()
     assert failed == ["coordinator", "decentralml", "improvement", "leave-one-out", "shapley"]
@@ -169,5 +192,9 @@ def test_the_tape_holds_rows_of_the_model(tiny, tmp_path):
         assert len(row.updates) == 4 * manifest["parameters"] * len(row.worker)
     assert tape["result"].iloc[0] == tape["start"].iloc[1]
     assert tape["head"].iloc[-1] == manifest["head"]
-    mean = np.frombuffer(tape["updates"].iloc[0], np.float32).reshape(-1, manifest["parameters"])[tape["accepted"].iloc[0]]
-    np.testing.assert_allclose(mean.mean(0), np.frombuffer(tape["result"].iloc[0], np.float32), atol=1e-6)
+    mean = np.frombuffer(tape["updates"].iloc[0], np.float32).reshape(-1, manifest["parameters"])[
+        tape["accepted"].iloc[0]
+    ]
+    np.testing.assert_allclose(
+        mean.mean(0), np.frombuffer(tape["result"].iloc[0], np.float32), atol=1e-6
+    )

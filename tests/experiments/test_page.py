@@ -24,9 +24,17 @@ def written(tmp_path_factory):
         for name, width in (("narrow", 5.2), ("wide", 9.0)):
             sheet = blank(width, 3)
             sheet.subplots().plot([1, 2])
-            panels.append(save(sheet, TABLE, folder, name, name.title(), "A line.", "fedstake report DIR"))
+            panels.append(
+                save(sheet, TABLE, folder, name, name.title(), "A line.", "fedstake report DIR")
+            )
     many = pd.DataFrame({f"column.number.{i}": range(60) for i in range(20)})
-    text = page("Title", "subtitle", [Section("Table", TABLE)], panels, [Section("Many", many), Section("Text", pre="x" * 500)])
+    text = page(
+        "Title",
+        "subtitle",
+        [Section("Table", TABLE)],
+        panels,
+        [Section("Many", many), Section("Text", pre="x" * 500)],
+    )
     (folder / "report.html").write_text(text)
     return folder / "report.html"
 
@@ -41,11 +49,15 @@ def chromium(tmp_path_factory):
 
 
 def cells(chromium, i):
-    return chromium.run(f"[...document.querySelector('table').tBodies[0].rows].map(r => r.cells[{i}].textContent)")
+    return chromium.run(
+        f"[...document.querySelector('table').tBodies[0].rows].map(r => r.cells[{i}].textContent)"
+    )
 
 
 def sorting(chromium):
-    return chromium.run("[...document.querySelector('table').tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))")
+    return chromium.run(
+        "[...document.querySelector('table').tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))"
+    )
 
 
 def click(chromium, i):
@@ -74,7 +86,9 @@ def test_the_keyboard_sorts_as_well(written, chromium):
         if chromium.run("document.activeElement.textContent") == "income":
             break
     assert chromium.run("document.activeElement.tagName") == "BUTTON"
-    assert chromium.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus can be seen"
+    assert chromium.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", (
+        "the focus can be seen"
+    )
     chromium.press("Enter")
     assert cells(chromium, 1)[0] == "−7,579"
     chromium.press(" ")
@@ -97,12 +111,17 @@ def test_nothing_is_fetched(written, chromium):
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_fits_and_can_be_read(written, chromium, width, dark):
     chromium.open(written, width=width, dark=dark)
-    assert chromium.run("document.documentElement.scrollWidth <= innerWidth"), "only tables and wide figures scroll sideways"
+    assert chromium.run("document.documentElement.scrollWidth <= innerWidth"), (
+        "only tables and wide figures scroll sideways"
+    )
     assert chromium.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     shown = chromium.run("[...document.images].map(i => i.getBoundingClientRect().width)")
     assert shown[1] >= 600, "a wide figure scrolls rather than shrinks"
     assert all(c >= 4.5 for c in chromium.run(CONTRAST))
-    assert chromium.run("getComputedStyle(document.querySelector('.plate')).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        chromium.run("getComputedStyle(document.querySelector('.plate')).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
 
 
 CONTRAST = """(() => {
@@ -129,6 +148,16 @@ def test_it_prints(written, chromium, tmp_path):
     chromium.open(written, dark=True)
     chromium.pdf(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
-    chromium.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    assert chromium.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", "paper is white"
-    assert set(chromium.run("[...document.querySelectorAll('figure')].map(f => getComputedStyle(f).breakInside)")) == {"avoid"}
+    chromium.call(
+        "Emulation.setEmulatedMedia",
+        media="print",
+        features=[{"name": "prefers-color-scheme", "value": "dark"}],
+    )
+    assert (
+        chromium.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    ), "paper is white"
+    assert set(
+        chromium.run(
+            "[...document.querySelectorAll('figure')].map(f => getComputedStyle(f).breakInside)"
+        )
+    ) == {"avoid"}

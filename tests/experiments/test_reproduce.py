@@ -16,7 +16,15 @@ from experiments.sweeps.plan import plan
 
 
 def expected(**changes):
-    told = {"id": "x", "what": "x", "value": 0.8, "tolerance": 0.05, "unit": "accuracy", "sizes": ["paper"], "citation": "y"}
+    told = {
+        "id": "x",
+        "what": "x",
+        "value": 0.8,
+        "tolerance": 0.05,
+        "unit": "accuracy",
+        "sizes": ["paper"],
+        "citation": "y",
+    }
     return Expected.model_validate(told | changes)
 
 
@@ -57,9 +65,20 @@ def test_the_verdict_is_on_the_mean_over_seeds(changes, measured, size, told):
 
 
 def test_numbers_are_read_easily():
-    assert [verdicts.number(v) for v in (12.0, 0.12345, 155_000, 1234.5, -0.5)] == ["12", "0.123", "155,000", "1,234", "-0.5"]
-    assert verdicts.markdown(pd.DataFrame({"a": [1], "b": ["x|y"]})) == "| a | b |\n| --- | --- |\n| 1 | x/y |\n"
-    counted = tally(pd.DataFrame({"verdict": ["within", "outside by −1", "within", "outside by +2"]}))
+    assert [verdicts.number(v) for v in (12.0, 0.12345, 155_000, 1234.5, -0.5)] == [
+        "12",
+        "0.123",
+        "155,000",
+        "1,234",
+        "-0.5",
+    ]
+    assert (
+        verdicts.markdown(pd.DataFrame({"a": [1], "b": ["x|y"]}))
+        == "| a | b |\n| --- | --- |\n| 1 | x/y |\n"
+    )
+    counted = tally(
+        pd.DataFrame({"verdict": ["within", "outside by −1", "within", "outside by +2"]})
+    )
     assert counted == "2 within, 2 outside"
 
 
@@ -98,8 +117,17 @@ def test_every_group_of_every_size_can_be_planned(paper, size):
 
 def test_the_paper_size_is_the_papers():
     scenario = plan(parts("vbfl", "paper")["arms"].spec)[0].scenario
-    assert (scenario.data.dataset, scenario.model.name, scenario.rounds, scenario.devices) == ("mnist", "mnist_cnn", 100, 20)
-    assert (scenario.training.epochs, scenario.training.batch_size, scenario.training.learning_rate) == (5, 10, 0.01)
+    assert (scenario.data.dataset, scenario.model.name, scenario.rounds, scenario.devices) == (
+        "mnist",
+        "mnist_cnn",
+        100,
+        20,
+    )
+    assert (
+        scenario.training.epochs,
+        scenario.training.batch_size,
+        scenario.training.learning_rate,
+    ) == (5, 10, 0.01)
 
 
 def test_nothing_played_gives_no_numbers_and_no_figures():
@@ -141,7 +169,9 @@ def test_errors_are_one_line(args, part, tmp_path, monkeypatch):
 
 def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["reproduce", "vbfl", "--size", "paper", "--dry-run", "--workers", "4"])
+    done = CliRunner().invoke(
+        app, ["reproduce", "vbfl", "--size", "paper", "--dry-run", "--workers", "4"]
+    )
     assert done.exit_code == 0, done.output
     assert "h of CPU time" in done.output
     assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,17 @@ def same(ours, theirs):
 def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
     results = Results.open(shared)
     runs = results.runs()
-    assert list(runs.columns) == ["run_id", "cell", "seed", RATE, "attack", "status", "wall_s", "cpu_s", "bytes"]
+    assert list(runs.columns) == [
+        "run_id",
+        "cell",
+        "seed",
+        RATE,
+        "attack",
+        "status",
+        "wall_s",
+        "cpu_s",
+        "bytes",
+    ]
     assert runs["wall_s"].gt(0).all()
     assert runs["bytes"].gt(1_000).all()
     for name in TABLES:
@@ -70,12 +80,17 @@ def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
 
 def test_columns_and_conditions(shared):
     results = Results.open(shared)
-    frame = results.participants(columns=["device", "income"], where=f'round = 2 and adversary and "{RATE}" = 0.2')
+    frame = results.participants(
+        columns=["device", "income"], where=f'round = 2 and adversary and "{RATE}" = 0.2'
+    )
     assert list(frame.columns) == ["run_id", "cell", "seed", RATE, "attack", "device", "income"]
     assert len(frame) == 3 * 2
     either = results.rounds(where="round = 1 or round = 2")
     assert len(either) == len(results.rounds())
-    counted = results.sql("select attack, count(*) as n from votes join p using (run_id) group by attack", tables=("votes",))
+    counted = results.sql(
+        "select attack, count(*) as n from votes join p using (run_id) group by attack",
+        tables=("votes",),
+    )
     assert counted["n"].sum() == len(results.votes())
 
 
@@ -104,8 +119,13 @@ def test_a_wrong_question_is_one_line(shared, call, parts):
 
 
 def test_a_factor_may_be_called_like_a_column(tmp_path):
-    levels = {"none": {}, "noise": {"adversaries": [{"name": "bad", "count": 2, "worker": "gaussian-noise"}]}}
-    results = sweep(asked(seeds=1, design=[{"factors": {"adversary": levels}}]), tmp_path / "out", workers=1)
+    levels = {
+        "none": {},
+        "noise": {"adversaries": [{"name": "bad", "count": 2, "worker": "gaussian-noise"}]},
+    }
+    results = sweep(
+        asked(seeds=1, design=[{"factors": {"adversary": levels}}]), tmp_path / "out", workers=1
+    )
     frame = results.participants(where="adversary and \"factor.adversary\" = 'noise'")
     assert set(frame["factor.adversary"]) == {"noise"}
     assert frame["adversary"].all()
@@ -131,7 +151,9 @@ def test_whole_numbers_are_exact_and_gaps_are_gaps(folder):
     issued = pa.array([amount, *rounds["issued"].to_pylist()[1:]], pa.int64())
     tables = {f.stem: pq.read_table(f) for f in run.path.glob("*.parquet")}
     tables["rounds"] = rounds.set_column(i, "issued", issued).set_column(
-        rounds.schema.get_field_index("winner"), "winner", pa.array([None] * len(rounds), pa.int64())
+        rounds.schema.get_field_index("winner"),
+        "winner",
+        pa.array([None] * len(rounds), pa.int64()),
     )
     write_run(run.path, run.scenario, tables, run.manifest)
     for _ in range(2):
@@ -161,9 +183,14 @@ def test_outcomes_by_hand(shared):
     assert one["issued"] == run.rounds["issued"].sum()
     assert one["simulated_s"] == run.rounds["end_s"].max()
     people = run.participants
-    for who, group in (("honest", people[~people["adversary"]]), ("adversary", people[people["adversary"]])):
+    for who, group in (
+        ("honest", people[~people["adversary"]]),
+        ("adversary", people[people["adversary"]]),
+    ):
         for column in ("income", "utility"):
-            assert one[f"{who}_{column}"] == pytest.approx(group.groupby("device")[column].sum().mean())
+            assert one[f"{who}_{column}"] == pytest.approx(
+                group.groupby("device")[column].sum().mean()
+            )
     assert outcomes.query("attack == 'none'")["adversary_income"].isna().all()
 
 
@@ -177,7 +204,10 @@ def test_intervals_agree_with_scipy(shared):
             low, high = stats.t.interval(level, len(values) - 1, values.mean(), stats.sem(values))
             row = table.loc[attack]
             assert (row["runs"], row["accuracy"]) == (6, pytest.approx(values.mean()))
-            assert (row["accuracy_low"], row["accuracy_high"]) == (pytest.approx(low), pytest.approx(high))
+            assert (row["accuracy_low"], row["accuracy_high"]) == (
+                pytest.approx(low),
+                pytest.approx(high),
+            )
     both = results.summary(by=["attack", RATE], of="accuracy", ci="none")
     assert list(both.columns) == ["attack", RATE, "runs", "accuracy"]
     assert list(both["runs"]) == [3] * 4
@@ -188,9 +218,14 @@ def test_intervals_agree_with_scipy(shared):
 def test_the_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(3).gamma(2.0, size=60)
     ours = interval(values, "bootstrap", 0.95)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=1
+    ).confidence_interval
     width = theirs.high - theirs.low
-    assert ours == (pytest.approx(theirs.low, abs=0.06 * width), pytest.approx(theirs.high, abs=0.06 * width))
+    assert ours == (
+        pytest.approx(theirs.low, abs=0.06 * width),
+        pytest.approx(theirs.high, abs=0.06 * width),
+    )
     assert ours == interval(values, "bootstrap", 0.95)
     assert np.isnan(interval(values[:1], "bootstrap")).all()
     assert np.isnan(interval(values[:0], "t")).all()
@@ -343,14 +378,28 @@ def older(folder):
 @pytest.mark.parametrize(
     ("damage", "parts"),
     [
-        (older, ["recorded with schema 1", "columns differ", "run the sweep again", "version that wrote it"]),
+        (
+            older,
+            [
+                "recorded with schema 1",
+                "columns differ",
+                "run the sweep again",
+                "version that wrote it",
+            ],
+        ),
         (lambda f: (f / "sweep.json").unlink(), ["not a sweep"]),
         (lambda f: (f / "sweep.json").write_text("{"), ["sweep.json: unreadable"]),
         (lambda f: (f / "plan.parquet").unlink(), ["incomplete", "plan.parquet"]),
         (lambda f: (f / "plan.parquet").write_bytes(b"PAR1"), ["plan.parquet", "damaged"]),
-        (lambda f: ((f / "compact").mkdir(), (f / "compact" / "index.json").write_text("{")), ["index.json: unreadable"]),
+        (
+            lambda f: ((f / "compact").mkdir(), (f / "compact" / "index.json").write_text("{")),
+            ["index.json: unreadable"],
+        ),
         (lambda f: next((f / "runs").glob("*/rounds.parquet")).unlink(), ["rounds.parquet"]),
-        (lambda f: next((f / "runs").glob("*/rounds.parquet")).write_bytes(b"PAR1 broken PAR1"), ["rounds.parquet"]),
+        (
+            lambda f: next((f / "runs").glob("*/rounds.parquet")).write_bytes(b"PAR1 broken PAR1"),
+            ["rounds.parquet"],
+        ),
     ],
 )
 def test_what_cannot_be_read_says_why_in_one_line(folder, damage, parts):

@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def digests(path):
-    return {f: v["sha256"] for f, v in json.loads((path / "manifest.json").read_text())["files"].items()}
+    return {
+        f: v["sha256"] for f, v in json.loads((path / "manifest.json").read_text())["files"].items()
+    }
 
 
 def leftovers(folder):
@@ -80,8 +82,16 @@ def test_byte_identical_again_and_in_processes(tiny, tmp_path):
     "changes",
     [
         {},
-        {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0},
-        {"availability__kind": "alternating", "availability__mean_online_s": 5.0, "availability__mean_offline_s": 3.0},
+        {
+            "consensus__kind": "pow",
+            "consensus__difficulty": 1,
+            "network__link_bytes_per_s": 2_000.0,
+        },
+        {
+            "availability__kind": "alternating",
+            "availability__mean_online_s": 5.0,
+            "availability__mean_offline_s": 3.0,
+        },
         {"protocol": "fedavg", "payout__mechanism": "none"},
     ],
     ids=["pos", "forks", "churn", "fedavg"],
@@ -149,7 +159,9 @@ def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
     for _ in range(2):
         world.step()
         checkpoints.save(world, tmp_path / "run.checkpoint")
-    assert checkpoints.newest(world.scenario, tmp_path / "run.checkpoint").name.endswith("round-0000002")
+    assert checkpoints.newest(world.scenario, tmp_path / "run.checkpoint").name.endswith(
+        "round-0000002"
+    )
     assert len(list((tmp_path / "run.checkpoint").iterdir())) == 1
 
 
@@ -241,7 +253,10 @@ def test_what_succeeds_later_is_no_failure_any_more(tiny, tmp_path):
 
 
 def test_failure_is_data(tiny, tmp_path):
-    good, bad = tiny(rounds=2), tiny(data__params={"train": 5, "test": 5, "features": 6, "classes": 3})
+    good, bad = (
+        tiny(rounds=2),
+        tiny(data__params={"train": 5, "test": 5, "features": 6, "classes": 3}),
+    )
     outcomes = run_many([good, bad], tmp_path, workers=1)
     assert outcomes[0].rounds is not None
     failed = outcomes[1]
@@ -274,11 +289,21 @@ def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
         (lambda p: (p / "manifest.json").unlink(), "not a complete run directory"),
         (lambda p: (p / "votes.parquet").unlink(), "votes.parquet is missing"),
         (lambda p: (p / "manifest.json").write_text("{"), "unreadable"),
-        (lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": null, "run_id": "x"}'), "unreadable"),
-        (lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": {}}'), "unreadable"),
         (
             lambda p: (p / "manifest.json").write_text(
-                (p / "manifest.json").read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 0')
+                '{"schema_version": 2, "files": null, "run_id": "x"}'
+            ),
+            "unreadable",
+        ),
+        (
+            lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": {}}'),
+            "unreadable",
+        ),
+        (
+            lambda p: (p / "manifest.json").write_text(
+                (p / "manifest.json")
+                .read_text()
+                .replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 0')
             ),
             "schema 0",
         ),
@@ -372,10 +397,20 @@ def test_a_full_disk_leaves_nothing_that_reads_as_complete(tmp_path):
 @pytest.mark.slow
 def test_kill_minus_nine_at_any_moment(tmp_path):
     """At growing delays until the run gets through: never a directory that reads as complete but is not, and a rerun works."""
-    args = command("digits-quick", "--set", "rounds=12", "--out", str(tmp_path / "run"), "--checkpoint-every", "3")
+    args = command(
+        "digits-quick",
+        "--set",
+        "rounds=12",
+        "--out",
+        str(tmp_path / "run"),
+        "--checkpoint-every",
+        "3",
+    )
     killed, resumed = 0, False
     for delay in (2.0, 2.4, 2.8, 3.2, 3.6, 60.0):
-        process = subprocess.Popen(args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             process.wait(timeout=delay)
         except subprocess.TimeoutExpired:
@@ -414,7 +449,9 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job would ignore it
     )
     time.sleep(6)
     process.send_signal(signal.SIGINT)

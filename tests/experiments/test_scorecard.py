@@ -36,7 +36,9 @@ def test_extremes():
 
 
 def test_fairness_compares_shares():
-    assert fairness([1, 2, 3], [10, 20, 30]) == pytest.approx({"l1": 0.0, "rank": 1.0, "under": 0.0})
+    assert fairness([1, 2, 3], [10, 20, 30]) == pytest.approx(
+        {"l1": 0.0, "rank": 1.0, "under": 0.0}
+    )
     told = fairness([3, 1], [1, 3])
     assert told == pytest.approx({"l1": 1.0, "rank": -1.0, "under": 0.5})
     assert math.isnan(fairness([0, 0], [1, 2])["l1"])
@@ -68,13 +70,23 @@ SWEEP = {
             "factors": {
                 "mechanism": {
                     "flat": {"payout.mechanism": "flat"},
-                    "work": {"payout.mechanism": "vbfl-verified", "payout.params": {"unit_reward": 100}},
-                    "slashed": {"payout.mechanism": "slashed-vbfl", "payout.params": {"stake": 500}},
+                    "work": {
+                        "payout.mechanism": "vbfl-verified",
+                        "payout.params": {"unit_reward": 100},
+                    },
+                    "slashed": {
+                        "payout.mechanism": "slashed-vbfl",
+                        "payout.params": {"stake": 500},
+                    },
                 },
                 "attack": {
                     "nobody": {"adversaries": []},
-                    "idle": {"adversaries": [{"name": "bad", "devices": [0], "worker": "free-ride-zero"}]},
-                    "twins": {"adversaries": [{"name": "bad", "devices": [0, 1], "identities": "split"}]},
+                    "idle": {
+                        "adversaries": [{"name": "bad", "devices": [0], "worker": "free-ride-zero"}]
+                    },
+                    "twins": {
+                        "adversaries": [{"name": "bad", "devices": [0, 1], "identities": "split"}]
+                    },
                 },
             }
         }
@@ -99,7 +111,9 @@ def row(verdict, mechanism, attack="nobody"):
 
 
 def test_idling_gains_the_cost_of_work_where_presence_is_paid(verdict):
-    people = Results.open(verdict[1]).participants(columns=["device", "compute_s", "utility", "round"])
+    people = Results.open(verdict[1]).participants(
+        columns=["device", "compute_s", "utility", "round"]
+    )
     mine = people[(people["device"] == 0) & (people["mechanism"] == "flat")]
     saved = mine.groupby(["attack", "seed"])["utility"].sum().unstack("attack")
     card = row(verdict, "flat")
@@ -147,8 +161,15 @@ def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
         "from agents.workers.base import WorkerBehaviour\n"
         "class Crash(WorkerBehaviour):\n    name = 'crash'\n    def submit(self, seen):\n        raise RuntimeError('no')\n"
     )
-    spec = {**SWEEP, "seeds": 1, "scorecard": {"mechanism": "mechanism", "objective": {"measure": "accuracy"}}}
-    flat, crash = {"payout.mechanism": "flat"}, [{"name": "bad", "devices": [0], "worker": f"{tmp_path}/crash.py:Crash"}]
+    spec = {
+        **SWEEP,
+        "seeds": 1,
+        "scorecard": {"mechanism": "mechanism", "objective": {"measure": "accuracy"}},
+    }
+    flat, crash = (
+        {"payout.mechanism": "flat"},
+        [{"name": "bad", "devices": [0], "worker": f"{tmp_path}/crash.py:Crash"}],
+    )
     sound = [{"name": "bad", "devices": [0], "worker": "lazy"}]
     spec["design"] = [
         {
@@ -177,7 +198,11 @@ def test_never_reaching_a_target_takes_for_ever(verdict):
         SWEEP["scorecard"]
         | {
             "target_accuracy": 1.0,
-            "objective": {"measure": "time_to_target_s", "best": "min", "bounds": {"rounds_to_target": {"max": 99}}},
+            "objective": {
+                "measure": "time_to_target_s",
+                "best": "min",
+                "bounds": {"rounds_to_target": {"max": 99}},
+            },
         },
         "here",
     )
@@ -191,17 +216,31 @@ def test_how_a_sweep_is_read_can_be_changed_without_running_it_again(tmp_path):
     spec = {**SWEEP, "seeds": 1}
     folder = tmp_path / "sweep"
     first = compare(sweep(spec, folder, workers=1))
-    other = {**spec, "scorecard": {**SWEEP["scorecard"], "objective": {"measure": "gini", "best": "min"}}}
+    other = {
+        **spec,
+        "scorecard": {**SWEEP["scorecard"], "objective": {"measure": "gini", "best": "min"}},
+    }
     second = compare(sweep(other, folder, workers=1))
     assert list(first.ranking.columns) != list(second.ranking.columns)
-    with pytest.raises(ScenarioError, match=r"scorecard\.objective\.mesure.*did you mean 'measure'"):
+    with pytest.raises(
+        ScenarioError, match=r"scorecard\.objective\.mesure.*did you mean 'measure'"
+    ):
         sweep({**spec, "scorecard": {"objective": {"mesure": "gini"}}}, folder)
 
 
 def test_levels_may_be_numbers(tmp_path):
-    spec = {**SWEEP, "seeds": 2, "scorecard": {"mechanism": "mechanism", "adversary": "count", "honest": 0}}
+    spec = {
+        **SWEEP,
+        "seeds": 2,
+        "scorecard": {"mechanism": "mechanism", "adversary": "count", "honest": 0},
+    }
     spec["design"] = [
-        {"factors": {"mechanism": {"flat": {"payout.mechanism": "flat"}}, "count": {"0": {"adversaries": []}, "1": IDLE}}}
+        {
+            "factors": {
+                "mechanism": {"flat": {"payout.mechanism": "flat"}},
+                "count": {"0": {"adversaries": []}, "1": IDLE},
+            }
+        }
     ]
     table = compare(sweep(spec, tmp_path / "numbers", workers=1)).table
     assert table["ic_gap"].notna().sum() == 1
@@ -213,9 +252,15 @@ IDLE = {"adversaries": [{"name": "bad", "devices": [0], "worker": "free-ride-zer
 def test_a_sybil_is_compared_with_itself_as_one(tmp_path):
     one = {"adversaries": [{"name": "bad", "devices": [0, 1], "spares": 1}]}
     two = {"adversaries": [{"name": "bad", "devices": [0, 1], "identities": "split"}]}
-    spec = {**SWEEP, "seeds": 3, "scorecard": {"mechanism": "mechanism", "sybils": {2: "two"}, "single": {2: "one"}}}
+    spec = {
+        **SWEEP,
+        "seeds": 3,
+        "scorecard": {"mechanism": "mechanism", "sybils": {2: "two"}, "single": {2: "one"}},
+    }
     levels = {"nobody": {"adversaries": []}, "one": one, "two": two}
-    spec["design"] = [{"factors": {"mechanism": {"flat": {"payout.mechanism": "flat"}}, "attack": levels}}]
+    spec["design"] = [
+        {"factors": {"mechanism": {"flat": {"payout.mechanism": "flat"}}, "attack": levels}}
+    ]
     results = sweep(spec, tmp_path / "sybils", workers=1)
     gain = compare(results).table["sybil_gain_2"].iloc[0]
     people = results.participants(columns=["device", "utility"], where="adversary")
@@ -240,7 +285,9 @@ def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
     from experiments.scorecard.settings import read_settings
 
     settings = read_settings(
-        SWEEP["scorecard"] | {"objective": {"measure": "accuracy", "bounds": {"accuracy": {"min": 1.1}}}}, "here"
+        SWEEP["scorecard"]
+        | {"objective": {"measure": "accuracy", "bounds": {"accuracy": {"min": 1.1}}}},
+        "here",
     )
     told = compare(Results.open(verdict[1]), settings)
     assert told.winner is None
@@ -269,12 +316,17 @@ def test_bad_settings_are_refused_in_one_line(verdict, settings, told):
     from experiments.scorecard.settings import read_settings
 
     with pytest.raises(RunError, match=told.replace(".", r"\.")) as caught:
-        compare(Results.open(verdict[1]), read_settings(SWEEP["scorecard"] | settings, "sweep.toml"))
+        compare(
+            Results.open(verdict[1]), read_settings(SWEEP["scorecard"] | settings, "sweep.toml")
+        )
     assert "\n" not in str(caught.value)
 
 
 def test_fairness_is_measured_where_there_are_tapes(tmp_path):
-    spec = SWEEP | {"seeds": 1, "set": SWEEP["set"] | {"record.tape": True, "data.validation_fraction": 0.25}}
+    spec = SWEEP | {
+        "seeds": 1,
+        "set": SWEEP["set"] | {"record.tape": True, "data.validation_fraction": 0.25},
+    }
     table = compare(sweep(spec, tmp_path / "taped", workers=1)).table
     assert table["fairness_l1"].between(0, 2).all()
     assert table["fairness_under"].between(0, 1).all()

@@ -30,7 +30,11 @@ GRID = {
         },
         "attack": {
             "nobody": {"adversaries": []},
-            "noise": {"adversaries": [{"count": 2, "worker": "gaussian-noise", "worker_params": {"scale": 5.0}}]},
+            "noise": {
+                "adversaries": [
+                    {"count": 2, "worker": "gaussian-noise", "worker_params": {"scale": 5.0}}
+                ]
+            },
             "flip": {"adversaries": [{"count": 2, "worker": "sign-flip", "validator": "flip"}]},
         },
     },
@@ -46,7 +50,13 @@ SOBOL = {
 
 
 def spec(*design, name="tiny", seeds=2, **settings):
-    return {"name": name, "scenario": "vbfl", "set": {**TINY, **settings}, "seeds": seeds, "design": list(design)}
+    return {
+        "name": name,
+        "scenario": "vbfl",
+        "set": {**TINY, **settings},
+        "seeds": seeds,
+        "design": list(design),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +67,13 @@ def grid(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory):
     block = {"kind": "grid", "factors": {"payout.mechanism": ["vbfl", "flat"]}}
-    attacked = spec(block, SOBOL, name="sampled", seeds=1, adversaries=[{"count": 2, "worker": "gaussian-noise"}])
+    attacked = spec(
+        block,
+        SOBOL,
+        name="sampled",
+        seeds=1,
+        adversaries=[{"count": 2, "worker": "gaussian-noise"}],
+    )
     return sweep(attacked, tmp_path_factory.mktemp("sampled") / "sweep", workers=1)
 
 
@@ -74,13 +90,22 @@ def test_factors_are_sorted_by_what_they_do(grid):
     assert crossed(grid, runs) == ["mechanism", "attack"]
     chosen = choose(grid, runs, ["accuracy"], 3)
     assert chosen.shown == ["attack"]
-    assert chosen.idle == ["mechanism"], "how devices are paid does not change what honest devices learn"
+    assert chosen.idle == ["mechanism"], (
+        "how devices are paid does not change what honest devices learn"
+    )
     assert "mechanism" in chosen.notes[0]
-    assert choose(grid, runs, ["honest_utility", "adversary_utility"], 1).notes[-1].startswith("Pooled")
+    assert (
+        choose(grid, runs, ["honest_utility", "adversary_utility"], 1)
+        .notes[-1]
+        .startswith("Pooled")
+    )
 
 
 def test_of_factors_that_change_together_one_is_shown(tmp_path):
-    zipped = {"kind": "zip", "factors": {"training.epochs": [1, 2], "training.learning_rate": [0.1, 0.2]}}
+    zipped = {
+        "kind": "zip",
+        "factors": {"training.epochs": [1, 2], "training.learning_rate": [0.1, 0.2]},
+    }
     results = sweep(spec(zipped, seeds=1, rounds=1), tmp_path / "zip", workers=1)
     assert crossed(results, results.outcomes()) == ["training.epochs"]
     assert continuous(results) == []
@@ -93,7 +118,9 @@ def test_sampled_numbers_go_on_an_axis(sampled):
 
 def test_share_explained_is_eta_squared():
     values = pd.Series([0.0, 2.0, 4.0, 6.0])
-    assert share_explained(pd.Series(list("aabb")), values) == pytest.approx(4 / 5)  # means 1 and 5, variance 4 of 5
+    assert share_explained(pd.Series(list("aabb")), values) == pytest.approx(
+        4 / 5
+    )  # means 1 and 5, variance 4 of 5
     assert share_explained(pd.Series(list("abab")), values) == pytest.approx(1 / 5)
     assert share_explained(pd.Series(list("aabb")), values * 0) == 0
 
@@ -113,11 +140,17 @@ def test_levels_are_thinned_and_named():
 def test_bands_are_those_of_results_and_of_closed_form():
     rng = np.random.default_rng(3)
     wide = rng.random((5, 4))
-    part = pd.DataFrame([{"seed": s, "round": r + 1, "accuracy": wide[s, r]} for s in range(5) for r in range(4)])
+    part = pd.DataFrame(
+        [{"seed": s, "round": r + 1, "accuracy": wide[s, r]} for s in range(5) for r in range(4)]
+    )
     found = curves.bands(part)
     assert found["accuracy"].to_numpy() == pytest.approx(wide.mean(axis=0))
-    assert [(r.low, r.high) for r in found.itertuples()] == [pytest.approx(interval(wide[:, r], "bootstrap")) for r in range(4)]
-    assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), "one seed has no band"
+    assert [(r.low, r.high) for r in found.itertuples()] == [
+        pytest.approx(interval(wide[:, r], "bootstrap")) for r in range(4)
+    ]
+    assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), (
+        "one seed has no band"
+    )
     # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is the whole range.
     two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "accuracy": [0.0, 1.0]})
     assert curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist() == [0.5, 0.0, 1.0]
@@ -126,7 +159,12 @@ def test_bands_are_those_of_results_and_of_closed_form():
 def test_curves_are_the_means_of_rounds(grid):
     table = curves.FIGURE.data(grid)
     assert list(table.columns) == ["attack", *curves.VALUES]
-    want = grid.rounds(columns=["round", "accuracy"]).query("mechanism == 'vbfl'").groupby(["attack", "round"])["accuracy"].mean()
+    want = (
+        grid.rounds(columns=["round", "accuracy"])
+        .query("mechanism == 'vbfl'")
+        .groupby(["attack", "round"])["accuracy"]
+        .mean()
+    )
     found = table.set_index(["attack", "round"])["accuracy"]
     for key, value in want.items():
         assert found[key] == pytest.approx(value)
@@ -136,11 +174,22 @@ def test_curves_are_the_means_of_rounds(grid):
 
 def test_gains_are_income_less_stake_lost(grid):
     found = gains(grid).merge(grid.runs()[["run_id", "mechanism", "attack"]], on="run_id")
-    utility = grid.participants(columns=["device", "utility"]).groupby(["run_id", "device"])["utility"].sum()
+    utility = (
+        grid.participants(columns=["device", "utility"])
+        .groupby(["run_id", "device"])["utility"]
+        .sum()
+    )
     # Without costs, what a device gains is its utility.
-    assert found.set_index(["run_id", "device"])["gained"].sort_index().tolist() == pytest.approx(utility.sort_index().tolist())
+    assert found.set_index(["run_id", "device"])["gained"].sort_index().tolist() == pytest.approx(
+        utility.sort_index().tolist()
+    )
     assert (found.query("attack == 'nobody'")["who"] == "honest").all()
-    assert found.query("mechanism == 'slashed' and attack == 'noise' and who == 'adversary'")["gained"].min() < 0
+    assert (
+        found.query("mechanism == 'slashed' and attack == 'noise' and who == 'adversary'")[
+            "gained"
+        ].min()
+        < 0
+    )
 
 
 def test_fans_end_at_the_gains(grid):
@@ -148,20 +197,30 @@ def test_fans_end_at_the_gains(grid):
     last = table[table["round"] == table["round"].max()].set_index(["mechanism", "attack", "who"])
     ends = gains(grid).merge(grid.runs()[["run_id", "mechanism", "attack"]], on="run_id")
     for key, part in ends.groupby(["mechanism", "attack", "who"])["gained"]:
-        assert last.loc[key, list(fans.QUANTILES)].tolist() == pytest.approx(np.quantile(part, list(fans.QUANTILES.values())))
+        assert last.loc[key, list(fans.QUANTILES)].tolist() == pytest.approx(
+            np.quantile(part, list(fans.QUANTILES.values()))
+        )
         assert last.loc[key, "devices"] == len(part)
 
 
 def test_payoffs_are_the_means_of_utility(grid):
     table = payoffs.FIGURE.data(grid).set_index(["who", "mechanism", "attack"])
-    want = grid.outcomes().groupby(["mechanism", "attack"])[["honest_utility", "adversary_utility"]].mean()
-    assert table.loc[("honest", "slashed", "flip"), "utility"] == pytest.approx(want.loc[("slashed", "flip"), "honest_utility"])
+    want = (
+        grid.outcomes()
+        .groupby(["mechanism", "attack"])[["honest_utility", "adversary_utility"]]
+        .mean()
+    )
+    assert table.loc[("honest", "slashed", "flip"), "utility"] == pytest.approx(
+        want.loc[("slashed", "flip"), "honest_utility"]
+    )
     assert ("adversary", "vbfl", "nobody") not in table.index
 
 
 def test_votes_carry_the_threshold_of_their_rule(grid, sampled):
     table = vote_scatter.FIGURE.data(grid)
-    assert len(table) == len(grid.votes(columns=["vad"], where="mechanism = 'vbfl' and vad is not null"))
+    assert len(table) == len(
+        grid.votes(columns=["vad"], where="mechanism = 'vbfl' and vad is not null")
+    )
     assert (table["threshold"] == 0.08).all()
     assert vote_scatter.FIGURE.data(sampled)["threshold"].nunique() == 8
 
@@ -176,7 +235,9 @@ def test_votes_are_thinned_evenly_and_said_so(grid, monkeypatch):
 
 def test_front():
     taken, accuracy = np.array([1.0, 2.0, 3.0, 2.0, 1.0]), np.array([0.5, 0.7, 0.6, 0.7, 0.4])
-    assert front(taken, accuracy).tolist() == [True, True, False, True, False], "twins do not beat each other"
+    assert front(taken, accuracy).tolist() == [True, True, False, True, False], (
+        "twins do not beat each other"
+    )
 
 
 def test_pareto_has_a_panel_per_attack(grid):
@@ -198,8 +259,13 @@ def test_responses_are_the_outcomes(sampled):
 
 
 def test_binned_means_count_a_cell_once():
-    part = pd.DataFrame({"cell": [0, 0, 1, 2], "value": [1.0, 1.0, 1.0, 2.0], "result": [1.0, 3.0, 4.0, 5.0]})
-    assert responses.means(part)[["value", "result"]].to_numpy().tolist() == [[1.0, 3.0], [2.0, 5.0]]
+    part = pd.DataFrame(
+        {"cell": [0, 0, 1, 2], "value": [1.0, 1.0, 1.0, 2.0], "result": [1.0, 3.0, 4.0, 5.0]}
+    )
+    assert responses.means(part)[["value", "result"]].to_numpy().tolist() == [
+        [1.0, 3.0],
+        [2.0, 5.0],
+    ]
     values = pd.Series(np.arange(80.0))
     assert responses.bins(values).value_counts().tolist() == [10] * 8
 
@@ -250,7 +316,9 @@ def test_labels_never_overlap(grid):
             sheet.draw_without_rendering()
             for axes in sheet.axes:
                 boxes = [t.get_window_extent() for t in axes.texts if t.get_text()]
-                assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]), name
+                assert not any(
+                    a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]
+                ), name
 
 
 def test_crowded_points_have_labels_inside_their_panel_and_off_lines():
@@ -258,7 +326,9 @@ def test_crowded_points_have_labels_inside_their_panel_and_off_lines():
     axes = sheet.add_subplot(xlim=(0, 10), ylim=(0, 10))
     points = np.array([(8.8, 9.0), (9.0, 9.0), (9.2, 9.0), (9.4, 8.6), (0.5, 9.0)])
     line = np.array([(0.0, 9.0), (10.0, 9.0)])
-    name_points(axes, points, ["a long name", "another long name", "short", "not so short", ""], line[None])
+    name_points(
+        axes, points, ["a long name", "another long name", "short", "not so short", ""], line[None]
+    )
     frame, struck = axes.get_window_extent(), Path(axes.transData.transform(line))
     boxes = [t.get_window_extent() for t in axes.texts if t.get_text()]
     assert len(boxes) == 4
@@ -284,7 +354,11 @@ def test_labels_are_dark_enough(color):
 
 
 def test_nothing_is_drawn_of_what_is_not_there(tmp_path):
-    quiet = sweep({**spec(name="quiet", seeds=1, rounds=1), "scenario": "fedavg"}, tmp_path / "quiet", workers=1)
+    quiet = sweep(
+        {**spec(name="quiet", seeds=1, rounds=1), "scenario": "fedavg"},
+        tmp_path / "quiet",
+        workers=1,
+    )
     text = report(quiet).read_text()
     assert [f.name for f in SWEEP_FIGURES if f'id="{f.name}"' in text] == ["accuracy-curves"]
 
@@ -302,7 +376,9 @@ class Loads(HTMLParser):
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.links += [given["href"]] if tag == "a" else []
-        self.fetched += [given[k] for k in ("src", "href", "data", "srcset") if k in given and tag != "a"]
+        self.fetched += [
+            given[k] for k in ("src", "href", "data", "srcset") if k in given and tag != "a"
+        ]
 
 
 def test_the_page_needs_nothing_but_itself(page):
@@ -311,7 +387,9 @@ def test_the_page_needs_nothing_but_itself(page):
     loads.feed(text)
     assert loads.fetched
     assert all(f.startswith("data:image/png;base64,") for f in loads.fetched)
-    assert all((page.parent / link).is_file() for link in loads.links), "data and drawings lie beside it"
+    assert all((page.parent / link).is_file() for link in loads.links), (
+        "data and drawings lie beside it"
+    )
     bare = re.sub(r"base64,[^\"]*", "", text)
     for outside in ("http:", "https:", "url(", "@import", "file:"):
         assert outside not in bare
@@ -337,13 +415,19 @@ def test_the_same_sweep_gives_the_same_bytes(grid, page, tmp_path):
 
 
 def test_failures_and_the_scorecard_have_their_place(tmp_path):
-    broken = {"kind": "grid", "factors": {"x": {"good": {"rounds": 1}, "bad": {"data.params.train": 5}}}}
+    broken = {
+        "kind": "grid",
+        "factors": {"x": {"good": {"rounds": 1}, "bad": {"data.params.train": 5}}},
+    }
     results = sweep(spec(broken, seeds=1), tmp_path / "broken", workers=1)
     assert results.runs()["status"].tolist() == ["done", "failed"]
     (tmp_path / "broken" / "scorecard.csv").write_text("mechanism,accuracy\nvbfl,0.9\n<b>,\n")
     (tmp_path / "broken" / "winner.toml").write_text('mechanism = "vbfl"\n')
     text = report(results).read_text()
-    order = [text.index(f"<h2>{h}</h2>") for h in ("Scorecard", "Winner", "Factors", "Failures", "Figures", "Outcomes")]
+    order = [
+        text.index(f"<h2>{h}</h2>")
+        for h in ("Scorecard", "Winner", "Factors", "Failures", "Figures", "Outcomes")
+    ]
     assert order == sorted(order)
     assert "2 runs: 1 done, 1 failed, 0 missing" in text
     assert "too few" in text

@@ -6,7 +6,13 @@ import multiprocessing
 import os
 import shutil
 import sys
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from pathlib import Path
 
 import pandas as pd
@@ -28,13 +34,26 @@ NOISE = {"adversaries": [{"name": "bad", "count": 2, "worker": "gaussian-noise"}
 
 def asked(**changes):
     """A sweep of 2 x 2 cells with 3 seeds, 20 ms a run."""
-    design = [{"factors": {RATE: [0.1, 0.2]}}, {"factors": {"attack": {"none": {}, "noise": NOISE}}}]
-    return {"name": "tiny", "scenario": "vbfl", "set": {**TINY, "rounds": 1}, "seeds": 3, "design": design, **changes}
+    design = [
+        {"factors": {RATE: [0.1, 0.2]}},
+        {"factors": {"attack": {"none": {}, "noise": NOISE}}},
+    ]
+    return {
+        "name": "tiny",
+        "scenario": "vbfl",
+        "set": {**TINY, "rounds": 1},
+        "seeds": 3,
+        "design": design,
+        **changes,
+    }
 
 
 def stamps(folder):
     """When each finished run was written."""
-    return {p.parent.name: p.stat().st_mtime_ns for p in (Path(folder) / "runs").glob("[!.]*/manifest.json")}
+    return {
+        p.parent.name: p.stat().st_mtime_ns
+        for p in (Path(folder) / "runs").glob("[!.]*/manifest.json")
+    }
 
 
 def content(folder):
@@ -82,7 +101,9 @@ def same_as(serial, folder):
         pd.testing.assert_frame_equal(ours.table(table), theirs.table(table))
     assert set(ours.runs()["status"]) == {"done"}
     lines = (Path(folder) / "manifest.jsonl").read_text().splitlines()
-    assert sorted(json.loads(line)["run_id"] for line in lines) == sorted(ours.runs()["run_id"]), "each run exactly once"
+    assert sorted(json.loads(line)["run_id"] for line in lines) == sorted(ours.runs()["run_id"]), (
+        "each run exactly once"
+    )
 
 
 def test_serial_is_complete(serial):
@@ -116,26 +137,46 @@ def dask_cluster(tmp_path_factory):
         yield cluster
 
 
-def test_dask_gives_the_same_bytes_and_listens_here_only(serial, tmp_path, dask_cluster, monkeypatch):
+def test_dask_gives_the_same_bytes_and_listens_here_only(
+    serial, tmp_path, dask_cluster, monkeypatch
+):
     psutil = pytest.importorskip("psutil")
-    monkeypatch.chdir(tmp_path)  # workers have another current folder: relative paths must not lead elsewhere
+    monkeypatch.chdir(
+        tmp_path
+    )  # workers have another current folder: relative paths must not lead elsewhere
     sweep(asked(), "out", dask=dask_cluster.scheduler_address)
     same_as(serial, tmp_path / "out")
     me = psutil.Process()
-    sockets = [c for p in (me, *me.children(recursive=True)) for c in p.net_connections("inet") if c.status == "LISTEN"]
+    sockets = [
+        c
+        for p in (me, *me.children(recursive=True))
+        for c in p.net_connections("inet")
+        if c.status == "LISTEN"
+    ]
     assert sockets
     assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}
 
 
 def test_one_torch_thread_under_every_executor(tmp_path, dask_cluster):
-    note = "import torch\n(HERE / f'threads-{os.getpid()}').write_text(str(torch.get_num_threads()))"
+    note = (
+        "import torch\n(HERE / f'threads-{os.getpid()}').write_text(str(torch.get_num_threads()))"
+    )
     counted = rule(tmp_path, "counted", note)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as executor:
         for i, where in enumerate(
-            ({"workers": 1}, {"workers": 2}, {"executor": executor}, {"dask": dask_cluster.scheduler_address})
+            (
+                {"workers": 1},
+                {"workers": 2},
+                {"executor": executor},
+                {"dask": dask_cluster.scheduler_address},
+            )
         ):
-            sweep(asked(design=[], set={**TINY, "rounds": 1, "payout.mechanism": counted}), tmp_path / f"out{i}", **where)
+            sweep(
+                asked(design=[], set={**TINY, "rounds": 1, "payout.mechanism": counted}),
+                tmp_path / f"out{i}",
+                **where,
+            )
             found = list(tmp_path.glob("threads-*"))
             assert found
             assert {f.read_text() for f in found} == {"1"}, where
@@ -164,7 +205,9 @@ def test_no_more_than_the_window_is_handed_over(tmp_path, monkeypatch):
 
 
 def test_a_failure_is_data_and_is_tried_again(tmp_path):
-    bad = rule(tmp_path, "bad", "if not (HERE / 'mended').exists():\n    raise RuntimeError('boom')")
+    bad = rule(
+        tmp_path, "bad", "if not (HERE / 'mended').exists():\n    raise RuntimeError('boom')"
+    )
     results = sweep(with_rule(bad), tmp_path / "out", workers=1)
     assert list(results.runs()["status"]) == ["done"] * 3 + ["failed"] * 3
     failures = results.failures()
@@ -179,16 +222,24 @@ def test_a_failure_is_data_and_is_tried_again(tmp_path):
     before = stamps(tmp_path / "out")
     outcome = Sweep(with_rule(bad), tmp_path / "out").play(workers=1)
     assert (outcome.found, outcome.done, outcome.failed) == (3, 3, 0)
-    assert {r: t for r, t in stamps(tmp_path / "out").items() if r in before} == before, "good ones were left alone"
+    assert {r: t for r, t in stamps(tmp_path / "out").items() if r in before} == before, (
+        "good ones were left alone"
+    )
     assert Results.open(tmp_path / "out").failures().empty
 
 
 def test_stages_are_told_apart(tmp_path):
-    build = asked(seeds=1, design=[], set={**TINY, "data.params": {"train": 5, "test": 5, "features": 6, "classes": 3}})
+    build = asked(
+        seeds=1,
+        design=[],
+        set={**TINY, "data.params": {"train": 5, "test": 5, "features": 6, "classes": 3}},
+    )
     assert list(sweep(build, tmp_path / "build", workers=1).failures()["stage"]) == ["build"]
     sulks = rule(tmp_path, "sulks", "sys.exit('enough')")
     results = sweep(with_rule(sulks, seeds=1), tmp_path / "exit", workers=2)
-    assert list(results.runs()["status"]) == ["done", "failed"], "a plug-in that exits takes nobody along"
+    assert list(results.runs()["status"]) == ["done", "failed"], (
+        "a plug-in that exits takes nobody along"
+    )
     assert list(results.failures()["error"]) == ["SystemExit: enough"]
 
 
@@ -205,7 +256,11 @@ def test_a_process_that_dies_once_is_no_failure(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_that_kills_its_process_every_time_fails_alone(tmp_path):
-    deadly = rule(tmp_path, "deadly", "with open(HERE / 'deaths', 'a') as file:\n    file.write('x')\nos._exit(9)")
+    deadly = rule(
+        tmp_path,
+        "deadly",
+        "with open(HERE / 'deaths', 'a') as file:\n    file.write('x')\nos._exit(9)",
+    )
     results = sweep(with_rule(deadly, seeds=2), tmp_path / "out", workers=2)
     assert list(results.runs()["status"]) == ["done"] * 2 + ["failed"] * 2
     assert set(results.failures()["stage"]) == {"process"}
@@ -215,7 +270,9 @@ def test_a_run_that_kills_its_process_every_time_fails_alone(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_kills_dask_workers_fails_alone(tmp_path, dask_cluster):
     deadly = rule(tmp_path, "deadly", "os._exit(9)")
-    results = sweep(with_rule(deadly, seeds=1), tmp_path / "out", dask=dask_cluster.scheduler_address)
+    results = sweep(
+        with_rule(deadly, seeds=1), tmp_path / "out", dask=dask_cluster.scheduler_address
+    )
     assert list(results.runs()["status"]) == ["done", "failed"]
     assert "KilledWorker" in results.failures()["error"].iloc[0]
 
@@ -231,9 +288,14 @@ def test_a_machine_where_nothing_runs_stops_the_sweep(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr("experiments.pool._local", lambda workers: Dead())
-    with pytest.raises(StoppedError, match=r"worker processes die whatever they run .*; 0 of 12 runs ended, the same command"):
+    with pytest.raises(
+        StoppedError,
+        match=r"worker processes die whatever they run .*; 0 of 12 runs ended, the same command",
+    ):
         sweep(asked(), tmp_path / "out", workers=2)
-    with pytest.raises(StoppedError, match=r"went away \(BrokenExecutor: dead\); 0 of 12 runs ended"):
+    with pytest.raises(
+        StoppedError, match=r"went away \(BrokenExecutor: dead\); 0 of 12 runs ended"
+    ):
         sweep(asked(), tmp_path / "other", executor=Dead())
 
 
@@ -305,13 +367,25 @@ def test_a_torn_line_costs_nothing(serial, tmp_path):
     before = stamps(tmp_path / "out")
     assert len(Results.open(tmp_path / "out").runs().query("status == 'done'")) == 4
     Sweep(asked(), tmp_path / "out").play(workers=1)
-    assert before.items() <= stamps(tmp_path / "out").items(), "the run whose line was torn is found on disk"
+    assert before.items() <= stamps(tmp_path / "out").items(), (
+        "the run whose line was torn is found on disk"
+    )
     assert set(Results.open(tmp_path / "out").runs()["status"]) == {"done"}
     assert content(tmp_path / "out") == content(serial)
 
 
 @pytest.mark.parametrize(
-    "rubbish", [b"", b"\n", b"{", b"3\n", b"null\n", b"\x00\xff\xfe\n", b'{"run_id": 3}\n', b'{"run_id": "x", ']
+    "rubbish",
+    [
+        b"",
+        b"\n",
+        b"{",
+        b"3\n",
+        b"null\n",
+        b"\x00\xff\xfe\n",
+        b'{"run_id": 3}\n',
+        b'{"run_id": "x", ',
+    ],
 )
 def test_rubbish_in_the_manifest_is_passed_over(tmp_path, rubbish):
     receipt = manifest.Receipt("a" * 32, "done", 1.5, 1.0, 10)
@@ -391,7 +465,12 @@ def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatc
     with pytest.raises(RunError, match=r"--dask nonsense::: no scheduler answers there"):
         sweep(asked(), tmp_path / "out", dask="nonsense::")
     here = "127.0.0.1:0"
-    options = {"host": "127.0.0.1", "scheduler_port": 0, "dashboard_address": here, "worker_dashboard_address": here}
+    options = {
+        "host": "127.0.0.1",
+        "scheduler_port": 0,
+        "dashboard_address": here,
+        "worker_dashboard_address": here,
+    }
     options |= {"protocol": "tcp", "processes": False}
     with (
         distributed.LocalCluster(n_workers=0, **options) as cluster,
@@ -409,7 +488,9 @@ def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatc
 
 def test_a_folder_that_workers_do_not_see_is_told(tmp_path, dask_cluster, monkeypatch):
     monkeypatch.setattr(clusters, "_is_folder", os.path.isfile)
-    with pytest.raises(RunError, match=r"worker tcp://.* does not see .*/out; it must be on a shared file system"):
+    with pytest.raises(
+        RunError, match=r"worker tcp://.* does not see .*/out; it must be on a shared file system"
+    ):
         sweep(asked(), tmp_path / "out", dask=dask_cluster.scheduler_address)
 
 
@@ -425,7 +506,9 @@ class Unknown:
 
 def test_workers_that_lack_the_package_are_told(tmp_path, dask_cluster, monkeypatch):
     monkeypatch.setattr(clusters, "_is_folder", Unknown())
-    with pytest.raises(RunError, match=r"workers need the same fedstake as this machine .*no_such_package"):
+    with pytest.raises(
+        RunError, match=r"workers need the same fedstake as this machine .*no_such_package"
+    ):
         sweep(asked(), tmp_path / "out", dask=dask_cluster.scheduler_address)
 
 
@@ -472,7 +555,13 @@ def test_the_command_says_what_it_did(cli, tmp_path):
 
     done = cli("sweep", "tiny.toml", "--workers", "1", "--compact")
     assert done.exit_code == 0, done.output
-    for part in ("tiny: 1/4", "tiny: 4/4", "left", "4 runs: 0 found, 4 done, 0 failed", "MB of tables in results/tiny"):
+    for part in (
+        "tiny: 1/4",
+        "tiny: 4/4",
+        "left",
+        "4 runs: 0 found, 4 done, 0 failed",
+        "MB of tables in results/tiny",
+    ):
         assert part in done.output
     assert (tmp_path / "results" / "tiny" / "compact" / "index.json").is_file()
     again = cli("sweep", "tiny.toml", "--workers", "1")
@@ -505,7 +594,9 @@ def test_failures_end_with_one_line_and_exit_1(cli, tmp_path):
 
 def test_the_forecast_learns_from_runs_of_the_same_cell():
     now = [0.0]
-    forecast = Forecast({"a0": 0, "b0": 1, "a1": 0, "b1": 1, "a2": 0, "b2": 1}, clock=lambda: now[0])
+    forecast = Forecast(
+        {"a0": 0, "b0": 1, "a1": 0, "b1": 1, "a2": 0, "b2": 1}, clock=lambda: now[0]
+    )
     assert forecast.left_s() is None
     now[0] = 15.0  # ten seconds of start-up do not count
     forecast.ended("a0", 5.0)

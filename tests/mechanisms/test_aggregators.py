@@ -35,7 +35,9 @@ def matrices(draw, at_least=1, at_most=19):
     """Random rows, some of them repeated, some far away, on a scale of its own."""
     n = draw(st.integers(at_least, at_most))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
-    x = rng.standard_normal((n, draw(st.integers(1, 9)))).astype(np.float32) * draw(st.sampled_from((0.01, 1.0, 30.0)))
+    x = rng.standard_normal((n, draw(st.integers(1, 9)))).astype(np.float32) * draw(
+        st.sampled_from((0.01, 1.0, 30.0))
+    )
     if draw(st.booleans()):
         x[rng.integers(n, size=n // 3)] = x[0]
     if draw(st.booleans()):
@@ -102,7 +104,11 @@ def test_bulyan(x, f):
     rest, chosen = list(range(n)), []
     if f:
         # The tie margin of the rule is relative to the largest distance times n.
-        margin = 1e-9 * n * max(max(((x[i].astype(float) - x[j]) ** 2).sum() for j in range(n)) for i in range(n))
+        margin = (
+            1e-9
+            * n
+            * max(max(((x[i].astype(float) - x[j]) ** 2).sum() for j in range(n)) for i in range(n))
+        )
         while len(chosen) < theta:
             values = scores(x, rest, len(rest) - f - 2)
             pick = rest[next(i for i, v in enumerate(values) if v <= min(values) + margin)]
@@ -142,7 +148,12 @@ def test_geometric_median_minimises_the_sum_of_distances(x):
 
     found = cost(aggregate("geometric-median", x, iterations=20_000).astype(float))
     starts = [x.mean(0).astype(float), np.median(x, 0).astype(float), *x.astype(float)]
-    best = min(optimize.minimize(cost, s, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-12}).fun for s in starts)
+    best = min(
+        optimize.minimize(
+            cost, s, method="Nelder-Mead", options={"maxiter": 4_000, "fatol": 1e-12}
+        ).fun
+        for s in starts
+    )
     assert found <= best * (1 + 1e-5)
 
 
@@ -158,7 +169,10 @@ def test_centred_clipping(x, radius, steps):
     base = x.mean(axis=0) + 1
     centre = base.astype(np.float32).astype(float)
     for _ in range(steps):
-        moved = [(row - centre) * min(1.0, radius / max(np.linalg.norm(row - centre), 1e-300)) for row in x.astype(float)]
+        moved = [
+            (row - centre) * min(1.0, radius / max(np.linalg.norm(row - centre), 1e-300))
+            for row in x.astype(float)
+        ]
         centre = centre + np.mean(moved, axis=0)
     close(aggregate("centred-clipping", x, base=base, radius=radius, iterations=steps), centre)
 
@@ -194,7 +208,12 @@ def test_foolsgold(x):
     base = np.full(x.shape[1], 0.5, dtype=np.float32)
     d = x.astype(float) - base
     n = len(x)
-    cs = np.array([[d[i] @ d[j] / (np.linalg.norm(d[i]) * np.linalg.norm(d[j])) for j in range(n)] for i in range(n)])
+    cs = np.array(
+        [
+            [d[i] @ d[j] / (np.linalg.norm(d[i]) * np.linalg.norm(d[j])) for j in range(n)]
+            for i in range(n)
+        ]
+    )
     others = [[min(1.0, cs[i, j]) for j in range(n) if j != i] for i in range(n)]
     top = [max(o) for o in others]
     weights = []
@@ -212,7 +231,9 @@ def test_foolsgold(x):
     with np.errstate(divide="ignore"):
         weights = np.clip(np.log(weights / (1 - weights)) + 0.5, 0, 1)
     expected = (weights[:, None] * x).sum(0) / weights.sum()
-    np.testing.assert_allclose(aggregate("foolsgold", x, base=base), expected, atol=1e-3 * max(1.0, np.abs(expected).max()))
+    np.testing.assert_allclose(
+        aggregate("foolsgold", x, base=base), expected, atol=1e-3 * max(1.0, np.abs(expected).max())
+    )
 
 
 def test_foolsgold_ignores_sybils_that_push_together():
@@ -234,7 +255,9 @@ def test_nearest_neighbour_mixing(x, f):
         inside = np.mean([distances[j] for j in order[:keep]])
         means = x[order[:keep]].astype(float).mean(0)
         # Where several are equally near any of them will do; then only the spread can be compared.
-        if keep < n and abs(distances[order[keep - 1]] - distances[order[keep]]) < 1e-6 * max(distances):
+        if keep < n and abs(distances[order[keep - 1]] - distances[order[keep]]) < 1e-6 * max(
+            distances
+        ):
             assert inside >= 0
         else:
             close(rows[i], means)
@@ -260,7 +283,9 @@ def test_distances_and_cosines(x):
     np.testing.assert_allclose(cosines(x, base), d @ d.T / norms[:, None] / norms[None], atol=1e-9)
 
 
-@pytest.mark.parametrize("rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"])
+@pytest.mark.parametrize(
+    "rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"]
+)
 def test_far_away_rows_do_not_move_a_robust_rule(rule):
     """Three of fifteen rows go to infinity: the mean follows, the rule stays within the spread of the others."""
     rng = np.random.default_rng(0)
@@ -270,7 +295,9 @@ def test_far_away_rows_do_not_move_a_robust_rule(rule):
     assert np.linalg.norm(aggregate(rule, x)) < 3 * np.sqrt(40)
 
 
-@pytest.mark.parametrize("rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"])
+@pytest.mark.parametrize(
+    "rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"]
+)
 def test_moving_all_rows_moves_the_result(rule):
     rng = np.random.default_rng(1)
     x, shift = rng.standard_normal((11, 6)).astype(np.float32), 8.0

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from mechanisms import registries as rules
 from mechanisms.lifecycle import Phase, RoundContract, TransitionError, commitment
-from mechanisms.vocabulary import BlockObservation, Conduct, OpeningObservation, VerificationObservation
+from mechanisms.vocabulary import (
+    BlockObservation,
+    Conduct,
+    OpeningObservation,
+    VerificationObservation,
+)
 from tests.mechanisms.test_payouts import income, record
 
 SALT = b"s" * 16
@@ -48,11 +53,35 @@ def test_a_round_goes_through_its_phases_in_order():
         (lambda: started(1, 2).commit(1, b"", 1.0).close_submissions(2.0, 5.0), "early"),
         (lambda: started(1).close_submissions(10.0, -1.0), "deadline"),
         (lambda: started(1).finalise(9, []), "phase"),
-        (lambda: started(1, 2).commit(1, b"", 1.0).close_submissions(10.0, 5.0).reveal(2, b"", SALT, 11.0), "uncommitted"),
-        (lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).reveal(1, b"", SALT, 2.0), "mismatched"),
-        (lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).reveal(1, b"", SALT, 6.1), "unrevealed"),
-        (lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).finalise(9, [1]), "unrevealed"),
-        (lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).finalise(1, []), "permission"),
+        (
+            lambda: (
+                started(1, 2)
+                .commit(1, b"", 1.0)
+                .close_submissions(10.0, 5.0)
+                .reveal(2, b"", SALT, 11.0)
+            ),
+            "uncommitted",
+        ),
+        (
+            lambda: (
+                started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).reveal(1, b"", SALT, 2.0)
+            ),
+            "mismatched",
+        ),
+        (
+            lambda: (
+                started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).reveal(1, b"", SALT, 6.1)
+            ),
+            "unrevealed",
+        ),
+        (
+            lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).finalise(9, [1]),
+            "unrevealed",
+        ),
+        (
+            lambda: started(1).commit(1, b"", 1.0).close_submissions(1.0, 5.0).finalise(1, []),
+            "permission",
+        ),
     ],
 )
 def test_guards(call, kind):
@@ -70,7 +99,12 @@ def test_a_commitment_binds_its_sender_and_its_update(one, other, a, b):
 def test_a_copied_commitment_cannot_be_revealed():
     contract = started(1, 2)
     secret = commitment(1, b"update", SALT)
-    contract = contract.commit(1, secret, 1.0).commit(2, secret, 2.0).close_submissions(2.0, 5.0).reveal(1, b"update", SALT, 3.0)
+    contract = (
+        contract.commit(1, secret, 1.0)
+        .commit(2, secret, 2.0)
+        .close_submissions(2.0, 5.0)
+        .reveal(1, b"update", SALT, 3.0)
+    )
     with pytest.raises(TransitionError, match="something else"):
         contract.reveal(2, b"update", SALT, 4.0)
 
@@ -81,7 +115,9 @@ def test_a_copied_commitment_cannot_be_revealed():
 def misjudged(name, params, genuine, n=20_000):
     """Share of n updates, all genuine or none, that the majority judges wrongly."""
     verifier = rules.verifiers.create(name, params)
-    seen = VerificationObservation(1, tuple(range(n)), np.full(n, genuine), np.random.default_rng(7))
+    seen = VerificationObservation(
+        1, tuple(range(n)), np.full(n, genuine), np.random.default_rng(7)
+    )
     accepted = verifier.verdicts(seen).mean(axis=0) >= 0.5
     return float((accepted != genuine).mean())
 
@@ -90,15 +126,29 @@ def misjudged(name, params, genuine, n=20_000):
 def test_verifiers_err_as_often_as_they_say(genuine):
     n, e = 5, 0.2
     tail = sum(math.comb(n, k) * e**k * (1 - e) ** (n - k) for k in range(3, n + 1))
-    assert misjudged("committee", {"size": n, "error": e}, genuine) == pytest.approx(tail, abs=0.006)
-    assert misjudged("re-execution", {"probability": 0.3}, genuine) == pytest.approx(0.0 if genuine else 0.7, abs=0.01)
-    assert misjudged("enclave", {"breach": 0.1}, genuine) == pytest.approx(0.0 if genuine else 0.1, abs=0.01)
+    assert misjudged("committee", {"size": n, "error": e}, genuine) == pytest.approx(
+        tail, abs=0.006
+    )
+    assert misjudged("re-execution", {"probability": 0.3}, genuine) == pytest.approx(
+        0.0 if genuine else 0.7, abs=0.01
+    )
+    assert misjudged("enclave", {"breach": 0.1}, genuine) == pytest.approx(
+        0.0 if genuine else 0.1, abs=0.01
+    )
     assert misjudged("proof", {}, genuine) == misjudged("oracle", {}, genuine) == 0
 
 
 # --- stakes -------------------------------------------------------------------------------------------------------
 
-PARAMS = {"stake": 1_000, "bond": 500, "pot": 90, "fee": 10, "slash": 0.5, "forfeit": 1.0, "challenge_deposit": 100}
+PARAMS = {
+    "stake": 1_000,
+    "bond": 500,
+    "pot": 90,
+    "fee": 10,
+    "slash": 0.5,
+    "forfeit": 1.0,
+    "challenge_deposit": 100,
+}
 
 
 def opened(balances=(1_500, 1_500, 1_500, 1_499, 999), **params):
@@ -107,7 +157,9 @@ def opened(balances=(1_500, 1_500, 1_500, 1_499, 999), **params):
 
 
 def settled(rule, memory, records, miner=2, **conduct):
-    seen = BlockObservation(1, miner, tuple(records), memory, conduct=Conduct(aggregator=2, **conduct))
+    seen = BlockObservation(
+        1, miner, tuple(records), memory, conduct=Conduct(aggregator=2, **conduct)
+    )
     result = rule.settle(seen)
     return income(result), result.memory
 
@@ -122,7 +174,9 @@ def test_joining_and_being_an_aggregator_need_deposits():
 
 def test_the_included_share_the_pot_the_others_are_slashed_or_forfeit():
     rule, memory = opened(destination="treasury")
-    paid, memory = settled(rule, memory, [record(0), record(1, accepted=False)], unrevealed=frozenset({3}))
+    paid, memory = settled(
+        rule, memory, [record(0), record(1, accepted=False)], unrevealed=frozenset({3})
+    )
     assert paid == {0: 90, 2: 10, "treasury": 500 + 1_000}
     assert rule.members(memory) == {0, 1, 2}, "3 has nothing left to lose"
 

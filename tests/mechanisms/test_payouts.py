@@ -20,7 +20,9 @@ from sim.world import World
 
 
 def record(worker, *, accepted=True, samples=100, epochs=5, positive=(), negative=()):
-    return UpdateRecord(worker, samples, epochs, tuple(positive), tuple(negative), accepted, samples, epochs)
+    return UpdateRecord(
+        worker, samples, epochs, tuple(positive), tuple(negative), accepted, samples, epochs
+    )
 
 
 def block(records, *, round=1, memory=None, updates=None, start=None, utility=None, stakes=()):
@@ -32,7 +34,15 @@ def block(records, *, round=1, memory=None, updates=None, start=None, utility=No
         return utility(np.array([rows[m].mean(0) if m.any() else start for m in members]))
 
     return BlockObservation(
-        round, 99, tuple(records), memory or {}, tuple(stakes), rows, start, None, coalitions if utility else None
+        round,
+        99,
+        tuple(records),
+        memory or {},
+        tuple(stakes),
+        rows,
+        start,
+        None,
+        coalitions if utility else None,
     )
 
 
@@ -68,7 +78,9 @@ def test_part_is_exact(total, fraction):
 @pytest.mark.parametrize("score", [0.02, 0.1, 0.5, 1.0])
 def test_decentralml_pays_the_kth_contributor_s_times_one_minus_s_to_the_k_minus_one(score):
     pool = 10**12
-    rule = rules.payouts.create("decentralml", {"pool": pool, "score": score, "improve_only": False})
+    rule = rules.payouts.create(
+        "decentralml", {"pool": pool, "score": score, "improve_only": False}
+    )
     opening = rule.open(OpeningObservation((), ()))
     paid = income(rule.settle(block([record(w) for w in range(8)], memory=opening.memory)))
     for k in range(1, 9):
@@ -76,7 +88,13 @@ def test_decentralml_pays_the_kth_contributor_s_times_one_minus_s_to_the_k_minus
 
 
 def test_decentralml_snapshot_whitelist_improvement_and_expiry():
-    params = {"pool": 1_000, "score": 0.25, "mode": "snapshot", "whitelist": [1, 2, 3, 5], "expires": 2}
+    params = {
+        "pool": 1_000,
+        "score": 0.25,
+        "mode": "snapshot",
+        "whitelist": [1, 2, 3, 5],
+        "expires": 2,
+    }
     rule = rules.payouts.create("decentralml", params)
     memory = rule.open(OpeningObservation((), ())).memory
     better = {1: True, 2: False, 3: True, 4: True, 5: True}
@@ -91,28 +109,45 @@ def test_decentralml_snapshot_whitelist_improvement_and_expiry():
     )
     assert income(first) == {1: 250, 3: 250, 5: 250}, "2 does not improve, 4 is not on the list"
     second = rule.settle(
-        block([record(1), record(3)], round=2, memory=first.memory, updates=[[1], [1]], start=[0.5], utility=lambda r: r[:, 0])
+        block(
+            [record(1), record(3)],
+            round=2,
+            memory=first.memory,
+            updates=[[1], [1]],
+            start=[0.5],
+            utility=lambda r: r[:, 0],
+        )
     )
     assert income(second) == {1: 62, 3: 62}
     late = rule.settle(block([record(1)], round=3, memory=second.memory))
-    assert [(p.payee, p.amount, p.payer) for p in late.payments] == [("creator", 126, "escrow:contributors")]
+    assert [(p.payee, p.amount, p.payer) for p in late.payments] == [
+        ("creator", 126, "escrow:contributors")
+    ]
     assert rule.close(late.memory).payments == ()
 
 
 def test_decentralml_percentages_fund_three_pools():
-    rule = rules.payouts.create("decentralml", {"pool": 1_000, "contributors": 0.6, "engineers": 0.3, "annotators": 0.1})
+    rule = rules.payouts.create(
+        "decentralml", {"pool": 1_000, "contributors": 0.6, "engineers": 0.3, "annotators": 0.1}
+    )
     funded = {p.payee: p.amount for p in rule.open(OpeningObservation((), ())).payments}
     assert sum(funded.values()) == 1_000
     assert funded["escrow:contributors"] >= 600
 
 
-@pytest.mark.parametrize(("pool", "fee", "share", "rest"), [(1_000, 0.0, 333, 1), (1_000, 0.1, 300, 0), (2, 0.0, 0, 2)])
+@pytest.mark.parametrize(
+    ("pool", "fee", "share", "rest"), [(1_000, 0.0, 333, 1), (1_000, 0.1, 300, 0), (2, 0.0, 0, 2)]
+)
 def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
-    rule = rules.payouts.create("equal-share", {"pool": pool, "stake": 50, "deadline": 2, "fee": fee})
+    rule = rules.payouts.create(
+        "equal-share", {"pool": pool, "stake": 50, "deadline": 2, "fee": fee}
+    )
     opening = rule.open(OpeningObservation((0, 1, 2, 3), (50, 60, 70, 49)))
     assert rule.members(opening.memory) == {0, 1, 2}, "3 cannot pay the stake"
     assert sum(p.amount for p in opening.payments if p.payee == "escrow:stakes") == 150
-    first = rule.settle(block([record(0), record(1), record(2, accepted=False)], memory=opening.memory))
+    first = rule.settle(
+        block([record(0), record(1), record(2, accepted=False)], memory=opening.memory)
+    )
     assert first.payments == ()
     last = rule.settle(block([record(2)], round=2, memory=first.memory))
     got = income(last)
@@ -126,15 +161,24 @@ def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
 def test_equal_share_without_a_verified_participant_returns_the_pool():
     rule = rules.payouts.create("equal-share", {"pool": 500, "deadline": 1})
     memory = rule.open(OpeningObservation((0,), (0,))).memory
-    assert income(rule.settle(block([record(0, accepted=False)], memory=memory))) == {"organisation": 500}
+    assert income(rule.settle(block([record(0, accepted=False)], memory=memory))) == {
+        "organisation": 500
+    }
 
 
 @pytest.mark.parametrize(
     ("destination", "expected"),
-    [("burn", {"burn": 250}), ("treasury", {"treasury": 250}), ("reporters", {20: 83, 21: 83, 22: 83, "burn": 1})],
+    [
+        ("burn", {"burn": 250}),
+        ("treasury", {"treasury": 250}),
+        ("reporters", {20: 83, 21: 83, 22: 83, "burn": 1}),
+    ],
 )
 def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
-    rule = rules.payouts.create("slashed-vbfl", {"stake": 1_000, "fraction": 0.25, "destination": destination, "unit_reward": 0})
+    rule = rules.payouts.create(
+        "slashed-vbfl",
+        {"stake": 1_000, "fraction": 0.25, "destination": destination, "unit_reward": 0},
+    )
     memory = rule.open(OpeningObservation((0, 1), (1_000, 999))).memory
     assert rule.members(memory) == {0}
     bad = [record(0, accepted=False, negative=(20, 21, 22))]
@@ -149,9 +193,18 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
 
 
 def test_shares_follow_their_weights():
-    records = [record(0, samples=100), record(1, samples=300), record(2, samples=900, accepted=False)]
-    assert income(rules.payouts.create("data-size", {"pot": 1_000}).settle(block(records))) == {0: 250, 1: 750}
-    stake = rules.payouts.create("stake-weighted", {"pot": 1_000}).settle(block(records, stakes=(0, 2, 50)))
+    records = [
+        record(0, samples=100),
+        record(1, samples=300),
+        record(2, samples=900, accepted=False),
+    ]
+    assert income(rules.payouts.create("data-size", {"pot": 1_000}).settle(block(records))) == {
+        0: 250,
+        1: 750,
+    }
+    stake = rules.payouts.create("stake-weighted", {"pot": 1_000}).settle(
+        block(records, stakes=(0, 2, 50))
+    )
     assert income(stake) == {0: 250, 1: 750}
     rule = rules.payouts.create("reputation-weighted", {"pot": 1_000, "initial": 0.5, "rate": 0.5})
     first = rule.settle(block(records))
@@ -162,7 +215,11 @@ def test_shares_follow_their_weights():
 
 def test_the_median_of_reports_is_moved_by_a_majority_only():
     rule = rules.payouts.create("cosine", {"pot": 1_000, "to": "committee"})
-    told = {0: [0.5, 0.5, 0.5, 1.0, 1.0], 1: [0.5, 0.5, 0.5, -1.0, -1.0], 2: [-0.2, -0.1, 0.0, 1.0, 1.0]}
+    told = {
+        0: [0.5, 0.5, 0.5, 1.0, 1.0],
+        1: [0.5, 0.5, 0.5, -1.0, -1.0],
+        2: [-0.2, -0.1, 0.0, 1.0, 1.0],
+    }
     records = [replace(record(w), reports=tuple(enumerate(scores))) for w, scores in told.items()]
     assert income(rule.settle(block(records))) == {0: 500, 1: 500}
     bought = [replace(records[2], reports=((0, 1.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 0.0)))]
@@ -170,14 +227,20 @@ def test_the_median_of_reports_is_moved_by_a_majority_only():
     assert income(rule.settle(block([record(0)]))) == {}, "nobody reported"
 
 
-@pytest.mark.parametrize(("preset", "validator"), [("vbfl", "collude"), ("vbfl", "flip"), ("coordinator", "collude")])
+@pytest.mark.parametrize(
+    ("preset", "validator"), [("vbfl", "collude"), ("vbfl", "flip"), ("coordinator", "collude")]
+)
 def test_reports_go_through_behaviours(tiny, preset, validator):
     """With every validator in the ring its own workers are paid as conforming; honest reports pay the honest."""
     ring = [{"name": "ring", "devices": [0, 1], "worker": "sign-flip", "validator": validator}]
     ring += [{"name": "bench", "devices": list(range(2, 8)), "validator": validator}]
     incomes = []
     for groups in (ring[:1], ring):
-        sets = {"payout__mechanism": "cosine", "payout__params": {"to": "committee"}, "validation__params": {"threshold": 1.0}}
+        sets = {
+            "payout__mechanism": "cosine",
+            "payout__params": {"to": "committee"},
+            "validation__params": {"threshold": 1.0},
+        }
         world = play(tiny(preset, adversaries=groups, rounds=4, **sets))
         people = world.recorder.tables()["participants"].to_pandas()
         incomes.append(people.groupby("group", observed=True).income.sum())
@@ -188,7 +251,11 @@ def test_reports_go_through_behaviours(tiny, preset, validator):
 
 def test_flat_pays_presence():
     records = [record(0), record(1, accepted=False, positive=(20,), negative=(21, 22))]
-    paid = income(rules.payouts.create("flat", {"worker": 10, "validator": 3, "miner": 2}).settle(block(records)))
+    paid = income(
+        rules.payouts.create("flat", {"worker": 10, "validator": 3, "miner": 2}).settle(
+            block(records)
+        )
+    )
     assert paid == {0: 10, 1: 10, 20: 3, 21: 3, 22: 3, 99: 2}
 
 
@@ -200,13 +267,23 @@ def test_vbfl_and_its_verified_variant():
 
 def test_cosine_rewards_alignment_and_excluding_oneself_takes_the_own_weight_out():
     rows, records = [[1, 0], [1, 0], [0, 1], [-1, 0]], [record(w) for w in range(4)]
-    paid = income(rules.payouts.create("cosine", {"pot": 1_000}).settle(block(records, updates=rows, start=[0, 0])))
-    assert paid == {0: 333, 1: 333, 2: 333}, "cosines to (1, 1): equal for the first three, negative for the last"
+    paid = income(
+        rules.payouts.create("cosine", {"pot": 1_000}).settle(
+            block(records, updates=rows, start=[0, 0])
+        )
+    )
+    assert paid == {0: 333, 1: 333, 2: 333}, (
+        "cosines to (1, 1): equal for the first three, negative for the last"
+    )
     alone = rules.payouts.create("cosine", {"pot": 1_000, "to": "others"})
     rows = [[1, 0], [1, 0], [1, 0], [0, 1]]
     paid = income(alone.settle(block(records, updates=rows, start=[0, 0])))
     assert paid == {0: 333, 1: 333, 2: 333}, "for the last one the others point along (1, 0)"
-    assert 3 in income(rules.payouts.create("cosine", {"pot": 1_000}).settle(block(records, updates=rows, start=[0, 0])))
+    assert 3 in income(
+        rules.payouts.create("cosine", {"pot": 1_000}).settle(
+            block(records, updates=rows, start=[0, 0])
+        )
+    )
 
 
 class Game:
@@ -224,7 +301,11 @@ class Game:
 @st.composite
 def games(draw, n=4):
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
-    table = {frozenset(s): float(rng.random()) for k in range(n + 1) for s in itertools.combinations(range(n), k)}
+    table = {
+        frozenset(s): float(rng.random())
+        for k in range(n + 1)
+        for s in itertools.combinations(range(n), k)
+    }
     return Game(table.__getitem__), table
 
 
@@ -232,7 +313,9 @@ class TestShapley:
     @given(games())
     def test_efficiency(self, game):
         game, table = game
-        assert sum(exact(game, 4)) == pytest.approx(table[frozenset(range(4))] - table[frozenset()], abs=1e-12)
+        assert sum(exact(game, 4)) == pytest.approx(
+            table[frozenset(range(4))] - table[frozenset()], abs=1e-12
+        )
 
     @given(games())
     def test_permutation_form(self, game):
@@ -251,13 +334,17 @@ class TestShapley:
     @given(games(), games())
     def test_additivity(self, one, other):
         both = Game(lambda s: one[1][s] + other[1][s])
-        np.testing.assert_allclose(exact(both, 4), np.add(exact(one[0], 4), exact(other[0], 4)), atol=1e-12)
+        np.testing.assert_allclose(
+            exact(both, 4), np.add(exact(one[0], 4), exact(other[0], 4)), atol=1e-12
+        )
 
     @given(games())
     def test_sampling_is_efficient_and_close(self, game):
         game, table = game
         values = sampled(game, 4, pairs=400, truncation=0.0, seed=1)
-        assert sum(values) == pytest.approx(table[frozenset(range(4))] - table[frozenset()], abs=1e-9)
+        assert sum(values) == pytest.approx(
+            table[frozenset(range(4))] - table[frozenset()], abs=1e-9
+        )
         np.testing.assert_allclose(values, exact(game, 4), atol=0.12)
 
     @given(st.integers(1, 9))
@@ -267,7 +354,9 @@ class TestShapley:
         assert (np.sort(orders, axis=1) == np.arange(4)).all()
         assert (orders[1::2] == orders[::2, ::-1]).all()
         for order in range(0, 2 * pairs - 7, 8):
-            assert (np.sort(orders[order : order + 8 : 2], axis=0) == np.arange(4)[:, None]).all(), "every position once"
+            assert (
+                np.sort(orders[order : order + 8 : 2], axis=0) == np.arange(4)[:, None]
+            ).all(), "every position once"
 
     @given(games())
     def test_truncation_keeps_to_what_it_says_and_asks_step_by_step(self, game):
@@ -275,12 +364,19 @@ class TestShapley:
         cut = sampled(game, 4, pairs=3, truncation=0.3, seed=1)
         assert game.calls <= 5
         assert abs(sum(cut) - (table[frozenset(range(4))] - table[frozenset()])) <= 0.3 + 1e-9
-        np.testing.assert_allclose(sampled(game, 4, 3, 1e-15, 1), sampled(game, 4, 3, 0.0, 1), atol=1e-12)
+        np.testing.assert_allclose(
+            sampled(game, 4, 3, 1e-15, 1), sampled(game, 4, 3, 0.0, 1), atol=1e-12
+        )
 
     def test_amounts_are_floors_of_the_pot_and_equals_get_equals(self):
         rule = rules.payouts.create("shapley", {"pot": 1_000})
         rows = [[1.0], [1.0], [4.0], [0.0]]
-        seen = block([record(w) for w in range(4)], updates=rows, start=[0.0], utility=lambda r: np.minimum(1, r[:, 0] / 4))
+        seen = block(
+            [record(w) for w in range(4)],
+            updates=rows,
+            start=[0.0],
+            utility=lambda r: np.minimum(1, r[:, 0] / 4),
+        )
         paid = income(rule.settle(seen))
         assert paid[0] == paid[1] < paid[2]
         assert 1_000 - 4 < sum(paid.values()) <= 1_000
@@ -307,13 +403,19 @@ def gain_of_splitting(rule, k, memory=None):
     totals = []
     for identities in (1, k):
         mine = range(identities)
-        records = [record(w, samples=600 // identities) for w in mine] + [record(20 + j, samples=600) for j in range(9)]
+        records = [record(w, samples=600 // identities) for w in mine] + [
+            record(20 + j, samples=600) for j in range(9)
+        ]
         stakes = [0] * 40
         for w in mine:
             stakes[w] = 60_000 // identities
         for j in range(9):
             stakes[20 + j] = 60_000
-        opening = rule.open(OpeningObservation(tuple(r.worker for r in records), tuple(stakes[r.worker] for r in records)))
+        opening = rule.open(
+            OpeningObservation(
+                tuple(r.worker for r in records), tuple(stakes[r.worker] for r in records)
+            )
+        )
         paid = income(rule.settle(block(records, memory=opening.memory, stakes=stakes)))
         totals.append(sum(paid.get(w, 0) for w in mine))
     return totals[1] - totals[0]
@@ -321,7 +423,10 @@ def gain_of_splitting(rule, k, memory=None):
 
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_sybils_gain_from_equal_shares_and_not_from_stake(k):
-    assert gain_of_splitting(rules.payouts.create("equal-share", {"pool": 900_000, "deadline": 1}), k) > 0
+    assert (
+        gain_of_splitting(rules.payouts.create("equal-share", {"pool": 900_000, "deadline": 1}), k)
+        > 0
+    )
     assert gain_of_splitting(rules.payouts.create("flat"), k) > 0
     # A unit is added to every stake so that the first round pays: k identities win k - 1 units of weight at most.
     assert gain_of_splitting(rules.payouts.create("stake-weighted", {"pot": 900_000}), k) <= k
@@ -345,9 +450,17 @@ def test_a_committee_majority_pays_the_majority_and_peer_prediction_does_not_pay
     rng = np.random.default_rng(0)
     truth = rng.random(40) < 0.5
     honest = [[bool(t) if rng.random() < 0.9 else not t for _ in range(4)] for t in truth]
-    votes = [[*row, True, bool(rng.random() < 0.5)] for row in honest]  # 24 always accepts, 25 tosses a coin
-    majority = income(rules.payouts.create("committee-majority", {"worker": 0}).settle(block(committee_votes(votes))))
-    peers = income(rules.payouts.create("peer-prediction", {"worker": 0}).settle(block(committee_votes(votes))))
+    votes = [
+        [*row, True, bool(rng.random() < 0.5)] for row in honest
+    ]  # 24 always accepts, 25 tosses a coin
+    majority = income(
+        rules.payouts.create("committee-majority", {"worker": 0}).settle(
+            block(committee_votes(votes))
+        )
+    )
+    peers = income(
+        rules.payouts.create("peer-prediction", {"worker": 0}).settle(block(committee_votes(votes)))
+    )
     assert majority[24] > 0.4 * majority[20], "agreeing by habit is paid by the majority rule"
     assert peers.get(24, 0) == 0
     assert peers.get(25, 0) < 0.35 * min(peers[v] for v in range(20, 24))
@@ -359,7 +472,11 @@ def test_colluders_who_are_the_majority_take_the_committees_pay():
     paid = income(rules.payouts.create("committee-majority").settle(block(committee_votes(votes))))
     assert paid == {22: 1_000, 23: 1_000, 24: 1_000}
     minority = [[True, True, True, False, False] for _ in range(10)]
-    paid = income(rules.payouts.create("committee-majority", {"worker": 0}).settle(block(committee_votes(minority))))
+    paid = income(
+        rules.payouts.create("committee-majority", {"worker": 0}).settle(
+            block(committee_votes(minority))
+        )
+    )
     assert set(paid) == {20, 21, 22}
 
 
@@ -377,13 +494,26 @@ def play(scenario):
 def check_conservation(world):
     ledger, asset = world.ledger, world.asset
     accounts = [p.account for p in world.participants] + list(world.payout.accounts())
-    assert sum(ledger.balance(a, asset) for a in accounts) == ledger.issued(asset) - ledger.burned(asset)
+    assert sum(ledger.balance(a, asset) for a in accounts) == ledger.issued(asset) - ledger.burned(
+        asset
+    )
     for p in world.participants:
         own = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
-        flows = sum(x.amount * ((x.payee == p.device) - (x.payer == p.device)) for s in world.settled.lineage() for x in s.moves)
+        flows = sum(
+            x.amount * ((x.payee == p.device) - (x.payer == p.device))
+            for s in world.settled.lineage()
+            for x in s.moves
+        )
         stake = -sum(e.amount for e in ledger.journal if e.debit == p.account and e.round == 0)
-        back = sum(e.amount for e in ledger.journal if e.credit == p.account and e.round > world.scenario.rounds)
-        assert world.stake(p.device) == world.scenario.payout.initial_balance + own + flows + stake + back
+        back = sum(
+            e.amount
+            for e in ledger.journal
+            if e.credit == p.account and e.round > world.scenario.rounds
+        )
+        assert (
+            world.stake(p.device)
+            == world.scenario.payout.initial_balance + own + flows + stake + back
+        )
 
 
 FORKS = {
@@ -396,7 +526,12 @@ FORKS = {
 }
 
 
-PLAYED = [(p, m) for m in rules.payouts.names() for p in ("vbfl", "fedavg", "coordinator") if m != "coordinator" or p == m]
+PLAYED = [
+    (p, m)
+    for m in rules.payouts.names()
+    for p in ("vbfl", "fedavg", "coordinator")
+    if m != "coordinator" or p == m
+]
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), PLAYED)
@@ -415,9 +550,16 @@ def test_every_rule_keeps_the_books_through_forks(tiny, mechanism, protocol):
     assert (len(world.ledger.journal) > 8) or mechanism == "none"
 
 
-@pytest.mark.parametrize("mechanism", ["equal-share", "slashed-vbfl", "decentralml", "reputation-weighted"])
+@pytest.mark.parametrize(
+    "mechanism", ["equal-share", "slashed-vbfl", "decentralml", "reputation-weighted"]
+)
 def test_memory_and_pools_survive_a_checkpoint(tiny, mechanism):
-    scenario = tiny(payout__mechanism=mechanism, payout__initial_balance=20_000, adversaries__0__count=2, **FORKS)
+    scenario = tiny(
+        payout__mechanism=mechanism,
+        payout__initial_balance=20_000,
+        adversaries__0__count=2,
+        **FORKS,
+    )
     whole = play(scenario)
     for stop in range(1, 8):
         half = World(scenario)
@@ -460,5 +602,7 @@ def test_reversed_payments_meet_both_ends_of_the_world():
     from sim.world import _reversed
 
     assert _reversed(Payment(3, 5, "x")) == Payment("burn", 5, "reorg.x", 3)
-    assert _reversed(Payment("burn", 5, "slash", "escrow:stakes")) == Payment("escrow:stakes", 5, "reorg.slash", "issuance")
+    assert _reversed(Payment("burn", 5, "slash", "escrow:stakes")) == Payment(
+        "escrow:stakes", 5, "reorg.slash", "issuance"
+    )
     assert _reversed(Payment(3, 5, "x", "escrow:pool")) == Payment("escrow:pool", 5, "reorg.x", 3)

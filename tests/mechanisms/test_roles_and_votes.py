@@ -15,7 +15,14 @@ from sim.world import World
 def draw(name, n=20, *, seed=0, round=1, stakes=None, outcomes=None, previous=b"\0" * 32, **params):
     rule = rules.roles.create(name, params)
     rng = np.random.default_rng(seed)
-    seen = RoleObservation(round, tuple(range(n)), tuple(stakes or [0] * n), previous, rng, tuple(outcomes or [(0, 0)] * n))
+    seen = RoleObservation(
+        round,
+        tuple(range(n)),
+        tuple(stakes or [0] * n),
+        previous,
+        rng,
+        tuple(outcomes or [(0, 0)] * n),
+    )
     return rule.assign(seen)
 
 
@@ -24,7 +31,11 @@ def devices(roles, role):
 
 
 def test_uniform_follows_its_probabilities():
-    count = Counter(r for seed in range(300) for r in draw("uniform", validator=0.2, miner=0.1, seed=seed).values())
+    count = Counter(
+        r
+        for seed in range(300)
+        for r in draw("uniform", validator=0.2, miner=0.1, seed=seed).values()
+    )
     share = {r: n / (300 * 20) for r, n in count.items()}
     # Three of twenty are one of each.
     assert share[Role.VALIDATOR] == pytest.approx(0.05 + 0.85 * 0.2, abs=0.02)
@@ -35,9 +46,15 @@ def test_uniform_follows_its_probabilities():
 
 def test_stake_decides_who_mines():
     stakes = [1_000_000] * 3 + [0] * 17
-    mined = Counter(d for seed in range(200) for d in devices(draw("stake-weighted", stakes=stakes, seed=seed), Role.MINER))
+    mined = Counter(
+        d
+        for seed in range(200)
+        for d in devices(draw("stake-weighted", stakes=stakes, seed=seed), Role.MINER)
+    )
     assert sum(mined[d] for d in range(3)) == 600, "who holds everything mines always"
-    even = Counter(d for seed in range(400) for d in devices(draw("stake-weighted", seed=seed), Role.MINER))
+    even = Counter(
+        d for seed in range(400) for d in devices(draw("stake-weighted", seed=seed), Role.MINER)
+    )
     assert max(even.values()) < 2 * min(even.values())
 
 
@@ -54,10 +71,16 @@ def test_stake_weights_are_the_probabilities():
 def test_reputation_counts_accepted_and_rejected():
     outcomes = [(98, 0)] + [(0, 98)] * 19
     chosen = Counter(
-        d for seed in range(300) for d in devices(draw("reputation-weighted", outcomes=outcomes, seed=seed), Role.MINER)
+        d
+        for seed in range(300)
+        for d in devices(draw("reputation-weighted", outcomes=outcomes, seed=seed), Role.MINER)
     )
     assert chosen[0] > 280
-    fresh = Counter(d for seed in range(300) for d in devices(draw("reputation-weighted", seed=seed), Role.MINER))
+    fresh = Counter(
+        d
+        for seed in range(300)
+        for d in devices(draw("reputation-weighted", seed=seed), Role.MINER)
+    )
     assert fresh[0] < 100
 
 
@@ -74,7 +97,9 @@ def test_fixed_and_its_empty_seats():
 def test_round_robin_serves_everybody_alike():
     served = Counter()
     for r in range(1, 21):
-        served.update({d: 1 for d, role in draw("round-robin", round=r).items() if role is not Role.WORKER})
+        served.update(
+            {d: 1 for d, role in draw("round-robin", round=r).items() if role is not Role.WORKER}
+        )
     assert set(served.values()) == {8}
     assert draw("round-robin", seed=1) == draw("round-robin", seed=2), "no chance in it"
 
@@ -90,13 +115,21 @@ def test_verifiable_is_what_anybody_computes():
 
 def judge(name, *, accuracies, baseline=0.5, **more):
     params = more.pop("params", {})
-    seen = ValidationObservation(1, 0, tuple(range(len(accuracies))), baseline, np.array(accuracies), **more)
+    seen = ValidationObservation(
+        1, 0, tuple(range(len(accuracies))), baseline, np.array(accuracies), **more
+    )
     return rules.validators.create(name, params).verdicts(seen).tolist()
 
 
 def test_improvement_compares_with_the_global_model():
-    assert judge("improvement", accuracies=[0.39, 0.4, 0.41], global_accuracy=0.4) == [False, True, True]
-    assert judge("improvement", accuracies=[0.44, 0.45], global_accuracy=0.4, params={"margin": 0.05}) == [False, True]
+    assert judge("improvement", accuracies=[0.39, 0.4, 0.41], global_accuracy=0.4) == [
+        False,
+        True,
+        True,
+    ]
+    assert judge(
+        "improvement", accuracies=[0.44, 0.45], global_accuracy=0.4, params={"margin": 0.05}
+    ) == [False, True]
 
 
 def test_folds_want_a_majority_of_folds():
@@ -108,7 +141,11 @@ def test_folds_want_a_majority_of_folds():
     more = {"correct": correct, "labels": np.zeros(10, dtype=np.int64)}
     assert judge("folds", accuracies=[0.8, 0.6, 0.4], **more) == [True, True, False]
     whole = {"threshold": 0.5}
-    assert judge("threshold", accuracies=[0.8, 0.6, 0.4], baseline=1.0, params=whole) == [True, True, False]
+    assert judge("threshold", accuracies=[0.8, 0.6, 0.4], baseline=1.0, params=whole) == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_stratified_folds_hold_every_class_alike():

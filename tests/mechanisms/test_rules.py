@@ -12,7 +12,12 @@ from mechanisms.plugin import PluginError
 from mechanisms.registries import payouts
 from mechanisms.roles.counts import Counts
 from mechanisms.validators.threshold import Threshold
-from mechanisms.vocabulary import AggregationObservation, BlockObservation, UpdateRecord, ValidationObservation
+from mechanisms.vocabulary import (
+    AggregationObservation,
+    BlockObservation,
+    UpdateRecord,
+    ValidationObservation,
+)
 
 
 def income(payments, device):
@@ -92,7 +97,9 @@ def test_highest_stake_wins_and_ties_are_decided_by_hash():
     assert set(order[:2]) == {1, 2}
     assert order[2] == 0
     reverse = rank_by_stake(entries[::-1], b"prev", "hash")
-    assert [entries[::-1][i] for i in reverse] == [entries[i] for i in order], "whatever the order of arrival"
+    assert [entries[::-1][i] for i in reverse] == [entries[i] for i in order], (
+        "whatever the order of arrival"
+    )
     winners = {rank_by_stake(entries, bytes([i]), "hash")[0] for i in range(64)}
     assert winners == {1, 2}, "the previous hash decides, not the key"
 

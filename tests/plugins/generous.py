@@ -23,4 +23,6 @@ class Generous(PayoutRule):
     Params = GenerousParams
 
     def settle(self, block):
-        return Settlement(tuple(Payment(r.worker, self.params.amount, "reward.flat") for r in block.records))
+        return Settlement(
+            tuple(Payment(r.worker, self.params.amount, "reward.flat") for r in block.records)
+        )

@@ -40,7 +40,10 @@ def digests():
 
 def test_an_honest_block_holds(block):
     assert block.authentic(KEYS, digests())
-    assert [(r.worker, r.positive, r.negative) for r in block.body.records] == [(0, (2,), (3,)), (1, (2,), (3,))]
+    assert [(r.worker, r.positive, r.negative) for r in block.body.records] == [
+        (0, (2,), (3,)),
+        (1, (2,), (3,)),
+    ]
     assert len(block.hash) == 32
 
 
@@ -76,7 +79,9 @@ def test_every_header_field_is_covered(block, change):
 
 
 def with_body(block, updates=None, votes=None, resign=True):
-    body = BlockBody(updates or block.body.updates, votes if votes is not None else block.body.votes)
+    body = BlockBody(
+        updates or block.body.updates, votes if votes is not None else block.body.votes
+    )
     changed = dataclasses.replace(block, body=body)
     return changed.signed(KEYS) if resign else changed
 
@@ -90,11 +95,17 @@ def test_a_dishonest_miner_cannot_rewrite_transactions(block):
     assert not with_body(block, votes=(flipped, *votes[1:])).authentic(KEYS, digests())
     assert not with_body(block, updates=(overstated, u[1])).authentic(KEYS, digests())
     assert not with_body(block, votes=(stranger, *votes[1:])).authentic(KEYS, digests())
-    assert not with_body(block, votes=(*votes, votes[0])).authentic(KEYS, digests()), "a replayed vote"
+    assert not with_body(block, votes=(*votes, votes[0])).authentic(KEYS, digests()), (
+        "a replayed vote"
+    )
     assert not with_body(block, updates=(*u, u[0])).authentic(KEYS, digests()), "a duplicate update"
-    assert not with_body(block, updates=u[:1]).authentic(KEYS, digests()), "votes on an update that is not there"
+    assert not with_body(block, updates=u[:1]).authentic(KEYS, digests()), (
+        "votes on an update that is not there"
+    )
     assert not with_body(block, votes=votes[1:], resign=False).authentic(KEYS, digests())
-    assert with_body(block, votes=votes[1:]).authentic(KEYS, digests()), "leaving one out is censorship, not forgery"
+    assert with_body(block, votes=votes[1:]).authentic(KEYS, digests()), (
+        "leaving one out is censorship, not forgery"
+    )
 
 
 def test_a_vote_is_bound_to_the_very_update():
@@ -117,7 +128,9 @@ def test_any_flipped_bit_of_a_signature_is_noticed(device, at, mask):
 
 
 def child(parent, number):
-    return dataclasses.replace(parent, id=number, parent=parent, height=parent.height + 1, head=bytes([number]) * 32)
+    return dataclasses.replace(
+        parent, id=number, parent=parent, height=parent.height + 1, head=bytes([number]) * 32
+    )
 
 
 def test_branches_meet_at_the_last_common_ancestor():
@@ -154,7 +167,9 @@ def test_knock_out_in_calendar_rounds_needs_them_in_a_row():
     rules = BlocklistSettings(knock_out_rounds=3, in_a_row="rounds", lazy_rounds=0)
     bad, other = ([rejected(1)], [1]), ([accepted(2)], [2])
     assert play(rules, [bad, bad, bad])[-1] == {1}
-    assert play(rules, [bad, bad, other, bad, bad])[-1] == set(), "a round in another role breaks the row"
+    assert play(rules, [bad, bad, other, bad, bad])[-1] == set(), (
+        "a round in another role breaks the row"
+    )
     assert play(rules, [bad, bad, ([accepted(1)], [1]), bad, bad])[-1] == set()
 
 

@@ -39,7 +39,12 @@ def group(**settings):
 
 def conduct(tables):
     p = tables["participants"]
-    return p[p.conduct.notna()].groupby("group", observed=True).conduct.agg(lambda c: sorted(set(c))).to_dict()
+    return (
+        p[p.conduct.notna()]
+        .groupby("group", observed=True)
+        .conduct.agg(lambda c: sorted(set(c)))
+        .to_dict()
+    )
 
 
 def test_honest_members_are_verified_and_paid_in_every_round():
@@ -73,7 +78,10 @@ def test_what_becomes_of_cheaters(worker, expected, incident):
         return
     bad = tables["participants"][tables["participants"].group == "bad"]
     assert bad.utility.sum() < 0
-    assert tables["reasons"].get("forfeit" if expected in ("unrevealed", "mismatched") else "slash", 0) > 0
+    assert (
+        tables["reasons"].get("forfeit" if expected in ("unrevealed", "mismatched") else "slash", 0)
+        > 0
+    )
 
 
 def test_what_never_is_a_number_is_refused_and_noted(tmp_path):
@@ -90,8 +98,15 @@ def test_what_never_is_a_number_is_refused_and_noted(tmp_path):
 
 
 def test_commit_reveal_leaves_a_copier_nothing_to_copy():
-    sets = {"coordinator.verifier": "re-execution", "coordinator.params": {"probability": 0.0}, "record.local_accuracy": True}
-    sets |= {"adversaries": group(worker="free-ride-copy"), "coordinator.aggregator": "organisation"}
+    sets = {
+        "coordinator.verifier": "re-execution",
+        "coordinator.params": {"probability": 0.0},
+        "record.local_accuracy": True,
+    }
+    sets |= {
+        "adversaries": group(worker="free-ride-copy"),
+        "coordinator.aggregator": "organisation",
+    }
 
     def copied(**more):
         p = played(**sets, **more)["participants"]
@@ -103,17 +118,30 @@ def test_commit_reveal_leaves_a_copier_nothing_to_copy():
 
 
 def test_a_wrong_aggregate_stands_only_if_nobody_looks():
-    bad = {"adversaries": group(miner="tamper"), "coordinator.aggregator": "fixed", "coordinator.aggregator_device": 0}
-    watched, alone = played(**bad, **{"coordinator.watch": 1.0}), played(**bad, **{"coordinator.watch": 0.0})
+    bad = {
+        "adversaries": group(miner="tamper"),
+        "coordinator.aggregator": "fixed",
+        "coordinator.aggregator_device": 0,
+    }
+    watched, alone = (
+        played(**bad, **{"coordinator.watch": 1.0}),
+        played(**bad, **{"coordinator.watch": 0.0}),
+    )
     assert watched["incidents"].kind.tolist() == ["wrong-aggregate"]
-    assert watched["rounds"].winner.fillna(-1).tolist() == [0, -1, -1], "without a bond there is no second time"
+    assert watched["rounds"].winner.fillna(-1).tolist() == [0, -1, -1], (
+        "without a bond there is no second time"
+    )
     assert watched["reasons"]["challenge.won"] == watched["reasons"]["bond.lost"] == 1
     assert alone["incidents"].empty
     assert watched["rounds"].accuracy.iloc[-1] > alone["rounds"].accuracy.iloc[-1] + 0.2
 
 
 def test_a_censoring_aggregator_is_found_out_too():
-    bad = {"adversaries": group(miner="censor"), "coordinator.aggregator": "fixed", "coordinator.watch": 1.0}
+    bad = {
+        "adversaries": group(miner="censor"),
+        "coordinator.aggregator": "fixed",
+        "coordinator.watch": 1.0,
+    }
     assert played(**bad)["incidents"].kind.tolist() == ["wrong-aggregate"]
 
 
@@ -132,7 +160,11 @@ def test_an_aggregator_that_delivers_nothing_loses_a_part_of_its_bond_and_nobody
 
 
 def test_late_commitments_are_refused():
-    slow = {"network.compute": "uniform", "coordinator.submission_s": 0.2, "network.compute_samples_per_s": 1_000.0}
+    slow = {
+        "network.compute": "uniform",
+        "coordinator.submission_s": 0.2,
+        "network.compute_samples_per_s": 1_000.0,
+    }
     tables = played(**slow)
     kinds = set(tables["participants"].conduct.dropna())
     assert kinds == {"late", "verified"}
@@ -143,8 +175,19 @@ def test_late_commitments_are_refused():
 
 def test_a_bribed_committee_is_a_committee_of_its_behaviours():
     """Colluding members in a majority let each other's noise pass and are paid for it."""
-    ring = [{"name": "ring", "devices": list(range(6)), "worker": "gaussian-noise", "validator": "collude"}]
-    sets = {"coordinator.verifier": "committee", "coordinator.params": {"size": 3, "error": 0.0}, "devices": 9}
+    ring = [
+        {
+            "name": "ring",
+            "devices": list(range(6)),
+            "worker": "gaussian-noise",
+            "validator": "collude",
+        }
+    ]
+    sets = {
+        "coordinator.verifier": "committee",
+        "coordinator.params": {"size": 3, "error": 0.0},
+        "devices": 9,
+    }
     tables = played(adversaries=ring, **sets)
     assert tables["rounds"].accepted_adversary.sum() > 0
     assert (tables["votes"].groupby(["round", "worker"]).size() == 3).all()
@@ -153,7 +196,12 @@ def test_a_bribed_committee_is_a_committee_of_its_behaviours():
 @pytest.mark.parametrize(("ring", "takes"), [(3, False), (8, True)])
 def test_a_committee_in_the_hands_of_a_ring_takes_the_pool(ring, takes):
     """With every seat of the committee the ring's free-riders share the pool alone; without a majority they get nothing."""
-    gang = {"name": "ring", "devices": list(range(ring)), "worker": "free-ride-zero", "validator": "collude"}
+    gang = {
+        "name": "ring",
+        "devices": list(range(ring)),
+        "worker": "free-ride-zero",
+        "validator": "collude",
+    }
     sets = {
         "adversaries": [gang | {"validator_params": {"against_others": True}}],
         "devices": 11,
@@ -185,8 +233,13 @@ def test_any_payout_rule_can_be_played_under_a_coordinator(mechanism):
         {"name": "noisy", "devices": [0], "worker": "gaussian-noise"},
         {"name": "silent", "devices": [1], "worker": "no-reveal"},
     ]
-    parts = [{"part": "reputation"}, *([{"part": "coordinator-stakes"}] if mechanism != "coordinator" else [])]
-    tables = played(**{"payout.mechanism": mechanism, "payout.parts": parts, "adversaries": groups, "rounds": 2})
+    parts = [
+        {"part": "reputation"},
+        *([{"part": "coordinator-stakes"}] if mechanism != "coordinator" else []),
+    ]
+    tables = played(
+        **{"payout.mechanism": mechanism, "payout.parts": parts, "adversaries": groups, "rounds": 2}
+    )
     assert tables["rounds"].accepted_honest.sum() > 0
     assert tables["reasons"]["forfeit"] >= 1
 

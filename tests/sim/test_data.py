@@ -17,7 +17,12 @@ from sim.streams import Streams
 
 
 @settings(max_examples=50)
-@given(n=st.integers(40, 400), devices=st.integers(1, 12), classes=st.integers(1, 10), seed=st.integers(0, 99))
+@given(
+    n=st.integers(40, 400),
+    devices=st.integers(1, 12),
+    classes=st.integers(1, 10),
+    seed=st.integers(0, 99),
+)
 def test_partitions_deal_every_sample_at_most_once(n, devices, classes, seed):
     labels = np.random.default_rng(seed).integers(0, classes, n)
 
@@ -77,13 +82,17 @@ def test_three_disjoint_parts(kind, holding, tmp_path):
 
 def test_the_leak_is_a_switch(tmp_path):
     data = load_dataset("digits", {}, tmp_path)
-    leak = DataSettings(validation_source="test", validation_holding="shared", validation_fraction=0.0)
+    leak = DataSettings(
+        validation_source="test", validation_holding="shared", validation_fraction=0.0
+    )
     split = split_data(data, leak, 10, Streams(3))
     assert split.validation[0][0] is data.x_test
 
 
 def test_too_few_samples_is_an_error(tmp_path):
-    data = load_dataset("synthetic", {"train": 10, "test": 5, "features": 4, "classes": 2}, tmp_path)
+    data = load_dataset(
+        "synthetic", {"train": 10, "test": 5, "features": 4, "classes": 2}, tmp_path
+    )
     with pytest.raises(DataError, match="too few"):
         split_data(data, DataSettings(partition="iid"), 20, Streams(0))
 
@@ -124,7 +133,10 @@ def small_idx(tmp_path, monkeypatch):
     folder = tmp_path / "mnist"
     folder.mkdir()
     files = {}
-    for key, name, array in (("test_x", "t10k-images-idx3-ubyte.gz", x), ("test_y", "t10k-labels-idx1-ubyte.gz", y)):
+    for key, name, array in (
+        ("test_x", "t10k-images-idx3-ubyte.gz", x),
+        ("test_y", "t10k-labels-idx1-ubyte.gz", y),
+    ):
         (folder / name).write_bytes(idx(array))
         files[key] = IdxFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
     monkeypatch.setattr(Mnist10k, "files", files)
@@ -162,7 +174,9 @@ def test_download_goes_to_the_folder_and_is_checked(small_idx, monkeypatch, tmp_
     target = tmp_path / "fresh"
     data = Mnist10k.configure({"download": True}).load(target)
     assert len(data.y_train) == 15
-    assert {p.name for p in (target / "mnist").iterdir()} == {p.name for p in (source / "mnist").iterdir()}
+    assert {p.name for p in (target / "mnist").iterdir()} == {
+        p.name for p in (source / "mnist").iterdir()
+    }
     monkeypatch.setattr(Mnist10k, "urls", urls[:2])
     with pytest.raises(DataError, match="cannot fetch"):
         Mnist10k.configure({"download": True}).load(tmp_path / "other")
@@ -177,7 +191,9 @@ def test_real_mnist_10k(mnist_folder):
 
 @pytest.mark.parametrize(("classes", "separation"), [(2, 2.0), (5, 3.0), (10, 4.0)])
 def test_synthetic_sets_have_the_known_difficulty(classes, separation, tmp_path):
-    source = Synthetic.configure({"train": 1, "test": 60_000, "features": 12, "classes": classes, "separation": separation})
+    source = Synthetic.configure(
+        {"train": 1, "test": 60_000, "features": 12, "classes": classes, "separation": separation}
+    )
     data = source.load(tmp_path)
     best = (data.x_test[:, :classes].argmax(1) == data.y_test).mean()
     assert best == pytest.approx(source.bayes_accuracy(), abs=0.006)

@@ -16,7 +16,9 @@ RNG = np.random.default_rng(0)
 def images(n, side, classes=10, margin=1):
     """Random images with an empty margin, as digits have."""
     x = np.zeros((n, 1, side, side), dtype=np.float32)
-    x[:, :, margin:-margin, margin:-margin] = RNG.random((n, 1, side - 2 * margin, side - 2 * margin))
+    x[:, :, margin:-margin, margin:-margin] = RNG.random(
+        (n, 1, side - 2 * margin, side - 2 * margin)
+    )
     return x, RNG.integers(0, classes, n)
 
 
@@ -54,7 +56,12 @@ BUILD = {
     "mlp": (lambda s, c: models.create("mlp", {"hidden": [7, 5, 3]}).build(s, c), "batched"),
     "strided": (strided, "layerwise"),
     "gated": (lambda s, c: Gated(s[1] * s[2], c), "general"),
-    "dropout": (lambda s, c: nn.Sequential(nn.Flatten(), nn.Linear(s[1] ** 2, 9), nn.Dropout(0.3), nn.Linear(9, c)), "general"),
+    "dropout": (
+        lambda s, c: nn.Sequential(
+            nn.Flatten(), nn.Linear(s[1] ** 2, 9), nn.Dropout(0.3), nn.Linear(9, c)
+        ),
+        "general",
+    ),
 }
 
 
@@ -63,7 +70,11 @@ class Awkward(nn.Module):
 
     def __init__(self, inputs, classes):
         super().__init__()
-        self.inner, self.frozen, self.out = nn.Linear(inputs, inputs), nn.Linear(inputs, 6), nn.Linear(6, classes)
+        self.inner, self.frozen, self.out = (
+            nn.Linear(inputs, inputs),
+            nn.Linear(inputs, 6),
+            nn.Linear(6, classes),
+        )
         self.frozen.requires_grad_(False)
         self.unused = nn.Parameter(torch.ones(3))
 
@@ -82,7 +93,15 @@ def frozen_input(shape, classes):
 def shared(shape, classes):
     """Known layers only, one of them twice."""
     middle = nn.Linear(8, 8)
-    return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] ** 2, 8), nn.ReLU(), middle, nn.ReLU(), middle, nn.Linear(8, classes))
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(shape[1] ** 2, 8),
+        nn.ReLU(),
+        middle,
+        nn.ReLU(),
+        middle,
+        nn.Linear(8, classes),
+    )
 
 
 def hooked(shape, classes):
@@ -94,14 +113,18 @@ def hooked(shape, classes):
 
 def across_rows(shape, classes):
     """A Linear layer that sees the rows of an image before they are flattened."""
-    return nn.Sequential(nn.Linear(shape[2], 4), nn.ReLU(), nn.Flatten(), nn.Linear(shape[0] * shape[1] * 4, classes))
+    return nn.Sequential(
+        nn.Linear(shape[2], 4), nn.ReLU(), nn.Flatten(), nn.Linear(shape[0] * shape[1] * 4, classes)
+    )
 
 
 BUILD |= {
     "hooked": (hooked, "general"),
     "across rows": (across_rows, "general"),
     "weight norm": (
-        lambda s, c: nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(s[1] ** 2, c))),
+        lambda s, c: nn.Sequential(
+            nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(s[1] ** 2, c))
+        ),
         "general",
     ),
     "awkward": (lambda s, c: Awkward(s[1] * s[2], c), "general"),
@@ -112,7 +135,15 @@ BUILD |= {
 
 def engine_for(name, x, y, dtype=torch.float64, lr=0.05, batch=10):
     build, expected = BUILD[name]
-    engine = LearningEngine(lambda: build(x.shape[1:], 10), x, y, learning_rate=lr, batch_size=batch, seed=7, dtype=dtype)
+    engine = LearningEngine(
+        lambda: build(x.shape[1:], 10),
+        x,
+        y,
+        learning_rate=lr,
+        batch_size=batch,
+        seed=7,
+        dtype=dtype,
+    )
     assert engine.trainer == expected
     return engine
 
@@ -139,7 +170,11 @@ def jobs_for(engine, sizes, epochs, total):
     for k, (n, e) in enumerate(zip(sizes, epochs, strict=True)):
         mine = RNG.choice(total, n, replace=False)
         start = engine.initial() + 0.01 * RNG.standard_normal(engine.size)
-        order = np.stack([RNG.permutation(mine) for _ in range(e)]) if e else np.empty((0, n), dtype=np.int64)
+        order = (
+            np.stack([RNG.permutation(mine) for _ in range(e)])
+            if e
+            else np.empty((0, n), dtype=np.int64)
+        )
         jobs.append(TrainingJob(start, order, seed=k))
     return jobs
 
@@ -164,7 +199,9 @@ def test_equals_a_plain_loop(name, sizes, epochs):
             logits = model(torch.tensor(x, dtype=torch.float64))
         measured = engine.evaluate([row], x, y)
         assert measured.correct[0] == int((logits.argmax(1) == torch.tensor(y)).sum())
-        assert measured.loss[0] == pytest.approx(float(functional.cross_entropy(logits, torch.tensor(y))), abs=1e-9)
+        assert measured.loss[0] == pytest.approx(
+            float(functional.cross_entropy(logits, torch.tensor(y))), abs=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "softmax"])
@@ -179,8 +216,14 @@ def test_single_precision_on_mnist_sized_images(name):
 
 
 def test_published_sizes():
-    assert sum(p.numel() for p in models.create("mnist_2nn").build((1, 28, 28), 10).parameters()) == 199_210
-    assert sum(p.numel() for p in models.create("mnist_cnn").build((1, 28, 28), 10).parameters()) == 1_663_370
+    assert (
+        sum(p.numel() for p in models.create("mnist_2nn").build((1, 28, 28), 10).parameters())
+        == 199_210
+    )
+    assert (
+        sum(p.numel() for p in models.create("mnist_cnn").build((1, 28, 28), 10).parameters())
+        == 1_663_370
+    )
 
 
 @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
@@ -188,7 +231,10 @@ def test_a_device_does_not_feel_its_neighbours(name):
     """A row is the same alone, in company and in another order, to rounding; the same call gives the same bytes."""
     x, y = images(60, 8)
     engine = engine_for(name, x, y, dtype=torch.float32)
-    jobs = [TrainingJob(j.start.astype(np.float32), j.order, j.seed) for j in jobs_for(engine, [40, 17, 30], [2, 1, 2], 60)]
+    jobs = [
+        TrainingJob(j.start.astype(np.float32), j.order, j.seed)
+        for j in jobs_for(engine, [40, 17, 30], [2, 1, 2], 60)
+    ]
     together = engine.train(jobs)
     swapped = engine.train(jobs[::-1])[::-1]
     np.testing.assert_allclose(together, swapped, atol=1e-6)
@@ -239,7 +285,10 @@ def test_nothing_is_measured_twice(monkeypatch):
 def test_a_diverging_device_stays_alone():
     x, y = images(60, 8)
     engine = engine_for("mnist_2nn", x, y, dtype=torch.float32)
-    jobs = [TrainingJob(j.start.astype(np.float32), j.order) for j in jobs_for(engine, [20, 20], [1, 1], 60)]
+    jobs = [
+        TrainingJob(j.start.astype(np.float32), j.order)
+        for j in jobs_for(engine, [20, 20], [1, 1], 60)
+    ]
     broken = TrainingJob(np.full(engine.size, np.nan, dtype=np.float32), jobs[0].order)
     rows = engine.train([broken, jobs[1]])
     assert np.isnan(rows[0]).any()
@@ -282,11 +331,17 @@ def test_the_seed_decides_the_initial_model_and_global_torch_state_is_left_alone
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(63, 10)), "cannot take samples of shape \\(1, 8, 8\\)"),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(63, 10)),
+            "cannot take samples of shape \\(1, 8, 8\\)",
+        ),
         (lambda: nn.Linear(8, 10), "should give logits \\(1, 10\\)"),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), "should give logits \\(1, 10\\)"),
         (lambda: nn.LSTM(8, 10), "the model"),
-        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False), "no parameters to train"),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False),
+            "no parameters to train",
+        ),
     ],
 )
 def test_models_that_do_not_fit_the_data_are_refused(build, message):
@@ -298,7 +353,10 @@ def test_models_that_do_not_fit_the_data_are_refused(build, message):
 @pytest.mark.parametrize("build", [lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(10))])
 def test_lazy_layers_follow_the_seed(build):
     x, y = images(20, 8)
-    made = [LearningEngine(build, x, y, learning_rate=0.1, batch_size=5, seed=3).initial() for _ in range(2)]
+    made = [
+        LearningEngine(build, x, y, learning_rate=0.1, batch_size=5, seed=3).initial()
+        for _ in range(2)
+    ]
     assert (made[0] == made[1]).all()
 
 
@@ -334,7 +392,9 @@ class TestCoalitions:
         start = engine.initial()
         return (start + 0.3 * RNG.standard_normal((n, engine.size))).astype(start.dtype), start
 
-    @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "softmax", "mlp", "strided", "gated", "across rows"])
+    @pytest.mark.parametrize(
+        "name", ["mnist_2nn", "mnist_cnn", "softmax", "mlp", "strided", "gated", "across rows"]
+    )
     def test_equal_to_averaging_rows(self, name):
         x, y = images(50, 8)
         engine = engine_for(name, x, y)

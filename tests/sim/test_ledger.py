@@ -31,7 +31,10 @@ def test_conservation_and_journal_whatever_is_asked(batches):
         try:
             ledger.post(batch, time_s=1.0, round=1)
         except LedgerError:
-            after = (len(ledger.journal), [ledger.balance(a, x) for a in ACCOUNTS[:3] for x in "AB"])
+            after = (
+                len(ledger.journal),
+                [ledger.balance(a, x) for a in ACCOUNTS[:3] for x in "AB"],
+            )
             assert after == before, "a refused batch changes nothing"
     for asset in "AB":
         held = dict.fromkeys(ACCOUNTS, 0)
@@ -42,13 +45,20 @@ def test_conservation_and_journal_whatever_is_asked(batches):
         assert all(held[a] == ledger.balance(a, asset) >= 0 for a in ACCOUNTS[:3])
         assert ledger.issued(asset) == -held[ISSUANCE]
         assert ledger.burned(asset) == held[BURN]
-        assert sum(ledger.balance(a, asset) for a in ACCOUNTS[:3]) == ledger.issued(asset) - ledger.burned(asset)
+        assert sum(ledger.balance(a, asset) for a in ACCOUNTS[:3]) == ledger.issued(
+            asset
+        ) - ledger.burned(asset)
 
 
 def test_state_round_trip():
     ledger = opened()
     ledger.post(
-        [Transfer(ISSUANCE, "device:0", 10, "seed", "A"), Transfer("device:0", BURN, 3, "slash", "A")], time_s=0.5, round=2
+        [
+            Transfer(ISSUANCE, "device:0", 10, "seed", "A"),
+            Transfer("device:0", BURN, 3, "slash", "A"),
+        ],
+        time_s=0.5,
+        round=2,
     )
     again = Ledger.from_state(ledger.to_state())
     assert again.journal == ledger.journal

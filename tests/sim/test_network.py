@@ -42,11 +42,19 @@ def test_any_graph_and_its_holes():
 
 
 def test_fastest_route_not_fewest_hops():
-    net = network(4, topology="edges", edges=((0, 3), (0, 1), (1, 2), (2, 3)), link="lognormal", link_sigma=2.0)
+    net = network(
+        4,
+        topology="edges",
+        edges=((0, 3), (0, 1), (1, 2), (2, 3)),
+        link="lognormal",
+        link_sigma=2.0,
+    )
     cost = nx.Graph()
     for a, b in ((0, 3), (0, 1), (1, 2), (2, 3)):
         cost.add_edge(a, b, w=1 / min(net.link[a], net.link[b]))
-    assert net.delay(0, 3, 7.0) == pytest.approx(7 * nx.shortest_path_length(cost, 0, 3, weight="w"))
+    assert net.delay(0, 3, 7.0) == pytest.approx(
+        7 * nx.shortest_path_length(cost, 0, 3, weight="w")
+    )
 
 
 @pytest.mark.parametrize("topology", ["small-world", "scale-free", "random-regular"])
@@ -70,7 +78,10 @@ def test_speeds_have_the_stated_mean():
 
 
 def test_one_devices_speed_does_not_depend_on_the_others():
-    assert network(3, compute="lognormal").compute.tolist() == network(9, compute="lognormal").compute[:3].tolist()
+    assert (
+        network(3, compute="lognormal").compute.tolist()
+        == network(9, compute="lognormal").compute[:3].tolist()
+    )
 
 
 def test_presence_is_a_pure_function():
@@ -92,7 +103,10 @@ def test_presence_per_round():
 
 
 def test_the_next_change_of_presence():
-    there = Availability(AvailabilitySettings(kind="alternating", mean_online_s=30.0, mean_offline_s=10.0), Streams(2))
+    there = Availability(
+        AvailabilitySettings(kind="alternating", mean_online_s=30.0, mean_offline_s=10.0),
+        Streams(2),
+    )
     now = 0.0
     for _ in range(50):
         change = there.next_change_s(5, now)

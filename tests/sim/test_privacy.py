@@ -54,7 +54,9 @@ class TestSecureAggregation:
         assert votes[["baseline_accuracy", "update_accuracy", "vad"]].isna().all(axis=None)
         assert set(votes["status"]) == {"counted"}
 
-    def test_updates_are_not_measured_and_the_model_is_the_one_that_a_vote_for_all_gives(self, tiny):
+    def test_updates_are_not_measured_and_the_model_is_the_one_that_a_vote_for_all_gives(
+        self, tiny
+    ):
         hidden = play(tiny(**SECURE))
         shown = play(tiny(validation__params={"threshold": 1.0}))
         digests = [w.models.digest(w.canonical().model) for w in (hidden, shown)]
@@ -67,12 +69,16 @@ class TestSecureAggregation:
         assert people["local_accuracy"].notna().sum() == 3 * 4
 
     def test_malformed_updates_are_left_out_all_the_same(self, tiny):
-        world = play(tiny(**SECURE, adversaries__0__count=4, adversaries__0__worker_params={"scale": 3e38}))
+        world = play(
+            tiny(**SECURE, adversaries__0__count=4, adversaries__0__worker_params={"scale": 3e38})
+        )
         votes = frame(world, "votes")
         assert set(votes[votes["worker_adversary"]]["status"]) == {"malformed"}
 
     def test_a_server_can_do_with_the_sum(self, tiny):
-        plain, secure = (play(tiny("fedavg", privacy__secure_aggregation=on)) for on in (False, True))
+        plain, secure = (
+            play(tiny("fedavg", privacy__secure_aggregation=on)) for on in (False, True)
+        )
         assert frame(plain, "rounds").equals(frame(secure, "rounds"))
 
     def test_only_rules_that_say_so_work_on_the_sum(self):
@@ -100,7 +106,14 @@ class TestClipping:
     def test_every_row_is_clipped_to_its_own_global_model_before_behaviours_act(self, tiny):
         kept = []
         original = vbfl.do_local_work
-        world = World(tiny(rounds=2, privacy__clip=0.02, adversaries__0__count=2, adversaries__0__worker="scaling"))
+        world = World(
+            tiny(
+                rounds=2,
+                privacy__clip=0.02,
+                adversaries__0__count=2,
+                adversaries__0__worker="scaling",
+            )
+        )
         start = world.models[world.participants[0].global_model]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(vbfl, "do_local_work", lambda *a: kept.append(original(*a)) or kept[-1])
@@ -123,12 +136,19 @@ class TestNoise:
     def test_devices_and_rounds_draw_for_themselves_and_runs_repeat(self, tiny):
         first, second = (play(tiny(**NOISY)) for _ in range(2))
         assert first.recorder.tables() == second.recorder.tables()
-        draws = {(d, r): first.streams.rng("privacy", d, r).random() for d in range(8) for r in range(1, 4)}
+        draws = {
+            (d, r): first.streams.rng("privacy", d, r).random()
+            for d in range(8)
+            for r in range(1, 4)
+        }
         assert len(set(draws.values())) == 24
 
     def test_noise_leaves_every_other_draw_as_it_was(self, tiny):
         columns = ["round", "device", "role", "miner", "validator", "samples"]
-        quiet, loud = (play(tiny(consensus__kind="pow", privacy__clip=1.0, privacy__noise=z)) for z in (0.0, 1.0))
+        quiet, loud = (
+            play(tiny(consensus__kind="pow", privacy__clip=1.0, privacy__noise=z))
+            for z in (0.0, 1.0)
+        )
         assert frame(quiet, "participants")[columns].equals(frame(loud, "participants")[columns])
 
 
@@ -143,7 +163,9 @@ def closed_form(noise, delta, updates):
         renyi = alpha * updates / (2 * (noise / 2) ** 2)
         return renyi + math.log1p(-1 / alpha) - math.log(delta * alpha) / (alpha - 1)
 
-    return minimize_scalar(at, bounds=(math.log(0.02), math.log(5_000)), method="bounded", options={"xatol": 1e-9}).fun
+    return minimize_scalar(
+        at, bounds=(math.log(0.02), math.log(5_000)), method="bounded", options={"xatol": 1e-9}
+    ).fun
 
 
 class TestEpsilon:
@@ -195,7 +217,14 @@ class TestEpsilon:
 
     def test_where_the_accountant_is_missing_one_line_says_how_to_get_it(self, monkeypatch):
         found = importlib.util.find_spec
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "dp_accounting" else found(name, *a))
-        with pytest.raises(ScenarioError, match=r"privacy.noise = 1.0: needs dp-accounting .*pip install 'dp-accounting"):
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name, *a: None if name == "dp_accounting" else found(name, *a),
+        )
+        with pytest.raises(
+            ScenarioError,
+            match=r"privacy.noise = 1.0: needs dp-accounting .*pip install 'dp-accounting",
+        ):
             load_scenario("digits-quick", {"privacy.clip": 1.0, "privacy.noise": 1.0})
         load_scenario("digits-quick", {"privacy.clip": 1.0})

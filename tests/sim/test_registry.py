@@ -72,16 +72,25 @@ class TestVersions:
         first, bad = chain([0.9, 0.1])
         back = Version(bad.id, first.weights, bad.block, 1, 0, 0.9, first.id)
         assert verify([first, bad, back], back.id)
-        for wrong in (dataclasses.replace(back, weights=bad.weights), dataclasses.replace(back, restores=b"\7" * 32)):
+        for wrong in (
+            dataclasses.replace(back, weights=bad.weights),
+            dataclasses.replace(back, restores=b"\7" * 32),
+        ):
             assert not verify([first, bad, wrong], wrong.id)
 
 
 class TestWhenToRestore:
-    @given(ACCURACIES, st.integers(0, 100).map(lambda k: k / 100), st.integers(1, 100).map(lambda k: k / 100))
+    @given(
+        ACCURACIES,
+        st.integers(0, 100).map(lambda k: k / 100),
+        st.integers(1, 100).map(lambda k: k / 100),
+    )
     def test_the_best_comes_back_exactly_when_the_drop_is_larger(self, accuracies, new, drop):
         kept = [Kept(v, i) for i, v in enumerate(chain(accuracies))]
         found = worth_restoring(kept, new, drop)
-        assert (found is not None) == (round(100 * max(accuracies)) - round(100 * new) > round(100 * drop))
+        assert (found is not None) == (
+            round(100 * max(accuracies)) - round(100 * new) > round(100 * drop)
+        )
         if found:
             assert found.version.accuracy == max(accuracies)
             assert found.model == max(i for i, a in enumerate(accuracies) if a == max(accuracies))
@@ -109,7 +118,10 @@ class TestRuns:
         chained = [v for s in list(told.canonical().lineage())[::-1] for v in s.versions]
         assert verify(chained, bytes.fromhex(versions["version"].iloc[-1]))
         assert chained[-1].weights == row_digest(told.models[told.canonical().model])
-        assert versions["held_out_accuracy"].iloc[-1] == told.held_out_accuracy(told.models[told.canonical().model][None])[0]
+        assert (
+            versions["held_out_accuracy"].iloc[-1]
+            == told.held_out_accuracy(told.models[told.canonical().model][None])[0]
+        )
         assert versions["author"].isna().sum() == (4 if preset == "fedavg" else 1)
 
     def test_without_held_out_samples_accuracies_are_unknown(self, tiny):
@@ -118,10 +130,15 @@ class TestRuns:
 
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_rollback_defends_against_an_attack_that_collapses_the_model(self, tiny, preset):
-        fallen, defended = (play(tiny(preset, **COLLAPSE, registry__rollback_drop=drop)) for drop in (0.0, 0.1))
+        fallen, defended = (
+            play(tiny(preset, **COLLAPSE, registry__rollback_drop=drop)) for drop in (0.0, 0.1)
+        )
         start = frame(defended, "versions")["held_out_accuracy"].iloc[0]
         assert frame(fallen, "rounds")["accuracy"].iloc[-1] < 0.1
-        assert defended.held_out_accuracy(defended.models[defended.canonical().model][None])[0] >= start
+        assert (
+            defended.held_out_accuracy(defended.models[defended.canonical().model][None])[0]
+            >= start
+        )
         if preset == "vbfl":  # rounds whose workers are all honest get through
             assert frame(defended, "rounds")["accuracy"].iloc[-1] > 0.9
 
@@ -158,11 +175,21 @@ class TestRuns:
 
     @pytest.mark.parametrize(
         ("preset", "changes"),
-        [("vbfl", {}), ("vbfl", FORKS), ("fedavg", {"availability__kind": "per-round", "availability__online": 0.6})],
+        [
+            ("vbfl", {}),
+            ("vbfl", FORKS),
+            ("fedavg", {"availability__kind": "per-round", "availability__online": 0.6}),
+        ],
         ids=["pos", "forks", "fedavg"],
     )
     def test_resuming_is_the_same_as_never_stopping(self, tiny, preset, changes):
-        scenario = tiny(preset, **{**COLLAPSE, "rounds": 7}, registry__rollback_drop=0.1, registry__keep=3, **changes)
+        scenario = tiny(
+            preset,
+            **{**COLLAPSE, "rounds": 7},
+            registry__rollback_drop=0.1,
+            registry__keep=3,
+            **changes,
+        )
         whole = play(scenario)
         assert (frame(whole, "versions")["status"] == "rollback").any()
         for stop in (1, 3, 5):

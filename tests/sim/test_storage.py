@@ -24,13 +24,18 @@ def frames(world):
 
 
 def off(tiny, **changes):
-    return tiny(**{"storage__kind": "off-chain", "validation__params": {"threshold": 1.0}, **changes})
+    return tiny(
+        **{"storage__kind": "off-chain", "validation__params": {"threshold": 1.0}, **changes}
+    )
 
 
 def test_on_the_chain_the_store_is_not_asked(tiny):
     plain, set_up = (
         frames(play(tiny(**more)))
-        for more in ({}, {"storage__latency_s": 9.0, "storage__availability": 0.0, "storage__cost_per_mb": 5.0})
+        for more in (
+            {},
+            {"storage__latency_s": 9.0, "storage__availability": 0.0, "storage__cost_per_mb": 5.0},
+        )
     )
     assert all(plain[name].equals(set_up[name]) for name in plain)
     assert (plain["participants"]["storage_cost"] == 0).all()
@@ -66,7 +71,11 @@ def test_the_clock_follows_the_cost_model(tiny):
 
 
 def test_many_requests_share_a_link_and_each_is_as_fast_as_the_store(tiny):
-    store = World(off(tiny, network__link_bytes_per_s=100.0, storage__bytes_per_s=50.0, storage__latency_s=1.0)).store
+    store = World(
+        off(
+            tiny, network__link_bytes_per_s=100.0, storage__bytes_per_s=50.0, storage__latency_s=1.0
+        )
+    ).store
     assert store.seconds(0, 0, 1_000) == 0
     assert [store.seconds(0, k, 1_000) for k in (1, 2, 4)] == [21.0, 21.0, 41.0]
 
@@ -86,7 +95,11 @@ def test_a_request_that_fails_is_no_vote(tiny):
     assert set(votes["status"]) == {"counted", "unavailable"}
     gone = votes[votes["status"] == "unavailable"]
     assert 0.2 < len(gone) / len(votes) < 0.6
-    assert gone[["verdict", "vote", "time_s", "update_accuracy", "baseline_accuracy", "vad"]].isna().all(axis=None)
+    assert (
+        gone[["verdict", "vote", "time_s", "update_accuracy", "baseline_accuracy", "vad"]]
+        .isna()
+        .all(axis=None)
+    )
     for row in votes.itertuples():
         assert world.store.finds(row.validator, row.worker, row.round) == (row.status == "counted")
 
@@ -98,8 +111,12 @@ def test_rules_see_only_what_was_fetched(tiny, rule, monkeypatch):
 
     cls = rules.validators.get(rule)
     original = cls.verdicts
-    monkeypatch.setattr(cls, "verdicts", lambda self, told: seen.append(told) or original(self, told))
-    world = play(off(tiny, rounds=4, validation__rule=rule, validation__params={}, storage__availability=0.5))
+    monkeypatch.setattr(
+        cls, "verdicts", lambda self, told: seen.append(told) or original(self, told)
+    )
+    world = play(
+        off(tiny, rounds=4, validation__rule=rule, validation__params={}, storage__availability=0.5)
+    )
     for told in seen:
         assert all(world.store.finds(told.validator, w, told.round) for w in told.workers)
         if told.reports is not None:
@@ -121,7 +138,10 @@ def test_whoever_uploads_bears_the_cost_and_no_money_moves(tiny):
     np.testing.assert_allclose(people.loc[workers, "storage_cost"], 4 * dear.engine.size)
     assert (people.loc[~workers, "storage_cost"] == 0).all()
     np.testing.assert_allclose(
-        people["utility"], frames(free)["participants"]["utility"] - people["storage_cost"], rtol=0, atol=1e-9
+        people["utility"],
+        frames(free)["participants"]["utility"] - people["storage_cost"],
+        rtol=0,
+        atol=1e-9,
     )
 
 
@@ -129,17 +149,34 @@ def test_fetching_counts_against_the_validators_deadline(tiny):
     """The transaction is there in time, the update is not; nobody waits for it longer than that."""
     quick = frames(play(off(tiny, rounds=1)))
     deadline = float(quick["votes"]["time_s"].max()) + 1.0
-    f = frames(play(off(tiny, rounds=1, storage__latency_s=deadline * 0.75, deadlines__validator_s=deadline)))
+    f = frames(
+        play(
+            off(tiny, rounds=1, storage__latency_s=deadline * 0.75, deadlines__validator_s=deadline)
+        )
+    )
     assert set(f["votes"]["status"]) == {"late"}
     assert f["blocks"]["generated_s"].max() == pytest.approx(deadline)
-    uploading = frames(play(off(tiny, rounds=1, storage__latency_s=deadline * 2, deadlines__validator_s=deadline)))
+    uploading = frames(
+        play(off(tiny, rounds=1, storage__latency_s=deadline * 2, deadlines__validator_s=deadline))
+    )
     assert set(uploading["votes"]["status"]) == {"late"}
 
 
 def test_a_miner_cannot_put_other_bytes_under_a_digest(tiny):
-    tampering = {"adversaries__0__count": 8, "adversaries__0__worker": "honest", "adversaries__0__miner": "tamper"}
+    tampering = {
+        "adversaries__0__count": 8,
+        "adversaries__0__worker": "honest",
+        "adversaries__0__miner": "tamper",
+    }
     on, beside = (
-        play(tiny(chain__check_signatures=False, validation__params={"threshold": 1.0}, storage__kind=kind, **tampering))
+        play(
+            tiny(
+                chain__check_signatures=False,
+                validation__params={"threshold": 1.0},
+                storage__kind=kind,
+                **tampering,
+            )
+        )
         for kind in ("chain", "off-chain")
     )
     honest = play(tiny(validation__params={"threshold": 1.0}))
@@ -148,7 +185,12 @@ def test_a_miner_cannot_put_other_bytes_under_a_digest(tiny):
 
 
 def test_a_device_that_comes_back_fetches_a_model_beside_the_chain(tiny, monkeypatch):
-    away = {"availability__kind": "per-round", "availability__online": 0.6, "rounds": 8, "roles__params": {"counts": "3,2,2"}}
+    away = {
+        "availability__kind": "per-round",
+        "availability__online": 0.6,
+        "rounds": 8,
+        "roles__params": {"counts": "3,2,2"},
+    }
     waits = []
     original = VbflRound._switch
 
@@ -164,7 +206,14 @@ def test_a_device_that_comes_back_fetches_a_model_beside_the_chain(tiny, monkeyp
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0}],
+    [
+        {},
+        {
+            "consensus__kind": "pow",
+            "consensus__difficulty": 1,
+            "network__link_bytes_per_s": 2_000.0,
+        },
+    ],
     ids=["pos", "forks"],
 )
 def test_runs_repeat_and_resume(tiny, changes):

@@ -10,21 +10,36 @@ from tests.conftest import TINY
 
 
 def played(preset="vbfl", **changes):
-    world = World(load_scenario(preset, {**TINY, "adversaries": [], **{k.replace("__", "."): v for k, v in changes.items()}}))
+    world = World(
+        load_scenario(
+            preset,
+            {**TINY, "adversaries": [], **{k.replace("__", "."): v for k, v in changes.items()}},
+        )
+    )
     list(world.run())
     world.tables = {name: table.to_pandas() for name, table in world.recorder.tables().items()}
     return world
 
 
 OPEN = {"validation__params": {"threshold": 1.0}}
-BAD = [{"name": "bad", "devices": [0, 1], "worker": "gaussian-noise", "worker_params": {"scale": 50.0}}]
+BAD = [
+    {"name": "bad", "devices": [0, 1], "worker": "gaussian-noise", "worker_params": {"scale": 50.0}}
+]
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed-mean", "krum", "geometric-median", "mean"])
 def test_one_update_is_enough_for_every_aggregation_rule(rule):
-    sets = {"roles__params": {"counts": "1,2,2"}, "devices": 5, "aggregation__rule": rule, "data__validation_fraction": 0.25}
+    sets = {
+        "roles__params": {"counts": "1,2,2"},
+        "devices": 5,
+        "aggregation__rule": rule,
+        "data__validation_fraction": 0.25,
+    }
     params = {"f": 0} if rule in ("trimmed-mean", "krum") else {}
-    assert played(**sets, **OPEN, aggregation__params=params).tables["rounds"].accepted_honest.sum() > 0
+    assert (
+        played(**sets, **OPEN, aggregation__params=params).tables["rounds"].accepted_honest.sum()
+        > 0
+    )
 
 
 def test_when_too_few_are_admitted_rounds_are_empty():
@@ -43,11 +58,19 @@ def test_spares_do_not_count_as_those_who_can_play():
 
 
 @pytest.mark.parametrize("protocol", ["fedavg", "coordinator"])
-@pytest.mark.parametrize(("worker", "kind"), [("forge", "forged"), ("replay", "replayed"), ("duplicate", "duplicate")])
+@pytest.mark.parametrize(
+    ("worker", "kind"), [("forge", "forged"), ("replay", "replayed"), ("duplicate", "duplicate")]
+)
 def test_false_transactions_are_refused_under_every_protocol(protocol, worker, kind):
-    sets = {"payout__mechanism": "flat", "coordinator__verifier": "oracle", "coordinator__aggregator": "organisation"}
+    sets = {
+        "payout__mechanism": "flat",
+        "coordinator__verifier": "oracle",
+        "coordinator__aggregator": "organisation",
+    }
     sets |= {"data__validation_fraction": 0.25} if protocol == "coordinator" else {}
-    world = played(protocol, adversaries=[{"name": "bad", "devices": [0, 1], "worker": worker}], **sets)
+    world = played(
+        protocol, adversaries=[{"name": "bad", "devices": [0, 1], "worker": worker}], **sets
+    )
     assert set(world.tables["incidents"].kind) == {kind}
     accepted = world.tables["rounds"].accepted_adversary.sum()
     assert accepted == (6 if worker == "duplicate" else 0)
@@ -125,25 +148,42 @@ def test_without_commit_reveal_nothing_is_left_to_be_missed():
         "rounds": 15,
     }
     assert "unrevealed" in set(played("coordinator", **sets).tables["incidents"].kind)
-    assert "unrevealed" not in set(played("coordinator", **sets, coordinator__commit_reveal=False).tables["incidents"].kind)
+    assert "unrevealed" not in set(
+        played("coordinator", **sets, coordinator__commit_reveal=False).tables["incidents"].kind
+    )
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"payout__parts": [{"part": "identity-cost", "params": {"cost": 100}}]},
-        {"payout__mechanism": "equal-share", "payout__params": {"pool": 8_000, "deadline": 99, "stake": 50}},
+        {
+            "payout__mechanism": "equal-share",
+            "payout__params": {"pool": 8_000, "deadline": 99, "stake": 50},
+        },
         {"payout__mechanism": "slashed-vbfl", "payout__params": {"stake": 500}},
         {"payout__parts": [{"part": "fees", "params": {"deposit": 100}}, {"part": "reputation"}]},
-        {"payout__mechanism": "coordinator", "protocol": "coordinator", "payout__initial_balance": 5_000_000},
+        {
+            "payout__mechanism": "coordinator",
+            "protocol": "coordinator",
+            "payout__initial_balance": 5_000_000,
+        },
     ],
 )
 @pytest.mark.parametrize("forks", [False, True])
 def test_utilities_add_up_to_what_moved(changes, forks):
     """Without costs the utilities of a device are its last balance less its first, stakes paid and returned included."""
-    sets = {"availability__kind": "per-round", "availability__online": 0.8, "consensus__kind": "pow", "consensus__difficulty": 1}
+    sets = {
+        "availability__kind": "per-round",
+        "availability__online": 0.8,
+        "consensus__kind": "pow",
+        "consensus__difficulty": 1,
+    }
     sets |= {"network__link_bytes_per_s": 2_000.0}
-    world = played(**({"payout__initial_balance": 1_000, "adversaries": BAD, "rounds": 6} | changes), **(sets if forks else {}))
+    world = played(
+        **({"payout__initial_balance": 1_000, "adversaries": BAD, "rounds": 6} | changes),
+        **(sets if forks else {}),
+    )
     utility = world.tables["participants"].groupby("device").utility.sum()
     for d in range(8):
         assert utility[d] == world.stake(d) - world.scenario.payout.initial_balance
@@ -155,7 +195,9 @@ def test_deposits_that_are_spent_or_returned_are_no_slashes():
         {"payout__parts": [{"part": "fees", "params": {"deposit": 100}}]},
         {"payout__mechanism": "equal-share", "payout__params": {"stake": 50, "deadline": 2}},
     ):
-        world = played(adversaries=group, devices=12, payout__initial_balance=1_000, rounds=5, **changes)
+        world = played(
+            adversaries=group, devices=12, payout__initial_balance=1_000, rounds=5, **changes
+        )
         assert "whitewashed" not in set(world.tables["incidents"].kind)
 
 
@@ -168,7 +210,12 @@ def test_the_benefit_of_damage_is_not_multiplied_by_identities_in_reserve():
 
 def test_learners_do_not_count_absences():
     group = [
-        {"name": "rational", "devices": [0, 1, 2], "presence": 0.5, "strategies": [{"worker": "honest"}, {"worker": "lazy"}]}
+        {
+            "name": "rational",
+            "devices": [0, 1, 2],
+            "presence": 0.5,
+            "strategies": [{"worker": "honest"}, {"worker": "lazy"}],
+        }
     ]
     world = played(adversaries=group, rounds=20)
     p = world.tables["participants"]
@@ -179,12 +226,19 @@ def test_learners_do_not_count_absences():
 
 def test_a_gang_does_not_dispute_its_own():
     gang = [{"name": "gang", "devices": list(range(8)), "miner": "tamper"}]
-    world = played("coordinator", adversaries=gang, coordinator__watch=1.0, coordinator__verifier="oracle")
+    world = played(
+        "coordinator", adversaries=gang, coordinator__watch=1.0, coordinator__verifier="oracle"
+    )
     assert "wrong-aggregate" not in set(world.tables["incidents"].kind)
 
 
 def test_watching_and_checking_cost_time():
-    sets = {"coordinator__verifier": "re-execution", "coordinator__watch": 1.0, "coordinator__watch_s": 7.0, "rounds": 1}
+    sets = {
+        "coordinator__verifier": "re-execution",
+        "coordinator__watch": 1.0,
+        "coordinator__watch_s": 7.0,
+        "rounds": 1,
+    }
     p = played("coordinator", **sets).tables["participants"]
     assert (p[p.role == "worker"].compute_s > 7).all()
     assert (p[p.role == "miner"].compute_s > 0).all()
@@ -193,13 +247,24 @@ def test_watching_and_checking_cost_time():
 def test_malformed_updates_are_slashed_by_a_coordinator(tmp_path):
     (tmp_path / "malformed.py").write_text(MALFORMED)
     group = [{"name": "bad", "devices": [0, 1], "worker": f"{tmp_path}/malformed.py:Text"}]
-    p = played("coordinator", adversaries=group, coordinator__aggregator="organisation").tables["participants"]
+    p = played("coordinator", adversaries=group, coordinator__aggregator="organisation").tables[
+        "participants"
+    ]
     assert p[p.group == "bad"].utility.sum() < 0
 
 
 def test_under_secure_aggregation_a_single_update_is_never_released():
-    sets = {"privacy__secure_aggregation": True, "coordinator__verifier": "proof", "coordinator__aggregator": "organisation"}
-    alone = played("coordinator", devices=2, adversaries=[{"name": "bad", "devices": [0], "worker": "overstate"}], **sets)
+    sets = {
+        "privacy__secure_aggregation": True,
+        "coordinator__verifier": "proof",
+        "coordinator__aggregator": "organisation",
+    }
+    alone = played(
+        "coordinator",
+        devices=2,
+        adversaries=[{"name": "bad", "devices": [0], "worker": "overstate"}],
+        **sets,
+    )
     both = played("coordinator", devices=2, **sets)
     assert alone.canonical().model == alone.book.root.model
     assert both.canonical().model != both.book.root.model
@@ -208,28 +273,62 @@ def test_under_secure_aggregation_a_single_update_is_never_released():
 @pytest.mark.parametrize(
     ("preset", "changes", "told"),
     [
-        ("vbfl", {"payout.parts": [{"part": "fees", "params": {"deposit": 5, "update": 10}}]}, "does not cover the dearest call"),
+        (
+            "vbfl",
+            {"payout.parts": [{"part": "fees", "params": {"deposit": 5, "update": 10}}]},
+            "does not cover the dearest call",
+        ),
         ("coordinator", {"coordinator.params.size": 19}, "at least 21"),
         ("coordinator", {"payout.initial_balance": 1_000_000}, "bond of an aggregator"),
-        ("coordinator", {"privacy.secure_aggregation": True, "coordinator.verifier": "proof"}, "let the organisation aggregate"),
-        ("digits-quick", {"payout.parts": [{"part": "consent", "params": {"ledger": [{"devices": [99]}]}}]}, "device 99"),
-        ("digits-quick", {"payout.mechanism": "decentralml", "payout.params": {"whitelist": [99]}}, "device 99"),
+        (
+            "coordinator",
+            {"privacy.secure_aggregation": True, "coordinator.verifier": "proof"},
+            "let the organisation aggregate",
+        ),
+        (
+            "digits-quick",
+            {"payout.parts": [{"part": "consent", "params": {"ledger": [{"devices": [99]}]}}]},
+            "device 99",
+        ),
+        (
+            "digits-quick",
+            {"payout.mechanism": "decentralml", "payout.params": {"whitelist": [99]}},
+            "device 99",
+        ),
         (
             "vbfl",
             {
                 "payout.parts": [
-                    {"part": "consent", "params": {"ledger": [{"devices": [0], "from_round": 5, "revoked_round": 2}]}}
+                    {
+                        "part": "consent",
+                        "params": {
+                            "ledger": [{"devices": [0], "from_round": 5, "revoked_round": 2}]
+                        },
+                    }
                 ]
             },
             "does not come after",
         ),
         (
             "vbfl",
-            {"adversaries": [{"name": "a", "count": 2, "worker": "label-flip", "strategies": [{"worker": "honest"}]}]},
+            {
+                "adversaries": [
+                    {
+                        "name": "a",
+                        "count": 2,
+                        "worker": "label-flip",
+                        "strategies": [{"worker": "honest"}],
+                    }
+                ]
+            },
             "either worker or strategies",
         ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(preset, changes, told):
     with pytest.raises((ScenarioError, SettingError), match=told):
-        World(load_scenario(preset, changes | ({"data.validation_fraction": 0.25} if preset == "vbfl" else {})))
+        World(
+            load_scenario(
+                preset, changes | ({"data.validation_fraction": 0.25} if preset == "vbfl" else {})
+            )
+        )

@@ -25,7 +25,9 @@ def frames(world):
 
 
 def tables_bytes(world):
-    return {name: table.to_pydict() for name, table in world.recorder.tables().items()}, world.ledger.journal
+    return {
+        name: table.to_pydict() for name, table in world.recorder.tables().items()
+    }, world.ledger.journal
 
 
 PUBLISHED_8000 = {
@@ -61,7 +63,9 @@ class TestPublishedAccounting:
         unforked = rounds[~rounds["forked"]]
         assert len(unforked) > 0
         for row in unforked.itertuples():
-            miners = people[(people["round"] == row.round) & (people["role"] == "miner")].set_index("device")
+            miners = people[(people["round"] == row.round) & (people["role"] == "miner")].set_index(
+                "device"
+            )
             assert miners.loc[row.winner, "income"] == 61
             assert (miners.drop(row.winner)["income"] == 0).all()
             stakes = blocks.loc[blocks["round"] == row.round, "stake"]
@@ -75,7 +79,9 @@ class TestPublishedAccounting:
         assert first["issued"] == 12 * 2_000 + 5 * 12
         miners = f["participants"].query("round == 1 and role == 'miner'")
         assert (miners["income"] == 0).all()
-        assert f["participants"].query("round == 1")["accuracy"].nunique() == 1, "the blocks hold the same transactions"
+        assert f["participants"].query("round == 1")["accuracy"].nunique() == 1, (
+            "the blocks hold the same transactions"
+        )
 
     def test_all_validators_vote_on_all_updates_on_the_test_set(self, published):
         votes = frames(published)["votes"]
@@ -116,7 +122,13 @@ class TestAttacks:
         """The same seed with and without: honest rows are the same bytes in the first round."""
         seen = {}
         for scale in (0.0, 5.0):
-            world = World(tiny(rounds=1, adversaries__0__count=3, adversaries__0__worker_params={"scale": scale}))
+            world = World(
+                tiny(
+                    rounds=1,
+                    adversaries__0__count=3,
+                    adversaries__0__worker_params={"scale": scale},
+                )
+            )
             from sim.rounds import vbfl
 
             original = vbfl.do_local_work
@@ -137,17 +149,31 @@ class TestAttacks:
             if w in adversaries:
                 assert (clean.updates[i] != noisy.updates[j]).mean() > 0.5
                 for s in bias:
-                    assert (clean.updates[i][s.start : s.stop] == noisy.updates[j][s.start : s.stop]).all()
+                    assert (
+                        clean.updates[i][s.start : s.stop] == noisy.updates[j][s.start : s.stop]
+                    ).all()
             else:
                 assert (clean.updates[i] == noisy.updates[j]).all()
 
     def test_lying_validators_flip(self, tiny):
-        world = play(tiny(adversaries__0__count=8, adversaries__0__worker="honest", adversaries__0__validator="flip"))
+        world = play(
+            tiny(
+                adversaries__0__count=8,
+                adversaries__0__worker="honest",
+                adversaries__0__validator="flip",
+            )
+        )
         votes = frames(world)["votes"]
         assert (votes["vote"] == ~votes["verdict"]).all()
 
     def test_mute_miners_leave_no_block(self, tiny):
-        world = play(tiny(adversaries__0__count=8, adversaries__0__worker="honest", adversaries__0__miner="withhold"))
+        world = play(
+            tiny(
+                adversaries__0__count=8,
+                adversaries__0__worker="honest",
+                adversaries__0__miner="withhold",
+            )
+        )
         f = frames(world)
         assert set(f["blocks"]["status"]) == {"withheld"}
         assert f["rounds"]["winner"].isna().all()
@@ -155,7 +181,14 @@ class TestAttacks:
         assert not world.ledger.journal
 
     def test_one_mute_miner_only_loses_its_own_block(self, tiny):
-        world = play(tiny(rounds=8, adversaries__0__count=3, adversaries__0__worker="honest", adversaries__0__miner="withhold"))
+        world = play(
+            tiny(
+                rounds=8,
+                adversaries__0__count=3,
+                adversaries__0__worker="honest",
+                adversaries__0__miner="withhold",
+            )
+        )
         f = frames(world)
         assert (f["blocks"]["status"] == "withheld").any()
         assert not f["blocks"].query("status == 'adopted'")["miner_adversary"].any()
@@ -181,7 +214,9 @@ class TestAttacks:
         )
         people = frames(world)["participants"]
         before = people.assign(round=people["round"] + 1)[["round", "device", "blocked"]]
-        shut = people.merge(before, on=["round", "device"], suffixes=("", "_before")).query("blocked_before")
+        shut = people.merge(before, on=["round", "device"], suffixes=("", "_before")).query(
+            "blocked_before"
+        )
         assert len(shut) > 0
         assert set(shut["role"].dropna()) <= {"worker"}
         assert (shut["income"] == 0).all()
@@ -200,10 +235,15 @@ class TestAttacks:
             "        claims = {0: seen.samples + 2**62, 1: seen.samples * 1.5, 2: -seen.samples, 3: seen.samples}[kind]\n"
             "        return Submission(rows, claims, seen.epochs)\n"
         )
-        world = play(tiny(rounds=8, adversaries__0__count=4, adversaries__0__worker=f"{path}:Boast"))
+        world = play(
+            tiny(rounds=8, adversaries__0__count=4, adversaries__0__worker=f"{path}:Boast")
+        )
         votes = frames(world)["votes"]
         assert set(votes[votes["worker_adversary"]]["status"]) == {"malformed"}
-        assert frames(world)["participants"].query("adversary and role == 'worker'")["income"].sum() == 0
+        assert (
+            frames(world)["participants"].query("adversary and role == 'worker'")["income"].sum()
+            == 0
+        )
 
     def test_the_largest_numbers_do_not_stop_an_average(self, tiny, tmp_path):
         path = tmp_path / "huge.py"
@@ -216,7 +256,14 @@ class TestAttacks:
             "    def submit(self, seen):\n"
             "        return Submission(np.full_like(seen.updates, np.finfo(np.float32).max), seen.samples, seen.epochs)\n"
         )
-        world = play(tiny("fedavg", rounds=2, adversaries__0__devices=list(range(8)), adversaries__0__worker=f"{path}:Huge"))
+        world = play(
+            tiny(
+                "fedavg",
+                rounds=2,
+                adversaries__0__devices=list(range(8)),
+                adversaries__0__worker=f"{path}:Huge",
+            )
+        )
         assert np.isfinite(world.models[world.server.model]).all()
 
 
@@ -242,7 +289,9 @@ class TestMoney:
         journal_of_reorgs = 0
         for _ in world.run():
             for p in world.participants:
-                earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
+                earned = sum(
+                    x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ())
+                )
                 assert world.stake(p.device) == earned
             assert world.ledger.issued("STAKE") - world.ledger.burned("STAKE") == sum(
                 world.stake(d) for d in range(scenario.devices)
@@ -256,11 +305,20 @@ class TestMoney:
             assert rounds["burned"].sum() == world.ledger.burned("STAKE") > 0
             journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.ledger.journal)
             assert journal_of_reorgs > 0
-            assert all(e.credit == BURN for e in world.ledger.journal if e.reason.startswith("reorg."))
-        assert all(e.debit == ISSUANCE for e in world.ledger.journal if not e.reason.startswith("reorg."))
+            assert all(
+                e.credit == BURN for e in world.ledger.journal if e.reason.startswith("reorg.")
+            )
+        assert all(
+            e.debit == ISSUANCE for e in world.ledger.journal if not e.reason.startswith("reorg.")
+        )
 
     def test_resync_off_and_chain_only(self, tiny):
-        slow = {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0, "rounds": 4}
+        slow = {
+            "consensus__kind": "pow",
+            "consensus__difficulty": 1,
+            "network__link_bytes_per_s": 2_000.0,
+            "rounds": 4,
+        }
         off = play(tiny(chain__resync="off", **slow))
         assert not frames(off)["participants"]["resynced"].any()
         assert frames(off)["rounds"]["heads"].iloc[-1] > 1
@@ -293,7 +351,10 @@ class TestMoney:
             ("Payment(-1, 5, 'x')", "pays device -1"),
             ("Payment(0, 5.0, 'x')", "integer of base units"),
             ("Payment(0, -5, 'x')", "integer of base units"),
-            ("Payment(0, 5, 'x', payer='device:1')", "only 'issuance' and its own accounts can pay"),
+            (
+                "Payment(0, 5, 'x', payer='device:1')",
+                "only 'issuance' and its own accounts can pay",
+            ),
             ("Payment(0, 5, 'x', payer=1)", "only 'issuance' and its own accounts can pay"),
             ("Payment('treasury', 5, 'x')", "no account of its own"),
         ],
@@ -380,12 +441,20 @@ class TestTime:
 
     def test_fifo_validators_take_longer_than_parallel_ones(self, tiny):
         queue, together = (
-            frames(play(tiny(rounds=1, network__validator_queue=q)))["votes"]["time_s"].max() for q in ("fifo", "parallel")
+            frames(play(tiny(rounds=1, network__validator_queue=q)))["votes"]["time_s"].max()
+            for q in ("fifo", "parallel")
         )
         assert queue > together
 
     def test_offline_devices_neither_act_nor_receive(self, tiny):
-        world = play(tiny(rounds=6, availability__kind="per-round", availability__online=0.6, chain__resync="off"))
+        world = play(
+            tiny(
+                rounds=6,
+                availability__kind="per-round",
+                availability__online=0.6,
+                chain__resync="off",
+            )
+        )
         people = frames(world)["participants"]
         gone = people[~people["online"]]
         assert len(gone) > 0
@@ -397,8 +466,14 @@ class TestTime:
 
     def test_a_round_without_anybody_waits_for_somebody(self, tiny):
         """All but one device are away for good: the clock must not stand still."""
-        away = {"availability__kind": "alternating", "availability__mean_online_s": 1.0, "availability__mean_offline_s": 500.0}
-        rounds = frames(play(tiny(rounds=12, network__compute_samples_per_s=10.0, **away)))["rounds"]
+        away = {
+            "availability__kind": "alternating",
+            "availability__mean_online_s": 1.0,
+            "availability__mean_offline_s": 500.0,
+        }
+        rounds = frames(play(tiny(rounds=12, network__compute_samples_per_s=10.0, **away)))[
+            "rounds"
+        ]
         assert (rounds["duration_s"] > 0).all()
         assert (rounds["online"] == 0).any()
 
@@ -407,7 +482,16 @@ class TestTime:
         slow = {"network__compute": "lognormal", "network__compute_sigma": 2.0, "rounds": 6}
         patient = frames(play(tiny(**slow)))["rounds"]
         cut = float(patient["duration_s"].median()) / 20
-        hasty = frames(play(tiny(**slow, deadlines__validator_s=cut, deadlines__miner_s=2 * cut, deadlines__block_s=3 * cut)))
+        hasty = frames(
+            play(
+                tiny(
+                    **slow,
+                    deadlines__validator_s=cut,
+                    deadlines__miner_s=2 * cut,
+                    deadlines__block_s=3 * cut,
+                )
+            )
+        )
         won = hasty["rounds"][hasty["rounds"]["winner"].notna()]
         assert len(won) > 0
         blocks = hasty["blocks"][hasty["blocks"]["status"] == "adopted"]
@@ -558,7 +642,13 @@ class TestFedavg:
     def test_the_server_does_not_forget_what_absent_devices_missed(self, tiny):
         """Its model goes on from round to round, and a device that comes back begins with it."""
         world = World(
-            tiny("fedavg", rounds=8, payout__mechanism="vbfl", availability__kind="per-round", availability__online=0.5)
+            tiny(
+                "fedavg",
+                rounds=8,
+                payout__mechanism="vbfl",
+                availability__kind="per-round",
+                availability__online=0.5,
+            )
         )
         heights = []
         for _ in world.run():
@@ -566,22 +656,34 @@ class TestFedavg:
             assert world.canonical() is world.server
             assert (
                 world.recorder.last("rounds", "accuracy")
-                == world.test([world.models[world.server.model]], [world.models.digest(world.server.model)]).accuracy[0]
+                == world.test(
+                    [world.models[world.server.model]], [world.models.digest(world.server.model)]
+                ).accuracy[0]
             )
             for p in world.participants:
-                assert p.state.id in {s.id for s in world.server.lineage()}, "nobody is on a model of its own"
-                earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
+                assert p.state.id in {s.id for s in world.server.lineage()}, (
+                    "nobody is on a model of its own"
+                )
+                earned = sum(
+                    x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ())
+                )
                 assert world.stake(p.device) == earned
         assert heights == sorted(heights)
         assert heights[-1] >= 7
         assert not any(e.reason.startswith("reorg.") for e in world.ledger.journal)
-        assert [e.time_s for e in world.ledger.journal] == sorted(e.time_s for e in world.ledger.journal)
+        assert [e.time_s for e in world.ledger.journal] == sorted(
+            e.time_s for e in world.ledger.journal
+        )
 
 
 class TestLiveModelAlias:
     def scenario(self, tiny, **more):
         """Nobody ever publishes a block: every device keeps what it used last."""
-        mute = {"adversaries__0__count": 8, "adversaries__0__worker": "honest", "adversaries__0__miner": "withhold"}
+        mute = {
+            "adversaries__0__count": 8,
+            "adversaries__0__worker": "honest",
+            "adversaries__0__miner": "withhold",
+        }
         return tiny("vbfl-published", **mute, **more)
 
     @pytest.mark.parametrize("resync", ["off", "replay", "chain-only"])
@@ -624,9 +726,13 @@ def test_a_disconnected_graph_plays_on_in_its_parts(tiny):
 
 
 def test_epoch_log(tiny):
-    world = play(tiny(rounds=2, training__epochs=3, record__epoch_accuracy=True, record__local_accuracy=True))
+    world = play(
+        tiny(rounds=2, training__epochs=3, record__epoch_accuracy=True, record__local_accuracy=True)
+    )
     epochs = frames(world)["epochs"]
     assert (epochs.groupby(["round", "device"]).size() == 3).all()
     last = epochs[epochs["epoch"] == 3].set_index(["round", "device"])["accuracy"]
     people = frames(world)["participants"].set_index(["round", "device"])["local_accuracy"].dropna()
-    assert last.sort_index().equals(people.sort_index().rename("accuracy").loc[last.sort_index().index])
+    assert last.sort_index().equals(
+        people.sort_index().rename("accuracy").loc[last.sort_index().index]
+    )

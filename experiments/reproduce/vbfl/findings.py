@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from experiments.reproduce.evidence import Evidence
-from experiments.reproduce.vbfl.arms import LYING, MATCHED, OPEN, OPEN_ATTACKED, STYLE, VBFL, VFL, VFL_ATTACKED
+from experiments.reproduce.vbfl.arms import (
+    LYING,
+    MATCHED,
+    OPEN,
+    OPEN_ATTACKED,
+    STYLE,
+    VBFL,
+    VFL,
+    VFL_ATTACKED,
+)
 from experiments.reproduce.vbfl.measures import accuracy, gap, people, rejected
 
 ARMS = (VFL, VFL_ATTACKED, OPEN, OPEN_ATTACKED, VBFL, LYING, MATCHED)
@@ -17,7 +26,10 @@ NETWORKS = {"arms": "the size's own", "cnn": "mnist_cnn, reduced data"}
 
 def findings(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
     """Tables with their headings."""
-    return [("The vote and its repair", vote(evidence)), ("The gap by network and round", gaps(evidence))]
+    return [
+        ("The vote and its repair", vote(evidence)),
+        ("The gap by network and round", gaps(evidence)),
+    ]
 
 
 def vote(evidence: Evidence) -> pd.DataFrame:
@@ -35,7 +47,9 @@ def vote(evidence: Evidence) -> pd.DataFrame:
                 "accuracy": f"{np.mean(last):.3f}",
                 "range": f"{min(last):.3f} to {max(last):.3f}",
                 "honest rejected": _percent(rejected(arm, "honest")(evidence) if votes else []),
-                "malicious rejected": _percent(rejected(arm, "adversary")(evidence) if votes else []),
+                "malicious rejected": _percent(
+                    rejected(arm, "adversary")(evidence) if votes else []
+                ),
                 "honest shut out": shut_out[False],
                 "malicious shut out": shut_out[True],
             }
@@ -67,7 +81,9 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
             ratio = gap(at, group)(evidence)
             if not ratio:
                 continue
-            ours, theirs, repair = (np.mean(accuracy(arm, at, group)(evidence)) for arm in (VBFL, VFL_ATTACKED, MATCHED))
+            ours, theirs, repair = (
+                np.mean(accuracy(arm, at, group)(evidence)) for arm in (VBFL, VFL_ATTACKED, MATCHED)
+            )
             rows.append(
                 {
                     "network": network,

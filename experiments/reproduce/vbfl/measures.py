@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 
 from experiments.reproduce.evidence import Evidence
-from experiments.reproduce.vbfl.arms import LYING, MATCHED, OPEN, OPEN_ATTACKED, POS, POW_1, POW_2, VBFL, VFL_ATTACKED
+from experiments.reproduce.vbfl.arms import (
+    LYING,
+    MATCHED,
+    OPEN,
+    OPEN_ATTACKED,
+    POS,
+    POW_1,
+    POW_2,
+    VBFL,
+    VFL_ATTACKED,
+)
 from experiments.reproduce.verdicts import Measure
 
 EARLY = 4
@@ -45,7 +55,9 @@ def best(arm: str) -> Measure:
 
 def rejected(arm: str, who: str, group: str = "arms") -> Measure:
     """Share of the updates of `who` (honest, adversary) in winning blocks that were rejected."""
-    return _by_seed(arm, lambda run: _share(run[f"rejected_{who}"].sum(), run[f"accepted_{who}"].sum()), group)
+    return _by_seed(
+        arm, lambda run: _share(run[f"rejected_{who}"].sum(), run[f"accepted_{who}"].sum()), group
+    )
 
 
 def _share(part: float, rest: float) -> float:
@@ -97,9 +109,21 @@ def least_error(votes: pd.DataFrame) -> float:
 def worker_reward(evidence: Evidence) -> list[float]:
     """Income of accepted workers per sample and epoch, in unforked rounds, where it is most often."""
     table = _paid(evidence)
-    workers = table[(table["role"] == "worker") & table["accepted"].fillna(False).astype(bool)] if len(table) else table
-    per_unit = workers.assign(unit=workers["income"] / (workers["samples"] * workers["epochs"])) if len(workers) else workers
-    return [float(run["unit"].mode().iloc[0]) for _, run in per_unit.groupby("seed")] if len(per_unit) else []
+    workers = (
+        table[(table["role"] == "worker") & table["accepted"].fillna(False).astype(bool)]
+        if len(table)
+        else table
+    )
+    per_unit = (
+        workers.assign(unit=workers["income"] / (workers["samples"] * workers["epochs"]))
+        if len(workers)
+        else workers
+    )
+    return (
+        [float(run["unit"].mode().iloc[0]) for _, run in per_unit.groupby("seed")]
+        if len(per_unit)
+        else []
+    )
 
 
 def validator_reward(evidence: Evidence) -> list[float]:
@@ -135,10 +159,14 @@ def top_stake_wins(evidence: Evidence) -> list[float]:
         rounds = evidence.rounds(arm)
         if rounds.empty:
             continue
-        blocks = evidence.table("arms", "blocks", columns=["round", "stake"], where=f"arm = '{arm}'")
+        blocks = evidence.table(
+            "arms", "blocks", columns=["round", "stake"], where=f"arm = '{arm}'"
+        )
         top = blocks.groupby(["seed", "round"])["stake"].max().rename("top").reset_index()
         joined = rounds[~rounds["forked"].astype(bool)].merge(top, on=["seed", "round"])
-        shares += [float((run["winner_stake"] == run["top"]).mean()) for _, run in joined.groupby("seed")]
+        shares += [
+            float((run["winner_stake"] == run["top"]).mean()) for _, run in joined.groupby("seed")
+        ]
     return shares
 
 
@@ -152,7 +180,11 @@ def forks(*arms: str) -> Measure:
     """Share of rounds that forked, per run."""
 
     def measure(evidence: Evidence) -> list[float]:
-        return [share for arm in arms for share in _by_seed(arm, lambda run: run["forked"].mean())(evidence)]
+        return [
+            share
+            for arm in arms
+            for share in _by_seed(arm, lambda run: run["forked"].mean())(evidence)
+        ]
 
     return measure
 
@@ -177,7 +209,13 @@ def mined(evidence: Evidence, arms: tuple[str, ...]) -> pd.DataFrame:
         rounds = evidence.rounds(arm)
         if rounds.empty:
             continue
-        bad = people(evidence, arm).groupby(["seed", "device"])["adversary"].first().rename("malicious").reset_index()
+        bad = (
+            people(evidence, arm)
+            .groupby(["seed", "device"])["adversary"]
+            .first()
+            .rename("malicious")
+            .reset_index()
+        )
         joined = rounds[["seed", "arm", "round", "forked", "winner"]].merge(
             bad, left_on=["seed", "winner"], right_on=["seed", "device"], how="left"
         )
@@ -197,7 +235,13 @@ def stake(adversary: bool) -> Measure:
             return []
         rounds = table["round"].max()
         training = evidence.results["arms"].scenarios()[int(table["cell"].iloc[0])]["training"]
-        full = WORKERS / table["device"].nunique() * rounds * table["samples"].mean() * training["epochs"]
+        full = (
+            WORKERS
+            / table["device"].nunique()
+            * rounds
+            * table["samples"].mean()
+            * training["epochs"]
+        )
         last = table[(table["round"] == rounds) & (table["adversary"] == adversary)]
         return [float(run["balance"].mean() / full) for _, run in last.groupby("seed")]
 
@@ -213,7 +257,11 @@ def simulated_time(evidence: Evidence) -> list[float]:
 def block_bytes(evidence: Evidence) -> list[float]:
     """Median size of blocks that hold 12 updates and all 60 votes, bytes on the simulated wire, per run."""
     blocks = evidence.table("arms", "blocks", where=f"arm = '{OPEN}' and votes = 60")
-    return [float(run["size_bytes"].median()) for _, run in blocks.groupby("seed")] if len(blocks) else []
+    return (
+        [float(run["size_bytes"].median()) for _, run in blocks.groupby("seed")]
+        if len(blocks)
+        else []
+    )
 
 
 def best_at_share(count: int) -> Measure:
@@ -222,7 +270,11 @@ def best_at_share(count: int) -> Measure:
     def measure(evidence: Evidence) -> list[float]:
         table = evidence.table("malicious-share", "rounds", columns=["accuracy_max"])
         some = table[table["adversaries.0.count"] == count] if len(table) else table
-        return [float(run["accuracy_max"].max()) for _, run in some.groupby("seed")] if len(some) else []
+        return (
+            [float(run["accuracy_max"].max()) for _, run in some.groupby("seed")]
+            if len(some)
+            else []
+        )
 
     return measure
 

@@ -47,7 +47,9 @@ class IdxFile:
 class DownloadParams:
     """Parameters of the plug-in below."""
 
-    download: bool = param(False, help="fetch missing files from the public addresses into the data folder")
+    download: bool = param(
+        False, help="fetch missing files from the public addresses into the data folder"
+    )
 
 
 class IdxSource(DatasetSource):
@@ -71,7 +73,9 @@ class IdxSource(DatasetSource):
             self._fetch(file, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != file.sha256:
-            raise DataError(f"{path}: SHA-256 is {digest}, should be {file.sha256}; delete it and fetch it again")
+            raise DataError(
+                f"{path}: SHA-256 is {digest}, should be {file.sha256}; delete it and fetch it again"
+            )
         return read_idx(path)
 
     def images(self, folder: Path, key: str) -> np.ndarray:
@@ -114,10 +118,22 @@ class Mnist(IdxSource):
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     )
     files: ClassVar[dict[str, IdxFile]] = {
-        "train_x": IdxFile("train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-        "train_y": IdxFile("train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-        "test_x": IdxFile("t10k-images-idx3-ubyte.gz", "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-        "test_y": IdxFile("t10k-labels-idx1-ubyte.gz", "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+        "train_x": IdxFile(
+            "train-images-idx3-ubyte.gz",
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        "train_y": IdxFile(
+            "train-labels-idx1-ubyte.gz",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        "test_x": IdxFile(
+            "t10k-images-idx3-ubyte.gz",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+        "test_y": IdxFile(
+            "t10k-labels-idx1-ubyte.gz",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
     }
 
     def load(self, folder: Path) -> Dataset:
@@ -139,10 +155,22 @@ class FashionMnist(Mnist):
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     )
     files: ClassVar[dict[str, IdxFile]] = {
-        "train_x": IdxFile("train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-        "train_y": IdxFile("train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-        "test_x": IdxFile("t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-        "test_y": IdxFile("t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        "train_x": IdxFile(
+            "train-images-idx3-ubyte.gz",
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        "train_y": IdxFile(
+            "train-labels-idx1-ubyte.gz",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        "test_x": IdxFile(
+            "t10k-images-idx3-ubyte.gz",
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        "test_y": IdxFile(
+            "t10k-labels-idx1-ubyte.gz",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
     }
 
 
@@ -156,4 +184,6 @@ class Mnist10k(Mnist):
 
     def load(self, folder: Path) -> Dataset:
         x, y = self.images(folder, "test_x"), self.labels(folder, "test_y")
-        return Dataset(self.name, x[: self.TRAIN], y[: self.TRAIN], x[self.TRAIN :], y[self.TRAIN :], 10)
+        return Dataset(
+            self.name, x[: self.TRAIN], y[: self.TRAIN], x[self.TRAIN :], y[self.TRAIN :], 10
+        )

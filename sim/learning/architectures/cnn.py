@@ -16,7 +16,9 @@ class MnistCnn(ModelSource):
 
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
-            raise ValueError(f"mnist_cnn needs images whose sides are multiples of 4, not samples of shape {shape}")
+            raise ValueError(
+                f"mnist_cnn needs images whose sides are multiples of 4, not samples of shape {shape}"
+            )
         channels, height, width = shape
         return nn.Sequential(
             nn.Conv2d(channels, 32, 5, padding=2),

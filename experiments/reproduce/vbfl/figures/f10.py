@@ -9,7 +9,10 @@ from experiments.reproduce.drawing import curves
 from experiments.reproduce.evidence import Evidence
 from experiments.reproduce.paper import PaperFigure
 
-SPLITS = {"malicious-share": ("12 W, 5 V, 3 M", "#0072B2"), "second-split": ("8 W, 9 V, 3 M", "#E69F00")}
+SPLITS = {
+    "malicious-share": ("12 W, 5 V, 3 M", "#0072B2"),
+    "second-split": ("8 W, 9 V, 3 M", "#E69F00"),
+}
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -18,9 +21,17 @@ def data(evidence: Evidence) -> pd.DataFrame:
     for group in SPLITS:
         table = evidence.table(group, "rounds", columns=["accuracy_max"])
         if len(table):
-            best = table.groupby(["adversaries.0.count", "seed"])["accuracy_max"].max().reset_index()
-            parts.append(best.rename(columns={"adversaries.0.count": "malicious"}).assign(arm=group))
-    return pd.concat(parts, ignore_index=True)[["arm", "malicious", "seed", "accuracy_max"]] if parts else pd.DataFrame()
+            best = (
+                table.groupby(["adversaries.0.count", "seed"])["accuracy_max"].max().reset_index()
+            )
+            parts.append(
+                best.rename(columns={"adversaries.0.count": "malicious"}).assign(arm=group)
+            )
+    return (
+        pd.concat(parts, ignore_index=True)[["arm", "malicious", "seed", "accuracy_max"]]
+        if parts
+        else pd.DataFrame()
+    )
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:

@@ -22,23 +22,38 @@ PANELS = {
 def data(evidence: Evidence) -> pd.DataFrame:
     """One row per vote of the first seed, as the authors draw one run."""
     columns = ["round", "validator", "worker", "worker_adversary", "vad"]
-    table = evidence.of(PANELS, "votes", columns=columns, where=f"seed = 0 and round <= {ROUNDS} and vad is not null")
+    table = evidence.of(
+        PANELS,
+        "votes",
+        columns=columns,
+        where=f"seed = 0 and round <= {ROUNDS} and vad is not null",
+    )
     return table[["arm", *columns]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
     """A panel per baseline and threshold."""
     sheet.set_size_inches(10.5, 3.8)
-    for axes, (arm, title) in zip(sheet.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
+    for axes, (arm, title) in zip(
+        sheet.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True
+    ):
         part = table[table["arm"] == arm]
         bad = part["worker_adversary"].astype(bool)
         for who, color, label in ((~bad, HONEST, "honest"), (bad, ADVERSARY, "malicious")):
             axes.scatter(
-                part.loc[who, "round"].astype(int), part.loc[who, "vad"], s=7, color=color, alpha=0.45, lw=0, label=label
+                part.loc[who, "round"].astype(int),
+                part.loc[who, "vad"],
+                s=7,
+                color=color,
+                alpha=0.45,
+                lw=0,
+                label=label,
             )
         over = (part.loc[~bad, "vad"] > THRESHOLD).mean()
         axes.axhline(THRESHOLD, color=NEUTRAL, linestyle="--", linewidth=1)
-        axes.set_title(f"{title}\n{over:.0%} of honest votes above {THRESHOLD:g}", loc="left", fontsize=9.5)
+        axes.set_title(
+            f"{title}\n{over:.0%} of honest votes above {THRESHOLD:g}", loc="left", fontsize=9.5
+        )
         axes.set_xlabel("round")
     sheet.axes[0].legend(loc="upper left", markerscale=2)
     sheet.axes[0].set_ylabel("vad (accuracy, baseline − update)")

@@ -8,7 +8,16 @@ from matplotlib.figure import Figure as Canvas
 from experiments.reproduce.drawing import curves
 from experiments.reproduce.evidence import Evidence
 from experiments.reproduce.paper import PaperFigure
-from experiments.reproduce.vbfl.arms import LYING, MATCHED, OPEN, OPEN_ATTACKED, VBFL, VFL, VFL_ATTACKED, styled
+from experiments.reproduce.vbfl.arms import (
+    LYING,
+    MATCHED,
+    OPEN,
+    OPEN_ATTACKED,
+    VBFL,
+    VFL,
+    VFL_ATTACKED,
+    styled,
+)
 
 ARMS = styled(VFL, OPEN, VBFL, LYING, VFL_ATTACKED, OPEN_ATTACKED, MATCHED)
 

@@ -24,8 +24,16 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
     axes = sheet.add_subplot()
     for y, run in rows(table, axes):
         forked, empty = run[run["forked"].astype(bool)], run[run["winner"].isna()]
-        axes.scatter(forked["round"].astype(int), [y] * len(forked), s=24, facecolor="none", edgecolor=NEUTRAL)
-        axes.scatter(empty["round"].astype(int), [y] * len(empty), s=30, marker="x", color=ADVERSARY)
+        axes.scatter(
+            forked["round"].astype(int),
+            [y] * len(forked),
+            s=24,
+            facecolor="none",
+            edgecolor=NEUTRAL,
+        )
+        axes.scatter(
+            empty["round"].astype(int), [y] * len(empty), s=30, marker="x", color=ADVERSARY
+        )
         share = forked["round"].nunique() / len(run)
         axes.annotate(
             f"{share:.0%}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=NEUTRAL,

@@ -26,7 +26,14 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
         bad = run[run["malicious"]]
         axes.scatter(bad["round"].astype(int), [y] * len(bad), s=26, color=ADVERSARY)
         told = f"{len(bad)} of {len(run)}"
-        axes.annotate(told, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=ADVERSARY)
+        axes.annotate(
+            told,
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            color=ADVERSARY,
+        )
 
 
 FIGURE = PaperFigure(

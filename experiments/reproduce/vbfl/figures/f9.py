@@ -17,7 +17,11 @@ PANELS = {**CONSENSUS, MATCHED: ("PoS, repair", "")}
 def data(evidence: Evidence) -> pd.DataFrame:
     """One row per device and round of the first seed, balance in base units."""
     tables = [people(evidence, arm) for arm in PANELS]
-    found = [t.loc[t["seed"] == 0, ["arm", "round", "device", "adversary", "balance"]] for t in tables if len(t)]
+    found = [
+        t.loc[t["seed"] == 0, ["arm", "round", "device", "adversary", "balance"]]
+        for t in tables
+        if len(t)
+    ]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -29,7 +33,12 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
         part = table[table["arm"] == arm]
         for (_, bad), line in part.groupby(["device", "adversary"]):
             color = ADVERSARY if bad else HONEST
-            axes.plot(line["round"].astype(int), line["balance"].astype(float) / 1000, color=color, lw=1.6 if bad else 0.9)
+            axes.plot(
+                line["round"].astype(int),
+                line["balance"].astype(float) / 1000,
+                color=color,
+                lw=1.6 if bad else 0.9,
+            )
         axes.set_title(label, loc="left", fontsize=10)
         axes.set_xlabel("round")
     panels[0].set_ylabel("stake (1,000 base units)")

@@ -19,7 +19,9 @@ def data(evidence: Evidence) -> pd.DataFrame:
     long = evidence.table("cnn", "rounds", columns=["round", "accuracy"])
     if long.empty:
         return long
-    short = evidence.table("arms", "rounds", columns=["round", "accuracy"], where=f"round <= {long['round'].max()}")
+    short = evidence.table(
+        "arms", "rounds", columns=["round", "accuracy"], where=f"round <= {long['round'].max()}"
+    )
     both = pd.concat([short.assign(network="arms"), long.assign(network="cnn")], ignore_index=True)
     return both.loc[both["arm"].isin(ARMS), ["network", "arm", "seed", "round", "accuracy"]]
 
@@ -27,7 +29,9 @@ def data(evidence: Evidence) -> pd.DataFrame:
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
     """A panel per network."""
     sheet.set_size_inches(9.5, 3.6)
-    for axes, (network, title) in zip(sheet.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+    for axes, (network, title) in zip(
+        sheet.subplots(1, 2, sharey=True), PANELS.items(), strict=True
+    ):
         axes.set_ylim(0, 1)
         curves(table[table["network"] == network], axes, "accuracy", ARMS, gap=0.07)
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
