@@ -97,6 +97,10 @@ class Results:
         receipt = self._receipts.get(run_id)
         return receipt.status if receipt else "missing"
 
+    def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
+        """Whether some finished run has each of these tables with each of these columns."""
+        return all(set(columns) <= set(COLUMNS.get(table, ())) for table, columns in needs.items())
+
     # --- frames -------------------------------------------------------------------------------------------------
 
     def runs(self) -> pd.DataFrame:

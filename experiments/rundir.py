@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +81,18 @@ class RunResult:
             raise RunError(f"{self.path}: this run has no table {name!r}")
         try:
             return pq.read_table(path).to_pandas(types_mapper=nullable)
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
+
+    def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the run has these tables with these columns."""
+        return all(set(columns) <= self._columns(table) for table, columns in needs.items())
+
+    def _columns(self, table: str) -> frozenset[str]:
+        """Names of a table's columns; none without the table."""
+        path = self.path / f"{table}.parquet"
+        try:
+            return frozenset(pq.read_schema(path).names) if path.is_file() else frozenset()
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 

@@ -33,6 +33,7 @@ from experiments.rundir import (
     write_file,
     write_run,
 )
+from sim.rounds.told import TOLD
 from sim.scenario import Scenario
 from sim.tables import COLUMNS
 from sim.threads import single_threaded
@@ -234,6 +235,7 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
         "rounds": world.round_index,
         "trainer": world.engine.trainer,
         "parameters": world.engine.size,
+        "notes": [told.to_plain() for told in TOLD[scenario.protocol]],
         "simulated_s": world.time_s,
         "head": world.canonical().head.hex(),
         "versions": {

@@ -60,6 +60,8 @@ class Plugin:
     reference: ClassVar[str] = ""
     stochastic: ClassVar[bool] = False
     Params: ClassVar[type] = NoParams
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Parameters of each configuration that the conformance suite tries."""
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params

@@ -1,0 +1,1 @@
+"""Fedstake: simulate decentralised federated learning with strategic participants, and see which rules survive."""

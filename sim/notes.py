@@ -1,0 +1,96 @@
+"""What a chain is told of a run beside its money: declared by a protocol, written into the manifest of every run.
+
+The chain bridge reads these declarations from the manifest and the rows that they name from the recorded tables. It knows
+nothing else of a protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Value = str | int | bool
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark on the chain, for each round or each row of a recorded table.
+
+    Args:
+        reason: what the note is called on the chain and in the tables of a replay.
+        table: the recorded table; it has a column `round`.
+        columns: by name in the note the column that is told, in this order.
+        per: "round": one note with the SHA-256 of all qualifying rows, one line a row, values joined by commas, truth values
+            as 1 and 0; a round that has rows, none of which qualify, has the digest of nothing. "row": one note for each
+            qualifying row with the values themselves. "first": the same, for the first qualifying row of a round alone.
+        present: columns that must have a value for a row to qualify.
+        equal: columns that must have this value.
+        order: columns that the rows of a round are sorted by; "-" in front: descending.
+        device: column with the device that the fee of the note is told of; "": of nobody.
+    """
+
+    reason: str
+    table: str
+    columns: Mapping[str, str]
+    per: Literal["round", "row", "first"] = "round"
+    present: tuple[str, ...] = ()
+    equal: Mapping[str, Value] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    device: str = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        return {"type": "note", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A result that members of a committee approve on the chain, more than half of them, once a round.
+
+    Args:
+        reason: what the result is called on the chain.
+        table: the recorded table whose rows name the members of the round.
+        members: its column with the device of a member. Rounds with fewer than two members have no approval.
+        digests: by name in the result the rows whose digest it holds: notes of `per="round"`.
+    """
+
+    reason: str
+    table: str
+    members: str
+    digests: Mapping[str, Note]
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        return {
+            "type": "approval",
+            "reason": self.reason,
+            "table": self.table,
+            "members": self.members,
+            "digests": {name: note.to_plain() for name, note in self.digests.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Versions:
+    """A collection of model versions on the chain: one item a row, whose metadata are two hexadecimal digests.
+
+    Args:
+        table: the recorded table; a run that was recorded without it has no collection.
+        data: the columns with the digests.
+        author: column with the device that released the version.
+        status: column with what kind of version it is.
+    """
+
+    table: str
+    data: tuple[str, ...]
+    author: str
+    status: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        return {"type": "versions", **asdict(self)}
+
+
+Told = Note | Approval | Versions
+"""All that a protocol can declare for a chain."""
