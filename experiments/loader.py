@@ -7,18 +7,20 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from fedstake.errors import InputError
 from mechanisms.plugin import nearest
-from sim.scenario import PLUGINS, Scenario, SettingError, is_selector, override
+from sim.keys import SettingError, table_at
+from sim.scenario import Scenario, change, protocols_with, scenario_class, scenario_of
 
 PRESETS = Path(__file__).parent / "scenarios"
 
 
-class ScenarioError(ValueError):
+class ScenarioError(InputError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
@@ -46,20 +48,25 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     """
     name = str(source)
     values = read_values(source)
-    # Which plug-in first, then its parameters: naming another one drops those of the one before.
-    for key, value in sorted((overrides or {}).items(), key=lambda item: not is_selector(item[0])):
-        try:
-            override(values, key, value)
-        except SettingError as error:
-            raise ScenarioError(name, error.key, error.value, error.expected) from error
+    _change(values, overrides or {}, name)
     locate(values, Path.cwd())
     return validate(values, name)
+
+
+def _change(values: dict[str, Any], changes: Mapping[str, Any], file: str) -> None:
+    """Set dotted keys in plain values; errors name the file."""
+    try:
+        change(values, changes)
+    except SettingError as error:
+        raise ScenarioError(file, error.key, error.value, error.expected) from error
 
 
 def validate(values: Mapping[str, Any], file: str) -> Scenario:
     """Check a table of plain values; `file` is for the error."""
     try:
-        return Scenario.model_validate(values)
+        return scenario_of(values)
+    except SettingError as error:
+        raise ScenarioError(file, error.key, error.value, error.expected) from error
     except ValidationError as error:
         raise _one_line(error, values, file) from error
 
@@ -116,7 +123,9 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ScenarioError(name, "extends", base, "must be the name of a preset or a file")
     near = path.parent / base
-    return _merge(_read(near if near.is_file() else base, (*seen, place)), values)
+    merged = _read(near if near.is_file() else base, (*seen, place))
+    _change(merged, values, name)
+    return merged
 
 
 def locate(values: Any, folder: Path) -> None:
@@ -130,65 +139,44 @@ def locate(values: Any, folder: Path) -> None:
                 values[key] = f"{(folder / file).resolve()}:{class_name}"
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:
-    merged = dict(base)
-    for home, selector in PLUGINS:
-        if home == table and selector in over and over[selector] != base.get(selector):
-            merged.pop("params", None)
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value, f"{table}.{key}" if table else key)
-        else:
-            merged[key] = value
-    return merged
-
-
 def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> ScenarioError:
+    """Return the first error of pydantic's as ours, and how many more there are."""
     first, *rest = error.errors()
     more = f" (and {len(rest)} more)" if rest else ""
+    path = first["loc"]
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, SettingError):
-        return ScenarioError(file, inner.key, inner.value, inner.expected + more)
-    path = first["loc"]
+        key = ".".join(map(str, (*path, inner.key)))
+        return ScenarioError(file, key, inner.value, inner.expected + more)
     key = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
-        known = list(_fields_at(path[:-1]))
-        return ScenarioError(
-            file, key, first["input"], f"unknown key; {nearest(str(path[-1]), known)}{more}"
-        )
-    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix(
-        "Value error, "
-    ).removeprefix("Input ")
+        return ScenarioError(file, key, first["input"], _unknown(path, values) + more)
     if first["type"] == "missing":
         given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
         return ScenarioError(file, key, None, f"missing; given: {given or 'nothing'}{more}")
-    if first["type"] == "string_pattern_mismatch":
-        message = "letters, digits and . _ - only, beginning with a letter or digit"
+    message = _MESSAGES.get(first["type"])
+    if message is None:
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return ScenarioError(file, key, first["input"], message + more)
+
+
+def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
+    """Return what is wrong with a key that the scenario's protocol does not have."""
+    others = protocols_with(path)
+    if others:
+        protocol = values.get("protocol", "this protocol")
+        return f"is no key of {protocol}; it is one of {', '.join(others)}"
+    table = table_at(scenario_class(values), path[:-1])
+    known = [] if table is None else list(table.model_fields)
+    return f"unknown key; {nearest(str(path[-1]), known)}"
 
 
 _MESSAGES = {
     "tuple_type": "must be a list; a list of tables is written with double brackets, as [[payout.parts]]",
     "dict_type": "must be a table",
     "model_type": "must be a table",
+    "string_pattern_mismatch": ("letters, digits and . _ - only, beginning with a letter or digit"),
 }
-
-
-def _fields_at(path: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Scenario
-    for part in path:
-        if isinstance(part, int):
-            continue
-        annotation: Any = model.model_fields[part].annotation
-        found = [
-            a
-            for a in (annotation, *get_args(annotation))
-            if isinstance(a, type) and issubclass(a, BaseModel)
-        ]
-        if not found:
-            return []
-        model = found[0]
-    return list(model.model_fields)
 
 
 def _short(value: Any) -> str:

@@ -19,9 +19,9 @@ from mechanisms.payouts.base import PayoutRule
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment
 from sim.learning import models
 from sim.learning.engine import LearningEngine
-from sim.ledger import BURN, ISSUANCE
-from sim.payments import check_payments
-from sim.tape import read_block
+from sim.money.ledger import BURN, ISSUANCE
+from sim.money.payments import check_payments
+from sim.training.tape import read_block
 
 COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "error")
 
@@ -261,7 +261,9 @@ class _Replay:
         self._held = dict(self._before)
         self._held.update(self._rule.accounts())
         opening = self._rule.open(
-            OpeningObservation(tuple(range(self._devices)), tuple(self._before.values()))
+            OpeningObservation(
+                devices=tuple(range(self._devices)), balances=tuple(self._before.values())
+            )
         )
         check_payments(self._rule, opening.payments, self._devices, opening=True)
         self._post(opening.payments)

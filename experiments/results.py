@@ -24,7 +24,8 @@ from experiments.sweeps import manifest
 from experiments.sweeps.drive import PLAN, read_sweep
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS
 from sim.scenario import SCHEMA_VERSION
-from sim.tables import COLUMNS, OPTIONAL
+
+COLUMNS, OPTIONAL = {}, frozenset()
 
 KEYS = ("run_id", "cell", "seed")
 RESAMPLES, BLOCK = 2_000, 4_000_000

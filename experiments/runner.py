@@ -10,15 +10,13 @@ import resource
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from experiments import checkpoint
 from experiments.loader import load_scenario
@@ -33,9 +31,7 @@ from experiments.rundir import (
     write_file,
     write_run,
 )
-from sim.rounds.told import TOLD
 from sim.scenario import Scenario
-from sim.tables import COLUMNS
 from sim.threads import single_threaded
 from sim.world import World
 
@@ -101,9 +97,7 @@ def run(
         manifest = _manifest(
             world, time.perf_counter() - began, time.process_time() - cpu, newest is not None
         )
-        result = write_run(
-            path, scenario, {**world.recorder.tables(), "journal": journal_table(world)}, manifest
-        )
+        result = write_run(path, scenario, world.kernel.tables(), manifest)
     finally:
         world.close()
     checkpoint.remove(scenario, saved)
@@ -214,34 +208,25 @@ def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) 
     return failure
 
 
-def journal_table(world: World) -> pa.Table:
-    """The ledger's journal with an index."""
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS["journal"]}
-    for i, entry in enumerate(world.ledger.journal):
-        columns["index"].append(i)
-        for name, value in entry._asdict().items():
-            columns[name].append(value)
-    return pa.table(
-        {name: pa.array(columns[name], type=kind) for name, kind in COLUMNS["journal"].items()}
-    )
+PACKAGES = ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
+"""Whose versions the manifest of a run states."""
 
 
 def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
-    scenario = world.scenario
+    """Return what is said of a run beside its tables: also what its protocol declares, so that readers need none of its code."""
+    scenario, game = world.scenario, type(world.protocol)
     return {
         "run_id": scenario.run_id(),
         "name": scenario.name,
         "seed": scenario.seed,
+        "protocol": game.name,
         "rounds": world.round_index,
-        "trainer": world.engine.trainer,
-        "parameters": world.engine.size,
-        "notes": [told.to_plain() for told in TOLD[scenario.protocol]],
-        "simulated_s": world.time_s,
-        "head": world.canonical().head.hex(),
-        "versions": {
-            name: installed(name)
-            for name in ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
-        },
+        "simulated_s": world.kernel.clock.time_s,
+        **world.protocol.facts(),
+        "notes": [note.to_plain() for note in game.notes],
+        "charts": [chart.to_plain() for chart in game.charts],
+        "outcomes": {name: outcome.to_plain() for name, outcome in game.outcomes.items()},
+        "versions": {name: installed(name) for name in PACKAGES},
         "git": git_state(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -285,8 +270,3 @@ def git_state() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
-
-
-def iter_results(outcomes: Iterable[RunResult | RunFailure]) -> Iterator[RunResult]:
-    """Only the finished ones."""
-    return (o for o in outcomes if isinstance(o, RunResult))

@@ -55,7 +55,7 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
     from experiments.rundir import RunError
     from mechanisms.plugin import PluginError
     from sim.data.sources.base import DataError
-    from sim.scenario import SettingError
+    from sim.keys import SettingError
 
     try:
         yield

@@ -29,7 +29,8 @@ class Registry:
     @property
     def base(self) -> type[Plugin]:
         """The class that every plug-in of this kind inherits from; it lives in the folder's `base.py`."""
-        return getattr(importlib.import_module(f"{self.package}.base"), self._base_name)
+        module, _, name = self._base_name.rpartition(":")
+        return getattr(importlib.import_module(module or f"{self.package}.base"), name)
 
     def names(self) -> list[str]:
         """Names of the shipped plug-ins and of those that installed packages announce, sorted."""
@@ -77,7 +78,7 @@ class Registry:
         return (
             inspect.isclass(cls)
             and issubclass(cls, self.base)
-            and cls.__module__ == module.__name__
+            and (cls.__module__ + ".").startswith(module.__name__ + ".")
             and not inspect.isabstract(cls)
             and bool(cls.name)
         )

@@ -13,23 +13,18 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario import SettingError
-from sim.settings import AvailabilitySettings, NetworkSettings
+from sim.keys import SettingError
+from sim.settings import AvailabilitySettings, LinkSettings, NetworkSettings
 from sim.streams import Streams
 
 EVALUATION_COST = 1 / 3
 """Evaluating a sample, in units of training one: one of the three passes (forward, two backward products)."""
 
 
-class Network:
-    """Fixed for a run. Messages take the route that carries a byte fastest; unreachable pairs have infinite delay.
+class Links:
+    """How fast each device sends (`link`, bytes per second) and computes (`compute`, samples per second); fixed for a run."""
 
-    Forwarding is the links' business: a device that is offline still passes on what is not for it.
-    """
-
-    def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
-        self.settings = settings
-        self.devices = devices
+    def __init__(self, settings: LinkSettings, devices: int, streams: Streams) -> None:
         self.link = _draw(
             settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link"
         )
@@ -41,6 +36,27 @@ class Network:
             streams,
             "compute",
         )
+
+    def training_s(self, device: int, samples: int, epochs: int) -> float:
+        """Return the seconds of local training."""
+        return samples * epochs / float(self.compute[device])
+
+    def evaluation_s(self, device: int, samples: int) -> float:
+        """Return the seconds to evaluate one model on `samples` samples."""
+        return EVALUATION_COST * samples / float(self.compute[device])
+
+
+class Network(Links):
+    """Links and who is connected to whom.
+
+    Messages take the route that carries a byte fastest; unreachable pairs have infinite delay. Forwarding is the links'
+    business: a device that is offline still passes on what is not for it.
+    """
+
+    def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
+        super().__init__(settings, devices, streams)
+        self.settings = settings
+        self.devices = devices
         self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
         self._per_byte, self._latency = self._routes()
         self.component = self._components()
@@ -74,14 +90,6 @@ class Network:
     def reachable(self, a: int, b: int) -> bool:
         """Whether a route exists."""
         return self.component[a] == self.component[b]
-
-    def training_s(self, device: int, samples: int, epochs: int) -> float:
-        """Seconds of local training."""
-        return samples * epochs / float(self.compute[device])
-
-    def evaluation_s(self, device: int, samples: int) -> float:
-        """Seconds to evaluate one model on `samples` samples."""
-        return EVALUATION_COST * samples / float(self.compute[device])
 
     def _components(self) -> list[int]:
         """Per device, the number of the connected part that it is in."""

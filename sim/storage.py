@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.network import Network
+from sim.network import Links
 from sim.settings import StorageSettings
 from sim.streams import Streams
 
@@ -12,7 +12,7 @@ MEGABYTE = 10**6
 class UpdateStore:
     """Times, luck and costs of storing and fetching. Digests name what is fetched: nobody can put another in its place."""
 
-    def __init__(self, settings: StorageSettings, network: Network, streams: Streams) -> None:
+    def __init__(self, settings: StorageSettings, network: Links, streams: Streams) -> None:
         self.settings, self._network, self._streams = settings, network, streams
 
     @property

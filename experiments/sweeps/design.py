@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.stats import qmc
 
 from mechanisms.plugin import nearest
-from sim.scenario import SettingError
+from sim.keys import SettingError
 
 Value = Any
 Setting = dict[str, Value]

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_place, write_file
-from experiments.runner import RunFailure, git_state, installed, journal_table, run_many
+from experiments.runner import RunFailure, git_state, installed, run_many
 from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
@@ -336,7 +336,7 @@ def pilot(scenario: Scenario, data: str | Path | None = None) -> tuple[float, in
             round_s = time.process_time() - began
             cpu += round_s
             began = time.process_time()
-            size.append(_bytes({**world.recorder.tables(), "journal": journal_table(world)}))
+            size.append(_bytes(world.kernel.tables()))
             write_s = time.process_time() - began
     finally:
         world.close()

@@ -28,7 +28,8 @@ from experiments.loader import ScenarioError, locate, read_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
-from sim.scenario import Scenario, SettingError, is_selector, override
+from sim.keys import SettingError
+from sim.scenario import Scenario, change
 
 RUN_COLUMNS = (
     "run_id", "cell", "seed", "scenario", "row", "runs", "status", "wall_s", "cpu_s", "bytes", "stage", "error", "traceback",
@@ -243,9 +244,8 @@ def base_values(spec: Spec) -> dict[str, Any]:
 
 
 def _apply(values: dict[str, Any], settings: list[tuple[str, Any]], file: str) -> None:
-    """Set dotted keys, those that choose a plug-in first: another one drops the parameters of the one before."""
-    for key, value in sorted(settings, key=lambda item: not is_selector(item[0])):
-        try:
-            override(values, key, copy.deepcopy(value))
-        except SettingError as error:
-            raise ScenarioError(file, error.key, error.value, error.expected) from error
+    """Set dotted keys; errors name the file."""
+    try:
+        change(values, copy.deepcopy(dict(settings)))
+    except SettingError as error:
+        raise ScenarioError(file, error.key, error.value, error.expected) from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mechanisms.vocabulary import Memory, Payment, UpdateRecord
 from sim.chain.block import GENESIS, Block
-from sim.chain.registry import Kept, Version
-from sim.settings import BlocklistSettings
+from sim.chain.versions import Kept, Version
 
 Streak = tuple[int, int]
 """(how many times in a row, when last)."""
@@ -91,36 +92,6 @@ def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[C
     return leave, apply[::-1]
 
 
-def shut_out(
-    state: ChainState,
-    records: Iterable[UpdateRecord],
-    workers: Iterable[int],
-    when: int,
-    rules: BlocklistSettings,
-) -> tuple[dict[int, Streak], dict[int, Streak], frozenset[int]]:
-    """Streaks of rejected updates and of absences after a block, and who is shut out now.
-
-    An update is rejected when more validators voted against it than for it. `workers` are all workers of the round.
-    """
-    consecutive = rules.in_a_row == "rounds"
-    rejected, absent, blocked = dict(state.rejected), dict(state.absent), set(state.blocked)
-    seen = {r.worker: r.accepted for r in records}
-    for worker in sorted(workers):
-        hits = [(absent, worker not in seen, rules.lazy_rounds)]
-        if worker in seen:
-            hits.append((rejected, not seen[worker], rules.knock_out_rounds))
-        for streaks, hit, limit in hits:
-            if not hit:
-                streaks.pop(worker, None)
-                continue
-            count, last = streaks.get(worker, (0, when - 1))
-            count = 1 if consecutive and last != when - 1 else count + 1
-            streaks[worker] = (count, when)
-            if limit and count >= limit:
-                blocked.add(worker)
-    return rejected, absent, frozenset(blocked)
-
-
 def tally(state: ChainState, records: Iterable[UpdateRecord]) -> dict[int, tuple[int, int]]:
     """How many updates of each worker the chain holds that were accepted and rejected, after a block."""
     outcomes = dict(state.outcomes)
@@ -155,3 +126,53 @@ class ChainBook:
     def forget(self) -> None:
         """Drop the memory of applications; states live as long as a device holds them."""
         self._applied.clear()
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def to_plain(s: ChainState) -> dict[str, Any]:
+    """Return a state as JSON values; its parent is named by its id."""
+    flat = {f.name: getattr(s, f.name) for f in dataclasses.fields(s)}
+    flat["parent"] = None if s.parent is None else s.parent.id
+    flat["head"] = s.head.hex()
+    flat["moves"] = [dataclasses.astuple(p) for p in s.moves]
+    flat["payments"] = {
+        str(device): [[p.payee, p.amount, p.reason, p.payer] for p in payments]
+        for device, payments in s.payments.items()
+    }
+    for name in ("rejected", "absent", "outcomes"):
+        flat[name] = {str(device): list(pair) for device, pair in flat[name].items()}
+    flat["blocked"] = sorted(s.blocked)
+    flat["versions"] = [v.to_plain() for v in s.versions]
+    flat["kept"] = [[k.version.to_plain(), k.model] for k in s.kept]
+    return flat
+
+
+def from_plain(
+    flat: Mapping[str, Any], known: Mapping[int, ChainState], models: Mapping[int, int]
+) -> ChainState:
+    """Return what `to_plain` wrote.
+
+    Args:
+        flat: the JSON values.
+        known: states by id, the parent among them.
+        models: by key of a model when it was written its key now. Models of past states are not kept: no device needs them.
+    """
+    values = dict(flat)
+    values["parent"] = None if flat["parent"] is None else known[flat["parent"]]
+    values["head"] = bytes.fromhex(flat["head"])
+    values["model"] = models.get(flat["model"], -1)
+    values["moves"] = tuple(Payment(*p) for p in flat["moves"])
+    values["payments"] = {
+        int(device): tuple(Payment(*p) for p in payments)
+        for device, payments in flat["payments"].items()
+    }
+    for name in ("rejected", "absent", "outcomes"):
+        values[name] = {int(device): (v[0], v[1]) for device, v in flat[name].items()}
+    values["blocked"] = frozenset(flat["blocked"])
+    values["versions"] = tuple(Version.from_plain(v) for v in flat["versions"])
+    values["kept"] = tuple(
+        Kept(Version.from_plain(v), models.get(key, -1)) for v, key in flat["kept"]
+    )
+    return ChainState(**values)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.data import partition
 from sim.data.sources.base import DataError, Dataset
+from sim.settings import DataSettings
 from sim.streams import Streams
-
-if TYPE_CHECKING:
-    from sim.settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -29,13 +26,29 @@ class Split:
     held_out: NDArray[np.int64]
 
 
-def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Streams) -> Split:
-    """Deal the data set to devices. Training and validation samples are disjoint, and neither is a test sample,
+def split_data(
+    data: Dataset,
+    settings: DataSettings,
+    devices: int,
+    streams: Streams,
+    *,
+    source: str = "holdout",
+    holding: str = "shared",
+) -> Split:
+    """Deal the data set to devices. Training and validation samples are disjoint.
 
-    except with `validation_source = "test"`, VBFL's leak.
+    Args:
+        data: the data set.
+        settings: how its training samples are dealt, and how many are held out.
+        devices: to how many devices.
+        streams: random streams of the run.
+        source: "holdout": validation samples are the held-out ones; "test": the test set, VBFL's leak.
+        holding: "shared": all devices hold all validation samples; "sharded": each holds its own part.
+
+    Raises `DataError` when there are too few samples.
     """
     n = len(data.y_train)
-    leak = settings.validation_source == "test"
+    leak = source == "test"
     held_out = 0 if leak else round(settings.validation_fraction * n)
     order = streams.rng("holdout").permutation(n)
     # Index order is kept inside each part, so that without a hold-out the parts are those of the file.
@@ -53,7 +66,7 @@ def split_data(data: Dataset, settings: DataSettings, devices: int, streams: Str
         x, y = data.x_test, data.y_test
     else:
         x, y = data.x_train[reserve], data.y_train[reserve]
-    if settings.validation_holding == "shared" or len(y) == 0:
+    if holding == "shared" or len(y) == 0:
         validation = [(x, y)] * devices
     else:
         if len(y) < devices:

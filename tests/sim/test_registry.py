@@ -109,7 +109,7 @@ class TestRuns:
 
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_recording_changes_nothing_and_tells_every_model(self, tiny, preset):
-        plain, told = play(tiny(preset)), play(tiny(preset, registry__record=True))
+        plain, told = play(tiny(preset)), play(tiny(preset, versions__record=True))
         for name, table in plain.recorder.tables().items():
             assert told.recorder.tables()[name] == table
         versions = frame(told, "versions")
@@ -125,13 +125,13 @@ class TestRuns:
         assert versions["author"].isna().sum() == (4 if preset == "fedavg" else 1)
 
     def test_without_held_out_samples_accuracies_are_unknown(self, tiny):
-        world = play(tiny("vbfl-published", registry__record=True, data__validation_fraction=0.0))
+        world = play(tiny("vbfl-published", versions__record=True, data__validation_fraction=0.0))
         assert frame(world, "versions")["held_out_accuracy"].isna().all()
 
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_rollback_defends_against_an_attack_that_collapses_the_model(self, tiny, preset):
         fallen, defended = (
-            play(tiny(preset, **COLLAPSE, registry__rollback_drop=drop)) for drop in (0.0, 0.1)
+            play(tiny(preset, **COLLAPSE, versions__rollback_drop=drop)) for drop in (0.0, 0.1)
         )
         start = frame(defended, "versions")["held_out_accuracy"].iloc[0]
         assert frame(fallen, "rounds")["accuracy"].iloc[-1] < 0.1
@@ -143,7 +143,7 @@ class TestRuns:
             assert frame(defended, "rounds")["accuracy"].iloc[-1] > 0.9
 
     def test_the_model_that_counts_is_the_one_restored(self, tiny):
-        world = play(tiny(**COLLAPSE, registry__rollback_drop=0.1))
+        world = play(tiny(**COLLAPSE, versions__rollback_drop=0.1))
         versions = frame(world, "versions")
         back = versions[versions["status"] == "rollback"]
         assert len(back) > 2
@@ -156,7 +156,7 @@ class TestRuns:
         assert chained[-1].weights == world.models.digest(world.canonical().model)
 
     def test_only_as_many_models_are_held_as_may_come_back(self, tiny):
-        scenario = tiny(**COLLAPSE, registry__rollback_drop=0.1, registry__keep=3)
+        scenario = tiny(**COLLAPSE, versions__rollback_drop=0.1, versions__keep=3)
         world = World(scenario)
         for _ in world.run():
             kept = {k.model for p in world.participants for k in p.state.kept}
@@ -165,7 +165,7 @@ class TestRuns:
             assert len(world.models._rows) <= 3 + 2
 
     def test_blocks_of_unauthorised_publishers_are_refused_by_all(self, tiny):
-        world = play(tiny(rounds=8, registry__publishers=[1, 2, 6]))
+        world = play(tiny(rounds=8, versions__publishers=[1, 2, 6]))
         blocks = frame(world, "blocks")
         by_right = blocks["miner"].isin([1, 2, 6])
         assert (blocks.loc[~by_right, "adopters"] == 0).all()
@@ -186,8 +186,8 @@ class TestRuns:
         scenario = tiny(
             preset,
             **{**COLLAPSE, "rounds": 7},
-            registry__rollback_drop=0.1,
-            registry__keep=3,
+            versions__rollback_drop=0.1,
+            versions__keep=3,
             **changes,
         )
         whole = play(scenario)

@@ -1,0 +1,201 @@
+"""Dotted keys of a scenario: which ones there are, which of them choose a plug-in, and how one is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from fedstake.errors import InputError
+from mechanisms.plugin import PluginError
+from mechanisms.registry import Registry
+
+
+class SettingError(InputError):
+    """One wrong setting: dotted key, value, and what would be right."""
+
+    def __init__(self, key: str, value: Any, expected: str) -> None:
+        super().__init__(f"{key} = {value!r}: {expected}")
+        self.key, self.value, self.expected = key, value, expected
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Marks a key that chooses a plug-in, as in `rule: Annotated[str, Chosen(roles)] = "counts"`.
+
+    `params` is the key beside it that holds the parameters of the plug-in; "": it has none in the scenario.
+    """
+
+    registry: Registry
+    params: str = "params"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plug-in that a scenario names: dotted key of the name, registry, name, parameters."""
+
+    key: str
+    registry: Registry
+    name: str
+    params: dict[str, Any]
+
+    def create(self) -> Any:
+        """Return the plug-in, configured."""
+        return self.registry.create(self.name, self.params)
+
+
+@cache
+def chosen_fields(table: type[BaseModel]) -> Mapping[str, Chosen]:
+    """Return the keys of a table that choose a plug-in."""
+    marked = {}
+    for name, field in table.model_fields.items():
+        for mark in field.metadata:
+            if isinstance(mark, Chosen):
+                marked[name] = mark
+    return marked
+
+
+def table_of(field: Any) -> type[BaseModel] | None:
+    """Return the class of a key that holds a table or a list of tables, None for any other key."""
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+    return None
+
+
+def choices(model: BaseModel, prefix: str = "") -> Iterator[Choice]:
+    """Yield every plug-in that a scenario or one of its tables names, in the order of the keys."""
+    marked = chosen_fields(type(model))
+    for name in type(model).model_fields:
+        value, key = getattr(model, name), f"{prefix}{name}"
+        if name in marked:
+            params = getattr(model, marked[name].params) if marked[name].params else {}
+            yield Choice(key, marked[name].registry, value, params)
+        elif isinstance(value, BaseModel):
+            yield from choices(value, f"{key}.")
+        elif isinstance(value, tuple):
+            for i, entry in enumerate(value):
+                if isinstance(entry, BaseModel):
+                    yield from choices(entry, f"{key}.{i}.")
+
+
+def complete(table: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a table with all parameters of its plug-ins written out, defaults included.
+
+    Raises `SettingError`, with a key relative to the table, for a plug-in that is not there or has wrong parameters.
+    """
+    full = dict(values)
+    for name, mark in chosen_fields(table).items():
+        if not mark.params:
+            continue
+        chosen = full.get(name, table.model_fields[name].default)
+        params = full.get(mark.params, {})
+        if isinstance(chosen, str) and isinstance(params, Mapping):  # else the types are refused
+            full[mark.params] = _complete_params(name, mark, chosen, params)
+    return full
+
+
+def _complete_params(
+    key: str, mark: Chosen, name: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return all parameters of a plug-in as it would be configured."""
+    try:
+        plugin = mark.registry.get(name)
+    except PluginError as error:
+        raise SettingError(key, name, str(error)) from error
+    try:
+        return plain(dataclasses.asdict(plugin.configure(params).params))
+    except PluginError as error:
+        inner = f"{mark.params}.{error.key}" if error.key else mark.params
+        raise SettingError(inner, error.value, str(error)) from error
+
+
+def plain(value: Any) -> Any:
+    """Return a value with lists for tuples, all the way down."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value
+
+
+# --- keys as text -------------------------------------------------------------------------------
+
+
+def table_at(root: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+    """Return the class of the table at a path of keys and list positions; None where there is no table."""
+    table: type[BaseModel] | None = root
+    for part in path:
+        if isinstance(part, int) or part.isdecimal():
+            continue
+        field = table.model_fields.get(part) if table is not None else None
+        table = table_of(field) if field is not None else None
+    return table
+
+
+def has_key(root: type[BaseModel], path: Sequence[str | int]) -> bool:
+    """Return whether a class of scenarios has a key."""
+    table = table_at(root, path[:-1])
+    return table is not None and path[-1] in table.model_fields
+
+
+def selector(root: type[BaseModel], key: str) -> Chosen | None:
+    """Return the mark of a dotted key that chooses a plug-in, None for any other key."""
+    *path, last = key.split(".")
+    table = table_at(root, path)
+    return None if table is None else chosen_fields(table).get(last)
+
+
+def override(root: type[BaseModel], values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested tables and lists. A table is merged into the one that is there, key by key.
+
+    Naming another plug-in drops the parameters of the one before. Raises `SettingError` when the key leads nowhere.
+    """
+    _, _, last = key.rpartition(".")
+    at, index = _container(values, key, value)
+    inner = at.get(last) if isinstance(at, dict) else None
+    if isinstance(value, Mapping) and isinstance(inner, dict):
+        for part in plugins_first(root, value, f"{key}."):
+            override(root, values, f"{key}.{part}", value[part])
+        return
+    mark = selector(root, key)
+    if mark is not None and isinstance(at, dict) and at.get(last) != value:
+        at.pop(mark.params, None)
+    at[index] = value
+
+
+def plugins_first(root: type[BaseModel], keys: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return keys in the order in which they are set: plug-ins before the parameters that are meant for them."""
+    return sorted(keys, key=lambda key: selector(root, f"{prefix}{key}") is None)
+
+
+def set_key(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested tables and lists; raises `SettingError` when it leads nowhere."""
+    at, last = _container(values, key, value)
+    at[last] = value
+
+
+def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
+    """Return the table or list that holds a dotted key, made when absent, and the key's last part as its index."""
+    *path, last = key.split(".")
+    at: Any = values
+    for part in path:
+        if isinstance(at, list):
+            at = at[_position(at, part, key, value)]
+        else:
+            at = at.setdefault(part, {})
+        if not isinstance(at, dict | list):
+            raise SettingError(key, value, f"{part!r} is a value, not a table")
+    return at, _position(at, last, key, value) if isinstance(at, list) else last
+
+
+def _position(at: list[Any], part: str, key: str, value: Any) -> int:
+    """Return the number of a list's entry."""
+    if part.isascii() and part.isdecimal() and int(part) < len(at):
+        return int(part)
+    numbers = f"entries are numbered 0..{len(at) - 1}" if at else "the list is empty"
+    raise SettingError(key, value, f"there is no entry {part!r}; {numbers}")

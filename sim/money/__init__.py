@@ -1,0 +1,1 @@
+"""Money: the ledger, and the treasury that is the one door to it."""

@@ -1,0 +1,130 @@
+"""The one door for money: everything that moves goes through `Treasury.post`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from mechanisms.vocabulary import Payment
+from sim.clock import Clock
+from sim.money.ledger import BURN, ISSUANCE, Entry, Ledger, Transfer, device_account
+from sim.recording import CORE
+
+
+class Treasury:
+    """Accounts of devices and of rules in one asset, over a double-entry ledger."""
+
+    def __init__(self, asset: str, clock: Clock) -> None:
+        self.asset = asset
+        self.ledger = Ledger()
+        self._clock = clock
+        self._first_entry = 0
+        self._spendable: dict[int, int] = {}
+
+    def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
+        """Open the accounts of devices and of the rules, and issue what they hold at the start."""
+        held = {device_account(device): amount for device, amount in balances.items()}
+        held |= accounts
+        self.ledger.open(held)
+        self.post(Payment(account, amount, "initial") for account, amount in held.items())
+        self._first_entry = len(self.ledger.journal)
+
+    def post(
+        self,
+        payments: Iterable[Payment],
+        *,
+        time_s: float | None = None,
+        round: int | None = None,
+    ) -> None:
+        """Execute payments as one batch, all or none: `LedgerError` when one cannot be made.
+
+        Args:
+            payments: from and to devices (by number), accounts of rules (by name), issuance and burn.
+            time_s: simulated time of the entries, by default the clock's.
+            round: of the entries, by default the clock's.
+        """
+        self.ledger.post(
+            [
+                Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
+                for p in payments
+            ],
+            time_s=self._clock.time_s if time_s is None else time_s,
+            round=self._clock.round if round is None else round,
+        )
+
+    def balance(self, device: int) -> int:
+        """Return the base units that a device holds."""
+        return self.ledger.balance(device_account(device), self.asset)
+
+    # --- side payments ------------------------------------------------------------------------
+
+    def set_aside(self, devices: Iterable[int]) -> None:
+        """Let devices spend beside the rules what they hold now, and nothing that they earn later."""
+        self._spendable = {device: self.balance(device) for device in devices}
+
+    def pay_aside(self, payer: int, payee: int, amount: int, reason: str, time_s: float) -> bool:
+        """Move base units between devices beside the rules, if the payer has them left of what was set aside.
+
+        Rewards cannot be spent this way: a device's chain may yet take them back.
+        """
+        if amount > self._spendable[payer]:
+            return False
+        self._spendable[payer] -= amount
+        self._spendable[payee] += amount
+        self.post([Payment(payee, amount, reason, payer)], time_s=time_s)
+        return True
+
+    # --- the present round --------------------------------------------------------------------
+
+    def begin_round(self) -> None:
+        """Count incomes from here on. What devices paid to join is part of their first round."""
+        if self._clock.round > 1:
+            self._first_entry = len(self.ledger.journal)
+
+    def entries(self) -> Sequence[Entry]:
+        """Return the journal's entries of the present round."""
+        return self.ledger.journal[self._first_entry :]
+
+    def incomes(self) -> Counter[str]:
+        """Return by account what came in less what went out in the present round."""
+        income: Counter[str] = Counter()
+        for entry in self.entries():
+            income[entry.credit] += entry.amount
+            income[entry.debit] -= entry.amount
+        return income
+
+    def issued_and_burned(self) -> tuple[int, int]:
+        """Return the base units created and destroyed in the present round."""
+        entries = self.entries()
+        issued = sum(entry.amount for entry in entries if entry.debit == ISSUANCE)
+        burned = sum(entry.amount for entry in entries if entry.credit == BURN)
+        return issued, burned
+
+    def journal(self) -> pa.Table:
+        """Return the whole journal as the table of that name."""
+        columns: dict[str, list[Any]] = {name: [] for name in CORE["journal"].columns}
+        for i, entry in enumerate(self.ledger.journal):
+            columns["index"].append(i)
+            for name, value in entry._asdict().items():
+                columns[name].append(value)
+        types = CORE["journal"].columns
+        return pa.table({n: pa.array(columns[n], type=c.type) for n, c in types.items()})
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return JSON values at a round boundary."""
+        spendable = {str(device): amount for device, amount in self._spendable.items()}
+        return {"ledger": self.ledger.to_state(), "spendable": spendable}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `to_state`."""
+        self.ledger = Ledger.from_state(state["ledger"])
+        self._spendable = {int(device): amount for device, amount in state["spendable"].items()}
+
+
+def _account(name: int | str) -> str:
+    return device_account(name) if isinstance(name, int) else name

@@ -1,0 +1,81 @@
+"""Rational participants: which strategy each plays, and what it has earned with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mechanisms.vocabulary import ChoiceObservation
+from sim.population.groups import Membership
+from sim.streams import Streams
+
+Play = tuple[int, float]
+"""(strategy, utility in base units) of a round in which a participant played it."""
+
+
+class Learners:
+    """Strategies are chosen before every round in which the group deviates."""
+
+    def __init__(self, groups: Sequence[Membership], streams: Streams) -> None:
+        self._groups, self._streams = groups, streams
+        self._members: dict[str, list[int]] = {}
+        for device, membership in enumerate(groups):
+            if membership.strategies:
+                self._members.setdefault(membership.group, []).append(device)
+        rational = [device for members in self._members.values() for device in members]
+        self.choice: dict[int, int] = dict.fromkeys(rational, 0)
+        self.plays: dict[int, list[Play]] = {device: [] for device in rational}
+
+    def choose(self, round: int) -> None:
+        """Let all choose at once, on what was known before. Raises `ValueError` for a strategy that there is not."""
+        chosen = {}
+        for members in self._members.values():
+            for index, device in enumerate(members):
+                membership = self._groups[device]
+                if not membership.active(round):
+                    continue
+                seen = self._observation(round, device, index, members)
+                choice = int(membership.learner.choose(seen))
+                if not 0 <= choice < len(membership.strategies):
+                    last = len(membership.strategies) - 1
+                    raise ValueError(
+                        f"{membership.learner!r} chose strategy {choice}, there are 0..{last}"
+                    )
+                chosen[device] = choice
+        self.choice |= chosen
+
+    def _observation(
+        self, round: int, device: int, index: int, members: Sequence[int]
+    ) -> ChoiceObservation:
+        """Return what a participant sees before it chooses."""
+        others = [other for other in members if other != device]
+        strategies = self._groups[device].strategies
+        return ChoiceObservation(
+            round=round,
+            device=device,
+            index=index,
+            strategies=tuple(next(iter(s.values())).name for s in strategies),
+            own=tuple(self.plays[device]),
+            peers=tuple(self.plays[other][-1] for other in others if self.plays[other]),
+            history=tuple(play for other in others for play in self.plays[other]),
+            rng=self._streams.rng("learner", device, round),
+        )
+
+    def observe(self, utilities: Mapping[int, float]) -> None:
+        """Note what those that played their strategy in a round have from it."""
+        for device, choice in self.choice.items():
+            if device in utilities:
+                self.plays[device].append((choice, utilities[device]))
+
+    def to_state(self) -> dict[str, Any]:
+        """Return JSON values at a round boundary."""
+        return {
+            "choice": {str(device): choice for device, choice in self.choice.items()},
+            "plays": {str(device): plays for device, plays in self.plays.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `to_state`."""
+        self.choice = {int(device): choice for device, choice in state["choice"].items()}
+        plays = state["plays"].items()
+        self.plays = {int(device): [(c, u) for c, u in pairs] for device, pairs in plays}

@@ -1,0 +1,135 @@
+"""A protocol: a game on the kernel. Who acts when, what is paid, what is recorded; one class in a folder or file of its own.
+
+The kernel calls `play` once a round and records nothing by itself. What a protocol declares here is all that the rest of the
+house knows of it: loader, documentation, summaries, scorecards, reports, checkpoints, conformance and chain bridge need no edit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mechanisms.plugin import Plugin
+from mechanisms.registry import Registry
+from sim import scenario as scenarios
+from sim.charts import Chart
+from sim.kernel import Kernel
+from sim.notes import Approval, Note, Told, Versions
+from sim.recording import CORE, Column, Columns, Table
+from sim.registries import protocols
+
+__all__ = [
+    "Approval",
+    "Chart",
+    "Column",
+    "Note",
+    "Outcome",
+    "Protocol",
+    "Table",
+    "Tape",
+    "Versions",
+    "protocols",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run comes to, as one number: what summaries, scorecards, games and audits can ask for.
+
+    Args:
+        table: the recorded table that it is computed from.
+        sql: an aggregate over the rows of one run, as `"arg_max(accuracy, round)"`.
+        meaning: for the documentation, with the unit.
+        best: which direction is good for whoever pays for the run; "": neither.
+    """
+
+    table: str
+    sql: str
+    meaning: str
+    best: Literal["max", "min", ""] = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Observations that are recorded so that other rules can be compared on the same events.
+
+    Args:
+        tables: the recorded tables that hold them.
+        kind: the kind of rules that are compared.
+        reader: `module:function` that takes the opened run and the rules, and returns what each would have paid.
+    """
+
+    tables: tuple[str, ...]
+    kind: str
+    reader: str
+
+
+class Protocol(Plugin, ABC):
+    """A game. Subclasses set `name`, `summary`, `reference`, what they declare, and `play`."""
+
+    Scenario: ClassVar[type[scenarios.Scenario]] = scenarios.Scenario
+    """Its keys: typed, documented, checked. A key that is not there is refused."""
+    tables: ClassVar[Mapping[str, Table | Columns]] = {}
+    """Its tables, and by name of a core table its own columns of that."""
+    outcomes: ClassVar[Mapping[str, Outcome]] = {}
+    """What its runs come to, by name."""
+    notes: ClassVar[tuple[Told, ...]] = ()
+    """What a chain is told of its runs beside money."""
+    charts: ClassVar[tuple[Chart, ...]] = ()
+    """Figures of its runs beside those that `experiments/figures` has for their columns."""
+    kinds: ClassVar[tuple[Registry, ...]] = ()
+    """Kinds of rules and behaviours that it brings along."""
+    tape: ClassVar[Tape | None] = None
+    """How its rules can be compared off-policy."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Build participants and rules; raise `SettingError` for what nobody could play."""
+        super().__init__()
+        self.kernel = kernel
+
+    @abstractmethod
+    def play(self) -> None:
+        """Play one round: act, pay, record, and move the clock on. `kernel.clock.round` is its number."""
+
+    def close(self) -> None:  # noqa: B027
+        """After the last round: record or give back what is left."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what lasts beyond a round, what is in flight included: JSON values and arrays by name."""
+        return {}, {}
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:  # noqa: B027
+        """Continue from `state`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest of a run says beside what every run says; JSON values."""
+        return {}
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Return plain values of a scenario that takes about a second: what the conformance suite plays."""
+        return {"protocol": cls.name, "rounds": 3, "devices": 6}
+
+    @classmethod
+    def all_tables(cls) -> dict[str, Table]:
+        """Return all tables that its runs can have, core tables with its own columns."""
+        tables = dict(CORE)
+        for name, declared in cls.tables.items():
+            if isinstance(declared, Table):
+                tables[name] = declared
+            else:
+                tables[name] = CORE[name].with_columns(declared)
+        return tables
+
+    @classmethod
+    def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
+        """Return the tables that are recorded under a scenario."""
+        return cls.all_tables()

@@ -1,0 +1,50 @@
+"""Federated averaging as a protocol: its keys, what it declares, and its round."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from sim.chain.forks import ServerChain
+from sim.kernel import Kernel
+from sim.network import Links
+from sim.protocols.fedavg.round import FedavgRound
+from sim.scenario import Scenario
+from sim.training.game import TrainingGame
+from sim.training.protocol import TrainingProtocol
+from sim.training.scenario import TrainingScenario
+from sim.training.settings import ServerDeadlineSettings
+
+
+class FedavgScenario(TrainingScenario):
+    """A run of federated averaging."""
+
+    deadlines: ServerDeadlineSettings = Field(default_factory=ServerDeadlineSettings)
+
+
+class Fedavg(TrainingProtocol):
+    """Federated averaging, McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1; the baseline of the VBFL paper."""
+
+    name = "fedavg"
+    summary = "every device trains, a server averages what arrives, nobody validates"
+    reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
+    Scenario: ClassVar[type[Scenario]] = FedavgScenario
+
+    def build(self, kernel: Kernel) -> TrainingGame:
+        scenario = kernel.scenario
+        assert isinstance(scenario, FedavgScenario)
+        links = Links(scenario.network, scenario.devices, kernel.streams)
+        game = TrainingGame(kernel, scenario, links, ServerChain)
+        game.require_members(1)
+        return game
+
+    def play_round(self) -> None:
+        forks, scenario = self.game.forks, self.game.scenario
+        assert isinstance(forks, ServerChain)
+        assert isinstance(scenario, FedavgScenario)
+        FedavgRound(self.game, forks, scenario.deadlines.validator_s).play()
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return super().example() | {"payout": {"mechanism": "flat"}}

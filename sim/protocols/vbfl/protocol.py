@@ -1,0 +1,68 @@
+"""VBFL as a protocol: what it declares, and its round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from sim.kernel import Kernel
+from sim.notes import Note
+from sim.protocol import Outcome, Table
+from sim.protocols.vbfl.game import VbflGame
+from sim.protocols.vbfl.round import play_round
+from sim.protocols.vbfl.settings import VbflScenario
+from sim.protocols.vbfl.tables import BLOCKS, PARTICIPANTS, ROUNDS, VOTES
+from sim.recording import Columns
+from sim.scenario import Scenario
+from sim.training import declared, tables
+from sim.training.protocol import TrainingProtocol
+
+
+class Vbfl(TrainingProtocol):
+    """Blockchain-based federated learning with validation, Chen et al., arXiv:2101.03300."""
+
+    name = "vbfl"
+    summary = (
+        "devices are drawn as workers, validators and miners each round; one miner's block wins"
+    )
+    reference = "Chen et al., arXiv:2101.03300"
+    Scenario: ClassVar[type[Scenario]] = VbflScenario
+    tables: ClassVar[Mapping[str, Table | Columns]] = {
+        **tables.SHARED,
+        "rounds": {**tables.ROUNDS, **tables.VOTED_ROUNDS, **ROUNDS},
+        "participants": {**tables.PARTICIPANTS, **tables.VOTED_PARTICIPANTS, **PARTICIPANTS},
+        "votes": VOTES,
+        "blocks": BLOCKS,
+    }
+    outcomes = {
+        **declared.OUTCOMES,
+        "block_time_s": declared.BLOCK_TIME,
+        "forked": Outcome("rounds", "avg(forked::int)", "share of rounds that forked", "min"),
+    }
+    notes = (
+        declared.ROLES,
+        declared.VOTES,
+        Note(
+            "block",
+            "blocks",
+            {"hash": "hash", "miner": "miner"},
+            per="first",
+            equal={"status": "adopted"},
+            order=("-adopters", "hash"),
+            device="miner",
+        ),
+        declared.VERSIONS,
+    )
+
+    game: VbflGame
+
+    def build(self, kernel: Kernel) -> VbflGame:
+        return VbflGame(kernel)
+
+    def play_round(self) -> None:
+        play_round(self.game)
+        self.game.keys.forget()
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return super().example() | {"roles": {"params": {"counts": "4,2,2"}}}

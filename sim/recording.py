@@ -1,0 +1,186 @@
+"""Recorded tables: what a protocol declares of them, and the recorder that fills them in memory until the run ends."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from sim.clock import Clock
+
+INTEGER, NUMBER, TRUTH = pa.int64(), pa.float64(), pa.bool_()
+TEXT, BYTES = pa.dictionary(pa.int32(), pa.string()), pa.large_binary()
+INTEGERS = pa.list_(INTEGER)
+
+
+class Column(NamedTuple):
+    """One column: its type, and what it means (units included) for the documentation."""
+
+    type: pa.DataType
+    meaning: str = ""
+
+
+Columns = Mapping[str, Column]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what a row stands for, its columns, and when it is written ("": in every run)."""
+
+    row: str
+    columns: Columns
+    only: str = ""
+
+    def with_columns(self, more: Columns) -> Table:
+        """Return the table with more columns."""
+        return replace(self, columns={**self.columns, **more})
+
+
+CORE: Mapping[str, Table] = {
+    "rounds": Table(
+        "round",
+        {
+            "round": Column(INTEGER, "1, 2, ..."),
+            "start_s": Column(NUMBER, "when it began"),
+            "end_s": Column(NUMBER, "when it ended"),
+            "duration_s": Column(NUMBER, "how long it took"),
+            "issued": Column(INTEGER, "base units created"),
+            "burned": Column(
+                INTEGER,
+                "base units destroyed: taken back when chains were reorganised, slashed, paid for identities and fees",
+            ),
+        },
+    ),
+    "participants": Table(
+        "round and device",
+        {
+            "round": Column(INTEGER, "which round"),
+            "device": Column(INTEGER, "number of the participant"),
+            "group": Column(TEXT, "`honest`, or the name of its adversary group"),
+            "adversary": Column(TRUTH, "whether it is in an adversary group"),
+            "role": Column(TEXT, "null: shut out, not admitted by the payout rule, or not in play"),
+            "strategy": Column(TEXT, "its behaviour at present in the first role of the protocol"),
+            "online": Column(TRUTH, "whether it was there at the round's start"),
+            "income": Column(INTEGER, "change of the paid asset in the round"),
+            "cost": Column(
+                NUMBER, "what its work cost it beside the ledger, in base units: computing, storing"
+            ),
+            "benefit": Column(NUMBER, "what the round was worth to it beside its income"),
+            "utility": Column(NUMBER, "`income` + change of `locked` - `cost` + `benefit`"),
+            "balance": Column(INTEGER, "amount of the paid asset at the round's end"),
+            "locked": Column(
+                INTEGER,
+                "what the rule holds for it at the round's end: stakes and deposits that may come back",
+            ),
+        },
+    ),
+    "journal": Table(
+        "ledger entry",
+        {
+            "index": Column(INTEGER, "order of the entries"),
+            "time_s": Column(NUMBER, "when; never runs backwards"),
+            "round": Column(INTEGER, "in which round; what is given back at the end: one more"),
+            "debit": Column(TEXT, "account that pays: `device:N`, `escrow:NAME`, `issuance`"),
+            "credit": Column(TEXT, "account that is paid: `device:N`, `escrow:NAME`, `burn`"),
+            "asset": Column(TEXT, "name of the asset"),
+            "amount": Column(INTEGER, "base units"),
+            "reason": Column(TEXT, "`initial`, `reward.*`, `reorg.*`, ..."),
+        },
+    ),
+    "incidents": Table(
+        "act that was refused",
+        {
+            "round": Column(INTEGER, "which round"),
+            "time_s": Column(NUMBER, "when"),
+            "device": Column(INTEGER, "who did it"),
+            "witness": Column(INTEGER, "who refused it; null: the contract or the server"),
+            "kind": Column(TEXT, "what it did"),
+        },
+    ),
+}
+"""The tables of every run. Times are simulated seconds, amounts base units. Null: does not apply."""
+
+
+class Recorder:
+    """Columns in memory until the run ends. A table that is not among the given ones is not recorded."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self.schema = dict(tables)
+        self._columns: dict[str, dict[str, list[Any]]] = {
+            name: {column: [] for column in table.columns} for name, table in tables.items()
+        }
+
+    def records(self, table: str) -> bool:
+        """Return whether a table is recorded."""
+        return table in self.schema
+
+    def add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows; every row names every column of the table (None where it does not apply)."""
+        if table not in self.schema:
+            return
+        columns = self._columns[table]
+        for row in rows:
+            if row.keys() != columns.keys():
+                differing = ", ".join(sorted(row.keys() ^ columns.keys()))
+                raise KeyError(f"{table}: columns {differing} do not match the declared ones")
+            for name, value in row.items():
+                columns[name].append(value)
+
+    def columns(self, table: str) -> dict[str, list[Any]]:
+        """Return the columns of a table, to be read or filled in."""
+        return self._columns[table]
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return all tables with their declared types."""
+        return {name: _typed(self.schema[name], columns) for name, columns in self._columns.items()}
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return JSON values; bytes as base64."""
+        return self._recoded(lambda raw: b64encode(raw).decode())
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Take over what `to_state` gave."""
+        self._columns = state
+        self._columns = self._recoded(b64decode)
+
+    def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
+        return {
+            name: {
+                column: list(map(code, values))
+                if self.schema[name].columns[column].type == BYTES
+                else values
+                for column, values in columns.items()
+            }
+            for name, columns in self._columns.items()
+        }
+
+
+def _typed(table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:
+    """Return an Arrow table of the declared types."""
+    arrays = {
+        name: pa.array(columns[name], type=column.type) for name, column in table.columns.items()
+    }
+    return pa.table(arrays)
+
+
+class Incidents:
+    """Acts that somebody refused, as rows of the table `incidents`."""
+
+    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+        self._recorder, self._clock = recorder, clock
+
+    def note(self, time_s: float, device: int | None, witness: int | None, kind: str) -> None:
+        """Record that `witness` (None: the contract or server) refused what `device` did."""
+        row = {
+            "round": self._clock.round,
+            "time_s": time_s,
+            "device": device,
+            "witness": witness,
+            "kind": kind,
+        }
+        self._recorder.add("incidents", [row])

@@ -1,0 +1,1 @@
+"""What every protocol that trains models shares: data, engine, model store, local work, voting, aggregation, settlement."""

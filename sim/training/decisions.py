@@ -1,0 +1,26 @@
+"""A miner or aggregator at work: what it makes of the block, or the aggregate, that it is about to deliver."""
+
+from __future__ import annotations
+
+from mechanisms.vocabulary import MiningDecision, MiningObservation, UpdateRecord
+from sim.training.game import TrainingGame
+from sim.training.local_work import LocalWork
+
+
+def decide(
+    game: TrainingGame, work: LocalWork, miner: int, records: tuple[UpdateRecord, ...]
+) -> MiningDecision:
+    """Return what the miner's behaviour decides about `records`; it sees their rows only where it knows "updates"."""
+    behaviour = game.population[miner].behaviour("miner")
+    rows = None
+    if "updates" in behaviour.knows:
+        rows = work.updates[[work.row[r.worker] for r in records]]
+    seen = MiningObservation(
+        round=game.clock.round,
+        miner=miner,
+        records=records,
+        rng=game.streams.rng("adversary.miner", miner, game.clock.round),
+        coalition=game.population.coalitions[miner],
+        updates=rows,
+    )
+    return behaviour.mine(seen)

@@ -1,0 +1,157 @@
+"""What a protocol that trains is built of: the kernel's services and those of training, rules, and who holds which chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mechanisms import registries as rules
+from mechanisms.plugin import PluginError
+from mechanisms.vocabulary import Memory, OpeningObservation
+from sim.chain.forks import Forks
+from sim.chain.state import ChainState, genesis
+from sim.kernel import Kernel
+from sim.keys import SettingError
+from sim.money.payments import check_memory, check_payments
+from sim.network import Availability, Links
+from sim.training.release import first_version
+from sim.training.scenario import TrainingScenario
+from sim.training.workbench import Workbench
+
+
+class TrainingGame:
+    """The services of one run.
+
+    Args:
+        kernel: time, money, participants, recording.
+        scenario: the kernel's scenario, as one that trains.
+        network: how fast devices compute and send.
+        chain: `Forks`, or `ServerChain` where one server holds the chain that counts.
+
+    Raises `SettingError` for a scenario that nobody could play.
+    """
+
+    def __init__(
+        self, kernel: Kernel, scenario: TrainingScenario, network: Links, chain: type[Forks]
+    ) -> None:
+        self.kernel, self.scenario, self.network = kernel, scenario, network
+        self.streams, self.clock = kernel.streams, kernel.clock
+        self.treasury, self.population = kernel.treasury, kernel.population
+        self.incidents = kernel.incidents
+        self.bench = Workbench(kernel, scenario)
+        self.availability = Availability(scenario.availability, kernel.streams)
+        self.payout = scenario.payout_rule()
+        aggregation = scenario.aggregation
+        self.aggregation = rules.aggregators.create(aggregation.rule, aggregation.params)
+        self.transforms = [rules.transforms.create(t.rule, t.params) for t in aggregation.before]
+        self.stakes: tuple[int, ...] = ()
+        """Base units of each device at the present round's start."""
+        self.sent = [0] * scenario.devices
+        """Updates that left each device so far: what its privacy has been spent on."""
+        self.forks = self._open(chain)
+        self._locked_before: Mapping[int, int] = {}
+        self._closed = False
+
+    def _open(self, chain: type[Forks]) -> Forks:
+        """Open the accounts, let the payout rule take its deposits, and return the chain before any block."""
+        devices = range(self.scenario.devices)
+        self.treasury.open(self.bench.balances, self.payout.accounts())
+        balances = tuple(self.treasury.balance(device) for device in devices)
+        try:
+            opening = self.payout.open(
+                OpeningObservation(devices=tuple(devices), balances=balances)
+            )
+        except PluginError as error:
+            raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
+        memory = opening.memory or {}
+        check_payments(self.payout, opening.payments, len(devices), opening=True)
+        check_memory(self.payout, memory)
+        model = self.bench.start()
+        kept = first_version(self.bench, self.scenario.versions, model)
+        forks = chain(genesis(model, memory, kept), len(devices), self.treasury)
+        self.treasury.post(opening.payments)
+        self.treasury.set_aside(devices)
+        return forks
+
+    # --- who takes part -----------------------------------------------------------------------
+
+    def admitted(self, memory: Memory) -> list[int]:
+        """Return the devices in play that the payout rule, with this memory, lets take part."""
+        members = self.payout.members(memory)
+        in_play = self.population.identities.in_play
+        return [
+            device
+            for device in range(self.scenario.devices)
+            if in_play(device) and (members is None or device in members)
+        ]
+
+    def require_members(self, needed: int) -> None:
+        """Raise `SettingError` when the payout rule lets fewer devices join than the first round needs."""
+        playing = len(self.admitted(self.forks.canonical().memory))
+        if playing < needed:
+            rule = self.scenario.payout.mechanism
+            expected = f"lets {playing} devices join {rule!r}, the roles need {needed}"
+            raise SettingError(
+                "payout.initial_balance", self.scenario.payout.initial_balance, expected
+            )
+
+    def online(self, device: int, time_s: float) -> bool:
+        """Return whether a device is there in the current round at a simulated time."""
+        if not self.population.present(device):
+            return False
+        return self.availability.online(device, self.clock.round, time_s)
+
+    def online_at(self, time_s: float) -> set[int]:
+        """Return all devices that are there at a simulated time."""
+        return {p.device for p in self.population if self.online(p.device, time_s)}
+
+    # --- the round ----------------------------------------------------------------------------
+
+    def begin_round(self) -> None:
+        """Note what devices hold now, and forget the round before."""
+        devices = range(self.scenario.devices)
+        self.stakes = tuple(self.treasury.balance(device) for device in devices)
+        self.forks.begin_round()
+        if self.clock.round > 1:  # what devices paid to join is part of their first round
+            self._locked_before = self.locked()
+
+    def locked(self) -> Mapping[int, int]:
+        """Return the base units that the payout rule holds for each device; nothing once it has closed."""
+        if self._closed:
+            return {}
+        return self.payout.locked(self.forks.settled.memory)
+
+    @property
+    def locked_before(self) -> Mapping[int, int]:
+        """What the payout rule held for each device at the round's start."""
+        return self._locked_before
+
+    def end_time(self, end_s: float) -> None:
+        """Move the clock on, execute what moves once, and after the last round let the payout rule give back what it holds.
+
+        A round in which nothing happened lasts until a device comes or goes.
+        """
+        if end_s <= self.clock.time_s:
+            end_s = self.availability.next_change_s(self.scenario.devices, self.clock.time_s)
+        self.clock.time_s = end_s
+        self.forks.settle()
+        if self.kernel.last_round:
+            self._close_contract()
+
+    def _close_contract(self) -> None:
+        """Give back what the payout rule holds; entries bear the number of a round that never comes."""
+        self._closed = True
+        closing = self.payout.close(self.forks.settled.memory)
+        check_payments(self.payout, closing.payments, self.scenario.devices)
+        self.treasury.post(closing.payments, round=self.clock.round + 1)
+
+    def replace_fallen(self) -> None:
+        """Let members that are shut out, no longer admitted or slashed leave, and the spares of their group come in."""
+        canonical = self.forks.canonical()
+        fallen = set(self.forks.penalised) | canonical.blocked | self._dismissed(canonical)
+        for device, newcomer in self.population.identities.replace(fallen):
+            self.incidents.note(self.clock.time_s, device, newcomer, "whitewashed")
+
+    def _dismissed(self, state: ChainState) -> set[int]:
+        """Return the devices that the payout rule no longer lets take part."""
+        members = self.payout.members(state.memory)
+        return set() if members is None else set(range(self.scenario.devices)) - members

@@ -1,0 +1,162 @@
+"""The numerics of a round, before the clock decides what arrives: training, tampering, digests, accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.vocabulary import FloatMatrix
+from sim.learning.engine import row_digest
+from sim.learning.job import TrainingJob
+from sim.privacy import clip_and_blur
+from sim.training.game import TrainingGame
+from sim.training.submissions import Submissions, submit_into
+
+
+@dataclass
+class LocalWork:
+    """What the workers of a round submit, one row per worker, and the baselines of its validators.
+
+    `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no NaN or infinity, claims of
+    work that are whole numbers. `trained_epochs` is the work that was done, whatever is claimed.
+    """
+
+    workers: list[int]
+    updates: FloatMatrix
+    digests: list[bytes]
+    finite: NDArray[np.bool_]
+    trained_epochs: NDArray[np.int64]
+    sent: Submissions
+    validators: list[int]
+    baselines: FloatMatrix
+    baseline_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        self.row = {worker: i for i, worker in enumerate(self.workers)}
+        self.replaced: dict[bytes, dict[int, FloatMatrix]] = {}
+
+    def tamper(self, block: bytes, rows: Mapping[int, FloatMatrix]) -> None:
+        """Note that the block with this hash carries other rows for some workers than those sent."""
+        size = self.updates.shape[1]
+        resized = {w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()}
+        self.replaced[block] = resized
+
+    def rows_of(self, workers: Sequence[int], block: bytes = b"") -> FloatMatrix:
+        """Return the rows of these workers, as a block carries them; no copy when they are all of them, untouched."""
+        replaced = self.replaced.get(block, {})
+        if list(workers) == self.workers and not replaced:
+            return self.updates
+        rows = self.updates[[self.row[w] for w in workers]]
+        for i, w in enumerate(workers):
+            if w in replaced:
+                rows[i] = replaced[w]
+        return rows
+
+
+def do_local_work(
+    game: TrainingGame,
+    workers: Sequence[int],
+    validators: Sequence[int] = (),
+    *,
+    baseline_epochs: int = 0,
+    sealed: bool = False,
+) -> LocalWork:
+    """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted.
+
+    Args:
+        game: the services of the run.
+        workers: devices that train an update.
+        validators: devices that train a baseline to compare updates with.
+        baseline_epochs: for how many epochs.
+        sealed: what others send cannot be seen before everybody has committed.
+    """
+    # Train.
+    asked = game.scenario.training.epochs
+    effort = np.array([_effort(game, w, asked) for w in workers], dtype=np.int64)
+    jobs = [
+        _job(game, w, "training", epochs)
+        for w, epochs in zip(workers, effort.tolist(), strict=True)
+    ]
+    jobs += [_job(game, v, "baseline", baseline_epochs) for v in validators]
+    trained = game.bench.engine.train(jobs, _epoch_log(game, workers))
+    updates = trained[: len(workers)]
+
+    # Protect and submit.
+    _protect_in_place(game, workers, updates)
+    sent = submit_into(game, workers, updates, effort, sealed=sealed)
+    updates.setflags(write=False)
+    return LocalWork(
+        workers=list(workers),
+        updates=updates,
+        digests=[row_digest(row) for row in updates],
+        finite=_finite_rows(updates) & sent.formed,
+        trained_epochs=effort,
+        sent=sent,
+        validators=list(validators),
+        baselines=trained[len(workers) :],
+        baseline_epochs=baseline_epochs,
+    )
+
+
+def _effort(game: TrainingGame, worker: int, asked: int) -> int:
+    """Return the epochs that a worker really trains."""
+    behaviour = game.population[worker].behaviour("worker")
+    return max(0, behaviour.effort(asked))
+
+
+def _epoch_log(
+    game: TrainingGame, workers: Sequence[int]
+) -> Callable[[int, int, FloatMatrix], None] | None:
+    """Return what records the accuracy of workers after each epoch, where the scenario asks for it."""
+    recorder = game.kernel.recorder
+    if not recorder.records("epochs"):
+        return None
+
+    def on_epoch(k: int, epoch: int, row: FloatMatrix) -> None:
+        if k >= len(workers):  # a baseline
+            return
+        accuracy = float(game.bench.test([row], [row_digest(row)]).accuracy[0])
+        entry = {
+            "round": game.clock.round,
+            "device": workers[k],
+            "epoch": epoch,
+            "accuracy": accuracy,
+        }
+        recorder.add("epochs", [entry])
+
+    return on_epoch
+
+
+def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
+    """Return `bool[K]`: rows without NaN or infinity.
+
+    A float64 sum of float32 numbers is finite exactly when all of them are.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(rows.sum(axis=1, dtype=np.float64))
+
+
+def _job(game: TrainingGame, device: int, purpose: str, epochs: int) -> TrainingJob:
+    """Return the training of one device from its own global model on its own samples."""
+    round = game.clock.round
+    rng = game.streams.rng(purpose, device, round)
+    samples = game.bench.samples(device)
+    order = np.empty((0, len(samples)), dtype=np.int64)
+    if epochs:
+        order = np.stack([rng.permutation(samples) for _ in range(epochs)])
+    start = game.bench.models[game.forks[device].model]
+    return TrainingJob(start, order, game.streams.seed63(f"{purpose}.seed", device, round))
+
+
+def _protect_in_place(game: TrainingGame, workers: Sequence[int], updates: FloatMatrix) -> None:
+    """Clip every row and add noise, before anybody may deviate: what the protocol's client does."""
+    privacy = game.scenario.privacy
+    if not privacy.clip:
+        return
+    for i, w in enumerate(workers):  # row by row: two rows in float64 are all the memory it takes
+        rng = game.streams.rng("privacy", w, game.clock.round)
+        start = game.bench.models[game.forks[w].model]
+        updates[i] = clip_and_blur(updates[i], start, privacy.clip, privacy.noise, rng)

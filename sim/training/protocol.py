@@ -1,0 +1,124 @@
+"""The base of every protocol that trains models in rounds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sim.kernel import Kernel
+from sim.notes import Told
+from sim.protocol import Outcome, Protocol, Table
+from sim.recording import Columns
+from sim import scenario as scenarios
+from sim.training import declared, tables
+from sim.training.game import TrainingGame
+from sim.training.record import version_rows
+from sim.training.scenario import TrainingScenario
+from sim.training.tape import mark_tape, opening_row
+
+EXAMPLE = {
+    "rounds": 4,
+    "devices": 8,
+    "data": {
+        "dataset": "synthetic",
+        "params": {"train": 160, "test": 60, "features": 6, "classes": 3},
+        "partition": "iid",
+        "validation_fraction": 0.25,
+    },
+    "model": {"name": "softmax"},
+    "training": {"epochs": 1, "learning_rate": 0.1},
+}
+"""Keys of a run that trains a small model in milliseconds a round."""
+
+
+class TrainingProtocol(Protocol):
+    """Builds the services of training, and keeps what lasts beyond a round; subclasses play the round."""
+
+    Scenario: ClassVar[type[scenarios.Scenario]] = TrainingScenario
+    tables: ClassVar[Mapping[str, Table | Columns]] = {
+        "rounds": tables.ROUNDS,
+        "participants": tables.PARTICIPANTS,
+        **tables.SHARED,
+    }
+    outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
+    notes: ClassVar[tuple[Told, ...]] = (declared.ROLES, declared.VERSIONS)
+    tape = declared.TAPE
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.game = self.build(kernel)
+
+    @abstractmethod
+    def build(self, kernel: Kernel) -> TrainingGame:
+        """Return the services that the rounds use."""
+
+    @abstractmethod
+    def play_round(self) -> None:
+        """Play and record one round."""
+
+    def play(self) -> None:
+        """Play one round and forget what nobody needs any more."""
+        game = self.game
+        game.begin_round()
+        self.play_round()
+        game.replace_fallen()
+        game.bench.end_round(game.forks.models_in_use())
+        game.forks.book.forget()
+
+    def close(self) -> None:
+        """Record the versions of the canonical chain, and finish the tape."""
+        game, recorder = self.game, self.kernel.recorder
+        recorder.add("versions", version_rows(game.forks.canonical()))
+        if recorder.records("tape"):
+            mark_tape(recorder, game.forks)
+            bench = game.bench
+            recorder.add(
+                "opening", [opening_row(bench.balances, bench.dataset, bench.utility_samples)]
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """Return how models were trained, how large they are, and the head of the canonical chain."""
+        engine = self.game.bench.engine
+        return {
+            "trainer": engine.trainer,
+            "parameters": engine.size,
+            "head": self.game.forks.canonical().head.hex(),
+        }
+
+    # --- checkpoints --------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return who holds which chain, and the models in use by key."""
+        game = self.game
+        in_use = sorted(game.forks.models_in_use())
+        arrays = {str(key): game.bench.models[key] for key in in_use}
+        return {"forks": game.forks.to_state(), "sent": game.sent}, arrays
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Continue from `state`."""
+        models = self.game.bench.models
+        keys = {
+            int(key): models.add(np.array(row, dtype=np.float32)) for key, row in arrays.items()
+        }
+        self.game.forks.restore(state["forks"], keys)
+        self.game.sent = list(state["sent"])
+
+    @classmethod
+    def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
+        """Return the tables of a run: some only where the scenario asks for them."""
+        assert isinstance(scenario, TrainingScenario)
+        wanted = {
+            "epochs": scenario.record.epoch_accuracy,
+            "versions": scenario.versions.on,
+            "tape": scenario.record.tape,
+            "opening": scenario.record.tape,
+        }
+        return {name: t for name, t in cls.all_tables().items() if wanted.get(name, True)}
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Return a run of a small model on generated data."""
+        return {"protocol": cls.name, **EXAMPLE}

@@ -1,0 +1,67 @@
+"""Turn the model of a block into released versions, and roll back when its accuracy drops."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sim.chain.block import GENESIS
+from sim.chain.state import ChainState
+from sim.chain.versions import FIRST, Kept, Version, worth_restoring
+from sim.training.settings import VersionSettings
+from sim.training.workbench import Workbench
+
+
+class Released(NamedTuple):
+    """The model that counts after a block, the versions that the block releases, and those that may be restored later."""
+
+    model: int
+    versions: tuple[Version, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+def first_version(bench: Workbench, settings: VersionSettings, model: int) -> tuple[Kept, ...]:
+    """Return the version before any block; none where no versions are kept."""
+    if not settings.on:
+        return ()
+    weights = bench.models.digest(model)
+    version = Version(FIRST, weights, GENESIS, 0, -1, bench.accuracy_of(model))
+    return (Kept(version, model),)
+
+
+def release(
+    bench: Workbench,
+    settings: VersionSettings,
+    parent: ChainState,
+    model: int,
+    *,
+    block: bytes,
+    author: int,
+    round: int,
+) -> Released:
+    """Release the model that a block on top of `parent` made; when it is much worse than one before, that one comes back.
+
+    A block that changes nothing releases nothing.
+
+    Args:
+        bench: where models are kept and measured.
+        settings: which versions are kept.
+        parent: the chain below the block.
+        model: key of the model that the block made.
+        block: hash of the block.
+        author: device that made it; -1: a server.
+        round: number of the round.
+    """
+    if not settings.on or model == parent.model:
+        return Released(model, (), parent.kept)
+    accuracy = bench.accuracy_of(model)
+    before = parent.kept[-1].version.id
+    version = Version(before, bench.models.digest(model), block, round, author, accuracy)
+    new = [Kept(version, model)]
+    best = worth_restoring(parent.kept, accuracy, settings.rollback_drop)
+    if best is not None:
+        old = best.version
+        back = Version(version.id, old.weights, block, round, author, old.accuracy, old.id)
+        new.append(Kept(back, best.model))
+    keep = settings.keep if settings.rollback_drop else 1
+    released = tuple(kept.version for kept in new)
+    return Released(new[-1].model, released, (*parent.kept, *new)[-keep:])

@@ -1,0 +1,114 @@
+"""Samples of the groups of adversaries: shared by sybils, poisoned, aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.vocabulary import DataObservation
+from sim.data.sources.base import Dataset
+from sim.data.split import Split
+from sim.keys import SettingError
+from sim.population.groups import Membership
+from sim.streams import Streams
+from sim.training.settings import WorkerGroup
+
+Samples = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""(x, y) of samples."""
+
+
+def share_identities(
+    settings: Sequence[WorkerGroup],
+    initial_balance: int,
+    groups: Sequence[Membership],
+    split: Split,
+) -> dict[int, int]:
+    """Let the devices of a group of sybils hold one device's samples and stake; changes `split`.
+
+    Returns the initial balance of every device. Raises `SettingError` when there are too few samples to split.
+    """
+    balances = dict.fromkeys(range(len(groups)), initial_balance)
+    for i, group in enumerate(settings):
+        members = [device for device, m in enumerate(groups) if m.group == group.name]
+        if group.spares:
+            _prepare_spares(members, group.spares, initial_balance, split, balances)
+        if group.identities == "own" or not members:
+            continue
+        shard = split.train[members[0]]
+        if group.identities == "split" and len(shard) < len(members):
+            expected = f"{len(shard)} samples are too few for {len(members)} identities"
+            raise SettingError(f"adversaries.{i}.identities", group.identities, expected)
+        if group.identities == "split":
+            parts = np.array_split(shard, len(members))
+        else:
+            parts = [shard] * len(members)
+        for device, part in zip(members, parts, strict=True):
+            split.train[device] = part
+            split.validation[device] = split.validation[members[0]]
+            balances[device] = initial_balance // len(members)  # money cannot be copied
+    return balances
+
+
+def _prepare_spares(
+    members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]
+) -> None:
+    """Give a whitewasher's later identities the samples of the earlier ones, and all of them the earlier ones' money."""
+    first, later = members[: len(members) - spares], members[len(members) - spares :]
+    for i, device in enumerate(later):
+        twin = first[i % len(first)]
+        split.train[device] = split.train[twin]
+        split.validation[device] = split.validation[twin]
+    for device in members:
+        balances[device] = balance * len(first) // len(members)
+
+
+def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samples | None:
+    """Return the test samples on which the success of targeted attacks is measured; None when no group has such an aim."""
+    found = []
+    for m in {m.group: m for m in groups}.values():
+        seen = DataObservation(
+            device=-1,
+            x=data.x_test,
+            y=data.y_test,
+            classes=data.classes,
+            rng=streams.rng("adversary.probe", m.group),
+        )
+        aim = m.behaviours["worker"].probe(seen)  # type: ignore[attr-defined]
+        if aim is not None and len(aim[1]):
+            found.append(aim)
+    if not found:
+        return None
+    x = np.concatenate([x for x, _ in found]).astype(np.float32)
+    y = np.concatenate([y for _, y in found]).astype(np.int64)
+    return x, y
+
+
+def poison(
+    data: Dataset, groups: Sequence[Membership], split: Split, streams: Streams
+) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[int, NDArray[np.int64]]]:
+    """Return the samples to train on, and by device the indices of those that it trains on instead of its own.
+
+    The samples are the data set's, and behind them the poisoned ones.
+    """
+    xs, ys, size = [data.x_train], [data.y_train], len(data.y_train)
+    instead: dict[int, NDArray[np.int64]] = {}
+    for device, m in enumerate(groups):
+        indices = split.train[device]
+        seen = DataObservation(
+            device=device,
+            x=data.x_train[indices],
+            y=data.y_train[indices],
+            classes=data.classes,
+            rng=streams.rng("adversary.data", device),
+        )
+        poisoned = m.behaviours["worker"].poison(seen)  # type: ignore[attr-defined]
+        if poisoned is not None:
+            xs.append(np.asarray(poisoned[0], dtype=np.float32))
+            ys.append(np.asarray(poisoned[1], dtype=np.int64))
+            instead[device] = np.arange(size, size + len(ys[-1]))
+            size += len(ys[-1])
+    if len(xs) == 1:
+        return data.x_train, data.y_train, instead
+    return np.concatenate(xs), np.concatenate(ys), instead

@@ -1,0 +1,161 @@
+"""The keys and checks that all scenarios share that train models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from agents import registries as behaviours
+from agents.workers.base import WorkerBehaviour
+from mechanisms import registries as rules
+from mechanisms.combined import Combined
+from mechanisms.payouts.base import PayoutRule
+from sim.keys import SettingError
+from sim.privacy import INSTALL, accountant_installed
+from sim.scenario import Scenario
+from sim.settings import HONEST, AvailabilitySettings, DataSettings, LinkSettings
+from sim.training.secrecy import needs_single_updates
+from sim.training.settings import (
+    AggregationSettings,
+    CostSettings,
+    ModelSettings,
+    PayoutSettings,
+    PrivacySettings,
+    RecordSettings,
+    SignatureSettings,
+    TrainingSettings,
+    VersionSettings,
+    WorkerGroup,
+)
+
+LEAST_NOISE = 1e-3
+"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can state."""
+
+
+class TrainingScenario(Scenario):
+    """What every protocol that trains has beside the common keys."""
+
+    data: DataSettings = Field(default_factory=DataSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    aggregation: AggregationSettings = Field(default_factory=AggregationSettings)
+    payout: PayoutSettings = Field(default_factory=PayoutSettings)
+    chain: SignatureSettings = Field(default_factory=SignatureSettings)
+    network: LinkSettings = Field(default_factory=LinkSettings)
+    availability: AvailabilitySettings = Field(default_factory=AvailabilitySettings)
+    adversaries: tuple[WorkerGroup, ...] = ()
+    costs: CostSettings = Field(default_factory=CostSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    versions: VersionSettings = Field(default_factory=VersionSettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
+
+    def validation_samples(self) -> tuple[str, str]:
+        """Return which samples validators judge with, and how they hold them."""
+        return "holdout", "shared"
+
+    def stated_rules(self) -> dict[str, Any]:
+        """Return the rules that a worker may know, by kind, with their parameters."""
+        return {
+            "validation": {"rule": "", "params": {}},
+            "aggregation": {"rule": self.aggregation.rule, "params": self.aggregation.params},
+            "payout": {"rule": self.payout.mechanism, "params": self.payout.params},
+        }
+
+    def payout_rule(self) -> PayoutRule:
+        """Return the payout rule with its parts around it."""
+        payout = self.payout
+        rule: PayoutRule = rules.payouts.create(payout.mechanism, payout.params)
+        parts = [rules.parts.create(p.part, p.params) for p in payout.parts]
+        return Combined(rule, parts) if parts else rule
+
+    @property
+    def spares(self) -> int:
+        """How many identities wait for the place of another at the start."""
+        return sum(group.spares for group in self.adversaries)
+
+    # --- checks -------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        super().check()
+        self._check_behaviours()
+        self._check_held_out()
+        self._check_conduct()
+        self._check_parts()
+        self._check_privacy()
+
+    def _check_behaviours(self) -> None:
+        for i, group in enumerate(self.adversaries):
+            place = f"adversaries.{i}"
+            if group.strategies and group.worker != HONEST:
+                expected = "give either worker or strategies, not both"
+                raise SettingError(f"{place}.worker", group.worker, expected)
+            if group.spares and group.spares >= group.size:
+                expected = f"below the size of the group, {group.size}"
+                raise SettingError(f"{place}.spares", group.spares, expected)
+            for j, strategy in enumerate(group.strategies):
+                behaviour = behaviours.workers.get(strategy.worker)
+                if behaviour.poison is not WorkerBehaviour.poison:  # type: ignore[attr-defined]
+                    expected = "poisons data before the run; it cannot be one of several"
+                    raise SettingError(f"{place}.strategies.{j}.worker", strategy.worker, expected)
+
+    def _held_out(self) -> bool:
+        """Return whether samples are held out from training."""
+        source, _ = self.validation_samples()
+        return self.data.validation_fraction > 0 and source == "holdout"
+
+    def _check_held_out(self) -> None:
+        if self._held_out():
+            return
+        needs = "needs held-out samples: data.validation_fraction above 0 and data.validation_source holdout"
+        aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
+        if "root" in aggregation.observes:
+            raise SettingError("aggregation.rule", self.aggregation.rule, needs)
+        if "utility" in self.payout_rule().observes:
+            raise SettingError("payout.mechanism", self.payout.mechanism, needs)
+        if self.versions.rollback_drop:
+            raise SettingError("versions.rollback_drop", self.versions.rollback_drop, needs)
+        source, _ = self.validation_samples()
+        for choice in self.choices():
+            if choice.registry is not behaviours.workers or source != "holdout":
+                continue
+            if "validation" in choice.create().knows:
+                raise SettingError(choice.key, choice.name, needs)
+
+    def _check_conduct(self) -> None:
+        """Refuse rules that observe what only a coordinator's contract knows."""
+        needs = "needs protocol = 'coordinator'"
+        for choice in self.choices():
+            if choice.registry not in (rules.payouts, rules.parts):
+                continue
+            if "conduct" in choice.create().observes:
+                raise SettingError(choice.key, choice.name, needs)
+
+    def _check_parts(self) -> None:
+        names = [p.part for p in self.payout.parts]
+        rule = rules.payouts.create(self.payout.mechanism, self.payout.params)
+        inside = [p.name for p in getattr(rule, "parts", ())]
+        for i, name in enumerate(names):
+            if name in names[:i] or name in inside:
+                expected = "is there already: every part once"
+                raise SettingError(f"payout.parts.{i}.part", name, expected)
+
+    def _check_privacy(self) -> None:
+        p = self.privacy
+        if 0 < p.noise < LEAST_NOISE:
+            raise SettingError("privacy.noise", p.noise, f"0 for none, or at least {LEAST_NOISE:g}")
+        if p.noise and not p.clip:
+            expected = "is in units of privacy.clip, which must be above 0"
+            raise SettingError("privacy.noise", p.noise, expected)
+        if p.noise and not accountant_installed():
+            expected = f"needs dp-accounting to state epsilon: {INSTALL}"
+            raise SettingError("privacy.noise", p.noise, expected)
+        if p.secure_aggregation:
+            self.check_secrecy()
+
+    def check_secrecy(self) -> None:
+        """Refuse what cannot do with the sum of the updates alone; protocols add what only they have."""
+        for choice in self.choices():
+            reason = needs_single_updates(choice)
+            if reason:
+                raise SettingError(choice.key, choice.name, reason)

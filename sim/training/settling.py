@@ -1,0 +1,146 @@
+"""What accepted updates come to: the next model, and who is paid for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mechanisms.vocabulary import (
+    AggregationObservation,
+    BlockObservation,
+    Conduct,
+    FloatMatrix,
+    Memory,
+    Payment,
+    UpdateRecord,
+)
+from sim.chain.state import ChainState
+from sim.money.payments import check_memory, check_payments
+from sim.training.game import TrainingGame
+from sim.training.local_work import LocalWork
+from sim.training.tape import taped_block
+
+
+def aggregate(
+    game: TrainingGame,
+    work: LocalWork,
+    records: Sequence[UpdateRecord],
+    start: int,
+    block: bytes = b"",
+) -> int:
+    """Aggregate the updates of `records` to the model with key `start`; return the key of the new model.
+
+    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when the rule returns something
+    else than one finite row.
+    """
+    if game.scenario.privacy.secure_aggregation and len(records) < 2:
+        return start  # the sum of one update is that update
+    models = game.bench.models
+    workers = [r.worker for r in records]
+    root = game.bench.root_update(start) if "root" in game.aggregation.observes else None
+    seen = AggregationObservation(
+        round=game.clock.round,
+        workers=tuple(workers),
+        updates=work.rows_of(workers, block),
+        samples=np.array([r.claimed_samples for r in records], dtype=np.int64),
+        global_model=models[start],
+        root=root,
+    )
+    for transform in game.transforms:
+        seen = replace(seen, updates=transform.apply(seen))
+    row = game.aggregation.aggregate(seen)
+    return models.add(_as_row(row, game.bench.engine.size))
+
+
+def _as_row(row: FloatMatrix, size: int) -> FloatMatrix:
+    if np.shape(row) != (size,) or not np.isfinite(row).all():
+        raise ValueError(f"the aggregation rule must return {size} finite numbers")
+    return np.asarray(row, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A settlement as a chain state holds it: what devices credit themselves, what moves otherwise, what is remembered."""
+
+    payments: dict[int, tuple[Payment, ...]]
+    moves: tuple[Payment, ...]
+    memory: Memory
+
+
+def settle(
+    game: TrainingGame,
+    work: LocalWork,
+    parent: ChainState,
+    *,
+    result: int,
+    miner: int | None,
+    records: tuple[UpdateRecord, ...],
+    block: bytes,
+    conduct: Conduct | None = None,
+) -> Settled:
+    """Ask the payout rule about a block on top of `parent`.
+
+    Args:
+        game: the services of the run.
+        work: the updates of the round.
+        parent: the chain below the block.
+        result: key of the model that the block's aggregation gave.
+        miner: who made the block; None: a server.
+        records: its updates, as judged.
+        block: its hash.
+        conduct: what a contract knows beside the records.
+
+    Raises `ValueError` for a payment that nobody could receive or make.
+    """
+    # What the rule may see.
+    observes, taped = game.payout.observes, game.kernel.recorder.records("tape")
+    workers = [r.worker for r in records]
+    start = game.bench.models[parent.model]
+    updates = utility = None
+    if taped or observes & {"updates", "utility"}:
+        updates = work.rows_of(workers, block)
+    if updates is not None and "utility" in observes:
+        utility = game.bench.utility(updates, start)
+    if taped or "work" in observes:
+        records = tuple(_audited(game, work, r) for r in records)
+    seen = BlockObservation(
+        round=game.clock.round,
+        miner=miner,
+        records=records,
+        memory=parent.memory,
+        stakes=game.stakes,
+        updates=updates,
+        start=start,
+        result=game.bench.models[result],
+        utility=utility,
+        conduct=conduct,
+    )
+    if taped:
+        game.kernel.recorder.add("tape", [taped_block(seen, parent.id, block)])
+
+    # What it decides.
+    settlement = game.payout.settle(seen.shown_to(observes))
+    check_payments(game.payout, settlement.payments, game.scenario.devices)
+    by_payee: dict[int, list[Payment]] = {}
+    moves = []
+    for p in settlement.payments:
+        if p.per_device:
+            by_payee.setdefault(int(p.payee), []).append(p)
+        else:
+            moves.append(p)
+    memory = parent.memory
+    if settlement.memory is not None:
+        memory = check_memory(game.payout, settlement.memory)
+    payments = {device: tuple(ps) for device, ps in by_payee.items()}
+    return Settled(payments, tuple(moves), memory)
+
+
+def _audited(game: TrainingGame, work: LocalWork, record: UpdateRecord) -> UpdateRecord:
+    """Return a record with the work that was really done."""
+    return replace(
+        record,
+        verified_samples=len(game.bench.samples(record.worker)),
+        verified_epochs=int(work.trained_epochs[work.row[record.worker]]),
+    )

@@ -1,0 +1,182 @@
+"""What workers send once they have trained: every behaviour acts once, on all rows of its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.workers.base import WorkerBehaviour
+from mechanisms.vocabulary import FloatMatrix, Submission, WorkerObservation
+from sim.learning.engine import row_digest
+from sim.training.game import TrainingGame
+
+MOST_CLAIMED = 10**9
+"""Samples or epochs that a worker can claim: more is malformed."""
+
+
+@dataclass
+class Submissions:
+    """What was sent, by row and by device.
+
+    By row: the work claimed, whether what was sent has the right form, and whether it is `genuine`: what training as asked on
+    the device's own samples gives, with true claims. By device: who forges a signature, replays an old transaction, sends its
+    own twice, keeps what it committed to, or reveals something else (`switched`, its digest).
+    """
+
+    claimed_samples: NDArray[np.int64]
+    claimed_epochs: NDArray[np.int64]
+    formed: NDArray[np.bool_]
+    genuine: NDArray[np.bool_]
+    forged: set[int] = field(default_factory=set)
+    replayed: set[int] = field(default_factory=set)
+    duplicated: set[int] = field(default_factory=set)
+    unrevealed: set[int] = field(default_factory=set)
+    switched: dict[int, bytes] = field(default_factory=dict)
+
+
+def submit_into(
+    game: TrainingGame,
+    workers: Sequence[int],
+    updates: FloatMatrix,
+    effort: NDArray[np.int64],
+    *,
+    sealed: bool,
+) -> Submissions:
+    """Let behaviours act; rows of honest devices stay as they were trained, others are overwritten in `updates`.
+
+    `sealed`: what others send cannot be seen before everybody has committed.
+    """
+    asked = game.scenario.training.epochs
+    sent = Submissions(
+        np.array([len(game.bench.samples(w)) for w in workers], dtype=np.int64),
+        np.full(len(workers), asked, dtype=np.int64),
+        np.ones(len(workers), dtype=np.bool_),
+        effort == asked,
+    )
+    groups: dict[int, tuple[WorkerBehaviour, list[int]]] = {}
+    for i, w in enumerate(workers):
+        if game.population[w].adversary:
+            behaviour = game.population[w].behaviour("worker")
+            groups.setdefault(id(behaviour), (behaviour, []))[1].append(i)
+    peeking = not sealed and any("others" in b.knows for b, _ in groups.values())
+    trained = updates.copy() if peeking else None
+    for behaviour, at in groups.values():
+        devices = [workers[i] for i in at]
+        others = None
+        if trained is not None and "others" in behaviour.knows:
+            others = np.delete(trained, at, axis=0)
+        seen = _observation(game, behaviour, devices, updates[at], others, sent, at)
+        # What is not finite is left out of every block.
+        with np.errstate(over="ignore", invalid="ignore"):
+            _take_into(sent, behaviour.submit(seen), seen, at, updates)
+    return sent
+
+
+def _observation(
+    game: TrainingGame,
+    behaviour: WorkerBehaviour,
+    devices: list[int],
+    updates: FloatMatrix,
+    others: FloatMatrix | None,
+    sent: Submissions,
+    at: list[int],
+) -> WorkerObservation:
+    """Return what the devices of one behaviour see; `at` are their rows."""
+    models, knows = game.bench.models, behaviour.knows
+    holdings = [game.forks[device] for device in devices]
+    previous = None
+    if "previous" in knows:
+        previous = np.stack([models[held.previous_model] for held in holdings])
+    round = game.clock.round
+    return WorkerObservation(
+        round=round,
+        devices=tuple(devices),
+        updates=updates,
+        global_models=np.stack([models[held.model] for held in holdings]),
+        samples=sent.claimed_samples[at],
+        epochs=sent.claimed_epochs[at],
+        layout=game.bench.engine.layout,
+        rngs=tuple(game.streams.rng("adversary.worker", d, round) for d in devices),
+        others=others,
+        rules=game.scenario.stated_rules() if "rules" in knows else None,
+        validation=game.bench.validators_accuracy if "validation" in knows else None,
+        previous_models=previous,
+    )
+
+
+def _take_into(
+    sent: Submissions,
+    act: Submission,
+    seen: WorkerObservation,
+    at: list[int],
+    updates: FloatMatrix,
+) -> None:
+    """Check the form of what a behaviour sends and write it into `sent` and `updates`."""
+    # How it is sent.
+    if act.forged:
+        sent.forged.update(seen.devices)
+    if act.replayed:
+        sent.replayed.update(seen.devices)
+    if act.duplicated:
+        sent.duplicated.update(seen.devices)
+    if not act.reveals:
+        sent.unrevealed.update(seen.devices)
+    if act.revealed is not None:
+        shown = _revealed_rows(act.revealed, len(at))
+        sent.switched.update(zip(seen.devices, map(row_digest, shown), strict=True))
+
+    # Whether it has the right form.
+    rows = _numbers(act.updates)
+    samples = _numbers(act.claimed_samples, None)
+    epochs = _numbers(act.claimed_epochs, None)
+    fits = rows is not None and rows.shape == seen.updates.shape
+    if not fits or not _whole_numbers(samples, len(at)) or not _whole_numbers(epochs, len(at)):
+        sent.formed[at] = sent.genuine[at] = False
+        return
+    assert rows is not None
+    assert samples is not None
+    assert epochs is not None
+
+    # What it is.
+    true_claims = (samples == seen.samples) & (epochs == seen.epochs)
+    sent.genuine[at] &= (rows == seen.updates).all(axis=1) & true_claims
+    updates[at] = rows
+    sent.formed[at] = _believable(samples) & _believable(epochs)
+    sent.claimed_samples[at] = np.clip(samples, 0, MOST_CLAIMED)
+    sent.claimed_epochs[at] = np.clip(epochs, 0, MOST_CLAIMED)
+
+
+def _revealed_rows(revealed: Any, n: int) -> list[FloatMatrix]:
+    """Return the rows that n devices reveal; malformed ones where they are not n."""
+    rows = _numbers(revealed)
+    if rows is None or len(rows) != n:
+        return [MALFORMED] * n
+    return list(rows)
+
+
+def _whole_numbers(claim: NDArray[Any] | None, n: int) -> bool:
+    """Return whether a claim is n integers."""
+    return (
+        claim is not None and claim.shape == (n,) and bool(np.issubdtype(claim.dtype, np.integer))
+    )
+
+
+def _believable(claim: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which claims are neither negative nor beyond all bounds."""
+    return (claim >= 0) & (claim <= MOST_CLAIMED)
+
+
+MALFORMED = np.empty(0, dtype=np.float32)
+
+
+def _numbers(given: Any, kind: type | None = np.float32) -> NDArray[Any] | None:
+    """Return what a behaviour gave as an array, None where it is none: ragged, text, whatever code of others may return."""
+    try:
+        array = np.asarray(given) if kind is None else np.asarray(given, dtype=kind)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.ndim else None

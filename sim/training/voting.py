@@ -1,0 +1,74 @@
+"""A validator at work: what it casts on the updates it was sent, and what it reports of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.geometry import cosines_to_sum
+from mechanisms.vocabulary import VoteObservation
+from sim.training.game import TrainingGame
+from sim.training.local_work import LocalWork
+
+
+def waits_for_votes(game: TrainingGame, validator: int) -> bool:
+    """Return whether a validator wants to know the votes of others before it casts its own."""
+    return "votes" in game.population[validator].behaviour("validator").knows
+
+
+def vote(
+    game: TrainingGame,
+    work: LocalWork,
+    validator: int,
+    workers: Sequence[int],
+    *,
+    verdicts: NDArray[np.bool_],
+    support: NDArray[np.float64] | None,
+    paid: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], list[float | None]]:
+    """Return votes on `workers`, as the validator's behaviour makes them of its verdicts, and a score of each.
+
+    The score is None where no rule asks for it. `support` and `paid` are as in `VoteObservation`. Raises `ValueError` when the
+    behaviour answers in the wrong form.
+    """
+    behaviour = game.population[validator].behaviour("validator")
+    seen = VoteObservation(
+        round=game.clock.round,
+        validator=validator,
+        workers=tuple(workers),
+        verdicts=verdicts.copy(),
+        rng=game.streams.rng("adversary.validator", validator, game.clock.round),
+        coalition=game.population.coalitions[validator],
+        support=support,
+        paid=paid,
+    )
+    votes = np.asarray(behaviour.vote(seen))
+    if votes.shape != (len(workers),):
+        raise ValueError(
+            f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(workers),)}"
+        )
+    if "reports" not in game.payout.observes:
+        return votes, [None] * len(workers)
+    scores = _similarity(game, work, seen)
+    reported = np.asarray(behaviour.report(seen, scores), dtype=np.float64)
+    if reported.shape != scores.shape:
+        raise ValueError(
+            f"{behaviour!r} reported scores of shape {reported.shape}, should be {scores.shape}"
+        )
+    return votes, np.clip(np.nan_to_num(reported), -1.0, 1.0).tolist()
+
+
+def _similarity(game: TrainingGame, work: LocalWork, seen: VoteObservation) -> NDArray[np.float64]:
+    """Return the cosine of each worker's change to the mean change of all finite ones that the validator was sent.
+
+    0 for a row that is not finite.
+    """
+    rows = np.array([work.row[w] for w in seen.workers])
+    finite = work.finite[rows]
+    scores = np.zeros(len(rows))
+    if finite.any():
+        start = game.bench.models[game.forks[seen.validator].model]
+        scores[finite] = cosines_to_sum(work.updates[rows[finite]], start).round(12)
+    return scores
