@@ -54,8 +54,8 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
     }
     world = World(load_scenario("vbfl", overrides))
     learning = Stopwatch()
-    learning.wrap(world.engine, "train")
-    learning.wrap(world.engine, "evaluate")
+    learning.wrap(world.protocol.game.bench.engine, "train")
+    learning.wrap(world.protocol.game.bench.engine, "evaluate")
     total, other = [], []
     for _ in range(rounds + 1):
         before = learning.seconds
@@ -65,7 +65,7 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         other.append(total[-1] - (learning.seconds - before))
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        tables = {**world.recorder.tables(), "journal": journal_table(world)}
+        tables = {**world.kernel.recorder.tables(), "journal": journal_table(world)}
         write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
         writing = (time.process_time() - began) / (rounds + 1)
     round_cpu, other_cpu = (
@@ -76,9 +76,9 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         "round_cpu_s": round_cpu,
         "other_cpu_s": other_cpu,
         "other_share": other_cpu / round_cpu,
-        "votes_per_round": int(world.recorder.last("rounds", "votes_positive"))
-        + int(world.recorder.last("rounds", "votes_negative")),
-        "accuracy_last": world.recorder.last("rounds", "accuracy"),
+        "votes_per_round": int(world.kernel.recorder.last("rounds", "votes_positive"))
+        + int(world.kernel.recorder.last("rounds", "votes_negative")),
+        "accuracy_last": world.kernel.recorder.last("rounds", "accuracy"),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

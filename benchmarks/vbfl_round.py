@@ -40,11 +40,11 @@ def plain_round(
 ) -> float:
     """The same training and test passes, device by device; returns CPU seconds."""
     s = world.scenario
-    start = torch.tensor(world.models[world.participants[0].state.model])
+    start = torch.tensor(world.protocol.game.bench.models[world.protocol.game.forks.state(0).model])
     began = time.process_time()
     trained = []
     for k in range(17):
-        shard = torch.from_numpy(world.split.train[k])
+        shard = torch.from_numpy(world.protocol.game.bench.split.train[k])
         nn.utils.vector_to_parameters(start.clone(), build.parameters())
         optimiser = torch.optim.SGD(build.parameters(), lr=s.training.learning_rate)
         for _ in range(s.training.epochs if k < 12 else 1):
@@ -87,11 +87,11 @@ def main() -> None:
     }
     world = World(load_scenario("vbfl-published", overrides), args.data)
     training, testing = Stopwatch(), Stopwatch()
-    training.wrap(world.engine, "train")
-    testing.wrap(world.engine, "evaluate")
-    build = models.create(args.model).build(world.dataset.shape, world.dataset.classes)
-    x, y = torch.tensor(world.dataset.x_train), torch.tensor(world.dataset.y_train)
-    xt, yt = torch.tensor(world.dataset.x_test), torch.tensor(world.dataset.y_test)
+    training.wrap(world.protocol.game.bench.engine, "train")
+    testing.wrap(world.protocol.game.bench.engine, "evaluate")
+    build = models.create(args.model).build(world.protocol.game.bench.dataset.shape, world.protocol.game.bench.dataset.classes)
+    x, y = torch.tensor(world.protocol.game.bench.dataset.x_train), torch.tensor(world.protocol.game.bench.dataset.y_train)
+    xt, yt = torch.tensor(world.protocol.game.bench.dataset.x_test), torch.tensor(world.protocol.game.bench.dataset.y_test)
 
     world.step()  # warm up
     training.seconds = testing.seconds = 0.0
@@ -107,11 +107,11 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        tables = {**world.recorder.tables(), "journal": journal_table(world)}
+        tables = {**world.kernel.recorder.tables(), "journal": journal_table(world)}
         write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
         recording = (time.process_time() - began) / (args.rounds + 1)
 
-    samples = len(world.split.train[0])
+    samples = len(world.protocol.game.bench.split.train[0])
     epochs = world.scenario.training.epochs
     work = (12 * epochs + 5) * samples * gflop(build, x[:1], train=True) + 18 * len(yt) * gflop(
         build, xt[:1], train=False
@@ -120,7 +120,7 @@ def main() -> None:
     mine = statistics.median(ours) + recording
     report = {
         "model": args.model,
-        "trainer": world.engine.trainer,
+        "trainer": world.protocol.game.bench.engine.trainer,
         "epoch_log": args.epoch_log,
         "rounds": args.rounds,
         "round_cpu_s_median": mine,

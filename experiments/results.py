@@ -23,9 +23,8 @@ from experiments.rundir import RunError, RunResult, nullable, open_run, write_fi
 from experiments.sweeps import manifest
 from experiments.sweeps.drive import PLAN, read_sweep
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS
+from sim.recording import CORE, Table
 from sim.scenario import SCHEMA_VERSION
-
-COLUMNS, OPTIONAL = {}, frozenset()
 
 KEYS = ("run_id", "cell", "seed")
 RESAMPLES, BLOCK = 2_000, 4_000_000
@@ -38,9 +37,9 @@ class Results:
     What is read is what was recorded when it is read: open again, or call `refresh`, to see more.
     """
 
-    def __init__(self, folder: Path, told: dict[str, Any]) -> None:
-        self.folder, self._told = folder, told
-        self.factors: list[str] = list(told["factors"])
+    def __init__(self, folder: Path, sweep: dict[str, Any]) -> None:
+        self.folder, self._sweep = folder, sweep
+        self.factors: list[str] = list(sweep["factors"])
         self.refresh()
 
     @classmethod
@@ -62,22 +61,22 @@ class Results:
         """See what has been recorded since."""
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
-        for name in ("_plan", "_done"):
+        for name in ("_plan", "_done", "columns"):
             self.__dict__.pop(name, None)
 
     @property
     def name(self) -> str:
-        return str(self._told["spec"]["name"])
+        return str(self._sweep["spec"]["name"])
 
     @property
     def spec(self) -> dict[str, Any]:
         """The sweep's file, as plain values."""
-        return dict(self._told["spec"])
+        return dict(self._sweep["spec"])
 
     @property
     def versions(self) -> dict[str, str | None]:
         """Of the packages that planned it, and its git state."""
-        return {**self._told.get("versions", {}), "git": self._told.get("git")}
+        return {**self._sweep.get("versions", {}), "git": self._sweep.get("git")}
 
     @cached_property
     def _plan(self) -> pd.DataFrame:
@@ -98,9 +97,39 @@ class Results:
         receipt = self._receipts.get(run_id)
         return receipt.status if receipt else "missing"
 
+    @cached_property
+    def columns(self) -> dict[str, dict[str, pa.DataType]]:
+        """By table the columns that some finished run has, with their types; of every sweep the core tables."""
+        known = {name: _types(table) for name, table in CORE.items()}
+        for file in self._samples():
+            try:
+                schema = pq.read_schema(file)
+            except (pa.ArrowException, OSError):
+                continue  # a damaged run is told of where it is read
+            own = {f.name: f.type for f in schema if f.name not in ("run_id", "row")}
+            known.setdefault(file.stem, {}).update(own)
+        return known
+
+    def _samples(self) -> list[Path]:
+        """Return a file of each table for each set of tables that runs of one protocol have."""
+        files: list[Path] = []
+        if self._compact.part:
+            files += sorted((self.folder / COMPACT / self._compact.part).glob("*.parquet"))
+        protocol = {cell: s.get("protocol") for cell, s in self.scenarios().items()}
+        loose = set(self._done) - set(self._compact.runs)
+        first = self._plan[self._plan["run_id"].isin(loose)].drop_duplicates("cell")
+        seen = set()
+        for run_id, cell in zip(first["run_id"], first["cell"], strict=True):
+            tables = sorted((self.folder / RUNS / run_id).glob("*.parquet"))
+            kind = (protocol[int(cell)], tuple(file.name for file in tables))
+            if kind not in seen:
+                seen.add(kind)
+                files += tables
+        return files
+
     def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
-        """Whether some finished run has each of these tables with each of these columns."""
-        return all(set(columns) <= set(COLUMNS.get(table, ())) for table, columns in needs.items())
+        """Return whether some finished run has each of these tables with each of these columns."""
+        return all(set(columns) <= self.columns.get(t, {}).keys() for t, columns in needs.items())
 
     # --- frames -------------------------------------------------------------------------------------------------
 
@@ -178,16 +207,14 @@ class Results:
             columns: only these of its columns. A factor that is called like one of them becomes `factor.<name>`.
             where: an SQL condition over its columns, the keys and the factors, as `"round = 15 and not adversary"`.
         """
-        if name not in COLUMNS:
-            raise RunError(
-                f"{self.folder}: there is no table {name!r}; there are {', '.join(COLUMNS)}"
-            )
-        wanted = list(columns or COLUMNS[name])
-        if unknown := [c for c in wanted if c not in COLUMNS[name]]:
-            raise RunError(
-                f"{self.folder}: table {name} has no column {unknown[0]!r}; it has {', '.join(COLUMNS[name])}"
-            )
-        taken = {c.casefold() for c in COLUMNS[name]}
+        known = self._known(name)
+        wanted = list(columns or known)
+        for column in wanted:
+            if column not in known:
+                raise RunError(
+                    f"{self.folder}: table {name} has no column {column!r}; it has {', '.join(known)}"
+                )
+        taken = {column.casefold() for column in known}
         factors = {f: f"factor.{f}" if f.casefold() in taken else f for f in self.factors}
         keys = ", ".join(_name(k) for k in (*KEYS, *factors.values()))
         plan = ", ".join(
@@ -203,29 +230,40 @@ class Results:
         )
         return self.sql(query, t=name)
 
+    def _known(self, name: str) -> dict[str, pa.DataType]:
+        """Return the columns of a table; `RunError` when no run has it."""
+        if name not in self.columns:
+            raise RunError(
+                f"{self.folder}: there is no table {name!r}; there are {', '.join(self.columns)}"
+            )
+        return self.columns[name]
+
     def sql(self, query: str, tables: Iterable[str] = (), **names: str) -> pd.DataFrame:
         """Any DuckDB query over the tables and `p`, the plan with its keys and factors.
 
         Args:
             query: reads tables by their names; each has a `run_id` and a `row` beside its own columns.
-            tables: those it reads (default: rounds, participants, votes, blocks, journal).
+            tables: those it reads (default: all).
             names: other names for tables, as `t="rounds"`.
         """
-        used = names or {
-            name: name
-            for name in (tuple(tables) or ("rounds", "participants", "votes", "blocks", "journal"))
-        }
+        used = names or {name: name for name in tuple(tables) or self.columns}
         with duckdb.connect() as db:
             db.register("p", self._plan.drop(columns="scenario"))
-            try:
-                for alias, name in used.items():
-                    db.execute(f"create view {_name(alias)} as {self._source(name)}")
-                # By way of Arrow: whole numbers with gaps stay whole, and exact.
-                return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
-            except duckdb.Error as error:
-                raise RunError(
-                    f"{self.folder}: {str(error).splitlines()[0]}{self._damage()}"
-                ) from None
+            return self._query(db, query, used)
+
+    def _query(
+        self, db: duckdb.DuckDBPyConnection, query: str, views: Mapping[str, str]
+    ) -> pd.DataFrame:
+        """Return what a query gives over views of tables, by the names that it uses for them."""
+        sources = {alias: self._source(name) for alias, name in views.items()}
+        try:
+            for alias, source in sources.items():
+                db.execute(f"create view {_name(alias)} as {source}")
+            # By way of Arrow: whole numbers with gaps stay whole, and exact.
+            return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{self.folder}: {reason}{self._damage()}") from None
 
     def _damage(self) -> str:
         """Which run's files are not what was recorded, and what to do about it; nothing when all are."""
@@ -237,61 +275,76 @@ class Results:
         )
 
     def _source(self, name: str) -> str:
-        """A select over the compact file, where there is one, and the parts of all other runs."""
+        """Return a select over the compact file, where there is one, and the parts of all other runs.
+
+        A column or a table that a run has not got is null or empty.
+        """
+        known = self._known(name)
+        columns = ", ".join(_name(c) for c in known)
         parts = []
-        columns = ", ".join(_name(c) for c in COLUMNS[name])
         if self._compact.part:
             file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
-            parts.append(f"select run_id, row, {columns} from read_parquet({_quoted(file)})")
+            if file.is_file():
+                parts.append(
+                    f"select run_id, row, {_columns_in(file, known)} from read_parquet({_quoted(file)})"
+                )
         loose = [
             self.folder / RUNS / run_id / f"{name}.parquet"
             for run_id in self._done
             if run_id not in self._compact.runs
         ]
-        if name in OPTIONAL:
+        if name not in CORE:
             loose = [path for path in loose if path.is_file()]
         if loose:
             files = ", ".join(_quoted(p) for p in loose)
+            empty = ", ".join(f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in known.items())
             parts.append(
                 "select regexp_extract(filename, '([0-9a-f]{32})/[^/]*$', 1) as run_id, file_row_number as row, "
-                f"{columns} from read_parquet([{files}], filename=true, file_row_number=true)"
+                f"{columns} from (select * from read_parquet([{files}], union_by_name=true, filename=true, "
+                "file_row_number=true) "
+                f"union all by name select {empty} where false)"
             )
         if not parts:
-            empty = ", ".join(
-                f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in COLUMNS[name].items()
-            )
+            empty = ", ".join(f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in known.items())
             return f"select ''::varchar as run_id, 0::bigint as row, {empty} where false"
         return " union all ".join(parts)
 
-    # --- outcomes -----------------------------------------------------------------------------------------------
+    # --- outcomes -------------------------------------------------------------------------------
 
     def outcomes(self) -> pd.DataFrame:
-        """One row per finished run: keys, factors, and what it came to (units in `docs/reference/results.md`)."""
-        rounds = self.sql(
-            """
-            select run_id, arg_max(accuracy, round) as accuracy, max(accuracy) as best_accuracy, avg(accuracy) as mean_accuracy,
-                   max(end_s) as simulated_s, sum(issued)::bigint as issued, sum(burned)::bigint as burned,
-                   sum(accepted_honest)::bigint as accepted_honest, sum(rejected_honest)::bigint as rejected_honest,
-                   sum(accepted_adversary)::bigint as accepted_adversary, sum(rejected_adversary)::bigint as rejected_adversary,
-                   avg(forked::int) as forked, avg(block_time_s) as block_time_s, arg_max(attack_success, round) as attack_success
-            from rounds group by run_id
-            """,
-            tables=("rounds",),
-        )
-        people = self.sql(
-            """
-            select run_id, adversary, sum(utility) / count(distinct device) as utility,
-                   sum(income) / count(distinct device) as income
-            from participants group by run_id, adversary
-            """,
-            tables=("participants",),
-        )
-        for who, flag in (("honest", False), ("adversary", True)):
-            part = people[people["adversary"] == flag].set_index("run_id")
-            for column in ("utility", "income"):
-                rounds[f"{who}_{column}"] = rounds["run_id"].map(part[column]).astype(float)
-        frame = self._plan.drop(columns="scenario").merge(rounds, on="run_id")
+        """Return a row per finished run: keys, factors, and what it came to (units in `docs/reference/results.md`)."""
+        frame = self._plan.drop(columns="scenario").copy()
+        frame = frame[frame["run_id"].isin(self._done)]
+        by_table: dict[str, dict[str, str]] = {}
+        for name, outcome in self._declared().items():
+            by_table.setdefault(outcome["table"], {})[name] = outcome["sql"]
+        for table, expressions in by_table.items():
+            if table in self.columns:
+                frame = frame.merge(self._aggregate(table, expressions), on="run_id", how="left")
         return frame.sort_values(["cell", "seed"], ignore_index=True)
+
+    def _declared(self) -> dict[str, dict[str, Any]]:
+        """Return the outcomes that the sweep's protocols declare; `RunError` where they are none."""
+        outcomes = self._sweep.get("outcomes", {})
+        for name, outcome in outcomes.items():
+            if not {"table", "sql", "meaning", "best"} <= outcome.keys():
+                raise RunError(f"{self.folder}: outcomes.{name} = {outcome!r}: is no outcome")
+        return outcomes
+
+    def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
+        """Return a row per run with aggregates over its rows of a table.
+
+        The expressions come from the sweep's folder, perhaps somebody else's: they read nothing but that folder.
+        """
+        for name, sql in expressions.items():
+            check_expression(sql, f"{self.folder}: outcomes.{name}")
+        columns = ", ".join(f"({sql}) as {_name(name)}" for name, sql in expressions.items())
+        query = f"select run_id, {columns} from {_name(table)} group by run_id"
+        with duckdb.connect() as db:
+            db.execute(f"set allowed_directories = [{_quoted(self.folder.absolute())}]")
+            db.execute("set enable_external_access = false")
+            db.execute("set lock_configuration = true")
+            return self._query(db, query, {table: table})
 
     def summary(
         self,
@@ -366,7 +419,7 @@ class Results:
         part = Path(tempfile.mkdtemp(prefix="part-", dir=home))
         try:
             part.chmod(0o755)
-            for name, columns in COLUMNS.items():
+            for name, columns in self.columns.items():
                 self._write_compact(name, columns, part / f"{name}.parquet")
             write_file(home / INDEX, json.dumps({"part": part.name, "runs": runs}))
         except BaseException:
@@ -426,7 +479,36 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _sql_type(kind: pa.DataType) -> str:
-    return {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}.get(
-        kind, "varchar"
+def check_expression(sql: Any, place: str) -> None:
+    """Raise `RunError` unless this is one SQL expression that selects and does nothing else."""
+    if not isinstance(sql, str):
+        raise RunError(f"{place} = {sql!r}: must be an SQL expression")
+    try:
+        statements = duckdb.extract_statements(f"select ({sql}) from t")
+    except duckdb.Error as error:
+        raise RunError(f"{place} = {sql!r}: {str(error).splitlines()[0]}") from None
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise RunError(f"{place} = {sql!r}: must be one SQL expression")
+
+
+def _types(table: Table) -> dict[str, pa.DataType]:
+    return {name: column.type for name, column in table.columns.items()}
+
+
+def _columns_in(file: Path, known: Mapping[str, pa.DataType]) -> str:
+    """Return a list of columns in SQL: those that a file has not got are null."""
+    there = set(pq.read_schema(file).names)
+    return ", ".join(
+        _name(c) if c in there else f"null::{_sql_type(kind)} as {_name(c)}"
+        for c, kind in known.items()
     )
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """Return the SQL type of a column's values."""
+    simple = {pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_large_binary(kind):
+        return "blob"
+    return simple.get(kind, "varchar")

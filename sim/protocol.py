@@ -23,6 +23,7 @@ from sim.recording import CORE, Column, Columns, Table
 from sim.registries import protocols
 
 __all__ = [
+    "CORE_OUTCOMES",
     "Approval",
     "Chart",
     "Column",
@@ -55,6 +56,38 @@ class Outcome:
     def to_plain(self) -> dict[str, Any]:
         """As the manifest has it."""
         return asdict(self)
+
+
+CORE_OUTCOMES = {
+    "simulated_s": Outcome("rounds", "max(end_s)", "simulated seconds of the whole run", "min"),
+    "issued": Outcome("rounds", "sum(issued)::bigint", "base units created"),
+    "burned": Outcome("rounds", "sum(burned)::bigint", "base units destroyed"),
+    "honest_utility": Outcome(
+        "participants",
+        "sum(utility) filter (where not adversary) / count(distinct device) filter (where not adversary)",
+        "utility of an honest device in the whole run, base units",
+        "max",
+    ),
+    "honest_income": Outcome(
+        "participants",
+        "sum(income) filter (where not adversary) / count(distinct device) filter (where not adversary)",
+        "income of an honest device in the whole run, base units",
+        "max",
+    ),
+    "adversary_utility": Outcome(
+        "participants",
+        "sum(utility) filter (where adversary) / count(distinct device) filter (where adversary)",
+        "utility of an adversary in the whole run, base units",
+        "min",
+    ),
+    "adversary_income": Outcome(
+        "participants",
+        "sum(income) filter (where adversary) / count(distinct device) filter (where adversary)",
+        "income of an adversary in the whole run, base units",
+        "min",
+    ),
+}
+"""What runs of every protocol come to."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +150,11 @@ class Protocol(Plugin, ABC):
     def example(cls) -> dict[str, Any]:
         """Return plain values of a scenario that takes about a second: what the conformance suite plays."""
         return {"protocol": cls.name, "rounds": 3, "devices": 6}
+
+    @classmethod
+    def all_outcomes(cls) -> dict[str, Outcome]:
+        """Return all that its runs come to, its own outcomes first."""
+        return {**cls.outcomes, **CORE_OUTCOMES}
 
     @classmethod
     def all_tables(cls) -> dict[str, Table]:

@@ -11,7 +11,7 @@ from experiments import load_scenario, run
 from experiments.conformance import PayoutConformance, WorkerConformance
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
-from sim.scenario import SettingError
+from sim.keys import SettingError
 from sim.world import World
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -109,7 +109,7 @@ def played(scenario):
     world = World(scenario)
     world.step()
     world.close()
-    return world.ledger.journal
+    return world.kernel.treasury.ledger.journal
 
 
 def test_a_model_that_does_not_fit_the_data_is_a_wrong_setting(tiny, tmp_path):

@@ -25,7 +25,8 @@ from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import RUNS
-from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, plan
+from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
+from sim.protocol import Outcome
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
 
@@ -85,6 +86,14 @@ class Sweep:
         self.todo = sorted(
             (p for p in self.runs if p.run_id not in done), key=lambda p: order[p.seed]
         )
+
+    def _outcomes(self) -> dict[str, dict[str, Any]]:
+        """Return what the runs come to, as their protocols declare it: readers need none of their code."""
+        scenarios = {run.scenario.protocol: run.scenario for run in self.runs}
+        declared: dict[str, Outcome] = {}
+        for scenario in scenarios.values():
+            declared |= outcomes_of(scenario)
+        return {name: outcome.to_plain() for name, outcome in declared.items()}
 
     def _check_folder(self) -> None:
         told = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None
@@ -227,6 +236,7 @@ class Sweep:
             "spec": spec,
             "plan_digest": self.digest,
             "factors": self.spec.factors,
+            "outcomes": self._outcomes(),
             "runs": len(self.runs),
             "versions": {
                 name: installed(name) for name in ("fedstake", "numpy", "torch", "pyarrow")

@@ -29,6 +29,7 @@ from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
 from sim.keys import SettingError
+from sim.protocol import CORE_OUTCOMES, Outcome, protocols
 from sim.scenario import Scenario, change
 
 RUN_COLUMNS = (
@@ -36,14 +37,8 @@ RUN_COLUMNS = (
 )  # fmt: skip
 """Columns of frames beside the factors."""
 
-OUTCOMES = (
-    "accuracy", "best_accuracy", "mean_accuracy", "simulated_s", "issued", "burned", "accepted_honest", "rejected_honest",
-    "accepted_adversary", "rejected_adversary", "forked", "block_time_s", "attack_success",
-    "honest_utility", "honest_income", "adversary_utility", "adversary_income",
-)  # fmt: skip
-"""What a run comes to: columns of `Results.outcomes`."""
-
-TAKEN = frozenset(RUN_COLUMNS) | frozenset(OUTCOMES)
+TAKEN = frozenset(RUN_COLUMNS) | frozenset(CORE_OUTCOMES)
+"""What no factor can be called, whatever is played."""
 
 
 class Spec(BaseModel):
@@ -223,6 +218,7 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
         locate(values, Path.cwd())
         values["seed"] = spec.seed_list[0]
         first = validate(values, where)
+        _check_names(labels, first, spec.file)
         before = seen.setdefault(first.run_id(), cell)
         if before != cell:
             raise ScenarioError(
@@ -233,6 +229,20 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
             )
         for seed in spec.seed_list:
             yield PlannedRun(cell, labels, first.model_copy(update={"seed": seed}))
+
+
+def outcomes_of(scenario: Scenario) -> dict[str, Outcome]:
+    """Return what a run of a scenario comes to, as its protocol declares it."""
+    return protocols.get(scenario.protocol).all_outcomes()  # type: ignore[attr-defined]
+
+
+def _check_names(factors: Iterable[str], scenario: Scenario, file: str) -> None:
+    """Raise `ScenarioError` for a factor that is called like an outcome of the protocol."""
+    outcomes = outcomes_of(scenario)
+    for name in factors:
+        if name.casefold() in outcomes:
+            expected = "is a column of the results; name this factor otherwise, with named levels"
+            raise ScenarioError(file, "design.factors", name, expected)
 
 
 def base_values(spec: Spec) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def play(scenario):
     for _ in world.run():
         pass
     world.close()
-    return world, {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+    return world, {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
 
 
 @pytest.mark.parametrize("name", behaviours.workers.names())
@@ -258,7 +258,7 @@ def test_free_riders_save_time_and_are_paid_as_much(tiny):
     assert frames["rounds"]["issued"].iloc[0] == honest["rounds"]["issued"].iloc[0]
     assert (
         frames["rounds"]["accuracy"].iloc[0]
-        == world.test([world.engine.initial()], [b"initial"]).accuracy[0]
+        == world.test([world.protocol.game.bench.engine.initial()], [b"initial"]).accuracy[0]
     ), "the mean of untouched models is the untouched model"
 
 
@@ -406,10 +406,10 @@ def test_a_sleepers_data_is_clean_while_it_sleeps(tiny):
             adversaries__0__from_round=3,
         )
     )
-    clean = world.split.train[2]
+    clean = world.protocol.game.bench.split.train[2]
     for r, expected in ((1, True), (3, False)):
         world.round_index = r
-        assert (world.samples(2)[: len(clean)] == clean).all() == expected
+        assert (world.protocol.game.bench.samples(2)[: len(clean)] == clean).all() == expected
 
 
 @pytest.mark.parametrize(("identities", "total"), [("split", 15), ("duplicate", 60), ("own", 60)])
@@ -422,11 +422,11 @@ def test_sybils_share_one_devices_samples_and_stake(tiny, identities, total):
         payout__initial_balance=1_000,
     )
     world = World(scenario)
-    held = [world.split.train[d] for d in (1, 3, 4, 6)]
+    held = [world.protocol.game.bench.split.train[d] for d in (1, 3, 4, 6)]
     assert sum(map(len, held)) == total
     assert len(set(np.concatenate(held).tolist())) == (60 if identities == "own" else 15)
-    assert [world.stake(d) for d in (1, 3, 4, 6)] == [1_000 if identities == "own" else 250] * 4
-    assert world.stake(0) == 1_000
+    assert [world.kernel.treasury.balance(d) for d in (1, 3, 4, 6)] == [1_000 if identities == "own" else 250] * 4
+    assert world.kernel.treasury.balance(0) == 1_000
     for _ in world.run():
         pass
 
@@ -454,6 +454,6 @@ def test_utility_is_income_less_cost_plus_the_benefit_of_damage(tiny):
     validators = people[people["role"] == "validator"]
     judged = frames["votes"].groupby(["round", "validator"]).size()
     for row in validators.itertuples():
-        own = len(world.split.validation[row.device][1])
+        own = len(world.protocol.game.bench.split.validation[row.device][1])
         expected = row.samples / 1_000 + judged.get((row.round, row.device), 0) * own / 3_000
         assert row.compute_s == pytest.approx(expected)

@@ -26,7 +26,7 @@ def played(group=None, preset="vbfl", **changes):
     )
     for _ in world.run():
         pass
-    world.tables = {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+    world.tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
     return world
 
 
@@ -36,7 +36,7 @@ def played(group=None, preset="vbfl", **changes):
 def bribes(world):
     return [
         (int(e.debit[7:]), int(e.credit[7:]), e.amount)
-        for e in world.ledger.journal
+        for e in world.kernel.treasury.ledger.journal
         if e.reason == "bribe"
     ]
 
@@ -155,7 +155,7 @@ def test_whitewashers_return_under_another_identity(how):
         assert not p[(p.device == new) & (p["round"] <= round_)].online.any()
         assert not p[(p.device == old) & (p["round"] > round_)].online.any()
         assert p[(p.device == old) & (p["round"] > round_)].role.isna().all()
-    start = {e.credit: e.amount for e in world.ledger.journal if e.reason == "initial"}
+    start = {e.credit: e.amount for e in world.kernel.treasury.ledger.journal if e.reason == "initial"}
     assert all(start[f"device:{d}"] == 400 for d in range(5)), (
         "two devices' money among five identities"
     )
@@ -274,7 +274,7 @@ def test_an_attacker_that_knows_rule_and_data_passes_where_a_blind_one_fails():
         scenario = load_scenario("digits-quick", {"rounds": 8, "adversaries.0.worker": worker})
         world = World(scenario)
         list(world.run())
-        r = world.recorder.tables()["rounds"].to_pandas().iloc[2:]
+        r = world.kernel.recorder.tables()["rounds"].to_pandas().iloc[2:]
         return r.accepted_adversary.sum() / (
             r.accepted_adversary.sum() + r.rejected_adversary.sum()
         )
@@ -311,7 +311,7 @@ def test_a_duplicate_is_refused_and_noted():
     incidents = world.tables["incidents"]
     assert set(incidents.kind) == {"duplicate"}
     assert set(incidents.device) <= {0, 1}
-    assert world.ledger.journal == honest.ledger.journal, "one update, one reward"
+    assert world.kernel.treasury.ledger.journal == honest.ledger.journal, "one update, one reward"
 
 
 @pytest.mark.parametrize(

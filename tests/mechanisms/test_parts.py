@@ -7,7 +7,8 @@ from mechanisms import registries as rules
 from mechanisms.combined import Combined
 from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import OpeningObservation
-from sim.scenario import Scenario, SettingError
+from sim.keys import SettingError
+from sim.scenario import Scenario
 from sim.world import World
 from tests.conftest import TINY
 from tests.mechanisms.test_payouts import block, income, record
@@ -183,10 +184,10 @@ def test_a_scenario_puts_parts_around_any_rule():
     world = World(scenario)
     for _ in world.run():
         pass
-    reasons = {e.reason for e in world.ledger.journal}
+    reasons = {e.reason for e in world.kernel.treasury.ledger.journal}
     assert {"identity.cost", "stake.join", "stake.back", "slash", "reward.worker"} <= reasons
-    assert world.ledger.balance("escrow:slashable", world.asset) == 0
-    rewarded = {e.credit for e in world.ledger.journal if e.reason == "reward.worker"}
+    assert world.kernel.treasury.ledger.balance("escrow:slashable", world.kernel.treasury.asset) == 0
+    rewarded = {e.credit for e in world.kernel.treasury.ledger.journal if e.reason == "reward.worker"}
     assert rewarded <= {f"device:{d}" for d in range(5)}
     world.close()
 

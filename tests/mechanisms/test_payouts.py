@@ -15,7 +15,7 @@ from mechanisms import registries as rules
 from mechanisms.payouts.contribution import exact, permutations, sampled
 from mechanisms.split import part, split
 from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment, UpdateRecord
-from sim.scenario import SettingError
+from sim.keys import SettingError
 from sim.world import World
 
 
@@ -242,7 +242,7 @@ def test_reports_go_through_behaviours(tiny, preset, validator):
             "validation__params": {"threshold": 1.0},
         }
         world = play(tiny(preset, adversaries=groups, rounds=4, **sets))
-        people = world.recorder.tables()["participants"].to_pandas()
+        people = world.kernel.recorder.tables()["participants"].to_pandas()
         incomes.append(people.groupby("group", observed=True).income.sum())
     assert incomes[0].sum() > 0
     if validator == "flip":
@@ -492,16 +492,16 @@ def play(scenario):
 
 
 def check_conservation(world):
-    ledger, asset = world.ledger, world.asset
-    accounts = [p.account for p in world.participants] + list(world.payout.accounts())
+    ledger, asset = world.kernel.treasury.ledger, world.kernel.treasury.asset
+    accounts = [p.account for p in world.kernel.population] + list(world.protocol.game.payout.accounts())
     assert sum(ledger.balance(a, asset) for a in accounts) == ledger.issued(asset) - ledger.burned(
         asset
     )
-    for p in world.participants:
+    for p in world.kernel.population:
         own = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
         flows = sum(
             x.amount * ((x.payee == p.device) - (x.payer == p.device))
-            for s in world.settled.lineage()
+            for s in world.protocol.game.forks.settled.lineage()
             for x in s.moves
         )
         stake = -sum(e.amount for e in ledger.journal if e.debit == p.account and e.round == 0)
@@ -511,7 +511,7 @@ def check_conservation(world):
             if e.credit == p.account and e.round > world.scenario.rounds
         )
         assert (
-            world.stake(p.device)
+            world.kernel.treasury.balance(p.device)
             == world.scenario.payout.initial_balance + own + flows + stake + back
         )
 
@@ -547,7 +547,7 @@ def test_every_rule_keeps_the_books_through_forks(tiny, mechanism, protocol):
         **FORKS,
     )
     world = play(scenario)
-    assert (len(world.ledger.journal) > 8) or mechanism == "none"
+    assert (len(world.kernel.treasury.ledger.journal) > 8) or mechanism == "none"
 
 
 @pytest.mark.parametrize(
@@ -583,7 +583,7 @@ def test_slashing_makes_noise_costly(tiny):
     worth = {}
     for mechanism in ("vbfl", "slashed-vbfl"):
         world = play(tiny(payout__mechanism=mechanism, **bad))
-        worth[mechanism] = min(world.stake(p.device) for p in world.participants if p.adversary)
+        worth[mechanism] = min(world.kernel.treasury.balance(p.device) for p in world.kernel.population if p.adversary)
     assert worth["vbfl"] >= 20_000
     assert worth["slashed-vbfl"] < 20_000
 

@@ -189,7 +189,7 @@ def test_every_validation_rule_in_a_run(tiny, name, attack):
     )
     for _ in world.run():
         pass
-    votes = world.recorder.tables()["votes"].to_pandas()
+    votes = world.kernel.recorder.tables()["votes"].to_pandas()
     share = votes.groupby("worker_adversary")["verdict"].mean()
     assert share[False] > 0.7
     if attack == "gaussian-noise" and rules.validators.get(name).individual:
@@ -203,9 +203,9 @@ def test_every_role_rule_in_a_run(tiny, name):
     world = World(tiny(roles__rule=name, roles__params=params, rounds=4))
     for _ in world.run():
         pass
-    people = world.recorder.tables()["participants"].to_pandas()
+    people = world.kernel.recorder.tables()["participants"].to_pandas()
     assert (people.groupby("round")["role"].nunique() == 3).all()
-    assert world.recorder.tables()["rounds"].to_pandas()["winner"].notna().all()
+    assert world.kernel.recorder.tables()["rounds"].to_pandas()["winner"].notna().all()
 
 
 def test_matched_baselines_train_as_long_as_workers(tiny):
@@ -222,7 +222,7 @@ def test_matched_baselines_train_as_long_as_workers(tiny):
         )
         for _ in world.run():
             pass
-        return world.recorder.tables()["votes"].to_pandas()["vad"].mean()
+        return world.kernel.recorder.tables()["votes"].to_pandas()["vad"].mean()
 
     assert abs(deficit(-1)) < 0.03
     assert deficit(1) < deficit(-1) + 0.01

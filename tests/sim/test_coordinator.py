@@ -25,10 +25,10 @@ def played(**changes):
     world = World(load_scenario("coordinator", {**SMALL, **changes}))
     for _ in world.run():
         pass
-    tables = {name: table.to_pandas() for name, table in world.recorder.tables().items()}
-    tables["reasons"] = pd.Series([e.reason for e in world.ledger.journal]).value_counts()
-    for account in world.payout.accounts():
-        assert not account.startswith("escrow") or world.ledger.balance(account, world.asset) == 0
+    tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
+    tables["reasons"] = pd.Series([e.reason for e in world.kernel.treasury.ledger.journal]).value_counts()
+    for account in world.protocol.game.payout.accounts():
+        assert not account.startswith("escrow") or world.kernel.treasury.ledger.balance(account, world.kernel.treasury.asset) == 0
     world.close()
     return tables
 

@@ -31,7 +31,7 @@ def play(scenario):
 
 
 def frame(world, table):
-    return world.recorder.tables()[table].to_pandas()
+    return world.kernel.recorder.tables()[table].to_pandas()
 
 
 class TestSecureAggregation:
@@ -114,12 +114,12 @@ class TestClipping:
                 adversaries__0__worker="scaling",
             )
         )
-        start = world.models[world.participants[0].global_model]
+        start = world.protocol.game.bench.models[world.kernel.population[0].global_model]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(vbfl, "do_local_work", lambda *a: kept.append(original(*a)) or kept[-1])
             world.step()
         norms = np.linalg.norm(kept[0].updates - start, axis=1)
-        bad = np.array([world.participants[w].adversary for w in kept[0].workers])
+        bad = np.array([world.kernel.population[w].adversary for w in kept[0].workers])
         np.testing.assert_allclose(norms[~bad], 0.02, rtol=1e-4)
         np.testing.assert_allclose(norms[bad], 0.2, rtol=1e-4)
 

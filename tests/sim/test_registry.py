@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.chain.registry import FIRST, Kept, Version, verify, worth_restoring
+from sim.chain.versions import FIRST, Kept, Version, verify, worth_restoring
 from sim.learning.engine import row_digest
 from sim.world import World
 
@@ -33,7 +33,7 @@ def play(scenario):
 
 
 def frame(world, table):
-    return world.recorder.tables()[table].to_pandas()
+    return world.kernel.recorder.tables()[table].to_pandas()
 
 
 def chain(accuracies):
@@ -104,8 +104,8 @@ class TestWhenToRestore:
 class TestRuns:
     def test_off_by_default(self, tiny):
         world = play(tiny())
-        assert "versions" not in world.recorder.tables()
-        assert world.canonical().kept == ()
+        assert "versions" not in world.kernel.recorder.tables()
+        assert world.protocol.game.forks.canonical().kept == ()
 
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_recording_changes_nothing_and_tells_every_model(self, tiny, preset):
@@ -149,20 +149,20 @@ class TestRuns:
         assert len(back) > 2
         weights = versions.set_index("version")["weights"]
         assert [weights[r] for r in back["restores"]] == back["weights"].tolist()
-        chained = [v for s in list(world.canonical().lineage())[::-1] for v in s.versions]
+        chained = [v for s in list(world.protocol.game.forks.canonical().lineage())[::-1] for v in s.versions]
         assert verify(chained, chained[-1].id)
-        for state in world.canonical().lineage():
+        for state in world.protocol.game.forks.canonical().lineage():
             assert not state.kept or state.kept[-1].model == state.model
-        assert chained[-1].weights == world.models.digest(world.canonical().model)
+        assert chained[-1].weights == world.protocol.game.bench.models.digest(world.protocol.game.forks.canonical().model)
 
     def test_only_as_many_models_are_held_as_may_come_back(self, tiny):
         scenario = tiny(**COLLAPSE, versions__rollback_drop=0.1, versions__keep=3)
         world = World(scenario)
         for _ in world.run():
-            kept = {k.model for p in world.participants for k in p.state.kept}
-            assert all(len(p.state.kept) <= 3 for p in world.participants)
-            assert all(np.isfinite(world.models[m]).all() for m in kept)
-            assert len(world.models._rows) <= 3 + 2
+            kept = {k.model for p in world.kernel.population for k in p.state.kept}
+            assert all(len(p.state.kept) <= 3 for p in world.kernel.population)
+            assert all(np.isfinite(world.protocol.game.bench.models[m]).all() for m in kept)
+            assert len(world.protocol.game.bench.models._rows) <= 3 + 2
 
     def test_blocks_of_unauthorised_publishers_are_refused_by_all(self, tiny):
         world = play(tiny(rounds=8, versions__publishers=[1, 2, 6]))
@@ -171,7 +171,7 @@ class TestRuns:
         assert (blocks.loc[~by_right, "adopters"] == 0).all()
         assert not by_right.all()
         assert (blocks.loc[by_right, "status"] == "adopted").any()
-        assert all(s.miner in (-1, 1, 2, 6) for p in world.participants for s in p.state.lineage())
+        assert all(s.miner in (-1, 1, 2, 6) for p in world.kernel.population for s in p.state.lineage())
 
     @pytest.mark.parametrize(
         ("preset", "changes"),

@@ -20,7 +20,7 @@ def play(scenario):
 
 
 def frames(world):
-    return {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+    return {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
 
 
 def off(tiny, **changes):
@@ -57,11 +57,11 @@ def test_the_clock_follows_the_cost_model(tiny):
     )
     f = frames(world)
     votes, blocks, rounds = f["votes"].iloc[0], f["blocks"].iloc[0], f["rounds"].iloc[0]
-    samples = {p.device: len(world.split.train[p.device]) for p in world.participants}
-    through_store = 2.0 + world.engine.size * 4 / 500
+    samples = {p.device: len(world.protocol.game.bench.split.train[p.device]) for p in world.kernel.population}
+    through_store = 2.0 + world.protocol.game.bench.engine.size * 4 / 500
     arrive = samples[votes.worker] / 10 + through_store + TX / 1_000
     begin = max(arrive + through_store, samples[votes.validator] / 10)
-    cast = begin + len(world.split.validation[votes.validator][1]) / 3 / 10
+    cast = begin + len(world.protocol.game.bench.split.validation[votes.validator][1]) / 3 / 10
     assert votes.time_s == pytest.approx(cast)
     generated = cast + (TX + VOTE) / 1_000
     assert blocks.generated_s == pytest.approx(generated)
@@ -101,7 +101,7 @@ def test_a_request_that_fails_is_no_vote(tiny):
         .all(axis=None)
     )
     for row in votes.itertuples():
-        assert world.store.finds(row.validator, row.worker, row.round) == (row.status == "counted")
+        assert world.protocol.game.store.finds(row.validator, row.worker, row.round) == (row.status == "counted")
 
 
 @pytest.mark.parametrize("rule", ["committee-median", "distance"])
@@ -118,7 +118,7 @@ def test_rules_see_only_what_was_fetched(tiny, rule, monkeypatch):
         off(tiny, rounds=4, validation__rule=rule, validation__params={}, storage__availability=0.5)
     )
     for told in seen:
-        assert all(world.store.finds(told.validator, w, told.round) for w in told.workers)
+        assert all(world.protocol.game.store.finds(told.validator, w, told.round) for w in told.workers)
         if told.reports is not None:
             assert told.reports.shape[1] == len(told.workers)
 

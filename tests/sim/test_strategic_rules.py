@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import ScenarioError, load_scenario
-from sim.scenario import SettingError
+from sim.keys import SettingError
 from sim.world import World
 from tests.conftest import TINY
 
@@ -17,7 +17,7 @@ def played(preset="vbfl", **changes):
         )
     )
     list(world.run())
-    world.tables = {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+    world.tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
     return world
 
 
@@ -133,7 +133,7 @@ def test_an_aggregate_that_is_no_number_is_an_absent_one(tmp_path):
     sets = {"coordinator__aggregator": "fixed", "coordinator__verifier": "oracle", "rounds": 1}
     world = played("coordinator", adversaries=[group], **sets)
     assert "malformed" in set(world.tables["incidents"].kind)
-    assert np.isfinite(world.models[world.canonical().model]).all()
+    assert np.isfinite(world.protocol.game.bench.models[world.protocol.game.forks.canonical().model]).all()
     assert set(world.tables["participants"].conduct.dropna()) == {"unsettled"}
 
 
@@ -186,7 +186,7 @@ def test_utilities_add_up_to_what_moved(changes, forks):
     )
     utility = world.tables["participants"].groupby("device").utility.sum()
     for d in range(8):
-        assert utility[d] == world.stake(d) - world.scenario.payout.initial_balance
+        assert utility[d] == world.kernel.treasury.balance(d) - world.scenario.payout.initial_balance
 
 
 def test_deposits_that_are_spent_or_returned_are_no_slashes():
@@ -221,7 +221,7 @@ def test_learners_do_not_count_absences():
     p = world.tables["participants"]
     for d in (0, 1, 2):
         played_by = p[(p.device == d) & p.online & (p.role == "worker")]
-        assert len(world.learners.plays[d]) == len(played_by)
+        assert len(world.kernel.population.learners.plays[d]) == len(played_by)
 
 
 def test_a_gang_does_not_dispute_its_own():

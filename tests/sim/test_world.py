@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim.chain.state import branches
-from sim.ledger import BURN, ISSUANCE
+from sim.money.ledger import BURN, ISSUANCE
 from sim.world import World
 
 
@@ -21,13 +21,13 @@ def play(scenario, data=None):
 
 
 def frames(world):
-    return {name: table.to_pandas() for name, table in world.recorder.tables().items()}
+    return {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
 
 
 def tables_bytes(world):
     return {
-        name: table.to_pydict() for name, table in world.recorder.tables().items()
-    }, world.ledger.journal
+        name: table.to_pydict() for name, table in world.kernel.recorder.tables().items()
+    }, world.kernel.treasury.ledger.journal
 
 
 PUBLISHED_8000 = {
@@ -98,8 +98,8 @@ class TestIntendedProtocol:
 
     def test_validators_use_their_own_samples_and_no_test_sample(self, tiny):
         world = World(tiny())
-        test = {x.tobytes() for x in world.dataset.x_test}
-        for x, _ in world.split.validation:
+        test = {x.tobytes() for x in world.protocol.game.bench.dataset.x_test}
+        for x, _ in world.protocol.game.bench.split.validation:
             assert not test & {row.tobytes() for row in x}
 
     def test_a_committee_judges_each_update(self, tiny):
@@ -112,7 +112,7 @@ class TestIntendedProtocol:
         world = play(tiny(rounds=4))
         blocks = frames(world)["blocks"].query("status == 'adopted'").sort_values("height")
         assert blocks["previous"].tolist()[1:] == blocks["hash"].tolist()[:-1]
-        updates = blocks["updates"] * world.engine.size * 4
+        updates = blocks["updates"] * world.protocol.game.bench.engine.size * 4
         assert (blocks["size_bytes"] > updates).all()
         assert (blocks["size_bytes"] < updates + 20_000).all()
 
@@ -140,10 +140,10 @@ class TestAttacks:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(vbfl, "do_local_work", spy)
                 world.step()
-            adversaries = {p.device for p in world.participants if p.adversary}
+            adversaries = {p.device for p in world.kernel.population if p.adversary}
             assert len(adversaries) == 3
         clean, noisy = seen[0.0], seen[5.0]
-        bias = [s for s in world.engine.layout if s.name.endswith("bias")]
+        bias = [s for s in world.protocol.game.bench.engine.layout if s.name.endswith("bias")]
         for w, i in clean.row.items():
             j = noisy.row[w]
             if w in adversaries:
@@ -178,7 +178,7 @@ class TestAttacks:
         assert set(f["blocks"]["status"]) == {"withheld"}
         assert f["rounds"]["winner"].isna().all()
         assert f["rounds"]["accuracy"].nunique() == 1
-        assert not world.ledger.journal
+        assert not world.kernel.treasury.ledger.journal
 
     def test_one_mute_miner_only_loses_its_own_block(self, tiny):
         world = play(
@@ -264,15 +264,15 @@ class TestAttacks:
                 adversaries__0__worker=f"{path}:Huge",
             )
         )
-        assert np.isfinite(world.models[world.server.model]).all()
+        assert np.isfinite(world.protocol.game.bench.models[world.server.model]).all()
 
 
 class TestMoney:
     def test_every_device_holds_what_its_chain_pays(self, tiny):
         world = play(tiny("vbfl-published", rounds=5, payout__initial_balance=100))
-        for p in world.participants:
+        for p in world.kernel.population:
             earned = sum(x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ()))
-            assert world.stake(p.device) == 100 + earned
+            assert world.kernel.treasury.balance(p.device) == 100 + earned
 
     @pytest.mark.parametrize("kind", ["pos", "pow"])
     def test_resync_replays_rewards_and_models(self, tiny, kind):
@@ -288,28 +288,28 @@ class TestMoney:
         world = World(scenario)
         journal_of_reorgs = 0
         for _ in world.run():
-            for p in world.participants:
+            for p in world.kernel.population:
                 earned = sum(
                     x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ())
                 )
-                assert world.stake(p.device) == earned
-            assert world.ledger.issued("STAKE") - world.ledger.burned("STAKE") == sum(
-                world.stake(d) for d in range(scenario.devices)
+                assert world.kernel.treasury.balance(p.device) == earned
+            assert world.kernel.treasury.ledger.issued("STAKE") - world.kernel.treasury.ledger.burned("STAKE") == sum(
+                world.kernel.treasury.balance(d) for d in range(scenario.devices)
             )
         people = frames(world)["participants"]
         assert people["resynced"].any()
         if kind == "pow":
             assert frames(world)["rounds"]["forked"].any()
             rounds = frames(world)["rounds"]
-            assert rounds["issued"].sum() == world.ledger.issued("STAKE")
-            assert rounds["burned"].sum() == world.ledger.burned("STAKE") > 0
-            journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.ledger.journal)
+            assert rounds["issued"].sum() == world.kernel.treasury.ledger.issued("STAKE")
+            assert rounds["burned"].sum() == world.kernel.treasury.ledger.burned("STAKE") > 0
+            journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.kernel.treasury.ledger.journal)
             assert journal_of_reorgs > 0
             assert all(
-                e.credit == BURN for e in world.ledger.journal if e.reason.startswith("reorg.")
+                e.credit == BURN for e in world.kernel.treasury.ledger.journal if e.reason.startswith("reorg.")
             )
         assert all(
-            e.debit == ISSUANCE for e in world.ledger.journal if not e.reason.startswith("reorg.")
+            e.debit == ISSUANCE for e in world.kernel.treasury.ledger.journal if not e.reason.startswith("reorg.")
         )
 
     def test_resync_off_and_chain_only(self, tiny):
@@ -328,21 +328,21 @@ class TestMoney:
 
     def test_a_device_that_was_away_catches_up(self, tiny):
         world = World(tiny(rounds=1))
-        away = world.participants[0]
+        away = world.kernel.population[0]
         others = []
         for _ in range(3):
             before = away.state
             world.step()
-            others.append(world.participants[1].state)
+            others.append(world.protocol.game.forks.state(1))
             if away.state is not before:
-                world.adopt(0, before, world.time_s)
-        assert world.stake(0) == 0
+                world.adopt(0, before, world.kernel.clock.time_s)
+        assert world.kernel.treasury.balance(0) == 0
         world.step()
-        assert away.state.id in {s.id for s in world.participants[1].state.lineage()}
+        assert away.state.id in {s.id for s in world.protocol.game.forks.state(1).lineage()}
         leave, apply = branches(before, away.state)
         assert leave == []
         earned = sum(x.amount for s in apply for x in s.payments.get(0, ()))
-        assert world.stake(0) == earned
+        assert world.kernel.treasury.balance(0) == earned
 
     @pytest.mark.parametrize(
         ("payment", "message"),
@@ -407,11 +407,11 @@ class TestTime:
         world = play(scenario)
         f = frames(world)
         votes, blocks, rounds = f["votes"].iloc[0], f["blocks"].iloc[0], f["rounds"].iloc[0]
-        samples = {p.device: len(world.split.train[p.device]) for p in world.participants}
-        update = world.engine.size * 4
+        samples = {p.device: len(world.protocol.game.bench.split.train[p.device]) for p in world.kernel.population}
+        update = world.protocol.game.bench.engine.size * 4
         arrive = samples[votes.worker] * 1 / 10 + update / 1_000
         begin = max(arrive, samples[votes.validator] / 10)
-        cast = begin + len(world.split.validation[votes.validator][1]) / 3 / 10
+        cast = begin + len(world.protocol.game.bench.split.validation[votes.validator][1]) / 3 / 10
         assert votes.time_s == pytest.approx(cast)
         vote_bytes = len(b"vote") + 25 + 32 + 64
         generated = cast + (update + vote_bytes) / 1_000
@@ -573,7 +573,7 @@ class TestTime:
                 availability__mean_offline_s=2.0,
             )
         )
-        times = [e.time_s for e in world.ledger.journal]
+        times = [e.time_s for e in world.kernel.treasury.ledger.journal]
         assert times == sorted(times)
         assert frames(world)["participants"]["resynced"].any()
 
@@ -621,7 +621,7 @@ class TestFedavg:
         assert (f["rounds"]["accepted_honest"] == 8).all()
         assert f["votes"].empty
         assert f["blocks"].empty
-        assert not world.ledger.journal
+        assert not world.kernel.treasury.ledger.journal
 
     def test_the_aggregate_is_the_plain_mean(self, tiny):
         from sim.rounds import fedavg
@@ -632,12 +632,12 @@ class TestFedavg:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fedavg, "do_local_work", lambda *a: kept.append(original(*a)) or kept[-1])
             world.step()
-        model = world.models[world.participants[0].state.model]
+        model = world.protocol.game.bench.models[world.protocol.game.forks.state(0).model]
         np.testing.assert_allclose(model, kept[0].updates.mean(0), atol=1e-6)
 
     def test_a_server_pays_when_told_to(self, tiny):
         world = play(tiny("fedavg", payout__mechanism="vbfl", rounds=2))
-        assert {e.reason for e in world.ledger.journal} == {"reward.worker"}
+        assert {e.reason for e in world.kernel.treasury.ledger.journal} == {"reward.worker"}
 
     def test_the_server_does_not_forget_what_absent_devices_missed(self, tiny):
         """Its model goes on from round to round, and a device that comes back begins with it."""
@@ -653,26 +653,26 @@ class TestFedavg:
         heights = []
         for _ in world.run():
             heights.append(world.server.height)
-            assert world.canonical() is world.server
+            assert world.protocol.game.forks.canonical() is world.server
             assert (
-                world.recorder.last("rounds", "accuracy")
+                world.kernel.recorder.last("rounds", "accuracy")
                 == world.test(
-                    [world.models[world.server.model]], [world.models.digest(world.server.model)]
+                    [world.protocol.game.bench.models[world.server.model]], [world.protocol.game.bench.models.digest(world.server.model)]
                 ).accuracy[0]
             )
-            for p in world.participants:
+            for p in world.kernel.population:
                 assert p.state.id in {s.id for s in world.server.lineage()}, (
                     "nobody is on a model of its own"
                 )
                 earned = sum(
                     x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ())
                 )
-                assert world.stake(p.device) == earned
+                assert world.kernel.treasury.balance(p.device) == earned
         assert heights == sorted(heights)
         assert heights[-1] >= 7
-        assert not any(e.reason.startswith("reorg.") for e in world.ledger.journal)
-        assert [e.time_s for e in world.ledger.journal] == sorted(
-            e.time_s for e in world.ledger.journal
+        assert not any(e.reason.startswith("reorg.") for e in world.kernel.treasury.ledger.journal)
+        assert [e.time_s for e in world.kernel.treasury.ledger.journal] == sorted(
+            e.time_s for e in world.kernel.treasury.ledger.journal
         )
 
 
@@ -689,13 +689,13 @@ class TestLiveModelAlias:
     @pytest.mark.parametrize("resync", ["off", "replay", "chain-only"])
     def test_devices_without_a_block_drift_apart(self, tiny, resync):
         world = play(self.scenario(tiny, chain__resync=resync, chain__check_links=True))
-        assert len({world.models.digest(p.global_model) for p in world.participants}) >= 4
-        assert {p.state.height for p in world.participants} == {0}
+        assert len({world.protocol.game.bench.models.digest(p.global_model) for p in world.kernel.population}) >= 4
+        assert {p.state.height for p in world.kernel.population} == {0}
 
     def test_the_first_block_ends_it(self, tiny):
         world = World(tiny("vbfl-published", rounds=2))
         world.step()
-        assert all(p.live_model is None for p in world.participants if p.state.height)
+        assert all(p.live_model is None for p in world.kernel.population if p.state.height)
 
     def test_a_validator_holds_the_last_update_it_judged(self, tiny):
         world = World(self.scenario(tiny))
@@ -703,8 +703,8 @@ class TestLiveModelAlias:
         votes = frames(world)["votes"]
         for validator, cast in votes.groupby("validator"):
             last = cast.sort_values(["time_s", "worker"])["worker"].iloc[-1]
-            mine, its = (world.participants[d].global_model for d in (validator, last))
-            assert world.models.digest(mine) == world.models.digest(its)
+            mine, its = (world.kernel.population[d].global_model for d in (validator, last))
+            assert world.protocol.game.bench.models.digest(mine) == world.protocol.game.bench.models.digest(its)
 
     def test_a_checkpoint_keeps_it(self, tiny):
         whole = play(self.scenario(tiny))
@@ -720,7 +720,7 @@ class TestLiveModelAlias:
 def test_a_disconnected_graph_plays_on_in_its_parts(tiny):
     edges = [[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 7]]
     world = play(tiny(rounds=5, network__topology="edges", network__edges=edges))
-    heads = {d: p.state.head for d, p in enumerate(world.participants)}
+    heads = {d: p.state.head for d, p in enumerate(world.kernel.population)}
     assert len(set(heads.values())) > 1
     assert frames(world)["participants"]["miner"].notna().any()
 
