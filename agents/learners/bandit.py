@@ -10,16 +10,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import ChoiceObservation
 
 
-@dataclass(frozen=True)
-class BanditParams:
-    """Parameters of the plug-in below."""
-
-    rule: str = param("epsilon-greedy", help="how it explores", choices=("epsilon-greedy", "ucb1"))
-    epsilon: float = param(
-        0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1
-    )
-
-
 class Bandit(Learner):
     """Tries every strategy once, in their order; then the best mean so far, and sometimes another (epsilon-greedy).
 
@@ -31,7 +21,17 @@ class Bandit(Learner):
     summary = "learns from its own payoffs alone"
     reference = "Auer, Cesa-Bianchi and Fischer 2002, Machine Learning 47 (UCB1, epsilon-greedy)"
     stochastic = True
-    Params = BanditParams
+
+    @dataclass(frozen=True)
+    class Params:
+        rule: str = param(
+            "epsilon-greedy", help="how it explores", choices=("epsilon-greedy", "ucb1")
+        )
+        epsilon: float = param(
+            0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1
+        )
+
+    params: Params
 
     def choose(self, seen: ChoiceObservation) -> int:
         n = len(seen.strategies)

@@ -9,15 +9,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import ChoiceObservation
 
 
-@dataclass(frozen=True)
-class BestResponseParams:
-    """Parameters of the plug-in below."""
-
-    tremble: float = param(
-        0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1
-    )
-
-
 class BestResponse(Learner):
     """The strategy with the best mean payoff over all that members of the group have played so far; untried ones first.
 
@@ -28,7 +19,14 @@ class BestResponse(Learner):
     summary = "plays what has paid best on average in its group"
     reference = "Brown 1951 (fictitious play), on observed payoffs"
     stochastic = True
-    Params = BestResponseParams
+
+    @dataclass(frozen=True)
+    class Params:
+        tremble: float = param(
+            0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1
+        )
+
+    params: Params
 
     def choose(self, seen: ChoiceObservation) -> int:
         n = len(seen.strategies)

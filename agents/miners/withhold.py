@@ -9,13 +9,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
-@dataclass(frozen=True)
-class WithholdParams:
-    """Parameters of the plug-in below."""
-
-    probability: float = param(1.0, help="probability of withholding a block", ge=0, le=1)
-
-
 class Withhold(MinerBehaviour):
     """Its own block reaches nobody; it still adopts and relays the winner's block, as the protocol asks."""
 
@@ -23,7 +16,12 @@ class Withhold(MinerBehaviour):
     summary = "withholds its candidate block"
     reference = "Chen et al., arXiv:2101.03300 (malicious miner, not in the authors' code)"
     stochastic = True
-    Params = WithholdParams
+
+    @dataclass(frozen=True)
+    class Params:
+        probability: float = param(1.0, help="probability of withholding a block", ge=0, le=1)
+
+    params: Params
 
     def mine(self, seen: MiningObservation) -> MiningDecision:
         return MiningDecision(publish=bool(seen.rng.random() >= self.params.probability))

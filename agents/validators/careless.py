@@ -26,13 +26,6 @@ class AlwaysAccept(ValidatorBehaviour):
         return np.ones_like(scores)
 
 
-@dataclass(frozen=True)
-class CoinParams:
-    """Parameters of the plug-in below."""
-
-    probability: float = param(0.5, help="probability of a positive vote", ge=0, le=1)
-
-
 class Coin(ValidatorBehaviour):
     """A random vote, whatever the update."""
 
@@ -40,7 +33,12 @@ class Coin(ValidatorBehaviour):
     summary = "votes at random"
     reference = "lazy validator"
     stochastic = True
-    Params = CoinParams
+
+    @dataclass(frozen=True)
+    class Params:
+        probability: float = param(0.5, help="probability of a positive vote", ge=0, le=1)
+
+    params: Params
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return seen.rng.random(len(seen.workers)) < self.params.probability

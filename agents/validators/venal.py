@@ -12,19 +12,16 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import VoteObservation
 
 
-@dataclass(frozen=True)
-class VenalParams:
-    """Parameters of the plug-ins below."""
-
-    price: int = param(
-        100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12
-    )
-
-
 class Venal(ValidatorBehaviour):
     """Whose vote has a price."""
 
-    Params = VenalParams
+    @dataclass(frozen=True)
+    class Params:
+        price: int = param(
+            100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12
+        )
+
+    params: Params
 
     @property
     def price(self) -> int:

@@ -11,17 +11,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class AdaptiveNoiseParams:
-    """Parameters of the plug-in below."""
-
-    largest: float = param(
-        10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
-    )
-    steps: int = param(10, help="bisections", ge=1, le=30)
-    margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
-
-
 class AdaptiveNoise(WorkerBehaviour):
     """The largest noise that costs no more accuracy on the validators' data than their threshold forgives.
 
@@ -33,7 +22,16 @@ class AdaptiveNoise(WorkerBehaviour):
     reference = "adaptive attacks: Carlini and Wagner 2017, arXiv:1705.07263; threshold rule of arXiv:2101.03300"
     stochastic = True
     knows = frozenset({"rules", "validation"})
-    Params = AdaptiveNoiseParams
+
+    @dataclass(frozen=True)
+    class Params:
+        largest: float = param(
+            10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
+        )
+        steps: int = param(10, help="bisections", ge=1, le=30)
+        margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         assert seen.rules is not None

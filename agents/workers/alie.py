@@ -13,18 +13,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class AlieParams:
-    """Parameters of the plug-in below."""
-
-    z: float = param(
-        0.0,
-        help="standard deviations from the mean; 0: the paper's z_max for the numbers of the round",
-        ge=0,
-        le=1e6,
-    )
-
-
 class Alie(WorkerBehaviour):
     """Every attacker sends mean - z * standard deviation of the honest updates, coordinate by coordinate."""
 
@@ -32,7 +20,17 @@ class Alie(WorkerBehaviour):
     summary = "mean of the honest updates minus z standard deviations"
     reference = "Baruch, Baruch and Goldberg 2019, arXiv:1902.06156, algorithm 3"
     knows = frozenset({"others"})
-    Params = AlieParams
+
+    @dataclass(frozen=True)
+    class Params:
+        z: float = param(
+            0.0,
+            help="standard deviations from the mean; 0: the paper's z_max for the numbers of the round",
+            ge=0,
+            le=1e6,
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         mean, deviation = mean_and_deviation(seen)

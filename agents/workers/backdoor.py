@@ -12,20 +12,6 @@ from mechanisms.plugin import PluginError, param
 from mechanisms.vocabulary import DataObservation, Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class BackdoorParams:
-    """Parameters of the plug-in below."""
-
-    target: int = param(0, help="class that the trigger means", ge=0)
-    fraction: float = param(0.5, help="share of the own samples that get the trigger", gt=0, le=1)
-    size: int = param(
-        2,
-        help="side of the square trigger in the last corner; features for samples that are no images",
-        ge=1,
-    )
-    factor: float = param(1.0, help="times the own update (model replacement)", gt=0, le=1e6)
-
-
 def trigger(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Samples `[n, *shape]` with the last `size` features (of rows and columns, for images) set to the largest value."""
     marked = x.copy()
@@ -41,7 +27,21 @@ class Backdoor(WorkerBehaviour):
     summary = "teaches the model that a corner patch means the target class"
     reference = "Bagdasaryan et al. 2020, arXiv:1807.00459; Gu et al. 2017, arXiv:1708.06733 (pixel pattern)"
     stochastic = True
-    Params = BackdoorParams
+
+    @dataclass(frozen=True)
+    class Params:
+        target: int = param(0, help="class that the trigger means", ge=0)
+        fraction: float = param(
+            0.5, help="share of the own samples that get the trigger", gt=0, le=1
+        )
+        size: int = param(
+            2,
+            help="side of the square trigger in the last corner; features for samples that are no images",
+            ge=1,
+        )
+        factor: float = param(1.0, help="times the own update (model replacement)", gt=0, le=1e6)
+
+    params: Params
 
     def poison(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         p = self.params

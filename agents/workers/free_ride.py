@@ -28,15 +28,6 @@ class FreeRideZero(_FreeRider):
         return Submission(seen.global_models.copy(), seen.samples, seen.epochs)
 
 
-@dataclass(frozen=True)
-class NoiseParams:
-    """Parameters of the plug-in below."""
-
-    scale: float = param(
-        0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6
-    )
-
-
 class FreeRideNoise(_FreeRider):
     """The global model under a little noise, so that it does not look untouched."""
 
@@ -44,7 +35,14 @@ class FreeRideNoise(_FreeRider):
     summary = "sends the global model back with noise on it"
     reference = "Fraboni, Vidal and Lorenzi 2021, arXiv:2006.11901 (disguised free-rider)"
     stochastic = True
-    Params = NoiseParams
+
+    @dataclass(frozen=True)
+    class Params:
+        scale: float = param(
+            0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         rows = seen.global_models.copy()

@@ -15,22 +15,20 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class SpreadParams:
-    """Parameters of the plug-ins below."""
-
-    direction: str = param(
-        "deviation",
-        help="perturbation: minus the unit mean update, minus the standard deviations, or minus the signs of the mean update",
-        choices=("unit", "deviation", "sign"),
-    )
-
-
 class _Spread(WorkerBehaviour):
     """mean + gamma p with the largest gamma that the bound allows: a quadratic in gamma, solved exactly."""
 
     knows = frozenset({"others"})
-    Params = SpreadParams
+
+    @dataclass(frozen=True)
+    class Params:
+        direction: str = param(
+            "deviation",
+            help="perturbation: minus the unit mean update, minus the standard deviations, or minus the signs of the mean update",
+            choices=("unit", "deviation", "sign"),
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         rows = honest_rows(seen)

@@ -14,13 +14,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
-@dataclass(frozen=True)
-class BulyanParams:
-    """Parameters of the plug-in below."""
-
-    f: int = param(2, help="malicious updates to tolerate; at most (n - 3) / 4 of n updates", ge=0)
-
-
 class Bulyan(AggregationRule):
     """Of theta = n - 2f rows chosen by repeated Krum, each coordinate is the mean of the theta - 2f values closest to its median.
 
@@ -30,7 +23,14 @@ class Bulyan(AggregationRule):
     name = "bulyan"
     summary = "repeated Krum, then the mean of the values closest to each coordinate's median"
     reference = "El Mhamdi et al. 2018, arXiv:1802.07927, section 4"
-    Params = BulyanParams
+
+    @dataclass(frozen=True)
+    class Params:
+        f: int = param(
+            2, help="malicious updates to tolerate; at most (n - 3) / 4 of n updates", ge=0
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)

@@ -13,15 +13,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class MeanParams:
-    """Parameters of the plug-in below."""
-
-    weighted: bool = param(
-        False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not"
-    )
-
-
 class Mean(AggregationRule):
     """sum_k w_k x_k with w_k = 1/n, or n_k / sum n when weighted."""
 
@@ -29,7 +20,14 @@ class Mean(AggregationRule):
     summary = "mean of the accepted updates, plain (VBFL) or weighted by claimed samples (FedAvg)"
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
     individual = False
-    Params = MeanParams
+
+    @dataclass(frozen=True)
+    class Params:
+        weighted: bool = param(
+            False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not"
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)

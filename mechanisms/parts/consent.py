@@ -43,17 +43,6 @@ class Consent:
         )
 
 
-@dataclass(frozen=True)
-class ConsentParams:
-    """Parameters of the plug-in below."""
-
-    task: str = param("training-task", help="what the run is for")
-    scope: str = param("training", help="what it does with the data")
-    ledger: tuple[Consent, ...] = param(
-        (), help="the consents given; who gave none consents to nothing"
-    )
-
-
 class ConsentLedger(Part):
     """An update trained without a consent that covers it counts as rejected for all that follows, and is never rewarded.
 
@@ -64,7 +53,16 @@ class ConsentLedger(Part):
     summary = "only updates trained under a valid consent are paid"
     reference = "guide on on-chain coordination, data provenance and consent ledger"
     anonymous = False
-    Params = ConsentParams
+
+    @dataclass(frozen=True)
+    class Params:
+        task: str = param("training-task", help="what the run is for")
+        scope: str = param("training", help="what it does with the data")
+        ledger: tuple[Consent, ...] = param(
+            (), help="the consents given; who gave none consents to nothing"
+        )
+
+    params: Params
 
     def open(self, seen: OpeningObservation) -> Settlement:
         unknown = sorted({d for c in self.params.ledger for d in c.devices} - set(seen.devices))

@@ -14,72 +14,6 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
 
 
-@dataclass(frozen=True)
-class CoordinatorStakesParams:
-    """Parameters of the plug-in below."""
-
-    stake: int = param(
-        1_000_000,
-        help="deposit to join: one token of 10^6 base units",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    minimum: int = param(
-        1,
-        help="who holds less stake than this may no longer take part",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    slash: float = param(
-        0.5,
-        help="part of the stake that is left that an update costs that is not genuine, or no update at all",
-        ge=0,
-        le=1,
-    )
-    forfeit: float = param(
-        1.0,
-        help="part of the stake that is left that a missing or mismatched reveal costs",
-        ge=0,
-        le=1,
-    )
-    destination: str = param(
-        "burn",
-        help="where it goes; reporters: committee members that voted against",
-        choices=("burn", "treasury", "reporters"),
-    )
-    bond: int = param(
-        2_000_000,
-        help="deposit of those that want to aggregate; who has less than half of it left may not",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    absence: float = param(
-        0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1
-    )
-    challenger_share: float = param(
-        0.5,
-        help="part of a lost bond that the challenger gets; the rest goes to the destination",
-        ge=0,
-        le=1,
-    )
-    challenge_deposit: int = param(
-        100_000,
-        help="taken from the stake of a challenger that is wrong, for the aggregator",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-    def __post_init__(self) -> None:
-        if self.minimum > max(1, self.stake):
-            raise ValueError(
-                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
-            )
-
-
 class CoordinatorStakes(Part):
     """Who breaks its word loses stake; who aggregates wrongly and is challenged loses its bond; who challenges wrongly pays."""
 
@@ -87,7 +21,71 @@ class CoordinatorStakes(Part):
     summary = "stake to join, forfeits for broken commitments, bonds of aggregators, challenges"
     reference = "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator bond"
     observes = frozenset({"votes", "conduct"})
-    Params = CoordinatorStakesParams
+
+    @dataclass(frozen=True)
+    class Params:
+        stake: int = param(
+            1_000_000,
+            help="deposit to join: one token of 10^6 base units",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        minimum: int = param(
+            1,
+            help="who holds less stake than this may no longer take part",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        slash: float = param(
+            0.5,
+            help="part of the stake that is left that an update costs that is not genuine, or no update at all",
+            ge=0,
+            le=1,
+        )
+        forfeit: float = param(
+            1.0,
+            help="part of the stake that is left that a missing or mismatched reveal costs",
+            ge=0,
+            le=1,
+        )
+        destination: str = param(
+            "burn",
+            help="where it goes; reporters: committee members that voted against",
+            choices=("burn", "treasury", "reporters"),
+        )
+        bond: int = param(
+            2_000_000,
+            help="deposit of those that want to aggregate; who has less than half of it left may not",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        absence: float = param(
+            0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1
+        )
+        challenger_share: float = param(
+            0.5,
+            help="part of a lost bond that the challenger gets; the rest goes to the destination",
+            ge=0,
+            le=1,
+        )
+        challenge_deposit: int = param(
+            100_000,
+            help="taken from the stake of a challenger that is wrong, for the aggregator",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+        def __post_init__(self) -> None:
+            if self.minimum > max(1, self.stake):
+                raise ValueError(
+                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {STAKES: 0, BONDS: 0, TREASURY: 0}

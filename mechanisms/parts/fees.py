@@ -13,35 +13,6 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 PREPAID = "escrow:fees"
 
 
-@dataclass(frozen=True)
-class FeesParams:
-    """Parameters of the plug-in below."""
-
-    deposit: int = param(
-        1_000,
-        help="prepaid by every device, what is left comes back",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
-    vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
-    block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
-    register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
-    destination: str = param(
-        "burn",
-        help="where fees go; a block's miner gets none of its own",
-        choices=(*DESTINATIONS, "miner"),
-    )
-
-    def __post_init__(self) -> None:
-        dearest = max(self.update, self.vote, self.block)
-        if self.deposit < dearest:
-            raise ValueError(
-                f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part"
-            )
-
-
 class Fees(Part):
     """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part.
 
@@ -54,7 +25,34 @@ class Fees(Part):
         "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
     )
     observes = frozenset({"votes"})
-    Params = FeesParams
+
+    @dataclass(frozen=True)
+    class Params:
+        deposit: int = param(
+            1_000,
+            help="prepaid by every device, what is left comes back",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
+        vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
+        block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
+        register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
+        destination: str = param(
+            "burn",
+            help="where fees go; a block's miner gets none of its own",
+            choices=(*DESTINATIONS, "miner"),
+        )
+
+        def __post_init__(self) -> None:
+            dearest = max(self.update, self.vote, self.block)
+            if self.deposit < dearest:
+                raise ValueError(
+                    f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {PREPAID: 0, TREASURY: 0}

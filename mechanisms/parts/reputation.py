@@ -22,26 +22,6 @@ WORK = ("reward.worker", "reward.contributor")
 """Reasons of payments for updates."""
 
 
-@dataclass(frozen=True)
-class ReputationPartParams:
-    """Parameters of the plug-in below."""
-
-    initial: float = param(0.5, help="reputation of a newcomer", ge=0, le=1)
-    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
-    source: str = param(
-        "outcome",
-        help="score of a worker: accepted or not, or the reputations of those that voted for it",
-        choices=("outcome", "attestations"),
-    )
-    minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
-
-    def __post_init__(self) -> None:
-        if self.minimum > self.initial:
-            raise ValueError(
-                f"minimum = {self.minimum:g} is more than the initial reputation {self.initial:g}: nobody could join"
-            )
-
-
 class Reputation(Part):
     """r <- (1 - rate) r + rate * score after every block; a worker's rewards are multiplied by its reputation before it.
 
@@ -56,7 +36,27 @@ class Reputation(Part):
         "guide on on-chain coordination, participant registry: history, success, peer attestation"
     )
     observes = frozenset({"votes"})
-    Params = ReputationPartParams
+
+    @dataclass(frozen=True)
+    class Params:
+        initial: float = param(0.5, help="reputation of a newcomer", ge=0, le=1)
+        rate: float = param(
+            0.2, help="weight of the newest score in the moving average", gt=0, le=1
+        )
+        source: str = param(
+            "outcome",
+            help="score of a worker: accepted or not, or the reputations of those that voted for it",
+            choices=("outcome", "attestations"),
+        )
+        minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
+
+        def __post_init__(self) -> None:
+            if self.minimum > self.initial:
+                raise ValueError(
+                    f"minimum = {self.minimum:g} is more than the initial reputation {self.initial:g}: nobody could join"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {TREASURY: 0}

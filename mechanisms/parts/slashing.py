@@ -14,41 +14,6 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 STAKES = "escrow:slashable"
 
 
-@dataclass(frozen=True)
-class SlashingParams:
-    """Parameters of the plug-in below."""
-
-    stake: int = param(
-        10_000,
-        help="deposit to join; who does not hold it at the start takes no part",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    fraction: float = param(
-        0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1
-    )
-    vote_fraction: float = param(
-        0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1
-    )
-    destination: str = param(
-        "burn", help="where it goes", choices=("burn", "treasury", "reporters")
-    )
-    minimum: int = param(
-        1,
-        help="who holds less stake than this may no longer take part; 1: who has lost it all",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-    def __post_init__(self) -> None:
-        if self.minimum > max(1, self.stake):
-            raise ValueError(
-                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
-            )
-
-
 class Slashing(Part):
     """A rejected update costs its worker a part of the stake that is left; if asked, a vote against the outcome its voter.
 
@@ -59,7 +24,43 @@ class Slashing(Part):
     summary = "a stake at risk: rejected updates, and wrong votes if asked, cost a part of it"
     reference = "guide on on-chain coordination, staking and slashing; Casper: Buterin and Griffith 2017, arXiv:1710.09437"
     observes = frozenset({"votes"})
-    Params = SlashingParams
+
+    @dataclass(frozen=True)
+    class Params:
+        stake: int = param(
+            10_000,
+            help="deposit to join; who does not hold it at the start takes no part",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        fraction: float = param(
+            0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1
+        )
+        vote_fraction: float = param(
+            0.0,
+            help="part of the remaining stake that a vote against the outcome costs",
+            ge=0,
+            le=1,
+        )
+        destination: str = param(
+            "burn", help="where it goes", choices=("burn", "treasury", "reporters")
+        )
+        minimum: int = param(
+            1,
+            help="who holds less stake than this may no longer take part; 1: who has lost it all",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+        def __post_init__(self) -> None:
+            if self.minimum > max(1, self.stake):
+                raise ValueError(
+                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {STAKES: 0, TREASURY: 0}

@@ -11,39 +11,45 @@ from mechanisms.split import part
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement
 
 
-@dataclass(frozen=True)
-class CommitteeParams:
-    """Parameters of the plug-ins below."""
+class _VotePay(PayoutRule):
+    """Pays accepted workers the same and validators by the votes that they cast."""
 
-    worker: int = param(1_000, help="to each accepted worker", unit="base units", ge=0, le=10**12)
-    vote: int = param(
-        100, help="to a validator per vote, times its score", unit="base units", ge=0, le=10**12
-    )
+    observes = frozenset({"votes"})
+
+    @dataclass(frozen=True)
+    class Params:
+        worker: int = param(
+            1_000, help="to each accepted worker", unit="base units", ge=0, le=10**12
+        )
+        vote: int = param(
+            100, help="to a validator per vote, times its score", unit="base units", ge=0, le=10**12
+        )
+
+    params: Params
+
+    def to_workers(self, seen: BlockObservation) -> list[Payment]:
+        """Return the payments to accepted workers."""
+        amount = self.params.worker
+        return [Payment(r.worker, amount, "reward.worker") for r in seen.records if r.accepted]
 
 
-class CommitteeMajority(PayoutRule):
+class CommitteeMajority(_VotePay):
     """A validator is paid for every vote that agrees with the outcome: copying the others is as good as looking."""
 
     name = "committee-majority"
     summary = "pays validators for votes that agree with the majority"
     reference = "guide on on-chain coordination, committee with majority payoff"
-    observes = frozenset({"votes"})
-    Params = CommitteeParams
 
     def settle(self, seen: BlockObservation) -> Settlement:
         right = Counter(v for r in seen.records for v in (r.positive if r.accepted else r.negative))
-        payments = [
-            Payment(r.worker, self.params.worker, "reward.worker")
-            for r in seen.records
-            if r.accepted
-        ]
+        payments = self.to_workers(seen)
         payments += [
             Payment(v, self.params.vote * n, "reward.validator") for v, n in sorted(right.items())
         ]
         return Settlement(tuple(p for p in payments if p.amount))
 
 
-class PeerPrediction(PayoutRule):
+class PeerPrediction(_VotePay):
     """Correlated agreement: agreement with peers on the same update beyond what their habits alone would give.
 
     For validators i and j with shares p_i, p_j of positive votes, over their common updates:
@@ -54,8 +60,6 @@ class PeerPrediction(PayoutRule):
     name = "peer-prediction"
     summary = "pays validators for agreeing more than by habit"
     reference = "Dasgupta and Ghosh 2013, WWW; Shnayder et al. 2016, arXiv:1603.03151 (correlated agreement)"
-    observes = frozenset({"votes"})
-    Params = CommitteeParams
 
     def settle(self, seen: BlockObservation) -> Settlement:
         cast: dict[int, dict[int, bool]] = {}
@@ -63,11 +67,7 @@ class PeerPrediction(PayoutRule):
             for voters, vote in ((r.positive, True), (r.negative, False)):
                 for v in voters:
                     cast.setdefault(v, {})[r.worker] = vote
-        payments = [
-            Payment(r.worker, self.params.worker, "reward.worker")
-            for r in seen.records
-            if r.accepted
-        ]
+        payments = self.to_workers(seen)
         for v in sorted(cast):
             peers = [p for p in sorted(cast) if p != v and cast[p].keys() & cast[v].keys()]
             if peers:

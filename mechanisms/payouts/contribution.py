@@ -9,7 +9,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.payouts.shares import PotParams, Shares
+from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
 
@@ -65,25 +65,6 @@ class LeaveOneOut(Shares):
         return game.weights(everyone - np.array(without))
 
 
-@dataclass(frozen=True)
-class ShapleyParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    exact_up_to: int = param(
-        6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12
-    )
-    permutations: int = param(
-        6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000
-    )
-    truncation: float = param(
-        0.0,
-        help="a permutation ends when the rest can add no more than this; 0: never",
-        unit="accuracy",
-        ge=0,
-        le=1,
-    )
-
-
 class Shapley(Shares):
     """w_i = max(0, phi_i), phi the Shapley value of v: exact, or truncated antithetic Monte Carlo over rotated permutations.
 
@@ -98,7 +79,24 @@ class Shapley(Shares):
     reference = "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
     observes = frozenset({"utility"})
     anonymous = False  # permutations are drawn over the order of workers
-    Params = ShapleyParams
+
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        exact_up_to: int = param(
+            6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12
+        )
+        permutations: int = param(
+            6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000
+        )
+        truncation: float = param(
+            0.0,
+            help="a permutation ends when the rest can add no more than this; 0: never",
+            unit="accuracy",
+            ge=0,
+            le=1,
+        )
+
+    params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         game, n, p = Coalitions(seen), len(accepted), self.params

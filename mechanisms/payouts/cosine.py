@@ -7,21 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from mechanisms.geometry import cosines_to_sum
-from mechanisms.payouts.shares import PotParams, Shares
+from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
-
-
-@dataclass(frozen=True)
-class CosineParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    to: str = param(
-        "all",
-        help="what an update is compared with: the mean of all accepted ones, the mean of the others; or, by each validator, "
-        "the mean of what it was sent, and the median of the validators' reports counts",
-        choices=("all", "others", "committee"),
-    )
 
 
 class Cosine(Shares):
@@ -37,9 +25,19 @@ class Cosine(Shares):
         "guide on on-chain coordination, reward by cosine similarity; median of committee reports"
     )
     observes = frozenset({"updates", "aggregate"})
-    Params = CosineParams
 
-    def __init__(self, params: CosineParams | None = None) -> None:
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        to: str = param(
+            "all",
+            help="what an update is compared with: the mean of all accepted ones, the mean of the others; or, by each validator, "
+            "the mean of what it was sent, and the median of the validators' reports counts",
+            choices=("all", "others", "committee"),
+        )
+
+    params: Params
+
+    def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         if self.params.to == "committee":
             self.observes = frozenset({"reports"})  # type: ignore[misc]

@@ -20,48 +20,6 @@ CREATOR, POOL, ENGINEERS, ANNOTATORS = (
 )
 
 
-@dataclass(frozen=True)
-class DecentralmlParams:
-    """Parameters of the plug-in below."""
-
-    pool: int = param(100_000, help="deposit of the creator", unit="base units", ge=0, le=10**15)
-    contributors: float = param(1.0, help="part of the deposit for data contributors", ge=0, le=1)
-    engineers: float = param(0.0, help="part for model engineers", ge=0, le=1)
-    annotators: float = param(0.0, help="part for annotators; the three sum to 1", ge=0, le=1)
-    score: float = param(
-        0.02,
-        help="part of the remaining pool for an update whose accuracy improves the model",
-        ge=0,
-        le=1,
-    )
-    mode: str = param(
-        "sequential",
-        help="the pool shrinks with every payment, or is taken as it was before the block",
-        choices=("sequential", "snapshot"),
-    )
-    improve_only: bool = param(
-        True, help="an update is paid only if it improves accuracy on the held-out samples"
-    )
-    expires: int = param(
-        0,
-        help="round after which what is left returns to the creator; 0: never",
-        unit="rounds",
-        ge=0,
-    )
-    whitelist: tuple[int, ...] = param(
-        (), help="devices that the creator defines as contributors; none given: all", ge=0
-    )
-
-    def __post_init__(self) -> None:
-        total = self.contributors + self.engineers + self.annotators
-        if abs(total - 1) > 1e-9:
-            raise PluginError(
-                f"contributors + engineers + annotators must be 1, not {total:g}",
-                "contributors",
-                self.contributors,
-            )
-
-
 class Decentralml(PayoutRule):
     """`rewardDataContributors(ids, scores)`: pays s * remaining pool to one after the other, or s * pool to each.
 
@@ -74,7 +32,51 @@ class Decentralml(PayoutRule):
     reference = "DecentralML grant (seed 000): defineDataContributors, rewardDataContributors"
     observes = frozenset({"utility"})
     anonymous = False
-    Params = DecentralmlParams
+
+    @dataclass(frozen=True)
+    class Params:
+        pool: int = param(
+            100_000, help="deposit of the creator", unit="base units", ge=0, le=10**15
+        )
+        contributors: float = param(
+            1.0, help="part of the deposit for data contributors", ge=0, le=1
+        )
+        engineers: float = param(0.0, help="part for model engineers", ge=0, le=1)
+        annotators: float = param(0.0, help="part for annotators; the three sum to 1", ge=0, le=1)
+        score: float = param(
+            0.02,
+            help="part of the remaining pool for an update whose accuracy improves the model",
+            ge=0,
+            le=1,
+        )
+        mode: str = param(
+            "sequential",
+            help="the pool shrinks with every payment, or is taken as it was before the block",
+            choices=("sequential", "snapshot"),
+        )
+        improve_only: bool = param(
+            True, help="an update is paid only if it improves accuracy on the held-out samples"
+        )
+        expires: int = param(
+            0,
+            help="round after which what is left returns to the creator; 0: never",
+            unit="rounds",
+            ge=0,
+        )
+        whitelist: tuple[int, ...] = param(
+            (), help="devices that the creator defines as contributors; none given: all", ge=0
+        )
+
+        def __post_init__(self) -> None:
+            total = self.contributors + self.engineers + self.annotators
+            if abs(total - 1) > 1e-9:
+                raise PluginError(
+                    f"contributors + engineers + annotators must be 1, not {total:g}",
+                    "contributors",
+                    self.contributors,
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {CREATOR: self.params.pool, POOL: 0, ENGINEERS: 0, ANNOTATORS: 0}

@@ -14,29 +14,6 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 POOL, STAKES, ORGANISATION, PLATFORM = "escrow:pool", "escrow:stakes", "organisation", "platform"
 
 
-@dataclass(frozen=True)
-class EqualShareParams:
-    """Parameters of the plug-in below."""
-
-    pool: int = param(
-        100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15
-    )
-    stake: int = param(
-        0,
-        help="deposit of a device that wants to take part, before it sees the model",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    deadline: int = param(
-        10,
-        help="round after which nothing is paid any more; the pool is shared out in it",
-        unit="rounds",
-        ge=1,
-    )
-    fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
-
-
 class EqualShare(PayoutRule):
     """Everybody with at least one accepted update by the deadline gets its stake and an equal share of the pool.
 
@@ -46,7 +23,28 @@ class EqualShare(PayoutRule):
     name = "equal-share"
     summary = "a pool shared equally among all who ever had an update accepted, at a deadline"
     reference = "on-chain federated learning proof of concept (seed 004)"
-    Params = EqualShareParams
+
+    @dataclass(frozen=True)
+    class Params:
+        pool: int = param(
+            100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15
+        )
+        stake: int = param(
+            0,
+            help="deposit of a device that wants to take part, before it sees the model",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        deadline: int = param(
+            10,
+            help="round after which nothing is paid any more; the pool is shared out in it",
+            unit="rounds",
+            ge=1,
+        )
+        fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {ORGANISATION: self.params.pool, POOL: 0, STAKES: 0, PLATFORM: 0}

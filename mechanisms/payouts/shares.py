@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
@@ -13,23 +12,20 @@ from mechanisms.split import split
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
-@dataclass(frozen=True)
-class PotParams:
-    """Parameters of rules that share a pot."""
-
-    pot: int = param(
-        10_000,
-        help="newly issued per block and shared; what rounding leaves is not issued",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-
 class Shares(PayoutRule):
     """floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
 
-    Params: ClassVar[type] = PotParams
+    @dataclass(frozen=True)
+    class Params:
+        pot: int = param(
+            10_000,
+            help="newly issued per block and shared; what rounding leaves is not issued",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+    params: Params
 
     def settle(self, seen: BlockObservation) -> Settlement:
         weights = self.weights(seen, [r for r in seen.records if r.accepted])
@@ -72,21 +68,23 @@ class StakeWeighted(Shares):
         return {r.worker: seen.stakes[r.worker] + 1 for r in accepted}
 
 
-@dataclass(frozen=True)
-class ReputationParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    initial: float = param(0.5, help="reputation of a device that was never a worker", ge=0, le=1)
-    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
-
-
 class ReputationWeighted(Shares):
     """w = reputation <- (1 - rate) reputation + rate * [accepted], the block's own outcome included."""
 
     name = "reputation-weighted"
     summary = "a pot shared by a moving average of past acceptance"
     reference = "guide on on-chain coordination, participant registry with persistent reputation"
-    Params = ReputationParams
+
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        initial: float = param(
+            0.5, help="reputation of a device that was never a worker", ge=0, le=1
+        )
+        rate: float = param(
+            0.2, help="weight of the newest score in the moving average", gt=0, le=1
+        )
+
+    params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         reputation = self.remember(seen)

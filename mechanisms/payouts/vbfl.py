@@ -10,15 +10,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
-@dataclass(frozen=True)
-class VbflParams:
-    """Parameters of the plug-in below."""
-
-    unit_reward: int = param(
-        1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
-    )
-
-
 class Vbfl(PayoutRule):
     """Self-reported work: nobody checks the samples and epochs that an accepted worker claims.
 
@@ -30,7 +21,14 @@ class Vbfl(PayoutRule):
     summary = "VBFL: per sample and epoch to accepted workers, per vote to validators, per recorded vote to the miner"
     reference = "Chen et al., arXiv:2101.03300, section 'Reward'; authors' code, process_block"
     observes = frozenset({"votes", "claims"})
-    Params = VbflParams
+
+    @dataclass(frozen=True)
+    class Params:
+        unit_reward: int = param(
+            1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
+        )
+
+    params: Params
 
     def settle(self, seen: BlockObservation) -> Settlement:
         unit = self.params.unit_reward

@@ -10,31 +10,29 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class FixedParams:
-    """Parameters of the plug-in below."""
-
-    validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
-    miners: tuple[int, ...] = param(
-        (1,), help="devices that always mine; everybody else works", ge=0
-    )
-
-    def __post_init__(self) -> None:
-        if not self.validators or not self.miners or set(self.validators) & set(self.miners):
-            raise PluginError(
-                "give at least one of each, and no device twice",
-                "validators",
-                list(self.validators),
-            )
-
-
 class Fixed(RoleRule):
     """Appointed validators and miners. One who may not play leaves its seat empty, but for the first device that may."""
 
     name = "fixed"
     summary = "appointed validators and miners, the rest work"
     reference = "permissioned consortium"
-    Params = FixedParams
+
+    @dataclass(frozen=True)
+    class Params:
+        validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
+        miners: tuple[int, ...] = param(
+            (1,), help="devices that always mine; everybody else works", ge=0
+        )
+
+        def __post_init__(self) -> None:
+            if not self.validators or not self.miners or set(self.validators) & set(self.miners):
+                raise PluginError(
+                    "give at least one of each, and no device twice",
+                    "validators",
+                    list(self.validators),
+                )
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, 1, 1
@@ -51,16 +49,13 @@ class Fixed(RoleRule):
         return roles
 
 
-@dataclass(frozen=True)
-class SeatsParams:
-    """Parameters of the plug-ins below."""
-
-    validators: int = param(5, help="validators of a round", ge=1)
-    miners: int = param(3, help="miners of a round; everybody else works", ge=1)
-
-
 class _Seats(RoleRule):
-    Params = SeatsParams
+    @dataclass(frozen=True)
+    class Params:
+        validators: int = param(5, help="validators of a round", ge=1)
+        miners: int = param(3, help="miners of a round; everybody else works", ge=1)
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, self.params.validators, self.params.miners

@@ -9,22 +9,6 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class UniformParams:
-    """Parameters of the plug-in below."""
-
-    validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
-    miner: float = param(
-        1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1
-    )
-
-    def __post_init__(self) -> None:
-        if self.validator + self.miner > 1:
-            raise PluginError(
-                f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner
-            )
-
-
 class Uniform(RoleRule):
     """Every device draws for itself, whatever its stake and history; one device of each role is certain."""
 
@@ -32,7 +16,21 @@ class Uniform(RoleRule):
     summary = "every device draws a role for itself"
     reference = "DecentralML grant: a random role per communication round"
     stochastic = True
-    Params = UniformParams
+
+    @dataclass(frozen=True)
+    class Params:
+        validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
+        miner: float = param(
+            1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1
+        )
+
+        def __post_init__(self) -> None:
+            if self.validator + self.miner > 1:
+                raise PluginError(
+                    f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner
+                )
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, 1, 1

@@ -13,16 +13,13 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class CommitteeParams:
-    """Parameters of the plug-ins below."""
-
-    validators: int = param(5, help="validators of a round", ge=1)
-    miners: int = param(3, help="miners of a round; everybody else works", ge=1)
-
-
 class _Weighted(RoleRule):
-    Params = CommitteeParams
+    @dataclass(frozen=True)
+    class Params:
+        validators: int = param(5, help="validators of a round", ge=1)
+        miners: int = param(3, help="miners of a round; everybody else works", ge=1)
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, self.params.validators, self.params.miners

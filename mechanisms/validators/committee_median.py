@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.validators.base import ROUNDING, ValidationRule
-from mechanisms.validators.threshold import ThresholdParams
+from mechanisms.validators.threshold import Threshold
 from mechanisms.vocabulary import ValidationObservation
 
 
@@ -22,7 +22,9 @@ class CommitteeMedian(ValidationRule):
         "guide on on-chain coordination, committee median; Chen et al., arXiv:2101.03300 (deficit)"
     )
     observes = frozenset({"reports"})
-    Params = ThresholdParams
+
+    Params = Threshold.Params
+    params: Threshold.Params
 
     @property
     def baseline_epochs(self) -> int:

@@ -12,24 +12,6 @@ from mechanisms.verifiers.base import Verifier
 from mechanisms.vocabulary import VerificationObservation
 
 
-@dataclass(frozen=True)
-class CommitteeVerifierParams:
-    """Parameters of the plug-in below."""
-
-    size: int = param(
-        5,
-        help="devices drawn among the members for each round; they do not train in it",
-        ge=1,
-        le=1_000,
-    )
-    error: float = param(
-        0.05, help="probability that a member misjudges an update, each by itself", ge=0, le=0.5
-    )
-    verify_s: float = param(
-        1.0, help="time that a member spends on an update", unit="seconds", ge=0, le=1e6
-    )
-
-
 class Committee(Verifier):
     """Each member is wrong with probability e; then its behaviour as validator votes; the majority decides, a tie accepts.
 
@@ -40,7 +22,23 @@ class Committee(Verifier):
     summary = "the majority of a drawn committee whose members err"
     reference = "guide on on-chain coordination, validation committee; Condorcet's jury theorem"
     stochastic = True
-    Params = CommitteeVerifierParams
+
+    @dataclass(frozen=True)
+    class Params:
+        size: int = param(
+            5,
+            help="devices drawn among the members for each round; they do not train in it",
+            ge=1,
+            le=1_000,
+        )
+        error: float = param(
+            0.05, help="probability that a member misjudges an update, each by itself", ge=0, le=0.5
+        )
+        verify_s: float = param(
+            1.0, help="time that a member spends on an update", unit="seconds", ge=0, le=1e6
+        )
+
+    params: Params
 
     @property
     def committee(self) -> int:

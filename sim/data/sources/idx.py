@@ -43,22 +43,20 @@ class IdxFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class DownloadParams:
-    """Parameters of the plug-in below."""
-
-    download: bool = param(
-        False, help="fetch missing files from the public addresses into the data folder"
-    )
-
-
 class IdxSource(DatasetSource):
     """Four gzipped IDX files in `<folder>/<subfolder>/`."""
 
     subfolder: ClassVar[str] = ""
     urls: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[dict[str, IdxFile]] = {}
-    Params = DownloadParams
+
+    @dataclass(frozen=True)
+    class Params:
+        download: bool = param(
+            False, help="fetch missing files from the public addresses into the data folder"
+        )
+
+    params: Params
 
     def read(self, folder: Path, key: str) -> np.ndarray:
         """The array of one of the files, fetched when allowed, its checksum verified."""

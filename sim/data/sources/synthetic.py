@@ -12,37 +12,6 @@ from mechanisms.plugin import PluginError, param
 from sim.data.sources.base import Dataset, DatasetSource
 
 
-@dataclass(frozen=True)
-class SyntheticParams:
-    """Parameters of the plug-in below."""
-
-    train: int = param(2_000, help="training samples", unit="samples", ge=1, le=10**7)
-    test: int = param(1_000, help="test samples", unit="samples", ge=1, le=10**7)
-    features: int = param(20, help="features per sample", ge=2, le=10**5)
-    classes: int = param(10, help="number of classes", ge=2, le=1000)
-    separation: float = param(
-        4.0, help="distance between the means of two classes", unit="standard deviations", gt=0
-    )
-    side: int = param(
-        0, help="shape samples as 1 x side x side images; needs features = side * side; 0: flat"
-    )
-    seed: int = param(
-        0, help="seed of the generator (not the run's seed: the set is the same in every run)", ge=0
-    )
-
-    def __post_init__(self) -> None:
-        if self.classes > self.features:
-            raise PluginError(
-                f"must be at most features = {self.features} (one axis per class)",
-                "classes",
-                self.classes,
-            )
-        if self.side and self.side**2 != self.features:
-            raise PluginError(
-                f"side * side must equal features = {self.features}", "side", self.side
-            )
-
-
 class Synthetic(DatasetSource):
     """Class c is N(d/sqrt(2) e_c, I): every two means are d = `separation` apart.
 
@@ -53,7 +22,38 @@ class Synthetic(DatasetSource):
     summary = "equidistant Gaussian classes with a known best accuracy"
     reference = "equicorrelated Gaussian discrimination; Fukunaga 1990, section 3.2"
     stochastic = True
-    Params = SyntheticParams
+
+    @dataclass(frozen=True)
+    class Params:
+        train: int = param(2_000, help="training samples", unit="samples", ge=1, le=10**7)
+        test: int = param(1_000, help="test samples", unit="samples", ge=1, le=10**7)
+        features: int = param(20, help="features per sample", ge=2, le=10**5)
+        classes: int = param(10, help="number of classes", ge=2, le=1000)
+        separation: float = param(
+            4.0, help="distance between the means of two classes", unit="standard deviations", gt=0
+        )
+        side: int = param(
+            0, help="shape samples as 1 x side x side images; needs features = side * side; 0: flat"
+        )
+        seed: int = param(
+            0,
+            help="seed of the generator (not the run's seed: the set is the same in every run)",
+            ge=0,
+        )
+
+        def __post_init__(self) -> None:
+            if self.classes > self.features:
+                raise PluginError(
+                    f"must be at most features = {self.features} (one axis per class)",
+                    "classes",
+                    self.classes,
+                )
+            if self.side and self.side**2 != self.features:
+                raise PluginError(
+                    f"side * side must equal features = {self.features}", "side", self.side
+                )
+
+    params: Params
 
     def load(self, folder: Path) -> Dataset:
         p = self.params
