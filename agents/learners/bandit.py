@@ -21,6 +21,7 @@ class Bandit(Learner):
     summary = "learns from its own payoffs alone"
     reference = "Auer, Cesa-Bianchi and Fischer 2002, Machine Learning 47 (UCB1, epsilon-greedy)"
     stochastic = True
+    examples = ({}, {"rule": "ucb1"}, {"epsilon": 1.0})
 
     @dataclass(frozen=True)
     class Params:

@@ -19,6 +19,7 @@ class BestResponse(Learner):
     summary = "plays what has paid best on average in its group"
     reference = "Brown 1951 (fictitious play), on observed payoffs"
     stochastic = True
+    examples = ({}, {"tremble": 1.0})
 
     @dataclass(frozen=True)
     class Params:

@@ -16,6 +16,7 @@ class Withhold(MinerBehaviour):
     summary = "withholds its candidate block"
     reference = "Chen et al., arXiv:2101.03300 (malicious miner, not in the authors' code)"
     stochastic = True
+    examples = ({}, {"probability": 0.5})
 
     @dataclass(frozen=True)
     class Params:

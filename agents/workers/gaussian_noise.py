@@ -18,6 +18,7 @@ class GaussianNoise(WorkerBehaviour):
     summary = "adds Gaussian noise to its trained weights (VBFL's malicious device)"
     reference = "Chen et al., arXiv:2101.03300; authors' code, Device.py worker_local_update"
     stochastic = True
+    examples = ({}, {"scale": 0.0}, {"scale": 3.0, "biases": True})
 
     @dataclass(frozen=True)
     class Params:

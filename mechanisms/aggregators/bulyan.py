@@ -23,6 +23,7 @@ class Bulyan(AggregationRule):
     name = "bulyan"
     summary = "repeated Krum, then the mean of the values closest to each coordinate's median"
     reference = "El Mhamdi et al. 2018, arXiv:1802.07927, section 4"
+    examples = ({}, {"f": 0})
 
     @dataclass(frozen=True)
     class Params:

@@ -20,6 +20,7 @@ class CentredClipping(AggregationRule):
     summary = "mean of updates clipped to a ball around the current estimate"
     reference = "Karimireddy, He and Jaggi 2021, arXiv:2012.10333, equation (CC)"
     convex = False
+    examples = ({}, {"radius": 0.1, "iterations": 1})
 
     @dataclass(frozen=True)
     class Params:

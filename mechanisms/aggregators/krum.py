@@ -20,6 +20,7 @@ class Krum(AggregationRule):
     name = "krum"
     summary = "the one update that lies closest to its neighbours"
     reference = "Blanchard et al. 2017, arXiv:1703.02757, section 3"
+    examples = ({}, {"f": 0, "neighbours": "n-f-1"})
 
     @dataclass(frozen=True)
     class Params:
@@ -45,6 +46,7 @@ class MultiKrum(AggregationRule):
     name = "multi-krum"
     summary = "mean of the updates with the smallest Krum scores"
     reference = "Blanchard et al. 2017, arXiv:1703.02757, section 4"
+    examples = ({}, {"f": 2, "keep": 1})
 
     @dataclass(frozen=True)
     class Params(Krum.Params):

@@ -20,6 +20,7 @@ class Mean(AggregationRule):
     summary = "mean of the accepted updates, plain (VBFL) or weighted by claimed samples (FedAvg)"
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
     individual = False
+    examples = ({}, {"weighted": True})
 
     @dataclass(frozen=True)
     class Params:

@@ -19,6 +19,7 @@ class TrimmedMean(AggregationRule):
     name = "trimmed-mean"
     summary = "mean of each coordinate without the f smallest and largest values"
     reference = "Yin et al. 2018, arXiv:1803.01498, definition 2"
+    examples = ({}, {"f": 0})
 
     @dataclass(frozen=True)
     class Params:

@@ -53,6 +53,15 @@ class ConsentLedger(Part):
     summary = "only updates trained under a valid consent are paid"
     reference = "guide on on-chain coordination, data provenance and consent ledger"
     anonymous = False
+    examples = (
+        {},
+        {
+            "ledger": [
+                {"devices": list(range(8)), "until_round": 9},
+                {"devices": [8], "scope": "research"},
+            ]
+        },
+    )
 
     @dataclass(frozen=True)
     class Params:

@@ -21,6 +21,7 @@ class CoordinatorStakes(Part):
     summary = "stake to join, forfeits for broken commitments, bonds of aggregators, challenges"
     reference = "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator bond"
     observes = frozenset({"votes", "conduct"})
+    examples = ({}, {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0})
 
     @dataclass(frozen=True)
     class Params:

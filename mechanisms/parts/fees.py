@@ -25,6 +25,7 @@ class Fees(Part):
         "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
     )
     observes = frozenset({"votes"})
+    examples = ({}, {"deposit": 5, "vote": 2, "destination": "miner"})
 
     @dataclass(frozen=True)
     class Params:

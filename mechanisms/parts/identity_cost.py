@@ -19,6 +19,7 @@ class IdentityCost(Part):
     name = "identity-cost"
     summary = "a price and a stake per identity"
     reference = "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must cost)"
+    examples = ({}, {"cost": 7, "stake": 11, "destination": "treasury"})
 
     @dataclass(frozen=True)
     class Params:

@@ -36,6 +36,7 @@ class Reputation(Part):
         "guide on on-chain coordination, participant registry: history, success, peer attestation"
     )
     observes = frozenset({"votes"})
+    examples = ({}, {"source": "attestations", "rate": 1.0})
 
     @dataclass(frozen=True)
     class Params:

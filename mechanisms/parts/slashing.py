@@ -24,6 +24,10 @@ class Slashing(Part):
     summary = "a stake at risk: rejected updates, and wrong votes if asked, cost a part of it"
     reference = "guide on on-chain coordination, staking and slashing; Casper: Buterin and Griffith 2017, arXiv:1710.09437"
     observes = frozenset({"votes"})
+    examples = (
+        {},
+        {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000},
+    )
 
     @dataclass(frozen=True)
     class Params:

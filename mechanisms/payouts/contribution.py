@@ -79,6 +79,7 @@ class Shapley(Shares):
     reference = "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
     observes = frozenset({"utility"})
     anonymous = False  # permutations are drawn over the order of workers
+    examples = ({}, {"exact_up_to": 2, "permutations": 3})
 
     @dataclass(frozen=True)
     class Params(Shares.Params):

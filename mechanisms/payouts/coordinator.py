@@ -60,6 +60,7 @@ class Coordinator(Combined):
     name = "coordinator"
     summary = "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a pot for the included"
     reference = "guide on on-chain coordination (seed 003)"
+    examples = ({}, {"by": "samples", "slash": 1.0, "destination": "reporters", "minimum": 10})
 
     @dataclass(frozen=True)
     class Params(CoordinatorStakes.Params, Inclusion.Params):

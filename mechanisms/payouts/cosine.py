@@ -25,6 +25,7 @@ class Cosine(Shares):
         "guide on on-chain coordination, reward by cosine similarity; median of committee reports"
     )
     observes = frozenset({"updates", "aggregate"})
+    examples = ({}, {"to": "others"}, {"to": "committee"})
 
     @dataclass(frozen=True)
     class Params(Shares.Params):

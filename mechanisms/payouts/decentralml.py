@@ -32,6 +32,11 @@ class Decentralml(PayoutRule):
     reference = "DecentralML grant (seed 000): defineDataContributors, rewardDataContributors"
     observes = frozenset({"utility"})
     anonymous = False
+    examples = (
+        {},
+        {"mode": "snapshot", "score": 0.4},
+        {"improve_only": False, "score": 0.5, "expires": 9, "whitelist": [1, 4]},
+    )
 
     @dataclass(frozen=True)
     class Params:

@@ -23,6 +23,7 @@ class EqualShare(PayoutRule):
     name = "equal-share"
     summary = "a pool shared equally among all who ever had an update accepted, at a deadline"
     reference = "on-chain federated learning proof of concept (seed 004)"
+    examples = ({}, {"stake": 500, "deadline": 4, "fee": 0.1})
 
     @dataclass(frozen=True)
     class Params:

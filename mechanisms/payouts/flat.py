@@ -16,6 +16,7 @@ class Flat(PayoutRule):
     summary = "a fixed amount per participation"
     reference = "textbook"
     observes = frozenset({"votes"})
+    examples = ({}, {"worker": 0, "miner": 7})
 
     @dataclass(frozen=True)
     class Params:

@@ -74,6 +74,7 @@ class ReputationWeighted(Shares):
     name = "reputation-weighted"
     summary = "a pot shared by a moving average of past acceptance"
     reference = "guide on on-chain coordination, participant registry with persistent reputation"
+    examples = ({}, {"rate": 1.0, "initial": 0.0})
 
     @dataclass(frozen=True)
     class Params(Shares.Params):

@@ -18,6 +18,11 @@ class SlashedVbfl(Combined):
     reference = (
         "Chen et al., arXiv:2101.03300; guide on on-chain coordination, staking and slashing"
     )
+    examples = (
+        {},
+        {"fraction": 1.0, "destination": "reporters"},
+        {"fraction": 0.3, "destination": "treasury"},
+    )
 
     @dataclass(frozen=True)
     class Params(Slashing.Params):

@@ -21,6 +21,7 @@ class Vbfl(PayoutRule):
     summary = "VBFL: per sample and epoch to accepted workers, per vote to validators, per recorded vote to the miner"
     reference = "Chen et al., arXiv:2101.03300, section 'Reward'; authors' code, process_block"
     observes = frozenset({"votes", "claims"})
+    examples = ({}, {"unit_reward": 7}, {"unit_reward": 0})
 
     @dataclass(frozen=True)
     class Params:

@@ -16,6 +16,7 @@ class Counts(RoleRule):
     summary = "minimum counts per role, the rest drawn uniformly (VBFL)"
     reference = "Chen et al., arXiv:2101.03300; authors' code, main.py role assignment"
     stochastic = True
+    examples = ({}, {"counts": "12,5,3"}, {"counts": "*,5,*"})
 
     @dataclass(frozen=True)
     class Params:

@@ -16,6 +16,7 @@ class Fixed(RoleRule):
     name = "fixed"
     summary = "appointed validators and miners, the rest work"
     reference = "permissioned consortium"
+    examples = ({}, {"validators": [101, 104], "miners": [100, 102]})
 
     @dataclass(frozen=True)
     class Params:
@@ -73,6 +74,7 @@ class RoundRobin(_Seats):
     name = "round-robin"
     summary = "validators and miners in turn"
     reference = "textbook"
+    examples = ({}, {"validators": 1, "miners": 1})
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         devices = self.enough(seen.eligible)
@@ -86,6 +88,7 @@ class Verifiable(_Seats):
     name = "verifiable"
     summary = "drawn by the hash of the previous block"
     reference = "sortition by hash: Gilad et al. 2017 (Algorand), without private keys"
+    examples = ({}, {"validators": 1, "miners": 1})
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         def ticket(device: int) -> bytes:

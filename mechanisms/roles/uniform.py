@@ -16,6 +16,7 @@ class Uniform(RoleRule):
     summary = "every device draws a role for itself"
     reference = "DecentralML grant: a random role per communication round"
     stochastic = True
+    examples = ({}, {"validator": 0.0, "miner": 1.0})
 
     @dataclass(frozen=True)
     class Params:

@@ -18,6 +18,7 @@ class NearestNeighbourMixing(Transform):
     name = "nearest-neighbour-mixing"
     summary = "replaces each update by the mean of those nearest to it"
     reference = "Allouah et al. 2023, arXiv:2302.01772, algorithm 2"
+    examples = ({}, {"f": 0})
 
     @dataclass(frozen=True)
     class Params:

@@ -18,6 +18,7 @@ class NormClipping(Transform):
     name = "norm-clipping"
     summary = "shortens updates that go farther than a bound from the global model"
     reference = "Sun et al. 2019, arXiv:1911.07963, section 5"
+    examples = ({}, {"bound": 0.1})
 
     @dataclass(frozen=True)
     class Params:

@@ -22,6 +22,7 @@ class Folds(ValidationRule):
     summary = "the threshold vote, by majority of (stratified) folds"
     reference = "DecentralML grant: validators use k-fold and stratified sampling"
     observes = frozenset({"samples"})
+    examples = ({}, {"stratified": False, "folds": 2, "threshold": 0.0})
 
     @dataclass(frozen=True)
     class Params:

@@ -22,6 +22,7 @@ class Threshold(ValidationRule):
     name = "threshold"
     summary = "negative when the update is more than a threshold below the validator's own baseline (VBFL)"
     reference = "Chen et al., arXiv:2101.03300, 'vad = A^v(L_j^v(1)) - A^v(L_j^w(n))'"
+    examples = ({}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": -1})
 
     @dataclass(frozen=True)
     class Params:

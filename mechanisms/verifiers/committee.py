@@ -22,6 +22,7 @@ class Committee(Verifier):
     summary = "the majority of a drawn committee whose members err"
     reference = "guide on on-chain coordination, validation committee; Condorcet's jury theorem"
     stochastic = True
+    examples = ({}, {"size": 1, "error": 0.5})
 
     @dataclass(frozen=True)
     class Params:

@@ -24,6 +24,7 @@ class ReExecution(Verifier):
         "guide on on-chain coordination, proof of learning; Jia et al. 2021, arXiv:2103.05633"
     )
     stochastic = True
+    examples = ({}, {"probability": 1.0})
 
     @dataclass(frozen=True)
     class Params:
