@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
+from fedstake.errors import InputError
 
-class PluginError(ValueError):
+
+class PluginError(InputError):
     """A plug-in that cannot be found or whose parameters are wrong; `key` is relative to its parameter table."""
 
     def __init__(self, message: str, key: str = "", value: Any = None) -> None:
@@ -51,8 +53,9 @@ class Plugin:
     """Base of everything that a scenario finds by name.
 
     Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and equation, or the
-    document it comes from), `stochastic` (draws random numbers from the stream it is handed) and `Params`,
-    a frozen dataclass whose fields are made with `param`.
+    document it comes from) and `stochastic` (draws random numbers from the stream it is handed). Those with
+    parameters define a frozen dataclass `Params` inside, its fields made with `param`, and annotate
+    `params: Params`, so that mypy checks every use.
     """
 
     name: ClassVar[str] = ""
@@ -62,6 +65,7 @@ class Plugin:
     Params: ClassVar[type] = NoParams
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Parameters of each configuration that the conformance suite tries."""
+    params: Any
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
@@ -128,12 +132,10 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
 
 def _table_type(hint: Any) -> type | None:
     """D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
-    inner = get_args(hint)
-    return (
-        inner[0]
-        if get_origin(hint) is tuple and inner and dataclasses.is_dataclass(inner[0])
-        else None
-    )  # type: ignore[return-value]
+    if get_origin(hint) is not tuple:
+        return None
+    inner: type = get_args(hint)[0]
+    return inner if dataclasses.is_dataclass(inner) else None
 
 
 def _parse_entry(table: type, entry: Any, key: str) -> Any:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedstake.errors import InputError
 from mechanisms.plugin import Plugin
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Data that is absent or not what it should be."""
 
 
