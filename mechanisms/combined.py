@@ -109,4 +109,6 @@ def _after(
         for d, has in zip(seen.devices, seen.balances, strict=True)
         if members is None or d in members
     ]
-    return OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
+    return OpeningObservation(
+        devices=tuple(d for d, _ in left), balances=tuple(has for _, has in left)
+    )

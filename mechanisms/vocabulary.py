@@ -58,7 +58,7 @@ class CoalitionUtility(Protocol):
 # --- what rules see ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoleObservation:
     """What a role rule sees before a round: who may be drawn, with what stake (base units), and how many of its updates on
 
@@ -73,7 +73,7 @@ class RoleObservation:
     outcomes: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ValidationObservation:
     """What one validator sees when it judges the updates of a round.
 
@@ -98,7 +98,7 @@ class ValidationObservation:
     updates: FloatMatrix | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VerificationObservation:
     """What a verifier is given: `genuine` `bool[n]`, whether re-executing the work of each worker would give its update."""
 
@@ -108,7 +108,7 @@ class VerificationObservation:
     rng: np.random.Generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AggregationObservation:
     """The accepted updates of a block, sorted by worker.
 
@@ -124,11 +124,11 @@ class AggregationObservation:
     root: FloatMatrix | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateRecord:
     """One update as a block records it: what the worker claims and who voted which way.
 
-    `accepted`: at least as many positive votes as negative ones (VBFL: a tie accepts); computed unless it is given.
+    `accepted` is the outcome of the vote: see `from_votes`.
     `verified_samples` and `verified_epochs` are the work that was really done, as an audit would find it. `reports` are
     (validator, score): the cosine of the update to the mean of those that the validator was sent, as it reports it.
     """
@@ -138,14 +138,36 @@ class UpdateRecord:
     claimed_epochs: int
     positive: tuple[int, ...]
     negative: tuple[int, ...]
-    accepted: bool = None  # type: ignore[assignment]
+    accepted: bool
     verified_samples: int = 0
     verified_epochs: int = 0
     reports: tuple[tuple[int, float], ...] = ()
 
-    def __post_init__(self) -> None:
-        if self.accepted is None:
-            object.__setattr__(self, "accepted", len(self.positive) >= len(self.negative))
+    @classmethod
+    def from_votes(
+        cls,
+        *,
+        worker: int,
+        claimed_samples: int,
+        claimed_epochs: int,
+        positive: tuple[int, ...],
+        negative: tuple[int, ...],
+        verified_samples: int = 0,
+        verified_epochs: int = 0,
+        reports: tuple[tuple[int, float], ...] = (),
+    ) -> UpdateRecord:
+        """Return a record that is accepted by at least as many votes as reject it (VBFL: a tie accepts)."""
+        return cls(
+            worker=worker,
+            claimed_samples=claimed_samples,
+            claimed_epochs=claimed_epochs,
+            positive=positive,
+            negative=negative,
+            accepted=len(positive) >= len(negative),
+            verified_samples=verified_samples,
+            verified_epochs=verified_epochs,
+            reports=reports,
+        )
 
 
 Memory = Mapping[str, Any]
@@ -181,7 +203,7 @@ class Settlement:
     memory: Memory | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpeningObservation:
     """What a payout rule sees before the first round: who is there, with how many base units."""
 
@@ -189,7 +211,7 @@ class OpeningObservation:
     balances: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conduct:
     """What a coordinator's contract knows beside the records of a round.
 
@@ -206,7 +228,16 @@ class Conduct:
     false_challengers: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
+_OF_RECORDS: Mapping[str, Mapping[str, Any]] = {
+    "votes": {"positive": (), "negative": ()},
+    "claims": {"claimed_samples": 0, "claimed_epochs": 0},
+    "work": {"verified_samples": 0, "verified_epochs": 0},
+    "reports": {"reports": ()},
+}
+"""Fields of records by what shows them, with the values that stand for hidden ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlockObservation:
     """What a payout rule sees of one block; `miner` is None where a coordinator aggregates and there is no chain.
 
@@ -236,23 +267,13 @@ class BlockObservation:
 
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
         """What is left of it for a rule that observes these."""
-        votes, claims, work, reports = (
-            name in observes for name in ("votes", "claims", "work", "reports")
-        )
-
-        def shown(r: UpdateRecord) -> UpdateRecord:
-            claimed = (r.claimed_samples, r.claimed_epochs) if claims else (0, 0)
-            cast = (r.positive, r.negative) if votes else ((), ())
-            done = (r.verified_samples, r.verified_epochs) if work else (0, 0)
-            return UpdateRecord(
-                r.worker, *claimed, *cast, r.accepted, *done, r.reports if reports else ()
-            )
-
+        hidden: dict[str, Any] = {}
+        for name, fields in _OF_RECORDS.items():
+            if name not in observes:
+                hidden |= fields
         return replace(
             self,
-            records=self.records
-            if votes and claims and work and reports
-            else tuple(map(shown, self.records)),
+            records=tuple(replace(r, **hidden) for r in self.records) if hidden else self.records,
             stakes=self.stakes if "stakes" in observes else (),
             updates=self.updates if "updates" in observes else None,
             start=self.start if "aggregate" in observes else None,
@@ -265,7 +286,7 @@ class BlockObservation:
 # --- what behaviours see ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataObservation:
     """What a worker's behaviour sees of its device's own training samples before the run: `x` `[n, *shape]`, `y` `int64[n]`."""
 
@@ -276,7 +297,7 @@ class DataObservation:
     rng: np.random.Generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerObservation:
     """What the workers of one behaviour see after local training.
 
@@ -322,7 +343,7 @@ class Submission:
     revealed: FloatMatrix | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChoiceObservation:
     """What a rational device sees before a round; a play is (strategy, utility in base units) of a round as worker.
 
@@ -340,7 +361,7 @@ class ChoiceObservation:
     rng: np.random.Generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VoteObservation:
     """What a validator's behaviour sees: the verdict of the rule for each update it was sent.
 
@@ -363,7 +384,7 @@ class VoteObservation:
         return np.zeros(len(self.workers), dtype=np.bool_) if self.paid is None else self.paid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MiningObservation:
     """What a miner's behaviour sees when its candidate block is ready.
 
@@ -378,7 +399,7 @@ class MiningObservation:
     updates: FloatMatrix | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DisputeObservation:
     """What a member sees that has recomputed a coordinated round's aggregate; `wrong`: what was delivered is another.
 

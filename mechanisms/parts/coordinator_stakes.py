@@ -99,7 +99,9 @@ class CoordinatorStakes(Part):
             for d, has in zip(seen.devices, seen.balances, strict=True)
             if d in stakes.held
         ]
-        willing = OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
+        willing = OpeningObservation(
+            devices=tuple(d for d, _ in left), balances=tuple(has for _, has in left)
+        )
         payments += bonds.lock(willing, self.params.bond, "bond.join")
         return Settlement(tuple(payments), _remember(stakes, bonds))
 

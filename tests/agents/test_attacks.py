@@ -18,16 +18,16 @@ from sim.world import World
 def observe(behaviour, rows, others, base, previous=None):
     k = len(rows)
     return WorkerObservation(
-        1,
-        tuple(range(k)),
-        rows.astype(np.float32),
-        np.tile(base, (k, 1)).astype(np.float32),
-        np.full(k, 100),
-        np.full(k, 5),
-        (),
-        tuple(np.random.default_rng(i) for i in range(k)),
-        others.astype(np.float32) if "others" in behaviour.knows else None,
-        None if previous is None else np.tile(previous, (k, 1)).astype(np.float32),
+        round=1,
+        devices=tuple(range(k)),
+        updates=rows.astype(np.float32),
+        global_models=np.tile(base, (k, 1)).astype(np.float32),
+        samples=np.full(k, 100),
+        epochs=np.full(k, 5),
+        layout=(),
+        rngs=tuple(np.random.default_rng(i) for i in range(k)),
+        others=others.astype(np.float32) if "others" in behaviour.knows else None,
+        previous_models=None if previous is None else np.tile(previous, (k, 1)).astype(np.float32),
     )
 
 
@@ -160,11 +160,11 @@ def test_lazy_and_overstate():
 def data(n=40, shape=(1, 6, 6), classes=4):
     rng = np.random.default_rng(0)
     return DataObservation(
-        3,
-        rng.random((n, *shape), dtype=np.float32),
-        rng.integers(0, classes, n),
-        classes,
-        np.random.default_rng(1),
+        device=3,
+        x=rng.random((n, *shape), dtype=np.float32),
+        y=rng.integers(0, classes, n),
+        classes=classes,
+        rng=np.random.default_rng(1),
     )
 
 

@@ -170,14 +170,14 @@ def choose(name, params=None, own=(), others=(), index=0, seed=0):
     learner = behaviours.learners.create(name, params or {})
     return learner.choose(
         ChoiceObservation(
-            1,
-            0,
-            index,
-            ("a", "b"),
-            tuple(own),
-            tuple(others),
-            tuple(others),
-            np.random.default_rng(seed),
+            round=1,
+            device=0,
+            index=index,
+            strategies=("a", "b"),
+            own=tuple(own),
+            peers=tuple(others),
+            history=tuple(others),
+            rng=np.random.default_rng(seed),
         )
     )
 

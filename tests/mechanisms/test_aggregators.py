@@ -17,12 +17,12 @@ TOLERANCE = 1e-5
 def seen(x, base=None, root=None, samples=None):
     n, size = x.shape
     return AggregationObservation(
-        1,
-        tuple(range(n)),
-        x.astype(np.float32),
-        np.ones(n, dtype=np.int64) if samples is None else samples,
-        np.zeros(size, np.float32) if base is None else base.astype(np.float32),
-        None if root is None else root.astype(np.float32),
+        round=1,
+        workers=tuple(range(n)),
+        updates=x.astype(np.float32),
+        samples=np.ones(n, dtype=np.int64) if samples is None else samples,
+        global_model=np.zeros(size, np.float32) if base is None else base.astype(np.float32),
+        root=None if root is None else root.astype(np.float32),
     )
 
 

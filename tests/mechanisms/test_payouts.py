@@ -21,7 +21,14 @@ from sim.world import World
 
 def record(worker, *, accepted=True, samples=100, epochs=5, positive=(), negative=()):
     return UpdateRecord(
-        worker, samples, epochs, tuple(positive), tuple(negative), accepted, samples, epochs
+        worker=worker,
+        claimed_samples=samples,
+        claimed_epochs=epochs,
+        positive=tuple(positive),
+        negative=tuple(negative),
+        accepted=accepted,
+        verified_samples=samples,
+        verified_epochs=epochs,
     )
 
 
@@ -34,15 +41,15 @@ def block(records, *, round=1, memory=None, updates=None, start=None, utility=No
         return utility(np.array([rows[m].mean(0) if m.any() else start for m in members]))
 
     return BlockObservation(
-        round,
-        99,
-        tuple(records),
-        memory or {},
-        tuple(stakes),
-        rows,
-        start,
-        None,
-        coalitions if utility else None,
+        round=round,
+        miner=99,
+        records=tuple(records),
+        memory=memory or {},
+        stakes=tuple(stakes),
+        updates=rows,
+        start=start,
+        result=None,
+        utility=coalitions if utility else None,
     )
 
 
@@ -81,7 +88,7 @@ def test_decentralml_pays_the_kth_contributor_s_times_one_minus_s_to_the_k_minus
     rule = rules.payouts.create(
         "decentralml", {"pool": pool, "score": score, "improve_only": False}
     )
-    opening = rule.open(OpeningObservation((), ()))
+    opening = rule.open(OpeningObservation(devices=(), balances=()))
     paid = income(rule.settle(block([record(w) for w in range(8)], memory=opening.memory)))
     for k in range(1, 9):
         assert paid.get(k - 1, 0) == pytest.approx(score * (1 - score) ** (k - 1) * pool, abs=8)
@@ -96,7 +103,7 @@ def test_decentralml_snapshot_whitelist_improvement_and_expiry():
         "expires": 2,
     }
     rule = rules.payouts.create("decentralml", params)
-    memory = rule.open(OpeningObservation((), ())).memory
+    memory = rule.open(OpeningObservation(devices=(), balances=())).memory
     better = {1: True, 2: False, 3: True, 4: True, 5: True}
     first = rule.settle(
         block(
@@ -130,7 +137,9 @@ def test_decentralml_percentages_fund_three_pools():
     rule = rules.payouts.create(
         "decentralml", {"pool": 1_000, "contributors": 0.6, "engineers": 0.3, "annotators": 0.1}
     )
-    funded = {p.payee: p.amount for p in rule.open(OpeningObservation((), ())).payments}
+    funded = {
+        p.payee: p.amount for p in rule.open(OpeningObservation(devices=(), balances=())).payments
+    }
     assert sum(funded.values()) == 1_000
     assert funded["escrow:contributors"] >= 600
 
@@ -142,7 +151,7 @@ def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
     rule = rules.payouts.create(
         "equal-share", {"pool": pool, "stake": 50, "deadline": 2, "fee": fee}
     )
-    opening = rule.open(OpeningObservation((0, 1, 2, 3), (50, 60, 70, 49)))
+    opening = rule.open(OpeningObservation(devices=(0, 1, 2, 3), balances=(50, 60, 70, 49)))
     assert rule.members(opening.memory) == {0, 1, 2}, "3 cannot pay the stake"
     assert sum(p.amount for p in opening.payments if p.payee == "escrow:stakes") == 150
     first = rule.settle(
@@ -160,7 +169,7 @@ def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
 
 def test_equal_share_without_a_verified_participant_returns_the_pool():
     rule = rules.payouts.create("equal-share", {"pool": 500, "deadline": 1})
-    memory = rule.open(OpeningObservation((0,), (0,))).memory
+    memory = rule.open(OpeningObservation(devices=(0,), balances=(0,))).memory
     assert income(rule.settle(block([record(0, accepted=False)], memory=memory))) == {
         "organisation": 500
     }
@@ -179,7 +188,7 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
         "slashed-vbfl",
         {"stake": 1_000, "fraction": 0.25, "destination": destination, "unit_reward": 0},
     )
-    memory = rule.open(OpeningObservation((0, 1), (1_000, 999))).memory
+    memory = rule.open(OpeningObservation(devices=(0, 1), balances=(1_000, 999))).memory
     assert rule.members(memory) == {0}
     bad = [record(0, accepted=False, negative=(20, 21, 22))]
     first = rule.settle(block(bad, memory=memory))
@@ -260,7 +269,15 @@ def test_flat_pays_presence():
 
 
 def test_vbfl_and_its_verified_variant():
-    liar = UpdateRecord(0, 4_000, 5, (20,), (), None, 400, 1)
+    liar = UpdateRecord.from_votes(
+        worker=0,
+        claimed_samples=4_000,
+        claimed_epochs=5,
+        positive=(20,),
+        negative=(),
+        verified_samples=400,
+        verified_epochs=1,
+    )
     assert income(rules.payouts.create("vbfl").settle(block([liar])))[0] == 20_000
     assert income(rules.payouts.create("vbfl-verified").settle(block([liar])))[0] == 400
 
@@ -413,7 +430,8 @@ def gain_of_splitting(rule, k, memory=None):
             stakes[20 + j] = 60_000
         opening = rule.open(
             OpeningObservation(
-                tuple(r.worker for r in records), tuple(stakes[r.worker] for r in records)
+                devices=tuple(r.worker for r in records),
+                balances=tuple(stakes[r.worker] for r in records),
             )
         )
         paid = income(rule.settle(block(records, memory=opening.memory, stakes=stakes)))
@@ -438,7 +456,7 @@ def committee_votes(votes):
     return [
         record(
             w,
-            accepted=None,
+            accepted=2 * sum(row) >= len(row),
             positive=[20 + v for v, vote in enumerate(row) if vote],
             negative=[20 + v for v, vote in enumerate(row) if not vote],
         )

@@ -16,12 +16,12 @@ def draw(name, n=20, *, seed=0, round=1, stakes=None, outcomes=None, previous=b"
     rule = rules.roles.create(name, params)
     rng = np.random.default_rng(seed)
     seen = RoleObservation(
-        round,
-        tuple(range(n)),
-        tuple(stakes or [0] * n),
-        previous,
-        rng,
-        tuple(outcomes or [(0, 0)] * n),
+        round=round,
+        eligible=tuple(range(n)),
+        stakes=tuple(stakes or [0] * n),
+        previous_hash=previous,
+        rng=rng,
+        outcomes=tuple(outcomes or [(0, 0)] * n),
     )
     return rule.assign(seen)
 
@@ -116,7 +116,12 @@ def test_verifiable_is_what_anybody_computes():
 def judge(name, *, accuracies, baseline=0.5, **more):
     params = more.pop("params", {})
     seen = ValidationObservation(
-        1, 0, tuple(range(len(accuracies))), baseline, np.array(accuracies), **more
+        round=1,
+        validator=0,
+        workers=tuple(range(len(accuracies))),
+        baseline_accuracy=baseline,
+        update_accuracies=np.array(accuracies),
+        **more,
     )
     return rules.validators.create(name, params).verdicts(seen).tolist()
 
