@@ -261,7 +261,9 @@ class _Replay:
         self._held = dict(self._before)
         self._held.update(self._rule.accounts())
         opening = self._rule.open(
-            OpeningObservation(tuple(range(self._devices)), tuple(self._before.values()))
+            OpeningObservation(
+                devices=tuple(range(self._devices)), balances=tuple(self._before.values())
+            )
         )
         check_payments(self._rule, opening.payments, self._devices, opening=True)
         self._post(opening.payments)
