@@ -146,7 +146,11 @@ def probe(
     found = []
     for m in {m.group: m for m in groups}.values():
         seen = DataObservation(
-            -1, data.x_test, data.y_test, data.classes, streams.rng("adversary.probe", m.group)
+            device=-1,
+            x=data.x_test,
+            y=data.y_test,
+            classes=data.classes,
+            rng=streams.rng("adversary.probe", m.group),
         )
         aim = m.worker.probe(seen)
         if aim is not None and len(aim[1]):
@@ -167,7 +171,13 @@ def poison(
         mine = split.train[device]
         rng = streams.rng("adversary.data", device)
         poisoned = m.worker.poison(
-            DataObservation(device, data.x_train[mine], data.y_train[mine], data.classes, rng)
+            DataObservation(
+                device=device,
+                x=data.x_train[mine],
+                y=data.y_train[mine],
+                classes=data.classes,
+                rng=rng,
+            )
         )
         if poisoned is not None:
             xs.append(np.asarray(poisoned[0], dtype=np.float32))

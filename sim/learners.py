@@ -40,14 +40,14 @@ class Learners:
                     continue
                 others = [d for d in members if d != device]
                 seen = ChoiceObservation(
-                    round,
-                    device,
-                    i,
-                    tuple(b.name for b in m.strategies),
-                    tuple(self.plays[device]),
-                    tuple(self.plays[d][-1] for d in others if self.plays[d]),
-                    tuple(play for d in others for play in self.plays[d]),
-                    self._streams.rng("learner", device, round),
+                    round=round,
+                    device=device,
+                    index=i,
+                    strategies=tuple(b.name for b in m.strategies),
+                    own=tuple(self.plays[device]),
+                    peers=tuple(self.plays[d][-1] for d in others if self.plays[d]),
+                    history=tuple(play for d in others for play in self.plays[d]),
+                    rng=self._streams.rng("learner", device, round),
                 )
                 choice = int(m.learner.choose(seen))
                 if not 0 <= choice < len(m.strategies):

@@ -76,7 +76,10 @@ def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
     }
     row["reports"] = [tuple((int(v), score) for v, score in told) for told in row["reports"]]
     columns = [[tuple(v) if isinstance(v, list) else v for v in row[name]] for name in PER_RECORD]
-    records = tuple(UpdateRecord(*values) for values in zip(*columns, strict=True))
+    records = tuple(
+        UpdateRecord(**dict(zip(PER_RECORD, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    )
     updates, start, result = (
         _floats(table[name][i]).reshape(-1, parameters) for name in ("updates", "start", "result")
     )
@@ -88,14 +91,14 @@ def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
         }
         conduct = Conduct(**values)
     return BlockObservation(
-        row["round"],
-        row["miner"],
-        records,
-        {},
-        tuple(row["stakes"]),
-        updates,
-        start.reshape(-1),
-        result.reshape(-1),
+        round=row["round"],
+        miner=row["miner"],
+        records=records,
+        memory={},
+        stakes=tuple(row["stakes"]),
+        updates=updates,
+        start=start.reshape(-1),
+        result=result.reshape(-1),
         conduct=conduct,
     )
 

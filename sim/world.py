@@ -112,7 +112,9 @@ class World(mesa.Model):
         self._open_ledger()
         try:
             opening = self.payout.open(
-                OpeningObservation(tuple(range(n)), tuple(self.stake(d) for d in range(n)))
+                OpeningObservation(
+                    devices=tuple(range(n)), balances=tuple(self.stake(d) for d in range(n))
+                )
             )
         except PluginError as error:
             raise SettingError(f"payout: {error.key}", error.value, str(error)) from error

@@ -223,7 +223,10 @@ class CoordinatorRound(ServerRound):
             return
         genuine = work.sent.genuine[[work.row[w] for w in judged]]
         seen = VerificationObservation(
-            self.round, tuple(judged), genuine, world.streams.rng("verification", self.round)
+            round=self.round,
+            workers=tuple(judged),
+            genuine=genuine,
+            rng=world.streams.rng("verification", self.round),
         )
         verdicts = np.asarray(verifier.verdicts(seen))
         if verdicts.shape != (max(1, verifier.committee), len(judged)):
@@ -284,7 +287,12 @@ class CoordinatorRound(ServerRound):
         start = world.canonical().model
         right = aggregate(world, self.work, verified, start) if verified else start
         malformed = frozenset(w for w, what in self.conduct_of.items() if what == "malformed")
-        model, conduct = right, Conduct(self.aggregator, self.contract.unrevealed, malformed)
+        model, conduct = (
+            right,
+            Conduct(
+                aggregator=self.aggregator, unrevealed=self.contract.unrevealed, malformed=malformed
+            ),
+        )
         if self.aggregator is not None:
             model, conduct = self._delivered(verified, right, start, conduct)
         self.block_time_s = self.clock.last_s - self.start_s
@@ -330,7 +338,13 @@ class CoordinatorRound(ServerRound):
             ):
                 continue
             self.compute_s[d] = self.compute_s.get(d, 0.0) + settings.watch_s
-            seen = DisputeObservation(self.round, d, conduct.aggregator, wrong, world.coalitions[d])
+            seen = DisputeObservation(
+                round=self.round,
+                device=d,
+                aggregator=conduct.aggregator,
+                wrong=wrong,
+                coalition=world.coalitions[d],
+            )
             if world.participants[d].miner.challenges(seen):
                 disputing.append(d)
         if not disputing:

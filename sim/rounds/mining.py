@@ -18,12 +18,12 @@ def decide(
     behaviour = world.participants[miner].miner
     return behaviour.mine(
         MiningObservation(
-            world.round_index,
-            miner,
-            records,
-            world.streams.rng("adversary.miner", miner, world.round_index),
-            world.coalitions[miner],
-            work.updates[[work.row[r.worker] for r in records]]
+            round=world.round_index,
+            miner=miner,
+            records=records,
+            rng=world.streams.rng("adversary.miner", miner, world.round_index),
+            coalition=world.coalitions[miner],
+            updates=work.updates[[work.row[r.worker] for r in records]]
             if "updates" in behaviour.knows
             else None,
         )

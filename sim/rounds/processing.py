@@ -40,12 +40,12 @@ def aggregate(
     if world.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
     seen = AggregationObservation(
-        world.round_index,
-        tuple(r.worker for r in records),
-        work.rows_of([r.worker for r in records], block),
-        np.array([r.claimed_samples for r in records], dtype=np.int64),
-        world.models[start],
-        world.root_update(start) if "root" in world.aggregation.observes else None,
+        round=world.round_index,
+        workers=tuple(r.worker for r in records),
+        updates=work.rows_of([r.worker for r in records], block),
+        samples=np.array([r.claimed_samples for r in records], dtype=np.int64),
+        global_model=world.models[start],
+        root=world.root_update(start) if "root" in world.aggregation.observes else None,
     )
     for transform in world.transforms:
         seen = replace(seen, updates=transform.apply(seen))
@@ -83,18 +83,20 @@ def settle(
     )
     start = world.models[parent.model]
     seen = BlockObservation(
-        world.round_index,
-        miner,
-        tuple(_audited(world, work, r) for r in records)
+        round=world.round_index,
+        miner=miner,
+        records=tuple(_audited(world, work, r) for r in records)
         if taped or "work" in observes
         else records,
-        parent.memory,
-        world.stakes,
-        updates,
-        start,
-        world.models[result],
-        world.utility(updates, start) if updates is not None and "utility" in observes else None,
-        conduct,
+        memory=parent.memory,
+        stakes=world.stakes,
+        updates=updates,
+        start=start,
+        result=world.models[result],
+        utility=world.utility(updates, start)
+        if updates is not None and "utility" in observes
+        else None,
+        conduct=conduct,
     )
     if taped:
         world.recorder.add("tape", [taped_block(seen, parent.id, block)])

@@ -76,12 +76,12 @@ class ServerRound:
     def record(self, worker: int) -> UpdateRecord:
         """What is on record of an update that counts."""
         i = self.work.row[worker]
-        return UpdateRecord(
-            worker,
-            int(self.work.sent.claimed_samples[i]),
-            int(self.work.sent.claimed_epochs[i]),
-            (),
-            (),
+        return UpdateRecord.from_votes(
+            worker=worker,
+            claimed_samples=int(self.work.sent.claimed_samples[i]),
+            claimed_epochs=int(self.work.sent.claimed_epochs[i]),
+            positive=(),
+            negative=(),
         )
 
     def close(self, model: int, miner: int | None, conduct: Conduct | None = None) -> None:

@@ -212,18 +212,26 @@ class VbflRound:
                 continue
             if not world.validation.individual:  # hidden by not being measured at all
                 measured[v] = ValidationObservation(
-                    self.round, v, tuple(sent[v]), math.nan, np.full(len(sent[v]), math.nan)
+                    round=self.round,
+                    validator=v,
+                    workers=tuple(sent[v]),
+                    baseline_accuracy=math.nan,
+                    update_accuracies=np.full(len(sent[v]), math.nan),
                 )
                 continue
             x, y = world.split.validation[v]
             rows = [work.row[w] for w in sent[v]]
             updates = [work.updates[j] for j in rows]
             seen = ValidationObservation(
-                self.round,
-                v,
-                tuple(sent[v]),
-                float(world.engine.evaluate([work.baselines[i]], x, y).accuracy[0]),
-                world.engine.evaluate(updates, x, y, [work.digests[j] for j in rows]).accuracy,
+                round=self.round,
+                validator=v,
+                workers=tuple(sent[v]),
+                baseline_accuracy=float(
+                    world.engine.evaluate([work.baselines[i]], x, y).accuracy[0]
+                ),
+                update_accuracies=world.engine.evaluate(
+                    updates, x, y, [work.digests[j] for j in rows]
+                ).accuracy,
             )
             if "global" in observes:
                 model = world.models[world.participants[v].global_model]

@@ -31,14 +31,14 @@ def vote(
     """
     behaviour = world.participants[validator].validator
     seen = VoteObservation(
-        world.round_index,
-        validator,
-        tuple(workers),
-        verdicts.copy(),
-        world.streams.rng("adversary.validator", validator, world.round_index),
-        world.coalitions[validator],
-        support,
-        paid,
+        round=world.round_index,
+        validator=validator,
+        workers=tuple(workers),
+        verdicts=verdicts.copy(),
+        rng=world.streams.rng("adversary.validator", validator, world.round_index),
+        coalition=world.coalitions[validator],
+        support=support,
+        paid=paid,
     )
     votes = np.asarray(behaviour.vote(seen))
     if votes.shape != (len(workers),):
