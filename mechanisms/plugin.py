@@ -1,4 +1,4 @@
-"""What every plug-in (rule, behaviour, data set, model) carries: metadata and typed parameters."""
+"""Metadata and typed parameters of every plug-in: rule, behaviour, data set or model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedstake.errors import InputError
 
 
 class PluginError(InputError):
-    """A plug-in that cannot be found or whose parameters are wrong; `key` is relative to its parameter table."""
+    """A plug-in that cannot be found, or wrong parameters; `key` is relative to its table."""
 
     def __init__(self, message: str, key: str = "", value: Any = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ def param(
     lt: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """Declare one parameter of a plug-in: its default, what it means, its unit and its bounds."""
+    """Declare one parameter of a plug-in: default, meaning, unit and bounds."""
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     metadata = {
         "help": help,
@@ -46,16 +46,16 @@ def param(
 
 @dataclass(frozen=True)
 class NoParams:
-    """For plug-ins without parameters."""
+    """Parameters of plug-ins that have none."""
 
 
 class Plugin:
     """Base of everything that a scenario finds by name.
 
-    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and equation, or the
-    document it comes from) and `stochastic` (draws random numbers from the stream it is handed). Those with
-    parameters define a frozen dataclass `Params` inside, its fields made with `param`, and annotate
-    `params: Params`, so that mypy checks every use.
+    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and
+    equation, or the document it comes from) and `stochastic` (draws random numbers from the stream
+    it is handed). Those with parameters define a frozen dataclass `Params` inside, its fields made
+    with `param`, and annotate `params: Params`, so that mypy checks every use.
     """
 
     name: ClassVar[str] = ""
@@ -75,12 +75,15 @@ class Plugin:
 
     @classmethod
     def configure(cls, values: Mapping[str, Any]) -> Any:
-        """Build the plug-in from a table of a scenario; raises `PluginError` naming the key, value and what is right."""
+        """Build the plug-in from a table of a scenario.
+
+        Raises `PluginError` that names the key, the value and what would be right.
+        """
         return cls(parse_params(cls.Params, values))
 
     @classmethod
     def metadata(cls) -> dict[str, Any]:
-        """What `fedstake list` prints and the conformance suite checks."""
+        """Return what `fedstake list` prints and the conformance suite checks."""
         fields = [
             {
                 "name": f.name,
@@ -99,7 +102,7 @@ class Plugin:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """'did you mean X?' when a known word is close, else the list of the known ones."""
+    """Return 'did you mean X?' for a close known word, else the list of known ones."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -107,7 +110,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
-    """Check `values` against a parameter dataclass: names, types, bounds, choices."""
+    """Check `values` against a parameter dataclass: names, types, bounds and choices."""
     fields = {f.name: f for f in dataclasses.fields(params_type)}
     hints = get_type_hints(params_type)
     parsed: dict[str, Any] = {}
@@ -131,7 +134,7 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
 
 
 def _table_type(hint: Any) -> type | None:
-    """D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
+    """Return D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
     if get_origin(hint) is not tuple:
         return None
     inner: type = get_args(hint)[0]

@@ -1,4 +1,4 @@
-"""Learning alone, from one's own payoffs."""
+"""Learning from one's own payoffs alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from mechanisms.vocabulary import ChoiceObservation
 
 
 class Bandit(Learner):
-    """Tries every strategy once, in their order; then the best mean so far, and sometimes another (epsilon-greedy).
+    """Tries every strategy once, then plays the best mean so far, and explores.
 
-    ucb1: the highest mean + range * sqrt(2 ln t / n), means over t plays, n of the strategy; `range` is that of the payoffs
-    seen.
+    epsilon-greedy: a random strategy with probability epsilon. ucb1: the highest mean + range *
+    sqrt(2 ln t / n), means over t plays, n of them of the strategy; `range` is the range of the
+    payoffs so far.
     """
 
     name = "bandit"

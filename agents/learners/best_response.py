@@ -1,4 +1,4 @@
-"""Learning from everything that the group has seen."""
+"""Learning from all plays of the group."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mechanisms.vocabulary import ChoiceObservation
 
 
 class BestResponse(Learner):
-    """The strategy with the best mean payoff over all that members of the group have played so far; untried ones first.
+    """Plays the strategy with the best mean payoff in the group so far; untried ones first.
 
-    Payoffs seen stand for expected payoffs: what is best is best against the play that there was.
+    Observed payoffs stand for expected ones: the choice is a best response to past play.
     """
 
     name = "best-response"

@@ -10,7 +10,7 @@ from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
 class Censor(MinerBehaviour):
-    """A block without the updates of given devices."""
+    """Leaves out the updates of given devices."""
 
     name = "censor"
     summary = "leaves updates of given devices out of its block"

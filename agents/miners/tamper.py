@@ -12,7 +12,7 @@ from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
 class Tamper(MinerBehaviour):
-    """Puts other bytes into the block than the workers signed; whoever checks signatures refuses the block."""
+    """Replaces the updates that workers signed; devices that check signatures refuse the block."""
 
     name = "tamper"
     summary = "replaces the updates in its block"

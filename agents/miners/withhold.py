@@ -1,4 +1,4 @@
-"""The mute miner: it builds a block and keeps it."""
+"""The mute miner: it builds a block and does not send it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
 class Withhold(MinerBehaviour):
-    """Its own block reaches nobody; it still adopts and relays the winner's block, as the protocol asks."""
+    """Withholds its own block, but adopts and relays the winner's block as the protocol asks."""
 
     name = "withhold"
     summary = "withholds its candidate block"

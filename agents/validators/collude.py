@@ -1,4 +1,4 @@
-"""Validators that help their own."""
+"""Validators that vote for their own group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import VoteObservation
 
 
 class Collude(ValidatorBehaviour):
-    """Accepts the updates of its own group, whatever they are."""
+    """Accepts every update of its own group."""
 
     name = "collude"
     summary = "votes for its own group, and if asked against all others"
@@ -37,4 +37,4 @@ class Collude(ValidatorBehaviour):
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         own = self._own(seen)
-        return own | (np.zeros_like(own) if self.params.against_others else seen.verdicts)
+        return own if self.params.against_others else own | seen.verdicts

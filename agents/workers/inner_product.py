@@ -13,7 +13,7 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 
 
 class InnerProduct(WorkerBehaviour):
-    """g - epsilon * mean of the honest updates' directions: the aggregate points away from the honest descent."""
+    """g - epsilon * mean honest step: turns the aggregate away from the honest descent."""
 
     name = "inner-product"
     summary = "the mean honest update, reversed and scaled"
@@ -24,7 +24,8 @@ class InnerProduct(WorkerBehaviour):
     class Params:
         epsilon: float = param(
             0.5,
-            help="length against the mean honest update; small passes robust rules, large turns means",
+            help="length against the mean honest update; small passes robust rules, large turns "
+            "means",
             gt=0,
             le=1e6,
         )

@@ -13,11 +13,14 @@ from mechanisms.vocabulary import DataObservation, Submission, WorkerObservation
 
 
 class LabelFlip(WorkerBehaviour):
-    """Trains as asked, on wrong labels: y <- classes - 1 - y, or source -> target."""
+    """Trains as asked on wrong labels: y <- classes - 1 - y, or source -> target."""
 
     name = "label-flip"
     summary = "trains on flipped labels"
-    reference = "Tolpegin et al. 2020, arXiv:2007.08432; Fang et al. 2020, arXiv:1911.11815 (classes - 1 - y)"
+    reference = (
+        "Tolpegin et al. 2020, arXiv:2007.08432; Fang et al. 2020, arXiv:1911.11815 (classes - 1 "
+        "- y)"
+    )
 
     @dataclass(frozen=True)
     class Params:

@@ -1,4 +1,4 @@
-"""Lazy workers and boasters: the work that is claimed is not the work that was done."""
+"""Workers that claim more work than they did."""
 
 from __future__ import annotations
 

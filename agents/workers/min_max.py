@@ -1,4 +1,4 @@
-"""Min-max and min-sum: as far from the honest mean as the honest updates' own distances allow."""
+"""Min-max and min-sum: the largest deviation within the spread of the honest updates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 
 
 class _Spread(WorkerBehaviour):
-    """mean + gamma p with the largest gamma that the bound allows: a quadratic in gamma, solved exactly."""
+    """Sends mean + gamma p with the largest gamma within a bound: a quadratic, solved exactly."""
 
     knows = frozenset({"others"})
 
@@ -24,7 +24,8 @@ class _Spread(WorkerBehaviour):
     class Params:
         direction: str = param(
             "deviation",
-            help="perturbation: minus the unit mean update, minus the standard deviations, or minus the signs of the mean update",
+            help="perturbation: minus the unit mean update, minus the standard deviations, or "
+            "minus the signs of the mean update",
             choices=("unit", "deviation", "sign"),
         )
 
@@ -57,11 +58,11 @@ class _Spread(WorkerBehaviour):
         square: float,
         distances: NDArray[np.float64],
     ) -> float:
-        """The largest gamma >= 0 inside the bound."""
+        """Return the largest gamma >= 0 within the bound."""
 
 
 class MinMax(_Spread):
-    """No farther from any honest update than two honest updates are from each other."""
+    """Stays at most as far from every honest update as two honest updates are from each other."""
 
     name = "min-max"
     summary = "deviates as far as the largest distance between honest updates allows"
@@ -78,7 +79,7 @@ class MinMax(_Spread):
 
 
 class MinSum(_Spread):
-    """Sum of squared distances to the honest updates no larger than that of any honest update."""
+    """Keeps its sum of squared distances to the honest updates within the largest honest sum."""
 
     name = "min-sum"
     summary = "deviates as far as the sum of distances between honest updates allows"
@@ -98,6 +99,6 @@ class MinSum(_Spread):
 def _root(
     constant: NDArray[np.float64] | float, half_linear: NDArray[np.float64] | float, square: float
 ) -> NDArray[np.float64]:
-    """The larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
+    """Return the larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
     inside = np.maximum(np.square(half_linear) - square * np.asarray(constant), 0.0)
     return np.maximum((np.sqrt(inside) - half_linear) / square, 0.0)

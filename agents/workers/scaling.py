@@ -1,4 +1,4 @@
-"""Scaling: model replacement's way of outweighing everybody else."""
+"""Scaling: an enlarged update that outweighs all others (model replacement)."""
 
 from __future__ import annotations
 

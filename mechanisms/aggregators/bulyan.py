@@ -15,9 +15,10 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
 class Bulyan(AggregationRule):
-    """Of theta = n - 2f rows chosen by repeated Krum, each coordinate is the mean of the theta - 2f values closest to its median.
+    """The mean of the values closest to each coordinate's median, among rows chosen by Krum.
 
-    Where two values are equally close, the smaller one is taken.
+    Repeated Krum chooses theta = n - 2f rows; of each coordinate the theta - 2f values closest to
+    the median of these are averaged. Of two equally close values the smaller one is taken.
     """
 
     name = "bulyan"
@@ -47,11 +48,15 @@ class Bulyan(AggregationRule):
 
 
 def _around_median(values: FloatMatrix, beta: int) -> np.ndarray:
-    """Mean of the beta values of each sorted row `[m, theta]` that lie closest to its median: a window of the row."""
+    """Return the mean of the beta values closest to the median of each sorted row `[m, theta]`.
+
+    In a sorted row these values are a window.
+    """
     theta = values.shape[1]
     wide = values.astype(np.float64)
     median = (wide[:, (theta - 1) // 2] + wide[:, theta // 2]) / 2
-    # The window moves right while its first value is farther from the median than the value behind its end.
+    # The window moves right while its first value is farther from the median than the value
+    # behind its end.
     left, behind = wide[:, : theta - beta], wide[:, beta:]
     start = (median[:, None] - left > behind - median[:, None]).sum(axis=1)
     total = np.concatenate([np.zeros((len(wide), 1)), np.cumsum(wide, axis=1)], axis=1)

@@ -35,8 +35,7 @@ class CentredClipping(AggregationRule):
         n = len(seen.workers)
         centre = seen.global_model.astype(np.float64)
         for _ in range(self.params.iterations):
-            factors = (
-                clip_factors(np.sqrt(squared_norms(seen.updates, centre)), self.params.radius) / n
-            )
+            distances = np.sqrt(squared_norms(seen.updates, centre))
+            factors = clip_factors(distances, self.params.radius) / n
             centre = centre * (1 - factors.sum()) + combine(factors, seen.updates)
         return centre

@@ -16,7 +16,8 @@ from mechanisms.vocabulary import AggregationObservation
 class GeometricMedian(AggregationRule):
     """argmin_z sum_i ||x_i - z||: z <- sum_i w_i x_i with w_i proportional to 1 / ||x_i - z||.
 
-    z is always a weighted mean of the rows, so the iterations run on n weights and the Gram matrix; the rows are read twice.
+    z is always a weighted mean of the rows, so that the iterations run on n weights and the Gram
+    matrix; the rows are read twice.
     """
 
     name = "geometric-median"

@@ -15,7 +15,10 @@ from mechanisms.vocabulary import AggregationObservation
 
 
 class Krum(AggregationRule):
-    """The update with the smallest sum of squared distances to its n - f - 2 closest others; ties go to the first."""
+    """The update with the smallest sum of squared distances to its n - f - 2 closest others.
+
+    Of tied updates the first is taken.
+    """
 
     name = "krum"
     summary = "the one update that lies closest to its neighbours"
@@ -29,7 +32,8 @@ class Krum(AggregationRule):
         )
         neighbours: str = param(
             "n-f-2",
-            help="closest others that a score adds up: the paper's number, or one more as some libraries have it",
+            help="closest others that a score adds up: the paper's number, or one more as some "
+            "libraries have it",
             choices=("n-f-2", "n-f-1"),
         )
 
@@ -68,6 +72,5 @@ class MultiKrum(AggregationRule):
 def _scores(seen: AggregationObservation, params: Krum.Params) -> np.ndarray:
     n = len(seen.workers)
     f = tolerated(params.f, n, (2, 3))
-    return closest_sums(
-        squared_distances(seen.updates), max(1, n - f - (2 if params.neighbours == "n-f-2" else 1))
-    )
+    neighbours = n - f - 2 if params.neighbours == "n-f-2" else n - f - 1
+    return closest_sums(squared_distances(seen.updates), max(1, neighbours))

@@ -38,7 +38,7 @@ class Mean(AggregationRule):
             weights = np.full(n, 1 / n, dtype=seen.updates.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = weights @ seen.updates
-        # Numbers near the end of float32 add up in float64 only.
-        return (
-            mean if np.isfinite(mean).all() else combine(weights.astype(np.float64), seen.updates)
-        )
+        if np.isfinite(mean).all():
+            return mean
+        # Numbers near the end of float32 overflow in float32 and need float64.
+        return combine(weights.astype(np.float64), seen.updates)

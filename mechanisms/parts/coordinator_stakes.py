@@ -15,11 +15,14 @@ STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
 
 
 class CoordinatorStakes(Part):
-    """Who breaks its word loses stake; who aggregates wrongly and is challenged loses its bond; who challenges wrongly pays."""
+    """Slashes broken commitments, bonds of wrong aggregators, and deposits of false challengers."""
 
     name = "coordinator-stakes"
     summary = "stake to join, forfeits for broken commitments, bonds of aggregators, challenges"
-    reference = "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator bond"
+    reference = (
+        "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator "
+        "bond"
+    )
     observes = frozenset({"votes", "conduct"})
     examples = ({}, {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0})
 
@@ -41,7 +44,8 @@ class CoordinatorStakes(Part):
         )
         slash: float = param(
             0.5,
-            help="part of the stake that is left that an update costs that is not genuine, or no update at all",
+            help="part of the stake that is left that an update costs that is not genuine, or no "
+            "update at all",
             ge=0,
             le=1,
         )
@@ -58,7 +62,8 @@ class CoordinatorStakes(Part):
         )
         bond: int = param(
             2_000_000,
-            help="deposit of those that want to aggregate; who has less than half of it left may not",
+            help="deposit of those that want to aggregate; who has less than half of it left may "
+            "not",
             unit="base units",
             ge=0,
             le=10**15,
@@ -83,7 +88,8 @@ class CoordinatorStakes(Part):
         def __post_init__(self) -> None:
             if self.minimum > max(1, self.stake):
                 raise ValueError(
-                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
+                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody "
+                    "could ever take part"
                 )
 
     params: Params
@@ -94,23 +100,17 @@ class CoordinatorStakes(Part):
     def open(self, seen: OpeningObservation) -> Settlement:
         stakes, bonds = Deposits(STAKES), Deposits(BONDS)
         payments = stakes.lock(seen, self.params.stake)
-        left = [
-            (d, has - self.params.stake)
+        left = {
+            d: has - self.params.stake
             for d, has in zip(seen.devices, seen.balances, strict=True)
             if d in stakes.held
-        ]
-        willing = OpeningObservation(
-            devices=tuple(d for d, _ in left), balances=tuple(has for _, has in left)
-        )
-        payments += bonds.lock(willing, self.params.bond, "bond.join")
+        }
+        payments += bonds.lock(OpeningObservation.of(left), self.params.bond, "bond.join")
         return Settlement(tuple(payments), _remember(stakes, bonds))
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(
-            int(d)
-            for d, held in memory["stakes"].items()
-            if held >= min(self.params.minimum, self.params.stake)
-        )
+        least = min(self.params.minimum, self.params.stake)
+        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= least)
 
     def aggregators(self, memory: Memory) -> frozenset[int] | None:
         return frozenset(
@@ -124,28 +124,20 @@ class CoordinatorStakes(Part):
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         assert seen.conduct is not None
         p, own, conduct = self.params, list(payments), seen.conduct
-        stakes, bonds = (
-            Deposits(STAKES, seen.memory["stakes"]),
-            Deposits(BONDS, seen.memory["bonds"]),
-        )
+        stakes = Deposits(STAKES, seen.memory["stakes"])
+        bonds = Deposits(BONDS, seen.memory["bonds"])
+        # Workers: rejected, malformed and unrevealed updates.
         for r in seen.records:
             if not r.accepted:
-                own += destroy(
-                    stakes,
-                    r.worker,
-                    loss(stakes[r.worker], p.slash),
-                    p.destination,
-                    r.negative,
-                    "slash",
-                )
+                lost = loss(stakes[r.worker], p.slash)
+                own += destroy(stakes, r.worker, lost, p.destination, r.negative, "slash")
         for device in sorted(conduct.malformed):
-            own += destroy(
-                stakes, device, loss(stakes[device], p.slash), p.destination, (), "slash"
-            )
+            lost = loss(stakes[device], p.slash)
+            own += destroy(stakes, device, lost, p.destination, (), "slash")
         for device in sorted(conduct.unrevealed):
-            own += destroy(
-                stakes, device, loss(stakes[device], p.forfeit), p.destination, (), "forfeit"
-            )
+            lost = loss(stakes[device], p.forfeit)
+            own += destroy(stakes, device, lost, p.destination, (), "forfeit")
+        # The aggregator, and those that disputed a right aggregate.
         if conduct.aggregator is not None and conduct.fault:
             own += self._lose_bond(bonds, conduct.aggregator, conduct.fault, conduct.challenger)
         if conduct.false_challengers:
@@ -161,12 +153,10 @@ class CoordinatorStakes(Part):
         where = "burn" if p.destination == "reporters" else p.destination
         if fault == "absent":
             return bonds.take(aggregator, part(held, p.absence), where, "bond.absent")
-        share = 0 if challenger is None else part(held, p.challenger_share)
-        payments = (
-            bonds.take(aggregator, share, challenger, "challenge.won")
-            if challenger is not None
-            else []
-        )
+        if challenger is None:
+            return bonds.take(aggregator, held, where, "bond.lost")
+        share = part(held, p.challenger_share)
+        payments = bonds.take(aggregator, share, challenger, "challenge.won")
         return payments + bonds.take(aggregator, held - share, where, "bond.lost")
 
     def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:

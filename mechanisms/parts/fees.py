@@ -1,4 +1,4 @@
-"""What it costs to call the contract."""
+"""Fees for recorded calls, from a prepaid deposit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ PREPAID = "escrow:fees"
 
 
 class Fees(Part):
-    """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part.
+    """Charges every call to a prepaid deposit.
 
-    A device whose last units do not cover all calls of one block pays what it has.
+    A device that can no longer pay the most expensive call is not eligible. One whose last units do
+    not cover all calls of one block pays what it has.
     """
 
     name = "fees"
@@ -47,10 +48,11 @@ class Fees(Part):
         )
 
         def __post_init__(self) -> None:
-            dearest = max(self.update, self.vote, self.block)
-            if self.deposit < dearest:
+            highest = max(self.update, self.vote, self.block)
+            if self.deposit < highest:
                 raise ValueError(
-                    f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part"
+                    f"deposit = {self.deposit} does not cover the most expensive call, {highest}: "
+                    "nobody would be eligible"
                 )
 
     params: Params
@@ -68,8 +70,8 @@ class Fees(Part):
         return Settlement(tuple(payments), prepaid.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        dearest = max(self.params.update, self.params.vote, self.params.block)
-        return frozenset(int(d) for d, left in memory.items() if left >= dearest)
+        highest = max(self.params.update, self.params.vote, self.params.block)
+        return frozenset(int(d) for d, left in memory.items() if left >= highest)
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(PREPAID, memory).held

@@ -1,4 +1,4 @@
-"""What an identity costs: the price of a sybil."""
+"""The price of an identity, which sybils must pay too."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ STAKES = "escrow:identities"
 
 
 class IdentityCost(Part):
-    """Who cannot pay cost and stake at the start takes no part."""
+    """Takes a price and a stake at the start; a device that cannot pay both is not eligible."""
 
     name = "identity-cost"
     summary = "a price and a stake per identity"
-    reference = "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must cost)"
+    reference = (
+        "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must "
+        "cost)"
+    )
     examples = ({}, {"cost": 7, "stake": 11, "destination": "treasury"})
 
     @dataclass(frozen=True)

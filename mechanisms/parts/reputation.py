@@ -1,4 +1,4 @@
-"""A persistent reputation that scales what a worker is paid."""
+"""A persistent reputation that scales the rewards of workers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ WORK = ("reward.worker", "reward.contributor")
 
 
 class Reputation(Part):
-    """r <- (1 - rate) r + rate * score after every block; a worker's rewards are multiplied by its reputation before it.
+    """r <- (1 - rate) r + rate * score after every block; scales rewards by the r before it.
 
-    Score of a worker: 1 if accepted, else 0; or sum of r_v over those that voted for it / sum over all that voted. Score of
-    a validator: the share of its votes that agree with the outcome. What is withheld of new units is not issued; what is
-    withheld of a pool goes to the treasury.
+    Score of a worker: 1 if accepted, else 0; or sum of r_v over those that voted for it / sum over
+    all that voted. Score of a validator: the share of its votes that agree with the outcome. The
+    withheld part of a reward is not issued, or goes to the treasury if a pool pays it.
     """
 
     name = "reputation"
@@ -46,7 +46,8 @@ class Reputation(Part):
         )
         source: str = param(
             "outcome",
-            help="score of a worker: accepted or not, or the reputations of those that voted for it",
+            help="score of a worker: accepted or not, or the reputations of those that voted "
+            "for it",
             choices=("outcome", "attestations"),
         )
         minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
@@ -54,7 +55,8 @@ class Reputation(Part):
         def __post_init__(self) -> None:
             if self.minimum > self.initial:
                 raise ValueError(
-                    f"minimum = {self.minimum:g} is more than the initial reputation {self.initial:g}: nobody could join"
+                    f"minimum = {self.minimum:g} is more than the initial reputation "
+                    f"{self.initial:g}: nobody could join"
                 )
 
     params: Params
@@ -111,10 +113,8 @@ class Reputation(Part):
 
 
 def _scaled(p: Payment, reputation: float) -> list[Payment]:
-    paid = replace(p, amount=part(p.amount, reputation))
-    kept = (
-        []
-        if p.payer == "issuance"
-        else [Payment(TREASURY, p.amount - paid.amount, "reputation.withheld", p.payer)]
-    )
-    return [x for x in (paid, *kept) if x.amount]
+    scaled = [replace(p, amount=part(p.amount, reputation))]
+    if p.payer != "issuance":
+        withheld = p.amount - scaled[0].amount
+        scaled.append(Payment(TREASURY, withheld, "reputation.withheld", p.payer))
+    return [x for x in scaled if x.amount]

@@ -1,4 +1,4 @@
-"""The guide's coordinator: stake, commit, reveal, be verified, be paid."""
+"""The guide's coordinator: stake, commit, reveal, verification, payment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateR
 
 
 class Inclusion(Shares):
-    """Workers whose updates are in the aggregate share the pot; the aggregator gets a fee."""
+    """Shares a pot among workers whose updates are in the aggregate; the aggregator gets a fee."""
 
     observes = frozenset({"claims"})
 
@@ -42,23 +42,30 @@ class Inclusion(Shares):
     params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        return {r.worker: r.claimed_samples if self.params.by == "samples" else 1 for r in accepted}
+        if self.params.by == "samples":
+            return {r.worker: r.claimed_samples for r in accepted}
+        return {r.worker: 1 for r in accepted}
 
     def settle(self, seen: BlockObservation) -> Settlement:
         settled = super().settle(seen)
-        if seen.miner is None or not self.params.fee or not any(r.accepted for r in seen.records):
+        included = any(r.accepted for r in seen.records)
+        if seen.miner is None or not self.params.fee or not included:
             return settled
-        return Settlement(
-            (*settled.payments, Payment(seen.miner, self.params.fee, "reward.aggregator")),
-            settled.memory,
-        )
+        fee = Payment(seen.miner, self.params.fee, "reward.aggregator")
+        return Settlement((*settled.payments, fee), settled.memory)
 
 
 class Coordinator(Combined):
-    """A pot for the included, with the part `coordinator-stakes` around it. Needs `protocol = "coordinator"`."""
+    """A pot for the included workers, with the part `coordinator-stakes` around it.
+
+    Needs `protocol = "coordinator"`.
+    """
 
     name = "coordinator"
-    summary = "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a pot for the included"
+    summary = (
+        "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a "
+        "pot for the included"
+    )
     reference = "guide on on-chain coordination (seed 003)"
     examples = ({}, {"by": "samples", "slash": 1.0, "destination": "reporters", "minimum": 10})
 

@@ -1,4 +1,4 @@
-"""DecentralML's pool: a creator's deposit, and scores that pay a part of what is left of it."""
+"""DecentralML's pool: a creator's deposit, and scores that each pay a part of the remainder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CREATOR, POOL, ENGINEERS, ANNOTATORS = (
 
 
 class Decentralml(PayoutRule):
-    """`rewardDataContributors(ids, scores)`: pays s * remaining pool to one after the other, or s * pool to each.
+    """`rewardDataContributors(ids, scores)`: pays s * remaining pool in turn, or s * pool each.
 
-    With one score s the k-th contributor of a sequential call gets s (1 - s)^(k - 1) of the pool. Contributors are paid in
-    the order of their numbers, accepted updates only.
+    With one score s the k-th contributor of a sequential call gets s (1 - s)^(k - 1) of the pool.
+    Contributors are paid in the order of their numbers, for accepted updates only.
     """
 
     name = "decentralml"

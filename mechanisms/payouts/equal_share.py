@@ -1,4 +1,4 @@
-"""The on-chain proof of concept: stake to join, a pool with a deadline, equal shares of what is paid."""
+"""The on-chain proof of concept: stake to join, a pool with a deadline, equal shares."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ POOL, STAKES, ORGANISATION, PLATFORM = "escrow:pool", "escrow:stakes", "organisa
 
 
 class EqualShare(PayoutRule):
-    """Everybody with at least one accepted update by the deadline gets its stake and an equal share of the pool.
+    """Shares the pool equally among devices with an accepted update by the deadline.
 
-    The others lose nothing but the share: stakes go back too. Without anybody to pay the pool returns to the organisation.
+    All stakes return, those of unsuccessful devices too. If nobody is successful the pool returns
+    to the organisation.
     """
 
     name = "equal-share"
@@ -79,11 +80,9 @@ class EqualShare(PayoutRule):
         return Settlement(tuple(x for x in self._close(memory) if x.amount), memory)
 
     def close(self, memory: Memory) -> Settlement:
-        return (
-            Settlement(tuple(x for x in self._close(memory) if x.amount))
-            if memory["open"]
-            else Settlement()
-        )
+        if not memory["open"]:
+            return Settlement()
+        return Settlement(tuple(x for x in self._close(memory) if x.amount))
 
     def _close(self, memory: Memory) -> list[Payment]:
         p, stakes = self.params, Deposits(STAKES, memory["stakes"])
@@ -93,7 +92,6 @@ class EqualShare(PayoutRule):
         payments = stakes.release()
         payments += [Payment(d, share, "reward.worker", POOL) for d in paid]
         payments.append(Payment(PLATFORM, fee, "fee.platform", POOL))
-        payments.append(
-            Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL)
-        )
+        rest = p.pool - fee - share * len(paid)
+        payments.append(Payment(ORGANISATION, rest, "pool.refund", POOL))
         return payments

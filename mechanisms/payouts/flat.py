@@ -1,4 +1,4 @@
-"""A fixed amount for taking part."""
+"""A fixed amount for participation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mechanisms.vocabulary import BlockObservation, Payment, Settlement
 
 
 class Flat(PayoutRule):
-    """Pays presence: quality, votes and work make no difference."""
+    """Pays participation: quality, votes and work make no difference."""
 
     name = "flat"
     summary = "a fixed amount per participation"

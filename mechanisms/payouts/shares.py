@@ -1,4 +1,4 @@
-"""A pot per block, shared among the accepted workers: the family of rules that differ in the weights only."""
+"""A pot per block, shared among the accepted workers: rules that differ only in the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateR
 
 
 class Shares(PayoutRule):
-    """floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
+    """Pays floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
 
     @dataclass(frozen=True)
     class Params:
@@ -37,10 +37,10 @@ class Shares(PayoutRule):
 
     @abstractmethod
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        """Weight by worker, for accepted workers."""
+        """Return the weight of each accepted worker."""
 
     def remember(self, seen: BlockObservation) -> Mapping[str, object] | None:
-        """The memory after the block; None: as it was."""
+        """Return the memory after the block; None: unchanged."""
         return None
 
 
@@ -57,7 +57,7 @@ class DataSize(Shares):
 
 
 class StakeWeighted(Shares):
-    """w = base units that the worker holds at the round's start, plus one, so that the first round pays too."""
+    """w = base units of the worker at the round's start plus one, so that the first round pays."""
 
     name = "stake-weighted"
     summary = "a pot shared by what workers hold: splitting into identities gains nothing"
@@ -69,7 +69,7 @@ class StakeWeighted(Shares):
 
 
 class ReputationWeighted(Shares):
-    """w = reputation <- (1 - rate) reputation + rate * [accepted], the block's own outcome included."""
+    """w = reputation <- (1 - rate) reputation + rate * [accepted], this block included."""
 
     name = "reputation-weighted"
     summary = "a pot shared by a moving average of past acceptance"

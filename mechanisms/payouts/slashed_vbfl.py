@@ -1,4 +1,4 @@
-"""VBFL with something to lose."""
+"""VBFL with a stake at risk."""
 
 from __future__ import annotations
 

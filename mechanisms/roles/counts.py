@@ -10,7 +10,7 @@ from mechanisms.vocabulary import Role, RoleObservation
 
 
 class Counts(RoleRule):
-    """Shuffle the devices; the first w become workers, the next m miners, the next v validators, the rest any of the three."""
+    """Shuffles the devices: w workers, m miners, v validators, then roles drawn for the rest."""
 
     name = "counts"
     summary = "minimum counts per role, the rest drawn uniformly (VBFL)"

@@ -11,7 +11,11 @@ from mechanisms.vocabulary import Role, RoleObservation
 
 
 class Fixed(RoleRule):
-    """Appointed validators and miners. One who may not play leaves its seat empty, but for the first device that may."""
+    """Validators and miners fixed by number.
+
+    An ineligible one leaves its seat empty. A role that nobody would have goes to the first device
+    that can be spared.
+    """
 
     name = "fixed"
     summary = "appointed validators and miners, the rest work"
@@ -51,6 +55,8 @@ class Fixed(RoleRule):
 
 
 class _Seats(RoleRule):
+    """Seats of validators and miners, filled in an order of the devices."""
+
     @dataclass(frozen=True)
     class Params:
         validators: int = param(5, help="validators of a round", ge=1)
@@ -62,14 +68,17 @@ class _Seats(RoleRule):
         return 1, self.params.validators, self.params.miners
 
     def seated(self, order: list[int]) -> dict[int, Role]:
-        """Validators first, then miners, then workers."""
+        """Return the roles of devices in this order: validators, then miners, then workers."""
         v, m = self.params.validators, self.params.miners
         drawn = [Role.VALIDATOR] * v + [Role.MINER] * m + [Role.WORKER] * (len(order) - v - m)
         return dict(zip(order, drawn, strict=True))
 
 
 class RoundRobin(_Seats):
-    """The window of validators and miners moves on by its own length every round: after n rounds all have served alike."""
+    """A window of validators and miners that moves by its own length every round.
+
+    After n rounds all n devices have served equally often.
+    """
 
     name = "round-robin"
     summary = "validators and miners in turn"
@@ -83,7 +92,10 @@ class RoundRobin(_Seats):
 
 
 class Verifiable(_Seats):
-    """Devices in the order of SHA-256(previous block's hash, round, number): anybody can check it, nobody can choose it."""
+    """Devices in the order of SHA-256(previous block's hash, round, number).
+
+    Anybody can check this order and nobody can choose it.
+    """
 
     name = "verifiable"
     summary = "drawn by the hash of the previous block"

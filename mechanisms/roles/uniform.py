@@ -10,7 +10,7 @@ from mechanisms.vocabulary import Role, RoleObservation
 
 
 class Uniform(RoleRule):
-    """Every device draws for itself, whatever its stake and history; one device of each role is certain."""
+    """Draws each device's role independently of stake and history, with one device per role."""
 
     name = "uniform"
     summary = "every device draws a role for itself"
@@ -40,8 +40,12 @@ class Uniform(RoleRule):
         devices = self.enough(seen.eligible)
         order = [devices[i] for i in seen.rng.permutation(len(devices))]
         roles = dict(zip(order, (Role.WORKER, Role.VALIDATOR, Role.MINER), strict=False))
+        p = self.params
         for device, draw in zip(order[3:], seen.rng.random(len(order) - 3), strict=True):
-            p = self.params
-            late = Role.MINER if draw < p.validator + p.miner else Role.WORKER
-            roles[device] = Role.VALIDATOR if draw < p.validator else late
+            if draw < p.validator:
+                roles[device] = Role.VALIDATOR
+            elif draw < p.validator + p.miner:
+                roles[device] = Role.MINER
+            else:
+                roles[device] = Role.WORKER
         return roles

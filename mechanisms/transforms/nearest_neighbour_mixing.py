@@ -13,7 +13,10 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
 class NearestNeighbourMixing(Transform):
-    """Each update becomes the mean of its n - f nearest updates, itself among them; ties go to the first."""
+    """Replaces each update by the mean of its n - f nearest, itself included.
+
+    Of tied updates the first is taken.
+    """
 
     name = "nearest-neighbour-mixing"
     summary = "replaces each update by the mean of those nearest to it"

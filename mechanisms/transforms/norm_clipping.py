@@ -33,7 +33,6 @@ class NormClipping(Transform):
 
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
         base = seen.global_model
-        factors = clip_factors(
-            np.sqrt(squared_norms(seen.updates, base)), self.params.bound
-        ).astype(np.float32)
+        distances = np.sqrt(squared_norms(seen.updates, base))
+        factors = clip_factors(distances, self.params.bound).astype(np.float32)
         return base + (seen.updates - base) * factors[:, None]

@@ -1,4 +1,4 @@
-"""One verdict for the whole committee, from the median of what its members measured."""
+"""One verdict for the whole committee, from the median of its measurements."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class CommitteeMedian(ValidationRule):
-    """Positive when the median over validators v of A_v(baseline_v) - A_v(update) is at most the threshold.
+    """Accepts when the median over validators v of A_v(baseline_v) - A_v(update) <= threshold.
 
-    Every validator that judged an update comes to the same verdict; a minority with odd samples does not matter.
+    Every validator that judged an update comes to the same verdict; a minority with unusual samples
+    does not matter.
     """
 
     name = "committee-median"

@@ -1,4 +1,4 @@
-"""Judging updates by where they lie, not by how they do."""
+"""Judging updates by their distance to the others, not by accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class Distance(ValidationRule):
-    """Positive when ||x_i - m|| <= factor * median_j ||x_j - m||, m the coordinate-wise median of all updates."""
+    """Accepts when ||x_i - m|| <= factor * median_j ||x_j - m||, m the coordinate-wise median."""
 
     name = "distance"
     summary = "rejects updates that lie far from the coordinate-wise median"

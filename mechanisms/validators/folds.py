@@ -13,7 +13,7 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class Folds(ValidationRule):
-    """Positive when A_f(baseline) - A_f(update) <= threshold in at least half of the folds f.
+    """Accepts when A_f(baseline) - A_f(update) <= threshold in at least half of the folds f.
 
     Fold f holds every k-th sample; stratified: every k-th of each class.
     """

@@ -1,4 +1,4 @@
-"""Accept what is not worse than the model that everybody has."""
+"""Acceptance of updates that are not worse than the global model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class Improvement(ValidationRule):
-    """Positive when A(update) >= A(global model) + margin, on the validator's own samples."""
+    """Accepts when A(update) >= A(global model) + margin, on the validator's own samples."""
 
     name = "improvement"
     summary = "accepts updates that improve the global model by a margin"

@@ -1,4 +1,4 @@
-"""VBFL's vote: reject an update that is clearly worse than one epoch of the validator's own training."""
+"""VBFL's vote: rejects updates clearly worse than one epoch of the validator's own training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class Threshold(ValidationRule):
-    """With vad = A(baseline) - A(update): negative when vad > threshold.
+    """Rejects when vad > threshold with vad = A(baseline) - A(update).
 
-    One baseline epoch against a worker's five on a two-digit shard is biased against honest workers; `baseline_epochs = -1`
-    is the matched variant.
+    One baseline epoch against a worker's five on a two-digit shard is biased against honest
+    workers; `baseline_epochs = -1` is the matched variant.
     """
 
     name = "threshold"
-    summary = "negative when the update is more than a threshold below the validator's own baseline (VBFL)"
+    summary = (
+        "negative when the update is more than a threshold below the validator's own baseline "
+        "(VBFL)"
+    )
     reference = "Chen et al., arXiv:2101.03300, 'vad = A^v(L_j^v(1)) - A^v(L_j^w(n))'"
     examples = ({}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": -1})
 

@@ -1,4 +1,4 @@
-"""A committee whose members err."""
+"""A committee of fallible members."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from mechanisms.vocabulary import VerificationObservation
 
 
 class Committee(Verifier):
-    """Each member is wrong with probability e; then its behaviour as validator votes; the majority decides, a tie accepts.
+    """The majority of votes of members that each err with probability e; a tie accepts.
 
-    With honest members and odd n an update is misjudged with probability sum_{k > n/2} C(n, k) e^k (1 - e)^(n - k).
+    A member's behaviour as validator turns its verdicts into votes. With honest members and odd n
+    an update is misjudged with probability sum_{k > n/2} C(n, k) e^k (1 - e)^(n - k).
     """
 
     name = "committee"

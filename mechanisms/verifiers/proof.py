@@ -1,4 +1,4 @@
-"""Proof systems: sure, and dear."""
+"""Verification by cryptographic proof or trusted hardware: accurate but expensive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import VerificationObservation
 
 
 class Proof(Verifier):
-    """No false update passes and no true one fails; the worker pays in computing time."""
+    """Never errs; the worker pays in computing time."""
 
     name = "proof"
     summary = "a succinct proof of the training, perfect and costly to make"
@@ -46,7 +46,7 @@ class Proof(Verifier):
 
 
 class Enclave(Verifier):
-    """Attested execution: right unless somebody broke into the enclave."""
+    """Attested execution: right unless the enclave was breached."""
 
     name = "enclave"
     summary = "a trusted execution environment that may be breached"

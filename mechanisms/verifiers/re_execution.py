@@ -1,4 +1,4 @@
-"""Checking some by doing the work again."""
+"""Verification of a random sample by doing the work again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mechanisms.vocabulary import VerificationObservation
 
 
 class ReExecution(Verifier):
-    """An update is trained again with probability p and then judged rightly; who is not checked is believed.
+    """Trains an update again with probability p and judges it rightly; believes all others.
 
-    Cheating does not pay where p * loss >= (1 - p) * gain.
+    Cheating does not pay if p * loss >= (1 - p) * gain.
     """
 
     name = "re-execution"

@@ -91,6 +91,11 @@ class OpeningObservation:
     devices: tuple[int, ...]
     balances: tuple[int, ...]
 
+    @classmethod
+    def of(cls, balances: Mapping[int, int]) -> OpeningObservation:
+        """Return the observation of balances by device."""
+        return cls(devices=tuple(balances), balances=tuple(balances.values()))
+
 
 HIDDEN: Mapping[str, Mapping[str, Any]] = {
     "votes": {"positive": (), "negative": ()},

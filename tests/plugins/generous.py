@@ -8,7 +8,7 @@ from mechanisms.vocabulary import Payment, Settlement
 
 
 class Generous(PayoutRule):
-    """The same to everybody in the block."""
+    """Pays the same to every worker in the block."""
 
     name = "generous"
     summary = "a flat amount to every worker in the block"

@@ -1,4 +1,4 @@
-"""Gaussian classes whose best possible accuracy is known."""
+"""Gaussian classes with a known Bayes accuracy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sim.data.sources.base import Dataset, DatasetSource
 class Synthetic(DatasetSource):
     """Class c is N(d/sqrt(2) e_c, I): every two means are d = `separation` apart.
 
-    For two classes the Bayes accuracy is Phi(d / 2) exactly; for more it is the integral in `bayes_accuracy`.
+    For two classes the Bayes accuracy is Phi(d / 2) exactly; for more it is the integral in
+    `bayes_accuracy`.
     """
 
     name = "synthetic"
@@ -67,7 +68,10 @@ class Synthetic(DatasetSource):
         return Dataset(self.name, x[: p.train], y[: p.train], x[p.train :], y[p.train :], p.classes)
 
     def bayes_accuracy(self) -> float:
-        """P(the true axis holds the largest coordinate) = E[Phi(Z + d/sqrt(2))^(classes - 1)], Z standard normal."""
+        """Return E[Phi(Z + d/sqrt(2))^(classes - 1)], Z standard normal.
+
+        This is the probability that the true axis holds the largest coordinate.
+        """
         nodes, weights = np.polynomial.hermite_e.hermegauss(120)
         shift = self.params.separation / math.sqrt(2)
         phi = np.array([0.5 * math.erfc(-(z + shift) / math.sqrt(2)) for z in nodes])
