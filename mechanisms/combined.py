@@ -23,8 +23,8 @@ class Combined(PayoutRule):
         super().__init__(rule.params)
         self.rule, self.parts = rule, tuple(parts)
         self._all: tuple[PayoutRule | Part, ...] = (*self.parts, rule)
-        self.observes = frozenset[str]().union(*(x.observes for x in self._all))  # type: ignore[misc]
-        self.anonymous = all(x.anonymous for x in self._all)  # type: ignore[misc]
+        self.observes = frozenset[str]().union(*(x.observes for x in self._all))
+        self.anonymous = all(x.anonymous for x in self._all)
 
     def __repr__(self) -> str:
         return " + ".join(repr(x) for x in reversed(self._all))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import ClassVar
 
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import Memory, OpeningObservation, Settlement
@@ -13,8 +12,8 @@ from mechanisms.vocabulary import Memory, OpeningObservation, Settlement
 class Contract(Plugin, ABC):
     """Base of payout rules and parts. `observes` names what is shown: see `BlockObservation`."""
 
-    observes: ClassVar[frozenset[str]] = frozenset()
-    anonymous: ClassVar[bool] = True
+    observes: frozenset[str] = frozenset()
+    anonymous: bool = True
     """Whether renaming devices only renames payments."""
 
     def accounts(self) -> Mapping[str, int]:

@@ -84,21 +84,19 @@ class Plugin:
     @classmethod
     def metadata(cls) -> dict[str, Any]:
         """Return what `fedstake list` prints and the conformance suite checks."""
-        fields = [
-            {
-                "name": f.name,
-                "default": None if f.default is dataclasses.MISSING else f.default,
-                **{k: f.metadata.get(k) for k in ("help", "unit", "choices", "bounds")},
-            }
-            for f in dataclasses.fields(cls.Params)
-        ]
         return {
             "name": cls.name,
             "summary": cls.summary,
             "reference": cls.reference,
             "stochastic": cls.stochastic,
-            "params": fields,
+            "params": [_described(f) for f in dataclasses.fields(cls.Params)],
         }
+
+
+def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    default = None if field.default is dataclasses.MISSING else field.default
+    shown = {key: field.metadata.get(key) for key in ("help", "unit", "choices", "bounds")}
+    return {"name": field.name, "default": default, **shown}
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -119,11 +117,8 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
             raise PluginError(f"unknown parameter; {nearest(key, list(fields))}", key, value)
         parsed[key] = _check(fields[key], hints[key], value)
     for key, f in fields.items():
-        if (
-            key not in parsed
-            and f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
-        ):
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and key not in parsed:
             raise PluginError(f"missing; {f.metadata.get('help', '')}", key)
     try:
         return params_type(**parsed)
@@ -161,30 +156,35 @@ _BOUNDS = {
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    meta = field.metadata
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if hint in (bool, int, float, str):
-        wrong = type(value) is not hint
-        if wrong:
-            raise PluginError(f"must be of type {hint.__name__}", field.name, value)
-    elif hint == tuple[int, ...]:
-        if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
-            raise PluginError("must be a list of integers", field.name, value)
-        value = tuple(value)
-    elif (table := _table_type(hint)) is not None:
-        if not isinstance(value, list | tuple):
-            raise PluginError("must be a list of tables", field.name, value)
-        return tuple(
-            _parse_entry(table, entry, f"{field.name}.{i}") for i, entry in enumerate(value)
-        )
+    """Check one value: its type, then choices and bounds."""
+    value = _typed(field.name, hint, value)
     if isinstance(value, float) and not math.isfinite(value):
         raise PluginError("must be a finite number", field.name, value)
-    if meta.get("choices") and value not in meta["choices"]:
-        raise PluginError(f"must be one of {', '.join(meta['choices'])}", field.name, value)
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        raise PluginError(f"must be one of {', '.join(choices)}", field.name, value)
     items = value if isinstance(value, tuple) else (value,)
-    for kind, bound in meta.get("bounds", {}).items():
+    for kind, bound in field.metadata.get("bounds", {}).items():
         sign, holds = _BOUNDS[kind]
         if not all(holds(item, bound) for item in items):
             raise PluginError(f"must be {sign} {bound:g}", field.name, value)
+    return value
+
+
+def _typed(key: str, hint: Any, value: Any) -> Any:
+    """Return the value in its declared type: lists become tuples, tables dataclasses."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (bool, int, float, str):
+        if type(value) is not hint:
+            raise PluginError(f"must be of type {hint.__name__}", key, value)
+        return value
+    if hint == tuple[int, ...]:
+        if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
+            raise PluginError("must be a list of integers", key, value)
+        return tuple(value)
+    if (table := _table_type(hint)) is not None:
+        if not isinstance(value, list | tuple):
+            raise PluginError("must be a list of tables", key, value)
+        return tuple(_parse_entry(table, entry, f"{key}.{i}") for i, entry in enumerate(value))
     return value

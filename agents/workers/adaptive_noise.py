@@ -33,7 +33,7 @@ class AdaptiveNoise(WorkerBehaviour):
             10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
         )
         steps: int = param(10, help="bisections", ge=1, le=30)
-        margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
+        margin: float = param(0.5, help="part of the threshold to use up", ge=0, le=1)
 
     params: Params
 

@@ -66,10 +66,10 @@ class ConsentLedger(Part):
 
     @dataclass(frozen=True)
     class Params:
-        task: str = param("training-task", help="what the run is for")
-        scope: str = param("training", help="what it does with the data")
+        task: str = param("training-task", help="purpose of the run")
+        scope: str = param("training", help="use that the run makes of the data")
         ledger: tuple[Consent, ...] = param(
-            (), help="the consents given; who gave none consents to nothing"
+            (), help="the consents given; every other use is refused"
         )
 
     params: Params

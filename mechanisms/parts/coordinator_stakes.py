@@ -37,39 +37,37 @@ class CoordinatorStakes(Part):
         )
         minimum: int = param(
             1,
-            help="who holds less stake than this may no longer take part",
+            help="devices with a smaller stake are not eligible",
             unit="base units",
             ge=0,
             le=10**15,
         )
         slash: float = param(
             0.5,
-            help="part of the stake that is left that an update costs that is not genuine, or no "
-            "update at all",
+            help="part of the remaining stake lost for an update that is not genuine, or for none",
             ge=0,
             le=1,
         )
         forfeit: float = param(
             1.0,
-            help="part of the stake that is left that a missing or mismatched reveal costs",
+            help="part of the remaining stake lost for a missing or mismatched reveal",
             ge=0,
             le=1,
         )
         destination: str = param(
             "burn",
-            help="where it goes; reporters: committee members that voted against",
+            help="payee of lost stakes; reporters: committee members that voted against",
             choices=("burn", "treasury", "reporters"),
         )
         bond: int = param(
             2_000_000,
-            help="deposit of those that want to aggregate; who has less than half of it left may "
-            "not",
+            help="deposit of an aggregator; with less than half of it a device is not eligible",
             unit="base units",
             ge=0,
             le=10**15,
         )
         absence: float = param(
-            0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1
+            0.25, help="part of the bond lost by an aggregator that delivers nothing", ge=0, le=1
         )
         challenger_share: float = param(
             0.5,
@@ -79,7 +77,7 @@ class CoordinatorStakes(Part):
         )
         challenge_deposit: int = param(
             100_000,
-            help="taken from the stake of a challenger that is wrong, for the aggregator",
+            help="paid from the stake of a false challenger to the aggregator",
             unit="base units",
             ge=0,
             le=10**15,
@@ -89,7 +87,7 @@ class CoordinatorStakes(Part):
             if self.minimum > max(1, self.stake):
                 raise ValueError(
                     f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody "
-                    "could ever take part"
+                    "would be eligible"
                 )
 
     params: Params

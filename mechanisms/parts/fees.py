@@ -32,7 +32,7 @@ class Fees(Part):
     class Params:
         deposit: int = param(
             1_000,
-            help="prepaid by every device, what is left comes back",
+            help="prepaid by every device; the remainder is returned",
             unit="base units",
             ge=0,
             le=10**15,
@@ -43,7 +43,7 @@ class Fees(Part):
         register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
         destination: str = param(
             "burn",
-            help="where fees go; a block's miner gets none of its own",
+            help="payee of the fees; a block's miner gets none of its own",
             choices=(*DESTINATIONS, "miner"),
         )
 

@@ -33,7 +33,7 @@ class IdentityCost(Part):
             ge=0,
             le=10**15,
         )
-        destination: str = param("burn", help="where it goes", choices=DESTINATIONS)
+        destination: str = param("burn", help="payee of the cost", choices=DESTINATIONS)
         stake: int = param(
             0,
             help="locked by every identity and returned at the end",

@@ -50,13 +50,13 @@ class Reputation(Part):
             "for it",
             choices=("outcome", "attestations"),
         )
-        minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
+        minimum: float = param(0.0, help="devices with less are not eligible", ge=0, le=1)
 
         def __post_init__(self) -> None:
             if self.minimum > self.initial:
                 raise ValueError(
                     f"minimum = {self.minimum:g} is more than the initial reputation "
-                    f"{self.initial:g}: nobody could join"
+                    f"{self.initial:g}: nobody would be eligible"
                 )
 
     params: Params
@@ -109,7 +109,9 @@ class Reputation(Part):
             return float(r.accepted)
         weight = {v: before.get(v, self.params.initial) for v in voters}
         total = sum(weight[v] for v in sorted(voters))
-        return sum(weight[v] for v in sorted(r.positive)) / total if total else float(r.accepted)
+        if not total:
+            return float(r.accepted)
+        return sum(weight[v] for v in sorted(r.positive)) / total
 
 
 def _scaled(p: Payment, reputation: float) -> list[Payment]:

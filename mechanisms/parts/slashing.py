@@ -37,7 +37,7 @@ class Slashing(Part):
     class Params:
         stake: int = param(
             10_000,
-            help="deposit to join; who does not hold it at the start takes no part",
+            help="deposit to join; a device without it at the start is not eligible",
             unit="base units",
             ge=0,
             le=10**15,
@@ -52,11 +52,11 @@ class Slashing(Part):
             le=1,
         )
         destination: str = param(
-            "burn", help="where it goes", choices=("burn", "treasury", "reporters")
+            "burn", help="payee of lost stakes", choices=("burn", "treasury", "reporters")
         )
         minimum: int = param(
             1,
-            help="who holds less stake than this may no longer take part; 1: who has lost it all",
+            help="devices with a smaller stake are not eligible; 1: those that lost it all",
             unit="base units",
             ge=0,
             le=10**15,
@@ -66,7 +66,7 @@ class Slashing(Part):
             if self.minimum > max(1, self.stake):
                 raise ValueError(
                     f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody "
-                    "could ever take part"
+                    "would be eligible"
                 )
 
     params: Params

@@ -43,7 +43,7 @@ class Cosine(Shares):
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         if self.params.to == "committee":
-            self.observes = frozenset({"reports"})  # type: ignore[misc]
+            self.observes = frozenset({"reports"})
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         if self.params.to == "committee":

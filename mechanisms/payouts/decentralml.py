@@ -64,7 +64,7 @@ class Decentralml(PayoutRule):
         )
         expires: int = param(
             0,
-            help="round after which what is left returns to the creator; 0: never",
+            help="round after which the remainder returns to the creator; 0: never",
             unit="rounds",
             ge=0,
         )
@@ -111,15 +111,16 @@ class Decentralml(PayoutRule):
         p, left = self.params, int(seen.memory["left"])
         if p.expires and seen.round > p.expires:
             return self._refund(seen.memory)
-        accepted = [(i, r.worker) for i, r in enumerate(seen.records) if r.accepted]
-        accepted = sorted((w, i) for i, w in accepted if not p.whitelist or w in p.whitelist)
+        accepted = sorted((r.worker, i) for i, r in enumerate(seen.records) if r.accepted)
+        if p.whitelist:
+            accepted = [(worker, i) for worker, i in accepted if worker in p.whitelist]
+        gains = self._gains(seen, [i for _, i in accepted])
         payments, pool = [], left
-        for (worker, _), gain in zip(
-            accepted, self._gains(seen, [i for _, i in accepted]), strict=True
-        ):
+        for (worker, _), gain in zip(accepted, gains, strict=True):
             if p.improve_only and gain <= 0:
                 continue
-            amount = min(left, part(left if p.mode == "sequential" else pool, p.score))
+            base = left if p.mode == "sequential" else pool
+            amount = min(left, part(base, p.score))
             left -= amount
             if amount:
                 payments.append(Payment(worker, amount, "reward.contributor", POOL))

@@ -19,7 +19,7 @@ class Shares(PayoutRule):
     class Params:
         pot: int = param(
             10_000,
-            help="newly issued per block and shared; what rounding leaves is not issued",
+            help="newly issued per block and shared; the rounding remainder is not issued",
             unit="base units",
             ge=0,
             le=10**15,

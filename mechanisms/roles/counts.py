@@ -37,8 +37,8 @@ class Counts(RoleRule):
     params: Params
 
     def minimum(self) -> tuple[int, int, int]:
-        w, v, m = (1 if f.strip() == "*" else int(f) for f in self.params.counts.split(","))
-        return w, v, m
+        w, v, m = self.params.counts.replace("*", "1").split(",")
+        return int(w), int(v), int(m)
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         workers, validators, miners = self.minimum()

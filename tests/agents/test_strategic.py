@@ -30,7 +30,7 @@ def played(group=None, preset="vbfl", **changes):
     return world
 
 
-# --- bribes -------------------------------------------------------------------------------------------------------
+# --- bribes ---------------------------------------------------------------------------------------
 
 
 def bribes(world):
@@ -117,7 +117,7 @@ def test_bribes_in_a_coordinators_committee():
     assert world.tables["rounds"].accepted_adversary.sum() > 0
 
 
-# --- identities ---------------------------------------------------------------------------------------------------
+# --- identities -----------------------------------------------------------------------------------
 
 
 def test_churners_are_there_as_often_as_they_want():
@@ -163,7 +163,7 @@ def test_whitewashers_return_under_another_identity(how):
     assert samples[2] == samples[0]
 
 
-# --- learning -----------------------------------------------------------------------------------------------------
+# --- learning -------------------------------------------------------------------------------------
 
 
 def choose(name, params=None, own=(), others=(), index=0, seed=0):
@@ -266,7 +266,7 @@ def test_choices_and_identities_survive_a_checkpoint():
         assert resumed.ledger.journal == whole.ledger.journal
 
 
-# --- what attackers know, and what they reach ---------------------------------------------------------------------
+# --- what attackers know, and what they reach -----------------------------------------------------
 
 
 def test_an_attacker_that_knows_rule_and_data_passes_where_a_blind_one_fails():

@@ -79,9 +79,9 @@ def test_trimmed_mean(x, f):
 def test_krum(x, f, neighbours):
     n = len(x)
     f = min(f, (n - 3) // 2)
-    told, less = neighbours
+    name, less = neighbours
     expected = x[first_lowest(scores(x, range(n), n - f - less))]
-    close(aggregate("krum", x, f=f, neighbours=told), expected)
+    close(aggregate("krum", x, f=f, neighbours=name), expected)
 
 
 @given(matrices(at_least=3), st.integers(0, 8))
@@ -287,7 +287,7 @@ def test_distances_and_cosines(x):
     "rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"]
 )
 def test_far_away_rows_do_not_move_a_robust_rule(rule):
-    """Three of fifteen rows go to infinity: the mean follows, the rule stays within the spread of the others."""
+    """Three of fifteen rows go to infinity: the mean follows, the rule stays near the others."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((15, 40))
     x[12:] += 1e6

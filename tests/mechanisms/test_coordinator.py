@@ -109,7 +109,7 @@ def test_a_copied_commitment_cannot_be_revealed():
         contract.reveal(2, b"update", SALT, 4.0)
 
 
-# --- verifiers ----------------------------------------------------------------------------------------------------
+# --- verifiers ------------------------------------------------------------------------------------
 
 
 def misjudged(name, params, genuine, n=20_000):
@@ -138,7 +138,7 @@ def test_verifiers_err_as_often_as_they_say(genuine):
     assert misjudged("proof", {}, genuine) == misjudged("oracle", {}, genuine) == 0
 
 
-# --- stakes -------------------------------------------------------------------------------------------------------
+# --- stakes ---------------------------------------------------------------------------------------
 
 PARAMS = {
     "stake": 1_000,

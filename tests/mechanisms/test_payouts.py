@@ -60,7 +60,7 @@ def income(settlement):
     return total
 
 
-# --- dividing -----------------------------------------------------------------------------------------------------
+# --- dividing -------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**15), st.dictionaries(st.integers(0, 50), st.floats(0, 1e6), max_size=20))
@@ -79,7 +79,7 @@ def test_part_is_exact(total, fraction):
     assert part(total, fraction) == math.floor(total * Fraction(repr(fraction)))
 
 
-# --- pools --------------------------------------------------------------------------------------------------------
+# --- pools ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("score", [0.02, 0.1, 0.5, 1.0])
@@ -198,7 +198,7 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
     assert income(rule.close(second.memory)) == {0: 562}
 
 
-# --- shares -------------------------------------------------------------------------------------------------------
+# --- shares ---------------------------------------------------------------------------------------
 
 
 def test_shares_follow_their_weights():
@@ -224,12 +224,14 @@ def test_shares_follow_their_weights():
 
 def test_the_median_of_reports_is_moved_by_a_majority_only():
     rule = rules.payouts.create("cosine", {"pot": 1_000, "to": "committee"})
-    told = {
+    reported = {
         0: [0.5, 0.5, 0.5, 1.0, 1.0],
         1: [0.5, 0.5, 0.5, -1.0, -1.0],
         2: [-0.2, -0.1, 0.0, 1.0, 1.0],
     }
-    records = [replace(record(w), reports=tuple(enumerate(scores))) for w, scores in told.items()]
+    records = [
+        replace(record(w), reports=tuple(enumerate(scores))) for w, scores in reported.items()
+    ]
     assert income(rule.settle(block(records))) == {0: 500, 1: 500}
     bought = [replace(records[2], reports=((0, 1.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 0.0)))]
     assert income(rule.settle(block(bought))) == {2: 1_000}
@@ -240,7 +242,7 @@ def test_the_median_of_reports_is_moved_by_a_majority_only():
     ("preset", "validator"), [("vbfl", "collude"), ("vbfl", "flip"), ("coordinator", "collude")]
 )
 def test_reports_go_through_behaviours(tiny, preset, validator):
-    """With every validator in the ring its own workers are paid as conforming; honest reports pay the honest."""
+    """If all validators collude their own workers are paid; honest reports pay the honest."""
     ring = [{"name": "ring", "devices": [0, 1], "worker": "sign-flip", "validator": validator}]
     ring += [{"name": "bench", "devices": list(range(2, 8)), "validator": validator}]
     incomes = []
@@ -304,7 +306,7 @@ def test_cosine_rewards_alignment_and_excluding_oneself_takes_the_own_weight_out
 
 
 class Game:
-    """A characteristic function of sets, with the interface of `Coalitions`; counts what is asked of it."""
+    """A characteristic function with the interface of `Coalitions`; counts its calls."""
 
     def __init__(self, function):
         self.function = function
@@ -412,11 +414,11 @@ def test_improvement_and_leave_one_out():
     assert 2 not in paid
 
 
-# --- strategic devices --------------------------------------------------------------------------------------------
+# --- strategic devices ----------------------------------------------------------------------------
 
 
 def gain_of_splitting(rule, k, memory=None):
-    """Income of one operator as 1 or as k identities, its data and stake split evenly, beside 9 honest devices."""
+    """Gain of one operator as k identities over 1, data and stake split evenly, beside 9 others."""
     totals = []
     for identities in (1, k):
         mine = range(identities)
@@ -446,7 +448,8 @@ def test_sybils_gain_from_equal_shares_and_not_from_stake(k):
         > 0
     )
     assert gain_of_splitting(rules.payouts.create("flat"), k) > 0
-    # A unit is added to every stake so that the first round pays: k identities win k - 1 units of weight at most.
+    # A unit is added to every stake so that the first round pays: k identities win at most k - 1
+    # units of weight.
     assert gain_of_splitting(rules.payouts.create("stake-weighted", {"pot": 900_000}), k) <= k
     assert gain_of_splitting(rules.payouts.create("data-size", {"pot": 900_000}), k) <= 0
 
@@ -485,7 +488,7 @@ def test_a_committee_majority_pays_the_majority_and_peer_prediction_does_not_pay
 
 
 def test_colluders_who_are_the_majority_take_the_committees_pay():
-    """Three of five validators vote against every honest update: they are the outcome, and they are paid for it."""
+    """Three of five validators reject every honest update: the majority, and paid for it."""
     votes = [[True, True, False, False, False] for _ in range(10)]
     paid = income(rules.payouts.create("committee-majority").settle(block(committee_votes(votes))))
     assert paid == {22: 1_000, 23: 1_000, 24: 1_000}
@@ -498,7 +501,7 @@ def test_colluders_who_are_the_majority_take_the_committees_pay():
     assert set(paid) == {20, 21, 22}
 
 
-# --- in the world -------------------------------------------------------------------------------------------------
+# --- in the world ---------------------------------------------------------------------------------
 
 
 def play(scenario):
