@@ -1,4 +1,4 @@
-"""What attackers compute from the updates of others."""
+"""Statistics that attackers compute from the updates of others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from mechanisms.vocabulary import FloatMatrix, Submission, WorkerObservation
 
 
 def honest_rows(seen: WorkerObservation) -> FloatMatrix:
-    """The updates of the workers outside the group; the group's own where there is nobody else."""
-    return seen.updates if seen.others is None or len(seen.others) == 0 else seen.others
+    """Return the updates of the workers outside the group, or the group's own if there are none."""
+    if seen.others is None or len(seen.others) == 0:
+        return seen.updates
+    return seen.others
 
 
 def mean_and_deviation(seen: WorkerObservation) -> tuple[FloatMatrix, FloatMatrix]:
-    """Mean and (population) standard deviation of each coordinate of the honest rows, `float32[P]` each."""
+    """Return mean and population standard deviation of each coordinate of the honest rows.
+
+    Both are `float32[P]`.
+    """
     rows = honest_rows(seen)
     mean, deviation = np.empty((2, rows.shape[1]), dtype=np.float32)
     for at in column_blocks(rows):
@@ -24,5 +29,5 @@ def mean_and_deviation(seen: WorkerObservation) -> tuple[FloatMatrix, FloatMatri
 
 
 def same_row(seen: WorkerObservation, row: FloatMatrix) -> Submission:
-    """All devices of the group send one row and claim the work that was asked for."""
+    """Submit one row for all devices of the group and claim the work that was asked for."""
     return Submission(np.tile(row, (len(seen.devices), 1)), seen.samples, seen.epochs)

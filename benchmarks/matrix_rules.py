@@ -47,12 +47,19 @@ def one(name: str, rows: int, columns: int) -> None:
         if name in ("trimmed-mean", "krum", "multi-krum", "bulyan", "nearest-neighbour-mixing")
         else {}
     )
-    seen = AggregationObservation(1, tuple(range(rows)), x, np.full(rows, 100), base, x[0])
+    seen = AggregationObservation(
+        round=1,
+        workers=tuple(range(rows)),
+        updates=x,
+        samples=np.full(rows, 100),
+        global_model=base,
+        root=x[0],
+    )
     if name in ATTACKS:
         bad = rows // 10
         crowd = WorkerObservation(
-            1, tuple(range(bad)), x[:bad], np.broadcast_to(base, (bad, columns)), np.full(bad, 100), np.full(bad, 5), (),
-            tuple(np.random.default_rng(i) for i in range(bad)), x[bad:],
+            round=1, devices=tuple(range(bad)), updates=x[:bad], global_models=np.broadcast_to(base, (bad, columns)), samples=np.full(bad, 100), epochs=np.full(bad, 5), layout=(),
+            rngs=tuple(np.random.default_rng(i) for i in range(bad)), others=x[bad:],
         )  # fmt: skip
         attack = behaviours.workers.create(name)
     began, cpu = time.perf_counter(), time.process_time()

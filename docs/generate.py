@@ -220,7 +220,7 @@ def python_page() -> str:
     for name, member in vars(vocabulary).items():
         if (
             inspect.isclass(member)
-            and member.__module__ == vocabulary.__name__
+            and member.__module__.startswith(f"{vocabulary.__name__}.")
             and dataclasses.is_dataclass(member)
         ):
             lines += ["", f"### `{name}`", "", *_doc(member), "", "| field | type |", "|---|---|"]

@@ -110,12 +110,16 @@ def blocks(draw: Any) -> BlockObservation:
         )
         samples, epochs = draw(st.integers(0, 10_000)), draw(st.integers(0, 20))
         records.append(
-            UpdateRecord(
-                w,
-                samples,
-                epochs,
-                tuple(v for v, vote in zip(validators, votes, strict=True) if vote is True),
-                tuple(v for v, vote in zip(validators, votes, strict=True) if vote is False),
+            UpdateRecord.from_votes(
+                worker=w,
+                claimed_samples=samples,
+                claimed_epochs=epochs,
+                positive=tuple(
+                    v for v, vote in zip(validators, votes, strict=True) if vote is True
+                ),
+                negative=tuple(
+                    v for v, vote in zip(validators, votes, strict=True) if vote is False
+                ),
                 verified_samples=samples // 2,
                 verified_epochs=epochs,
                 reports=tuple(
@@ -127,16 +131,16 @@ def blocks(draw: Any) -> BlockObservation:
     updates = rng.standard_normal((len(records), 6)).astype(np.float32)
     start = rng.standard_normal(6).astype(np.float32)
     return BlockObservation(
-        draw(st.integers(1, 30)),
-        draw(st.sampled_from((20, 21, None))),
-        tuple(records),
-        {},
-        tuple(draw(st.lists(st.integers(0, 10**6), min_size=DEVICES, max_size=DEVICES))),
-        updates,
-        start,
-        updates.mean(0) if records else start,
-        Utility(updates, start),
-        draw(conducts(workers, validators)),
+        round=draw(st.integers(1, 30)),
+        miner=draw(st.sampled_from((20, 21, None))),
+        records=tuple(records),
+        memory={},
+        stakes=tuple(draw(st.lists(st.integers(0, 10**6), min_size=DEVICES, max_size=DEVICES))),
+        updates=updates,
+        start=start,
+        result=updates.mean(0) if records else start,
+        utility=Utility(updates, start),
+        conduct=draw(conducts(workers, validators)),
     )
 
 
@@ -144,12 +148,14 @@ def blocks(draw: Any) -> BlockObservation:
 def conducts(draw: Any, workers: list[int], validators: list[int]) -> Conduct:
     fault = draw(st.sampled_from(("", "wrong", "absent")))
     return Conduct(
-        draw(st.sampled_from((20, 21, None))),
-        draw(st.frozensets(st.integers(0, 9))) - set(workers),
-        frozenset(),
-        fault,
-        draw(st.sampled_from(validators)) if fault == "wrong" else None,
-        frozenset() if fault else draw(st.frozensets(st.sampled_from(validators))),
+        aggregator=draw(st.sampled_from((20, 21, None))),
+        unrevealed=draw(st.frozensets(st.integers(0, 9))) - set(workers),
+        malformed=frozenset(),
+        fault=fault,
+        challenger=draw(st.sampled_from(validators)) if fault == "wrong" else None,
+        false_challengers=frozenset()
+        if fault
+        else draw(st.frozensets(st.sampled_from(validators))),
     )
 
 
@@ -159,7 +165,9 @@ class PayoutConformance(Conformance):
     def opened(self, rule: Any) -> tuple[dict[Any, int], dict[str, Any]]:
         """Balances after the opening, and the memory."""
         balances: dict[Any, int] = dict.fromkeys(range(DEVICES), 10**9) | dict(rule.accounts())
-        opening = rule.open(OpeningObservation(tuple(range(DEVICES)), (10**9,) * DEVICES))
+        opening = rule.open(
+            OpeningObservation(devices=tuple(range(DEVICES)), balances=(10**9,) * DEVICES)
+        )
         self.post(balances, opening.payments, rule, opening=True)
         return balances, opening.memory or {}
 
@@ -294,7 +302,10 @@ class VerifierConformance(Conformance):
 
                 def seen(genuine=genuine):
                     return VerificationObservation(
-                        1, tuple(range(len(genuine))), genuine.copy(), np.random.default_rng(4)
+                        round=1,
+                        workers=tuple(range(len(genuine))),
+                        genuine=genuine.copy(),
+                        rng=np.random.default_rng(4),
                     )
 
                 verdicts = verifier.verdicts(seen())
@@ -328,7 +339,12 @@ class RoleConformance(Conformance):
     def _seen(n: int, seed: int) -> RoleObservation:
         devices = tuple(range(100, 100 + n))
         return RoleObservation(
-            1, devices, (0,) * n, b"\0" * 32, np.random.default_rng(seed), ((0, 0),) * n
+            round=1,
+            eligible=devices,
+            stakes=(0,) * n,
+            previous_hash=b"\0" * 32,
+            rng=np.random.default_rng(seed),
+            outcomes=((0, 0),) * n,
         )
 
 
@@ -346,16 +362,16 @@ class ValidationConformance(Conformance):
                 reports = rng.normal(0, 0.1, (3, n))
                 updates = rng.standard_normal((n, 6)).astype(np.float32)
                 seen = ValidationObservation(
-                    1,
-                    0,
-                    tuple(range(n)),
-                    0.5,
-                    accuracies,
-                    0.4,
-                    correct,
-                    np.arange(40) % 3,
-                    reports,
-                    updates,
+                    round=1,
+                    validator=0,
+                    workers=tuple(range(n)),
+                    baseline_accuracy=0.5,
+                    update_accuracies=accuracies,
+                    global_accuracy=0.4,
+                    correct=correct,
+                    labels=np.arange(40) % 3,
+                    reports=reports,
+                    updates=updates,
                 )
                 shuffled = dataclasses.replace(
                     seen,
@@ -370,7 +386,13 @@ class ValidationConformance(Conformance):
                 assert verdicts.dtype == bool
                 assert (rule.verdicts(shuffled) == verdicts[order]).all()
                 if not rule.individual:
-                    blind = ValidationObservation(1, 0, tuple(range(n)), np.nan, np.full(n, np.nan))
+                    blind = ValidationObservation(
+                        round=1,
+                        validator=0,
+                        workers=tuple(range(n)),
+                        baseline_accuracy=np.nan,
+                        update_accuracies=np.full(n, np.nan),
+                    )
                     assert (rule.verdicts(blind) == verdicts).all(), (
                         "what is not shown does not count"
                     )
@@ -389,7 +411,12 @@ class AggregationConformance(Conformance):
                 updates.setflags(write=False)  # as the world hands them over
                 root = rng.standard_normal(30).astype(np.float32)
                 seen = AggregationObservation(
-                    1, tuple(range(n)), updates, samples, np.zeros(30, np.float32), root
+                    round=1,
+                    workers=tuple(range(n)),
+                    updates=updates,
+                    samples=samples,
+                    global_model=np.zeros(30, np.float32),
+                    root=root,
                 )
                 row = rule.aggregate(seen)
                 assert row.shape == (30,)
@@ -412,7 +439,12 @@ class AggregationConformance(Conformance):
                 continue
             updates = rng.standard_normal((6, 30)).astype(np.float32)
             seen = AggregationObservation(
-                1, tuple(range(6)), updates, np.full(6, 7), np.zeros(30, np.float32), updates[0]
+                round=1,
+                workers=tuple(range(6)),
+                updates=updates,
+                samples=np.full(6, 7),
+                global_model=np.zeros(30, np.float32),
+                root=updates[0],
             )
             moved = updates + np.float32([[1], [-2], [1], [3], [-3], [0]]) * rng.standard_normal(
                 30
@@ -428,12 +460,12 @@ class AggregationConformance(Conformance):
         for rule in self.made():
             updates = rng.standard_normal((6, 30)).astype(np.float32)
             seen = AggregationObservation(
-                1,
-                tuple(range(6)),
-                updates,
-                np.full(6, 7),
-                np.zeros(30, np.float32),
-                updates.mean(0),
+                round=1,
+                workers=tuple(range(6)),
+                updates=updates,
+                samples=np.full(6, 7),
+                global_model=np.zeros(30, np.float32),
+                root=updates.mean(0),
             )
             poisoned = np.insert(
                 updates, [2, 5], np.float32([[np.nan] * 30, [np.inf] * 30]), axis=0
@@ -454,7 +486,12 @@ class AggregationConformance(Conformance):
         for rule in self.made():
             for n in (1, 2, 9):
                 seen = AggregationObservation(
-                    1, tuple(range(n)), np.tile(row, (n, 1)), np.full(n, 5), row / 2, row
+                    round=1,
+                    workers=tuple(range(n)),
+                    updates=np.tile(row, (n, 1)),
+                    samples=np.full(n, 5),
+                    global_model=row / 2,
+                    root=row,
                 )
                 if rule.convex:
                     np.testing.assert_allclose(rule.aggregate(seen), row, atol=1e-6)
@@ -473,7 +510,11 @@ class TransformConformance(Conformance):
                 kept = updates.copy()
                 updates.setflags(write=False)
                 seen = AggregationObservation(
-                    1, tuple(range(n)), updates, np.full(n, 3), np.zeros(30, np.float32)
+                    round=1,
+                    workers=tuple(range(n)),
+                    updates=updates,
+                    samples=np.full(n, 3),
+                    global_model=np.zeros(30, np.float32),
                 )
                 rows = transform.apply(seen)
                 assert rows.shape == (n, 30)
@@ -507,22 +548,22 @@ class WorkerConformance(Conformance):
         rng = np.random.default_rng(5)
         others = rng.standard_normal((4, 24)).astype(np.float32)
         return WorkerObservation(
-            1,
-            tuple(range(k)),
-            rng.standard_normal((k, 24)).astype(np.float32),
-            rng.standard_normal((k, 24)).astype(np.float32),
-            np.full(k, 10),
-            np.full(k, 5),
-            LAYOUT,
-            tuple(np.random.default_rng(i) for i in range(k)),
-            others if "others" in self.plugin.knows else None,
-            rng.standard_normal((k, 24)).astype(np.float32)
+            round=1,
+            devices=tuple(range(k)),
+            updates=rng.standard_normal((k, 24)).astype(np.float32),
+            global_models=rng.standard_normal((k, 24)).astype(np.float32),
+            samples=np.full(k, 10),
+            epochs=np.full(k, 5),
+            layout=LAYOUT,
+            rngs=tuple(np.random.default_rng(i) for i in range(k)),
+            others=others if "others" in self.plugin.knows else None,
+            previous_models=rng.standard_normal((k, 24)).astype(np.float32)
             if "previous" in self.plugin.knows
             else None,
-            {"validation": {"rule": "threshold", "params": {"threshold": 0.1}}}
+            rules={"validation": {"rule": "threshold", "params": {"threshold": 0.1}}}
             if "rules" in self.plugin.knows
             else None,
-            (lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1)))
+            validation=(lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1)))
             if "validation" in self.plugin.knows
             else None,
         )
@@ -541,14 +582,14 @@ class LearnerConformance(Conformance):
             first, second = (
                 learner.choose(
                     ChoiceObservation(
-                        3,
-                        5,
-                        index,
-                        ("a", "b", "c"),
-                        own,
-                        history[-3:],
-                        history,
-                        np.random.default_rng(seed),
+                        round=3,
+                        device=5,
+                        index=index,
+                        strategies=("a", "b", "c"),
+                        own=own,
+                        peers=history[-3:],
+                        history=history,
+                        rng=np.random.default_rng(seed),
                     )
                 )
                 for _ in range(2)
@@ -570,7 +611,13 @@ class ValidatorConformance(Conformance):
                     support = np.linspace(0, 1, n) if "votes" in self.plugin.knows else None
                     rng = np.random.default_rng(2)
                     return VoteObservation(
-                        1, 0, tuple(range(n)), verdicts.copy(), rng, frozenset({0, 3}), support
+                        round=1,
+                        validator=0,
+                        workers=tuple(range(n)),
+                        verdicts=verdicts.copy(),
+                        rng=rng,
+                        coalition=frozenset({0, 3}),
+                        support=support,
                     )
 
                 votes = behaviour.vote(seen())
@@ -583,13 +630,23 @@ class MinerConformance(Conformance):
     """A decision about its own block only."""
 
     def test_decision(self):
-        records = tuple(UpdateRecord(w, 10, 5, (7,), ()) for w in range(3))
+        records = tuple(
+            UpdateRecord.from_votes(
+                worker=w, claimed_samples=10, claimed_epochs=5, positive=(7,), negative=()
+            )
+            for w in range(3)
+        )
         updates = np.ones((3, 24), dtype=np.float32) if "updates" in self.plugin.knows else None
         for behaviour in self.made():
             first, second = (
                 behaviour.mine(
                     MiningObservation(
-                        1, 9, records, np.random.default_rng(3), frozenset({2, 9}), updates
+                        round=1,
+                        miner=9,
+                        records=records,
+                        rng=np.random.default_rng(3),
+                        coalition=frozenset({2, 9}),
+                        updates=updates,
                     )
                 )
                 for _ in range(2)

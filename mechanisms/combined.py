@@ -12,18 +12,19 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 
 
 class Combined(PayoutRule):
-    """Parts are asked in their order: the first takes its deposits first, and what it rejects is rejected for the next one.
+    """A payout rule with parts around it, asked in their order.
 
-    The rule is asked last; its payments then go back through the parts in the same order. Parts may share accounts: each
-    moves only what its own books say.
+    The first part takes its deposits first, and an update that it rejects is rejected for all that
+    follow. The rule is asked last; its payments then go back through the parts in the same order.
+    Parts may share accounts: each moves only what its own memory records.
     """
 
     def __init__(self, rule: PayoutRule, parts: Sequence[Part]) -> None:
         super().__init__(rule.params)
         self.rule, self.parts = rule, tuple(parts)
         self._all: tuple[PayoutRule | Part, ...] = (*self.parts, rule)
-        self.observes = frozenset[str]().union(*(x.observes for x in self._all))  # type: ignore[misc]
-        self.anonymous = all(x.anonymous for x in self._all)  # type: ignore[misc]
+        self.observes = frozenset[str]().union(*(x.observes for x in self._all))
+        self.anonymous = all(x.anonymous for x in self._all)
 
     def __repr__(self) -> str:
         return " + ".join(repr(x) for x in reversed(self._all))
@@ -58,21 +59,15 @@ class Combined(PayoutRule):
         return dict(total)
 
     def settle(self, seen: BlockObservation) -> Settlement:
+        # Inwards: what a part rejects is rejected for the parts after it and for the rule.
         memory = seen.memory
         views = []
         for part, own in zip(self.parts, memory["parts"], strict=True):
             views.append(replace(seen, memory=own).shown_to(part.observes))
-            if rejected := part.rejects(views[-1]):
-                seen = replace(
-                    seen,
-                    records=tuple(
-                        replace(r, accepted=r.accepted and r.worker not in rejected)
-                        for r in seen.records
-                    ),
-                )
-        settled = self.rule.settle(
-            replace(seen, memory=memory["rule"]).shown_to(self.rule.observes)
-        )
+            seen = _without(seen, part.rejects(views[-1]))
+        innermost = replace(seen, memory=memory["rule"]).shown_to(self.rule.observes)
+        settled = self.rule.settle(innermost)
+        # Outwards: the rule's payments pass through the parts in the same order.
         payments, memories = settled.payments, []
         for part, view in zip(self.parts, views, strict=True):
             after = part.settle(view, payments)
@@ -91,8 +86,16 @@ class Combined(PayoutRule):
         return zip(self._all, (*memory["parts"], memory["rule"]), strict=True)
 
 
+def _without(seen: BlockObservation, rejected: frozenset[int]) -> BlockObservation:
+    """Mark the updates of these workers as rejected."""
+    if not rejected:
+        return seen
+    records = [replace(r, accepted=False) if r.worker in rejected else r for r in seen.records]
+    return replace(seen, records=tuple(records))
+
+
 def _all_of(groups: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
-    """Who is in all of them; None is everybody."""
+    """Intersect groups of devices; None stands for everybody."""
     limited = [g for g in groups if g is not None]
     return frozenset.intersection(*limited) if limited else None
 
@@ -100,13 +103,13 @@ def _all_of(groups: Iterable[frozenset[int] | None]) -> frozenset[int] | None:
 def _after(
     seen: OpeningObservation, payments: tuple[Payment, ...], members: frozenset[int] | None
 ) -> OpeningObservation:
-    """What is left for the next: those admitted so far, with what they still hold."""
+    """Return the observation of the next part: admitted devices with their remaining balances."""
     spent: Counter[int | str] = Counter()
     for p in payments:
         spent[p.payer] += p.amount
-    left = [
-        (d, has - spent[d])
+    left = {
+        d: has - spent[d]
         for d, has in zip(seen.devices, seen.balances, strict=True)
         if members is None or d in members
-    ]
-    return OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
+    }
+    return OpeningObservation.of(left)

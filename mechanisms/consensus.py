@@ -1,4 +1,4 @@
-"""Which of several candidate blocks wins, and how long mining takes: pure functions."""
+"""Which candidate block wins, and how long mining takes: pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Candidate:
-    """A block as one miner sees it: the stake of its miner (base units), when it arrived, and its miner's public key."""
+    """A block as one miner sees it: stake (base units) and public key of its miner, arrival."""
 
     stake: int
     arrival_s: float
@@ -21,11 +21,11 @@ class Candidate:
 def rank_by_stake(
     candidates: Sequence[Candidate], previous_hash: bytes, tie_rule: str
 ) -> list[int]:
-    """Indices of candidates in the order in which a miner tries them (VBFL's PoS: highest stake first).
+    """Return indices of candidates in the order in which a miner tries them: highest stake first.
 
-    `hash`: equal stakes go to the lowest SHA-256 of (previous hash, miner's public key), which nobody can choose.
-    `latest-arrival`: as in the authors' code, which files blocks under their stake: of several blocks with one stake only
-    the one that arrives last survives.
+    VBFL's proof of stake. `hash`: equal stakes are ordered by SHA-256 of (previous hash, miner's
+    public key), lowest first, which nobody can choose. `latest-arrival`: of several blocks with one
+    stake only the latest survives, as in the authors' code, which stores blocks by stake.
     """
     order = range(len(candidates))
     if tie_rule == "hash":
@@ -46,5 +46,8 @@ def _tie(previous_hash: bytes, key: bytes) -> bytes:
 
 
 def mining_time_s(difficulty: int, hashes_per_s: float, rng: np.random.Generator) -> float:
-    """Proof of work as an exponential race: mean 16**difficulty / hashes_per_s (leading hexadecimal zeros), memoryless."""
+    """Draw the seconds that proof of work takes: memoryless, mean 16**difficulty / hashes_per_s.
+
+    `difficulty` is the number of leading hexadecimal zeros.
+    """
     return float(rng.exponential(16.0**difficulty / hashes_per_s))

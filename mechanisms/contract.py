@@ -1,38 +1,43 @@
-"""What payout rules and parts have in common: accounts, deposits, and a say in who takes part."""
+"""What payout rules and parts have in common: accounts, deposits and membership."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import ClassVar
 
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import Memory, OpeningObservation, Settlement
 
 
 class Contract(Plugin, ABC):
-    """`observes` says what the chain must show it: see `BlockObservation`. Nothing else is handed over."""
+    """Base of payout rules and parts. `observes` names what is shown: see `BlockObservation`."""
 
-    observes: ClassVar[frozenset[str]] = frozenset()
-    anonymous: ClassVar[bool] = True
+    observes: frozenset[str] = frozenset()
+    anonymous: bool = True
     """Whether renaming devices only renames payments."""
 
     def accounts(self) -> Mapping[str, int]:
-        """Accounts that it needs beside those of devices, with the base units that each is given at the start."""
+        """Return the accounts needed beside those of devices, with their initial base units."""
         return {}
 
     def open(self, seen: OpeningObservation) -> Settlement:
-        """Before the first round: fund pools, take stakes. Who cannot pay its stake is simply not a member."""
+        """Fund pools and take stakes before the first round.
+
+        A device that cannot pay its stake does not become a member.
+        """
         return Settlement()
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        """Devices that may be drawn for a role; None: all."""
+        """Return the devices that are eligible for a role; None: all."""
         return None
 
     def aggregators(self, memory: Memory) -> frozenset[int] | None:
-        """Members that may be drawn as aggregator (`protocol = "coordinator"`); None: all."""
+        """Return the members that are eligible as aggregator; None: all.
+
+        Asked only under `protocol = "coordinator"`.
+        """
         return None
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
-        """Base units that it holds for each device: stakes and deposits that may come back."""
+        """Return the base units held for each device: stakes and deposits that may return."""
         return {}

@@ -1,4 +1,4 @@
-"""What devices have locked with a contract: part of a rule's memory, with the payments that go with it."""
+"""Deposits of devices with a contract: part of a rule's memory, and the payments to match."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ DESTINATIONS = ("burn", TREASURY)
 
 
 class Deposits:
-    """Base units by device, all in one escrow account. `held` starts as what a memory says and changes with every call."""
+    """Base units by device, all in one escrow account.
+
+    `held` starts as the memory has it and changes with every call.
+    """
 
     def __init__(self, account: str, held: Mapping[str, int] | None = None) -> None:
         self.account = account
@@ -23,18 +26,20 @@ class Deposits:
     def lock(
         self, seen: OpeningObservation, amount: int, reason: str = "stake.join", extra: int = 0
     ) -> list[Payment]:
-        """Take `amount` from every device that holds it and `extra`; the others are no members."""
+        """Take `amount` from every device that has `amount + extra`; the others are not members."""
         self.held = {
             d: amount
             for d, has in zip(seen.devices, seen.balances, strict=True)
             if has >= amount + extra
         }
-        return [Payment(self.account, amount, reason, d) for d in self.held] if amount else []
+        if not amount:
+            return []
+        return [Payment(self.account, amount, reason, d) for d in self.held]
 
     def take(
         self, device: int, amount: int, payee: int | str, reason: str, *, penalty: bool = True
     ) -> list[Payment]:
-        """Move at most `amount` of a device's deposit to `payee`: as a penalty, or as the price of something."""
+        """Move at most `amount` of a device's deposit to `payee`, as a penalty or as a fee."""
         amount = min(amount, self[device])
         if not amount:
             return []
@@ -42,7 +47,7 @@ class Deposits:
         return [Payment(payee, amount, reason, self.account, device if penalty else None)]
 
     def release(self, reason: str = "stake.back") -> list[Payment]:
-        """Give back what is left to whom it belongs."""
+        """Return every remaining deposit to its device."""
         payments = [
             Payment(d, amount, reason, self.account) for d, amount in self.held.items() if amount
         ]
@@ -50,21 +55,23 @@ class Deposits:
         return payments
 
     def to_memory(self) -> dict[str, int]:
-        """Plain JSON."""
+        """Return plain JSON."""
         return {str(d): amount for d, amount in self.held.items()}
 
 
 def destroy(
     deposits: Deposits, device: int, amount: int, where: str, reporters: Iterable[int], reason: str
 ) -> list[Payment]:
-    """Slash: `amount` of a deposit to an account ("burn", "treasury"), or in equal parts to "reporters".
+    """Slash: move `amount` of a deposit to "burn", "treasury", or in equal parts to "reporters".
 
-    What equal parts leave over, and all where nobody reported, is burned.
+    The remainder of equal parts, or all of it if nobody reported, is burned.
     """
     amount = min(amount, deposits[device])
     if where != "reporters":
         return deposits.take(device, amount, where, reason)
-    who = sorted(reporters)
-    share = amount // len(who) if who else 0
-    payments = [p for d in who for p in deposits.take(device, share, d, f"{reason}.reporter")]
-    return payments + deposits.take(device, amount - share * len(who), "burn", reason)
+    payees = sorted(reporters)
+    share = amount // len(payees) if payees else 0
+    payments = []
+    for payee in payees:
+        payments += deposits.take(device, share, payee, f"{reason}.reporter")
+    return payments + deposits.take(device, amount - share * len(payees), "burn", reason)

@@ -1,7 +1,8 @@
-"""Geometry of rows: norms and distances in float64, block by block, so that memory stays near that of the rows.
+"""Geometry of rows: norms and distances in float64, in blocks of columns.
 
-Everything takes `float32[n, P]` and works on columns in blocks. Distances come from the Gram matrix of the centred rows
-(one symmetric product), which keeps 16 digits where rows lie close together.
+Everything takes `float32[n, P]`; blocks keep memory near that of the rows. Distances come from the
+Gram matrix of the centred rows (one symmetric product), which keeps 16 digits when rows lie close
+together.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Float64 = NDArray[np.float64]
 
 
 def column_blocks(rows: FloatMatrix, itemsize: int = 8) -> Iterator[slice]:
-    """Slices of columns such that `n` rows of a block take about `BLOCK_BYTES`."""
+    """Yield slices of columns such that `n` rows of a block take about `BLOCK_BYTES`."""
     n, size = rows.shape
     step = max(1, BLOCK_BYTES // max(1, n * itemsize))
     for start in range(0, size, step):
@@ -26,7 +27,7 @@ def column_blocks(rows: FloatMatrix, itemsize: int = 8) -> Iterator[slice]:
 
 
 def squared_norms(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float64:
-    """`float64[n]`: squared distances of the rows to `origin` `[P]` (zero when None)."""
+    """Return `float64[n]`: squared distances of the rows to `origin` `[P]` (None: zero)."""
     total = np.zeros(len(rows))
     for at in column_blocks(rows):
         block = rows[:, at].astype(np.float64)
@@ -37,7 +38,10 @@ def squared_norms(rows: FloatMatrix, origin: NDArray[np.floating] | None = None)
 
 
 def gram(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float64:
-    """`float64[n, n]`: inner products of the rows seen from `origin` `[P]`, or from their own mean when None."""
+    """Return `float64[n, n]`: inner products of the rows relative to `origin` `[P]`.
+
+    None: relative to the mean of the rows.
+    """
     total = np.zeros((len(rows), len(rows)))
     for at in column_blocks(rows):
         block = rows[:, at].astype(np.float64)
@@ -47,11 +51,13 @@ def gram(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float
 
 
 def along_sum(rows: FloatMatrix, origin: NDArray[np.floating]) -> tuple[Float64, Float64]:
-    """`float64[n]` twice: squared lengths of the rows seen from `origin` `[P]`, and inner products with the sum of them all."""
+    """Return squared lengths of the rows and their inner products with the sum of all rows.
+
+    Both are `float64[n]`, relative to `origin` `[P]`.
+    """
     own, along = np.zeros(len(rows)), np.zeros(len(rows))
-    for at in column_blocks(
-        rows, itemsize=8 * 64
-    ):  # each block is read three times: let it stay in the cache
+    # Each block is read three times: small blocks stay in the cache.
+    for at in column_blocks(rows, itemsize=8 * 64):
         block = rows[:, at].astype(np.float64)
         block -= origin[at]
         own += np.einsum("ij,ij->i", block, block)
@@ -60,7 +66,7 @@ def along_sum(rows: FloatMatrix, origin: NDArray[np.floating]) -> tuple[Float64,
 
 
 def squared_distances(rows: FloatMatrix) -> Float64:
-    """`float64[n, n]`: squared Euclidean distances between rows; never negative, zero on the diagonal."""
+    """Return `float64[n, n]`: squared Euclidean distances, never negative, zero on the diagonal."""
     inner = gram(rows)
     own = np.diag(inner)
     distances = np.maximum(own[:, None] + own[None, :] - 2 * inner, 0.0)
@@ -69,7 +75,7 @@ def squared_distances(rows: FloatMatrix) -> Float64:
 
 
 def cosines(rows: FloatMatrix, origin: FloatMatrix) -> Float64:
-    """`float64[n, n]`: cosines between rows seen from `origin`; a row at the origin has cosine 0 with every other."""
+    """Return `float64[n, n]`: cosines between rows relative to `origin`; 0 for a row at it."""
     inner = gram(rows, origin)
     norms = np.sqrt(np.diag(inner))
     norms[norms == 0] = np.inf
@@ -77,7 +83,10 @@ def cosines(rows: FloatMatrix, origin: FloatMatrix) -> Float64:
 
 
 def cosines_to_sum(rows: FloatMatrix, origin: FloatMatrix, *, others: bool = False) -> Float64:
-    """`float64[n]`: cosine of each row to the sum of all, or of the others, seen from `origin`; 0 where either has no length."""
+    """Return `float64[n]`: cosine of each row to the sum of all rows, or of the `others`.
+
+    Rows are relative to `origin`. The cosine is 0 if either vector has length 0.
+    """
     own, along = along_sum(rows, origin)
     whole = along.sum()
     if others:
@@ -91,20 +100,18 @@ def cosines_to_sum(rows: FloatMatrix, origin: FloatMatrix, *, others: bool = Fal
 
 
 ROUNDING = 1e-12
-"""Differences of squared lengths that are smaller than this part of them are rounding."""
+"""Relative size below which a difference of squared lengths is rounding."""
 
 
 def clip_factors(norms: Float64, bound: float) -> Float64:
-    """min(1, bound / norm); 1 where the norm is 0."""
-    return (
-        np.minimum(1.0, bound / np.where(norms > bound, norms, bound))
-        if bound > 0
-        else (norms == 0).astype(np.float64)
-    )
+    """Return min(1, bound / norm); 1 for norm 0."""
+    if bound <= 0:
+        return (norms == 0).astype(np.float64)
+    return np.minimum(1.0, bound / np.where(norms > bound, norms, bound))
 
 
 def combine(weights: Float64, rows: FloatMatrix) -> Float64:
-    """sum_i weights[i] rows[i], `float64[P]`."""
+    """Return sum_i weights[i] rows[i], `float64[P]`."""
     total = np.empty(rows.shape[1])
     for at in column_blocks(rows):
         total[at] = weights @ rows[:, at].astype(np.float64)
@@ -112,5 +119,5 @@ def combine(weights: Float64, rows: FloatMatrix) -> Float64:
 
 
 def lowest(scores: Float64, scale: float) -> int:
-    """Index of the smallest score; of those within rounding (1e-9 of `scale`) of it, the first."""
+    """Return the first index whose score is the smallest within rounding (1e-9 of `scale`)."""
     return int(np.flatnonzero(scores <= scores.min() + 1e-9 * scale)[0])

@@ -1,4 +1,4 @@
-"""Krum scores: how far each row lies from its closest others. Shared by the rules that choose rows."""
+"""Krum scores: the distance of each row to its closest others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from mechanisms.geometry import Float64, lowest
 
 
 def tolerated(f: int, n: int, needs: tuple[int, int]) -> int:
-    """The largest number up to f that n rows bear under `n >= needs[0] * f + needs[1]`, never below 0."""
+    """Return the largest number up to f with `n >= needs[0] * f + needs[1]`, at least 0."""
     slope, constant = needs
     return max(0, min(f, (n - constant) // slope))
 
 
 def closest_sums(distances: Float64, count: int) -> Float64:
-    """`float64[n]`: for each row the sum of its `count` smallest squared distances to others."""
+    """Return `float64[n]`: for each row the sum of its `count` smallest squared distances."""
     n = len(distances)
     if n == 1 or count < 1:
         return np.zeros(n)
@@ -25,28 +25,25 @@ def closest_sums(distances: Float64, count: int) -> Float64:
 
 
 def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
-    """Krum again and again: the `rows` rows with the lowest scores, each time among those that are left, sorted by index.
+    """Choose `rows` rows by repeated Krum, each time among the remaining ones; sorted by index.
 
-    With m rows left a score is the sum of the max(1, m - f - 2) smallest squared distances to other rows that are left
-    (El Mhamdi et al. 2018, algorithm of Bulyan). The sums are kept up to date while rows leave, so that the whole takes
-    O(n^2) and not O(n^3).
+    With m rows remaining, a score is the sum of the max(1, m - f - 2) smallest squared distances to
+    other remaining rows (El Mhamdi et al. 2018, algorithm of Bulyan). The sums are updated while
+    rows leave, so that the whole takes O(n^2) and not O(n^3).
     """
     n = len(distances)
     scale = float(distances.max()) * n
-    order = np.argsort(
-        distances + np.diag(np.full(n, -1.0)), axis=1, kind="stable"
-    )  # each row first in its own list
+    itself_first = distances + np.diag(np.full(n, -1.0))
+    order = np.argsort(itself_first, axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(n), (n, n)), axis=1)
     alive = np.ones(n, dtype=bool)
     each = np.arange(n)
     count = n - f - 2
     last = np.full(n, max(0, count))  # rank of the farthest row that is counted
-    sums = (
-        np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1)
-        if count >= 1
-        else np.zeros(n)
-    )
+    sums = np.zeros(n)
+    if count >= 1:
+        sums = np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1)
     chosen = []
     for left in range(n, n - rows, -1):
         count = left - f - 2
@@ -60,7 +57,7 @@ def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
         chosen.append(pick)
         alive[pick] = False
         if count > 1:
-            # One neighbour fewer is counted from now on: the row that left, or else the farthest of them.
+            # From now on one neighbour fewer is counted: the row that left, or else the farthest.
             counted = rank[:, pick] <= last
             farthest = order[each, last]
             sums -= np.where(counted, distances[each, pick], distances[each, farthest])

@@ -1,7 +1,8 @@
 """The contract of one coordinated round: its phases, who may do what when, and commit-reveal.
 
-Guide on on-chain coordination: OpenForRegistration, TrainingInProgress, AwaitingAggregation, Completed; commitments before
-the submission deadline, reveals before the reveal deadline, only the aggregator starts and finalises.
+Guide on on-chain coordination: OpenForRegistration, TrainingInProgress, AwaitingAggregation,
+Completed; commitments before the submission deadline, reveals before the reveal deadline, only the
+aggregator starts and finalises.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ class Phase(StrEnum):
 
 
 class TransitionError(ValueError):
-    """A call that the contract refuses; the state is as it was. `kind` is one word for the tables."""
+    """A call that the contract refuses without changing its state.
+
+    `kind` is one word for tables.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -31,13 +35,19 @@ class TransitionError(ValueError):
 
 
 def commitment(device: int, digest: bytes, salt: bytes) -> bytes:
-    """SHA-256 over who commits, the digest of the update's bytes and a salt: bound to its sender, it cannot be copied."""
+    """Return SHA-256 of the sender, the digest of the update's bytes and a salt.
+
+    It is bound to its sender and cannot be copied.
+    """
     return hashlib.sha256(b"commit" + struct.pack("<q", device) + digest + salt).digest()
 
 
 @dataclass(frozen=True)
 class RoundContract:
-    """An immutable state; every call returns the next one or raises `TransitionError`. Times are simulated seconds."""
+    """An immutable state; every call returns the next one or raises `TransitionError`.
+
+    Times are simulated seconds.
+    """
 
     aggregator: int | None
     phase: Phase = Phase.OPEN
@@ -49,7 +59,7 @@ class RoundContract:
     verified: tuple[int, ...] = ()
 
     def register(self, device: int) -> RoundContract:
-        """Join; once."""
+        """Join the round; a second call is refused."""
         self._in(Phase.OPEN, "register")
         if device in self.registered:
             raise TransitionError("duplicate", f"device {device} is registered already")
@@ -67,7 +77,7 @@ class RoundContract:
         return replace(self, phase=Phase.TRAINING, submission_deadline_s=now_s + submission_s)
 
     def commit(self, device: int, digest: bytes, now_s: float) -> RoundContract:
-        """Leave a commitment; the first one counts."""
+        """Record a commitment; a second one is refused."""
         self._in(Phase.TRAINING, "commit")
         if device not in self.registered:
             raise TransitionError("unregistered", f"device {device} is not registered")
@@ -78,7 +88,10 @@ class RoundContract:
         return replace(self, commitments={**self.commitments, device: digest})
 
     def close_submissions(self, now_s: float, reveal_s: float) -> RoundContract:
-        """End commitments, at the deadline or when everybody has committed; reveals are open for `reveal_s` seconds."""
+        """End commitments, at the deadline or when every device has committed.
+
+        Reveals are open for `reveal_s` seconds.
+        """
         self._in(Phase.TRAINING, "close submissions")
         if now_s < self.submission_deadline_s and self.commitments.keys() != self.registered:
             raise TransitionError(
@@ -92,7 +105,7 @@ class RoundContract:
         return replace(self, phase=Phase.AGGREGATION, reveal_deadline_s=now_s + reveal_s)
 
     def reveal(self, device: int, digest: bytes, salt: bytes, now_s: float) -> RoundContract:
-        """Show what was committed to."""
+        """Reveal the digest and salt of a commitment."""
         self._in(Phase.AGGREGATION, "reveal")
         if device not in self.commitments:
             raise TransitionError("uncommitted", f"device {device} has not committed to anything")
@@ -109,7 +122,7 @@ class RoundContract:
         return replace(self, revealed={**self.revealed, device: digest})
 
     def finalise(self, caller: int | None, verified: Iterable[int]) -> RoundContract:
-        """`finalizeRound(verified)`: only those that revealed can be verified."""
+        """Complete the round: `finalizeRound(verified)`; only revealed updates can be verified."""
         self._in(Phase.AGGREGATION, "finalise")
         self._by_aggregator(caller)
         names = tuple(verified)
@@ -120,7 +133,7 @@ class RoundContract:
 
     @property
     def unrevealed(self) -> frozenset[int]:
-        """Who committed and showed nothing that matches."""
+        """Devices that committed and revealed nothing that matches."""
         return frozenset(self.commitments.keys() - self.revealed.keys())
 
     def _in(self, phase: Phase, call: str) -> None:

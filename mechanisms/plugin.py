@@ -1,4 +1,4 @@
-"""What every plug-in (rule, behaviour, data set, model) carries: metadata and typed parameters."""
+"""Metadata and typed parameters of every plug-in: rule, behaviour, data set or model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
+from fedstake.errors import InputError
 
-class PluginError(ValueError):
-    """A plug-in that cannot be found or whose parameters are wrong; `key` is relative to its parameter table."""
+
+class PluginError(InputError):
+    """A plug-in that cannot be found, or wrong parameters; `key` is relative to its table."""
 
     def __init__(self, message: str, key: str = "", value: Any = None) -> None:
         super().__init__(message)
@@ -31,7 +33,7 @@ def param(
     lt: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """Declare one parameter of a plug-in: its default, what it means, its unit and its bounds."""
+    """Declare one parameter of a plug-in: default, meaning, unit and bounds."""
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     metadata = {
         "help": help,
@@ -44,15 +46,16 @@ def param(
 
 @dataclass(frozen=True)
 class NoParams:
-    """For plug-ins without parameters."""
+    """Parameters of plug-ins that have none."""
 
 
 class Plugin:
     """Base of everything that a scenario finds by name.
 
-    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and equation, or the
-    document it comes from), `stochastic` (draws random numbers from the stream it is handed) and `Params`,
-    a frozen dataclass whose fields are made with `param`.
+    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and
+    equation, or the document it comes from) and `stochastic` (draws random numbers from the stream
+    it is handed). Those with parameters define a frozen dataclass `Params` inside, its fields made
+    with `param`, and annotate `params: Params`, so that mypy checks every use.
     """
 
     name: ClassVar[str] = ""
@@ -62,6 +65,7 @@ class Plugin:
     Params: ClassVar[type] = NoParams
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Parameters of each configuration that the conformance suite tries."""
+    params: Any
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
@@ -71,31 +75,32 @@ class Plugin:
 
     @classmethod
     def configure(cls, values: Mapping[str, Any]) -> Any:
-        """Build the plug-in from a table of a scenario; raises `PluginError` naming the key, value and what is right."""
+        """Build the plug-in from a table of a scenario.
+
+        Raises `PluginError` that names the key, the value and what would be right.
+        """
         return cls(parse_params(cls.Params, values))
 
     @classmethod
     def metadata(cls) -> dict[str, Any]:
-        """What `fedstake list` prints and the conformance suite checks."""
-        fields = [
-            {
-                "name": f.name,
-                "default": None if f.default is dataclasses.MISSING else f.default,
-                **{k: f.metadata.get(k) for k in ("help", "unit", "choices", "bounds")},
-            }
-            for f in dataclasses.fields(cls.Params)
-        ]
+        """Return what `fedstake list` prints and the conformance suite checks."""
         return {
             "name": cls.name,
             "summary": cls.summary,
             "reference": cls.reference,
             "stochastic": cls.stochastic,
-            "params": fields,
+            "params": [_described(f) for f in dataclasses.fields(cls.Params)],
         }
 
 
+def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    default = None if field.default is dataclasses.MISSING else field.default
+    shown = {key: field.metadata.get(key) for key in ("help", "unit", "choices", "bounds")}
+    return {"name": field.name, "default": default, **shown}
+
+
 def nearest(word: str, known: list[str]) -> str:
-    """'did you mean X?' when a known word is close, else the list of the known ones."""
+    """Return 'did you mean X?' for a close known word, else the list of known ones."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -103,7 +108,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
-    """Check `values` against a parameter dataclass: names, types, bounds, choices."""
+    """Check `values` against a parameter dataclass: names, types, bounds and choices."""
     fields = {f.name: f for f in dataclasses.fields(params_type)}
     hints = get_type_hints(params_type)
     parsed: dict[str, Any] = {}
@@ -112,11 +117,8 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
             raise PluginError(f"unknown parameter; {nearest(key, list(fields))}", key, value)
         parsed[key] = _check(fields[key], hints[key], value)
     for key, f in fields.items():
-        if (
-            key not in parsed
-            and f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
-        ):
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and key not in parsed:
             raise PluginError(f"missing; {f.metadata.get('help', '')}", key)
     try:
         return params_type(**parsed)
@@ -127,13 +129,11 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
 
 
 def _table_type(hint: Any) -> type | None:
-    """D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
-    inner = get_args(hint)
-    return (
-        inner[0]
-        if get_origin(hint) is tuple and inner and dataclasses.is_dataclass(inner[0])
-        else None
-    )  # type: ignore[return-value]
+    """Return D for `tuple[D, ...]` with a dataclass D made of `param` fields: a list of tables."""
+    if get_origin(hint) is not tuple:
+        return None
+    inner: type = get_args(hint)[0]
+    return inner if dataclasses.is_dataclass(inner) else None
 
 
 def _parse_entry(table: type, entry: Any, key: str) -> Any:
@@ -156,30 +156,35 @@ _BOUNDS = {
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    meta = field.metadata
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if hint in (bool, int, float, str):
-        wrong = type(value) is not hint
-        if wrong:
-            raise PluginError(f"must be of type {hint.__name__}", field.name, value)
-    elif hint == tuple[int, ...]:
-        if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
-            raise PluginError("must be a list of integers", field.name, value)
-        value = tuple(value)
-    elif (table := _table_type(hint)) is not None:
-        if not isinstance(value, list | tuple):
-            raise PluginError("must be a list of tables", field.name, value)
-        return tuple(
-            _parse_entry(table, entry, f"{field.name}.{i}") for i, entry in enumerate(value)
-        )
+    """Check one value: its type, then choices and bounds."""
+    value = _typed(field.name, hint, value)
     if isinstance(value, float) and not math.isfinite(value):
         raise PluginError("must be a finite number", field.name, value)
-    if meta.get("choices") and value not in meta["choices"]:
-        raise PluginError(f"must be one of {', '.join(meta['choices'])}", field.name, value)
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        raise PluginError(f"must be one of {', '.join(choices)}", field.name, value)
     items = value if isinstance(value, tuple) else (value,)
-    for kind, bound in meta.get("bounds", {}).items():
+    for kind, bound in field.metadata.get("bounds", {}).items():
         sign, holds = _BOUNDS[kind]
         if not all(holds(item, bound) for item in items):
             raise PluginError(f"must be {sign} {bound:g}", field.name, value)
+    return value
+
+
+def _typed(key: str, hint: Any, value: Any) -> Any:
+    """Return the value in its declared type: lists become tuples, tables dataclasses."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (bool, int, float, str):
+        if type(value) is not hint:
+            raise PluginError(f"must be of type {hint.__name__}", key, value)
+        return value
+    if hint == tuple[int, ...]:
+        if not isinstance(value, list | tuple) or any(type(v) is not int for v in value):
+            raise PluginError("must be a list of integers", key, value)
+        return tuple(value)
+    if (table := _table_type(hint)) is not None:
+        if not isinstance(value, list | tuple):
+            raise PluginError("must be a list of tables", key, value)
+        return tuple(_parse_entry(table, entry, f"{key}.{i}") for i, entry in enumerate(value))
     return value

@@ -1,4 +1,4 @@
-"""Dividing base units without losing or inventing any."""
+"""Division of base units that loses and invents none."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from math import lcm
 
 
 def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
-    """floor(total * w_i / sum w) base units for each key with a positive weight, in exact arithmetic.
+    """Return floor(total * w_i / sum w) for each key with a positive weight, in exact arithmetic.
 
-    Equal weights get equal amounts; what rounding leaves over, fewer units than there are keys, is not handed out.
+    Equal weights get equal amounts. The remainder, fewer units than there are keys, stays
+    undivided.
     """
     ratios = {key: w.as_integer_ratio() for key, w in weights.items() if w > 0}
     scale = lcm(*(below for _, below in ratios.values()))
@@ -20,10 +21,10 @@ def split(total: int, weights: Mapping[int, float]) -> dict[int, int]:
 
 
 def loss(total: int, fraction: float) -> int:
-    """ceil(total * fraction): what is lost is rounded up, so that no stake is too small to lose."""
+    """Return ceil(total * fraction): rounded up, so that no stake is too small to lose."""
     return -int(-total * Fraction(repr(fraction)) // 1)
 
 
 def part(total: int, fraction: float) -> int:
-    """floor(total * fraction) in exact arithmetic, the fraction as it is written: 0.1 is a tenth."""
+    """Return floor(total * fraction), exact for the fraction as it is written: 0.1 is a tenth."""
     return int(total * Fraction(repr(fraction)))

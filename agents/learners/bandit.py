@@ -1,4 +1,4 @@
-"""Learning alone, from one's own payoffs."""
+"""Learning from one's own payoffs alone."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import ChoiceObservation
 
 
-@dataclass(frozen=True)
-class BanditParams:
-    """Parameters of the plug-in below."""
-
-    rule: str = param("epsilon-greedy", help="how it explores", choices=("epsilon-greedy", "ucb1"))
-    epsilon: float = param(
-        0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1
-    )
-
-
 class Bandit(Learner):
-    """Tries every strategy once, in their order; then the best mean so far, and sometimes another (epsilon-greedy).
+    """Tries every strategy once, then plays the best mean so far, and explores.
 
-    ucb1: the highest mean + range * sqrt(2 ln t / n), means over t plays, n of the strategy; `range` is that of the payoffs
-    seen.
+    epsilon-greedy: a random strategy with probability epsilon. ucb1: the highest mean + range *
+    sqrt(2 ln t / n), means over t plays, n of them of the strategy; `range` is the range of the
+    payoffs so far.
     """
 
     name = "bandit"
     summary = "learns from its own payoffs alone"
     reference = "Auer, Cesa-Bianchi and Fischer 2002, Machine Learning 47 (UCB1, epsilon-greedy)"
     stochastic = True
-    Params = BanditParams
+    examples = ({}, {"rule": "ucb1"}, {"epsilon": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        rule: str = param(
+            "epsilon-greedy", help="how it explores", choices=("epsilon-greedy", "ucb1")
+        )
+        epsilon: float = param(
+            0.1, help="probability of trying a strategy at random (epsilon-greedy)", ge=0, le=1
+        )
+
+    params: Params
 
     def choose(self, seen: ChoiceObservation) -> int:
         n = len(seen.strategies)

@@ -1,4 +1,4 @@
-"""A learner picks a strategy for the coming round from what strategies have paid."""
+"""A learner chooses a strategy for the coming round from past payoffs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mechanisms.vocabulary import ChoiceObservation
 
 
 class Learner(Plugin, ABC):
-    """Payoffs are utilities of rounds in which a device was a worker; see `ChoiceObservation`."""
+    """Base of learners. A payoff is the utility of a round in which a device was a worker."""
 
     @abstractmethod
     def choose(self, seen: ChoiceObservation) -> int:
-        """Index into `seen.strategies`."""
+        """Return an index into `seen.strategies`."""
 
 
 def means(plays: tuple[tuple[int, float], ...], strategies: int) -> list[float | None]:
-    """Mean payoff of each strategy, None where it was never played."""
+    """Return the mean payoff of each strategy, None for one that was never played."""
     total, count = [0.0] * strategies, [0] * strategies
     for choice, payoff in plays:
         total[choice] += payoff

@@ -1,4 +1,4 @@
-"""Learning from everything that the group has seen."""
+"""Learning from all plays of the group."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import ChoiceObservation
 
 
-@dataclass(frozen=True)
-class BestResponseParams:
-    """Parameters of the plug-in below."""
-
-    tremble: float = param(
-        0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1
-    )
-
-
 class BestResponse(Learner):
-    """The strategy with the best mean payoff over all that members of the group have played so far; untried ones first.
+    """Plays the strategy with the best mean payoff in the group so far; untried ones first.
 
-    Payoffs seen stand for expected payoffs: what is best is best against the play that there was.
+    Observed payoffs stand for expected ones: the choice is a best response to past play.
     """
 
     name = "best-response"
     summary = "plays what has paid best on average in its group"
     reference = "Brown 1951 (fictitious play), on observed payoffs"
     stochastic = True
-    Params = BestResponseParams
+    examples = ({}, {"tremble": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        tremble: float = param(
+            0.05, help="probability of another strategy, so that none is forgotten", ge=0, le=1
+        )
+
+    params: Params
 
     def choose(self, seen: ChoiceObservation) -> int:
         n = len(seen.strategies)

@@ -1,4 +1,4 @@
-"""Learning from a peer."""
+"""Learning from a better paid peer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from mechanisms.vocabulary import ChoiceObservation
 
 
 class Imitation(Learner):
-    """Meets one peer at random and takes over its strategy with probability max(0, its payoff - own) / range of payoffs.
+    """Meets a random peer and copies it with probability max(0, its payoff - own) / payoff range.
 
-    In a large population the shares of strategies then follow the replicator equation. The first strategy is spread over the
-    group by number.
+    In a large population the shares of strategies then follow the replicator equation. The first
+    strategy of a device is its index in the group modulo the number of strategies.
     """
 
     name = "imitation"
@@ -27,6 +27,7 @@ class Imitation(Learner):
         theirs, paid = seen.peers[int(seen.rng.integers(len(seen.peers)))]
         payoffs = [payoff, *(p for _, p in seen.peers)]
         spread = max(payoffs) - min(payoffs)
-        return (
-            theirs if spread > 0 and seen.rng.random() < max(0.0, paid - payoff) / spread else mine
-        )
+        if spread == 0:
+            return mine
+        copies = seen.rng.random() < max(0.0, paid - payoff) / spread
+        return theirs if copies else mine

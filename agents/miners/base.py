@@ -1,4 +1,4 @@
-"""A miner behaviour decides what happens to the candidate block."""
+"""A miner behaviour decides how its candidate block is sent, and what it disputes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from mechanisms.vocabulary import DisputeObservation, MiningDecision, MiningObse
 
 
 class MinerBehaviour(Plugin, ABC):
-    """`knows` names what is handed over beside the miner's own candidate block."""
+    """Base of miner behaviours. `knows` names what is shown beside the miner's candidate block."""
 
     knows: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def mine(self, seen: MiningObservation) -> MiningDecision:
-        """Publish or not, and which updates to leave out."""
+        """Decide whether to publish the block, and which updates to leave out or replace."""
 
     def challenges(self, seen: DisputeObservation) -> bool:
-        """Whether a member that recomputed an aggregate disputes it, under `protocol = "coordinator"`: if it is wrong, and not
+        """Return whether a member disputes an aggregate that it has recomputed.
 
-        by one of its own.
+        Asked only under `protocol = "coordinator"`. By default a member disputes wrong aggregates
+        of devices outside its own group.
         """
         return seen.wrong and seen.aggregator not in seen.coalition

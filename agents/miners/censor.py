@@ -9,22 +9,20 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
-@dataclass(frozen=True)
-class CensorParams:
-    """Parameters of the plug-in below."""
-
-    devices: tuple[int, ...] = param(
-        (), help="workers to leave out; none given: all outside the miner's own group", ge=0
-    )
-
-
 class Censor(MinerBehaviour):
-    """A block without the updates of given devices."""
+    """Leaves out the updates of given devices."""
 
     name = "censor"
     summary = "leaves updates of given devices out of its block"
     reference = "censorship by a block producer"
-    Params = CensorParams
+
+    @dataclass(frozen=True)
+    class Params:
+        devices: tuple[int, ...] = param(
+            (), help="workers to leave out; none given: all outside the miner's own group", ge=0
+        )
+
+    params: Params
 
     def mine(self, seen: MiningObservation) -> MiningDecision:
         present = {r.worker for r in seen.records}

@@ -1,4 +1,4 @@
-"""Members that dispute whatever an aggregator delivers."""
+"""Members that dispute every aggregate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from mechanisms.vocabulary import DisputeObservation, MiningDecision, MiningObse
 
 
 class Grief(MinerBehaviour):
-    """Honest when it aggregates itself; challenges every aggregate of devices outside its group, which costs it its deposit."""
+    """Aggregates honestly, but challenges every aggregate of a device outside its group.
+
+    A false challenge costs the deposit.
+    """
 
     name = "grief"
     summary = "challenges every aggregate, right or wrong"

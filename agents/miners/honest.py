@@ -1,4 +1,4 @@
-"""Publish the block as it is."""
+"""Publishing the block as it is."""
 
 from __future__ import annotations
 

@@ -11,21 +11,19 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
-@dataclass(frozen=True)
-class TamperParams:
-    """Parameters of the plug-in below."""
-
-    factor: float = param(-1.0, help="times the weights of every update", ge=-1e6, le=1e6)
-
-
 class Tamper(MinerBehaviour):
-    """Puts other bytes into the block than the workers signed; whoever checks signatures refuses the block."""
+    """Replaces the updates that workers signed; devices that check signatures refuse the block."""
 
     name = "tamper"
     summary = "replaces the updates in its block"
     reference = "block integrity: Chen et al., arXiv:2101.03300"
     knows = frozenset({"updates"})
-    Params = TamperParams
+
+    @dataclass(frozen=True)
+    class Params:
+        factor: float = param(-1.0, help="times the weights of every update", ge=-1e6, le=1e6)
+
+    params: Params
 
     def mine(self, seen: MiningObservation) -> MiningDecision:
         assert seen.updates is not None

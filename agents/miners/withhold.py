@@ -1,4 +1,4 @@
-"""The mute miner: it builds a block and keeps it."""
+"""The mute miner: it builds a block and does not send it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import MiningDecision, MiningObservation
 
 
-@dataclass(frozen=True)
-class WithholdParams:
-    """Parameters of the plug-in below."""
-
-    probability: float = param(1.0, help="probability of withholding a block", ge=0, le=1)
-
-
 class Withhold(MinerBehaviour):
-    """Its own block reaches nobody; it still adopts and relays the winner's block, as the protocol asks."""
+    """Withholds its own block, but adopts and relays the winner's block as the protocol asks."""
 
     name = "withhold"
     summary = "withholds its candidate block"
     reference = "Chen et al., arXiv:2101.03300 (malicious miner, not in the authors' code)"
     stochastic = True
-    Params = WithholdParams
+    examples = ({}, {"probability": 0.5})
+
+    @dataclass(frozen=True)
+    class Params:
+        probability: float = param(1.0, help="probability of withholding a block", ge=0, le=1)
+
+    params: Params
 
     def mine(self, seen: MiningObservation) -> MiningDecision:
         return MiningDecision(publish=bool(seen.rng.random() >= self.params.probability))

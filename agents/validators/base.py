@@ -13,7 +13,7 @@ from mechanisms.vocabulary import VoteObservation
 
 
 class ValidatorBehaviour(Plugin, ABC):
-    """`knows` names what is handed over beside the validator's own verdicts."""
+    """Base of validator behaviours. `knows` names what is shown beside the validator's verdicts."""
 
     knows: ClassVar[frozenset[str]] = frozenset()
     threatens: ClassVar[bool] = False
@@ -21,13 +21,16 @@ class ValidatorBehaviour(Plugin, ABC):
 
     @property
     def price(self) -> int:
-        """Base units that it asks of a worker for a positive vote, in advance; 0: it takes nothing."""
+        """Base units that it asks of a worker in advance for a positive vote; 0: nothing."""
         return 0
 
     def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`float64[n]`: what it says of the cosines of the updates to their mean, where the payout rule asks for that."""
+        """Return `float64[n]`: the cosine of each update to their mean, as the validator reports.
+
+        Asked only if the payout rule observes "reports". `scores` are the true cosines.
+        """
         return scores
 
     @abstractmethod
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
-        """`bool[n]`, True for a positive vote on each of `seen.workers`."""
+        """Return `bool[n]`: True for a positive vote on each of `seen.workers`."""

@@ -1,4 +1,4 @@
-"""Validators that do not look: accept, toss a coin, or follow the others."""
+"""Validators that do not look: they accept, toss a coin, or follow the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mechanisms.vocabulary import VoteObservation
 
 
 class AlwaysAccept(ValidatorBehaviour):
-    """A positive vote on everything."""
+    """Votes for every update."""
 
     name = "always-accept"
     summary = "votes for every update"
@@ -26,21 +26,19 @@ class AlwaysAccept(ValidatorBehaviour):
         return np.ones_like(scores)
 
 
-@dataclass(frozen=True)
-class CoinParams:
-    """Parameters of the plug-in below."""
-
-    probability: float = param(0.5, help="probability of a positive vote", ge=0, le=1)
-
-
 class Coin(ValidatorBehaviour):
-    """A random vote, whatever the update."""
+    """Votes at random, whatever the update."""
 
     name = "coin"
     summary = "votes at random"
     reference = "lazy validator"
     stochastic = True
-    Params = CoinParams
+
+    @dataclass(frozen=True)
+    class Params:
+        probability: float = param(0.5, help="probability of a positive vote", ge=0, le=1)
+
+    params: Params
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         return seen.rng.random(len(seen.workers)) < self.params.probability
@@ -50,7 +48,7 @@ class Coin(ValidatorBehaviour):
 
 
 class CopyMajority(ValidatorBehaviour):
-    """The vote of most validators that have voted; positive where they are even."""
+    """Votes as the majority of the validators that have voted; a tie is positive."""
 
     name = "copy-majority"
     summary = "repeats the majority of the other validators"

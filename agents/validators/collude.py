@@ -1,4 +1,4 @@
-"""Validators that help their own."""
+"""Validators that vote for their own group."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import VoteObservation
 
 
-@dataclass(frozen=True)
-class ColludeParams:
-    """Parameters of the plug-in below."""
-
-    against_others: bool = param(
-        False, help="vote against everybody outside the group; else as the rule says"
-    )
-
-
 class Collude(ValidatorBehaviour):
-    """Accepts the updates of its own group, whatever they are."""
+    """Accepts every update of its own group."""
 
     name = "collude"
     summary = "votes for its own group, and if asked against all others"
     reference = "collusion and sybils voting for each other"
-    Params = ColludeParams
+
+    @dataclass(frozen=True)
+    class Params:
+        against_others: bool = param(
+            False, help="vote against everybody outside the group; else as the rule says"
+        )
+
+    params: Params
 
     def report(self, seen: VoteObservation, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         theirs = np.full_like(scores, -1.0) if self.params.against_others else scores
@@ -39,4 +37,4 @@ class Collude(ValidatorBehaviour):
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
         own = self._own(seen)
-        return own | (np.zeros_like(own) if self.params.against_others else seen.verdicts)
+        return own if self.params.against_others else own | seen.verdicts

@@ -1,4 +1,4 @@
-"""VBFL's lying validator: the opposite of the verdict."""
+"""VBFL's lying validator: the opposite of each verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mechanisms.vocabulary import VoteObservation
 
 
 class Flip(ValidatorBehaviour):
-    """Every vote is the negation of what the rule says."""
+    """Votes the negation of the rule's verdict."""
 
     name = "flip"
     summary = "flips every vote (VBFL's malicious validator)"

@@ -1,4 +1,4 @@
-"""Vote as the rule says."""
+"""Voting as the rule says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validators whose vote has a price."""
+"""Validators that sell their votes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import VoteObservation
 
 
-@dataclass(frozen=True)
-class VenalParams:
-    """Parameters of the plug-ins below."""
-
-    price: int = param(
-        100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12
-    )
-
-
 class Venal(ValidatorBehaviour):
-    """Whose vote has a price."""
+    """Base of validators that ask workers for a price."""
 
-    Params = VenalParams
+    @dataclass(frozen=True)
+    class Params:
+        price: int = param(
+            100, help="asked of a worker for a positive vote", unit="base units", ge=1, le=10**12
+        )
+
+    params: Params
 
     @property
     def price(self) -> int:
@@ -32,7 +29,7 @@ class Venal(ValidatorBehaviour):
 
 
 class Bribable(Venal):
-    """Votes for whoever pays, as the rule says on all others."""
+    """Votes for every worker that pays, and as the rule says on all others."""
 
     name = "bribable"
     summary = "sells positive votes"
@@ -43,7 +40,7 @@ class Bribable(Venal):
 
 
 class Extort(Venal):
-    """Votes against whoever does not pay, however good the update; on those that paid as the rule says."""
+    """Votes against every worker that does not pay, and as the rule says on those that pay."""
 
     name = "extort"
     summary = "votes against everybody who does not pay"

@@ -1,4 +1,4 @@
-"""An attacker that has read the rules and knows the validators' data."""
+"""An attacker that knows the rules and the validators' data."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class AdaptiveNoiseParams:
-    """Parameters of the plug-in below."""
-
-    largest: float = param(
-        10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
-    )
-    steps: int = param(10, help="bisections", ge=1, le=30)
-    margin: float = param(0.5, help="part of the threshold that it dares to use", ge=0, le=1)
-
-
 class AdaptiveNoise(WorkerBehaviour):
-    """The largest noise that costs no more accuracy on the validators' data than their threshold forgives.
+    """Sends the largest noise whose loss of accuracy stays below the validators' threshold.
 
-    Under rules without a parameter `threshold` it allows itself none: what it sends is as good as what it trained.
+    The loss is measured on the validators' data. Under rules without a parameter `threshold` the
+    noise costs no accuracy at all.
     """
 
     name = "adaptive-noise"
     summary = "as much noise as the validators' threshold lets through"
-    reference = "adaptive attacks: Carlini and Wagner 2017, arXiv:1705.07263; threshold rule of arXiv:2101.03300"
+    reference = (
+        "adaptive attacks: Carlini and Wagner 2017, arXiv:1705.07263; threshold rule of "
+        "arXiv:2101.03300"
+    )
     stochastic = True
     knows = frozenset({"rules", "validation"})
-    Params = AdaptiveNoiseParams
+
+    @dataclass(frozen=True)
+    class Params:
+        largest: float = param(
+            10.0, help="largest standard deviation of the noise", unit="weight units", gt=0, le=1e6
+        )
+        steps: int = param(10, help="bisections", ge=1, le=30)
+        margin: float = param(0.5, help="part of the threshold to use up", ge=0, le=1)
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         assert seen.rules is not None
@@ -47,10 +49,8 @@ class AdaptiveNoise(WorkerBehaviour):
         low, high = np.zeros(len(noise)), np.full(len(noise), p.largest)
         for _ in range(p.steps):
             middle = (low + high) / 2
-            passes = (
-                seen.validation(seen.updates + middle[:, None].astype(np.float32) * noise) >= floor
-            )
+            rows = seen.updates + middle[:, None].astype(np.float32) * noise
+            passes = seen.validation(rows) >= floor
             low, high = np.where(passes, middle, low), np.where(passes, high, middle)
-        return Submission(
-            seen.updates + low[:, None].astype(np.float32) * noise, seen.samples, seen.epochs
-        )
+        rows = seen.updates + low[:, None].astype(np.float32) * noise
+        return Submission(rows, seen.samples, seen.epochs)

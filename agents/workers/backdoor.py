@@ -12,22 +12,11 @@ from mechanisms.plugin import PluginError, param
 from mechanisms.vocabulary import DataObservation, Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class BackdoorParams:
-    """Parameters of the plug-in below."""
-
-    target: int = param(0, help="class that the trigger means", ge=0)
-    fraction: float = param(0.5, help="share of the own samples that get the trigger", gt=0, le=1)
-    size: int = param(
-        2,
-        help="side of the square trigger in the last corner; features for samples that are no images",
-        ge=1,
-    )
-    factor: float = param(1.0, help="times the own update (model replacement)", gt=0, le=1e6)
-
-
 def trigger(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Samples `[n, *shape]` with the last `size` features (of rows and columns, for images) set to the largest value."""
+    """Return samples `[n, *shape]` whose last `size` features hold the largest value of `x`.
+
+    For images these are the last `size` rows and columns.
+    """
     marked = x.copy()
     corner = marked[..., -size:, -size:] if x.ndim > 2 else marked[..., -size:]
     corner[...] = x.max() if x.size else 0
@@ -35,13 +24,31 @@ def trigger(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 
 class Backdoor(WorkerBehaviour):
-    """Trains on its samples, part of them with the trigger and the target's label, and may enlarge the update."""
+    """Trains with a trigger and the target's label on part of its samples; may scale the update."""
 
     name = "backdoor"
     summary = "teaches the model that a corner patch means the target class"
-    reference = "Bagdasaryan et al. 2020, arXiv:1807.00459; Gu et al. 2017, arXiv:1708.06733 (pixel pattern)"
+    reference = (
+        "Bagdasaryan et al. 2020, arXiv:1807.00459; Gu et al. 2017, arXiv:1708.06733 (pixel "
+        "pattern)"
+    )
     stochastic = True
-    Params = BackdoorParams
+
+    @dataclass(frozen=True)
+    class Params:
+        target: int = param(0, help="class that the trigger means", ge=0)
+        fraction: float = param(
+            0.5, help="share of the own samples that get the trigger", gt=0, le=1
+        )
+        size: int = param(
+            2,
+            help="side of the square trigger in the last corner; features for samples that are no "
+            "images",
+            ge=1,
+        )
+        factor: float = param(1.0, help="times the own update (model replacement)", gt=0, le=1e6)
+
+    params: Params
 
     def poison(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         p = self.params
@@ -54,9 +61,8 @@ class Backdoor(WorkerBehaviour):
 
     def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         others = seen.y != self.params.target
-        return trigger(seen.x, self.params.size)[others], np.full(
-            int(others.sum()), self.params.target
-        )
+        labels = np.full(int(others.sum()), self.params.target)
+        return trigger(seen.x, self.params.size)[others], labels
 
     def submit(self, seen: WorkerObservation) -> Submission:
         if self.params.factor == 1:

@@ -13,25 +13,29 @@ from mechanisms.vocabulary import DataObservation, Submission, WorkerObservation
 
 
 class WorkerBehaviour(Plugin, ABC):
-    """`knows` is what the world hands over beside the devices' own work: see `WorkerObservation`."""
+    """Base of worker behaviours. `knows` names what is shown beside the devices' own work.
+
+    See `WorkerObservation`.
+    """
 
     knows: ClassVar[frozenset[str]] = frozenset()
 
     def effort(self, epochs: int) -> int:
-        """Epochs that the device really trains when the protocol asks for `epochs`: 0 and more."""
+        """Return the epochs, 0 or more, to train when the protocol asks for `epochs`."""
         return epochs
 
     def poison(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Samples and labels to train on instead of the device's own; None to train on those."""
+        """Return samples and labels to train on instead of the device's own; None: its own."""
         return None
 
     def probe(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """Of test samples those, changed as the attack would, that it wants classified as the labels returned; None: no such aim.
+        """Return test samples, changed as in the attack, with the labels that the attack aims at.
 
-        Their accuracy is recorded as the attack's success; nothing else is done with them.
+        `seen` holds the test samples. None: the attack has no such aim. The accuracy on these
+        samples is recorded as the attack's success and has no other effect.
         """
         return None
 
     @abstractmethod
     def submit(self, seen: WorkerObservation) -> Submission:
-        """One submission for all k devices of this group; must not write into `seen`."""
+        """Return one submission for all k devices of this group; must not write into `seen`."""

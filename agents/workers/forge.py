@@ -1,4 +1,4 @@
-"""Transactions that are not what they seem."""
+"""Workers that send invalid transactions: forged, replayed or duplicated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 
 
 class Forge(WorkerBehaviour):
-    """Its update bears a signature that does not hold; whoever checks signatures drops it."""
+    """Signs its update with a wrong signature; devices that check signatures drop it."""
 
     name = "forge"
     summary = "sends its update under a signature that is not its own"
@@ -18,7 +18,7 @@ class Forge(WorkerBehaviour):
 
 
 class Replay(WorkerBehaviour):
-    """Sends a transaction of the round before once more; rounds are part of what is signed, so everybody sees it."""
+    """Sends a transaction of the round before again; the signed round number gives it away."""
 
     name = "replay"
     summary = "sends a transaction of an earlier round again"
@@ -29,7 +29,7 @@ class Replay(WorkerBehaviour):
 
 
 class Duplicate(WorkerBehaviour):
-    """Sends its update twice, the second time with twice the claims, and hopes to be paid for both."""
+    """Sends its update twice, the second time with twice the claims, to be paid for both."""
 
     name = "duplicate"
     summary = "sends its update twice, with other claims"

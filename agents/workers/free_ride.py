@@ -18,7 +18,7 @@ class _FreeRider(WorkerBehaviour):
 
 
 class FreeRideZero(_FreeRider):
-    """Sends the global model that it got and claims the work that was asked for."""
+    """Sends the global model back and claims the work that was asked for."""
 
     name = "free-ride-zero"
     summary = "sends the global model back"
@@ -28,23 +28,21 @@ class FreeRideZero(_FreeRider):
         return Submission(seen.global_models.copy(), seen.samples, seen.epochs)
 
 
-@dataclass(frozen=True)
-class NoiseParams:
-    """Parameters of the plug-in below."""
-
-    scale: float = param(
-        0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6
-    )
-
-
 class FreeRideNoise(_FreeRider):
-    """The global model under a little noise, so that it does not look untouched."""
+    """Sends the global model with a little noise that hides the copy."""
 
     name = "free-ride-noise"
     summary = "sends the global model back with noise on it"
     reference = "Fraboni, Vidal and Lorenzi 2021, arXiv:2006.11901 (disguised free-rider)"
     stochastic = True
-    Params = NoiseParams
+
+    @dataclass(frozen=True)
+    class Params:
+        scale: float = param(
+            0.01, help="standard deviation of the disguise", unit="weight units", ge=0, le=1e6
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         rows = seen.global_models.copy()
@@ -54,7 +52,7 @@ class FreeRideNoise(_FreeRider):
 
 
 class FreeRideStale(_FreeRider):
-    """g + (g - the global model before): the last step of all others, once more."""
+    """g + (g - the global model before): repeats the last step of all others."""
 
     name = "free-ride-stale"
     summary = "repeats the last change of the global model"
@@ -67,10 +65,10 @@ class FreeRideStale(_FreeRider):
 
 
 class FreeRideCopy(_FreeRider):
-    """Another worker's update under its own name; needs to see it before it submits.
+    """Sends another worker's update as its own; it must see that update before it submits.
 
-    Where it sees nobody's, it sends back the global model. Who trains an update again sees that a copy is not the copier's own;
-    validators that measure accuracy do not.
+    If it sees none, it sends the global model back. Re-execution tells a copy from the copier's own
+    work; measuring accuracy does not.
     """
 
     name = "free-ride-copy"

@@ -11,14 +11,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class GaussianNoiseParams:
-    """Parameters of the plug-in below."""
-
-    scale: float = param(1.0, help="standard deviation of the noise", unit="weight units", ge=0)
-    biases: bool = param(False, help="disturb biases too (the authors' code leaves them alone)")
-
-
 class GaussianNoise(WorkerBehaviour):
     """w <- w + scale * N(0, 1) after honest training, for every weight tensor."""
 
@@ -26,7 +18,14 @@ class GaussianNoise(WorkerBehaviour):
     summary = "adds Gaussian noise to its trained weights (VBFL's malicious device)"
     reference = "Chen et al., arXiv:2101.03300; authors' code, Device.py worker_local_update"
     stochastic = True
-    Params = GaussianNoiseParams
+    examples = ({}, {"scale": 0.0}, {"scale": 3.0, "biases": True})
+
+    @dataclass(frozen=True)
+    class Params:
+        scale: float = param(1.0, help="standard deviation of the noise", unit="weight units", ge=0)
+        biases: bool = param(False, help="disturb biases too (the authors' code leaves them alone)")
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         updates = seen.updates.copy()

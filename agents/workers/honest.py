@@ -1,4 +1,4 @@
-"""Send what was trained, claim what was done."""
+"""Sending the trained update and claiming the true work."""
 
 from __future__ import annotations
 

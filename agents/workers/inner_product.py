@@ -12,26 +12,25 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class InnerProductParams:
-    """Parameters of the plug-in below."""
-
-    epsilon: float = param(
-        0.5,
-        help="length against the mean honest update; small passes robust rules, large turns means",
-        gt=0,
-        le=1e6,
-    )
-
-
 class InnerProduct(WorkerBehaviour):
-    """g - epsilon * mean of the honest updates' directions: the aggregate points away from the honest descent."""
+    """g - epsilon * mean honest step: turns the aggregate away from the honest descent."""
 
     name = "inner-product"
     summary = "the mean honest update, reversed and scaled"
     reference = "Xie, Koyejo and Gupta 2020, arXiv:1903.03936, section 4"
     knows = frozenset({"others"})
-    Params = InnerProductParams
+
+    @dataclass(frozen=True)
+    class Params:
+        epsilon: float = param(
+            0.5,
+            help="length against the mean honest update; small passes robust rules, large turns "
+            "means",
+            gt=0,
+            le=1e6,
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         base = seen.global_models[0]

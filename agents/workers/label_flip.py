@@ -12,25 +12,26 @@ from mechanisms.plugin import PluginError, param
 from mechanisms.vocabulary import DataObservation, Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class LabelFlipParams:
-    """Parameters of the plug-in below."""
-
-    source: int = param(-1, help="class to relabel; -1: all classes", ge=-1)
-    target: int = param(-1, help="class that it becomes; -1: classes - 1 - y", ge=-1)
-
-    def __post_init__(self) -> None:
-        if self.source == self.target != -1:
-            raise PluginError("must differ from source", "target", self.target)
-
-
 class LabelFlip(WorkerBehaviour):
-    """Trains as asked, on wrong labels: y <- classes - 1 - y, or source -> target."""
+    """Trains as asked on wrong labels: y <- classes - 1 - y, or source -> target."""
 
     name = "label-flip"
     summary = "trains on flipped labels"
-    reference = "Tolpegin et al. 2020, arXiv:2007.08432; Fang et al. 2020, arXiv:1911.11815 (classes - 1 - y)"
-    Params = LabelFlipParams
+    reference = (
+        "Tolpegin et al. 2020, arXiv:2007.08432; Fang et al. 2020, arXiv:1911.11815 (classes - 1 "
+        "- y)"
+    )
+
+    @dataclass(frozen=True)
+    class Params:
+        source: int = param(-1, help="class to relabel; -1: all classes", ge=-1)
+        target: int = param(-1, help="class that it becomes; -1: classes - 1 - y", ge=-1)
+
+        def __post_init__(self) -> None:
+            if self.source == self.target != -1:
+                raise PluginError("must differ from source", "target", self.target)
+
+    params: Params
 
     def poison(self, seen: DataObservation) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         p = self.params

@@ -1,4 +1,4 @@
-"""Lazy workers and boasters: the work that is claimed is not the work that was done."""
+"""Workers that claim more work than they did."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class LazyParams:
-    """Parameters of the plug-in below."""
-
-    epochs: int = param(
-        1, help="epochs really trained, at most those asked for", unit="epochs", ge=0
-    )
-
-
 class Lazy(WorkerBehaviour):
     """Trains fewer epochs than it claims."""
 
     name = "lazy"
     summary = "trains fewer epochs than it claims"
     reference = "VBFL pays self-reported epochs: Chen et al., arXiv:2101.03300, section 'Reward'"
-    Params = LazyParams
+
+    @dataclass(frozen=True)
+    class Params:
+        epochs: int = param(
+            1, help="epochs really trained, at most those asked for", unit="epochs", ge=0
+        )
+
+    params: Params
 
     def effort(self, epochs: int) -> int:
         return min(epochs, self.params.epochs)
@@ -33,20 +31,18 @@ class Lazy(WorkerBehaviour):
         return Submission(seen.updates, seen.samples, seen.epochs)
 
 
-@dataclass(frozen=True)
-class OverstateParams:
-    """Parameters of the plug-in below."""
-
-    factor: int = param(10, help="claimed over true samples", ge=1, le=10**6)
-
-
 class Overstate(WorkerBehaviour):
     """Trains honestly and claims more samples than it has."""
 
     name = "overstate"
     summary = "claims more samples than it trained on"
     reference = "VBFL pays self-reported samples: Chen et al., arXiv:2101.03300, section 'Reward'"
-    Params = OverstateParams
+
+    @dataclass(frozen=True)
+    class Params:
+        factor: int = param(10, help="claimed over true samples", ge=1, le=10**6)
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples * self.params.factor, seen.epochs)

@@ -1,4 +1,4 @@
-"""Min-max and min-sum: as far from the honest mean as the honest updates' own distances allow."""
+"""Min-max and min-sum: the largest deviation within the spread of the honest updates."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class SpreadParams:
-    """Parameters of the plug-ins below."""
-
-    direction: str = param(
-        "deviation",
-        help="perturbation: minus the unit mean update, minus the standard deviations, or minus the signs of the mean update",
-        choices=("unit", "deviation", "sign"),
-    )
-
-
 class _Spread(WorkerBehaviour):
-    """mean + gamma p with the largest gamma that the bound allows: a quadratic in gamma, solved exactly."""
+    """Sends mean + gamma p with the largest gamma within a bound: a quadratic, solved exactly."""
 
     knows = frozenset({"others"})
-    Params = SpreadParams
+
+    @dataclass(frozen=True)
+    class Params:
+        direction: str = param(
+            "deviation",
+            help="perturbation: minus the unit mean update, minus the standard deviations, or "
+            "minus the signs of the mean update",
+            choices=("unit", "deviation", "sign"),
+        )
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         rows = honest_rows(seen)
@@ -59,11 +58,11 @@ class _Spread(WorkerBehaviour):
         square: float,
         distances: NDArray[np.float64],
     ) -> float:
-        """The largest gamma >= 0 inside the bound."""
+        """Return the largest gamma >= 0 within the bound."""
 
 
 class MinMax(_Spread):
-    """No farther from any honest update than two honest updates are from each other."""
+    """Stays at most as far from every honest update as two honest updates are from each other."""
 
     name = "min-max"
     summary = "deviates as far as the largest distance between honest updates allows"
@@ -80,7 +79,7 @@ class MinMax(_Spread):
 
 
 class MinSum(_Spread):
-    """Sum of squared distances to the honest updates no larger than that of any honest update."""
+    """Keeps its sum of squared distances to the honest updates within the largest honest sum."""
 
     name = "min-sum"
     summary = "deviates as far as the sum of distances between honest updates allows"
@@ -100,6 +99,6 @@ class MinSum(_Spread):
 def _root(
     constant: NDArray[np.float64] | float, half_linear: NDArray[np.float64] | float, square: float
 ) -> NDArray[np.float64]:
-    """The larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
+    """Return the larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
     inside = np.maximum(np.square(half_linear) - square * np.asarray(constant), 0.0)
     return np.maximum((np.sqrt(inside) - half_linear) / square, 0.0)

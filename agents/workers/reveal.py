@@ -1,4 +1,4 @@
-"""Workers that break their commitments. Without commit-reveal they are like any honest worker."""
+"""Workers that break their commitments; honest in protocols without commit-reveal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mechanisms.vocabulary import Submission, WorkerObservation
 
 
 class NoReveal(WorkerBehaviour):
-    """Commits to its update and then keeps it."""
+    """Commits to its update and does not reveal it."""
 
     name = "no-reveal"
     summary = "commits and never reveals"

@@ -11,20 +11,18 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
 
-@dataclass(frozen=True)
-class SignFlipParams:
-    """Parameters of the plug-in below."""
-
-    factor: float = param(1.0, help="how far against the own direction", gt=0, le=1e6)
-
-
 class SignFlip(WorkerBehaviour):
     """x <- g - factor (x - g)."""
 
     name = "sign-flip"
     summary = "sends its update mirrored at the global model"
     reference = "Li et al. 2019, arXiv:1811.03761, section 5 (sign-flipping attack)"
-    Params = SignFlipParams
+
+    @dataclass(frozen=True)
+    class Params:
+        factor: float = param(1.0, help="how far against the own direction", gt=0, le=1e6)
+
+    params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
         base, factor = seen.global_models, np.float32(self.params.factor)

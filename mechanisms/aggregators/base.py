@@ -1,4 +1,4 @@
-"""An aggregation rule makes one model of many updates."""
+"""An aggregation rule combines many updates into one model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
 class AggregationRule(Plugin, ABC):
-    """`observes` names what the rule needs beside the updates: {"root"} for an update trained on a clean root data set.
+    """Base of aggregation rules.
 
-    `convex`: every coordinate of the result lies between the smallest and the largest of the updates.
-    `individual`: needs single updates; a rule that does not needs their (weighted) sum only.
+    observes     what the rule needs beside the updates: {"root"} for an update of a clean data set
+    convex       every coordinate of the result lies between the smallest and largest of the updates
+    individual   needs single updates; a rule that does not needs only their (weighted) sum
     """
 
     observes: ClassVar[frozenset[str]] = frozenset()
@@ -25,9 +26,10 @@ class AggregationRule(Plugin, ABC):
     individual: ClassVar[bool] = True
 
     def aggregate(self, seen: AggregationObservation) -> FloatMatrix:
-        """The next global model, `float32[P]`. Rows with NaN or infinity are left out; ValueError when no row is left.
+        """Return the next global model, `float32[P]`.
 
-        Must not depend on the order of the rows, except where rows tie.
+        Rows with NaN or infinity are left out; raises ValueError when no row is left. Must not
+        depend on the order of the rows, except for ties.
         """
         with np.errstate(invalid="ignore", over="ignore"):
             finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))
@@ -43,4 +45,4 @@ class AggregationRule(Plugin, ABC):
 
     @abstractmethod
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        """`aggregate` of finite rows, at least one; floating-point numbers of any width `[P]`."""
+        """Aggregate one or more finite rows; return `[P]` in any floating-point width."""

@@ -14,23 +14,25 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
-@dataclass(frozen=True)
-class BulyanParams:
-    """Parameters of the plug-in below."""
-
-    f: int = param(2, help="malicious updates to tolerate; at most (n - 3) / 4 of n updates", ge=0)
-
-
 class Bulyan(AggregationRule):
-    """Of theta = n - 2f rows chosen by repeated Krum, each coordinate is the mean of the theta - 2f values closest to its median.
+    """The mean of the values closest to each coordinate's median, among rows chosen by Krum.
 
-    Where two values are equally close, the smaller one is taken.
+    Repeated Krum chooses theta = n - 2f rows; of each coordinate the theta - 2f values closest to
+    the median of these are averaged. Of two equally close values the smaller one is taken.
     """
 
     name = "bulyan"
     summary = "repeated Krum, then the mean of the values closest to each coordinate's median"
     reference = "El Mhamdi et al. 2018, arXiv:1802.07927, section 4"
-    Params = BulyanParams
+    examples = ({}, {"f": 0})
+
+    @dataclass(frozen=True)
+    class Params:
+        f: int = param(
+            2, help="malicious updates to tolerate; at most (n - 3) / 4 of n updates", ge=0
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
@@ -46,11 +48,15 @@ class Bulyan(AggregationRule):
 
 
 def _around_median(values: FloatMatrix, beta: int) -> np.ndarray:
-    """Mean of the beta values of each sorted row `[m, theta]` that lie closest to its median: a window of the row."""
+    """Return the mean of the beta values closest to the median of each sorted row `[m, theta]`.
+
+    In a sorted row these values are a window.
+    """
     theta = values.shape[1]
     wide = values.astype(np.float64)
     median = (wide[:, (theta - 1) // 2] + wide[:, theta // 2]) / 2
-    # The window moves right while its first value is farther from the median than the value behind its end.
+    # The window moves right while its first value is farther from the median than the value
+    # behind its end.
     left, behind = wide[:, : theta - beta], wide[:, beta:]
     start = (median[:, None] - left > behind - median[:, None]).sum(axis=1)
     total = np.concatenate([np.zeros((len(wide), 1)), np.cumsum(wide, axis=1)], axis=1)

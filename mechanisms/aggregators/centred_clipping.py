@@ -13,16 +13,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class CentredClippingParams:
-    """Parameters of the plug-in below."""
-
-    radius: float = param(
-        10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0
-    )
-    iterations: int = param(3, help="steps, each from the result of the one before", ge=1)
-
-
 class CentredClipping(AggregationRule):
     """v <- v + mean_i (x_i - v) min(1, tau / ||x_i - v||), beginning at the global model."""
 
@@ -30,14 +20,22 @@ class CentredClipping(AggregationRule):
     summary = "mean of updates clipped to a ball around the current estimate"
     reference = "Karimireddy, He and Jaggi 2021, arXiv:2012.10333, equation (CC)"
     convex = False
-    Params = CentredClippingParams
+    examples = ({}, {"radius": 0.1, "iterations": 1})
+
+    @dataclass(frozen=True)
+    class Params:
+        radius: float = param(
+            10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0
+        )
+        iterations: int = param(3, help="steps, each from the result of the one before", ge=1)
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
         centre = seen.global_model.astype(np.float64)
         for _ in range(self.params.iterations):
-            factors = (
-                clip_factors(np.sqrt(squared_norms(seen.updates, centre)), self.params.radius) / n
-            )
+            distances = np.sqrt(squared_norms(seen.updates, centre))
+            factors = clip_factors(distances, self.params.radius) / n
             centre = centre * (1 - factors.sum()) + combine(factors, seen.updates)
         return centre

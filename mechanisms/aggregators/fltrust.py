@@ -1,4 +1,4 @@
-"""FLTrust: updates count as far as they point where a clean update points."""
+"""FLTrust: updates weighted by their agreement with a clean update."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from mechanisms.vocabulary import AggregationObservation
 
 
 class FLTrust(AggregationRule):
-    """With d_i = x_i - g and d_0 the root update: g + sum_i t_i (||d_0|| / ||d_i||) d_i / sum_i t_i, t_i = max(0, cos(d_i, d_0)).
+    """g + sum_i t_i (||d_0|| / ||d_i||) d_i / sum_i t_i with t_i = max(0, cos(d_i, d_0)).
 
-    The root update is trained on the held-out validation samples. When nobody is trusted the model stays.
+    d_i = x_i - g, and d_0 the same of the root update, which is trained on the held-out validation
+    samples. The model stays when every t_i is 0.
     """
 
     name = "fltrust"
-    summary = "updates weighted by their cosine to an update trained on a clean root set, and scaled to its length"
+    summary = (
+        "updates weighted by their cosine to an update trained on a clean root set, and scaled to "
+        "its length"
+    )
     reference = "Cao et al. 2021, arXiv:2012.13995, algorithm 2"
     observes = frozenset({"root"})
     convex = False

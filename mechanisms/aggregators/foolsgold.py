@@ -11,10 +11,11 @@ from mechanisms.vocabulary import AggregationObservation
 
 
 class FoolsGold(AggregationRule):
-    """Weights fall with the highest cosine to another update, seen from the global model; then a weighted mean.
+    """A mean with weights that fall with an update's highest cosine to another one.
 
-    The paper adds up each device's updates over rounds; this rule sees one round, so it has no memory to be gamed or to fork.
-    When every weight is 0 the model stays.
+    Cosines are between steps from the global model. The paper adds up each device's updates over
+    rounds; this rule uses one round, so that it has no memory that attackers could exploit or that
+    could fork. The model stays when every weight is 0.
     """
 
     name = "foolsgold"

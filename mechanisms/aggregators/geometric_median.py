@@ -13,27 +13,26 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class GeometricMedianParams:
-    """Parameters of the plug-in below."""
-
-    smoothing: float = param(
-        1e-6, help="distances below this part of the mean distance count as this", gt=0, le=1
-    )
-    iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1)
-    tolerance: float = param(1e-10, help="stop when no weight moves by more", gt=0)
-
-
 class GeometricMedian(AggregationRule):
     """argmin_z sum_i ||x_i - z||: z <- sum_i w_i x_i with w_i proportional to 1 / ||x_i - z||.
 
-    z is always a weighted mean of the rows, so the iterations run on n weights and the Gram matrix; the rows are read twice.
+    z is always a weighted mean of the rows, so that the iterations run on n weights and the Gram
+    matrix; the rows are read twice.
     """
 
     name = "geometric-median"
     summary = "the point with the smallest sum of distances to the updates"
     reference = "Pillutla, Kakade and Harchaoui 2022, arXiv:1912.13445, algorithm 2"
-    Params = GeometricMedianParams
+
+    @dataclass(frozen=True)
+    class Params:
+        smoothing: float = param(
+            1e-6, help="distances below this part of the mean distance count as this", gt=0, le=1
+        )
+        iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1)
+        tolerance: float = param(1e-10, help="stop when no weight moves by more", gt=0)
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)

@@ -14,36 +14,34 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class KrumParams:
-    """Parameters of the plug-in below."""
-
-    f: int = param(3, help="malicious updates to tolerate; at most (n - 3) / 2 of n updates", ge=0)
-    neighbours: str = param(
-        "n-f-2",
-        help="closest others that a score adds up: the paper's number, or one more as some libraries have it",
-        choices=("n-f-2", "n-f-1"),
-    )
-
-
 class Krum(AggregationRule):
-    """The update with the smallest sum of squared distances to its n - f - 2 closest others; ties go to the first."""
+    """The update with the smallest sum of squared distances to its n - f - 2 closest others.
+
+    Of tied updates the first is taken.
+    """
 
     name = "krum"
     summary = "the one update that lies closest to its neighbours"
     reference = "Blanchard et al. 2017, arXiv:1703.02757, section 3"
-    Params = KrumParams
+    examples = ({}, {"f": 0, "neighbours": "n-f-1"})
+
+    @dataclass(frozen=True)
+    class Params:
+        f: int = param(
+            3, help="malicious updates to tolerate; at most (n - 3) / 2 of n updates", ge=0
+        )
+        neighbours: str = param(
+            "n-f-2",
+            help="closest others that a score adds up: the paper's number, or one more as some "
+            "libraries have it",
+            choices=("n-f-2", "n-f-1"),
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         scores = _scores(seen, self.params)
         return seen.updates[lowest(scores, float(scores.max()))].copy()
-
-
-@dataclass(frozen=True)
-class MultiKrumParams(KrumParams):
-    """Parameters of the plug-in below."""
-
-    keep: int = param(0, help="updates to average; 0: n - f", ge=0)
 
 
 class MultiKrum(AggregationRule):
@@ -52,7 +50,13 @@ class MultiKrum(AggregationRule):
     name = "multi-krum"
     summary = "mean of the updates with the smallest Krum scores"
     reference = "Blanchard et al. 2017, arXiv:1703.02757, section 4"
-    Params = MultiKrumParams
+    examples = ({}, {"f": 2, "keep": 1})
+
+    @dataclass(frozen=True)
+    class Params(Krum.Params):
+        keep: int = param(0, help="updates to average; 0: n - f", ge=0)
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
@@ -65,9 +69,8 @@ class MultiKrum(AggregationRule):
         return combine(weights, seen.updates)
 
 
-def _scores(seen: AggregationObservation, params: KrumParams) -> np.ndarray:
+def _scores(seen: AggregationObservation, params: Krum.Params) -> np.ndarray:
     n = len(seen.workers)
     f = tolerated(params.f, n, (2, 3))
-    return closest_sums(
-        squared_distances(seen.updates), max(1, n - f - (2 if params.neighbours == "n-f-2" else 1))
-    )
+    neighbours = n - f - 2 if params.neighbours == "n-f-2" else n - f - 1
+    return closest_sums(squared_distances(seen.updates), max(1, neighbours))

@@ -13,15 +13,6 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class MeanParams:
-    """Parameters of the plug-in below."""
-
-    weighted: bool = param(
-        False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not"
-    )
-
-
 class Mean(AggregationRule):
     """sum_k w_k x_k with w_k = 1/n, or n_k / sum n when weighted."""
 
@@ -29,7 +20,15 @@ class Mean(AggregationRule):
     summary = "mean of the accepted updates, plain (VBFL) or weighted by claimed samples (FedAvg)"
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
     individual = False
-    Params = MeanParams
+    examples = ({}, {"weighted": True})
+
+    @dataclass(frozen=True)
+    class Params:
+        weighted: bool = param(
+            False, help="weigh each update by the samples its worker claims (FedAvg); VBFL does not"
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
@@ -39,7 +38,7 @@ class Mean(AggregationRule):
             weights = np.full(n, 1 / n, dtype=seen.updates.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = weights @ seen.updates
-        # Numbers near the end of float32 add up in float64 only.
-        return (
-            mean if np.isfinite(mean).all() else combine(weights.astype(np.float64), seen.updates)
-        )
+        if np.isfinite(mean).all():
+            return mean
+        # Numbers near the end of float32 overflow in float32 and need float64.
+        return combine(weights.astype(np.float64), seen.updates)

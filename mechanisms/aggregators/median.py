@@ -21,7 +21,6 @@ class Median(AggregationRule):
         row = np.empty(seen.updates.shape[1], dtype=np.float32)
         for at in column_blocks(seen.updates, itemsize=4):
             # Contiguous columns: partitioning along rows would stride through memory.
-            row[at] = np.median(
-                np.array(seen.updates[:, at].T, order="C"), axis=1, overwrite_input=True
-            )
+            columns = np.array(seen.updates[:, at].T, order="C")
+            row[at] = np.median(columns, axis=1, overwrite_input=True)
         return row

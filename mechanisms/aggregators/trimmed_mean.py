@@ -13,22 +13,23 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
 
-@dataclass(frozen=True)
-class TrimmedMeanParams:
-    """Parameters of the plug-in below."""
-
-    f: int = param(
-        3, help="values to drop at each end of a coordinate; at most (n - 1) / 2 of n updates", ge=0
-    )
-
-
 class TrimmedMean(AggregationRule):
     """The mean of each coordinate without its f smallest and f largest values."""
 
     name = "trimmed-mean"
     summary = "mean of each coordinate without the f smallest and largest values"
     reference = "Yin et al. 2018, arXiv:1803.01498, definition 2"
-    Params = TrimmedMeanParams
+    examples = ({}, {"f": 0})
+
+    @dataclass(frozen=True)
+    class Params:
+        f: int = param(
+            3,
+            help="values to drop at each end of a coordinate; at most (n - 1) / 2 of n updates",
+            ge=0,
+        )
+
+    params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)

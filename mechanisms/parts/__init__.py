@@ -1,1 +1,1 @@
-"""What combines with any payout rule; one file each."""
+"""Parts that combine with any payout rule; one file each."""

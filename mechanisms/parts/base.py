@@ -1,4 +1,4 @@
-"""A part stands around a payout rule: it may hold deposits, refuse devices, and change what the rule sees and pays."""
+"""A part wraps a payout rule: it may hold deposits, refuse devices, and change payments."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from mechanisms.vocabulary import BlockObservation, Memory, Payment, Settlement
 
 
 class Part(Contract):
-    """Every method has a default that changes nothing. `seen.memory` is the part's own memory."""
+    """Base of parts; every default changes nothing. `seen.memory` is the part's own memory."""
 
     def rejects(self, seen: BlockObservation) -> frozenset[int]:
-        """Workers whose updates count as rejected for the parts after it and for the rule."""
+        """Return workers whose updates count as rejected for later parts and for the rule."""
         return frozenset()
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
-        """All payments of the block: those decided so far, kept, changed or left out, and its own."""
+        """Return all payments of the block: those before it, kept or changed, and its own."""
         return Settlement(payments)
 
     def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:
-        """After the last round: all payments decided so far, kept or changed, and what is still held given back."""
+        """Return all payments after the last round, with the remaining deposits given back."""
         return Settlement(payments)

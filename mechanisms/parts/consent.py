@@ -1,4 +1,4 @@
-"""Whose data may be used for what, from when until when."""
+"""Consent: whose data may be used for what, and in which rounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment,
 
 @dataclass(frozen=True)
 class Consent:
-    """A provider's word: these devices' data may be used for a task and a scope in some rounds. "*" is any."""
+    """A provider's consent to use the data of devices for a task and a scope; "*" is any."""
 
     devices: tuple[int, ...] = param(help="whose data", ge=0)
     task: str = param("*", help="for which task")
@@ -24,7 +24,8 @@ class Consent:
     def __post_init__(self) -> None:
         if self.revoked_round and self.revoked_round <= self.from_round:
             raise ValueError(
-                f"revoked_round = {self.revoked_round} does not come after from_round = {self.from_round}"
+                f"revoked_round = {self.revoked_round} does not come after from_round = "
+                f"{self.from_round}"
             )
         if self.until_round and self.until_round < self.from_round:
             raise ValueError(
@@ -32,7 +33,7 @@ class Consent:
             )
 
     def covers(self, device: int, task: str, scope: str, round: int) -> bool:
-        """Whether a use in a round is allowed by it."""
+        """Return whether this consent allows a use in a round."""
         return (
             device in self.devices
             and self.task in ("*", task)
@@ -43,19 +44,8 @@ class Consent:
         )
 
 
-@dataclass(frozen=True)
-class ConsentParams:
-    """Parameters of the plug-in below."""
-
-    task: str = param("training-task", help="what the run is for")
-    scope: str = param("training", help="what it does with the data")
-    ledger: tuple[Consent, ...] = param(
-        (), help="the consents given; who gave none consents to nothing"
-    )
-
-
 class ConsentLedger(Part):
-    """An update trained without a consent that covers it counts as rejected for all that follows, and is never rewarded.
+    """Rejects an update trained without a valid consent: it is never rewarded.
 
     With `slashing` after it, training without consent costs stake.
     """
@@ -64,7 +54,25 @@ class ConsentLedger(Part):
     summary = "only updates trained under a valid consent are paid"
     reference = "guide on on-chain coordination, data provenance and consent ledger"
     anonymous = False
-    Params = ConsentParams
+    examples = (
+        {},
+        {
+            "ledger": [
+                {"devices": list(range(8)), "until_round": 9},
+                {"devices": [8], "scope": "research"},
+            ]
+        },
+    )
+
+    @dataclass(frozen=True)
+    class Params:
+        task: str = param("training-task", help="purpose of the run")
+        scope: str = param("training", help="use that the run makes of the data")
+        ledger: tuple[Consent, ...] = param(
+            (), help="the consents given; every other use is refused"
+        )
+
+    params: Params
 
     def open(self, seen: OpeningObservation) -> Settlement:
         unknown = sorted({d for c in self.params.ledger for d in c.devices} - set(seen.devices))
@@ -77,7 +85,7 @@ class ConsentLedger(Part):
         return Settlement((), {"violations": {}})
 
     def covered(self, device: int, round: int) -> bool:
-        """Whether the device's data may be used in a round."""
+        """Return whether the device's data may be used in a round."""
         p = self.params
         return any(c.covers(device, p.task, p.scope, round) for c in p.ledger)
 
@@ -86,13 +94,12 @@ class ConsentLedger(Part):
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         without = self.rejects(seen)
-        # Newly issued rewards are for this block; what a pool pays now may have been earned before, with consent.
+        # Newly issued rewards are for this block; a pool may pay for earlier ones, with consent.
         kept = [
             p for p in payments if not (p.payee in without and p.per_device and p.reason in WORK)
         ]
         counts = dict(seen.memory["violations"])
         for d in sorted(without):
             counts[str(d)] = counts.get(str(d), 0) + 1
-        return Settlement(
-            tuple(kept), {"violations": dict(sorted(counts.items(), key=lambda item: int(item[0])))}
-        )
+        in_order = dict(sorted(counts.items(), key=lambda item: int(item[0])))
+        return Settlement(tuple(kept), {"violations": in_order})

@@ -14,80 +14,83 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 STAKES, BONDS = "escrow:coordinator-stakes", "escrow:bonds"
 
 
-@dataclass(frozen=True)
-class CoordinatorStakesParams:
-    """Parameters of the plug-in below."""
-
-    stake: int = param(
-        1_000_000,
-        help="deposit to join: one token of 10^6 base units",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    minimum: int = param(
-        1,
-        help="who holds less stake than this may no longer take part",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    slash: float = param(
-        0.5,
-        help="part of the stake that is left that an update costs that is not genuine, or no update at all",
-        ge=0,
-        le=1,
-    )
-    forfeit: float = param(
-        1.0,
-        help="part of the stake that is left that a missing or mismatched reveal costs",
-        ge=0,
-        le=1,
-    )
-    destination: str = param(
-        "burn",
-        help="where it goes; reporters: committee members that voted against",
-        choices=("burn", "treasury", "reporters"),
-    )
-    bond: int = param(
-        2_000_000,
-        help="deposit of those that want to aggregate; who has less than half of it left may not",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    absence: float = param(
-        0.25, help="part of the bond that an aggregator loses that delivers nothing", ge=0, le=1
-    )
-    challenger_share: float = param(
-        0.5,
-        help="part of a lost bond that the challenger gets; the rest goes to the destination",
-        ge=0,
-        le=1,
-    )
-    challenge_deposit: int = param(
-        100_000,
-        help="taken from the stake of a challenger that is wrong, for the aggregator",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-    def __post_init__(self) -> None:
-        if self.minimum > max(1, self.stake):
-            raise ValueError(
-                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
-            )
-
-
 class CoordinatorStakes(Part):
-    """Who breaks its word loses stake; who aggregates wrongly and is challenged loses its bond; who challenges wrongly pays."""
+    """Slashes broken commitments, bonds of wrong aggregators, and deposits of false challengers."""
 
     name = "coordinator-stakes"
     summary = "stake to join, forfeits for broken commitments, bonds of aggregators, challenges"
-    reference = "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator bond"
+    reference = (
+        "guide on on-chain coordination: contract skeleton, commit-reveal, slashing, aggregator "
+        "bond"
+    )
     observes = frozenset({"votes", "conduct"})
-    Params = CoordinatorStakesParams
+    examples = ({}, {"bond": 0, "destination": "treasury", "absence": 1.0, "challenger_share": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        stake: int = param(
+            1_000_000,
+            help="deposit to join: one token of 10^6 base units",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        minimum: int = param(
+            1,
+            help="devices with a smaller stake are not eligible",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        slash: float = param(
+            0.5,
+            help="part of the remaining stake lost for an update that is not genuine, or for none",
+            ge=0,
+            le=1,
+        )
+        forfeit: float = param(
+            1.0,
+            help="part of the remaining stake lost for a missing or mismatched reveal",
+            ge=0,
+            le=1,
+        )
+        destination: str = param(
+            "burn",
+            help="payee of lost stakes; reporters: committee members that voted against",
+            choices=("burn", "treasury", "reporters"),
+        )
+        bond: int = param(
+            2_000_000,
+            help="deposit of an aggregator; with less than half of it a device is not eligible",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        absence: float = param(
+            0.25, help="part of the bond lost by an aggregator that delivers nothing", ge=0, le=1
+        )
+        challenger_share: float = param(
+            0.5,
+            help="part of a lost bond that the challenger gets; the rest goes to the destination",
+            ge=0,
+            le=1,
+        )
+        challenge_deposit: int = param(
+            100_000,
+            help="paid from the stake of a false challenger to the aggregator",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+        def __post_init__(self) -> None:
+            if self.minimum > max(1, self.stake):
+                raise ValueError(
+                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody "
+                    "would be eligible"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {STAKES: 0, BONDS: 0, TREASURY: 0}
@@ -95,21 +98,17 @@ class CoordinatorStakes(Part):
     def open(self, seen: OpeningObservation) -> Settlement:
         stakes, bonds = Deposits(STAKES), Deposits(BONDS)
         payments = stakes.lock(seen, self.params.stake)
-        left = [
-            (d, has - self.params.stake)
+        left = {
+            d: has - self.params.stake
             for d, has in zip(seen.devices, seen.balances, strict=True)
             if d in stakes.held
-        ]
-        willing = OpeningObservation(tuple(d for d, _ in left), tuple(has for _, has in left))
-        payments += bonds.lock(willing, self.params.bond, "bond.join")
+        }
+        payments += bonds.lock(OpeningObservation.of(left), self.params.bond, "bond.join")
         return Settlement(tuple(payments), _remember(stakes, bonds))
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(
-            int(d)
-            for d, held in memory["stakes"].items()
-            if held >= min(self.params.minimum, self.params.stake)
-        )
+        least = min(self.params.minimum, self.params.stake)
+        return frozenset(int(d) for d, held in memory["stakes"].items() if held >= least)
 
     def aggregators(self, memory: Memory) -> frozenset[int] | None:
         return frozenset(
@@ -123,28 +122,20 @@ class CoordinatorStakes(Part):
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
         assert seen.conduct is not None
         p, own, conduct = self.params, list(payments), seen.conduct
-        stakes, bonds = (
-            Deposits(STAKES, seen.memory["stakes"]),
-            Deposits(BONDS, seen.memory["bonds"]),
-        )
+        stakes = Deposits(STAKES, seen.memory["stakes"])
+        bonds = Deposits(BONDS, seen.memory["bonds"])
+        # Workers: rejected, malformed and unrevealed updates.
         for r in seen.records:
             if not r.accepted:
-                own += destroy(
-                    stakes,
-                    r.worker,
-                    loss(stakes[r.worker], p.slash),
-                    p.destination,
-                    r.negative,
-                    "slash",
-                )
+                lost = loss(stakes[r.worker], p.slash)
+                own += destroy(stakes, r.worker, lost, p.destination, r.negative, "slash")
         for device in sorted(conduct.malformed):
-            own += destroy(
-                stakes, device, loss(stakes[device], p.slash), p.destination, (), "slash"
-            )
+            lost = loss(stakes[device], p.slash)
+            own += destroy(stakes, device, lost, p.destination, (), "slash")
         for device in sorted(conduct.unrevealed):
-            own += destroy(
-                stakes, device, loss(stakes[device], p.forfeit), p.destination, (), "forfeit"
-            )
+            lost = loss(stakes[device], p.forfeit)
+            own += destroy(stakes, device, lost, p.destination, (), "forfeit")
+        # The aggregator, and those that disputed a right aggregate.
         if conduct.aggregator is not None and conduct.fault:
             own += self._lose_bond(bonds, conduct.aggregator, conduct.fault, conduct.challenger)
         if conduct.false_challengers:
@@ -160,12 +151,10 @@ class CoordinatorStakes(Part):
         where = "burn" if p.destination == "reporters" else p.destination
         if fault == "absent":
             return bonds.take(aggregator, part(held, p.absence), where, "bond.absent")
-        share = 0 if challenger is None else part(held, p.challenger_share)
-        payments = (
-            bonds.take(aggregator, share, challenger, "challenge.won")
-            if challenger is not None
-            else []
-        )
+        if challenger is None:
+            return bonds.take(aggregator, held, where, "bond.lost")
+        share = part(held, p.challenger_share)
+        payments = bonds.take(aggregator, share, challenger, "challenge.won")
         return payments + bonds.take(aggregator, held - share, where, "bond.lost")
 
     def close(self, memory: Memory, payments: tuple[Payment, ...]) -> Settlement:

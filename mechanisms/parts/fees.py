@@ -1,4 +1,4 @@
-"""What it costs to call the contract."""
+"""Fees for recorded calls, from a prepaid deposit."""
 
 from __future__ import annotations
 
@@ -13,39 +13,11 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 PREPAID = "escrow:fees"
 
 
-@dataclass(frozen=True)
-class FeesParams:
-    """Parameters of the plug-in below."""
-
-    deposit: int = param(
-        1_000,
-        help="prepaid by every device, what is left comes back",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
-    vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
-    block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
-    register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
-    destination: str = param(
-        "burn",
-        help="where fees go; a block's miner gets none of its own",
-        choices=(*DESTINATIONS, "miner"),
-    )
-
-    def __post_init__(self) -> None:
-        dearest = max(self.update, self.vote, self.block)
-        if self.deposit < dearest:
-            raise ValueError(
-                f"deposit = {self.deposit} does not cover the dearest call, {dearest}: nobody could take part"
-            )
-
-
 class Fees(Part):
-    """Every call is charged to a prepaid deposit; who cannot pay the dearest call any more takes no part.
+    """Charges every call to a prepaid deposit.
 
-    A device whose last units do not cover all calls of one block pays what it has.
+    A device that can no longer pay the most expensive call is not eligible. One whose last units do
+    not cover all calls of one block pays what it has.
     """
 
     name = "fees"
@@ -54,7 +26,36 @@ class Fees(Part):
         "guide on on-chain coordination, cost table; Ethereum yellow paper (gas bought in advance)"
     )
     observes = frozenset({"votes"})
-    Params = FeesParams
+    examples = ({}, {"deposit": 5, "vote": 2, "destination": "miner"})
+
+    @dataclass(frozen=True)
+    class Params:
+        deposit: int = param(
+            1_000,
+            help="prepaid by every device; the remainder is returned",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        update: int = param(1, help="per update recorded", unit="base units", ge=0, le=10**12)
+        vote: int = param(1, help="per vote recorded", unit="base units", ge=0, le=10**12)
+        block: int = param(1, help="per block", unit="base units", ge=0, le=10**12)
+        register: int = param(0, help="per device that joins", unit="base units", ge=0, le=10**12)
+        destination: str = param(
+            "burn",
+            help="payee of the fees; a block's miner gets none of its own",
+            choices=(*DESTINATIONS, "miner"),
+        )
+
+        def __post_init__(self) -> None:
+            highest = max(self.update, self.vote, self.block)
+            if self.deposit < highest:
+                raise ValueError(
+                    f"deposit = {self.deposit} does not cover the most expensive call, {highest}: "
+                    "nobody would be eligible"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {PREPAID: 0, TREASURY: 0}
@@ -69,8 +70,8 @@ class Fees(Part):
         return Settlement(tuple(payments), prepaid.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        dearest = max(self.params.update, self.params.vote, self.params.block)
-        return frozenset(int(d) for d, left in memory.items() if left >= dearest)
+        highest = max(self.params.update, self.params.vote, self.params.block)
+        return frozenset(int(d) for d, left in memory.items() if left >= highest)
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(PREPAID, memory).held

@@ -1,4 +1,4 @@
-"""What an identity costs: the price of a sybil."""
+"""The price of an identity, which sybils must pay too."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from mechanisms.vocabulary import Memory, OpeningObservation, Payment, Settlemen
 STAKES = "escrow:identities"
 
 
-@dataclass(frozen=True)
-class IdentityCostParams:
-    """Parameters of the plug-in below."""
-
-    cost: int = param(
-        1_000,
-        help="paid once by every identity, never returned",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    destination: str = param("burn", help="where it goes", choices=DESTINATIONS)
-    stake: int = param(
-        0,
-        help="locked by every identity and returned at the end",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-
 class IdentityCost(Part):
-    """Who cannot pay cost and stake at the start takes no part."""
+    """Takes a price and a stake at the start; a device that cannot pay both is not eligible."""
 
     name = "identity-cost"
     summary = "a price and a stake per identity"
-    reference = "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must cost)"
-    Params = IdentityCostParams
+    reference = (
+        "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must "
+        "cost)"
+    )
+    examples = ({}, {"cost": 7, "stake": 11, "destination": "treasury"})
+
+    @dataclass(frozen=True)
+    class Params:
+        cost: int = param(
+            1_000,
+            help="paid once by every identity, never returned",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        destination: str = param("burn", help="payee of the cost", choices=DESTINATIONS)
+        stake: int = param(
+            0,
+            help="locked by every identity and returned at the end",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {STAKES: 0, TREASURY: 0}

@@ -1,4 +1,4 @@
-"""A persistent reputation that scales what a worker is paid."""
+"""A persistent reputation that scales the rewards of workers."""
 
 from __future__ import annotations
 
@@ -22,32 +22,12 @@ WORK = ("reward.worker", "reward.contributor")
 """Reasons of payments for updates."""
 
 
-@dataclass(frozen=True)
-class ReputationPartParams:
-    """Parameters of the plug-in below."""
-
-    initial: float = param(0.5, help="reputation of a newcomer", ge=0, le=1)
-    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
-    source: str = param(
-        "outcome",
-        help="score of a worker: accepted or not, or the reputations of those that voted for it",
-        choices=("outcome", "attestations"),
-    )
-    minimum: float = param(0.0, help="who has less may no longer take part", ge=0, le=1)
-
-    def __post_init__(self) -> None:
-        if self.minimum > self.initial:
-            raise ValueError(
-                f"minimum = {self.minimum:g} is more than the initial reputation {self.initial:g}: nobody could join"
-            )
-
-
 class Reputation(Part):
-    """r <- (1 - rate) r + rate * score after every block; a worker's rewards are multiplied by its reputation before it.
+    """r <- (1 - rate) r + rate * score after every block; scales rewards by the r before it.
 
-    Score of a worker: 1 if accepted, else 0; or sum of r_v over those that voted for it / sum over all that voted. Score of
-    a validator: the share of its votes that agree with the outcome. What is withheld of new units is not issued; what is
-    withheld of a pool goes to the treasury.
+    Score of a worker: 1 if accepted, else 0; or sum of r_v over those that voted for it / sum over
+    all that voted. Score of a validator: the share of its votes that agree with the outcome. The
+    withheld part of a reward is not issued, or goes to the treasury if a pool pays it.
     """
 
     name = "reputation"
@@ -56,7 +36,30 @@ class Reputation(Part):
         "guide on on-chain coordination, participant registry: history, success, peer attestation"
     )
     observes = frozenset({"votes"})
-    Params = ReputationPartParams
+    examples = ({}, {"source": "attestations", "rate": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        initial: float = param(0.5, help="reputation of a newcomer", ge=0, le=1)
+        rate: float = param(
+            0.2, help="weight of the newest score in the moving average", gt=0, le=1
+        )
+        source: str = param(
+            "outcome",
+            help="score of a worker: accepted or not, or the reputations of those that voted "
+            "for it",
+            choices=("outcome", "attestations"),
+        )
+        minimum: float = param(0.0, help="devices with less are not eligible", ge=0, le=1)
+
+        def __post_init__(self) -> None:
+            if self.minimum > self.initial:
+                raise ValueError(
+                    f"minimum = {self.minimum:g} is more than the initial reputation "
+                    f"{self.initial:g}: nobody would be eligible"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {TREASURY: 0}
@@ -106,14 +109,14 @@ class Reputation(Part):
             return float(r.accepted)
         weight = {v: before.get(v, self.params.initial) for v in voters}
         total = sum(weight[v] for v in sorted(voters))
-        return sum(weight[v] for v in sorted(r.positive)) / total if total else float(r.accepted)
+        if not total:
+            return float(r.accepted)
+        return sum(weight[v] for v in sorted(r.positive)) / total
 
 
 def _scaled(p: Payment, reputation: float) -> list[Payment]:
-    paid = replace(p, amount=part(p.amount, reputation))
-    kept = (
-        []
-        if p.payer == "issuance"
-        else [Payment(TREASURY, p.amount - paid.amount, "reputation.withheld", p.payer)]
-    )
-    return [x for x in (paid, *kept) if x.amount]
+    scaled = [replace(p, amount=part(p.amount, reputation))]
+    if p.payer != "issuance":
+        withheld = p.amount - scaled[0].amount
+        scaled.append(Payment(TREASURY, withheld, "reputation.withheld", p.payer))
+    return [x for x in scaled if x.amount]

@@ -1,4 +1,4 @@
-"""A stake to join, and what it costs to be wrong."""
+"""A stake to join, and the loss of it for rejected updates and wrong votes."""
 
 from __future__ import annotations
 
@@ -14,52 +14,62 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 STAKES = "escrow:slashable"
 
 
-@dataclass(frozen=True)
-class SlashingParams:
-    """Parameters of the plug-in below."""
-
-    stake: int = param(
-        10_000,
-        help="deposit to join; who does not hold it at the start takes no part",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    fraction: float = param(
-        0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1
-    )
-    vote_fraction: float = param(
-        0.0, help="part of the remaining stake that a vote against the outcome costs", ge=0, le=1
-    )
-    destination: str = param(
-        "burn", help="where it goes", choices=("burn", "treasury", "reporters")
-    )
-    minimum: int = param(
-        1,
-        help="who holds less stake than this may no longer take part; 1: who has lost it all",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-    def __post_init__(self) -> None:
-        if self.minimum > max(1, self.stake):
-            raise ValueError(
-                f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody could ever take part"
-            )
-
-
 class Slashing(Part):
-    """A rejected update costs its worker a part of the stake that is left; if asked, a vote against the outcome its voter.
+    """Takes a part of the remaining stake for a rejected update, or a vote against the outcome.
 
-    "reporters": shared equally among those that voted against the update, or against the voter; the rest is burned.
+    "reporters": shared equally among those that voted against the update, or against the voter; the
+    remainder is burned.
     """
 
     name = "slashing"
     summary = "a stake at risk: rejected updates, and wrong votes if asked, cost a part of it"
-    reference = "guide on on-chain coordination, staking and slashing; Casper: Buterin and Griffith 2017, arXiv:1710.09437"
+    reference = (
+        "guide on on-chain coordination, staking and slashing; Casper: Buterin and Griffith 2017, "
+        "arXiv:1710.09437"
+    )
     observes = frozenset({"votes"})
-    Params = SlashingParams
+    examples = (
+        {},
+        {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000},
+    )
+
+    @dataclass(frozen=True)
+    class Params:
+        stake: int = param(
+            10_000,
+            help="deposit to join; a device without it at the start is not eligible",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        fraction: float = param(
+            0.25, help="part of the remaining stake that a rejected update costs", ge=0, le=1
+        )
+        vote_fraction: float = param(
+            0.0,
+            help="part of the remaining stake that a vote against the outcome costs",
+            ge=0,
+            le=1,
+        )
+        destination: str = param(
+            "burn", help="payee of lost stakes", choices=("burn", "treasury", "reporters")
+        )
+        minimum: int = param(
+            1,
+            help="devices with a smaller stake are not eligible; 1: those that lost it all",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+        def __post_init__(self) -> None:
+            if self.minimum > max(1, self.stake):
+                raise ValueError(
+                    f"minimum = {self.minimum} is more than the stake of {self.stake}: nobody "
+                    "would be eligible"
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {STAKES: 0, TREASURY: 0}
@@ -70,11 +80,8 @@ class Slashing(Part):
         return Settlement(tuple(payments), stakes.to_memory())
 
     def members(self, memory: Memory) -> frozenset[int] | None:
-        return frozenset(
-            int(d)
-            for d, held in memory.items()
-            if held >= min(self.params.minimum, self.params.stake)
-        )
+        least = min(self.params.minimum, self.params.stake)
+        return frozenset(int(d) for d, held in memory.items() if held >= least)
 
     def locked(self, memory: Memory) -> Mapping[int, int]:
         return Deposits(STAKES, memory).held
@@ -83,21 +90,15 @@ class Slashing(Part):
         p, stakes, own = self.params, Deposits(STAKES, seen.memory), list(payments)
         for r in seen.records:
             if not r.accepted:
-                own += destroy(
-                    stakes,
-                    r.worker,
-                    loss(stakes[r.worker], p.fraction),
-                    p.destination,
-                    r.negative,
-                    "slash",
-                )
+                lost = loss(stakes[r.worker], p.fraction)
+                own += destroy(stakes, r.worker, lost, p.destination, r.negative, "slash")
         wrong: dict[int, list[tuple[int, ...]]] = {}
         for r in seen.records:
             witnesses, voters = (r.positive, r.negative) if r.accepted else (r.negative, r.positive)
             for v in voters:
                 wrong.setdefault(v, []).append(witnesses)
         for v, cases in wrong.items():
-            # All of a block's cases weigh the same, whatever their order: none counts on what another has taken.
+            # All cases of a block weigh the same in any order: none depends on what others took.
             each = min(loss(stakes[v], p.vote_fraction), stakes[v] // len(cases))
             for witnesses in cases:
                 own += destroy(stakes, v, each, p.destination, witnesses, "slash.vote")

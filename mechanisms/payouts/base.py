@@ -1,4 +1,4 @@
-"""A payout rule decides what a block is worth to whom."""
+"""A payout rule decides who is paid how much for a block."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from mechanisms.vocabulary import BlockObservation, Memory, Settlement
 
 
 class PayoutRule(Contract):
-    """`settle` for every block, between `open` and `close`; everything else has a default."""
+    """Base of payout rules: `settle` for every block, between `open` and `close`."""
 
     def close(self, memory: Memory) -> Settlement:
-        """After the last round: give back what is still held."""
+        """Give back what is still held after the last round."""
         return Settlement()
 
     @abstractmethod
     def settle(self, seen: BlockObservation) -> Settlement:
-        """Payments for one block, in base units. Must not depend on the order of `seen.records`."""
+        """Return payments for one block, in base units.
+
+        Must not depend on the order of `seen.records`.
+        """

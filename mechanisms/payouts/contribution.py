@@ -1,4 +1,7 @@
-"""Payment by contribution to accuracy: improvement, leave-one-out, Shapley. Recorded updates only; nothing is trained again."""
+"""Payment by contribution to accuracy: improvement, leave-one-out, Shapley.
+
+All are computed from recorded updates; nothing is trained again.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.payouts.shares import PotParams, Shares
+from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
 
@@ -17,7 +20,7 @@ Float64 = NDArray[np.float64]
 
 
 class Coalitions:
-    """v(S) for coalitions of the accepted updates, which are numbered in the order of workers, whatever that of records."""
+    """v(S) for coalitions of the accepted updates, numbered in the order of workers."""
 
     def __init__(self, seen: BlockObservation) -> None:
         assert seen.utility is not None
@@ -27,18 +30,18 @@ class Coalitions:
         self._columns = [i for _, i in order]
 
     def values(self, members: NDArray[np.bool_]) -> Float64:
-        """`float64[m]` of coalitions `bool[m, n]` of the n accepted updates."""
+        """Return `float64[m]` of coalitions `bool[m, n]` of the n accepted updates."""
         among = np.zeros((len(members), self._records), dtype=np.bool_)
         among[:, self._columns] = members
         return self._utility(among)
 
     def weights(self, gains: Float64) -> dict[int, float]:
-        """max(0, gain) by worker. Accuracies are ratios of counts: rounding keeps equal contributions equal."""
+        """Return max(0, gain) by worker, rounded so that equal contributions stay equal."""
         return dict(zip(self.workers, np.maximum(0.0, gains.round(12)).tolist(), strict=True))
 
 
 class Improvement(Shares):
-    """w_i = max(0, v({i}) - v(nobody)): what the update alone gains on held-out samples."""
+    """w_i = max(0, v({i}) - v({})): the gain of the update alone on held-out samples."""
 
     name = "improvement"
     summary = "a pot shared by each update's own gain in accuracy"
@@ -47,6 +50,7 @@ class Improvement(Shares):
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         game, n = Coalitions(seen), len(accepted)
+        # Row 0 is the empty coalition, row i + 1 is {i}.
         nobody, *alone = game.values(np.eye(n + 1, n, k=-1, dtype=np.bool_))
         return game.weights(np.array(alone) - nobody)
 
@@ -61,55 +65,56 @@ class LeaveOneOut(Shares):
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         game, n = Coalitions(seen), len(accepted)
+        # Row 0 is the coalition of all, row i + 1 is all but i.
         everyone, *without = game.values(~np.eye(n + 1, n, k=-1, dtype=np.bool_))
         return game.weights(everyone - np.array(without))
 
 
-@dataclass(frozen=True)
-class ShapleyParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    exact_up_to: int = param(
-        6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12
-    )
-    permutations: int = param(
-        6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000
-    )
-    truncation: float = param(
-        0.0,
-        help="a permutation ends when the rest can add no more than this; 0: never",
-        unit="accuracy",
-        ge=0,
-        le=1,
-    )
-
-
 class Shapley(Shares):
-    """w_i = max(0, phi_i), phi the Shapley value of v: exact, or truncated antithetic Monte Carlo over rotated permutations.
+    """w_i = max(0, phi_i) with phi the Shapley value of v, exact or sampled.
 
-    Error of the defaults against the exact values of 12 workers (root mean square, in accuracy; 104 of 4096 coalitions):
-    0.013 on `digits-quick`, 0.020 on `vbfl` with 800 samples. 20 independent pairs need 354 coalitions for 0.010 and 0.016,
-    6 independent pairs 124 for 0.018 and 0.028. Truncation at 0.005 saves a sixth of the coalitions on digits and raises the
-    error there by half.
+    Sampled: truncated antithetic Monte Carlo over rotated permutations. Error of the defaults
+    against the exact values of 12 workers (root mean square, in accuracy; 104 of 4096 coalitions):
+    0.013 on `digits-quick`, 0.020 on `vbfl` with 800 samples. 20 independent pairs need 354
+    coalitions for 0.010 and 0.016, 6 independent pairs 124 for 0.018 and 0.028. Truncation at 0.005
+    saves a sixth of the coalitions on digits and raises the error there by half.
     """
 
     name = "shapley"
     summary = "a pot shared by Shapley values of accuracy"
-    reference = "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. 2022, arXiv:2104.12199 (antithetic)"
+    reference = (
+        "Shapley 1953; Ghorbani and Zou 2019, arXiv:1904.02868 (truncation); Mitchell et al. "
+        "2022, arXiv:2104.12199 (antithetic)"
+    )
     observes = frozenset({"utility"})
     anonymous = False  # permutations are drawn over the order of workers
-    Params = ShapleyParams
+    examples = ({}, {"exact_up_to": 2, "permutations": 3})
+
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        exact_up_to: int = param(
+            6, help="workers up to which all coalitions are measured (2^n)", ge=1, le=12
+        )
+        permutations: int = param(
+            6, help="pairs of a permutation and its reverse, above that", ge=1, le=100_000
+        )
+        truncation: float = param(
+            0.0,
+            help="a permutation ends when the rest can add no more than this; 0: never",
+            unit="accuracy",
+            ge=0,
+            le=1,
+        )
+
+    params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         game, n, p = Coalitions(seen), len(accepted), self.params
         if n == 0:
             return {}
-        values = (
-            exact(game, n)
-            if n <= p.exact_up_to
-            else sampled(game, n, p.permutations, p.truncation, seed=seen.round)
-        )
-        return game.weights(values)
+        if n <= p.exact_up_to:
+            return game.weights(exact(game, n))
+        return game.weights(sampled(game, n, p.permutations, p.truncation, seed=seen.round))
 
 
 def exact(game: Coalitions, n: int) -> Float64:
@@ -126,10 +131,10 @@ def exact(game: Coalitions, n: int) -> Float64:
 
 
 def sampled(game: Coalitions, n: int, pairs: int, truncation: float, seed: int) -> Float64:
-    """Mean marginal contribution over permutations and their reverses, each cut off when v(all) is nearly reached.
+    """Return mean marginal contributions over permutations and their reverses, `float64[n]`.
 
-    All permutations step together, so that every step is one call; those that are cut off drop out. Without truncation all
-    steps are one call.
+    A permutation is cut off when v(all) is nearly reached. All permutations step together, so that
+    every step is one call; without truncation all steps are one call.
     """
     orders = permutations(n, pairs, seed)
     # joined[q, k]: who is in after step k of permutation q; step 0 is nobody.
@@ -150,10 +155,11 @@ def sampled(game: Coalitions, n: int, pairs: int, truncation: float, seed: int) 
 
 
 def permutations(n: int, pairs: int, seed: int) -> NDArray[np.int64]:
-    """`int64[2 * pairs, n]`: permutations, each followed by its reverse.
+    """Draw `int64[2 * pairs, n]`: permutations, each followed by its reverse.
 
-    Up to n pairs are rotations of one random permutation, evenly spaced: everybody joins early, late and in between, so that
-    positions need not even out by chance. Each one is still uniform over all permutations.
+    Up to n pairs are rotations of one random permutation, evenly spaced: every worker joins early,
+    late and in between, so that positions are balanced and not left to chance. Each permutation is
+    still uniform.
     """
     rng = np.random.default_rng(seed)
     forward = []

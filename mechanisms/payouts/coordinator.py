@@ -1,4 +1,4 @@
-"""The guide's coordinator: stake, commit, reveal, be verified, be paid."""
+"""The guide's coordinator: stake, commit, reveal, verification, payment."""
 
 from __future__ import annotations
 
@@ -6,72 +6,80 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from mechanisms.combined import Combined
-from mechanisms.parts.coordinator_stakes import CoordinatorStakes, CoordinatorStakesParams
+from mechanisms.parts.coordinator_stakes import CoordinatorStakes
 from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
-@dataclass(frozen=True)
-class InclusionParams:
-    """Parameters of the rule below."""
-
-    pot: int = param(
-        1_000_000,
-        help="newly issued per round for the included workers",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    by: str = param(
-        "equal",
-        help="shares of the included: equal, or by claimed samples",
-        choices=("equal", "samples"),
-    )
-    fee: int = param(
-        50_000,
-        help="to the aggregator of a round that is finalised",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-
 class Inclusion(Shares):
-    """Workers whose updates are in the aggregate share the pot; the aggregator gets a fee."""
+    """Shares a pot among workers whose updates are in the aggregate; the aggregator gets a fee."""
 
     observes = frozenset({"claims"})
-    Params = InclusionParams
+
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        pot: int = param(
+            1_000_000,
+            help="newly issued per round for the included workers",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        by: str = param(
+            "equal",
+            help="shares of the included: equal, or by claimed samples",
+            choices=("equal", "samples"),
+        )
+        fee: int = param(
+            50_000,
+            help="to the aggregator of a round that is finalised",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+    params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        return {r.worker: r.claimed_samples if self.params.by == "samples" else 1 for r in accepted}
+        if self.params.by == "samples":
+            return {r.worker: r.claimed_samples for r in accepted}
+        return {r.worker: 1 for r in accepted}
 
     def settle(self, seen: BlockObservation) -> Settlement:
         settled = super().settle(seen)
-        if seen.miner is None or not self.params.fee or not any(r.accepted for r in seen.records):
+        included = any(r.accepted for r in seen.records)
+        if seen.miner is None or not self.params.fee or not included:
             return settled
-        return Settlement(
-            (*settled.payments, Payment(seen.miner, self.params.fee, "reward.aggregator")),
-            settled.memory,
-        )
-
-
-@dataclass(frozen=True)
-class CoordinatorParams(CoordinatorStakesParams, InclusionParams):
-    """Parameters of the plug-in below."""
+        fee = Payment(seen.miner, self.params.fee, "reward.aggregator")
+        return Settlement((*settled.payments, fee), settled.memory)
 
 
 class Coordinator(Combined):
-    """A pot for the included, with the part `coordinator-stakes` around it. Needs `protocol = "coordinator"`."""
+    """A pot for the included workers, with the part `coordinator-stakes` around it.
+
+    Needs `protocol = "coordinator"`.
+    """
 
     name = "coordinator"
-    summary = "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a pot for the included"
+    summary = (
+        "on-chain coordinator: stake to join, commit and reveal, slashing, a bonded aggregator, a "
+        "pot for the included"
+    )
     reference = "guide on on-chain coordination (seed 003)"
-    Params = CoordinatorParams
+    examples = ({}, {"by": "samples", "slash": 1.0, "destination": "reporters", "minimum": 10})
 
-    def __init__(self, params: CoordinatorParams | None = None) -> None:
-        params = params or CoordinatorParams()
+    @dataclass(frozen=True)
+    class Params(CoordinatorStakes.Params, Inclusion.Params):
+        """Parameters of the pot, then those of stakes and bonds."""
+
+    params: Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        params = params or self.Params()
         own = asdict(params)
-        inclusion = InclusionParams(**{name: own.pop(name) for name in asdict(InclusionParams())})
-        super().__init__(Inclusion(inclusion), (CoordinatorStakes(CoordinatorStakesParams(**own)),))
+        inclusion = Inclusion.Params(**{name: own.pop(name) for name in asdict(Inclusion.Params())})
+        super().__init__(
+            Inclusion(inclusion), (CoordinatorStakes(CoordinatorStakes.Params(**own)),)
+        )
         self.params = params

@@ -7,28 +7,17 @@ from dataclasses import dataclass
 from statistics import median
 
 from mechanisms.geometry import cosines_to_sum
-from mechanisms.payouts.shares import PotParams, Shares
+from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
 
 
-@dataclass(frozen=True)
-class CosineParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    to: str = param(
-        "all",
-        help="what an update is compared with: the mean of all accepted ones, the mean of the others; or, by each validator, "
-        "the mean of what it was sent, and the median of the validators' reports counts",
-        choices=("all", "others", "committee"),
-    )
-
-
 class Cosine(Shares):
-    """w_i = max(0, cos(u_i - g, mean_j u_j - g)): rewards conformity, and a colluding majority most of all.
+    """w_i = max(0, cos(u_i - g, mean_j u_j - g)): rewards conformity, and a colluding majority.
 
-    "others": the mean over j != i. "committee": w_i = max(0, median over validators v of r_vi), r_vi being what v reports of
-    that cosine: a minority of liars cannot move it far, a majority can. Without validators nobody is paid.
+    "others": the mean over j != i. "committee": w_i = max(0, median over validators v of r_vi) with
+    r_vi the cosine that v reports; a minority of liars cannot move it far, a majority can. Without
+    validators nobody is paid.
     """
 
     name = "cosine"
@@ -37,22 +26,38 @@ class Cosine(Shares):
         "guide on on-chain coordination, reward by cosine similarity; median of committee reports"
     )
     observes = frozenset({"updates", "aggregate"})
-    Params = CosineParams
+    examples = ({}, {"to": "others"}, {"to": "committee"})
 
-    def __init__(self, params: CosineParams | None = None) -> None:
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        to: str = param(
+            "all",
+            help="what an update is compared with: the mean of all accepted ones, the mean of the "
+            "others; or, by each validator, "
+            "the mean of what it was sent, and the median of the validators' reports counts",
+            choices=("all", "others", "committee"),
+        )
+
+    params: Params
+
+    def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         if self.params.to == "committee":
-            self.observes = frozenset({"reports"})  # type: ignore[misc]
+            self.observes = frozenset({"reports"})
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         if self.params.to == "committee":
-            return {
-                r.worker: max(0.0, median(score for _, score in r.reports)) if r.reports else 0.0
-                for r in accepted
-            }
+            return {r.worker: _reported(r) for r in accepted}
         assert seen.updates is not None
         assert seen.start is not None
         rows = seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]]
         # Rounded, so that equal updates get equal weights whatever the order of the sums.
         values = cosines_to_sum(rows, seen.start, others=self.params.to == "others").round(12)
         return {r.worker: max(0.0, w) for r, w in zip(accepted, values.tolist(), strict=True)}
+
+
+def _reported(r: UpdateRecord) -> float:
+    """Return the median of the reported cosines, at least 0; 0 without reports."""
+    if not r.reports:
+        return 0.0
+    return max(0.0, median(score for _, score in r.reports))

@@ -1,4 +1,4 @@
-"""DecentralML's pool: a creator's deposit, and scores that pay a part of what is left of it."""
+"""DecentralML's pool: a creator's deposit, and scores that each pay a part of the remainder."""
 
 from __future__ import annotations
 
@@ -20,53 +20,11 @@ CREATOR, POOL, ENGINEERS, ANNOTATORS = (
 )
 
 
-@dataclass(frozen=True)
-class DecentralmlParams:
-    """Parameters of the plug-in below."""
-
-    pool: int = param(100_000, help="deposit of the creator", unit="base units", ge=0, le=10**15)
-    contributors: float = param(1.0, help="part of the deposit for data contributors", ge=0, le=1)
-    engineers: float = param(0.0, help="part for model engineers", ge=0, le=1)
-    annotators: float = param(0.0, help="part for annotators; the three sum to 1", ge=0, le=1)
-    score: float = param(
-        0.02,
-        help="part of the remaining pool for an update whose accuracy improves the model",
-        ge=0,
-        le=1,
-    )
-    mode: str = param(
-        "sequential",
-        help="the pool shrinks with every payment, or is taken as it was before the block",
-        choices=("sequential", "snapshot"),
-    )
-    improve_only: bool = param(
-        True, help="an update is paid only if it improves accuracy on the held-out samples"
-    )
-    expires: int = param(
-        0,
-        help="round after which what is left returns to the creator; 0: never",
-        unit="rounds",
-        ge=0,
-    )
-    whitelist: tuple[int, ...] = param(
-        (), help="devices that the creator defines as contributors; none given: all", ge=0
-    )
-
-    def __post_init__(self) -> None:
-        total = self.contributors + self.engineers + self.annotators
-        if abs(total - 1) > 1e-9:
-            raise PluginError(
-                f"contributors + engineers + annotators must be 1, not {total:g}",
-                "contributors",
-                self.contributors,
-            )
-
-
 class Decentralml(PayoutRule):
-    """`rewardDataContributors(ids, scores)`: pays s * remaining pool to one after the other, or s * pool to each.
+    """`rewardDataContributors(ids, scores)`: pays s * remaining pool in turn, or s * pool each.
 
-    With one score s the k-th contributor of a sequential call gets s (1 - s)^(k - 1) of the pool. Contributors are paid in
-    the order of their numbers, accepted updates only.
+    With one score s the k-th contributor of a sequential call gets s (1 - s)^(k - 1) of the pool.
+    Contributors are paid in the order of their numbers, for accepted updates only.
     """
 
     name = "decentralml"
@@ -74,7 +32,56 @@ class Decentralml(PayoutRule):
     reference = "DecentralML grant (seed 000): defineDataContributors, rewardDataContributors"
     observes = frozenset({"utility"})
     anonymous = False
-    Params = DecentralmlParams
+    examples = (
+        {},
+        {"mode": "snapshot", "score": 0.4},
+        {"improve_only": False, "score": 0.5, "expires": 9, "whitelist": [1, 4]},
+    )
+
+    @dataclass(frozen=True)
+    class Params:
+        pool: int = param(
+            100_000, help="deposit of the creator", unit="base units", ge=0, le=10**15
+        )
+        contributors: float = param(
+            1.0, help="part of the deposit for data contributors", ge=0, le=1
+        )
+        engineers: float = param(0.0, help="part for model engineers", ge=0, le=1)
+        annotators: float = param(0.0, help="part for annotators; the three sum to 1", ge=0, le=1)
+        score: float = param(
+            0.02,
+            help="part of the remaining pool for an update whose accuracy improves the model",
+            ge=0,
+            le=1,
+        )
+        mode: str = param(
+            "sequential",
+            help="the pool shrinks with every payment, or is taken as it was before the block",
+            choices=("sequential", "snapshot"),
+        )
+        improve_only: bool = param(
+            True, help="an update is paid only if it improves accuracy on the held-out samples"
+        )
+        expires: int = param(
+            0,
+            help="round after which the remainder returns to the creator; 0: never",
+            unit="rounds",
+            ge=0,
+        )
+        whitelist: tuple[int, ...] = param(
+            (), help="devices that the creator defines as contributors; none given: all", ge=0
+        )
+
+        def __post_init__(self) -> None:
+            total = self.contributors + self.engineers + self.annotators
+            if abs(total - 1) > 1e-9:
+                raise PluginError(
+                    f"contributors + engineers + annotators must be 1, not {total:g}",
+                    "contributors",
+                    self.contributors,
+                )
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {CREATOR: self.params.pool, POOL: 0, ENGINEERS: 0, ANNOTATORS: 0}
@@ -104,15 +111,16 @@ class Decentralml(PayoutRule):
         p, left = self.params, int(seen.memory["left"])
         if p.expires and seen.round > p.expires:
             return self._refund(seen.memory)
-        accepted = [(i, r.worker) for i, r in enumerate(seen.records) if r.accepted]
-        accepted = sorted((w, i) for i, w in accepted if not p.whitelist or w in p.whitelist)
+        accepted = sorted((r.worker, i) for i, r in enumerate(seen.records) if r.accepted)
+        if p.whitelist:
+            accepted = [(worker, i) for worker, i in accepted if worker in p.whitelist]
+        gains = self._gains(seen, [i for _, i in accepted])
         payments, pool = [], left
-        for (worker, _), gain in zip(
-            accepted, self._gains(seen, [i for _, i in accepted]), strict=True
-        ):
+        for (worker, _), gain in zip(accepted, gains, strict=True):
             if p.improve_only and gain <= 0:
                 continue
-            amount = min(left, part(left if p.mode == "sequential" else pool, p.score))
+            base = left if p.mode == "sequential" else pool
+            amount = min(left, part(base, p.score))
             left -= amount
             if amount:
                 payments.append(Payment(worker, amount, "reward.contributor", POOL))

@@ -1,4 +1,4 @@
-"""The on-chain proof of concept: stake to join, a pool with a deadline, equal shares of what is paid."""
+"""The on-chain proof of concept: stake to join, a pool with a deadline, equal shares."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 POOL, STAKES, ORGANISATION, PLATFORM = "escrow:pool", "escrow:stakes", "organisation", "platform"
 
 
-@dataclass(frozen=True)
-class EqualShareParams:
-    """Parameters of the plug-in below."""
-
-    pool: int = param(
-        100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15
-    )
-    stake: int = param(
-        0,
-        help="deposit of a device that wants to take part, before it sees the model",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-    deadline: int = param(
-        10,
-        help="round after which nothing is paid any more; the pool is shared out in it",
-        unit="rounds",
-        ge=1,
-    )
-    fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
-
-
 class EqualShare(PayoutRule):
-    """Everybody with at least one accepted update by the deadline gets its stake and an equal share of the pool.
+    """Shares the pool equally among devices with an accepted update by the deadline.
 
-    The others lose nothing but the share: stakes go back too. Without anybody to pay the pool returns to the organisation.
+    All stakes return, those of unsuccessful devices too. If nobody is successful the pool returns
+    to the organisation.
     """
 
     name = "equal-share"
     summary = "a pool shared equally among all who ever had an update accepted, at a deadline"
     reference = "on-chain federated learning proof of concept (seed 004)"
-    Params = EqualShareParams
+    examples = ({}, {"stake": 500, "deadline": 4, "fee": 0.1})
+
+    @dataclass(frozen=True)
+    class Params:
+        pool: int = param(
+            100_000, help="deposit of the organisation", unit="base units", ge=0, le=10**15
+        )
+        stake: int = param(
+            0,
+            help="deposit of a device that wants to take part, before it sees the model",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+        deadline: int = param(
+            10,
+            help="round after which nothing is paid any more; the pool is shared out in it",
+            unit="rounds",
+            ge=1,
+        )
+        fee: float = param(0.0, help="share of the pool that the platform keeps", ge=0, le=1)
+
+    params: Params
 
     def accounts(self) -> Mapping[str, int]:
         return {ORGANISATION: self.params.pool, POOL: 0, STAKES: 0, PLATFORM: 0}
@@ -80,11 +80,9 @@ class EqualShare(PayoutRule):
         return Settlement(tuple(x for x in self._close(memory) if x.amount), memory)
 
     def close(self, memory: Memory) -> Settlement:
-        return (
-            Settlement(tuple(x for x in self._close(memory) if x.amount))
-            if memory["open"]
-            else Settlement()
-        )
+        if not memory["open"]:
+            return Settlement()
+        return Settlement(tuple(x for x in self._close(memory) if x.amount))
 
     def _close(self, memory: Memory) -> list[Payment]:
         p, stakes = self.params, Deposits(STAKES, memory["stakes"])
@@ -94,7 +92,6 @@ class EqualShare(PayoutRule):
         payments = stakes.release()
         payments += [Payment(d, share, "reward.worker", POOL) for d in paid]
         payments.append(Payment(PLATFORM, fee, "fee.platform", POOL))
-        payments.append(
-            Payment(ORGANISATION, p.pool - fee - share * len(paid), "pool.refund", POOL)
-        )
+        rest = p.pool - fee - share * len(paid)
+        payments.append(Payment(ORGANISATION, rest, "pool.refund", POOL))
         return payments

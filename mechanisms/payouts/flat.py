@@ -1,4 +1,4 @@
-"""A fixed amount for taking part."""
+"""A fixed amount for participation."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement
 
 
-@dataclass(frozen=True)
-class FlatParams:
-    """Parameters of the plug-in below."""
-
-    worker: int = param(
-        1_000,
-        help="to each worker with an update in the block, accepted or not",
-        unit="base units",
-        ge=0,
-        le=10**12,
-    )
-    validator: int = param(
-        100, help="to each validator with a vote in the block", unit="base units", ge=0, le=10**12
-    )
-    miner: int = param(100, help="to the block's miner", unit="base units", ge=0, le=10**12)
-
-
 class Flat(PayoutRule):
-    """Pays presence: quality, votes and work make no difference."""
+    """Pays participation: quality, votes and work make no difference."""
 
     name = "flat"
     summary = "a fixed amount per participation"
     reference = "textbook"
     observes = frozenset({"votes"})
-    Params = FlatParams
+    examples = ({}, {"worker": 0, "miner": 7})
+
+    @dataclass(frozen=True)
+    class Params:
+        worker: int = param(
+            1_000,
+            help="to each worker with an update in the block, accepted or not",
+            unit="base units",
+            ge=0,
+            le=10**12,
+        )
+        validator: int = param(
+            100,
+            help="to each validator with a vote in the block",
+            unit="base units",
+            ge=0,
+            le=10**12,
+        )
+        miner: int = param(100, help="to the block's miner", unit="base units", ge=0, le=10**12)
+
+    params: Params
 
     def settle(self, seen: BlockObservation) -> Settlement:
         p = self.params

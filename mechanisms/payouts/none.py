@@ -1,4 +1,4 @@
-"""Paying nothing: the vanilla baseline."""
+"""No payment: the vanilla baseline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mechanisms.vocabulary import BlockObservation, Settlement
 
 
 class NoPayout(PayoutRule):
-    """What plain federated averaging pays."""
+    """Pays nothing, as plain federated averaging."""
 
     name = "none"
     summary = "pays nothing"

@@ -1,11 +1,10 @@
-"""A pot per block, shared among the accepted workers: the family of rules that differ in the weights only."""
+"""A pot per block, shared among the accepted workers: rules that differ only in the weights."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import param
@@ -13,23 +12,20 @@ from mechanisms.split import split
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
-@dataclass(frozen=True)
-class PotParams:
-    """Parameters of rules that share a pot."""
-
-    pot: int = param(
-        10_000,
-        help="newly issued per block and shared; what rounding leaves is not issued",
-        unit="base units",
-        ge=0,
-        le=10**15,
-    )
-
-
 class Shares(PayoutRule):
-    """floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
+    """Pays floor(pot * w_i / sum w) to each accepted worker with a positive weight w_i."""
 
-    Params: ClassVar[type] = PotParams
+    @dataclass(frozen=True)
+    class Params:
+        pot: int = param(
+            10_000,
+            help="newly issued per block and shared; the rounding remainder is not issued",
+            unit="base units",
+            ge=0,
+            le=10**15,
+        )
+
+    params: Params
 
     def settle(self, seen: BlockObservation) -> Settlement:
         weights = self.weights(seen, [r for r in seen.records if r.accepted])
@@ -41,10 +37,10 @@ class Shares(PayoutRule):
 
     @abstractmethod
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
-        """Weight by worker, for accepted workers."""
+        """Return the weight of each accepted worker."""
 
     def remember(self, seen: BlockObservation) -> Mapping[str, object] | None:
-        """The memory after the block; None: as it was."""
+        """Return the memory after the block; None: unchanged."""
         return None
 
 
@@ -61,7 +57,7 @@ class DataSize(Shares):
 
 
 class StakeWeighted(Shares):
-    """w = base units that the worker holds at the round's start, plus one, so that the first round pays too."""
+    """w = base units of the worker at the round's start plus one, so that the first round pays."""
 
     name = "stake-weighted"
     summary = "a pot shared by what workers hold: splitting into identities gains nothing"
@@ -72,21 +68,24 @@ class StakeWeighted(Shares):
         return {r.worker: seen.stakes[r.worker] + 1 for r in accepted}
 
 
-@dataclass(frozen=True)
-class ReputationParams(PotParams):
-    """Parameters of the plug-in below."""
-
-    initial: float = param(0.5, help="reputation of a device that was never a worker", ge=0, le=1)
-    rate: float = param(0.2, help="weight of the newest score in the moving average", gt=0, le=1)
-
-
 class ReputationWeighted(Shares):
-    """w = reputation <- (1 - rate) reputation + rate * [accepted], the block's own outcome included."""
+    """w = reputation <- (1 - rate) reputation + rate * [accepted], this block included."""
 
     name = "reputation-weighted"
     summary = "a pot shared by a moving average of past acceptance"
     reference = "guide on on-chain coordination, participant registry with persistent reputation"
-    Params = ReputationParams
+    examples = ({}, {"rate": 1.0, "initial": 0.0})
+
+    @dataclass(frozen=True)
+    class Params(Shares.Params):
+        initial: float = param(
+            0.5, help="reputation of a device that was never a worker", ge=0, le=1
+        )
+        rate: float = param(
+            0.2, help="weight of the newest score in the moving average", gt=0, le=1
+        )
+
+    params: Params
 
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         reputation = self.remember(seen)

@@ -1,22 +1,13 @@
-"""VBFL with something to lose."""
+"""VBFL with a stake at risk."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 from mechanisms.combined import Combined
-from mechanisms.parts.slashing import Slashing, SlashingParams
-from mechanisms.payouts.vbfl import Vbfl, VbflParams
+from mechanisms.parts.slashing import Slashing
+from mechanisms.payouts.vbfl import Vbfl
 from mechanisms.plugin import param
-
-
-@dataclass(frozen=True)
-class SlashedVbflParams(SlashingParams):
-    """Parameters of the plug-in below."""
-
-    unit_reward: int = param(
-        1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
-    )
 
 
 class SlashedVbfl(Combined):
@@ -27,11 +18,23 @@ class SlashedVbfl(Combined):
     reference = (
         "Chen et al., arXiv:2101.03300; guide on on-chain coordination, staking and slashing"
     )
-    Params = SlashedVbflParams
+    examples = (
+        {},
+        {"fraction": 1.0, "destination": "reporters"},
+        {"fraction": 0.3, "destination": "treasury"},
+    )
 
-    def __init__(self, params: SlashedVbflParams | None = None) -> None:
-        params = params or SlashedVbflParams()
+    @dataclass(frozen=True)
+    class Params(Slashing.Params):
+        unit_reward: int = param(
+            1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
+        )
+
+    params: Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        params = params or self.Params()
         own = asdict(params)
         unit_reward = own.pop("unit_reward")
-        super().__init__(Vbfl(VbflParams(unit_reward)), (Slashing(SlashingParams(**own)),))
+        super().__init__(Vbfl(Vbfl.Params(unit_reward)), (Slashing(Slashing.Params(**own)),))
         self.params = params

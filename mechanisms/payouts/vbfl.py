@@ -10,27 +10,29 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, Payment, Settlement, UpdateRecord
 
 
-@dataclass(frozen=True)
-class VbflParams:
-    """Parameters of the plug-in below."""
-
-    unit_reward: int = param(
-        1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
-    )
-
-
 class Vbfl(PayoutRule):
-    """Self-reported work: nobody checks the samples and epochs that an accepted worker claims.
+    """Pays self-reported work: samples and epochs that an accepted worker claims, unchecked.
 
-    With unit reward u, an accepted worker earns u * samples * epochs, a validator u per recorded vote whatever the vote,
-    the block's miner u per recorded vote and u for the block.
+    With unit reward u, an accepted worker earns u * samples * epochs, a validator u per recorded
+    vote whatever the vote, the block's miner u per recorded vote and u for the block.
     """
 
     name = "vbfl"
-    summary = "VBFL: per sample and epoch to accepted workers, per vote to validators, per recorded vote to the miner"
+    summary = (
+        "VBFL: per sample and epoch to accepted workers, per vote to validators, per recorded "
+        "vote to the miner"
+    )
     reference = "Chen et al., arXiv:2101.03300, section 'Reward'; authors' code, process_block"
     observes = frozenset({"votes", "claims"})
-    Params = VbflParams
+    examples = ({}, {"unit_reward": 7}, {"unit_reward": 0})
+
+    @dataclass(frozen=True)
+    class Params:
+        unit_reward: int = param(
+            1, help="base units paid per unit of work", unit="base units", ge=0, le=10**12
+        )
+
+    params: Params
 
     def settle(self, seen: BlockObservation) -> Settlement:
         unit = self.params.unit_reward
@@ -47,12 +49,12 @@ class Vbfl(PayoutRule):
         return Settlement(tuple(p for p in payments if p.amount))
 
     def work(self, record: UpdateRecord) -> int:
-        """Samples times epochs that are paid."""
+        """Return the samples times epochs that are paid."""
         return record.claimed_samples * record.claimed_epochs
 
 
 class VbflVerified(Vbfl):
-    """VBFL's rewards for the work that an audit finds, not for the work that is claimed."""
+    """VBFL's rewards for the work that an audit finds, not for claimed work."""
 
     name = "vbfl-verified"
     summary = "VBFL's rewards for verified instead of claimed work"

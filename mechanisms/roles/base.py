@@ -14,10 +14,10 @@ class RoleRule(Plugin, ABC):
 
     @abstractmethod
     def minimum(self) -> tuple[int, int, int]:
-        """The fewest workers, validators and miners that the rule can draw."""
+        """Return the fewest workers, validators and miners that the rule can draw."""
 
     def enough(self, eligible: Sequence[int]) -> list[int]:
-        """The eligible devices as a list; ValueError when they are fewer than the minimum."""
+        """Return the eligible devices as a list; raises ValueError if fewer than the minimum."""
         if len(eligible) < sum(self.minimum()):
             raise ValueError(
                 f"{sum(self.minimum())} roles to fill but only {len(eligible)} devices may play"
@@ -26,4 +26,4 @@ class RoleRule(Plugin, ABC):
 
     @abstractmethod
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
-        """A role for each device of `seen.eligible`; raises ValueError when there are fewer than the minimum."""
+        """Return a role for each device of `seen.eligible`; raises ValueError if too few."""

@@ -9,33 +9,36 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class CountsParams:
-    """Parameters of the plug-in below."""
-
-    counts: str = param("*,*,*", help="minimum workers,validators,miners; '*' is at least one")
-
-    def __post_init__(self) -> None:
-        fields = [f.strip() for f in self.counts.split(",")]
-        good = len(fields) == 3 and all(f == "*" or (f.isdigit() and int(f) >= 1) for f in fields)
-        if not good:
-            raise PluginError(
-                "must be three fields like '12,5,3', each '*' or at least 1", "counts", self.counts
-            )
-
-
 class Counts(RoleRule):
-    """Shuffle the devices; the first w become workers, the next m miners, the next v validators, the rest any of the three."""
+    """Shuffles the devices: w workers, m miners, v validators, then roles drawn for the rest."""
 
     name = "counts"
     summary = "minimum counts per role, the rest drawn uniformly (VBFL)"
     reference = "Chen et al., arXiv:2101.03300; authors' code, main.py role assignment"
     stochastic = True
-    Params = CountsParams
+    examples = ({}, {"counts": "12,5,3"}, {"counts": "*,5,*"})
+
+    @dataclass(frozen=True)
+    class Params:
+        counts: str = param("*,*,*", help="minimum workers,validators,miners; '*' is at least one")
+
+        def __post_init__(self) -> None:
+            fields = [f.strip() for f in self.counts.split(",")]
+            good = len(fields) == 3 and all(
+                f == "*" or (f.isdigit() and int(f) >= 1) for f in fields
+            )
+            if not good:
+                raise PluginError(
+                    "must be three fields like '12,5,3', each '*' or at least 1",
+                    "counts",
+                    self.counts,
+                )
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
-        w, v, m = (1 if f.strip() == "*" else int(f) for f in self.params.counts.split(","))
-        return w, v, m
+        w, v, m = self.params.counts.replace("*", "1").split(",")
+        return int(w), int(v), int(m)
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         workers, validators, miners = self.minimum()

@@ -10,31 +10,34 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class FixedParams:
-    """Parameters of the plug-in below."""
-
-    validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
-    miners: tuple[int, ...] = param(
-        (1,), help="devices that always mine; everybody else works", ge=0
-    )
-
-    def __post_init__(self) -> None:
-        if not self.validators or not self.miners or set(self.validators) & set(self.miners):
-            raise PluginError(
-                "give at least one of each, and no device twice",
-                "validators",
-                list(self.validators),
-            )
-
-
 class Fixed(RoleRule):
-    """Appointed validators and miners. One who may not play leaves its seat empty, but for the first device that may."""
+    """Validators and miners fixed by number.
+
+    An ineligible one leaves its seat empty. A role that nobody would have goes to the first device
+    that can be spared.
+    """
 
     name = "fixed"
     summary = "appointed validators and miners, the rest work"
     reference = "permissioned consortium"
-    Params = FixedParams
+    examples = ({}, {"validators": [101, 104], "miners": [100, 102]})
+
+    @dataclass(frozen=True)
+    class Params:
+        validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
+        miners: tuple[int, ...] = param(
+            (1,), help="devices that always mine; everybody else works", ge=0
+        )
+
+        def __post_init__(self) -> None:
+            if not self.validators or not self.miners or set(self.validators) & set(self.miners):
+                raise PluginError(
+                    "give at least one of each, and no device twice",
+                    "validators",
+                    list(self.validators),
+                )
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, 1, 1
@@ -51,33 +54,36 @@ class Fixed(RoleRule):
         return roles
 
 
-@dataclass(frozen=True)
-class SeatsParams:
-    """Parameters of the plug-ins below."""
-
-    validators: int = param(5, help="validators of a round", ge=1)
-    miners: int = param(3, help="miners of a round; everybody else works", ge=1)
-
-
 class _Seats(RoleRule):
-    Params = SeatsParams
+    """Seats of validators and miners, filled in an order of the devices."""
+
+    @dataclass(frozen=True)
+    class Params:
+        validators: int = param(5, help="validators of a round", ge=1)
+        miners: int = param(3, help="miners of a round; everybody else works", ge=1)
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, self.params.validators, self.params.miners
 
     def seated(self, order: list[int]) -> dict[int, Role]:
-        """Validators first, then miners, then workers."""
+        """Return the roles of devices in this order: validators, then miners, then workers."""
         v, m = self.params.validators, self.params.miners
         drawn = [Role.VALIDATOR] * v + [Role.MINER] * m + [Role.WORKER] * (len(order) - v - m)
         return dict(zip(order, drawn, strict=True))
 
 
 class RoundRobin(_Seats):
-    """The window of validators and miners moves on by its own length every round: after n rounds all have served alike."""
+    """A window of validators and miners that moves by its own length every round.
+
+    After n rounds all n devices have served equally often.
+    """
 
     name = "round-robin"
     summary = "validators and miners in turn"
     reference = "textbook"
+    examples = ({}, {"validators": 1, "miners": 1})
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         devices = self.enough(seen.eligible)
@@ -86,11 +92,15 @@ class RoundRobin(_Seats):
 
 
 class Verifiable(_Seats):
-    """Devices in the order of SHA-256(previous block's hash, round, number): anybody can check it, nobody can choose it."""
+    """Devices in the order of SHA-256(previous block's hash, round, number).
+
+    Anybody can check this order and nobody can choose it.
+    """
 
     name = "verifiable"
     summary = "drawn by the hash of the previous block"
     reference = "sortition by hash: Gilad et al. 2017 (Algorand), without private keys"
+    examples = ({}, {"validators": 1, "miners": 1})
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         def ticket(device: int) -> bytes:

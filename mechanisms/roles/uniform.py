@@ -9,30 +9,29 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class UniformParams:
-    """Parameters of the plug-in below."""
-
-    validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
-    miner: float = param(
-        1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1
-    )
-
-    def __post_init__(self) -> None:
-        if self.validator + self.miner > 1:
-            raise PluginError(
-                f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner
-            )
-
-
 class Uniform(RoleRule):
-    """Every device draws for itself, whatever its stake and history; one device of each role is certain."""
+    """Draws each device's role independently of stake and history, with one device per role."""
 
     name = "uniform"
     summary = "every device draws a role for itself"
     reference = "DecentralML grant: a random role per communication round"
     stochastic = True
-    Params = UniformParams
+    examples = ({}, {"validator": 0.0, "miner": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        validator: float = param(1 / 3, help="probability of being a validator", ge=0, le=1)
+        miner: float = param(
+            1 / 3, help="probability of being a miner; workers are the rest", ge=0, le=1
+        )
+
+        def __post_init__(self) -> None:
+            if self.validator + self.miner > 1:
+                raise PluginError(
+                    f"must be at most 1 - validator = {1 - self.validator:g}", "miner", self.miner
+                )
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, 1, 1
@@ -41,8 +40,12 @@ class Uniform(RoleRule):
         devices = self.enough(seen.eligible)
         order = [devices[i] for i in seen.rng.permutation(len(devices))]
         roles = dict(zip(order, (Role.WORKER, Role.VALIDATOR, Role.MINER), strict=False))
+        p = self.params
         for device, draw in zip(order[3:], seen.rng.random(len(order) - 3), strict=True):
-            p = self.params
-            late = Role.MINER if draw < p.validator + p.miner else Role.WORKER
-            roles[device] = Role.VALIDATOR if draw < p.validator else late
+            if draw < p.validator:
+                roles[device] = Role.VALIDATOR
+            elif draw < p.validator + p.miner:
+                roles[device] = Role.MINER
+            else:
+                roles[device] = Role.WORKER
         return roles

@@ -1,4 +1,4 @@
-"""Validators and miners drawn by what devices have at stake, or by their record."""
+"""Validators and miners drawn by stake or by past acceptance."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from mechanisms.roles.base import RoleRule
 from mechanisms.vocabulary import Role, RoleObservation
 
 
-@dataclass(frozen=True)
-class CommitteeParams:
-    """Parameters of the plug-ins below."""
-
-    validators: int = param(5, help="validators of a round", ge=1)
-    miners: int = param(3, help="miners of a round; everybody else works", ge=1)
-
-
 class _Weighted(RoleRule):
-    Params = CommitteeParams
+    """A draw without replacement by weight: first miners, then validators."""
+
+    @dataclass(frozen=True)
+    class Params:
+        validators: int = param(5, help="validators of a round", ge=1)
+        miners: int = param(3, help="miners of a round; everybody else works", ge=1)
+
+    params: Params
 
     def minimum(self) -> tuple[int, int, int]:
         return 1, self.params.validators, self.params.miners
 
     def assign(self, seen: RoleObservation) -> dict[int, Role]:
         devices = self.enough(seen.eligible)
-        # Efraimidis and Spirakis: the largest of u^(1/w), here of log(u)/w, are a draw without replacement by weight.
+        # Efraimidis and Spirakis: the largest of u^(1/w), here of log(u)/w, are a draw without
+        # replacement by weight.
         keys = np.log(seen.rng.random(len(devices))) / self.weights(seen)
         order = [devices[i] for i in np.argsort(-keys, kind="stable")]
         miners, validators = self.params.miners, self.params.validators
         roles = dict.fromkeys(order, Role.WORKER)
-        roles |= dict.fromkeys(order[:miners], Role.MINER) | dict.fromkeys(
-            order[miners : miners + validators], Role.VALIDATOR
-        )
+        roles |= dict.fromkeys(order[:miners], Role.MINER)
+        roles |= dict.fromkeys(order[miners : miners + validators], Role.VALIDATOR)
         return {d: roles[d] for d in devices}
 
     @abstractmethod
     def weights(self, seen: RoleObservation) -> NDArray[np.float64]:
-        """Positive weights of the eligible devices."""
+        """Return positive weights of the eligible devices."""
 
 
 class StakeWeighted(_Weighted):
-    """Miners, then validators, without replacement, with probability proportional to stake plus one."""
+    """Draws miners, then validators, with probability proportional to stake plus one."""
 
     name = "stake-weighted"
     summary = "validators and miners drawn by stake, the rest work"
@@ -57,7 +56,7 @@ class StakeWeighted(_Weighted):
 
 
 class ReputationWeighted(_Weighted):
-    """The same by reputation: (accepted + 1) / (accepted + rejected + 2) of a device's updates on the chain."""
+    """Draws by reputation: (accepted + 1) / (accepted + rejected + 2) of a device's updates."""
 
     name = "reputation-weighted"
     summary = "validators and miners drawn by the share of their updates that were accepted"

@@ -1,1 +1,1 @@
-"""Transforms: what is done to the updates before an aggregation rule sees them."""
+"""Transforms of the updates before an aggregation rule sees them."""

@@ -10,13 +10,14 @@ from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
 class Transform(Plugin, ABC):
-    """Row i of the result stands for row i of what came in; no row is added or left out.
+    """Base of transforms. Row i of the result stands for row i of the input; no row is added.
 
-    `individual`: needs single updates. One that does not does the same to all, so that it may be done to their sum.
+    `individual`: needs single updates. A transform that does not treats all rows alike, so that it
+    may be applied to their sum.
     """
 
     individual: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
-        """`float32[n, P]` from finite updates `float32[n, P]`; must not write into them."""
+        """Return `float32[n, P]` from finite updates `float32[n, P]`; must not write into them."""

@@ -12,20 +12,24 @@ from mechanisms.transforms.base import Transform
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
-@dataclass(frozen=True)
-class NearestNeighbourMixingParams:
-    """Parameters of the plug-in below."""
-
-    f: int = param(3, help="malicious updates to tolerate; at most (n - 1) / 2 of n updates", ge=0)
-
-
 class NearestNeighbourMixing(Transform):
-    """Each update becomes the mean of its n - f nearest updates, itself among them; ties go to the first."""
+    """Replaces each update by the mean of its n - f nearest, itself included.
+
+    Of tied updates the first is taken.
+    """
 
     name = "nearest-neighbour-mixing"
     summary = "replaces each update by the mean of those nearest to it"
     reference = "Allouah et al. 2023, arXiv:2302.01772, algorithm 2"
-    Params = NearestNeighbourMixingParams
+    examples = ({}, {"f": 0})
+
+    @dataclass(frozen=True)
+    class Params:
+        f: int = param(
+            3, help="malicious updates to tolerate; at most (n - 1) / 2 of n updates", ge=0
+        )
+
+    params: Params
 
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
         n = len(seen.workers)

@@ -12,26 +12,27 @@ from mechanisms.transforms.base import Transform
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
 
-@dataclass(frozen=True)
-class NormClippingParams:
-    """Parameters of the plug-in below."""
-
-    bound: float = param(
-        10.0, help="largest distance of an update to the global model", unit="weight units", gt=0
-    )
-
-
 class NormClipping(Transform):
     """x <- g + (x - g) min(1, C / ||x - g||)."""
 
     name = "norm-clipping"
     summary = "shortens updates that go farther than a bound from the global model"
     reference = "Sun et al. 2019, arXiv:1911.07963, section 5"
-    Params = NormClippingParams
+    examples = ({}, {"bound": 0.1})
+
+    @dataclass(frozen=True)
+    class Params:
+        bound: float = param(
+            10.0,
+            help="largest distance of an update to the global model",
+            unit="weight units",
+            gt=0,
+        )
+
+    params: Params
 
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
         base = seen.global_model
-        factors = clip_factors(
-            np.sqrt(squared_norms(seen.updates, base)), self.params.bound
-        ).astype(np.float32)
+        distances = np.sqrt(squared_norms(seen.updates, base))
+        factors = clip_factors(distances, self.params.bound).astype(np.float32)
         return base + (seen.updates - base) * factors[:, None]

@@ -1,1 +1,1 @@
-"""Validation rules: what counts as a good update."""
+"""Validation rules: which updates count as good."""

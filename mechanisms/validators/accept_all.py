@@ -1,4 +1,4 @@
-"""No judgement at all."""
+"""Acceptance without judgement."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from mechanisms.vocabulary import ValidationObservation
 
 
 class AcceptAll(ValidationRule):
-    """Positive for every update. What has not the right form (numbers that are not finite, claims beyond belief) is still
+    """Accepts every update.
 
-    left out by the protocol.
+    The protocol still leaves out malformed ones: numbers that are not finite, or excessive claims.
     """
 
     name = "accept-all"
     summary = "accepts every update of the right form without looking at it"
-    reference = "what is left of validation where single updates are hidden: Bonawitz et al. 2017, doi:10.1145/3133956.3133982"
+    reference = (
+        "what is left of validation where single updates are hidden: Bonawitz et al. 2017, "
+        "doi:10.1145/3133956.3133982"
+    )
     individual = False
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:

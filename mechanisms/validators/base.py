@@ -1,4 +1,4 @@
-"""A validation rule turns what one validator measured into verdicts."""
+"""A validation rule turns the measurements of one validator into verdicts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ ROUNDING = 1e-12
 
 
 class ValidationRule(Plugin, ABC):
-    """`observes` names what a validator needs beside accuracies: see `ValidationObservation`.
+    """Base of validation rules. `observes` names what is shown beside accuracies.
 
-    `individual`: judges single updates. A rule that does not is shown nothing of them: all accuracies are NaN.
+    See `ValidationObservation`. `individual`: judges single updates. A rule that does not is shown
+    nothing of them: all accuracies are NaN.
     """
 
     observes: ClassVar[frozenset[str]] = frozenset()
@@ -26,9 +27,9 @@ class ValidationRule(Plugin, ABC):
 
     @property
     def baseline_epochs(self) -> int:
-        """Epochs that a validator trains the model it compares with; 0: none, -1: as many as workers."""
+        """Epochs that a validator trains the baseline model; 0: none, -1: as many as workers."""
         return 0
 
     @abstractmethod
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
-        """`bool[n]`: True where the update should be accepted."""
+        """Return `bool[n]`: True for each update that should be accepted."""

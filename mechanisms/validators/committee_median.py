@@ -1,4 +1,4 @@
-"""One verdict for the whole committee, from the median of what its members measured."""
+"""One verdict for the whole committee, from the median of its measurements."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.validators.base import ROUNDING, ValidationRule
-from mechanisms.validators.threshold import ThresholdParams
+from mechanisms.validators.threshold import Threshold
 from mechanisms.vocabulary import ValidationObservation
 
 
 class CommitteeMedian(ValidationRule):
-    """Positive when the median over validators v of A_v(baseline_v) - A_v(update) is at most the threshold.
+    """Accepts when the median over validators v of A_v(baseline_v) - A_v(update) <= threshold.
 
-    Every validator that judged an update comes to the same verdict; a minority with odd samples does not matter.
+    Every validator that judged an update comes to the same verdict; a minority with unusual samples
+    does not matter.
     """
 
     name = "committee-median"
@@ -22,7 +23,9 @@ class CommitteeMedian(ValidationRule):
         "guide on on-chain coordination, committee median; Chen et al., arXiv:2101.03300 (deficit)"
     )
     observes = frozenset({"reports"})
-    Params = ThresholdParams
+
+    Params = Threshold.Params
+    params: Threshold.Params
 
     @property
     def baseline_epochs(self) -> int:

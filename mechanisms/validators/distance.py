@@ -1,4 +1,4 @@
-"""Judging updates by where they lie, not by how they do."""
+"""Judging updates by their distance to the others, not by accuracy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,8 @@ from mechanisms.validators.base import ValidationRule
 from mechanisms.vocabulary import ValidationObservation
 
 
-@dataclass(frozen=True)
-class DistanceParams:
-    """Parameters of the plug-in below."""
-
-    factor: float = param(
-        2.0, help="how many median distances from the middle an update may lie", gt=0, le=1e6
-    )
-
-
 class Distance(ValidationRule):
-    """Positive when ||x_i - m|| <= factor * median_j ||x_j - m||, m the coordinate-wise median of all updates."""
+    """Accepts when ||x_i - m|| <= factor * median_j ||x_j - m||, m the coordinate-wise median."""
 
     name = "distance"
     summary = "rejects updates that lie far from the coordinate-wise median"
@@ -31,7 +22,14 @@ class Distance(ValidationRule):
         "distance-based filtering, after Yin et al. 2018, arXiv:1803.01498 (median as centre)"
     )
     observes = frozenset({"updates"})
-    Params = DistanceParams
+
+    @dataclass(frozen=True)
+    class Params:
+        factor: float = param(
+            2.0, help="how many median distances from the middle an update may lie", gt=0, le=1e6
+        )
+
+    params: Params
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
         assert seen.updates is not None

@@ -12,25 +12,8 @@ from mechanisms.validators.base import ROUNDING, ValidationRule
 from mechanisms.vocabulary import ValidationObservation
 
 
-@dataclass(frozen=True)
-class FoldsParams:
-    """Parameters of the plug-in below."""
-
-    folds: int = param(5, help="parts of the samples; at most one per sample", ge=2, le=1_000)
-    stratified: bool = param(True, help="every class spread over all folds alike")
-    threshold: float = param(
-        0.08, help="largest accepted accuracy deficit of a fold", unit="accuracy", ge=0, le=1
-    )
-    baseline_epochs: int = param(
-        1,
-        help="local epochs of the validator's own model; -1: as many as workers",
-        ge=-1,
-        le=10_000,
-    )
-
-
 class Folds(ValidationRule):
-    """Positive when A_f(baseline) - A_f(update) <= threshold in at least half of the folds f.
+    """Accepts when A_f(baseline) - A_f(update) <= threshold in at least half of the folds f.
 
     Fold f holds every k-th sample; stratified: every k-th of each class.
     """
@@ -39,7 +22,23 @@ class Folds(ValidationRule):
     summary = "the threshold vote, by majority of (stratified) folds"
     reference = "DecentralML grant: validators use k-fold and stratified sampling"
     observes = frozenset({"samples"})
-    Params = FoldsParams
+    examples = ({}, {"stratified": False, "folds": 2, "threshold": 0.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        folds: int = param(5, help="parts of the samples; at most one per sample", ge=2, le=1_000)
+        stratified: bool = param(True, help="every class spread over all folds alike")
+        threshold: float = param(
+            0.08, help="largest accepted accuracy deficit of a fold", unit="accuracy", ge=0, le=1
+        )
+        baseline_epochs: int = param(
+            1,
+            help="local epochs of the validator's own model; -1: as many as workers",
+            ge=-1,
+            le=10_000,
+        )
+
+    params: Params
 
     @property
     def baseline_epochs(self) -> int:

@@ -1,4 +1,4 @@
-"""VBFL's vote: reject an update that is clearly worse than one epoch of the validator's own training."""
+"""VBFL's vote: rejects updates clearly worse than one epoch of the validator's own training."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from mechanisms.validators.base import ROUNDING, ValidationRule
 from mechanisms.vocabulary import ValidationObservation
 
 
-@dataclass(frozen=True)
-class ThresholdParams:
-    """Parameters of the plug-in below."""
-
-    threshold: float = param(
-        0.08,
-        help="largest accepted accuracy deficit; 1 can never reject",
-        unit="accuracy",
-        ge=0,
-        le=1,
-    )
-    baseline_epochs: int = param(
-        1,
-        help="local epochs of the validator's own model; -1: as many as workers",
-        unit="epochs",
-        ge=-1,
-        le=10_000,
-    )
-
-
 class Threshold(ValidationRule):
-    """With vad = A(baseline) - A(update): negative when vad > threshold.
+    """Rejects when vad > threshold with vad = A(baseline) - A(update).
 
-    One baseline epoch against a worker's five on a two-digit shard is biased against honest workers; `baseline_epochs = -1`
-    is the matched variant.
+    One baseline epoch against a worker's five on a two-digit shard is biased against honest
+    workers; `baseline_epochs = -1` is the matched variant.
     """
 
     name = "threshold"
-    summary = "negative when the update is more than a threshold below the validator's own baseline (VBFL)"
+    summary = (
+        "negative when the update is more than a threshold below the validator's own baseline "
+        "(VBFL)"
+    )
     reference = "Chen et al., arXiv:2101.03300, 'vad = A^v(L_j^v(1)) - A^v(L_j^w(n))'"
-    Params = ThresholdParams
+    examples = ({}, {"threshold": 0.0}, {"threshold": 1.0, "baseline_epochs": -1})
+
+    @dataclass(frozen=True)
+    class Params:
+        threshold: float = param(
+            0.08,
+            help="largest accepted accuracy deficit; 1 can never reject",
+            unit="accuracy",
+            ge=0,
+            le=1,
+        )
+        baseline_epochs: int = param(
+            1,
+            help="local epochs of the validator's own model; -1: as many as workers",
+            unit="epochs",
+            ge=-1,
+            le=10_000,
+        )
+
+    params: Params
 
     @property
     def baseline_epochs(self) -> int:

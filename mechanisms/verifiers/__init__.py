@@ -1,1 +1,1 @@
-"""How a coordinator finds out whether an update is what honest training gives; one file per way."""
+"""Verifiers: how a coordinator detects updates that honest training would not give."""

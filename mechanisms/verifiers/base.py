@@ -1,4 +1,4 @@
-"""A verifier says which revealed updates it takes for genuine, and what looking costs."""
+"""A verifier judges which revealed updates are genuine, at a cost in time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mechanisms.vocabulary import VerificationObservation
 
 
 class Verifier(Plugin, ABC):
-    """`seen.genuine` is what a complete re-execution would find; a verifier sees as much of it as its means allow.
+    """Base of verifiers. `seen.genuine` is what complete re-execution would find.
 
-    A genuine update was really trained as asked, on the device's own samples, and claims what was done. Whether those samples
-    are good is another question: poisoned data trained by the book is genuine.
+    A genuine update was really trained as asked, on the device's own samples, and claims what was
+    done. It may still come from bad samples: an update honestly trained on poisoned data is
+    genuine.
     """
 
     individual: ClassVar[bool] = True
@@ -24,7 +25,7 @@ class Verifier(Plugin, ABC):
 
     @property
     def committee(self) -> int:
-        """Devices that look at every update and vote on it; 0: nobody votes."""
+        """Devices that inspect every update and vote on it; 0: nobody votes."""
         return 0
 
     @property
@@ -34,9 +35,9 @@ class Verifier(Plugin, ABC):
 
     @property
     def verify_s(self) -> float:
-        """Seconds of looking per update."""
+        """Seconds of inspection per update."""
         return 0.0
 
     @abstractmethod
     def verdicts(self, seen: VerificationObservation) -> NDArray[np.bool_]:
-        """`bool[m, n]`: verdict of each of m = max(1, committee) verifiers on each of n updates."""
+        """Return `bool[m, n]`: verdicts of m = max(1, committee) verifiers on n updates."""

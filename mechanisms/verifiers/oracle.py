@@ -1,4 +1,4 @@
-"""Somebody who knows."""
+"""A verifier that is always right; the upper bound for all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mechanisms.vocabulary import VerificationObservation
 
 
 class Oracle(Verifier):
-    """Always right, for nothing: the bound that no other way can beat."""
+    """Always right, without cost."""
 
     name = "oracle"
     summary = "knows which updates are genuine"

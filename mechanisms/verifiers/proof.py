@@ -1,4 +1,4 @@
-"""Proof systems: sure, and dear."""
+"""Verification by cryptographic proof or trusted hardware: accurate but expensive."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from mechanisms.verifiers.base import Verifier
 from mechanisms.vocabulary import VerificationObservation
 
 
-@dataclass(frozen=True)
-class ProofParams:
-    """Parameters of the plug-in below."""
-
-    prove_s: float = param(
-        60.0, help="time that a worker needs to prove its training", unit="seconds", ge=0, le=1e9
-    )
-    verify_s: float = param(0.05, help="time to check a proof", unit="seconds", ge=0, le=1e6)
-
-
 class Proof(Verifier):
-    """No false update passes and no true one fails; the worker pays in computing time."""
+    """Never errs; the worker pays in computing time."""
 
     name = "proof"
     summary = "a succinct proof of the training, perfect and costly to make"
     reference = "guide on on-chain coordination, zk-SNARK verification of reveals"
     individual = False
-    Params = ProofParams
+
+    @dataclass(frozen=True)
+    class Params:
+        prove_s: float = param(
+            60.0,
+            help="time that a worker needs to prove its training",
+            unit="seconds",
+            ge=0,
+            le=1e9,
+        )
+        verify_s: float = param(0.05, help="time to check a proof", unit="seconds", ge=0, le=1e6)
+
+    params: Params
 
     @property
     def prove_s(self) -> float:
@@ -43,30 +45,28 @@ class Proof(Verifier):
         return seen.genuine[None].copy()
 
 
-@dataclass(frozen=True)
-class EnclaveParams:
-    """Parameters of the plug-in below."""
-
-    breach: float = param(
-        0.05,
-        help="probability that a cheater makes the enclave attest what it did not do",
-        ge=0,
-        le=1,
-    )
-    prove_s: float = param(
-        1.0, help="time that attested execution adds for a worker", unit="seconds", ge=0, le=1e9
-    )
-
-
 class Enclave(Verifier):
-    """Attested execution: right unless somebody broke into the enclave."""
+    """Attested execution: right unless the enclave was breached."""
 
     name = "enclave"
     summary = "a trusted execution environment that may be breached"
     reference = "guide on on-chain coordination, verification by trusted execution (SGX)"
     individual = False
     stochastic = True
-    Params = EnclaveParams
+
+    @dataclass(frozen=True)
+    class Params:
+        breach: float = param(
+            0.05,
+            help="probability that a cheater makes the enclave attest what it did not do",
+            ge=0,
+            le=1,
+        )
+        prove_s: float = param(
+            1.0, help="time that attested execution adds for a worker", unit="seconds", ge=0, le=1e9
+        )
+
+    params: Params
 
     @property
     def prove_s(self) -> float:

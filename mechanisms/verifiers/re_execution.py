@@ -1,4 +1,4 @@
-"""Checking some by doing the work again."""
+"""Verification of a random sample by doing the work again."""
 
 from __future__ import annotations
 
@@ -12,24 +12,10 @@ from mechanisms.verifiers.base import Verifier
 from mechanisms.vocabulary import VerificationObservation
 
 
-@dataclass(frozen=True)
-class ReExecutionParams:
-    """Parameters of the plug-in below."""
-
-    probability: float = param(0.2, help="probability that an update is checked", ge=0, le=1)
-    verify_s: float = param(
-        1.0,
-        help="time that one check takes; an update costs the aggregator p times that",
-        unit="seconds",
-        ge=0,
-        le=1e6,
-    )
-
-
 class ReExecution(Verifier):
-    """An update is trained again with probability p and then judged rightly; who is not checked is believed.
+    """Trains an update again with probability p and judges it rightly; believes all others.
 
-    Cheating does not pay where p * loss >= (1 - p) * gain.
+    Cheating does not pay if p * loss >= (1 - p) * gain.
     """
 
     name = "re-execution"
@@ -38,7 +24,20 @@ class ReExecution(Verifier):
         "guide on on-chain coordination, proof of learning; Jia et al. 2021, arXiv:2103.05633"
     )
     stochastic = True
-    Params = ReExecutionParams
+    examples = ({}, {"probability": 1.0})
+
+    @dataclass(frozen=True)
+    class Params:
+        probability: float = param(0.2, help="probability that an update is checked", ge=0, le=1)
+        verify_s: float = param(
+            1.0,
+            help="time that one check takes; an update costs the aggregator p times that",
+            unit="seconds",
+            ge=0,
+            le=1e6,
+        )
+
+    params: Params
 
     @property
     def verify_s(self) -> float:

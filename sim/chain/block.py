@@ -44,12 +44,12 @@ class BlockBody:
                 reports[v.worker].append((v.validator, v.score))
             (positive if v.accept else negative)[v.worker].append(v.validator)
         return tuple(
-            UpdateRecord(
-                u.worker,
-                u.samples,
-                u.epochs,
-                tuple(sorted(positive[u.worker])),
-                tuple(sorted(negative[u.worker])),
+            UpdateRecord.from_votes(
+                worker=u.worker,
+                claimed_samples=u.samples,
+                claimed_epochs=u.epochs,
+                positive=tuple(sorted(positive[u.worker])),
+                negative=tuple(sorted(negative[u.worker])),
                 reports=tuple(sorted(reports[u.worker])),
             )
             for u in sorted(self.updates, key=lambda u: u.worker)

@@ -123,7 +123,7 @@ class Server:
 def claimed(work: LocalWork, worker: int) -> UpdateRecord:
     """Return what is on record of an update that counts, without votes."""
     i = work.row[worker]
-    return UpdateRecord(
+    return UpdateRecord.from_votes(
         worker=worker,
         claimed_samples=int(work.sent.claimed_samples[i]),
         claimed_epochs=int(work.sent.claimed_epochs[i]),

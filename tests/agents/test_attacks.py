@@ -1,4 +1,4 @@
-"""Attacks against slow references written from the papers' definitions, and what they do in a whole round."""
+"""Attacks against slow references from the papers' definitions, and in a whole round."""
 
 import numpy as np
 import pytest
@@ -18,16 +18,16 @@ from sim.world import World
 def observe(behaviour, rows, others, base, previous=None):
     k = len(rows)
     return WorkerObservation(
-        1,
-        tuple(range(k)),
-        rows.astype(np.float32),
-        np.tile(base, (k, 1)).astype(np.float32),
-        np.full(k, 100),
-        np.full(k, 5),
-        (),
-        tuple(np.random.default_rng(i) for i in range(k)),
-        others.astype(np.float32) if "others" in behaviour.knows else None,
-        None if previous is None else np.tile(previous, (k, 1)).astype(np.float32),
+        round=1,
+        devices=tuple(range(k)),
+        updates=rows.astype(np.float32),
+        global_models=np.tile(base, (k, 1)).astype(np.float32),
+        samples=np.full(k, 100),
+        epochs=np.full(k, 5),
+        layout=(),
+        rngs=tuple(np.random.default_rng(i) for i in range(k)),
+        others=others.astype(np.float32) if "others" in behaviour.knows else None,
+        previous_models=None if previous is None else np.tile(previous, (k, 1)).astype(np.float32),
     )
 
 
@@ -78,7 +78,7 @@ def test_alie(crowd, z):
 
 
 def test_z_max_is_the_papers():
-    """50 devices, 24 of them corrupted: s = 26 - 24 = 2 supporters among 26 honest ones (Baruch et al., section 3)."""
+    """50 devices, 24 corrupted: s = 26 - 24 = 2 supporters (Baruch et al., section 3)."""
     assert z_max(50, 24) == pytest.approx(stats.norm.ppf(24 / 26))
     assert z_max(20, 3) == pytest.approx(stats.norm.ppf((17 - 8) / 17))
     assert z_max(4, 3) == 0
@@ -160,11 +160,11 @@ def test_lazy_and_overstate():
 def data(n=40, shape=(1, 6, 6), classes=4):
     rng = np.random.default_rng(0)
     return DataObservation(
-        3,
-        rng.random((n, *shape), dtype=np.float32),
-        rng.integers(0, classes, n),
-        classes,
-        np.random.default_rng(1),
+        device=3,
+        x=rng.random((n, *shape), dtype=np.float32),
+        y=rng.integers(0, classes, n),
+        classes=classes,
+        rng=np.random.default_rng(1),
     )
 
 
@@ -197,7 +197,7 @@ def test_backdoor(shape):
     assert ((marked != seen.x).reshape(len(x), -1).sum(1) <= (9 if len(shape) == 3 else 3)).all()
 
 
-# --- in a whole round -------------------------------------------------------------------------------------------
+# --- in a whole round -----------------------------------------------------------------------------
 
 
 def play(scenario):
@@ -244,7 +244,7 @@ def test_transactions_that_do_not_hold_are_dropped_and_noted(tiny, name, status)
 
 
 def test_free_riders_save_time_and_are_paid_as_much(tiny):
-    """VBFL pays what is claimed: at a threshold that rejects nobody the free-rider earns what an honest worker earns."""
+    """VBFL pays claims: if none is rejected, a free-rider earns as much as an honest worker."""
     open_door = {"validation__params": {"threshold": 1.0}, "training__epochs": 4, "rounds": 1}
     world, frames = play(
         tiny(
@@ -363,7 +363,7 @@ def test_a_tampered_block_is_refused_where_signatures_are_checked(tiny):
 
 
 def test_robust_aggregation_survives_what_the_mean_does_not():
-    """Digits, everything accepted, 3 of 20 enlarge and mirror their updates: the mean is lost, the median is not."""
+    """Digits, all accepted, 3 of 20 enlarge and mirror their updates: only the median survives."""
     attack = {
         "rounds": 6,
         "validation.params.threshold": 1.0,
@@ -379,7 +379,7 @@ def test_robust_aggregation_survives_what_the_mean_does_not():
     assert final["multi-krum"] > final["mean"] + 0.3
 
 
-# --- groups -------------------------------------------------------------------------------------------------------
+# --- groups ---------------------------------------------------------------------------------------
 
 
 def test_sleepers_are_honest_until_they_wake_and_after_they_are_done(tiny):

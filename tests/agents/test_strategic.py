@@ -30,7 +30,7 @@ def played(group=None, preset="vbfl", **changes):
     return world
 
 
-# --- bribes -------------------------------------------------------------------------------------------------------
+# --- bribes ---------------------------------------------------------------------------------------
 
 
 def bribes(world):
@@ -117,7 +117,7 @@ def test_bribes_in_a_coordinators_committee():
     assert world.tables["rounds"].accepted_adversary.sum() > 0
 
 
-# --- identities ---------------------------------------------------------------------------------------------------
+# --- identities -----------------------------------------------------------------------------------
 
 
 def test_churners_are_there_as_often_as_they_want():
@@ -163,21 +163,21 @@ def test_whitewashers_return_under_another_identity(how):
     assert samples[2] == samples[0]
 
 
-# --- learning -----------------------------------------------------------------------------------------------------
+# --- learning -------------------------------------------------------------------------------------
 
 
 def choose(name, params=None, own=(), others=(), index=0, seed=0):
     learner = behaviours.learners.create(name, params or {})
     return learner.choose(
         ChoiceObservation(
-            1,
-            0,
-            index,
-            ("a", "b"),
-            tuple(own),
-            tuple(others),
-            tuple(others),
-            np.random.default_rng(seed),
+            round=1,
+            device=0,
+            index=index,
+            strategies=("a", "b"),
+            own=tuple(own),
+            peers=tuple(others),
+            history=tuple(others),
+            rng=np.random.default_rng(seed),
         )
     )
 
@@ -266,7 +266,7 @@ def test_choices_and_identities_survive_a_checkpoint():
         assert resumed.ledger.journal == whole.ledger.journal
 
 
-# --- what attackers know, and what they reach ---------------------------------------------------------------------
+# --- what attackers know, and what they reach -----------------------------------------------------
 
 
 def test_an_attacker_that_knows_rule_and_data_passes_where_a_blind_one_fails():

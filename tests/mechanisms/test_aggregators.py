@@ -17,12 +17,12 @@ TOLERANCE = 1e-5
 def seen(x, base=None, root=None, samples=None):
     n, size = x.shape
     return AggregationObservation(
-        1,
-        tuple(range(n)),
-        x.astype(np.float32),
-        np.ones(n, dtype=np.int64) if samples is None else samples,
-        np.zeros(size, np.float32) if base is None else base.astype(np.float32),
-        None if root is None else root.astype(np.float32),
+        round=1,
+        workers=tuple(range(n)),
+        updates=x.astype(np.float32),
+        samples=np.ones(n, dtype=np.int64) if samples is None else samples,
+        global_model=np.zeros(size, np.float32) if base is None else base.astype(np.float32),
+        root=None if root is None else root.astype(np.float32),
     )
 
 
@@ -79,9 +79,9 @@ def test_trimmed_mean(x, f):
 def test_krum(x, f, neighbours):
     n = len(x)
     f = min(f, (n - 3) // 2)
-    told, less = neighbours
+    name, less = neighbours
     expected = x[first_lowest(scores(x, range(n), n - f - less))]
-    close(aggregate("krum", x, f=f, neighbours=told), expected)
+    close(aggregate("krum", x, f=f, neighbours=name), expected)
 
 
 @given(matrices(at_least=3), st.integers(0, 8))
@@ -287,7 +287,7 @@ def test_distances_and_cosines(x):
     "rule", ["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "geometric-median"]
 )
 def test_far_away_rows_do_not_move_a_robust_rule(rule):
-    """Three of fifteen rows go to infinity: the mean follows, the rule stays within the spread of the others."""
+    """Three of fifteen rows go to infinity: the mean follows, the rule stays near the others."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((15, 40))
     x[12:] += 1e6

@@ -109,14 +109,14 @@ def test_a_copied_commitment_cannot_be_revealed():
         contract.reveal(2, b"update", SALT, 4.0)
 
 
-# --- verifiers ----------------------------------------------------------------------------------------------------
+# --- verifiers ------------------------------------------------------------------------------------
 
 
 def misjudged(name, params, genuine, n=20_000):
     """Share of n updates, all genuine or none, that the majority judges wrongly."""
     verifier = rules.verifiers.create(name, params)
     seen = VerificationObservation(
-        1, tuple(range(n)), np.full(n, genuine), np.random.default_rng(7)
+        round=1, workers=tuple(range(n)), genuine=np.full(n, genuine), rng=np.random.default_rng(7)
     )
     accepted = verifier.verdicts(seen).mean(axis=0) >= 0.5
     return float((accepted != genuine).mean())
@@ -138,7 +138,7 @@ def test_verifiers_err_as_often_as_they_say(genuine):
     assert misjudged("proof", {}, genuine) == misjudged("oracle", {}, genuine) == 0
 
 
-# --- stakes -------------------------------------------------------------------------------------------------------
+# --- stakes ---------------------------------------------------------------------------------------
 
 PARAMS = {
     "stake": 1_000,
@@ -153,12 +153,18 @@ PARAMS = {
 
 def opened(balances=(1_500, 1_500, 1_500, 1_499, 999), **params):
     rule = rules.payouts.create("coordinator", {**PARAMS, **params})
-    return rule, rule.open(OpeningObservation(tuple(range(len(balances))), tuple(balances))).memory
+    return rule, rule.open(
+        OpeningObservation(devices=tuple(range(len(balances))), balances=tuple(balances))
+    ).memory
 
 
 def settled(rule, memory, records, miner=2, **conduct):
     seen = BlockObservation(
-        1, miner, tuple(records), memory, conduct=Conduct(aggregator=2, **conduct)
+        round=1,
+        miner=miner,
+        records=tuple(records),
+        memory=memory,
+        conduct=Conduct(aggregator=2, **conduct),
     )
     result = rule.settle(seen)
     return income(result), result.memory

@@ -32,7 +32,9 @@ def settle(rule, memory, *blocks):
 
 
 def opened(rule, *balances):
-    return rule.open(OpeningObservation(tuple(range(len(balances))), tuple(balances)))
+    return rule.open(
+        OpeningObservation(devices=tuple(range(len(balances))), balances=tuple(balances))
+    )
 
 
 def test_slashing_around_any_rule_takes_a_fraction_and_shuts_out_below_the_minimum():

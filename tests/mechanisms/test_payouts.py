@@ -21,7 +21,14 @@ from sim.world import World
 
 def record(worker, *, accepted=True, samples=100, epochs=5, positive=(), negative=()):
     return UpdateRecord(
-        worker, samples, epochs, tuple(positive), tuple(negative), accepted, samples, epochs
+        worker=worker,
+        claimed_samples=samples,
+        claimed_epochs=epochs,
+        positive=tuple(positive),
+        negative=tuple(negative),
+        accepted=accepted,
+        verified_samples=samples,
+        verified_epochs=epochs,
     )
 
 
@@ -34,15 +41,15 @@ def block(records, *, round=1, memory=None, updates=None, start=None, utility=No
         return utility(np.array([rows[m].mean(0) if m.any() else start for m in members]))
 
     return BlockObservation(
-        round,
-        99,
-        tuple(records),
-        memory or {},
-        tuple(stakes),
-        rows,
-        start,
-        None,
-        coalitions if utility else None,
+        round=round,
+        miner=99,
+        records=tuple(records),
+        memory=memory or {},
+        stakes=tuple(stakes),
+        updates=rows,
+        start=start,
+        result=None,
+        utility=coalitions if utility else None,
     )
 
 
@@ -53,7 +60,7 @@ def income(settlement):
     return total
 
 
-# --- dividing -----------------------------------------------------------------------------------------------------
+# --- dividing -------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 10**15), st.dictionaries(st.integers(0, 50), st.floats(0, 1e6), max_size=20))
@@ -72,7 +79,7 @@ def test_part_is_exact(total, fraction):
     assert part(total, fraction) == math.floor(total * Fraction(repr(fraction)))
 
 
-# --- pools --------------------------------------------------------------------------------------------------------
+# --- pools ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("score", [0.02, 0.1, 0.5, 1.0])
@@ -81,7 +88,7 @@ def test_decentralml_pays_the_kth_contributor_s_times_one_minus_s_to_the_k_minus
     rule = rules.payouts.create(
         "decentralml", {"pool": pool, "score": score, "improve_only": False}
     )
-    opening = rule.open(OpeningObservation((), ()))
+    opening = rule.open(OpeningObservation(devices=(), balances=()))
     paid = income(rule.settle(block([record(w) for w in range(8)], memory=opening.memory)))
     for k in range(1, 9):
         assert paid.get(k - 1, 0) == pytest.approx(score * (1 - score) ** (k - 1) * pool, abs=8)
@@ -96,7 +103,7 @@ def test_decentralml_snapshot_whitelist_improvement_and_expiry():
         "expires": 2,
     }
     rule = rules.payouts.create("decentralml", params)
-    memory = rule.open(OpeningObservation((), ())).memory
+    memory = rule.open(OpeningObservation(devices=(), balances=())).memory
     better = {1: True, 2: False, 3: True, 4: True, 5: True}
     first = rule.settle(
         block(
@@ -130,7 +137,9 @@ def test_decentralml_percentages_fund_three_pools():
     rule = rules.payouts.create(
         "decentralml", {"pool": 1_000, "contributors": 0.6, "engineers": 0.3, "annotators": 0.1}
     )
-    funded = {p.payee: p.amount for p in rule.open(OpeningObservation((), ())).payments}
+    funded = {
+        p.payee: p.amount for p in rule.open(OpeningObservation(devices=(), balances=())).payments
+    }
     assert sum(funded.values()) == 1_000
     assert funded["escrow:contributors"] >= 600
 
@@ -142,7 +151,7 @@ def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
     rule = rules.payouts.create(
         "equal-share", {"pool": pool, "stake": 50, "deadline": 2, "fee": fee}
     )
-    opening = rule.open(OpeningObservation((0, 1, 2, 3), (50, 60, 70, 49)))
+    opening = rule.open(OpeningObservation(devices=(0, 1, 2, 3), balances=(50, 60, 70, 49)))
     assert rule.members(opening.memory) == {0, 1, 2}, "3 cannot pay the stake"
     assert sum(p.amount for p in opening.payments if p.payee == "escrow:stakes") == 150
     first = rule.settle(
@@ -160,7 +169,7 @@ def test_equal_share_pays_a_kth_to_each_of_k(pool, fee, share, rest):
 
 def test_equal_share_without_a_verified_participant_returns_the_pool():
     rule = rules.payouts.create("equal-share", {"pool": 500, "deadline": 1})
-    memory = rule.open(OpeningObservation((0,), (0,))).memory
+    memory = rule.open(OpeningObservation(devices=(0,), balances=(0,))).memory
     assert income(rule.settle(block([record(0, accepted=False)], memory=memory))) == {
         "organisation": 500
     }
@@ -179,7 +188,7 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
         "slashed-vbfl",
         {"stake": 1_000, "fraction": 0.25, "destination": destination, "unit_reward": 0},
     )
-    memory = rule.open(OpeningObservation((0, 1), (1_000, 999))).memory
+    memory = rule.open(OpeningObservation(devices=(0, 1), balances=(1_000, 999))).memory
     assert rule.members(memory) == {0}
     bad = [record(0, accepted=False, negative=(20, 21, 22))]
     first = rule.settle(block(bad, memory=memory))
@@ -189,7 +198,7 @@ def test_slashing_takes_a_fraction_of_what_is_left(destination, expected):
     assert income(rule.close(second.memory)) == {0: 562}
 
 
-# --- shares -------------------------------------------------------------------------------------------------------
+# --- shares ---------------------------------------------------------------------------------------
 
 
 def test_shares_follow_their_weights():
@@ -215,12 +224,14 @@ def test_shares_follow_their_weights():
 
 def test_the_median_of_reports_is_moved_by_a_majority_only():
     rule = rules.payouts.create("cosine", {"pot": 1_000, "to": "committee"})
-    told = {
+    reported = {
         0: [0.5, 0.5, 0.5, 1.0, 1.0],
         1: [0.5, 0.5, 0.5, -1.0, -1.0],
         2: [-0.2, -0.1, 0.0, 1.0, 1.0],
     }
-    records = [replace(record(w), reports=tuple(enumerate(scores))) for w, scores in told.items()]
+    records = [
+        replace(record(w), reports=tuple(enumerate(scores))) for w, scores in reported.items()
+    ]
     assert income(rule.settle(block(records))) == {0: 500, 1: 500}
     bought = [replace(records[2], reports=((0, 1.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 0.0)))]
     assert income(rule.settle(block(bought))) == {2: 1_000}
@@ -231,7 +242,7 @@ def test_the_median_of_reports_is_moved_by_a_majority_only():
     ("preset", "validator"), [("vbfl", "collude"), ("vbfl", "flip"), ("coordinator", "collude")]
 )
 def test_reports_go_through_behaviours(tiny, preset, validator):
-    """With every validator in the ring its own workers are paid as conforming; honest reports pay the honest."""
+    """If all validators collude their own workers are paid; honest reports pay the honest."""
     ring = [{"name": "ring", "devices": [0, 1], "worker": "sign-flip", "validator": validator}]
     ring += [{"name": "bench", "devices": list(range(2, 8)), "validator": validator}]
     incomes = []
@@ -260,7 +271,15 @@ def test_flat_pays_presence():
 
 
 def test_vbfl_and_its_verified_variant():
-    liar = UpdateRecord(0, 4_000, 5, (20,), (), None, 400, 1)
+    liar = UpdateRecord.from_votes(
+        worker=0,
+        claimed_samples=4_000,
+        claimed_epochs=5,
+        positive=(20,),
+        negative=(),
+        verified_samples=400,
+        verified_epochs=1,
+    )
     assert income(rules.payouts.create("vbfl").settle(block([liar])))[0] == 20_000
     assert income(rules.payouts.create("vbfl-verified").settle(block([liar])))[0] == 400
 
@@ -287,7 +306,7 @@ def test_cosine_rewards_alignment_and_excluding_oneself_takes_the_own_weight_out
 
 
 class Game:
-    """A characteristic function of sets, with the interface of `Coalitions`; counts what is asked of it."""
+    """A characteristic function with the interface of `Coalitions`; counts its calls."""
 
     def __init__(self, function):
         self.function = function
@@ -395,11 +414,11 @@ def test_improvement_and_leave_one_out():
     assert 2 not in paid
 
 
-# --- strategic devices --------------------------------------------------------------------------------------------
+# --- strategic devices ----------------------------------------------------------------------------
 
 
 def gain_of_splitting(rule, k, memory=None):
-    """Income of one operator as 1 or as k identities, its data and stake split evenly, beside 9 honest devices."""
+    """Gain of one operator as k identities over 1, data and stake split evenly, beside 9 others."""
     totals = []
     for identities in (1, k):
         mine = range(identities)
@@ -413,7 +432,8 @@ def gain_of_splitting(rule, k, memory=None):
             stakes[20 + j] = 60_000
         opening = rule.open(
             OpeningObservation(
-                tuple(r.worker for r in records), tuple(stakes[r.worker] for r in records)
+                devices=tuple(r.worker for r in records),
+                balances=tuple(stakes[r.worker] for r in records),
             )
         )
         paid = income(rule.settle(block(records, memory=opening.memory, stakes=stakes)))
@@ -428,7 +448,8 @@ def test_sybils_gain_from_equal_shares_and_not_from_stake(k):
         > 0
     )
     assert gain_of_splitting(rules.payouts.create("flat"), k) > 0
-    # A unit is added to every stake so that the first round pays: k identities win k - 1 units of weight at most.
+    # A unit is added to every stake so that the first round pays: k identities win at most k - 1
+    # units of weight.
     assert gain_of_splitting(rules.payouts.create("stake-weighted", {"pot": 900_000}), k) <= k
     assert gain_of_splitting(rules.payouts.create("data-size", {"pot": 900_000}), k) <= 0
 
@@ -438,7 +459,7 @@ def committee_votes(votes):
     return [
         record(
             w,
-            accepted=None,
+            accepted=2 * sum(row) >= len(row),
             positive=[20 + v for v, vote in enumerate(row) if vote],
             negative=[20 + v for v, vote in enumerate(row) if not vote],
         )
@@ -467,7 +488,7 @@ def test_a_committee_majority_pays_the_majority_and_peer_prediction_does_not_pay
 
 
 def test_colluders_who_are_the_majority_take_the_committees_pay():
-    """Three of five validators vote against every honest update: they are the outcome, and they are paid for it."""
+    """Three of five validators reject every honest update: the majority, and paid for it."""
     votes = [[True, True, False, False, False] for _ in range(10)]
     paid = income(rules.payouts.create("committee-majority").settle(block(committee_votes(votes))))
     assert paid == {22: 1_000, 23: 1_000, 24: 1_000}
@@ -480,7 +501,7 @@ def test_colluders_who_are_the_majority_take_the_committees_pay():
     assert set(paid) == {20, 21, 22}
 
 
-# --- in the world -------------------------------------------------------------------------------------------------
+# --- in the world ---------------------------------------------------------------------------------
 
 
 def play(scenario):

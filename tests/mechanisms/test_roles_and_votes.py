@@ -16,12 +16,12 @@ def draw(name, n=20, *, seed=0, round=1, stakes=None, outcomes=None, previous=b"
     rule = rules.roles.create(name, params)
     rng = np.random.default_rng(seed)
     seen = RoleObservation(
-        round,
-        tuple(range(n)),
-        tuple(stakes or [0] * n),
-        previous,
-        rng,
-        tuple(outcomes or [(0, 0)] * n),
+        round=round,
+        eligible=tuple(range(n)),
+        stakes=tuple(stakes or [0] * n),
+        previous_hash=previous,
+        rng=rng,
+        outcomes=tuple(outcomes or [(0, 0)] * n),
     )
     return rule.assign(seen)
 
@@ -116,7 +116,12 @@ def test_verifiable_is_what_anybody_computes():
 def judge(name, *, accuracies, baseline=0.5, **more):
     params = more.pop("params", {})
     seen = ValidationObservation(
-        1, 0, tuple(range(len(accuracies))), baseline, np.array(accuracies), **more
+        round=1,
+        validator=0,
+        workers=tuple(range(len(accuracies))),
+        baseline_accuracy=baseline,
+        update_accuracies=np.array(accuracies),
+        **more,
     )
     return rules.validators.create(name, params).verdicts(seen).tolist()
 
@@ -133,7 +138,7 @@ def test_improvement_compares_with_the_global_model():
 
 
 def test_folds_want_a_majority_of_folds():
-    """Ten samples in five folds of two: the baseline is right everywhere, the update wrong in one, two or three folds."""
+    """Ten samples, five folds: the baseline is always right, the update wrong in 1, 2 or 3."""
     correct = np.ones((4, 10), dtype=bool)
     for update, folds in enumerate((1, 2, 3), start=1):
         for f in range(folds):
@@ -149,7 +154,7 @@ def test_folds_want_a_majority_of_folds():
 
 
 def test_stratified_folds_hold_every_class_alike():
-    """Two classes, sorted by class: plain folds of a sorted set and stratified ones see the same mixture here."""
+    """Two classes, sorted: plain and stratified folds see the same mixture here."""
     labels = np.repeat([0, 1], 10)
     correct = np.ones((2, 20), dtype=bool)
     correct[1, labels == 1] = False
@@ -174,7 +179,7 @@ def test_distance_rejects_what_lies_far_out():
 @pytest.mark.parametrize("name", rules.validators.names())
 @pytest.mark.parametrize("attack", ["honest", "gaussian-noise"])
 def test_every_validation_rule_in_a_run(tiny, name, attack):
-    """Noise that destroys a model is told from honest work by every rule that looks."""
+    """Every rule that looks at updates tells destructive noise from honest work."""
     params = {"worker_params": {"scale": 30.0}} if attack == "gaussian-noise" else {}
     world = World(
         tiny(
@@ -209,7 +214,7 @@ def test_every_role_rule_in_a_run(tiny, name):
 
 
 def test_matched_baselines_train_as_long_as_workers(tiny):
-    """The same batches would give the same model: with -1 a baseline is as good as an honest update on average."""
+    """With -1 a baseline is on average as good as an honest update: it trains as long."""
 
     def deficit(epochs):
         world = World(

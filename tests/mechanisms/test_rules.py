@@ -27,16 +27,28 @@ def income(payments, device):
 def test_vbfl_pays_the_published_amounts():
     """12 workers, 5 validators, 400 samples, 5 epochs: 2,000 each, 12 each, 60 + 1 to the miner."""
     validators = tuple(range(12, 17))
-    records = tuple(UpdateRecord(w, 400, 5, validators, ()) for w in range(12))
-    paid = Vbfl().settle(BlockObservation(1, 17, records)).payments
+    records = tuple(
+        UpdateRecord.from_votes(
+            worker=w, claimed_samples=400, claimed_epochs=5, positive=validators, negative=()
+        )
+        for w in range(12)
+    )
+    paid = Vbfl().settle(BlockObservation(round=1, miner=17, records=records)).payments
     assert {income(paid, w) for w in range(12)} == {2_000}
     assert {income(paid, v) for v in validators} == {12}
     assert income(paid, 17) == 61
 
 
 def test_vbfl_pays_nothing_for_a_rejected_update_but_pays_the_votes_on_it():
-    records = (UpdateRecord(0, 400, 5, (2,), (1, 3)), UpdateRecord(4, 400, 5, (1,), (2,)))
-    paid = Vbfl().settle(BlockObservation(1, 9, records)).payments
+    records = (
+        UpdateRecord.from_votes(
+            worker=0, claimed_samples=400, claimed_epochs=5, positive=(2,), negative=(1, 3)
+        ),
+        UpdateRecord.from_votes(
+            worker=4, claimed_samples=400, claimed_epochs=5, positive=(1,), negative=(2,)
+        ),
+    )
+    paid = Vbfl().settle(BlockObservation(round=1, miner=9, records=records)).payments
     assert income(paid, 0) == 0
     assert income(paid, 4) == 2_000, "a tie accepts"
     assert [income(paid, v) for v in (1, 2, 3)] == [2, 2, 1]
@@ -47,7 +59,13 @@ def test_vbfl_pays_nothing_for_a_rejected_update_but_pays_the_votes_on_it():
 def test_threshold_rejects_exactly_above(threshold, correct, baseline):
     rule = Threshold.configure({"threshold": threshold})
     accuracies = np.array(correct, dtype=float) / 500
-    seen = ValidationObservation(1, 0, tuple(range(len(correct))), baseline / 500, accuracies)
+    seen = ValidationObservation(
+        round=1,
+        validator=0,
+        workers=tuple(range(len(correct))),
+        baseline_accuracy=baseline / 500,
+        update_accuracies=accuracies,
+    )
     deficit = (baseline - np.array(correct, dtype=int)) / 500
     expected = deficit <= threshold
     unclear = np.isclose(deficit, threshold, atol=1e-11)
@@ -56,19 +74,39 @@ def test_threshold_rejects_exactly_above(threshold, correct, baseline):
 
 def test_threshold_is_not_fooled_by_rounding():
     rule = Threshold.configure({"threshold": 0.08})
-    seen = ValidationObservation(1, 0, (0,), 0.68, np.array([0.60]))
+    seen = ValidationObservation(
+        round=1,
+        validator=0,
+        workers=(0,),
+        baseline_accuracy=0.68,
+        update_accuracies=np.array([0.60]),
+    )
     assert rule.verdicts(seen).all()
     assert 0.68 - 0.60 > 0.08, "the very case that plain comparison gets wrong"
 
 
 def test_threshold_one_never_rejects():
     rule = Threshold.configure({"threshold": 1.0})
-    assert rule.verdicts(ValidationObservation(1, 0, (0,), 1.0, np.array([0.0]))).all()
+    assert rule.verdicts(
+        ValidationObservation(
+            round=1,
+            validator=0,
+            workers=(0,),
+            baseline_accuracy=1.0,
+            update_accuracies=np.array([0.0]),
+        )
+    ).all()
 
 
 def test_mean_plain_and_weighted():
     updates = np.array([[1, 2], [3, 6]], dtype=np.float32)
-    seen = AggregationObservation(1, (0, 1), updates, np.array([1, 3]), np.zeros(2, np.float32))
+    seen = AggregationObservation(
+        round=1,
+        workers=(0, 1),
+        updates=updates,
+        samples=np.array([1, 3]),
+        global_model=np.zeros(2, np.float32),
+    )
     np.testing.assert_allclose(Mean().aggregate(seen), [2, 4])
     np.testing.assert_allclose(Mean.configure({"weighted": True}).aggregate(seen), [2.5, 5])
 
@@ -82,7 +120,13 @@ def test_counts_refuses(counts):
 def test_counts_draws_every_spare_role():
     from mechanisms.vocabulary import RoleObservation
 
-    seen = RoleObservation(1, tuple(range(300)), (0,) * 300, b"", np.random.default_rng(0))
+    seen = RoleObservation(
+        round=1,
+        eligible=tuple(range(300)),
+        stakes=(0,) * 300,
+        previous_hash=b"",
+        rng=np.random.default_rng(0),
+    )
     drawn = list(Counts().assign(seen).values())
     assert all(70 < drawn.count(role) < 130 for role in set(drawn))
 

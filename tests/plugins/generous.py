@@ -7,20 +7,18 @@ from mechanisms.plugin import param
 from mechanisms.vocabulary import Payment, Settlement
 
 
-@dataclass(frozen=True)
-class GenerousParams:
-    """Parameters of the plug-in below."""
-
-    amount: int = param(5, help="base units per worker", ge=0)
-
-
 class Generous(PayoutRule):
-    """The same to everybody in the block."""
+    """Pays the same to every worker in the block."""
 
     name = "generous"
     summary = "a flat amount to every worker in the block"
     reference = "test"
-    Params = GenerousParams
+
+    @dataclass(frozen=True)
+    class Params:
+        amount: int = param(5, help="base units per worker", ge=0)
+
+    params: Params
 
     def settle(self, block):
         return Settlement(

@@ -146,11 +146,15 @@ def test_branches_meet_at_the_last_common_ancestor():
 
 
 def rejected(worker):
-    return UpdateRecord(worker, 10, 1, (), (9,))
+    return UpdateRecord.from_votes(
+        worker=worker, claimed_samples=10, claimed_epochs=1, positive=(), negative=(9,)
+    )
 
 
 def accepted(worker):
-    return UpdateRecord(worker, 10, 1, (9,), ())
+    return UpdateRecord.from_votes(
+        worker=worker, claimed_samples=10, claimed_epochs=1, positive=(9,), negative=()
+    )
 
 
 def play(rules, history):

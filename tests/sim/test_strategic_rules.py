@@ -276,7 +276,7 @@ def test_under_secure_aggregation_a_single_update_is_never_released():
         (
             "vbfl",
             {"payout.parts": [{"part": "fees", "params": {"deposit": 5, "update": 10}}]},
-            "does not cover the dearest call",
+            "does not cover the most expensive call",
         ),
         ("coordinator", {"coordinator.params.size": 19}, "at least 21"),
         ("coordinator", {"payout.initial_balance": 1_000_000}, "bond of an aggregator"),

@@ -1,1 +1,1 @@
-"""Where data comes from: one small file per source."""
+"""Data sources: one small file per source."""

@@ -9,16 +9,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedstake.errors import InputError
 from mechanisms.plugin import Plugin
 
 
-class DataError(ValueError):
-    """Data that is absent or not what it should be."""
+class DataError(InputError):
+    """Data that is missing or not as expected."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`x` is `float32[N, C, H, W]` (or `[N, features]`), `y` is `int64[N]` in 0..classes-1; order is fixed."""
+    """Samples and labels in a fixed order.
+
+    `x` is `float32[N, C, H, W]` (or `[N, features]`), `y` is `int64[N]` in 0..classes-1.
+    """
 
     name: str
     x_train: NDArray[np.float32]
@@ -34,8 +38,14 @@ class Dataset:
 
 
 class DatasetSource(Plugin, ABC):
-    """`load` returns the same arrays every time; which device holds which sample is decided elsewhere."""
+    """Base of data sources. `load` returns the same arrays every time.
+
+    Which device holds which sample is decided elsewhere.
+    """
 
     @abstractmethod
     def load(self, folder: Path) -> Dataset:
-        """`folder` is where files are kept (`FEDSTAKE_DATA`, `--data` or the user's cache). Raises `DataError`."""
+        """Load the data set; raises `DataError`.
+
+        `folder` holds its files (`FEDSTAKE_DATA`, `--data` or the user's cache).
+        """

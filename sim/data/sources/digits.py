@@ -10,7 +10,7 @@ from sim.data.sources.base import Dataset, DatasetSource
 
 
 class Digits(DatasetSource):
-    """Every fifth image is a test image (360), the others train (1,437); grey levels scaled to 0..1."""
+    """Every fifth image is a test image (360), the others train (1,437); grey levels in 0..1."""
 
     name = "digits"
     summary = "scikit-learn digits, 8x8, 1,437 train / 360 test, embedded"

@@ -20,7 +20,7 @@ _TYPES = {0x08: np.dtype(">u1")}
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Array of a gzipped IDX file of unsigned bytes; raises `DataError` when it is not one."""
+    """Return the array of a gzipped IDX file of unsigned bytes; raises `DataError` otherwise."""
     try:
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
@@ -43,43 +43,44 @@ class IdxFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class DownloadParams:
-    """Parameters of the plug-in below."""
-
-    download: bool = param(
-        False, help="fetch missing files from the public addresses into the data folder"
-    )
-
-
 class IdxSource(DatasetSource):
     """Four gzipped IDX files in `<folder>/<subfolder>/`."""
 
     subfolder: ClassVar[str] = ""
     urls: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[dict[str, IdxFile]] = {}
-    Params = DownloadParams
+
+    @dataclass(frozen=True)
+    class Params:
+        download: bool = param(
+            False, help="fetch missing files from the public addresses into the data folder"
+        )
+
+    params: Params
 
     def read(self, folder: Path, key: str) -> np.ndarray:
-        """The array of one of the files, fetched when allowed, its checksum verified."""
+        """Return the array of one of the files, fetched if allowed, its checksum verified."""
         file = self.files[key]
         path = folder / self.subfolder / file.name
         if not path.is_file():
             if not self.params.download:
                 raise DataError(
-                    f"data set {self.name!r} needs {path}: set FEDSTAKE_DATA or --data to the folder that holds "
-                    f"{self.subfolder}/{file.name}, or [data.params] download = true to fetch it from {self.urls[0]}{file.name}"
+                    f"data set {self.name!r} needs {path}: set FEDSTAKE_DATA or --data to the "
+                    "folder that holds "
+                    f"{self.subfolder}/{file.name}, or [data.params] download = true to fetch "
+                    f"it from {self.urls[0]}{file.name}"
                 )
             self._fetch(file, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != file.sha256:
             raise DataError(
-                f"{path}: SHA-256 is {digest}, should be {file.sha256}; delete it and fetch it again"
+                f"{path}: SHA-256 is {digest}, should be {file.sha256}; delete it and fetch it "
+                "again"
             )
         return read_idx(path)
 
     def images(self, folder: Path, key: str) -> np.ndarray:
-        """`float32[N, 1, 28, 28]` in 0..1, as VBFL has it: pixel / 255, no normalisation."""
+        """Return `float32[N, 1, 28, 28]` in 0..1 as in VBFL: pixel / 255, no normalisation."""
         return (self.read(folder, key).astype(np.float32) / np.float32(255))[:, None]
 
     def labels(self, folder: Path, key: str) -> np.ndarray:
@@ -107,7 +108,7 @@ class IdxSource(DatasetSource):
 
 
 class Mnist(IdxSource):
-    """The full set."""
+    """The full data set."""
 
     name = "mnist"
     summary = "MNIST, 28x28, 60,000 train / 10,000 test, from IDX files"
@@ -143,13 +144,13 @@ class Mnist(IdxSource):
 
 
 class FashionMnist(Mnist):
-    """The same format, ten classes of clothes."""
+    """Ten classes of clothes in the format of MNIST."""
 
     name = "fashion-mnist"
     summary = "Fashion-MNIST, 28x28, 60,000 train / 10,000 test, from IDX files"
     reference = "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747"
     subfolder = "fashion-mnist"
-    # The authors' bucket is a website endpoint, which speaks http only; the checksums guard both ways.
+    # The authors' bucket is a website endpoint that speaks only http; checksums guard both.
     urls: ClassVar[tuple[str, ...]] = (
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -175,7 +176,7 @@ class FashionMnist(Mnist):
 
 
 class Mnist10k(Mnist):
-    """MNIST's t10k files alone, split in file order: small, real, and the same everywhere."""
+    """MNIST's t10k files alone, split in file order: small and real."""
 
     name = "mnist-10k"
     summary = "the t10k files of MNIST split 8,000 train / 2,000 test in file order"

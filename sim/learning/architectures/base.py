@@ -10,10 +10,11 @@ from mechanisms.plugin import Plugin
 
 
 class ModelSource(Plugin, ABC):
-    """`build` returns a module that maps `float32[B, *shape]` to logits `float32[B, classes]`.
+    """Base of model sources: `build` returns a module from samples to logits.
 
-    Any module will do; an `nn.Sequential` of Linear, Conv2d, MaxPool2d, ReLU and Flatten gets the engine's fast paths.
-    Raises ValueError when the model cannot take samples of that shape.
+    `float32[B, *shape]` -> `float32[B, classes]`. Any module will do; an `nn.Sequential` of Linear,
+    Conv2d, MaxPool2d, ReLU and Flatten gets the engine's fast paths. Raises ValueError when the
+    model cannot take samples of that shape.
     """
 
     @abstractmethod

@@ -8,7 +8,10 @@ from sim.learning.architectures.base import ModelSource
 
 
 class MnistCnn(ModelSource):
-    """conv5x5(32) ReLU pool2, conv5x5(64) ReLU pool2, 512 ReLU, classes: 1,663,370 parameters on MNIST."""
+    """conv5x5(32) ReLU pool2, conv5x5(64) ReLU pool2, 512 ReLU, classes.
+
+    1,663,370 parameters on MNIST.
+    """
 
     name = "mnist_cnn"
     summary = "two 5x5 convolutions with pooling and a hidden layer of 512 (VBFL's larger model)"
@@ -17,7 +20,8 @@ class MnistCnn(ModelSource):
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
             raise ValueError(
-                f"mnist_cnn needs images whose sides are multiples of 4, not samples of shape {shape}"
+                "mnist_cnn needs images whose sides are multiples of 4, not samples of shape "
+                f"{shape}"
             )
         channels, height, width = shape
         return nn.Sequential(

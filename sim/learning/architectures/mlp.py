@@ -32,20 +32,18 @@ class Mnist2nn(ModelSource):
         return perceptron([math.prod(shape), 200, 200, classes])
 
 
-@dataclass(frozen=True)
-class MlpParams:
-    """Parameters of the plug-in below."""
-
-    hidden: tuple[int, ...] = param((64,), help="sizes of the hidden layers", ge=1, le=10**5)
-
-
 class Mlp(ModelSource):
     """Any number of hidden layers."""
 
     name = "mlp"
     summary = "perceptron with the hidden layers given"
     reference = "textbook"
-    Params = MlpParams
+
+    @dataclass(frozen=True)
+    class Params:
+        hidden: tuple[int, ...] = param((64,), help="sizes of the hidden layers", ge=1, le=10**5)
+
+    params: Params
 
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         return perceptron([math.prod(shape), *self.params.hidden, classes])
