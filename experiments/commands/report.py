@@ -22,7 +22,7 @@ def report(
     Example: fedstake report results/digits-quick-548d72b99108
     """
     with one_line_errors(debug):
-        from experiments.figures import SWEEP_FIGURES
+        from experiments.figures import sweep_figures
         from experiments.reports import open_recorded
         from experiments.reports import report as write_report
         from experiments.rundir import RunResult
@@ -31,7 +31,7 @@ def report(
         if isinstance(recorded, RunResult):
             page = write_report(recorded, out)
         else:
-            with progress("report", len(SWEEP_FIGURES)) as report_done:
+            with progress("report", len(sweep_figures())) as report_done:
                 page = write_report(recorded, out, on_figure=report_done)
         out_console.print(f"{page}", markup=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -27,34 +28,57 @@ LEVELS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D5
 WHO = {"honest": HONEST, "adversary": ADVERSARY}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Of a run. `data` makes the tidy table that is drawn and saved as CSV (empty: nothing to show); `draw` puts it on axes."""
+    """A figure of a run.
+
+    Args:
+        name: of its files.
+        title: above it in the report.
+        caption: below it in the report.
+        needs: the columns that `data` reads of each table; a run without them has no such figure.
+        data: makes the tidy table that is drawn and saved as CSV. Empty: nothing to show;
+            `attrs["notes"]`: sentences for the caption.
+        draw: puts the table on axes.
+        order: place in the report, lower first; equal ones by name.
+    """
 
     name: str
     title: str
     caption: str
+    needs: Mapping[str, Sequence[str]]
     data: Callable[[RunResult], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Axes], None]
+    order: int = 100
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A drawing, and what its caption must add: what was left out."""
+    """A drawing, and sentences for its caption about what was left out."""
 
     canvas: Canvas
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepFigure:
-    """Of a sweep. `data` makes the tidy table (empty: nothing to show; `attrs["notes"]`: for the caption); `draw` all panels."""
+    """A figure of a sweep: as `Figure`, but `draw` makes the whole drawing with all its panels."""
 
     name: str
     title: str
     caption: str
+    needs: Mapping[str, Sequence[str]]
     data: Callable[[Results], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Sheet]
+    order: int = 100
+
+
+def setting(settings: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key of a scenario; None where the scenario has no such key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 @contextmanager

@@ -125,9 +125,11 @@ def _curve(axes: Axes, part: pd.DataFrame, color: str) -> None:
 
 
 FIGURE = SweepFigure(
-    "accuracy-curves",
-    "Accuracy per round",
-    "Accuracy of the most-held model on the reported test set: mean over seeds, with the 95 % bootstrap band of that mean.",
-    data,
-    draw,
+    name="accuracy-curves",
+    title="Accuracy per round",
+    caption="Accuracy of the most-held model on the reported test set: mean over seeds, with the 95 % bootstrap band of that mean.",
+    needs={"rounds": ("round", "accuracy")},
+    data=data,
+    draw=draw,
+    order=10,
 )

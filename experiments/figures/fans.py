@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, ordered
-from experiments.figures.gains import OWNED
+from experiments.figures.gains import OWNED, OWNED_NEEDS
 from experiments.figures.panels import multiples, name_lines
 from experiments.results import Results
 
@@ -76,10 +76,12 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 FIGURE = SweepFigure(
-    "stake-fans",
-    "What devices own",
-    "Net income so far, locked stake included: median over devices and seeds, bands from the 25th to the 75th and from "
+    name="stake-fans",
+    title="What devices own",
+    caption="Net income so far, locked stake included: median over devices and seeds, bands from the 25th to the 75th and from "
     "the 5th to the 95th percentile.",
-    data,
-    draw,
+    needs={"participants": (*OWNED_NEEDS, "utility")},
+    data=data,
+    draw=draw,
+    order=50,
 )

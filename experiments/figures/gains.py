@@ -12,7 +12,10 @@ OWNED = (
     "select *, sum(income) over (partition by run_id, device order by round) + coalesce(locked, 0) as gained, "
     "case when adversary then 'adversary' else 'honest' end as who from t"
 )
-"""SQL over `participants` (t): what each device has gained by the end of each round, in base units, and who it is."""
+"""SQL over `participants` (t): what each device has gained by the end of each round, in base
+units, and who it is."""
+OWNED_NEEDS = ("round", "device", "adversary", "income", "locked")
+"""Columns of `participants` that it reads."""
 
 
 def gains(results: Results) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, label, ordered
-from experiments.figures.gains import CAPTION, gains, per_run
+from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
 from experiments.figures.panels import CURVES, keep, levels, multiples, words
 from experiments.results import Results
 
@@ -85,9 +85,11 @@ def _box(part: pd.DataFrame, level: str, who: str, at: float) -> dict[str, float
 
 
 FIGURE = SweepFigure(
-    "income-distributions",
-    "How income is spread",
-    f"Quartiles, median, and whiskers to the 5th and 95th percentile, over devices and runs. {CAPTION}",
-    data,
-    draw,
+    name="income-distributions",
+    title="How income is spread",
+    caption=f"Quartiles, median, and whiskers to the 5th and 95th percentile, over devices and runs. {CAPTION}",
+    needs={"participants": OWNED_NEEDS},
+    data=data,
+    draw=draw,
+    order=60,
 )

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import ACCENT, NEUTRAL, Sheet, SweepFigure, thousands
 from experiments.figures.factors import concerns, continuous, crossed, each, label, ordered, short
-from experiments.figures.gains import CAPTION, gains, per_run
+from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
 from experiments.figures.panels import CURVES, multiples, name_points
 from experiments.results import Results, interval
 
@@ -176,10 +176,12 @@ def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
 
 
 FIGURE = SweepFigure(
-    "pareto",
-    "Accuracy against adversaries' income",
-    "Final accuracy against what an adversary earns: means over runs, 95 % bootstrap intervals; better is up and to the left. "
+    name="pareto",
+    title="Accuracy against adversaries' income",
+    caption="Final accuracy against what an adversary earns: means over runs, 95 % bootstrap intervals; better is up and to the left. "
     f"Green: no other choice is better in both; the line joins them. {CAPTION}",
-    data,
-    draw,
+    needs={"rounds": ("round", "accuracy"), "participants": OWNED_NEEDS},
+    data=data,
+    draw=draw,
+    order=20,
 )

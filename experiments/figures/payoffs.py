@@ -107,10 +107,12 @@ def _tick(level: object) -> str:
 
 
 FIGURE = SweepFigure(
-    "payoffs",
-    "Payoffs",
-    "Mean utility per device and run, in base units: income and what is locked, less costs. White is 0, purple a gain, orange a "
+    name="payoffs",
+    title="Payoffs",
+    caption="Mean utility per device and run, in base units: income and what is locked, less costs. White is 0, purple a gain, orange a "
     "loss, in the same scale for both.",
-    data,
-    draw,
+    needs={"participants": ("device", "adversary", "utility")},
+    data=data,
+    draw=draw,
+    order=30,
 )

@@ -17,20 +17,30 @@ OUTCOMES = {
     "honest_utility": "utility, honest\n(base units)",
     "adversary_utility": "utility, adversaries\n(base units)",
 }
+NAMES = {
+    "accuracy": "accuracy",
+    "honest_utility": "honest devices' utility",
+    "adversary_utility": "adversaries' utility",
+}
 VALUES = ("cell", "point", "seed", "factor", "value", "log", "outcome", "result")
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per run, sampled factor and outcome, the factors that explain most of accuracy first."""
+    """Return one row per run, sampled factor and outcome.
+
+    The factors that explain most of the first outcome (accuracy, where it is recorded) come first.
+    """
     axes = continuous(results)
     outcomes = ordered(results, results.outcomes())
     axes = [f for f in axes if outcomes[f].nunique() > 2]
     if outcomes.empty or not axes:
         return pd.DataFrame()
-    told = [o for o in OUTCOMES if outcomes[o].notna().any() and outcomes[o].nunique() > 1]
+    shown = [o for o in OUTCOMES if o in outcomes and outcomes[o].nunique() > 1]
+    if not shown:
+        return pd.DataFrame()
     colored = [f for f in crossed(results, outcomes) if outcomes[f].nunique() <= COLUMNS][:1]
     values = {f: outcomes[f].astype(float) for f in axes}
-    axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes["accuracy"]))
+    axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes[shown[0]]))
     logs = {
         name
         for block in results.spec.get("design", [])
@@ -46,7 +56,7 @@ def data(results: Results) -> pd.DataFrame:
             factor=f, value=values[f], log=f in logs, outcome=o, result=outcomes[o]
         )
         for f in axes
-        for o in told
+        for o in shown
     ]
     return pd.concat(parts, ignore_index=True).dropna(subset="result")
 
@@ -78,7 +88,8 @@ def draw(table: pd.DataFrame) -> Sheet:
     factors = list(table["factor"].unique())
     if len(factors) > COLUMNS:
         notes.append(
-            f"The {COLUMNS} factors that explain most of accuracy are drawn; the CSV has all {len(factors)}."
+            f"The {COLUMNS} factors that explain most of {NAMES[table['outcome'].iloc[0]]} are drawn; "
+            f"the CSV has all {len(factors)}."
         )
         factors = factors[:COLUMNS]
     told = list(table["outcome"].unique())
@@ -149,10 +160,12 @@ def _alike(part: pd.DataFrame) -> bool:
 
 
 FIGURE = SweepFigure(
-    "responses",
-    "Outcome against each sampled factor",
-    "One point per run; the line joins means of bins with as many cells each, bars are two standard errors. "
+    name="responses",
+    title="Outcome against each sampled factor",
+    caption="One point per run; the line joins means of bins with as many cells each, bars are two standard errors. "
     "Grey: colour makes no difference.",
-    data,
-    draw,
+    needs={"participants": ("device", "adversary", "utility")},
+    data=data,
+    draw=draw,
+    order=40,
 )

@@ -41,9 +41,11 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
 
 
 FIGURE = Figure(
-    "stakes",
-    "Stake of each device",
-    "Balance of the staking asset at each round's end, one line per device.",
-    data,
-    draw,
+    name="stakes",
+    title="Stake of each device",
+    caption="Balance of the staking asset at each round's end, one line per device.",
+    needs={"participants": ("round", "device", "adversary", "balance")},
+    data=data,
+    draw=draw,
+    order=20,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
@@ -11,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from experiments.figures.base import NEUTRAL, WHO, Sheet, SweepFigure
 from experiments.figures.factors import choose, ordered
 from experiments.figures.panels import multiples, words
+from experiments.figures.votes import threshold
 from experiments.results import Results
 
 VALUES = ("seed", "round", "validator", "worker", "who", "vad", "vote", "threshold")
@@ -40,7 +39,7 @@ def data(results: Results) -> pd.DataFrame:
         f"order by md5(run_id || t.row) limit {MOST}",
         t="votes",
     )
-    rules = {cell: _threshold(s) for cell, s in results.scenarios().items()}
+    rules = {cell: threshold(scenario) for cell, scenario in results.scenarios().items()}
     votes["threshold"] = votes["cell"].map(rules).astype(float)
     table = votes.merge(runs[["run_id", *chosen.shown]], on="run_id")
     table = table.sort_values(
@@ -48,11 +47,6 @@ def data(results: Results) -> pd.DataFrame:
     )[[*chosen.shown, *VALUES]]
     table.attrs["notes"] = notes
     return table
-
-
-def _threshold(scenario: dict[str, Any]) -> float | None:
-    told: float | None = scenario["validation"]["params"].get("threshold")
-    return told
 
 
 def draw(table: pd.DataFrame) -> Sheet:
@@ -98,10 +92,12 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 FIGURE = SweepFigure(
-    "vote-scatter",
-    "Vote differences",
-    "One point per vote: vad, how much lower the accuracy of the update is than that of the validator's own baseline. Above the "
+    name="vote-scatter",
+    title="Vote differences",
+    caption="One point per vote: vad, how much lower the accuracy of the update is than that of the validator's own baseline. Above the "
     "line the rule says reject.",
-    data,
-    draw,
+    needs={"votes": ("round", "validator", "worker", "worker_adversary", "vad", "vote")},
+    data=data,
+    draw=draw,
+    order=70,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import tomli_w
 
-from experiments.figures import SWEEP_FIGURES
+from experiments.figures import sweep_figures
 from experiments.figures.base import style
 from experiments.figures.factors import ordered
 from experiments.numerals import with_interval
@@ -38,8 +38,8 @@ def report_sweep(
     """Figures, tables and `report.html` of a sweep in a folder that is there. Figures that make no sense for it are left out."""
     panels = []
     with style():
-        for i, figure in enumerate(SWEEP_FIGURES):
-            table = figure.data(results)
+        for i, figure in enumerate(sweep_figures()):
+            table = figure.data(results) if results.has(figure.needs) else pd.DataFrame()
             if not table.empty:
                 sheet = figure.draw(table)
                 caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
@@ -146,13 +146,15 @@ def _failures(results: Results, target: Path) -> list[Section]:
 
 
 def _outcomes(results: Results, target: Path) -> list[Section]:
-    if results.outcomes().empty:
+    outcomes = results.outcomes()
+    if outcomes.empty:
         return [Section("Outcomes", note="No run is done yet.")]
-    summary = results.summary(of=list(OUTCOMES))
+    recorded = [column for column in OUTCOMES if column in outcomes]
+    summary = results.summary(of=recorded)
     write_file(target / "outcomes.csv", summary.to_csv(index=False))
     shown = summary[[*results.factors, "runs"]].copy()
     for column, name in OUTCOMES.items():
-        if summary[column].notna().any():
+        if column in summary and summary[column].notna().any():
             shown[name] = with_interval(summary, column)
     note = "Means over the seeds of each cell with their 95 % bootstrap intervals; utility in base units per device and run."
     return [Section("Outcomes", shown.head(ROWS), note=f"{note} {_of(len(shown), 'outcomes.csv')}")]

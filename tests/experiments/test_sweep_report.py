@@ -10,7 +10,7 @@ import pytest
 from matplotlib.path import Path
 
 from experiments import Results, RunError, report, sweep
-from experiments.figures import SWEEP_FIGURES, curves, fans, payoffs, responses, vote_scatter
+from experiments.figures import curves, fans, payoffs, responses, sweep_figures, vote_scatter
 from experiments.figures.base import LEVELS, blank, ink, luminance, style
 from experiments.figures.factors import choose, continuous, crossed, label, share_explained, thin
 from experiments.figures.gains import gains
@@ -20,7 +20,7 @@ from experiments.reports import open_recorded
 from experiments.results import interval
 from tests.conftest import TINY
 
-FIGURES = {f.name: f for f in SWEEP_FIGURES}
+FIGURES = {f.name: f for f in sweep_figures()}
 GRID = {
     "kind": "grid",
     "factors": {
@@ -279,7 +279,7 @@ def test_every_figure_draws_without_a_warning(which, request):
     drawn = set()
     with warnings.catch_warnings(), style():
         warnings.simplefilter("error")
-        for figure in SWEEP_FIGURES:
+        for figure in sweep_figures():
             table = figure.data(results)
             if not table.empty:
                 figure.draw(table).canvas.draw_without_rendering()
@@ -360,7 +360,7 @@ def test_nothing_is_drawn_of_what_is_not_there(tmp_path):
         workers=1,
     )
     text = report(quiet).read_text()
-    assert [f.name for f in SWEEP_FIGURES if f'id="{f.name}"' in text] == ["accuracy-curves"]
+    assert [f.name for f in sweep_figures() if f'id="{f.name}"' in text] == ["accuracy-curves"]
 
 
 # --- the page ------------------------------------------------------------------------------------------------------
