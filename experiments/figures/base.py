@@ -122,7 +122,7 @@ def direct_label(axes: Axes, x: float, y: float, text: str, color: str, shift: f
     """A label at the end of a line, in its colour, instead of a legend; `shift` moves it up, in points."""
     axes.annotate(
         text, (x, y), xytext=(5, shift), textcoords="offset points", color=ink(color), va="center", fontsize=9,
-        annotation_clip=False,
+        annotation_clip=False, parse_math=False,
     )  # fmt: skip
 
 

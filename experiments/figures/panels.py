@@ -108,13 +108,14 @@ def _order(table: pd.DataFrame, facets: Sequence[str]) -> tuple[str, str]:
 
 def words(sheet: Canvas, colors: Mapping[str, str]) -> None:
     """A line of words in their colours above the panels."""
-    handles = [Line2D([], [], color=c, label=name) for name, c in colors.items()]
+    # The names are set afterwards: a legend would read "$" as a formula and skip a leading "_".
+    handles = [Line2D([], [], color=color, label="name") for color in colors.values()]
     legend = sheet.legend(
         handles=handles, loc="outside upper left", ncols=len(colors), handlelength=0, handletextpad=0, fontsize=10,
         columnspacing=1.2,
     )  # fmt: skip
-    for text, color in zip(legend.get_texts(), colors.values(), strict=True):
-        text.set(color=ink(color), fontweight="bold")
+    for text, (name, color) in zip(legend.get_texts(), colors.items(), strict=True):
+        text.set(text=name, color=ink(color), fontweight="bold", parse_math=False)
 
 
 def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, str, str]]]) -> None:

@@ -10,13 +10,19 @@ import pandas as pd
 
 from experiments.figures import run_figures
 from experiments.figures.base import canvas, setting, style
+from experiments.figures.declared import declared_figures
 from experiments.reports.page import Section, page, save
 from experiments.rundir import RunResult, write_file
 
 
 def report_run(run: RunResult, target: Path, command: list[str]) -> Path:
-    """Write the figures and `report.html` of one run into a folder that is there."""
-    figures = [figure for figure in run_figures() if run.has(figure.needs)]
+    """Write the figures and `report.html` of one run into a folder that is there.
+
+    The figures that a protocol declares in the manifest come after those of the house.
+    """
+    shipped = run_figures()
+    declared = declared_figures(run, {figure.name for figure in shipped})
+    figures = [*(figure for figure in shipped if run.has(figure.needs)), *declared]
     panels = []
     with style():
         for figure in figures:

@@ -1,4 +1,4 @@
-"""The commands are found by themselves, start quickly, and end in one line when something is wrong."""
+"""Commands are found in their folder, start quickly, and end in one line when they fail."""
 
 import json
 import os
