@@ -29,10 +29,12 @@ def threshold(settings: Mapping[str, Any]) -> float | None:
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
     """Draw one point per vote, and the threshold."""
-    for bad, color, label in ((False, HONEST, "honest worker"), (True, ADVERSARY, "adversary")):
+    for bad, color, label, shift in (
+        (False, HONEST, "honest worker", -0.15),
+        (True, ADVERSARY, "adversary", 0.15),
+    ):
         part = table[table["worker_adversary"] == bad]
         if not part.empty:
-            shift = 0.15 if bad else -0.15
             axes.scatter(
                 part["round"].astype(float) + shift,
                 part["vad"],
@@ -46,9 +48,15 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     if pd.notna(limit):
         axes.axhline(limit, color=NEUTRAL, linestyle="--", linewidth=1)
         axes.annotate(
-            f"threshold {limit:g}", (1, limit), xycoords=("axes fraction", "data"), xytext=(-4, 3),
-            textcoords="offset points", ha="right", fontsize=9, color=NEUTRAL,
-        )  # fmt: skip
+            f"threshold {limit:g}",
+            (1, limit),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=NEUTRAL,
+        )
     axes.set(xlabel="round", ylabel="vad (accuracy, baseline − update)")
     axes.legend(loc="upper left", markerscale=2)
 

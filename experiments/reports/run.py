@@ -32,7 +32,15 @@ def report_run(run: RunResult, target: Path, command: list[str]) -> Path:
             sheet = canvas(figure, table)
             caption = " ".join([figure.caption, *table.attrs.get("notes", [])])
             panels.append(
-                save(sheet, table, target, figure.name, figure.title, caption, shlex.join(command))
+                save(
+                    sheet,
+                    table,
+                    target,
+                    name=figure.name,
+                    title=figure.title,
+                    caption=caption,
+                    command=shlex.join(command),
+                )
             )
     text = page(
         str(setting(run.settings, "name") or run.run_id),

@@ -82,7 +82,7 @@ def page(grid):
     return report(grid)
 
 
-# --- factors -------------------------------------------------------------------------------------------------------
+# --- factors ---------------------------------------------------------------------------------
 
 
 def test_factors_are_sorted_by_what_they_do(grid):
@@ -134,7 +134,7 @@ def test_levels_are_thinned_and_named():
     assert label("x.rate", 0.123456) == "rate = 0.123"
 
 
-# --- data ----------------------------------------------------------------------------------------------------------
+# --- data ------------------------------------------------------------------------------------
 
 
 def test_bands_are_those_of_results_and_of_closed_form():
@@ -151,7 +151,8 @@ def test_bands_are_those_of_results_and_of_closed_form():
     assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), (
         "one seed has no band"
     )
-    # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is the whole range.
+    # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is
+    # the whole range.
     two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "accuracy": [0.0, 1.0]})
     assert curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist() == [0.5, 0.0, 1.0]
 
@@ -253,9 +254,9 @@ def test_responses_are_the_outcomes(sampled):
     assert set(table["factor"]) == set(continuous(sampled))
     assert table.loc[table["factor"] == "training.learning_rate", "log"].all()
     assert not table.loc[table["factor"] == "validation.params.threshold", "log"].any()
-    told = table[(table["outcome"] == "accuracy") & (table["factor"] == "training.learning_rate")]
-    assert sorted(told["result"]) == pytest.approx(sorted(sampled.outcomes()["accuracy"]))
-    assert told["point"].nunique() * 2 == told["cell"].nunique() == 16
+    rate = table[(table["outcome"] == "accuracy") & (table["factor"] == "training.learning_rate")]
+    assert sorted(rate["result"]) == pytest.approx(sorted(sampled.outcomes()["accuracy"]))
+    assert rate["point"].nunique() * 2 == rate["cell"].nunique() == 16
 
 
 def test_binned_means_count_a_cell_once():
@@ -270,7 +271,7 @@ def test_binned_means_count_a_cell_once():
     assert responses.bins(values).value_counts().tolist() == [10] * 8
 
 
-# --- drawings ------------------------------------------------------------------------------------------------------
+# --- drawings --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", ["grid", "sampled"])
@@ -363,7 +364,7 @@ def test_nothing_is_drawn_of_what_is_not_there(tmp_path):
     assert [f.name for f in sweep_figures() if f'id="{f.name}"' in text] == ["accuracy-curves"]
 
 
-# --- the page ------------------------------------------------------------------------------------------------------
+# --- the page --------------------------------------------------------------------------------
 
 
 class Loads(HTMLParser):
