@@ -1,4 +1,4 @@
-"""`fedstake demo`: mechanisms under attack on real digits, the scorecard, the winner and its run to replay, the report."""
+"""The demo: mechanisms under attack on real digits, their scorecard, the winner, the report."""
 
 from __future__ import annotations
 
@@ -20,9 +20,17 @@ SWEEP = Path(__file__).parent / "sweeps" / "demo.toml"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found and where it is; `example` is one run's directory.
+    """What the demo found and where it is.
 
-    `worst`: under which attack the winner fares worst, and its first run there; None when nobody wins.
+    Args:
+        table: one row per mechanism.
+        ranking: by the stated objective.
+        reading: the result in a sentence or two.
+        page: the report.
+        winner: scenario file of the winner; None when nobody wins.
+        example: a run directory.
+        worst: the attack under which the winner fares worst, and its first run there; None when
+            nobody wins.
     """
 
     table: pd.DataFrame
@@ -35,75 +43,76 @@ class Outcome:
 
 
 def prepare(out: Path, seeds: int) -> Sweep:
-    """The shipped sweep with so many seeds per cell."""
+    """Return the shipped sweep with so many seeds per cell."""
     return Sweep(load_spec(SWEEP).model_copy(update={"seeds": seeds}), out)
 
 
 def play(
     demo: Sweep, *, workers: int | None = None, on_receipt: OnReceipt | None = None
 ) -> Outcome:
-    """Run what is not there yet, score, rank, report. Raises `RunError` when a run failed."""
+    """Run the missing runs, score, rank and report; `RunError` when a run failed."""
     demo.play(workers=workers, on_receipt=on_receipt)
     results = Results.open(demo.folder)
     failures = results.failures()
     if len(failures):
         first = failures.iloc[0]
         raise RunError(
-            f"{demo.folder}: {len(failures)} runs failed, the first in {first['stage']}: {first['error']}"
+            f"{demo.folder}: {len(failures)} runs failed, "
+            f"the first in {first['stage']}: {first['error']}"
         )
     verdict = compare(results)
-    page = report(results)
-    run_id = results.runs()["run_id"].iloc[0]
-    winner = demo.folder / "winner.toml" if verdict.winner else None
-    example = results.run(run_id).path
+    first_run = results.runs()["run_id"].iloc[0]
     return Outcome(
-        _table(verdict),
-        verdict.ranking,
-        _reading(verdict),
-        page,
-        winner,
-        example,
-        _worst(results, verdict),
+        table=_table(verdict),
+        ranking=verdict.ranking,
+        reading=_reading(verdict),
+        page=report(results),
+        winner=demo.folder / "winner.toml" if verdict.winner else None,
+        example=results.run(first_run).path,
+        worst=_worst(results, verdict),
     )
 
 
 def _worst(results: Results, verdict: Verdict) -> tuple[str, Path] | None:
-    """The winner's first run under the attack that gains most against honest devices."""
+    """Return the attack that gains most against the winner, and the winner's first run under it."""
     if verdict.winner is None:
         return None
-    mine = verdict.table[verdict.table["mechanism"] == verdict.winner]
-    attack = str(mine.sort_values("advantage", kind="stable")["attack"].iloc[-1])
+    cells = verdict.table[verdict.table["mechanism"] == verdict.winner]
+    attack = str(cells.sort_values("advantage", kind="stable")["attack"].iloc[-1])
     runs = results.runs()
-    found = runs[(runs["mechanism"] == verdict.winner) & (runs["attack"] == attack)]
-    return attack, results.run(found["run_id"].iloc[0]).path
+    attacked = runs[(runs["mechanism"] == verdict.winner) & (runs["attack"] == attack)]
+    return attack, results.run(attacked["run_id"].iloc[0]).path
 
 
 def _table(verdict: Verdict) -> pd.DataFrame:
-    """Per mechanism: accuracy in peace and at the worst, what honest devices and attackers have, what deviating gains."""
-    calm = verdict.table[verdict.table["attack"] == "nobody"].set_index("mechanism")
+    """Return one row per mechanism: accuracy and utility without and under attack, gains."""
+    peaceful = verdict.table[verdict.table["attack"] == "nobody"].set_index("mechanism")
     cells = verdict.table.groupby("mechanism", sort=False)
-    told = {
-        "accuracy": calm["accuracy"],
+    columns = {
+        "accuracy": peaceful["accuracy"],
         "worst accuracy": cells["accuracy"].min(),
-        "honest utility": calm["honest_utility"],
+        "honest utility": peaceful["honest_utility"],
         "attackers' advantage, at most": cells["advantage"].max(),
-        "an idler gains": with_interval(calm, "ic_gap"),
-        "two sybils gain": with_interval(calm, "sybil_gain_2"),
+        "an idler gains": with_interval(peaceful, "ic_gap"),
+        "two sybils gain": with_interval(peaceful, "sybil_gain_2"),
     }
-    return pd.DataFrame(told, index=calm.index).reset_index()
+    return pd.DataFrame(columns, index=peaceful.index).reset_index()
 
 
 def _reading(verdict: Verdict) -> str:
+    """Return the result in a sentence or two."""
     table = _table(verdict).set_index("mechanism")
-    unfiltered, filtered = table.loc["FedAvg, unpaid"], table.loc["VBFL"]
-    told = (
-        f"Under the worst of these attacks FedAvg falls from {unfiltered['accuracy']:.2f} to {unfiltered['worst accuracy']:.2f}, "
-        f"VBFL from {filtered['accuracy']:.2f} to {filtered['worst accuracy']:.2f}. "
+    fedavg, vbfl = table.loc["FedAvg, unpaid"], table.loc["VBFL"]
+    attacked = (
+        "Under the worst of these attacks "
+        f"FedAvg falls from {fedavg['accuracy']:.2f} to {fedavg['worst accuracy']:.2f}, "
+        f"VBFL from {vbfl['accuracy']:.2f} to {vbfl['worst accuracy']:.2f}."
     )
     if verdict.winner is None:
-        return told + "No mechanism keeps all bounds of the objective."
+        return f"{attacked} No mechanism keeps all bounds of the objective."
     gap = verdict.ranking.set_index("mechanism")["advantage"][verdict.winner]
-    return told + (
-        f"Winner: {verdict.winner}{verdict.note}: at the worst attackers have {number(abs(gap), 0)} base units "
-        f"{'less' if gap < 0 else 'more'} than honest devices of the same runs."
+    relation = "less" if gap < 0 else "more"
+    return (
+        f"{attacked} Winner: {verdict.winner}{verdict.note}: at the worst attackers have "
+        f"{number(abs(gap), 0)} base units {relation} than honest devices of the same runs."
     )

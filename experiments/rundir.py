@@ -21,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.loader import dumps, load_scenario
+from fedstake.errors import InputError
 from sim.scenario import SCHEMA_VERSION, Scenario
 
 MANIFEST = "manifest.json"
 
 
-class RunError(ValueError):
+class RunError(InputError):
     """A run directory that is not what it should be; one line."""
 
 

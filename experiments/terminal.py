@@ -1,4 +1,4 @@
-"""What every command shares: the two consoles, one-line errors, progress, tables."""
+"""Shared by all commands: the two consoles, one-line errors, progress, tables."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fedstake.errors import FedstakeError
+
 if TYPE_CHECKING:
     from experiments.sweeps.drive import OnReceipt
     from experiments.sweeps.forecast import Forecast
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """Whoever reads our output may stop: that is no failure of ours."""
+    """A console that lets `BrokenPipeError` through, so that `fedstake ... | head` ends quietly."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -45,32 +47,19 @@ DataOption = Annotated[
 
 @contextlib.contextmanager
 def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
-    """Turn errors into one line and an exit code: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C.
+    """Turn errors into one line and an exit code: 2 bad input, 1 a run that failed, 130 Ctrl-C.
 
     `file` is the scenario that errors of settings and data belong to.
     """
-    from chain_bridge.errors import BridgeError, PlanError, SafetyError
-    from experiments.loader import ScenarioError
-    from experiments.pool import StoppedError
-    from experiments.rundir import RunError
-    from mechanisms.plugin import PluginError
-    from sim.data.sources.base import DataError
-    from sim.keys import SettingError
-
     try:
         yield
     except typer.Exit:
         raise
-    except (DataError, SettingError, PluginError) as error:
-        _complain(error, debug, f"{file}: {error}" if file else str(error))
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except (ScenarioError, RunError, PlanError, SafetyError) as error:
-        _complain(error, debug, str(error))
-        raise typer.Exit(EXIT_BAD_INPUT) from None
-    except (StoppedError, BridgeError) as error:
-        _complain(error, debug, str(error))
-        raise typer.Exit(EXIT_FAILED) from None
-    except BrokenPipeError:  # whoever read our output has had enough
+    except _expected() as error:
+        in_file = file and isinstance(error, _names_no_file())
+        _complain(error, debug, f"{file}: {error}" if in_file else str(error))
+        raise typer.Exit(_exit_code(error)) from None
+    except BrokenPipeError:  # the reader of our output has closed it
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
@@ -89,14 +78,46 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
         raise typer.Exit(EXIT_FAILED) from None
 
 
+def _names_no_file() -> tuple[type[Exception], ...]:
+    """Return the errors whose message begins with a key: which file has it, the command knows."""
+    from mechanisms.plugin import PluginError
+    from sim.data.sources.base import DataError
+    from sim.keys import SettingError
+
+    return DataError, PluginError, SettingError
+
+
+# Until every error inherits from `FedstakeError`. Then delete these two functions, and above catch
+# `FedstakeError` and exit with `error.exit_code`.
+def _expected() -> tuple[type[Exception], ...]:
+    from chain_bridge.errors import BridgeError
+    from experiments.loader import ScenarioError
+    from experiments.pool import StoppedError
+    from experiments.rundir import RunError
+
+    return FedstakeError, *_names_no_file(), ScenarioError, RunError, StoppedError, BridgeError
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, FedstakeError):
+        return error.exit_code
+    from chain_bridge.errors import BridgeError, PlanError, SafetyError
+    from experiments.pool import StoppedError
+
+    failed = isinstance(error, (StoppedError, BridgeError))
+    refused = isinstance(error, (PlanError, SafetyError))
+    return EXIT_FAILED if failed and not refused else EXIT_BAD_INPUT
+
+
 def _complain(error: BaseException, debug: bool, line: str) -> None:
+    """Print an error as one line of stderr, after its traceback when it is asked for."""
     if debug:
         traceback.print_exception(error)
     err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
 
 
 class Tell:
-    """Progress so far: call it with the number done; `of` also says of how many, when that was not known before."""
+    """Progress of a task: call it with the number done, or `of` when the total changes as well."""
 
     def __init__(
         self,
@@ -110,34 +131,39 @@ class Tell:
         self._task = bar.add_task(label, total=total, left="") if bar else None
 
     def __call__(self, done: int) -> None:
-        left = self._left(done)
+        left = self._time_left(done)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=self._total, left=left)
         elif done % max(1, self._total // 10) == 0 or done == self._total:
-            err_console.print(
-                ", ".join(part for part in (f"{self._label}: {done}/{self._total}", left) if part),
-                markup=False,
-            )
+            line = f"{self._label}: {done}/{self._total}"
+            err_console.print(f"{line}, {left}" if left else line, markup=False)
 
     def of(self, done: int, total: int) -> None:
+        """Show the number done and a new total."""
         self._total = total
         self(done)
 
-    def _left(self, done: int) -> str:
-        took = time.monotonic() - self._began
-        estimate = (
-            self._left_s() if self._left_s else (self._total - done) * took / done if done else None
-        )
-        return "" if estimate is None or done == self._total else f"about {duration(estimate)} left"
+    def _time_left(self, done: int) -> str:
+        """Return the time to go in words; "" at the end and before there is an estimate."""
+        estimate = None
+        if self._left_s:
+            estimate = self._left_s()
+        elif done:
+            took = time.monotonic() - self._began
+            estimate = (self._total - done) * took / done
+        if estimate is None or done == self._total:
+            return ""
+        return f"about {duration(estimate)} left"
 
 
 @contextlib.contextmanager
 def progress(
     label: str, total: int, left_s: Callable[[], float | None] | None = None
 ) -> Iterator[Tell]:
-    """A bar when a terminal watches, else a plain line about every tenth; the block is given what to tell.
+    """Show a bar when a terminal watches, else a plain line about every tenth.
 
-    `left_s` estimates the seconds to go (default: as fast as so far).
+    The block gets a function to call with the number done. `left_s` estimates the seconds to go
+    (default: as fast as so far).
     """
     if not err_console.is_terminal:
         yield Tell(label, total, left_s, None)
@@ -156,8 +182,8 @@ def progress(
 
 @contextlib.contextmanager
 def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterator[OnReceipt]:
-    """Progress of runs that end one by one; the block is given what to call with each receipt."""
-    with progress(label, total, forecast.left_s if forecast else None) as tell:
+    """Show the progress of runs that end one by one; the block gets a function for receipts."""
+    with progress(label, total, forecast.left_s if forecast else None) as report_done:
         done = 0
 
         def on_receipt(receipt: Receipt) -> None:
@@ -165,13 +191,13 @@ def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterato
             done += 1
             if forecast:
                 forecast.ended(receipt.run_id, receipt.wall_s)
-            tell(done)
+            report_done(done)
 
         yield on_receipt
 
 
 def show(table: Any, title: str = "") -> None:
-    """Print a pandas frame."""
+    """Print a pandas frame as a table of text."""
     view = Table(
         title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
     )
@@ -191,7 +217,11 @@ def show(table: Any, title: str = "") -> None:
 
 
 def duration(seconds: float) -> str:
-    """0.3 s, 90 s, 12 min, 3.4 h."""
+    """Return a time in words: 0.3 s, 90 s, 12 min, 3.4 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7_200 else f"{seconds / 3600:.3g} h"
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h"

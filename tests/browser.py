@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> str | None:
-    """The browser on this machine, if there is one."""
+    """Return the path of the browser on this machine; None where there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -52,7 +52,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: object) -> dict:
-        """One call of the protocol; events that come meanwhile are noted."""
+        """Make one call of the protocol; events that come meanwhile are noted."""
         number = next(self._ids)
         message = {"id": number, "method": method, "params": params}
         if self._session:
@@ -97,23 +97,24 @@ class Browser:
         self.run("Promise.all([...document.images].map((i) => i.decode()))")
 
     def run(self, script: str) -> object:
-        """The value of a JavaScript expression."""
-        told = self.call(
+        """Return the value of a JavaScript expression."""
+        answer = self.call(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
-        if "exceptionDetails" in told:
-            raise RuntimeError(str(told["exceptionDetails"]))
-        return told["result"].get("value")
+        if "exceptionDetails" in answer:
+            raise RuntimeError(str(answer["exceptionDetails"]))
+        return answer["result"].get("value")
 
     def press(self, key: str) -> None:
-        """A real key: Tab, Enter or a space."""
-        told = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), " ": ("Space", 32, " ")}[key]
-        event = {"key": key, "code": told[0], "windowsVirtualKeyCode": told[1]}
-        self.call("Input.dispatchKeyEvent", type="keyDown", text=told[2], **event)
+        """Press a real key: Tab, Enter or a space."""
+        keys = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), " ": ("Space", 32, " ")}
+        code, number, text = keys[key]
+        event = {"key": key, "code": code, "windowsVirtualKeyCode": number}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     def picture(self, file: Path) -> None:
-        """The whole page as PNG."""
+        """Write the whole page as PNG."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         file.write_bytes(
@@ -123,11 +124,11 @@ class Browser:
         )
 
     def pdf(self, file: Path) -> None:
-        """The page as it prints on A4."""
-        told = self.call(
+        """Write the page as it prints on A4."""
+        printed = self.call(
             "Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True
         )
-        file.write_bytes(base64.b64decode(told["data"]))
+        file.write_bytes(base64.b64decode(printed["data"]))
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -1,39 +1,41 @@
-"""Figures: one small file each, a function from a run or a sweep to its data and one that draws it."""
+"""Figures: one small file each, a function from a run or a sweep to its data and one that draws it.
 
-from experiments.figures import (
-    accuracy,
-    blocks,
-    curves,
-    fans,
-    forks,
-    incomes,
-    pareto,
-    payoffs,
-    responses,
-    stakes,
-    vote_scatter,
-    votes,
-)
+A file of this folder with a `FIGURE` (a `Figure` of a run or a `SweepFigure` of a sweep) is found
+by walking the folder. The figure says which tables and columns it needs, and is drawn for every
+run or sweep that has them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TypeVar
+
 from experiments.figures.base import Figure, SweepFigure
 
-FIGURES: tuple[Figure, ...] = (
-    accuracy.FIGURE,
-    stakes.FIGURE,
-    votes.FIGURE,
-    blocks.FIGURE,
-    forks.FIGURE,
-)
-"""Of a run, in the order of the report. A new figure: a file with a `FIGURE`, added here."""
+__all__ = ["Figure", "SweepFigure", "run_figures", "sweep_figures"]
 
-SWEEP_FIGURES: tuple[SweepFigure, ...] = (
-    curves.FIGURE,
-    pareto.FIGURE,
-    payoffs.FIGURE,
-    responses.FIGURE,
-    fans.FIGURE,
-    incomes.FIGURE,
-    vote_scatter.FIGURE,
-)
-"""Of a sweep, in the order of the report."""
+AnyFigure = TypeVar("AnyFigure", Figure, SweepFigure)
 
-__all__ = ["FIGURES", "SWEEP_FIGURES", "Figure", "SweepFigure"]
+
+def run_figures() -> tuple[Figure, ...]:
+    """Return the figures of a run in the order of the report."""
+    return _of_kind(Figure)
+
+
+def sweep_figures() -> tuple[SweepFigure, ...]:
+    """Return the figures of a sweep in the order of the report."""
+    return _of_kind(SweepFigure)
+
+
+def _of_kind(kind: type[AnyFigure]) -> tuple[AnyFigure, ...]:
+    found = [figure for figure in _discovered() if isinstance(figure, kind)]
+    return tuple(sorted(found, key=lambda figure: (figure.order, figure.name)))
+
+
+@cache
+def _discovered() -> tuple[object, ...]:
+    """Return the `FIGURE` of each file that has one."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    return tuple(vars(module)["FIGURE"] for module in modules if "FIGURE" in vars(module))

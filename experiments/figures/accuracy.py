@@ -8,35 +8,47 @@ from matplotlib.axes import Axes
 from experiments.figures.base import HONEST, Figure
 from experiments.rundir import RunResult
 
+BAND = ("accuracy_min", "accuracy_max")
+
 
 def data(run: RunResult) -> pd.DataFrame:
-    """One row per round: accuracy of the model that most devices hold, and the range over devices."""
-    return run.rounds[["round", "accuracy", "accuracy_min", "accuracy_max"]]
+    """Return one row per round: accuracy of the most-held model, and the range over devices."""
+    band = list(BAND) if run.has({"rounds": BAND}) else []
+    table = run.rounds[["round", "accuracy", *band]].copy()
+    if band:
+        table.attrs["notes"] = [
+            "The band spans the models that devices hold: they differ where chains fork, and where "
+            "devices are away or shut out."
+        ]
+    return table
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """The line of the most-held model over the band of all devices."""
+    """Draw the line of the most-held model over the band of all devices."""
     rounds = table["round"].astype(int)
-    axes.fill_between(
-        rounds,
-        table["accuracy_min"],
-        table["accuracy_max"],
-        color=HONEST,
-        alpha=0.18,
-        linewidth=0,
-        label="range over devices",
-    )
+    banded = set(BAND) <= set(table.columns)
+    if banded:
+        axes.fill_between(
+            rounds,
+            table["accuracy_min"],
+            table["accuracy_max"],
+            color=HONEST,
+            alpha=0.18,
+            linewidth=0,
+            label="range over devices",
+        )
     axes.plot(rounds, table["accuracy"], color=HONEST, label="model that most devices hold")
     axes.set(xlabel="round", ylabel="test accuracy", ylim=(0, 1), xlim=(1, max(2, rounds.max())))
-    if (table["accuracy_max"] - table["accuracy_min"]).max() > 0:
+    if banded and (table["accuracy_max"] - table["accuracy_min"]).max() > 0:
         axes.legend(loc="lower right")
 
 
 FIGURE = Figure(
-    "accuracy",
-    "Global accuracy per round",
-    "Accuracy on the reported test set. The band spans the models that devices hold: they differ where chains fork, and where "
-    "devices are away or shut out.",
-    data,
-    draw,
+    name="accuracy",
+    title="Global accuracy per round",
+    caption="Accuracy on the reported test set.",
+    needs={"rounds": ("round", "accuracy")},
+    data=data,
+    draw=draw,
+    order=10,
 )

@@ -1,10 +1,11 @@
-"""What a figure is, and the look that all share."""
+"""The declaration of a figure, and the look that all figures share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -19,7 +20,7 @@ from experiments.numerals import number
 from experiments.results import Results
 from experiments.rundir import RunResult
 
-# Okabe and Ito's colours: told apart with every common kind of colour vision.
+# Okabe and Ito's colours can be distinguished with every common kind of colour vision.
 HONEST, ADVERSARY, NEUTRAL, ACCENT = "#0072B2", "#D55E00", "#555555", "#009E73"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LEVELS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00", "#999999")
@@ -27,39 +28,62 @@ LEVELS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D5
 WHO = {"honest": HONEST, "adversary": ADVERSARY}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Of a run. `data` makes the tidy table that is drawn and saved as CSV (empty: nothing to show); `draw` puts it on axes."""
+    """A figure of a run.
+
+    Args:
+        name: of its files.
+        title: above it in the report.
+        caption: below it in the report.
+        needs: the columns that `data` reads of each table; a run without them has no such figure.
+        data: makes the tidy table that is drawn and saved as CSV. Empty: nothing to show;
+            `attrs["notes"]`: sentences for the caption.
+        draw: puts the table on axes.
+        order: place in the report, lower first; equal ones by name.
+    """
 
     name: str
     title: str
     caption: str
+    needs: Mapping[str, Sequence[str]]
     data: Callable[[RunResult], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Axes], None]
+    order: int = 100
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A drawing, and what its caption must add: what was left out."""
+    """A drawing, and sentences for its caption about what was left out."""
 
     canvas: Canvas
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepFigure:
-    """Of a sweep. `data` makes the tidy table (empty: nothing to show; `attrs["notes"]`: for the caption); `draw` all panels."""
+    """A figure of a sweep: as `Figure`, but `draw` makes the whole drawing with all its panels."""
 
     name: str
     title: str
     caption: str
+    needs: Mapping[str, Sequence[str]]
     data: Callable[[Results], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Sheet]
+    order: int = 100
+
+
+def setting(settings: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key of a scenario; None where the scenario has no such key."""
+    value: Any = settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Paper-like defaults; SVG text stays text and files are the same every time."""
+    """Set the look of all figures; SVG text stays text, and files are the same every time."""
     with mpl.rc_context(
         {
             "figure.figsize": (5.2, 3.1),
@@ -81,29 +105,36 @@ def style() -> Iterator[None]:
 
 
 def blank(width: float, height: float) -> Canvas:
-    """A canvas of so many inches, outside pyplot's global state."""
+    """Return a canvas of so many inches, outside pyplot's global state."""
     sheet = Canvas(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(sheet)  # seaborn measures text before anything is saved
     return sheet
 
 
 def canvas(figure: Figure, data: pd.DataFrame) -> Canvas:
-    """Draw a figure of a run on a fresh canvas."""
+    """Draw a figure of a run on a new canvas."""
     sheet = blank(*mpl.rcParams["figure.figsize"])
     figure.draw(data, sheet.add_subplot())
     return sheet
 
 
 def direct_label(axes: Axes, x: float, y: float, text: str, color: str, shift: float = 0.0) -> None:
-    """A label at the end of a line, in its colour, instead of a legend; `shift` moves it up, in points."""
+    """Write a label at the end of a line, in its colour; `shift` moves it up, in points."""
     axes.annotate(
-        text, (x, y), xytext=(5, shift), textcoords="offset points", color=ink(color), va="center", fontsize=9,
+        text,
+        (x, y),
+        xytext=(5, shift),
+        textcoords="offset points",
+        color=ink(color),
+        va="center",
+        fontsize=9,
         annotation_clip=False,
-    )  # fmt: skip
+        parse_math=False,
+    )
 
 
 def ink(color: str) -> str:
-    """A colour dark enough for text on white (contrast of 4.5 and more)."""
+    """Return the colour dark enough for text on white (contrast of 4.5 and more)."""
     r, g, b = to_rgb(color)
     while luminance((r, g, b)) > DARK:
         r, g, b = 0.93 * r, 0.93 * g, 0.93 * b
@@ -111,15 +142,22 @@ def ink(color: str) -> str:
 
 
 DARK = 0.18
-"""Relative luminance up to which white reads better, beyond it black."""
+"""Relative luminance up to which white text reads better on a ground, beyond it black."""
 
 
 def luminance(color: ColorType) -> float:
-    """Relative luminance: 0 of black, 1 of white."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    """Return the relative luminance (WCAG 2): 0 of black, 1 of white."""
+    red, green, blue = map(_linear, to_rgb(color))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(channel: float) -> float:
+    """Undo the gamma of an sRGB channel."""
+    if channel <= 0.04045:
+        return channel / 12.92
+    return float(((channel + 0.055) / 1.055) ** 2.4)
 
 
 def thousands(value: float, _: object = None) -> str:
-    """12,000 as axis label."""
+    """Return an axis label as 12,000."""
     return number(value, 0)

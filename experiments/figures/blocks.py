@@ -10,12 +10,13 @@ from experiments.rundir import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """One row per round, simulated seconds."""
-    return run.rounds[["round", "block_time_s", "duration_s", "end_s"]]
+    """Return one row per round, simulated seconds; the winning block where there are blocks."""
+    block = ["block_time_s"] if run.has({"rounds": ("block_time_s",)}) else []
+    return run.rounds[["round", *block, "duration_s", "end_s"]]
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """Two lines: end of round and winning block."""
+    """Draw two lines: end of round and winning block."""
     rounds = table["round"].astype(int)
     axes.plot(
         rounds,
@@ -25,7 +26,7 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
         markersize=3,
         label="round, until the last device is done",
     )
-    if table["block_time_s"].notna().any():
+    if "block_time_s" in table and table["block_time_s"].notna().any():
         axes.plot(
             rounds,
             table["block_time_s"],
@@ -40,9 +41,11 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
 
 
 FIGURE = Figure(
-    "block-times",
-    "Duration of rounds",
-    "Simulated seconds by the scenario's cost model, never wall time.",
-    data,
-    draw,
+    name="block-times",
+    title="Duration of rounds",
+    caption="Simulated seconds by the scenario's cost model, never wall time.",
+    needs={"rounds": ("round", "duration_s", "end_s")},
+    data=data,
+    draw=draw,
+    order=40,
 )

@@ -14,49 +14,47 @@ from experiments.figures.panels import CURVES, keep, levels, multiples, name_lin
 from experiments.results import Results
 
 VALUES = ("round", "accuracy", "low", "high", "seeds")
+RESAMPLES = 2_000
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per shown levels and round: mean accuracy over seeds, its band, and how many seeds."""
+    """Return one row per shown levels and round: mean accuracy, its band, the number of seeds."""
     runs = ordered(results, results.rounds(columns=["round", "accuracy"]))
     if runs.empty:
         return pd.DataFrame()
-    per_run = runs.groupby("run_id", sort=False).agg(
-        {**dict.fromkeys(results.factors, "first"), "seed": "first", "accuracy": "mean"}
-    )
+    first = dict.fromkeys([*results.factors, "seed"], "first")
+    per_run = runs.groupby("run_id", sort=False).agg({**first, "accuracy": "mean"})
     chosen = choose(results, per_run, ["accuracy"], 3, by_effect=False)
     # A seed counts once, however many cells are pooled: these share its draws.
-    per_seed = (
-        runs.groupby([*chosen.shown, "seed", "round"], observed=True)["accuracy"]
-        .mean()
-        .reset_index()
-    )
+    pooled = runs.groupby([*chosen.shown, "seed", "round"], observed=True)
+    per_seed = pooled["accuracy"].mean().reset_index()
     parts = []
     for key, part in each(per_seed, chosen.shown):
-        found = bands(part)
-        found[chosen.shown] = key
-        parts.append(found)
-    table = ordered_like(pd.concat(parts, ignore_index=True), runs, chosen.shown)[
-        [*chosen.shown, *VALUES]
-    ]
+        band = bands(part)
+        band[chosen.shown] = key
+        parts.append(band)
+    table = ordered_like(pd.concat(parts, ignore_index=True), runs, chosen.shown)
+    table = table[[*chosen.shown, *VALUES]]
     table.attrs["notes"] = chosen.notes
     return table
 
 
 def bands(part: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds per round, and the 2.5 and 97.5 % quantiles of 2,000 bootstrapped means (of whole seeds)."""
+    """Return per round the mean over seeds and its 95 % band.
+
+    The band is from the 2.5 to the 97.5 % quantile of 2,000 bootstrapped means; whole seeds are
+    drawn, so that the rounds of a seed stay together.
+    """
     wide = part.pivot(index="seed", columns="round", values="accuracy")
     whole = wide.dropna().to_numpy()
     low = high = np.full(wide.shape[1], np.nan)
     n = len(whole)
     if n > 1:
-        picks = np.random.default_rng(0).integers(n, size=(2_000, n))
-        weights = (
-            np.bincount(
-                (picks + n * np.arange(2_000)[:, None]).ravel(), minlength=2_000 * n
-            ).reshape(2_000, n)
-            / n
-        )
+        picks = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+        # How often each resample has each seed: one count over (resample, seed) numbered in rows.
+        numbered = picks + n * np.arange(RESAMPLES)[:, None]
+        counts = np.bincount(numbered.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+        weights = counts / n
         low, high = np.quantile(weights @ whole, [0.025, 0.975], axis=0)
     return pd.DataFrame(
         {
@@ -70,12 +68,12 @@ def bands(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered_like(table: pd.DataFrame, model: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Factors as the ordered categories of another frame."""
+    """Return the table with its factors as the ordered categories of another frame."""
     return table.astype({f: model[f].dtype for f in factors})
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """Lines and bands; colour is the factor with the fewest levels, panels are the next two."""
+    """Draw lines and bands; colour is the factor with the fewest levels, panels the next two."""
     notes: list[str] = []
     color_by, *facets = [c for c in table.columns if c not in VALUES] or [""]
     if color_by:
@@ -87,17 +85,12 @@ def draw(table: pd.DataFrame) -> Sheet:
     for panel in panels:
         lines = []
         for level, color in colors.items():
-            part = panel.part[panel.part[color_by] == level] if color_by else panel.part
+            part, name = panel.part, ""
+            if color_by:
+                part, name = part[part[color_by] == level], label(color_by, level)
             if not part.empty:
                 _curve(panel.axes, part, color)
-                lines.append(
-                    (
-                        part["round"].iloc[-1],
-                        part["accuracy"].iloc[-1],
-                        label(color_by, level) if color_by else "",
-                        color,
-                    )
-                )
+                lines.append((part["round"].iloc[-1], part["accuracy"].iloc[-1], name, color))
         if panel.last:
             ends[panel.axes] = lines
     sheet.supxlabel("round", fontsize=10)
@@ -125,9 +118,12 @@ def _curve(axes: Axes, part: pd.DataFrame, color: str) -> None:
 
 
 FIGURE = SweepFigure(
-    "accuracy-curves",
-    "Accuracy per round",
-    "Accuracy of the most-held model on the reported test set: mean over seeds, with the 95 % bootstrap band of that mean.",
-    data,
-    draw,
+    name="accuracy-curves",
+    title="Accuracy per round",
+    caption="Accuracy of the most-held model on the reported test set: mean over seeds, with the "
+    "95 % bootstrap band of that mean.",
+    needs={"rounds": ("round", "accuracy")},
+    data=data,
+    draw=draw,
+    order=10,
 )

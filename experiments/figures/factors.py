@@ -1,4 +1,4 @@
-"""Which factors of a sweep a figure shows: a picture has room for three, a sweep may have ten."""
+"""Choice of the factors that a figure shows: it has room for three, a sweep may have ten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ SAMPLED = ("random", "sobol", "latin-hypercube")
 
 @dataclass(frozen=True)
 class Choice:
-    """Factors to show, in order; factors that change nothing; and what the caption has to say about the others."""
+    """Factors of a figure.
+
+    Args:
+        shown: those to show, in order.
+        idle: those that change nothing.
+        notes: sentences for the caption about those that are not shown.
+    """
 
     shown: list[str]
     idle: list[str]
@@ -24,43 +30,48 @@ class Choice:
 
 
 def ordered(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
-    """The same frame with every factor as an ordered category: numbers by size, names as the sweep lists them."""
+    """Return the frame with every factor as an ordered category.
+
+    Numbers are ordered by size, names as the sweep lists them.
+    """
     plan = results.runs()
     frame = frame.copy()
     for factor in results.factors:
-        there = set(frame[factor])
-        levels = [v for v in plan[factor].unique() if v in there]
-        frame[factor] = pd.Categorical(
-            frame[factor], sorted(levels) if is_number(plan[factor]) else levels, ordered=True
-        )
+        present = set(frame[factor])
+        levels = [v for v in plan[factor].unique() if v in present]
+        if is_number(plan[factor]):
+            levels.sort()
+        frame[factor] = pd.Categorical(frame[factor], levels, ordered=True)
     return frame
 
 
 def continuous(results: Results) -> list[str]:
-    """Numeric factors that are sampled from a range or have many levels: they go on an axis."""
+    """Return the numeric factors that are sampled from a range: they go on an axis."""
     plan = results.runs()
-    drawn = {
-        name
-        for block in results.spec.get("design", [])
-        if block.get("kind", "grid") in SAMPLED
-        for name in block["factors"]
-    }
-    return [
-        f for f in results.factors if is_number(plan[f]) and plan[f].nunique() > 1 and f in drawn
-    ]
+    sampled: set[str] = set()
+    for block in results.spec.get("design", []):
+        if block.get("kind", "grid") in SAMPLED:
+            sampled.update(block["factors"])
+    varied = [f for f in results.factors if f in sampled and plan[f].nunique() > 1]
+    return [f for f in varied if is_number(plan[f])]
 
 
 def crossed(results: Results, frame: pd.DataFrame) -> list[str]:
-    """Factors with a few levels to tell apart, fewest first; of those that always change together, one."""
+    """Return the factors that are not on an axis, those with the fewest levels first.
+
+    Of factors that always change together, one stands for all.
+    """
     axis = continuous(results)
     found = [f for f in results.factors if f not in axis and frame[f].nunique() > 1]
     kept = list(found)
-    for factor in found:
-        leaders = [g for g in kept if g != factor and _decides(frame, g, factor)]
-        if any(
-            not _decides(frame, factor, g) or found.index(g) < found.index(factor) for g in leaders
-        ):
-            kept.remove(factor)
+    for place, factor in enumerate(found):
+        for other in kept:
+            if other == factor or not _decides(frame, other, factor):
+                continue
+            # Of two that decide each other, the first is kept.
+            if not _decides(frame, factor, other) or found.index(other) < place:
+                kept.remove(factor)
+                break
     return sorted(kept, key=lambda f: frame[f].nunique())
 
 
@@ -72,7 +83,7 @@ def choose(
     *,
     by_effect: bool = True,
 ) -> Choice:
-    """The factors of a figure about some outcomes.
+    """Choose the factors of a figure about some outcomes.
 
     Args:
         results: the sweep.
@@ -86,51 +97,52 @@ def choose(
     moving = [f for f in found if f not in idle]
     if by_effect:
         moving.sort(key=lambda f: -_effect(frame, f, values))
+    on_axis = [f for f in continuous(results) if frame[f].nunique() > 1]
+    pooled = [*moving[most:], *on_axis]
     notes = []
     if idle:
         notes.append(f"Without effect here and not shown: {_and(idle)}.")
-    if pooled := [*moving[most:], *(f for f in continuous(results) if frame[f].nunique() > 1)]:
+    if pooled:
         notes.append(f"Pooled: {_and(pooled)}.")
     return Choice(moving[:most], idle, notes)
 
 
 def share_explained(levels: pd.Series, values: pd.Series) -> float:
-    """Eta squared: variance between the means of the levels over the variance of all; 0 without any."""
-    there = values.notna()
-    values, total = values[there], float(values[there].var(ddof=0)) if there.any() else 0.0
+    """Return eta squared: variance of the levels' means over the variance of all values; 0 of 0."""
+    known = values.notna()
+    values = values[known]
+    total = float(values.var(ddof=0)) if len(values) else 0.0
     if total <= 0:
         return 0.0
-    means = values.groupby(levels[there], observed=True).transform("mean")
+    means = values.groupby(levels[known], observed=True).transform("mean")
     return float(means.var(ddof=0)) / total
 
 
 def concerns(results: Results, factor: str, table: str) -> bool:
-    """Whether a factor sets keys of a table of the scenario, as `adversaries`."""
+    """Return whether a factor sets keys of a table of the scenario, as `adversaries`."""
     keys = {factor}
     for block in results.spec.get("design", []):
-        given = block["factors"].get(factor)
-        if isinstance(given, Mapping) and all(
-            isinstance(level, Mapping) for level in given.values()
-        ):
-            keys = {key for level in given.values() for key in level}
+        named = block["factors"].get(factor)  # levels by name, each a table of keys
+        if isinstance(named, Mapping) and all(isinstance(v, Mapping) for v in named.values()):
+            keys = {key for level in named.values() for key in level}
     return any(key == table or key.startswith(f"{table}.") for key in keys)
 
 
 def short(factor: str) -> str:
-    """The last part of a dotted key."""
+    """Return the last part of a dotted key."""
     return factor.rpartition(".")[2]
 
 
 def label(factor: str, level: Any) -> str:
-    """A level in words: names speak for themselves, numbers need their factor."""
+    """Return a level in words: a name as it is, a number with its factor."""
     if isinstance(level, str):
         return level
-    told = f"{level:.3g}" if isinstance(level, float | np.floating) else str(level).lower()
-    return f"{short(factor)} = {told}"
+    text = f"{level:.3g}" if isinstance(level, float | np.floating) else str(level).lower()
+    return f"{short(factor)} = {text}"
 
 
 def thin(levels: Sequence[Any], most: int) -> list[Any]:
-    """At most so many levels: of numbers evenly spread ones with both ends, of names the first."""
+    """Return at most so many levels: evenly spread numbers with both ends, or the first names."""
     if len(levels) <= most:
         return list(levels)
     if isinstance(levels[0], str):
@@ -141,34 +153,38 @@ def thin(levels: Sequence[Any], most: int) -> list[Any]:
 def each(
     frame: pd.DataFrame, keys: Sequence[str]
 ) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The parts of a frame by their levels; all of it without any factor."""
-    yield from frame.groupby(list(keys), observed=True) if keys else [((), frame)]
+    """Yield the parts of a frame with their levels; without factors all of it."""
+    if not keys:
+        yield (), frame
+        return
+    yield from frame.groupby(list(keys), observed=True)
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether levels are numbers (truth values are not)."""
+    """Return whether levels are numbers (truth values are not)."""
     return column.dtype.kind in "iuf"
 
 
 def _idle(results: Results, frame: pd.DataFrame, factor: str, values: Sequence[str]) -> bool:
-    """Whether runs that differ in this factor alone always come to the same."""
+    """Return whether runs that differ in this factor alone always have the same outcomes."""
     others = [f for f in results.factors if f != factor]
-    groups = frame.assign(**{v: frame[v].round(9) for v in values}).groupby(
-        [*others, "seed"], observed=True, dropna=False
-    )
-    return bool(
-        groups.size().max() > 1 and all(groups[v].nunique(dropna=False).max() == 1 for v in values)
-    )
+    rounded = frame.assign(**{v: frame[v].round(9) for v in values})
+    groups = rounded.groupby([*others, "seed"], observed=True, dropna=False)
+    if groups.size().max() <= 1:
+        return False
+    return all(groups[v].nunique(dropna=False).max() == 1 for v in values)
 
 
 def _effect(frame: pd.DataFrame, factor: str, values: Sequence[str]) -> float:
+    """Return how much of the outcomes a factor explains, summed over them."""
     return sum((share_explained(frame[factor], frame[v]) for v in values), 0.0)
 
 
 def _decides(frame: pd.DataFrame, one: str, other: str) -> bool:
+    """Return whether each level of one factor comes with a single level of the other."""
     return bool(frame.groupby(one, observed=True)[other].nunique().max() == 1)
 
 
 def _and(names: Sequence[str]) -> str:
-    told = [short(n) for n in names]
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+    *others, last = [short(name) for name in names]
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,4 +1,4 @@
-"""What devices own over the rounds of a sweep, as quantile fans, honest against adversary."""
+"""Quantile fans of what devices own over the rounds of a sweep, honest against adversary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, ordered
-from experiments.figures.gains import OWNED
+from experiments.figures.gains import OWNED, OWNED_NEEDS
 from experiments.figures.panels import multiples, name_lines
 from experiments.results import Results
 
@@ -17,7 +17,10 @@ VALUES = ("who", "round", *QUANTILES, "devices")
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per shown levels, kind of device and round: quantiles over devices and seeds, in base units."""
+    """Return one row per shown levels, kind of device and round.
+
+    It has quantiles over devices and seeds of what they own, in base units.
+    """
     outcomes = ordered(results, results.outcomes())
     if outcomes.empty:
         return pd.DataFrame()
@@ -38,7 +41,7 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """The median over two bands per kind of device."""
+    """Draw the median over two bands per kind of device."""
     notes: list[str] = []
     sheet, panels = multiples(table, [c for c in table.columns if c not in VALUES], notes)
     ends = {}
@@ -76,10 +79,12 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 FIGURE = SweepFigure(
-    "stake-fans",
-    "What devices own",
-    "Net income so far, locked stake included: median over devices and seeds, bands from the 25th to the 75th and from "
-    "the 5th to the 95th percentile.",
-    data,
-    draw,
+    name="stake-fans",
+    title="What devices own",
+    caption="Net income so far, locked stake included: median over devices and seeds, bands from "
+    "the 25th to the 75th and from the 5th to the 95th percentile.",
+    needs={"participants": (*OWNED_NEEDS, "utility")},
+    data=data,
+    draw=draw,
+    order=50,
 )

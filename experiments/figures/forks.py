@@ -11,9 +11,9 @@ from experiments.rundir import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """One row per round: who mined the block that most devices took, and whether others took another."""
+    """Return one row per round: miner of the most-held block, and whether others took another."""
     if run.blocks.empty:
-        return pd.DataFrame()
+        return pd.DataFrame()  # nothing was ever mined
     bad = run.participants.groupby("device")["adversary"].first()
     table = run.rounds[["round", "winner", "forked", "heads"]].copy()
     table["winner_adversary"] = table["winner"].map(bad)
@@ -21,7 +21,7 @@ def data(run: RunResult) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """A dot per winning miner, ringed where the round forked."""
+    """Draw a dot per winning miner, ringed where the round forked."""
     mined = table[table["winner"].notna()]
     colors = [ADVERSARY if bad else HONEST for bad in mined["winner_adversary"]]
     axes.scatter(mined["round"].astype(int), mined["winner"].astype(int), c=colors, s=26)
@@ -43,9 +43,16 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
 
 
 FIGURE = Figure(
-    "forks",
-    "Winning miners and forks",
-    "Orange: mined by an adversary. A ring: some devices took another block. A cross: no valid block.",
-    data,
-    draw,
+    name="forks",
+    title="Winning miners and forks",
+    caption="Orange: mined by an adversary. A ring: some devices took another block. "
+    "A cross: no valid block.",
+    needs={
+        "rounds": ("round", "winner", "forked", "heads"),
+        "blocks": ("round",),
+        "participants": ("device", "adversary"),
+    },
+    data=data,
+    draw=draw,
+    order=50,
 )

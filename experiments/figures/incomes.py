@@ -1,37 +1,39 @@
-"""How income is spread over devices, honest against adversary."""
+"""Distribution of income over devices, honest against adversary."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, label, ordered
-from experiments.figures.gains import CAPTION, gains, per_run
+from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
 from experiments.figures.panels import CURVES, keep, levels, multiples, words
 from experiments.results import Results
 
 VALUES = ("seed", "device", "who", "gained")
+BOX = {"whislo": 0.05, "q1": 0.25, "med": 0.5, "q3": 0.75, "whishi": 0.95}
+"""Parts of a box, as matplotlib calls them, and their quantiles."""
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per device of each run: its net income in base units."""
+    """Return one row per device of each run: its net income in base units."""
     people = gains(results)
     if not people["gained"].any():
         return pd.DataFrame()  # nobody was ever paid
     runs = ordered(results, results.runs().merge(per_run(people), on="run_id"))
     chosen = choose(results, runs, ["honest_gained", "adversary_gained"], 3)
     table = people.merge(runs[["run_id", *chosen.shown]], on="run_id")
-    table = table.sort_values([*chosen.shown, "seed", "device"], ignore_index=True)[
-        [*chosen.shown, *VALUES]
-    ]
+    table = table.sort_values([*chosen.shown, "seed", "device"], ignore_index=True)
+    table = table[[*chosen.shown, *VALUES]]
     table.attrs["notes"] = chosen.notes
     return table
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """Boxes from quartile to quartile with whiskers to the 5th and 95th percentile."""
+    """Draw boxes from quartile to quartile with whiskers to the 5th and 95th percentile."""
     notes: list[str] = []
     down, *facets = [c for c in table.columns if c not in VALUES] or [""]
     if down:
@@ -44,17 +46,12 @@ def draw(table: pd.DataFrame) -> Sheet:
     sheet, panels = multiples(table, facets, notes, height=0.5 + 0.4 * len(order))
     for panel in panels:
         for k, (who, color) in enumerate(present.items()):
-            boxes = [
-                box
-                for i, name in enumerate(order)
-                if (box := _box(panel.part, name, who, i + (k + 0.5) / len(present) - 0.5))
-            ]
-            for box in boxes:
-                panel.axes.bxp(
-                    [box], [box["at"]], widths=0.62 / len(present), orientation="horizontal", showfliers=False, patch_artist=True,
-                    boxprops={"facecolor": color, "alpha": 0.75, "linewidth": 0}, manage_ticks=False, capwidths=0.15,
-                    medianprops={"color": "black", "linewidth": 1.4}, whiskerprops={"color": color}, capprops={"color": color},
-                )  # fmt: skip
+            own = panel.part[panel.part["who"] == who]
+            for i, name in enumerate(order):
+                gained = own.loc[own["level"] == name, "gained"]
+                if not gained.empty:
+                    at = i + (k + 0.5) / len(present) - 0.5
+                    _draw_box(panel.axes, gained, at, 0.62 / len(present), color)
         panel.axes.set_yticks(range(len(order)), order)
         panel.axes.set_ylim(len(order) - 0.5, -0.5)
         panel.axes.grid(False, axis="y")
@@ -67,27 +64,32 @@ def draw(table: pd.DataFrame) -> Sheet:
     return Sheet(sheet, notes)
 
 
-def _box(part: pd.DataFrame, level: str, who: str, at: float) -> dict[str, float] | None:
-    """What matplotlib draws a box from (seaborn's own call of it is deprecated there)."""
-    values = part.loc[(part["level"] == level) & (part["who"] == who), "gained"]
-    if values.empty:
-        return None
-    return {
-        "at": at,
-        **dict(
-            zip(
-                ("whislo", "q1", "med", "q3", "whishi"),
-                np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)),
-                strict=True,
-            )
-        ),
-    }
+def _draw_box(axes: Axes, gained: pd.Series, at: float, width: float, color: str) -> None:
+    """Draw one box from quantiles (seaborn's own call of matplotlib's box is deprecated there)."""
+    quantiles = np.quantile(gained, list(BOX.values()))
+    axes.bxp(
+        [dict(zip(BOX, quantiles, strict=True))],
+        [at],
+        widths=width,
+        orientation="horizontal",
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        capwidths=0.15,
+        boxprops={"facecolor": color, "alpha": 0.75, "linewidth": 0},
+        medianprops={"color": "black", "linewidth": 1.4},
+        whiskerprops={"color": color},
+        capprops={"color": color},
+    )
 
 
 FIGURE = SweepFigure(
-    "income-distributions",
-    "How income is spread",
-    f"Quartiles, median, and whiskers to the 5th and 95th percentile, over devices and runs. {CAPTION}",
-    data,
-    draw,
+    name="income-distributions",
+    title="How income is spread",
+    caption="Quartiles, median, and whiskers to the 5th and 95th percentile, "
+    f"over devices and runs. {CAPTION}",
+    needs={"participants": OWNED_NEEDS},
+    data=data,
+    draw=draw,
+    order=60,
 )

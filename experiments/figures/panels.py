@@ -21,13 +21,28 @@ from experiments.figures.base import NEUTRAL, blank, direct_label, ink
 from experiments.figures.factors import label, thin
 
 CURVES, PANELS, COLUMNS = 8, 12, 4
+"""Most curves in a panel, panels in a figure, panels side by side."""
 WIDTHS = {1: 5.2, 2: 6.6, 3: 7.8, 4: 9.0}
+"""Inches of a figure by its number of columns."""
 TITLE = 22
 """Letters of a title that fit above a panel."""
 BESIDE = 6
 """Points between a point and a label that needs no line to it."""
 OVERLAP, CROSSING, COVERING = 100, 6, 2
-"""How bad it is that labels overlap or leave their panel, that one seems to name another point, that it covers a line."""
+"""Costs of a label that overlaps another or leaves its panel, that seems to name another point, and
+that covers a line."""
+DISTANCES = (BESIDE, 14, 24, 36, 50, 66, 84, 104, 126, 150)
+"""Points from a point to its label that are tried."""
+DIRECTIONS = (
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (0.7, 0.7),
+    (-0.7, 0.7),
+    (0.7, -0.7),
+    (-0.7, -0.7),
+)
 
 
 @dataclass(frozen=True)
@@ -40,17 +55,17 @@ class Panel:
 
 
 def levels(column: pd.Series) -> list[Any]:
-    """Levels that occur, in order."""
+    """Return the levels that occur, in order."""
     return [v for v in column.cat.categories if v in set(column)]
 
 
 def keep(table: pd.DataFrame, factor: str, most: int, notes: list[str]) -> pd.DataFrame:
-    """Only so many levels of a factor; the caption says how many."""
-    there = levels(table[factor])
-    kept = thin(there, most)
-    if len(kept) < len(there):
+    """Return the rows of at most so many levels of a factor; a note says how many."""
+    present = levels(table[factor])
+    kept = thin(present, most)
+    if len(kept) < len(present):
         notes.append(
-            f"{len(kept)} of the {len(there)} levels of {factor} are drawn; the CSV has all."
+            f"{len(kept)} of the {len(present)} levels of {factor} are drawn; the CSV has all."
         )
     return table[table[factor].isin(kept)]
 
@@ -58,84 +73,121 @@ def keep(table: pd.DataFrame, factor: str, most: int, notes: list[str]) -> pd.Da
 def multiples(
     table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, height: float = 1.9
 ) -> tuple[Canvas, list[Panel]]:
-    """A panel per combination of up to two factors, axes shared, at most twelve; one panel without factors."""
-    wide, tall = _order(table, facets)
+    """Return a canvas with a panel per combination of up to two factors; one panel without factors.
+
+    There are at most twelve panels, with shared axes.
+
+    Args:
+        table: what is drawn; factors are ordered categories.
+        facets: up to two factors.
+        notes: gets a sentence for the caption when levels are left out.
+        height: inches of a row of panels.
+    """
+    # Which factor goes across and which down, and how many levels of each have room.
+    across, down = _order(table, facets)
     keys: list[tuple[Any, ...]] = [()]
     columns = 1
-    if tall:
-        table = keep(table, wide, COLUMNS, notes)
-        columns = len(levels(table[wide]))
-        table = keep(table, tall, PANELS // columns, notes)
-        keys = list(itertools.product(levels(table[tall]), levels(table[wide])))
-    elif wide:
-        table = keep(table, wide, PANELS, notes)
-        keys = [(level,) for level in levels(table[wide])]
+    if down:
+        table = keep(table, across, COLUMNS, notes)
+        columns = len(levels(table[across]))
+        table = keep(table, down, PANELS // columns, notes)
+        keys = list(itertools.product(levels(table[down]), levels(table[across])))
+    elif across:
+        table = keep(table, across, PANELS, notes)
+        keys = [(level,) for level in levels(table[across])]
         columns = math.ceil(len(keys) / math.ceil(len(keys) / COLUMNS))
     rows = math.ceil(len(keys) / columns)
-    names = [f for f in (tall, wide) if f]
-    titles = {key: " · ".join(label(f, v) for f, v in zip(names, key, strict=True)) for key in keys}
+    factors = [f for f in (down, across) if f]
+
+    # Titles name the levels; long ones take two lines.
+    titles = {key: _title(factors, key) for key in keys}
     if max(map(len, titles.values())) > TITLE:
-        titles, height = (
-            {key: told.replace(" · ", "\n") for key, told in titles.items()},
-            height + 0.15,
-        )
-    sheet = blank(
-        WIDTHS[columns], 3.2 if len(keys) == 1 else 0.7 + height * rows + (0.4 if rows == 1 else 0)
-    )
+        titles = {key: title.replace(" · ", "\n") for key, title in titles.items()}
+        height += 0.15
+
+    # The canvas and its panels.
+    inches = 3.2
+    if len(keys) > 1:
+        inches = 0.7 + height * rows + (0.4 if rows == 1 else 0)
+    sheet = blank(WIDTHS[columns], inches)
     grid = sheet.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     panels = []
     for place, key in enumerate(keys):
         part = table
-        for factor, level in zip(names, key, strict=True):
+        for factor, level in zip(factors, key, strict=True):
             part = part[part[factor] == level]
         if key:
             grid[place].set_title(titles[key], loc="left", fontsize=9.5, fontweight="bold")
-        panels.append(
-            Panel(grid[place], part, place % columns == columns - 1)
-        )  # names inside the grid would push it apart
+        panels.append(Panel(grid[place], part, last=place % columns == columns - 1))
+
+    # Places of the grid that no panel takes: the panel above them shows its numbers.
     for place in range(len(keys), len(grid)):
         grid[place].set_axis_off()
         grid[place - columns].tick_params(labelbottom=True)
     return sheet, panels
 
 
+def _title(factors: Sequence[str], key: tuple[Any, ...]) -> str:
+    return " · ".join(label(factor, level) for factor, level in zip(factors, key, strict=True))
+
+
 def _order(table: pd.DataFrame, facets: Sequence[str]) -> tuple[str, str]:
-    """(across, down): fewer levels across."""
+    """Return the factor that goes across, which has fewer levels, and the one that goes down."""
     count = {f: len(levels(table[f])) for f in facets}
     across, down, *_ = [*sorted(facets, key=count.__getitem__), "", ""]
     return across, down
 
 
 def words(sheet: Canvas, colors: Mapping[str, str]) -> None:
-    """A line of words in their colours above the panels."""
-    handles = [Line2D([], [], color=c, label=name) for name, c in colors.items()]
+    """Write words in their colours above the panels, as a legend."""
+    # The names are set afterwards: a legend would read "$" as a formula and skip a leading "_".
+    handles = [Line2D([], [], color=color, label="name") for color in colors.values()]
     legend = sheet.legend(
-        handles=handles, loc="outside upper left", ncols=len(colors), handlelength=0, handletextpad=0, fontsize=10,
+        handles=handles,
+        loc="outside upper left",
+        ncols=len(colors),
+        handlelength=0,
+        handletextpad=0,
+        fontsize=10,
         columnspacing=1.2,
-    )  # fmt: skip
-    for text, color in zip(legend.get_texts(), colors.values(), strict=True):
-        text.set(color=ink(color), fontweight="bold")
+    )
+    for text, (name, color) in zip(legend.get_texts(), colors.items(), strict=True):
+        text.set(text=name, color=ink(color), fontweight="bold", parse_math=False)
 
 
 def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, str, str]]]) -> None:
-    """Label lines at their right ends: (x, y, text, colour) each, moved up or down where labels would touch."""
-    sheet.draw_without_rendering()  # the room is known only now
+    """Label lines at their right ends, moved up or down where labels would touch.
+
+    Args:
+        sheet: the canvas, complete but for these labels.
+        ends: (x, y, text, colour) of each line of some panels. Names inside the grid of panels
+            would push it apart: give those of the last column.
+    """
+    sheet.draw_without_rendering()  # the size of the panels is known only now
+    pixel = sheet.dpi / 72
     for axes, lines in ends.items():
-        pixel = sheet.dpi / 72
         wanted = [axes.transData.transform((x, y))[1] / pixel for x, y, _, _ in lines]
         places = spread(wanted, 11.0)
-        low, high = axes.get_window_extent().y0 / pixel, axes.get_window_extent().y1 / pixel
-        moved = min(0.0, high + 4 - max(places, default=high)) or max(
-            0.0, low - 4 - min(places, default=low)
-        )
+        frame = axes.get_window_extent()
+        shift = _shift_into(places, frame.y0 / pixel - 4, frame.y1 / pixel + 4)
         for (x, y, text, color), place, want in zip(lines, places, wanted, strict=True):
-            direct_label(axes, x, y, text, color, place + moved - want)
+            direct_label(axes, x, y, text, color, place + shift - want)
+
+
+def _shift_into(places: Sequence[float], low: float, high: float) -> float:
+    """Return by how much to move all places: none above `high`; else none below `low`."""
+    if not places:
+        return 0.0
+    if max(places) > high:
+        return high - max(places)
+    return max(0.0, low - min(places))
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """The places nearest to the wanted ones (least squares) that keep their order and are `gap` apart."""
+    """Return the places nearest to the wanted ones (least squares) in their order, `gap` apart."""
     order = np.argsort(wanted, kind="stable")
-    # Without the gaps the order alone is left to hold: neighbours that break it are pooled at their mean.
+    # Isotonic regression: less the gaps, places must not fall. Neighbours that do are pooled at
+    # their mean.
     pools: list[list[float]] = []
     for rank, i in enumerate(order):
         pools.append([wanted[i] - rank * gap])
@@ -150,13 +202,13 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a label may be: offset in points, how it hangs there, its box, its line to the point, how bad all that is."""
+class _Position:
+    """A candidate position of a label: offset in points, alignment, box, leader line and cost."""
 
     offset: tuple[float, float]
-    hangs: dict[str, str]
+    alignment: dict[str, str]
     box: Bbox
-    line: list[Path]
+    leader: list[Path]
     cost: float
 
 
@@ -167,37 +219,41 @@ def name_points(axes: Axes, points: np.ndarray, texts: Sequence[str], lines: np.
         axes: where the points are, complete but for labels.
         points: data coordinates (points x 2).
         texts: a label each; empty: none.
-        lines: data coordinates of both ends of level and upright lines that labels should not cover (lines x 2 x 2).
+        lines: data coordinates of both ends of level and upright lines that labels should not
+            cover (lines x 2 x 2).
     """
     sheet = axes.get_figure(root=True)
     assert sheet is not None
-    sheet.draw_without_rendering()
-    centres, drawn = (axes.transData.transform(given.reshape(-1, 2)) for given in (points, lines))
-    notes, places = [], []
+    sheet.draw_without_rendering()  # the size of the panel is known only now
+    centres = axes.transData.transform(points)
+    drawn = axes.transData.transform(lines.reshape(-1, 2)).reshape(-1, 2, 2)
+
+    # Every position that each label could have.
+    notes: list[Annotation] = []
+    candidates: list[list[_Position]] = []
     for point, centre, text in zip(points, centres, texts, strict=True):
         if text:
-            notes.append(
-                axes.annotate(
-                    text,
-                    point,
-                    xytext=(0, 0),
-                    textcoords="offset points",
-                    fontsize=8.5,
-                    color="#222222",
-                )
+            note = axes.annotate(
+                text,
+                point,
+                xytext=(0, 0),
+                textcoords="offset points",
+                fontsize=8.5,
+                color="#222222",
             )
-            places.append(
-                _places(axes, notes[-1], centre, centres, drawn.reshape(-1, 2, 2), sheet.dpi / 72)
-            )
-    tried = [
-        _settle(places, first) for first in (range(len(places)) if len(places) <= CURVES else [0])
-    ]
-    for note, place in zip(
-        notes, min(tried, key=lambda found: found[0], default=(0.0, []))[1], strict=True
-    ):
-        note.set(position=place.offset, **place.hangs)
+            notes.append(note)
+            candidates.append(_candidates(axes, note, centre, centres, drawn, sheet.dpi / 72))
+
+    # The greedy search depends on which label is first: with few labels, every one is tried.
+    firsts = range(len(notes)) if len(notes) <= CURVES else [0]
+    tried = [_choose(candidates, first) for first in firsts]
+    _, chosen = min(tried, key=lambda result: result[0], default=(0.0, []))
+
+    # Put the labels there, with a line to the point from those that are far off.
+    for note, position in zip(notes, chosen, strict=True):
+        note.set(position=position.offset, **position.alignment)
         note.set_in_layout(False)
-        if place.line:
+        if position.leader:
             line = {
                 "arrowstyle": "-",
                 "color": NEUTRAL,
@@ -206,71 +262,83 @@ def name_points(axes: Axes, points: np.ndarray, texts: Sequence[str], lines: np.
                 "shrinkB": 4,
             }
             axes.annotate(
-                "", note.xy, xytext=place.offset, textcoords="offset points", arrowprops=line
+                "", note.xy, xytext=position.offset, textcoords="offset points", arrowprops=line
             ).set_in_layout(False)
 
 
-def _settle(places: Sequence[Sequence[_Place]], first: int) -> tuple[float, list[_Place]]:
-    """How bad it is in all, and the place of each label, when one after the other takes its best, and does so again twice."""
-    taken: dict[int, _Place] = {}
+def _choose(candidates: Sequence[Sequence[_Position]], first: int) -> tuple[float, list[_Position]]:
+    """Place labels greedily in three passes; return the total cost and each label's position.
+
+    A pass begins with label `first`, and gives each label the cheapest position among those that
+    the other labels have at that time.
+    """
+    chosen: dict[int, _Position] = {}
     costs: dict[int, float] = {}
-    for i in 3 * [*range(first, len(places)), *range(first)]:
-        others = [place for j, place in taken.items() if j != i]
-        boxes, lines = (
-            [place.box for place in others],
-            [line for place in others for line in place.line],
-        )
+    one_pass = [*range(first, len(candidates)), *range(first)]
+    for i in [*one_pass, *one_pass, *one_pass]:
+        others = [position for j, position in chosen.items() if j != i]
+        boxes = [position.box for position in others]
+        leaders = [line for position in others for line in position.leader]
         costs[i] = math.inf
-        for place in places[i]:
-            if place.cost >= costs[i]:
-                break  # the best come first
-            cost = place.cost + OVERLAP * place.box.count_overlaps(boxes)
+        for position in candidates[i]:
+            if position.cost >= costs[i]:
+                break  # sorted by cost: no later one is cheaper
+            cost = _cost_among(position, boxes, leaders, costs[i])
             if cost < costs[i]:
-                crossed = sum(line.intersects_path(other) for line in place.line for other in lines)
-                cost += CROSSING * (
-                    crossed + _crossings(place.line, boxes) + _crossings(lines, [place.box])
-                )
-            if cost < costs[i]:
-                costs[i], taken[i] = cost, place
-    return sum(costs.values()), [taken[i] for i in range(len(places))]
+                costs[i], chosen[i] = cost, position
+    return sum(costs.values()), [chosen[i] for i in range(len(candidates))]
 
 
-def _places(
+def _cost_among(
+    position: _Position, boxes: Sequence[Bbox], leaders: Sequence[Path], limit: float
+) -> float:
+    """Return the cost of a position among the boxes and leader lines of other labels.
+
+    From `limit` on the cost is not computed to the end.
+    """
+    cost = position.cost + OVERLAP * position.box.count_overlaps(boxes)
+    if cost >= limit:
+        return cost
+    crossed = sum(own.intersects_path(other) for own in position.leader for other in leaders)
+    touched = _crossings(position.leader, boxes) + _crossings(leaders, [position.box])
+    return cost + CROSSING * (crossed + touched)
+
+
+def _candidates(
     axes: Axes,
     note: Annotation,
     centre: np.ndarray,
     centres: np.ndarray,
     drawn: np.ndarray,
     pixel: float,
-) -> list[_Place]:
-    """All places of a label, the best first: in the panel, not as if it named another point, off lines, near."""
+) -> list[_Position]:
+    """Return all positions of a label by rising cost.
+
+    Cheap are positions inside the panel, beside no other point, off the lines, and near.
+    """
     frame = axes.get_window_extent().padded(-2 * pixel)
-    dots = [
-        dot
-        for dot in (Bbox([xy, xy]).padded(4 * pixel) for xy in centres)
-        if not dot.contains(*centre)
-    ]
+    dots = [Bbox([xy, xy]).padded(4 * pixel) for xy in centres]
+    other_dots = [dot for dot in dots if not dot.contains(*centre)]
     found = []
-    for far, offset, hangs in _around():
-        note.set(position=offset, **hangs)
+    for distance, offset, alignment in _offsets():
+        note.set(position=offset, **alignment)
         box = note.get_window_extent().padded(pixel)
-        line = [Path([centre, centre + np.multiply(offset, pixel)])] if far > BESIDE else []
+        leader = []
+        closer = float(_distances(box, centre))  # a point closer than this seems to be meant
+        extra = 0.0
+        if distance > BESIDE:
+            leader = [Path([centre, centre + np.multiply(offset, pixel)])]
+            closer = 4 * pixel
+            extra = 0.5 + distance / 40
         outside = not all(frame.contains(*corner) for corner in box.corners())
-        wrong = (
-            _crossings(line, dots)
-            + (_away(box, centres) < (4 * pixel if line else _away(box, centre))).sum()
-        )
-        cost = (
-            OVERLAP * outside
-            + CROSSING * wrong
-            + COVERING * box.count_overlaps(drawn)
-            + (0.5 + far / 40 if line else 0)
-        )
-        found.append(_Place(offset, hangs, box, line, cost))
-    return sorted(found, key=lambda place: place.cost)
+        misread = _crossings(leader, other_dots) + (_distances(box, centres) < closer).sum()
+        cost = OVERLAP * outside + CROSSING * misread + COVERING * box.count_overlaps(drawn) + extra
+        found.append(_Position(offset, alignment, box, leader, cost))
+    return sorted(found, key=lambda position: position.cost)
 
 
-def _away(box: Bbox, points: np.ndarray) -> np.ndarray:
+def _distances(box: Bbox, points: np.ndarray) -> np.ndarray:
+    """Return how far points are from a box; 0 inside."""
     return np.linalg.norm(points - np.clip(points, box.min, box.max), axis=-1)
 
 
@@ -278,21 +346,20 @@ def _crossings(lines: Sequence[Path], boxes: Sequence[Bbox]) -> int:
     return sum(line.intersects_bbox(box, filled=False) for line in lines for box in boxes)
 
 
-def _around() -> Iterator[tuple[int, tuple[float, float], dict[str, str]]]:
-    """How far off in points, the offset, and how the text hangs there; near ones first."""
-    for far in (BESIDE, 14, 24, 36, 50, 66, 84, 104, 126, 150):
-        for dx, dy in (
-            (1, 0),
-            (-1, 0),
-            (0, 1),
-            (0, -1),
-            (0.7, 0.7),
-            (-0.7, 0.7),
-            (0.7, -0.7),
-            (-0.7, -0.7),
-        ):
-            va = "bottom" if dy > 0 else "top" if dy < 0 else "center"
-            for ha in (
-                ("left",) if dx > 0 else ("right",) if dx < 0 else ("center", "left", "right")
-            ):
-                yield far, (dx * far, dy * far), {"ha": ha, "va": va}
+def _offsets() -> Iterator[tuple[int, tuple[float, float], dict[str, str]]]:
+    """Yield the distance in points, the offset and the alignment of labels, near ones first."""
+    for distance in DISTANCES:
+        for dx, dy in DIRECTIONS:
+            for horizontal in _sides(dx, "left", "right", ("center", "left", "right")):
+                (vertical,) = _sides(dy, "bottom", "top", ("center",))
+                alignment = {"ha": horizontal, "va": vertical}
+                yield distance, (dx * distance, dy * distance), alignment
+
+
+def _sides(step: float, ahead: str, behind: str, level: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the alignments for a step forward, a step back, and none."""
+    if step > 0:
+        return (ahead,)
+    if step < 0:
+        return (behind,)
+    return level

@@ -1,7 +1,8 @@
-"""Accuracy against what adversaries take: what a mechanism's designer has to trade."""
+"""Accuracy against adversaries' income: the trade-off of a mechanism's designer."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import ACCENT, NEUTRAL, Sheet, SweepFigure, thousands
 from experiments.figures.factors import concerns, continuous, crossed, each, label, ordered, short
-from experiments.figures.gains import CAPTION, gains, per_run
+from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
 from experiments.figures.panels import CURVES, multiples, name_points
 from experiments.results import Results, interval
 
@@ -30,42 +31,46 @@ VALUES = (
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per attack and choice of the designer: means over runs, 95 % intervals, and whether no other is better in both."""
-    runs = (
-        results.outcomes()
-        .merge(per_run(gains(results)), on="run_id")
-        .rename(columns={"adversary_gained": "gained"})
-    )
+    """Return one row per attack and choice of the designer.
+
+    It has means over runs with 95 % intervals, and whether no other choice is better in both.
+    """
+    runs = results.outcomes().merge(per_run(gains(results)), on="run_id")
+    runs = runs.rename(columns={"adversary_gained": "gained"})
     runs = ordered(results, runs[runs["gained"].notna()])
     if runs.empty or not runs["gained"].any():
         return pd.DataFrame()
+
+    # Factors of the attack make panels, all others are the designer's choices and make points.
     axes = continuous(results)
-    given = [*crossed(results, runs), *axes]
-    attacks = [f for f in given if concerns(results, f, "adversaries")]
-    choices = [f for f in given if f not in attacks]
+    varied = [*crossed(results, runs), *axes]
+    attacks = [f for f in varied if concerns(results, f, "adversaries")]
+    choices = [f for f in varied if f not in attacks]
     facets = [f for f in attacks if f not in axes][:2]
     if not choices:
         facets, choices = [], attacks
     if not choices:
         return pd.DataFrame()
-    rows = [
-        _row(dict(zip([*facets, *choices], key, strict=True)), choices, axes, part)
-        for key, part in each(runs, [*facets, *choices])
-    ]
+
+    # One row per point, and whether it is on the front of its panel.
+    rows = []
+    for key, part in each(runs, [*facets, *choices]):
+        levels = dict(zip([*facets, *choices], key, strict=True))
+        rows.append(_row(levels, choices, axes, part))
     table = pd.DataFrame(rows).astype({f: runs[f].dtype for f in facets})
     if len(table) < 2:
         return pd.DataFrame()
     table["front"] = False
     for _, part in each(table, facets):
-        table.loc[part.index, "front"] = front(
-            part["gained"].to_numpy(), part["accuracy"].to_numpy()
-        )
-    notes = (
-        [f"Points are named by {' · '.join(short(f) for f in choices)}."]
-        if len(choices) > 1
-        else []
-    )
-    if hidden := [short(f) for f in attacks if f not in facets and f not in choices]:
+        best = front(part["gained"].to_numpy(), part["accuracy"].to_numpy())
+        table.loc[part.index, "front"] = best
+
+    # What the caption has to add.
+    notes = []
+    if len(choices) > 1:
+        notes.append(f"Points are named by {' · '.join(short(f) for f in choices)}.")
+    hidden = [short(f) for f in attacks if f not in facets and f not in choices]
+    if hidden:
         notes.append(f"Pooled: {', '.join(hidden)}.")
     table = table[[*facets, *VALUES]]
     table.attrs["notes"] = notes
@@ -73,13 +78,12 @@ def data(results: Results) -> pd.DataFrame:
 
 
 def _row(
-    key: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame
+    levels: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame
 ) -> dict[str, Any]:
-    told = [f"{key[f]:.3g}" if f in axes else label(f, key[f]) for f in choices]
-    row = {f: v for f, v in key.items() if f not in choices} | {
-        "point": " · ".join(told),
-        "runs": len(part),
-    }
+    """Return the row of a point: its panel, its name, its means and their intervals."""
+    names = [f"{levels[f]:.3g}" if f in axes else label(f, levels[f]) for f in choices]
+    row = {factor: level for factor, level in levels.items() if factor not in choices}
+    row |= {"point": " · ".join(names), "runs": len(part)}
     for column in ("accuracy", "gained"):
         low, high = interval(part[column].to_numpy(float), "bootstrap")
         row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
@@ -87,22 +91,25 @@ def _row(
 
 
 def front(taken: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
-    """Whether each point is on the front: no other takes as little at as high an accuracy, and is better in one of them."""
+    """Return whether each point is on the Pareto front.
+
+    It is when no other point has as little taken and as high an accuracy, and is better in one.
+    """
     as_good = (taken[None] <= taken[:, None]) & (accuracy[None] >= accuracy[:, None])
     better = (taken[None] < taken[:, None]) | (accuracy[None] > accuracy[:, None])
     return np.logical_not(np.any(as_good & better, axis=1))
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """Points with intervals, the front in green; all are named where they are few, else those on the front numbered."""
+    """Draw points with intervals, the front in green.
+
+    All points are named where they are few; else those on the front are numbered.
+    """
     notes: list[str] = []
     facets = [c for c in table.columns if c not in VALUES]
-    # Choices that come to the very same are one point with all their names.
-    table = (
-        table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)["point"]
-        .agg(", ".join)
-        .reset_index()
-    )
+    # Choices with the very same outcomes are one point with all their names.
+    same = table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)
+    table = same["point"].agg(", ".join).reset_index()
     sheet, panels = multiples(table, facets, notes, height=2.4)
     for panel in panels:
         _points(panel.axes, panel.part)
@@ -111,22 +118,20 @@ def draw(table: pd.DataFrame) -> Sheet:
     few = max(len(p.part) for p in panels) <= CURVES
     for panel in panels:
         part = panel.part.sort_values(["gained", "accuracy"])
-        if few:
-            names = part["point"].tolist()
-        else:  # no room for names: numbers along the front, and the caption says what they are
-            names = [
-                str(n) if good else ""
-                for n, good in zip(part["front"].cumsum(), part["front"], strict=True)
-            ]
-            told = "; ".join(
-                f"{n} {point}" for n, point in zip(names, part["point"], strict=True) if n
-            )
-            notes.append(f"{panel.axes.get_title(loc='left') or 'On the front'}: {told}.")
+        names = part["point"].tolist()
+        if not few:  # no room for names: numbers along the front, and a key in the caption
+            numbers = part["front"].cumsum()
+            key = [f"{n} {name}" for n, name in zip(numbers, names, strict=True)]
+            key = list(itertools.compress(key, part["front"]))
+            title = panel.axes.get_title(loc="left") or "On the front"
+            notes.append(f"{title}: {'; '.join(key)}.")
+            names = numbers.astype(str).where(part["front"], "").tolist()
         _names(panel.axes, part, names)
     return Sheet(sheet, notes)
 
 
 def _points(axes: Axes, part: pd.DataFrame) -> None:
+    """Draw the points of a panel, their intervals, and the line of the front."""
     for good, color in ((False, "#9A9A9A"), (True, ACCENT)):
         some = part[part["front"] == good]
         axes.hlines(
@@ -165,10 +170,12 @@ def _points(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
+    """Write the names of points where they cover neither intervals nor the line of the front."""
     points = part[["gained", "accuracy"]].to_numpy()
-    low, high = (part[[f"gained_{end}", f"accuracy_{end}"]].to_numpy() for end in ("low", "high"))
+    low = part[["gained_low", "accuracy_low"]].to_numpy()
+    high = part[["gained_high", "accuracy_high"]].to_numpy()
     front = points[part["front"]].repeat(2, axis=0)
-    corners = np.c_[front[1:, 0], front[:-1, 1]]
+    corners = np.c_[front[1:, 0], front[:-1, 1]]  # of the stairs that the front is drawn as
     starts = [np.c_[low[:, 0], points[:, 1]], np.c_[points[:, 0], low[:, 1]], corners[:-1]]
     ends = [np.c_[high[:, 0], points[:, 1]], np.c_[points[:, 0], high[:, 1]], corners[1:]]
     lines = np.stack([np.concatenate(starts), np.concatenate(ends)], axis=1)
@@ -176,10 +183,13 @@ def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
 
 
 FIGURE = SweepFigure(
-    "pareto",
-    "Accuracy against adversaries' income",
-    "Final accuracy against what an adversary earns: means over runs, 95 % bootstrap intervals; better is up and to the left. "
+    name="pareto",
+    title="Accuracy against adversaries' income",
+    caption="Final accuracy against what an adversary earns: means over runs, 95 % bootstrap "
+    "intervals; better is up and to the left. "
     f"Green: no other choice is better in both; the line joins them. {CAPTION}",
-    data,
-    draw,
+    needs={"rounds": ("round", "accuracy"), "participants": OWNED_NEEDS},
+    data=data,
+    draw=draw,
+    order=20,
 )

@@ -1,4 +1,4 @@
-"""Mean utility of honest devices and of adversaries over two factors: the payoff matrix of a sweep."""
+"""Payoff matrices: mean utility of honest devices and of adversaries over two factors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per two levels and kind of device: mean utility per device and run, with its 95 % interval."""
+    """Return one row per two levels and kind of device.
+
+    It has the mean utility per device and run, with its 95 % interval.
+    """
     outcomes = ordered(results, results.outcomes())
     if outcomes.empty:
         return pd.DataFrame()
@@ -29,24 +32,24 @@ def data(results: Results) -> pd.DataFrame:
     if len(chosen.shown) < 2 or not outcomes[of].fillna(0).any(axis=None):
         return pd.DataFrame()
     summary = results.summary(chosen.shown, of)
-    parts = [
-        summary[[*chosen.shown, "runs"]].assign(
-            who=who, utility=summary[c], low=summary[f"{c}_low"], high=summary[f"{c}_high"]
+    parts = []
+    for who, outcome in zip(WHOSE, of, strict=True):
+        part = summary[[*chosen.shown, "runs"]].assign(
+            who=who,
+            utility=summary[outcome],
+            low=summary[f"{outcome}_low"],
+            high=summary[f"{outcome}_high"],
         )
-        for who, c in zip(WHOSE, of, strict=True)
-    ]
+        parts.append(part)
     table = pd.concat(parts, ignore_index=True).astype({f: outcomes[f].dtype for f in chosen.shown})
-    table = (
-        table[[*chosen.shown, *VALUES]]
-        .dropna(subset="utility")
-        .sort_values(["who", *chosen.shown], ignore_index=True)
-    )
+    table = table[[*chosen.shown, *VALUES]].dropna(subset="utility")
+    table = table.sort_values(["who", *chosen.shown], ignore_index=True)
     table.attrs["notes"] = chosen.notes
     return table
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """A matrix per kind of device, in one scale of colours with white at 0."""
+    """Draw a matrix per kind of device, in one scale of colours with white at 0."""
     notes: list[str] = []
     factors = [c for c in table.columns if c not in VALUES]
     count = {f: len(levels(table[f])) for f in factors}
@@ -57,21 +60,18 @@ def draw(table: pd.DataFrame) -> Sheet:
     sheet = blank(
         1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels)
     )
-    limit, decimals = float(table["utility"].abs().max()) or 1.0, digits(table["utility"])
-    for axes, who in zip(
-        sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel(), whose, strict=True
-    ):
+    limit = float(table["utility"].abs().max()) or 1.0
+    decimals = digits(table["utility"])
+    slant = {}
+    if len(across_levels) > 3:
+        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    panels = sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel()
+    for axes, who in zip(panels, whose, strict=True):
         part = table[table["who"] == who]
-        grid = part.pivot(index=down, columns=across, values="utility").reindex(
-            index=down_levels, columns=across_levels
-        )
+        grid = part.pivot(index=down, columns=across, values="utility")
+        grid = grid.reindex(index=down_levels, columns=across_levels)
         _matrix(axes, grid, limit, decimals)
         axes.set_title(WHOSE[who], loc="left", fontsize=10, fontweight="bold")
-        slant = (
-            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-            if len(across_levels) > 3
-            else {}
-        )
         axes.set_xticklabels([_tick(v) for v in across_levels], fontsize=9, **slant)
         axes.set(xlabel=short(across), ylabel="")
     first = sheet.axes[0]
@@ -81,6 +81,7 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None:
+    """Draw a matrix of numbers on their colours; white is 0, the full colours are ± `limit`."""
     sns.heatmap(
         grid,
         ax=axes,
@@ -93,24 +94,28 @@ def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None
     )
     for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
         if np.isnan(value):
-            told, size, color = "none", 9.0, NEUTRAL
+            text, size, color = "none", 9.0, NEUTRAL
         else:
-            told, size = number(value, decimals), 9.5
-            color = "white" if luminance(COLORS((value / limit + 1) / 2)) < DARK else "black"
-        axes.text(j + 0.5, i + 0.5, told, ha="center", va="center", fontsize=size, color=color)
+            ground = COLORS((value / limit + 1) / 2)
+            text, size = number(value, decimals), 9.5
+            color = "white" if luminance(ground) < DARK else "black"
+        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size, color=color)
     axes.grid(False)
     axes.tick_params(length=0)
 
 
 def _tick(level: object) -> str:
+    """Return a level without the name of its factor, which the axis has."""
     return label("", level).removeprefix(" = ")
 
 
 FIGURE = SweepFigure(
-    "payoffs",
-    "Payoffs",
-    "Mean utility per device and run, in base units: income and what is locked, less costs. White is 0, purple a gain, orange a "
-    "loss, in the same scale for both.",
-    data,
-    draw,
+    name="payoffs",
+    title="Payoffs",
+    caption="Mean utility per device and run, in base units: income and what is locked, "
+    "less costs. White is 0, purple a gain, orange a loss, in the same scale for both.",
+    needs={"participants": ("device", "adversary", "utility")},
+    data=data,
+    draw=draw,
+    order=30,
 )

@@ -1,10 +1,14 @@
-"""What came out against each factor that was sampled."""
+"""Outcomes against each factor that was sampled."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.figures.base import HONEST, LEVELS, NEUTRAL, Sheet, SweepFigure, blank, thousands
@@ -17,123 +21,102 @@ OUTCOMES = {
     "honest_utility": "utility, honest\n(base units)",
     "adversary_utility": "utility, adversaries\n(base units)",
 }
+NAMES = {
+    "accuracy": "accuracy",
+    "honest_utility": "honest devices' utility",
+    "adversary_utility": "adversaries' utility",
+}
 VALUES = ("cell", "point", "seed", "factor", "value", "log", "outcome", "result")
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per run, sampled factor and outcome, the factors that explain most of accuracy first."""
+    """Return one row per run, sampled factor and outcome.
+
+    The factors that explain most of the first outcome (accuracy, where it is recorded) come first.
+    """
     axes = continuous(results)
     outcomes = ordered(results, results.outcomes())
     axes = [f for f in axes if outcomes[f].nunique() > 2]
     if outcomes.empty or not axes:
         return pd.DataFrame()
-    told = [o for o in OUTCOMES if outcomes[o].notna().any() and outcomes[o].nunique() > 1]
+    shown = [o for o in OUTCOMES if o in outcomes and outcomes[o].nunique() > 1]
+    if not shown:
+        return pd.DataFrame()
     colored = [f for f in crossed(results, outcomes) if outcomes[f].nunique() <= COLUMNS][:1]
     values = {f: outcomes[f].astype(float) for f in axes}
-    axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes["accuracy"]))
-    logs = {
-        name
-        for block in results.spec.get("design", [])
-        for name, given in block["factors"].items()
-        if _is_log(given)
-    }
+    axes.sort(key=lambda f: -share_explained(bins(values[f]), outcomes[shown[0]]))
+    logs = _logarithmic(results)
     # Cells that differ in colour alone are one point of the design.
-    outcomes["point"] = outcomes.groupby(
-        [f for f in results.factors if f not in colored], observed=True, sort=False
-    ).ngroup()
+    others = [f for f in results.factors if f not in colored]
+    outcomes["point"] = outcomes.groupby(others, observed=True, sort=False).ngroup()
+    keys = outcomes[[*colored, "cell", "point", "seed"]]
     parts = [
-        outcomes[[*colored, "cell", "point", "seed"]].assign(
-            factor=f, value=values[f], log=f in logs, outcome=o, result=outcomes[o]
-        )
-        for f in axes
-        for o in told
+        keys.assign(factor=f, value=values[f], log=f in logs, outcome=o, result=outcomes[o])
+        for f, o in itertools.product(axes, shown)
     ]
     return pd.concat(parts, ignore_index=True).dropna(subset="result")
 
 
-def _is_log(given: object) -> bool:
-    return isinstance(given, dict) and bool(given.get("log", False))
+def _logarithmic(results: Results) -> set[str]:
+    """Return the factors that are drawn on a logarithmic scale."""
+    found: set[str] = set()
+    for block in results.spec.get("design", []):
+        ranges = {name: r for name, r in block["factors"].items() if isinstance(r, dict)}
+        found.update(name for name, r in ranges.items() if r.get("log", False))
+    return found
 
 
 def bins(values: pd.Series) -> pd.Series:
-    """The number of each value's bin: up to ten values are their own, more fall into about eight bins with as many runs each."""
+    """Return the number of each value's bin.
+
+    Up to ten values have a bin each; more fall into about eight bins with as many runs each.
+    """
     if values.nunique() <= 10:
         return values.rank(method="dense")
     return pd.qcut(values, min(8, max(2, values.nunique() // 3)), labels=False, duplicates="drop")
 
 
 def means(part: pd.DataFrame) -> pd.DataFrame:
-    """Per bin of cells: mean value, mean result and its standard error; the seeds of a cell count as one."""
-    part = part.groupby("cell")[["value", "result"]].mean()
-    told = part.groupby(bins(part["value"])).agg(
-        value=("value", "mean"), result=("result", "mean"), se=("result", "sem")
-    )
-    return told.reset_index(drop=True)
+    """Return the mean value, the mean result and its standard error per bin of cells.
+
+    The seeds of a cell count as one.
+    """
+    cells = part.groupby("cell")[["value", "result"]].mean()
+    binned = cells.groupby(bins(cells["value"]))
+    table = binned.agg(value=("value", "mean"), result=("result", "mean"), se=("result", "sem"))
+    return table.reset_index(drop=True)
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    """A scatter per factor (across) and outcome (down) under the means of its bins."""
+    """Draw a scatter per factor (across) and outcome (down) under the means of its bins."""
     notes: list[str] = []
     color_by = next((c for c in table.columns if c not in VALUES), "")
+    outcomes = list(table["outcome"].unique())
     factors = list(table["factor"].unique())
     if len(factors) > COLUMNS:
         notes.append(
-            f"The {COLUMNS} factors that explain most of accuracy are drawn; the CSV has all {len(factors)}."
+            f"The {COLUMNS} factors that explain most of {NAMES[outcomes[0]]} are drawn; "
+            f"the CSV has all {len(factors)}."
         )
         factors = factors[:COLUMNS]
-    told = list(table["outcome"].unique())
-    sheet = blank(max(4.2, 0.9 + 2.3 * len(factors)), 0.8 + 1.9 * len(told))
-    grid = sheet.subplots(len(told), len(factors), sharex="col", sharey="row", squeeze=False)
-    colors = (
-        {label(color_by, v): c for v, c in zip(levels(table[color_by]), LEVELS, strict=False)}
-        if color_by
-        else {"": HONEST}
-    )
-    named = table.assign(level=[label(color_by, v) for v in table[color_by]] if color_by else "")
-    for i, outcome in enumerate(told):
+    sheet = blank(max(4.2, 0.9 + 2.3 * len(factors)), 0.8 + 1.9 * len(outcomes))
+    grid = sheet.subplots(len(outcomes), len(factors), sharex="col", sharey="row", squeeze=False)
+    colors = {"": HONEST}
+    named = table.assign(level="")
+    if color_by:
+        names = [label(color_by, level) for level in levels(table[color_by])]
+        colors = dict(zip(names, LEVELS, strict=False))
+        named = table.assign(level=[label(color_by, level) for level in table[color_by]])
+    for i, outcome in enumerate(outcomes):
+        rows = named[named["outcome"] == outcome]
         for j, factor in enumerate(factors):
-            axes, part = (
-                grid[i, j],
-                named[(named["outcome"] == outcome) & (named["factor"] == factor)],
-            )
-            hues = colors
-            if _alike(part):
-                part = part.drop_duplicates(["point", "seed"]).assign(level="")
-                hues = {"": NEUTRAL}
-            sns.scatterplot(
-                part,
-                x="value",
-                y="result",
-                hue="level",
-                palette=hues,
-                s=14,
-                alpha=0.4,
-                linewidth=0,
-                legend=False,
-                ax=axes,
-            )
-            for level, color in hues.items():
-                mean = means(part[part["level"] == level])
-                axes.errorbar(
-                    mean["value"],
-                    mean["result"],
-                    2 * mean["se"].fillna(0),
-                    color=color,
-                    linewidth=1.6,
-                    marker="o",
-                    markersize=3.5,
-                )
+            axes, part = grid[i, j], rows[rows["factor"] == factor]
+            _draw_panel(axes, part, colors)
             axes.set(xlabel=short(factor), ylabel=OUTCOMES[outcome])
-            if part["log"].any():
-                axes.set_xscale("log")
-            else:
-                axes.xaxis.set_major_locator(
-                    MaxNLocator(4, integer=bool((part["value"] % 1 == 0).all()))
-                )
-            low, high = table.loc[table["outcome"] == outcome, "result"].agg(["min", "max"])
-            axes.set_ylim(
-                low - 0.06 * (high - low), high + 0.06 * (high - low)
-            )  # bars may reach farther than results can
+            # The range of the results: bars may reach farther.
+            low, high = rows["result"].agg(["min", "max"])
+            margin = 0.06 * (high - low)
+            axes.set_ylim(low - margin, high + margin)
             if outcome != "accuracy":
                 axes.yaxis.set_major_formatter(FuncFormatter(thousands))
             axes.label_outer()
@@ -142,17 +125,54 @@ def draw(table: pd.DataFrame) -> Sheet:
     return Sheet(sheet, notes)
 
 
+def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[str, str]) -> None:
+    """Draw the points of one factor and outcome, and the means of their bins."""
+    if _alike(part):
+        part = part.drop_duplicates(["point", "seed"]).assign(level="")
+        colors = {"": NEUTRAL}
+    sns.scatterplot(
+        part,
+        x="value",
+        y="result",
+        hue="level",
+        palette=dict(colors),
+        s=14,
+        alpha=0.4,
+        linewidth=0,
+        legend=False,
+        ax=axes,
+    )
+    for level, color in colors.items():
+        mean = means(part[part["level"] == level])
+        axes.errorbar(
+            mean["value"],
+            mean["result"],
+            2 * mean["se"].fillna(0),
+            color=color,
+            linewidth=1.6,
+            marker="o",
+            markersize=3.5,
+        )
+    if part["log"].any():
+        axes.set_xscale("log")
+    else:
+        whole = bool((part["value"] % 1 == 0).all())
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole))
+
+
 def _alike(part: pd.DataFrame) -> bool:
-    """Whether colour makes no difference: the same points have the same results."""
+    """Return whether colour makes no difference: the same points have the same results."""
     spread = part.groupby(["point", "seed"])["result"]
     return bool(part["level"].nunique() > 1 and np.isclose(spread.std(ddof=0).max(), 0))
 
 
 FIGURE = SweepFigure(
-    "responses",
-    "Outcome against each sampled factor",
-    "One point per run; the line joins means of bins with as many cells each, bars are two standard errors. "
-    "Grey: colour makes no difference.",
-    data,
-    draw,
+    name="responses",
+    title="Outcome against each sampled factor",
+    caption="One point per run; the line joins means of bins with as many cells each, bars are two "
+    "standard errors. Grey: colour makes no difference.",
+    needs={"participants": ("device", "adversary", "utility")},
+    data=data,
+    draw=draw,
+    order=40,
 )

@@ -11,39 +11,38 @@ from experiments.rundir import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """One row per round and device."""
+    """Return one row per round and device."""
     return run.participants[["round", "device", "adversary", "balance"]]
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """One line per device, labelled by group."""
+    """Draw one line per device; the medians of honest devices and of adversaries are labelled."""
     wide = table.pivot(index="round", columns="device", values="balance").astype(float)
     bad = set(table.loc[table["adversary"], "device"])
-    for device in sorted(wide.columns, key=lambda d: d in bad):
-        color = ADVERSARY if device in bad else HONEST
-        axes.plot(
-            wide.index.astype(int),
-            wide[device],
-            color=color,
-            linewidth=1.4 if device in bad else 0.9,
-            alpha=0.85,
-        )
+    honest = [device for device in wide.columns if device not in bad]
     last = wide.iloc[-1]
     rounds = int(wide.index[-1])
-    honest = last[[d for d in wide.columns if d not in bad]]
-    if len(honest):
-        direct_label(axes, rounds, float(honest.median()), "honest", HONEST)
-    if bad:
-        direct_label(axes, rounds, float(last[sorted(bad)].median()), "adversary", ADVERSARY)
+    for name, devices, color, width in (
+        ("honest", honest, HONEST, 0.9),
+        ("adversary", sorted(bad), ADVERSARY, 1.4),  # drawn over the others
+    ):
+        for device in devices:
+            axes.plot(
+                wide.index.astype(int), wide[device], color=color, linewidth=width, alpha=0.85
+            )
+        if devices:
+            direct_label(axes, rounds, float(last[devices].median()), name, color)
     axes.set(xlabel="round", ylabel="balance (base units)", xlim=(1, max(2, rounds)))
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(thousands))
 
 
 FIGURE = Figure(
-    "stakes",
-    "Stake of each device",
-    "Balance of the staking asset at each round's end, one line per device.",
-    data,
-    draw,
+    name="stakes",
+    title="Stake of each device",
+    caption="Balance of the staking asset at each round's end, one line per device.",
+    needs={"participants": ("round", "device", "adversary", "balance")},
+    data=data,
+    draw=draw,
+    order=20,
 )

@@ -1,8 +1,6 @@
-"""How far updates were from the validators' baselines, over the cells of a sweep."""
+"""Distance of updates from the validators' baselines, over the cells of a sweep."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -10,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.figures.base import NEUTRAL, WHO, Sheet, SweepFigure
 from experiments.figures.factors import choose, ordered
-from experiments.figures.panels import multiples, words
+from experiments.figures.panels import Panel, multiples, words
+from experiments.figures.votes import threshold
 from experiments.results import Results
 
 VALUES = ("seed", "round", "validator", "worker", "who", "vad", "vote", "threshold")
@@ -18,7 +17,10 @@ MOST = 6_000
 
 
 def data(results: Results) -> pd.DataFrame:
-    """One row per vote, at most 6,000 drawn evenly; vad = accuracy of the baseline minus accuracy of the update."""
+    """Return one row per vote, at most 6,000 drawn evenly.
+
+    vad = accuracy of the baseline minus accuracy of the update.
+    """
     per_run = results.sql(
         "select run_id, avg(vad) as vad, count(vad) as votes from t group by run_id", t="votes"
     )
@@ -27,7 +29,7 @@ def data(results: Results) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame()
     chosen = choose(results, runs, ["vad"], 2)
-    for factor in chosen.idle:  # the very same votes again
+    for factor in chosen.idle:  # its other levels repeat the very same votes
         runs = runs[runs[factor] == runs[factor].cat.categories[0]]
     notes = list(chosen.notes)
     if runs["votes"].sum() > MOST:
@@ -40,33 +42,25 @@ def data(results: Results) -> pd.DataFrame:
         f"order by md5(run_id || t.row) limit {MOST}",
         t="votes",
     )
-    rules = {cell: _threshold(s) for cell, s in results.scenarios().items()}
+    rules = {cell: threshold(scenario) for cell, scenario in results.scenarios().items()}
     votes["threshold"] = votes["cell"].map(rules).astype(float)
     table = votes.merge(runs[["run_id", *chosen.shown]], on="run_id")
-    table = table.sort_values(
-        [*chosen.shown, "seed", "round", "validator", "worker"], ignore_index=True
-    )[[*chosen.shown, *VALUES]]
+    keys = [*chosen.shown, "seed", "round", "validator", "worker"]
+    table = table.sort_values(keys, ignore_index=True)[[*chosen.shown, *VALUES]]
     table.attrs["notes"] = notes
     return table
 
 
-def _threshold(scenario: dict[str, Any]) -> float | None:
-    told: float | None = scenario["validation"]["params"].get("threshold")
-    return told
-
-
 def draw(table: pd.DataFrame) -> Sheet:
-    """A point per vote, and the line above which the rule says reject."""
+    """Draw a point per vote, and the line above which the rule says reject."""
     notes: list[str] = []
-    sheet, panels = multiples(
-        table, [c for c in table.columns if c not in VALUES], notes, height=2.1
-    )
+    facets = [c for c in table.columns if c not in VALUES]
+    sheet, panels = multiples(table, facets, notes, height=2.1)
     present = {who: color for who, color in WHO.items() if (table["who"] == who).any()}
     for panel in panels:
         # Adversaries beside honest workers, not on them.
-        part = panel.part.assign(
-            at=panel.part["round"] + panel.part["who"].map({"honest": -0.17, "adversary": 0.17})
-        )
+        shift = panel.part["who"].map({"honest": -0.17, "adversary": 0.17})
+        part = panel.part.assign(at=panel.part["round"] + shift)
         sns.scatterplot(
             part,
             x="at",
@@ -82,13 +76,7 @@ def draw(table: pd.DataFrame) -> Sheet:
         )
         thresholds = part["threshold"].dropna().unique()
         if len(thresholds) == 1:
-            panel.axes.axhline(thresholds[0], color=NEUTRAL, linestyle="--", linewidth=1)
-            if panel.last:
-                panel.axes.annotate(
-                    f"threshold {thresholds[0]:g}", (1, thresholds[0]), xycoords=("axes fraction", "data"), xytext=(-3, 3),
-                    textcoords="offset points", ha="right", fontsize=8.5, color="#333333",
-                    bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
-                )  # fmt: skip
+            _draw_threshold(panel, thresholds[0])
         panel.axes.set(xlabel="", ylabel="")
         panel.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     sheet.supxlabel("round", fontsize=10)
@@ -97,11 +85,31 @@ def draw(table: pd.DataFrame) -> Sheet:
     return Sheet(sheet, notes)
 
 
+def _draw_threshold(panel: Panel, limit: float) -> None:
+    """Draw the line of the rule, with its value in the last column."""
+    panel.axes.axhline(limit, color=NEUTRAL, linestyle="--", linewidth=1)
+    if not panel.last:
+        return
+    panel.axes.annotate(
+        f"threshold {limit:g}",
+        (1, limit),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color="#333333",
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
+    )
+
+
 FIGURE = SweepFigure(
-    "vote-scatter",
-    "Vote differences",
-    "One point per vote: vad, how much lower the accuracy of the update is than that of the validator's own baseline. Above the "
-    "line the rule says reject.",
-    data,
-    draw,
+    name="vote-scatter",
+    title="Vote differences",
+    caption="One point per vote: vad, how much lower the accuracy of the update is than that of "
+    "the validator's own baseline. Above the line the rule says reject.",
+    needs={"votes": ("round", "validator", "worker", "worker_adversary", "vad", "vote")},
+    data=data,
+    draw=draw,
+    order=70,
 )

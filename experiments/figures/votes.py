@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure
+from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure, setting
 from experiments.rundir import RunResult
+
+COLUMNS = ("round", "validator", "worker", "worker_adversary", "vad", "vote", "status")
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """One row per vote; vad = accuracy of the baseline minus accuracy of the update."""
-    if run.votes.empty:
-        return pd.DataFrame()
-    table = run.votes[
-        ["round", "validator", "worker", "worker_adversary", "vad", "vote", "status"]
-    ].copy()
-    table["threshold"] = run.settings["validation"]["params"].get("threshold")
+    """Return one row per vote; vad = accuracy of the baseline minus accuracy of the update."""
+    table = run.votes[list(COLUMNS)].copy()
+    table["threshold"] = threshold(run.settings)
     return table
 
 
+def threshold(settings: Mapping[str, Any]) -> float | None:
+    """Return the threshold of a scenario's validation rule; None for a rule without one."""
+    value = setting(settings, "validation.params.threshold")
+    return float(value) if isinstance(value, int | float) else None
+
+
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """One point per vote and the threshold."""
-    for bad, color, label in ((False, HONEST, "honest worker"), (True, ADVERSARY, "adversary")):
+    """Draw one point per vote, and the threshold."""
+    for bad, color, label, shift in (
+        (False, HONEST, "honest worker", -0.15),
+        (True, ADVERSARY, "adversary", 0.15),
+    ):
         part = table[table["worker_adversary"] == bad]
         if not part.empty:
-            shift = 0.15 if bad else -0.15
             axes.scatter(
                 part["round"].astype(float) + shift,
                 part["vad"],
@@ -35,21 +44,30 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
                 linewidth=0,
                 label=label,
             )
-    threshold = table["threshold"].iloc[0]
-    if pd.notna(threshold):
-        axes.axhline(threshold, color=NEUTRAL, linestyle="--", linewidth=1)
+    limit = table["threshold"].iloc[0]
+    if pd.notna(limit):
+        axes.axhline(limit, color=NEUTRAL, linestyle="--", linewidth=1)
         axes.annotate(
-            f"threshold {threshold:g}", (1, threshold), xycoords=("axes fraction", "data"), xytext=(-4, 3),
-            textcoords="offset points", ha="right", fontsize=9, color=NEUTRAL,
-        )  # fmt: skip
+            f"threshold {limit:g}",
+            (1, limit),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=NEUTRAL,
+        )
     axes.set(xlabel="round", ylabel="vad (accuracy, baseline − update)")
     axes.legend(loc="upper left", markerscale=2)
 
 
 FIGURE = Figure(
-    "votes",
-    "Vote differences",
-    "One point per vote: how much worse the update is than the validator's own baseline. Above the line the rule says reject.",
-    data,
-    draw,
+    name="votes",
+    title="Vote differences",
+    caption="One point per vote: how much worse the update is than the validator's own baseline. "
+    "Above the line the rule says reject.",
+    needs={"votes": COLUMNS},
+    data=data,
+    draw=draw,
+    order=30,
 )

@@ -1,4 +1,4 @@
-"""`fedstake report`: figures of a run or a sweep as PNG, SVG and CSV, and one self-contained page."""
+"""Reports of a run or a sweep: figures as PNG, SVG and CSV, and one self-contained page."""
 
 from __future__ import annotations
 
@@ -20,40 +20,46 @@ def report(
     *,
     on_figure: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write the figures and `report.html`; returns the page's path. Doing it again gives the same files.
+    """Write the figures and `report.html`; return the page's path.
+
+    Doing it again gives the same files.
 
     Args:
         recorded: a run (`open_run`) or a sweep (`Results.open`).
-        out: folder, by default `report` in the run's or sweep's own; other files there are left alone.
+        out: folder, by default `report` in the run's or sweep's own; other files are left alone.
         on_figure: called with the number done as each figure of a sweep is.
     """
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
     target = Path(out) if out else home / "report"
     check_place(target)
     target.mkdir(parents=True, exist_ok=True)
-    command = ["fedstake", "report", str(home), *(["--out", str(out)] if out else [])]
+    command = ["fedstake", "report", str(home)]
+    if out:
+        command += ["--out", str(out)]
     if isinstance(recorded, RunResult):
         return report_run(recorded, target, command)
     return report_sweep(recorded, target, command, on_figure)
 
 
 def open_recorded(folder: str | Path) -> RunResult | Results:
-    """The run or the sweep that a folder holds; `RunError` when it holds neither."""
+    """Return the run or the sweep that a folder holds; `RunError` when it holds neither."""
     path = Path(folder)
     if (path / SWEEP).is_file():
         return Results.open(path)
     if (path / MANIFEST).is_file() or not path.is_dir():
         return open_run(path)
-    inside = next(
-        (
-            p.parent
-            for name in (SWEEP, MANIFEST)
-            for depth in ("*", "*/*")
-            for p in path.glob(f"{depth}/{name}")
-        ),
-        None,
-    )
+    inside = _inside(path)
     hint = f"; {inside} is one" if inside else ""
     raise RunError(
-        f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}): give a folder of fedstake run or fedstake sweep{hint}"
+        f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}): "
+        f"give a folder of fedstake run or fedstake sweep{hint}"
     )
+
+
+def _inside(path: Path) -> Path | None:
+    """Return a sweep or a run in the folders of a folder, or in theirs; None when there is none."""
+    for name in (SWEEP, MANIFEST):
+        for depth in ("*", "*/*"):
+            for file in path.glob(f"{depth}/{name}"):
+                return file.parent
+    return None

@@ -1,4 +1,4 @@
-"""A page that needs nothing but itself: tables that sort, figures with their data and the command that makes them."""
+"""One self-contained page: tables that sort, figures with their data and their command."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ _HERE = Path(__file__).parent
 _CSS = (_HERE / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (_HERE / "sort.js").read_text(encoding="utf-8")
 # The browser itself refuses to load anything from elsewhere.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; base-uri 'none'"
+)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure of a page: file stem, title, caption, PNG bytes, the command that makes it, width in inches."""
+    """A figure of a page: file stem, texts, PNG bytes, the command that makes it, inches."""
 
     name: str
     title: str
@@ -54,9 +57,9 @@ def save(
     caption: str,
     command: str,
 ) -> Panel:
-    """Write a canvas as PNG and SVG, and the table that it draws as CSV; other files of the folder are left alone."""
+    """Write a canvas as PNG and SVG, and its table as CSV; other files are left alone."""
     sheet.draw_without_rendering()
-    sheet.set_layout_engine("none")  # laid out once, the same in both
+    sheet.set_layout_engine("none")  # laid out once, so that both files are the same
     png, svg = io.BytesIO(), io.BytesIO()
     sheet.savefig(png, format="png", metadata={"Software": None})
     sheet.savefig(svg, format="svg", metadata={"Date": None})
@@ -73,7 +76,7 @@ def page(
     panels: Sequence[Panel],
     after: Sequence[Section],
 ) -> str:
-    """The whole page: sections, figures, sections."""
+    """Return the whole page as HTML: sections, figures, sections."""
     parts = [
         f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>",
         *map(_section, before),
@@ -82,7 +85,8 @@ def page(
         parts.append(f"<h2>Figures</h2><div class=grid>{''.join(map(_figure, panels))}</div>")
     parts += map(_section, after)
     head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{html.escape(title)} · Fedstake</title><style>{_CSS}</style>"
     )
@@ -91,60 +95,56 @@ def page(
 
 
 def _section(section: Section) -> str:
-    told = f"<h2>{html.escape(section.heading)}</h2>"
+    parts = [f"<h2>{html.escape(section.heading)}</h2>"]
     if section.note:
-        told += f"<p class=sub>{html.escape(section.note)}</p>"
+        parts.append(f"<p class=sub>{html.escape(section.note)}</p>")
     if section.table is not None:
-        told += table(section.table, section.heading)
+        parts.append(table(section.table, section.heading))
     if section.pre:
-        told += f"<pre tabindex=0>{html.escape(section.pre)}</pre>"
-    return f"<section>{told}</section>"
+        parts.append(f"<pre tabindex=0>{html.escape(section.pre)}</pre>")
+    return f"<section>{''.join(parts)}</section>"
 
 
 def _figure(panel: Panel) -> str:
     pixels = round(96 * panel.width)
-    wide = (
-        " wide" if pixels > 600 else ""
-    )  # scrolls on a small screen rather than become too small to read
+    # A wide figure scrolls on a small screen rather than become too small to read.
+    wide = " wide" if pixels > 600 else ""
     image = base64.b64encode(panel.png).decode()
-    name = html.escape(panel.name)
+    name, title = html.escape(panel.name), html.escape(panel.title)
+    caption = html.escape(panel.caption)
     return (
-        f'<figure id="{name}" style="--w:{pixels}px"><h3>{html.escape(panel.title)}</h3>'
-        f'<div class="plate{wide}" tabindex=0 role=region aria-label="{html.escape(panel.title)}">'
-        f'<img alt="{html.escape(panel.caption)}" src="data:image/png;base64,{image}"></div>'
-        f"<figcaption>{html.escape(panel.caption)} "
-        f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>; drawing: <a href="{name}.svg">{name}.svg</a>. '
+        f'<figure id="{name}" style="--w:{pixels}px"><h3>{title}</h3>'
+        f'<div class="plate{wide}" tabindex=0 role=region aria-label="{title}">'
+        f'<img alt="{caption}" src="data:image/png;base64,{image}"></div>'
+        f"<figcaption>{caption} "
+        f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>; '
+        f'drawing: <a href="{name}.svg">{name}.svg</a>. '
         f"Made by <code>{html.escape(panel.command)}</code></span></figcaption></figure>"
     )
 
 
 def table(frame: pd.DataFrame, name: str) -> str:
-    """A table that reads as it is and sorts by its numbers, not by how they are printed."""
-    numeric = [c for c in frame.columns if frame[c].dtype.kind in "iuf"]
-    kinds = {
-        c: "" if c in numeric or frame[c].astype(str).str.match(_AMOUNT).all() else " class=text"
-        for c in frame.columns
-    }
-    head = "".join(
-        f"<th scope=col{kinds[c]}>{html.escape(str(c)).replace('.', '.<wbr>')}</th>"
-        for c in frame.columns
-    )
-    decimals = {c: digits(frame[c]) for c in numeric}
-    rows = []
-    for row in frame.itertuples(index=False):
-        cells = zip(frame.columns, row, strict=True)
-        rows.append(
-            "".join(
-                _number(v, decimals[c]) if c in numeric else f"<td{kinds[c]}>{_text(v)}</td>"
-                for c, v in cells
-            )
-        )
-    body = "".join(f"<tr>{r}</tr>" for r in rows)
+    """Return a table as HTML; it sorts by its numbers, not by how they are printed."""
+    columns = [_column(frame[name], str(name)) for name in frame.columns]
+    head = "".join(heading for heading, _ in columns)
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     label = html.escape(name)
     return (
         f'<div class=wrap tabindex=0 role=region aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _column(values: pd.Series, name: str) -> tuple[str, list[str]]:
+    """Return the heading of a column and its cells."""
+    heading = html.escape(name).replace(".", ".<wbr>")
+    if values.dtype.kind in "iuf":
+        decimals = digits(values)
+        return f"<th scope=col>{heading}</th>", [_number(v, decimals) for v in values]
+    amounts = values.astype(str).str.match(_AMOUNT).all()
+    kind = "" if amounts else " class=text"
+    return f"<th scope=col{kind}>{heading}</th>", [f"<td{kind}>{_text(v)}</td>" for v in values]
 
 
 def _text(value: Any) -> str:

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from experiments.figures import FIGURES
-from experiments.figures.base import canvas, style
+from experiments.figures import run_figures
+from experiments.figures.base import canvas, setting, style
+from experiments.figures.declared import declared_figures
 from experiments.reports.page import Section, page, save
 from experiments.rundir import RunResult, write_file
 
 
 def report_run(run: RunResult, target: Path, command: list[str]) -> Path:
-    """Figures and `report.html` of one run in a folder that is there."""
+    """Write the figures and `report.html` of one run into a folder that is there.
+
+    The figures that a protocol declares in the manifest come after those of the house.
+    """
+    shipped = run_figures()
+    declared = declared_figures(run, {figure.name for figure in shipped})
+    figures = [*(figure for figure in shipped if run.has(figure.needs)), *declared]
     panels = []
     with style():
-        for figure in FIGURES:
+        for figure in figures:
             table = figure.data(run)
             if table.empty:
                 continue
             sheet = canvas(figure, table)
+            caption = " ".join([figure.caption, *table.attrs.get("notes", [])])
             panels.append(
                 save(
                     sheet,
                     table,
                     target,
-                    figure.name,
-                    figure.title,
-                    figure.caption,
-                    shlex.join(command),
+                    name=figure.name,
+                    title=figure.title,
+                    caption=caption,
+                    command=shlex.join(command),
                 )
             )
     text = page(
-        run.settings["name"],
-        f"run {run.run_id} · seed {run.settings['seed']} · {len(run.rounds)} rounds · {run.settings['devices']} devices",
-        [Section("Summary", summary(run)), Section("Utility by group", incomes(run))],
+        str(setting(run.settings, "name") or run.run_id),
+        _subtitle(run),
+        _tables(run),
         panels,
         [Section("Scenario", pre=(run.path / "scenario.toml").read_text())],
     )
@@ -44,51 +53,105 @@ def report_run(run: RunResult, target: Path, command: list[str]) -> Path:
     return target / "report.html"
 
 
+def _subtitle(run: RunResult) -> str:
+    """Return the run's identity and size, as far as its scenario and tables have them."""
+    parts = [f"run {run.run_id}"]
+    seed, devices = setting(run.settings, "seed"), setting(run.settings, "devices")
+    if seed is not None:
+        parts.append(f"seed {seed}")
+    if run.has({"rounds": ("round",)}):
+        parts.append(f"{len(run.rounds)} rounds")
+    if devices is not None:
+        parts.append(f"{devices} devices")
+    return " · ".join(parts)
+
+
+def _tables(run: RunResult) -> list[Section]:
+    sections = [Section("Summary", summary(run)), Section("Utility by group", incomes(run))]
+    return [s for s in sections if s.table is not None and not s.table.empty]
+
+
 def summary(run: RunResult) -> pd.DataFrame:
-    """A few numbers of a run, one row each."""
-    r = run.rounds
-    total = {
-        c: int(r[c].sum())
-        for c in ("accepted_honest", "rejected_honest", "accepted_adversary", "rejected_adversary")
-    }
-
-    def share(part: str, whole: int) -> str:
-        return (
-            f"{total[part]:,} of {whole:,} ({total[part] / whole:.1%})"
-            if whole
-            else "none in any block"
-        )
-
-    honest = total["accepted_honest"] + total["rejected_honest"]
-    bad = total["accepted_adversary"] + total["rejected_adversary"]
-    rows = [
-        ("final accuracy", f"{r['accuracy'].iloc[-1]:.3f}"),
-        ("best accuracy", f"{r['accuracy'].max():.3f}"),
-        ("honest updates rejected", share("rejected_honest", honest)),
-        ("adversaries' updates accepted", share("accepted_adversary", bad)),
-        ("rounds forked", f"{int(r['forked'].sum())} of {len(r)}"),
-        ("devices shut out at the end", f"{int(r['blocked'].iloc[-1])}"),
-        (
-            "issued, less what was burned",
-            f"{int(r['issued'].sum() - r['burned'].sum()):,} {run.settings['payout']['asset']}",
-        ),
-        ("simulated time", f"{r['end_s'].iloc[-1]:,.0f} s"),
-    ]
+    """Return a few numbers of a run, one row each: those whose columns the run recorded."""
+    rows: list[tuple[str, str]] = []
+    if run.has({"rounds": ("round",)}) and len(run.rounds):
+        for name, columns, value in SUMMARY:
+            if set(columns) <= set(run.rounds.columns):
+                rows.append((name, value(run)))
     return pd.DataFrame(rows, columns=["", "value"])
 
 
+def _final_accuracy(run: RunResult) -> str:
+    return f"{run.rounds['accuracy'].iloc[-1]:.3f}"
+
+
+def _best_accuracy(run: RunResult) -> str:
+    return f"{run.rounds['accuracy'].max():.3f}"
+
+
+def _honest_rejected(run: RunResult) -> str:
+    return _share(_total(run, "rejected_honest"), _total(run, "accepted_honest"))
+
+
+def _adversaries_accepted(run: RunResult) -> str:
+    return _share(_total(run, "accepted_adversary"), _total(run, "rejected_adversary"))
+
+
+def _forked(run: RunResult) -> str:
+    return f"{_total(run, 'forked')} of {len(run.rounds)}"
+
+
+def _shut_out(run: RunResult) -> str:
+    last = run.rounds["blocked"].iloc[-1]
+    return "0" if pd.isna(last) else f"{int(last)}"
+
+
+def _issued(run: RunResult) -> str:
+    unit = setting(run.settings, "payout.asset") or "base units"
+    return f"{_total(run, 'issued') - _total(run, 'burned'):,} {unit}"
+
+
+def _simulated_time(run: RunResult) -> str:
+    return f"{run.rounds['end_s'].iloc[-1]:,.0f} s"
+
+
+def _total(run: RunResult, column: str) -> int:
+    return int(run.rounds[column].sum())
+
+
+def _share(part: int, others: int) -> str:
+    whole = part + others
+    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else "none in any block"
+
+
+SUMMARY: tuple[tuple[str, tuple[str, ...], Callable[[RunResult], str]], ...] = (
+    ("final accuracy", ("accuracy",), _final_accuracy),
+    ("best accuracy", ("accuracy",), _best_accuracy),
+    ("honest updates rejected", ("accepted_honest", "rejected_honest"), _honest_rejected),
+    (
+        "adversaries' updates accepted",
+        ("accepted_adversary", "rejected_adversary"),
+        _adversaries_accepted,
+    ),
+    ("rounds forked", ("forked",), _forked),
+    ("devices shut out at the end", ("blocked",), _shut_out),
+    ("issued, less what was burned", ("issued", "burned"), _issued),
+    ("simulated time", ("end_s",), _simulated_time),
+)
+"""The rows of a summary: name, the columns of `rounds` that it reads, its value as text."""
+
+
 def incomes(run: RunResult) -> pd.DataFrame:
-    """Utility per device over the whole run by group, in base units: stakes lost, costs and benefits included."""
-    total = (
-        run.participants.groupby(["group", "device"], observed=True)["utility"]
-        .sum()
-        .groupby("group", observed=True)
-    )
-    table = (
-        total.agg(["count", "mean", "min", "max"])
-        .astype({"mean": float, "min": float, "max": float})
-        .reset_index()
-    )
+    """Return the utility per device over the whole run by group, in base units.
+
+    Stakes lost, costs and benefits are included. Empty for a run without utilities or groups.
+    """
+    if not run.has({"participants": ("group", "device", "utility")}):
+        return pd.DataFrame()
+    people = run.participants
+    total = people.groupby(["group", "device"], observed=True)["utility"].sum()
+    table = total.groupby("group", observed=True).agg(["count", "mean", "min", "max"])
+    table = table.astype({"mean": float, "min": float, "max": float}).reset_index()
     return table.rename(
         columns={
             "count": "devices",

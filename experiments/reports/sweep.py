@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import tomli_w
 
-from experiments.figures import SWEEP_FIGURES
+from experiments.figures import sweep_figures
 from experiments.figures.base import style
 from experiments.figures.factors import ordered
 from experiments.numerals import with_interval
@@ -35,11 +35,14 @@ def report_sweep(
     command: list[str],
     on_figure: Callable[[int], None] | None = None,
 ) -> Path:
-    """Figures, tables and `report.html` of a sweep in a folder that is there. Figures that make no sense for it are left out."""
+    """Write the figures, tables and `report.html` of a sweep into a folder that is there.
+
+    Figures that it has no data for are left out.
+    """
     panels = []
     with style():
-        for i, figure in enumerate(SWEEP_FIGURES):
-            table = figure.data(results)
+        for i, figure in enumerate(sweep_figures()):
+            table = figure.data(results) if results.has(figure.needs) else pd.DataFrame()
             if not table.empty:
                 sheet = figure.draw(table)
                 caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
@@ -48,23 +51,14 @@ def report_sweep(
                         sheet.canvas,
                         table,
                         target,
-                        figure.name,
-                        figure.title,
-                        caption,
-                        shlex.join(command),
+                        name=figure.name,
+                        title=figure.title,
+                        caption=caption,
+                        command=shlex.join(command),
                     )
                 )
             if on_figure:
                 on_figure(i + 1)
-    runs = results.runs()
-    count = runs["status"].value_counts()
-    seeds = sorted(runs["seed"].unique())
-    told = [
-        f"{len(runs):,} runs: {', '.join(f'{count.get(s, 0):,} {s}' for s in ('done', 'failed', 'missing'))}",
-        f"{runs['cell'].nunique():,} cells",
-        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
-        f"from {Path(results.spec.get('scenario', Spec().scenario)).name}",
-    ]
     before = [
         *_scorecard(results),
         Section("Factors", factors(results)),
@@ -75,39 +69,54 @@ def report_sweep(
         Section("Versions", versions(results)),
         Section("Sweep", pre=tomli_w.dumps(_shown(results))),
     ]
-    write_file(target / "report.html", page(results.name, " · ".join(told), before, panels, after))
+    write_file(
+        target / "report.html", page(results.name, _subtitle(results), before, panels, after)
+    )
     return target / "report.html"
 
 
+def _subtitle(results: Results) -> str:
+    """Return how many runs, cells and seeds there are, and of which scenario."""
+    runs = results.runs()
+    count = runs["status"].value_counts()
+    states = [f"{count.get(state, 0):,} {state}" for state in ("done", "failed", "missing")]
+    seeds = sorted(runs["seed"].unique())
+    parts = [
+        f"{len(runs):,} runs: {', '.join(states)}",
+        f"{runs['cell'].nunique():,} cells",
+        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
+        f"from {Path(results.spec.get('scenario', Spec().scenario)).name}",
+    ]
+    return " · ".join(parts)
+
+
 def factors(results: Results) -> pd.DataFrame:
-    """One row per factor: how it is varied, and its levels."""
-    plan = results.runs()
-    kinds = {
-        name: block.get("kind", "grid")
-        for block in results.spec.get("design", [])
-        for name in block["factors"]
-    }
+    """Return one row per factor: how it is varied, and its levels."""
+    plan = ordered(results, results.runs())
+    kinds: dict[str, str] = {}
+    for block in results.spec.get("design", []):
+        kinds |= dict.fromkeys(block["factors"], block.get("kind", "grid"))
     rows = []
     for name in results.factors:
-        levels = ordered(results, plan)[name].cat.categories
-        few = len(levels) <= 12
-        told = (
-            ", ".join(_plain(v) for v in levels)
-            if few
-            else f"{_plain(levels[0])} to {_plain(levels[-1])}"
-        )
-        rows.append((name, kinds[name], len(levels), told))
+        levels = plan[name].cat.categories
+        which = f"{_plain(levels[0])} to {_plain(levels[-1])}"
+        if len(levels) <= 12:
+            which = ", ".join(_plain(level) for level in levels)
+        rows.append((name, kinds[name], len(levels), which))
     return pd.DataFrame(rows, columns=["factor", "design", "levels", "which"])
 
 
 def versions(results: Results) -> pd.DataFrame:
-    """What the sweep was planned with."""
-    told = [(name, version) for name, version in results.versions.items() if version]
-    return pd.DataFrame(told, columns=["package", "version"])
+    """Return the versions of the packages that the sweep was planned with."""
+    known = [(name, version) for name, version in results.versions.items() if version]
+    return pd.DataFrame(known, columns=["package", "version"])
 
 
 def _scorecard(results: Results) -> list[Section]:
-    """Scored anew where the sweep's file says how, so that it is never that of other runs."""
+    """Return the scorecard and the winner, where the sweep has them.
+
+    They are computed again where the sweep's file says how, so that they fit the runs.
+    """
     sections, folder = [], results.folder
     if results.spec.get("scorecard"):
         try:
@@ -117,15 +126,11 @@ def _scorecard(results: Results) -> list[Section]:
     if (folder / SCORECARD).is_file():
         sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
     if (folder / WINNER).is_file():
-        told = [
-            line[2:]
-            for line in (folder / WINNER).read_text(encoding="utf-8").splitlines()
-            if line.startswith("# ")
-        ]
-        evidence = "\n".join(
-            line for line in told if "{" not in line
-        )  # its rows of the scorecard are in the table above
-        sections.append(Section("Winner", pre=evidence))
+        lines = (folder / WINNER).read_text(encoding="utf-8").splitlines()
+        comments = [line[2:] for line in lines if line.startswith("# ")]
+        # Its rows of the scorecard, which are in braces, are in the table above.
+        evidence = [line for line in comments if "{" not in line]
+        sections.append(Section("Winner", pre="\n".join(evidence)))
     return sections
 
 
@@ -136,45 +141,46 @@ def _failures(results: Results, target: Path) -> list[Section]:
         return []
     write_file(target / "failures.csv", failed.to_csv(index=False))
     shown = failed[["seed", *results.factors, "stage", "error"]]
-    return [
-        Section(
-            "Failures",
-            shown.head(ROWS),
-            note=_of(len(shown), "failures.csv") + " Tracebacks are there.",
-        )
-    ]
+    note = f"{_rows_note(len(shown), 'failures.csv')} Tracebacks are there."
+    return [Section("Failures", shown.head(ROWS), note=note)]
 
 
 def _outcomes(results: Results, target: Path) -> list[Section]:
-    if results.outcomes().empty:
+    outcomes = results.outcomes()
+    if outcomes.empty:
         return [Section("Outcomes", note="No run is done yet.")]
-    summary = results.summary(of=list(OUTCOMES))
+    recorded = [column for column in OUTCOMES if column in outcomes]
+    summary = results.summary(of=recorded)
     write_file(target / "outcomes.csv", summary.to_csv(index=False))
     shown = summary[[*results.factors, "runs"]].copy()
     for column, name in OUTCOMES.items():
-        if summary[column].notna().any():
+        if column in summary and summary[column].notna().any():
             shown[name] = with_interval(summary, column)
-    note = "Means over the seeds of each cell with their 95 % bootstrap intervals; utility in base units per device and run."
-    return [Section("Outcomes", shown.head(ROWS), note=f"{note} {_of(len(shown), 'outcomes.csv')}")]
+    note = (
+        "Means over the seeds of each cell with their 95 % bootstrap intervals; "
+        f"utility in base units per device and run. {_rows_note(len(shown), 'outcomes.csv')}"
+    )
+    return [Section("Outcomes", shown.head(ROWS), note=note)]
 
 
 def _shown(results: Results) -> dict[str, object]:
+    """Return the sweep's file without its empty keys."""
     return {k: v for k, v in results.spec.items() if v not in ({}, [])}
 
 
-def _of(rows: int, file: str) -> str:
-    return (
-        f"The first {ROWS} of {rows:,} rows; {file} has all." if rows > ROWS else f"Data: {file}."
-    )
+def _rows_note(rows: int, file: str) -> str:
+    """Say where all rows of a table are."""
+    if rows > ROWS:
+        return f"The first {ROWS} of {rows:,} rows; {file} has all."
+    return f"Data: {file}."
 
 
 def _range(seeds: list[int]) -> str:
-    whole = len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1
-    return (
-        f"{seeds[0]} to {seeds[-1]}"
-        if whole
-        else ", ".join(str(s) for s in seeds[:10]) + (" …" if len(seeds) > 10 else "")
-    )
+    """Return seeds in words: 0, 1 or 0 to 9 or 3, 5, 7."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    first = ", ".join(str(seed) for seed in seeds[:10])
+    return f"{first} …" if len(seeds) > 10 else first
 
 
 def _plain(level: object) -> str:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sim import scenario as scenarios
 from sim.kernel import Kernel
 from sim.notes import Told
 from sim.protocol import Outcome, Protocol, Table
 from sim.recording import Columns
-from sim import scenario as scenarios
 from sim.training import declared, tables
 from sim.training.game import TrainingGame
 from sim.training.record import version_rows

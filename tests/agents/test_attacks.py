@@ -205,7 +205,9 @@ def play(scenario):
     for _ in world.run():
         pass
     world.close()
-    return world, {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
+    return world, {
+        name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()
+    }
 
 
 @pytest.mark.parametrize("name", behaviours.workers.names())
@@ -425,7 +427,9 @@ def test_sybils_share_one_devices_samples_and_stake(tiny, identities, total):
     held = [world.protocol.game.bench.split.train[d] for d in (1, 3, 4, 6)]
     assert sum(map(len, held)) == total
     assert len(set(np.concatenate(held).tolist())) == (60 if identities == "own" else 15)
-    assert [world.kernel.treasury.balance(d) for d in (1, 3, 4, 6)] == [1_000 if identities == "own" else 250] * 4
+    assert [world.kernel.treasury.balance(d) for d in (1, 3, 4, 6)] == [
+        1_000 if identities == "own" else 250
+    ] * 4
     assert world.kernel.treasury.balance(0) == 1_000
     for _ in world.run():
         pass

@@ -26,7 +26,9 @@ def played(group=None, preset="vbfl", **changes):
     )
     for _ in world.run():
         pass
-    world.tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
+    world.tables = {
+        name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()
+    }
     return world
 
 
@@ -155,7 +157,9 @@ def test_whitewashers_return_under_another_identity(how):
         assert not p[(p.device == new) & (p["round"] <= round_)].online.any()
         assert not p[(p.device == old) & (p["round"] > round_)].online.any()
         assert p[(p.device == old) & (p["round"] > round_)].role.isna().all()
-    start = {e.credit: e.amount for e in world.kernel.treasury.ledger.journal if e.reason == "initial"}
+    start = {
+        e.credit: e.amount for e in world.kernel.treasury.ledger.journal if e.reason == "initial"
+    }
     assert all(start[f"device:{d}"] == 400 for d in range(5)), (
         "two devices' money among five identities"
     )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from experiments import load_scenario
 from experiments.cli import app
 from experiments.demo import play, prepare
-from experiments.figures import FIGURES
+from experiments.figures import run_figures
 from experiments.reports import report
 from experiments.runner import run
 
@@ -37,7 +37,7 @@ def test_run_report_and_rerun(cli, tmp_path):
     drawn = cli("report", "mine")
     assert drawn.exit_code == 0, drawn.output
     names = {p.name for p in (tmp_path / "mine" / "report").iterdir()}
-    assert {f"{f.name}.{kind}" for f in FIGURES for kind in ("png", "svg", "csv")} | {
+    assert {f"{f.name}.{kind}" for f in run_figures() for kind in ("png", "svg", "csv")} | {
         "report.html"
     } == names
     again = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
@@ -134,11 +134,11 @@ def test_list(cli, kind, expected):
 def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
     page = report(run(tiny(adversaries__0__count=2), tmp_path / "run"))
     text = page.read_text()
-    assert text.count("data:image/png;base64,") == len(FIGURES)
+    assert text.count("data:image/png;base64,") == len(run_figures())
     for outside in ("http:", "https:", "<script src", "<link"):
         assert outside not in text
     again = report(run(tiny(adversaries__0__count=2), tmp_path / "other"))
-    for f in FIGURES:
+    for f in run_figures():
         ours, theirs = ((p.parent / f"{f.name}.svg").read_bytes() for p in (page, again))
         assert ours == theirs, "the same run draws the same file"
 

@@ -24,7 +24,7 @@ def test_presets_are_complete_and_survive_a_round_trip(name, tmp_path):
     path.write_text(dumps(scenario))
     assert load_scenario(path) == scenario
     assert load_scenario(path).run_id() == scenario.run_id()
-    assert set(scenario.to_dict()) == set(Scenario.model_fields)
+    assert set(scenario.to_dict()) == set(type(scenario).model_fields) > set(Scenario.model_fields)
 
 
 def test_shipped_presets():

@@ -1,4 +1,4 @@
-"""The page in a real browser: tables sort by mouse and keyboard, nothing is fetched, nothing is cut off, it prints."""
+"""The page in a real browser: tables sort, nothing is fetched, nothing is cut off, it prints."""
 
 import pandas as pd
 import pytest
@@ -56,7 +56,8 @@ def cells(chromium, i):
 
 def sorting(chromium):
     return chromium.run(
-        "[...document.querySelector('table').tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))"
+        "[...document.querySelector('table').tHead.rows[0].cells]"
+        ".map(c => c.getAttribute('aria-sort'))"
     )
 
 

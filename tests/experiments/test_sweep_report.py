@@ -10,7 +10,7 @@ import pytest
 from matplotlib.path import Path
 
 from experiments import Results, RunError, report, sweep
-from experiments.figures import SWEEP_FIGURES, curves, fans, payoffs, responses, vote_scatter
+from experiments.figures import curves, fans, payoffs, responses, sweep_figures, vote_scatter
 from experiments.figures.base import LEVELS, blank, ink, luminance, style
 from experiments.figures.factors import choose, continuous, crossed, label, share_explained, thin
 from experiments.figures.gains import gains
@@ -20,7 +20,7 @@ from experiments.reports import open_recorded
 from experiments.results import interval
 from tests.conftest import TINY
 
-FIGURES = {f.name: f for f in SWEEP_FIGURES}
+FIGURES = {f.name: f for f in sweep_figures()}
 GRID = {
     "kind": "grid",
     "factors": {
@@ -82,7 +82,7 @@ def page(grid):
     return report(grid)
 
 
-# --- factors -------------------------------------------------------------------------------------------------------
+# --- factors ---------------------------------------------------------------------------------
 
 
 def test_factors_are_sorted_by_what_they_do(grid):
@@ -134,7 +134,7 @@ def test_levels_are_thinned_and_named():
     assert label("x.rate", 0.123456) == "rate = 0.123"
 
 
-# --- data ----------------------------------------------------------------------------------------------------------
+# --- data ------------------------------------------------------------------------------------
 
 
 def test_bands_are_those_of_results_and_of_closed_form():
@@ -151,7 +151,8 @@ def test_bands_are_those_of_results_and_of_closed_form():
     assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), (
         "one seed has no band"
     )
-    # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is the whole range.
+    # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is
+    # the whole range.
     two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "accuracy": [0.0, 1.0]})
     assert curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist() == [0.5, 0.0, 1.0]
 
@@ -253,9 +254,9 @@ def test_responses_are_the_outcomes(sampled):
     assert set(table["factor"]) == set(continuous(sampled))
     assert table.loc[table["factor"] == "training.learning_rate", "log"].all()
     assert not table.loc[table["factor"] == "validation.params.threshold", "log"].any()
-    told = table[(table["outcome"] == "accuracy") & (table["factor"] == "training.learning_rate")]
-    assert sorted(told["result"]) == pytest.approx(sorted(sampled.outcomes()["accuracy"]))
-    assert told["point"].nunique() * 2 == told["cell"].nunique() == 16
+    rate = table[(table["outcome"] == "accuracy") & (table["factor"] == "training.learning_rate")]
+    assert sorted(rate["result"]) == pytest.approx(sorted(sampled.outcomes()["accuracy"]))
+    assert rate["point"].nunique() * 2 == rate["cell"].nunique() == 16
 
 
 def test_binned_means_count_a_cell_once():
@@ -270,7 +271,7 @@ def test_binned_means_count_a_cell_once():
     assert responses.bins(values).value_counts().tolist() == [10] * 8
 
 
-# --- drawings ------------------------------------------------------------------------------------------------------
+# --- drawings --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", ["grid", "sampled"])
@@ -279,7 +280,7 @@ def test_every_figure_draws_without_a_warning(which, request):
     drawn = set()
     with warnings.catch_warnings(), style():
         warnings.simplefilter("error")
-        for figure in SWEEP_FIGURES:
+        for figure in sweep_figures():
             table = figure.data(results)
             if not table.empty:
                 figure.draw(table).canvas.draw_without_rendering()
@@ -360,10 +361,10 @@ def test_nothing_is_drawn_of_what_is_not_there(tmp_path):
         workers=1,
     )
     text = report(quiet).read_text()
-    assert [f.name for f in SWEEP_FIGURES if f'id="{f.name}"' in text] == ["accuracy-curves"]
+    assert [f.name for f in sweep_figures() if f'id="{f.name}"' in text] == ["accuracy-curves"]
 
 
-# --- the page ------------------------------------------------------------------------------------------------------
+# --- the page --------------------------------------------------------------------------------
 
 
 class Loads(HTMLParser):

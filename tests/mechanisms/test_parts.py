@@ -188,8 +188,12 @@ def test_a_scenario_puts_parts_around_any_rule():
         pass
     reasons = {e.reason for e in world.kernel.treasury.ledger.journal}
     assert {"identity.cost", "stake.join", "stake.back", "slash", "reward.worker"} <= reasons
-    assert world.kernel.treasury.ledger.balance("escrow:slashable", world.kernel.treasury.asset) == 0
-    rewarded = {e.credit for e in world.kernel.treasury.ledger.journal if e.reason == "reward.worker"}
+    assert (
+        world.kernel.treasury.ledger.balance("escrow:slashable", world.kernel.treasury.asset) == 0
+    )
+    rewarded = {
+        e.credit for e in world.kernel.treasury.ledger.journal if e.reason == "reward.worker"
+    }
     assert rewarded <= {f"device:{d}" for d in range(5)}
     world.close()
 

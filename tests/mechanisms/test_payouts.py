@@ -514,7 +514,9 @@ def play(scenario):
 
 def check_conservation(world):
     ledger, asset = world.kernel.treasury.ledger, world.kernel.treasury.asset
-    accounts = [p.account for p in world.kernel.population] + list(world.protocol.game.payout.accounts())
+    accounts = [p.account for p in world.kernel.population] + list(
+        world.protocol.game.payout.accounts()
+    )
     assert sum(ledger.balance(a, asset) for a in accounts) == ledger.issued(asset) - ledger.burned(
         asset
     )
@@ -604,7 +606,9 @@ def test_slashing_makes_noise_costly(tiny):
     worth = {}
     for mechanism in ("vbfl", "slashed-vbfl"):
         world = play(tiny(payout__mechanism=mechanism, **bad))
-        worth[mechanism] = min(world.kernel.treasury.balance(p.device) for p in world.kernel.population if p.adversary)
+        worth[mechanism] = min(
+            world.kernel.treasury.balance(p.device) for p in world.kernel.population if p.adversary
+        )
     assert worth["vbfl"] >= 20_000
     assert worth["slashed-vbfl"] < 20_000
 

@@ -26,9 +26,14 @@ def played(**changes):
     for _ in world.run():
         pass
     tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
-    tables["reasons"] = pd.Series([e.reason for e in world.kernel.treasury.ledger.journal]).value_counts()
+    tables["reasons"] = pd.Series(
+        [e.reason for e in world.kernel.treasury.ledger.journal]
+    ).value_counts()
     for account in world.protocol.game.payout.accounts():
-        assert not account.startswith("escrow") or world.kernel.treasury.ledger.balance(account, world.kernel.treasury.asset) == 0
+        assert (
+            not account.startswith("escrow")
+            or world.kernel.treasury.ledger.balance(account, world.kernel.treasury.asset) == 0
+        )
     world.close()
     return tables
 

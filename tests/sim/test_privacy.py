@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.optimize import minimize_scalar
+from sim.rounds import vbfl
 
 from experiments import load_scenario
 from experiments.loader import ScenarioError
 from mechanisms import registries as rules
 from sim.privacy import clip_and_blur, epsilon
-from sim.rounds import vbfl
 from sim.world import World
 
 ROWS = arrays.arrays(np.float32, 20, elements=st.floats(-1e6, 1e6, width=32))

@@ -149,11 +149,17 @@ class TestRuns:
         assert len(back) > 2
         weights = versions.set_index("version")["weights"]
         assert [weights[r] for r in back["restores"]] == back["weights"].tolist()
-        chained = [v for s in list(world.protocol.game.forks.canonical().lineage())[::-1] for v in s.versions]
+        chained = [
+            v
+            for s in list(world.protocol.game.forks.canonical().lineage())[::-1]
+            for v in s.versions
+        ]
         assert verify(chained, chained[-1].id)
         for state in world.protocol.game.forks.canonical().lineage():
             assert not state.kept or state.kept[-1].model == state.model
-        assert chained[-1].weights == world.protocol.game.bench.models.digest(world.protocol.game.forks.canonical().model)
+        assert chained[-1].weights == world.protocol.game.bench.models.digest(
+            world.protocol.game.forks.canonical().model
+        )
 
     def test_only_as_many_models_are_held_as_may_come_back(self, tiny):
         scenario = tiny(**COLLAPSE, versions__rollback_drop=0.1, versions__keep=3)
@@ -171,7 +177,9 @@ class TestRuns:
         assert (blocks.loc[~by_right, "adopters"] == 0).all()
         assert not by_right.all()
         assert (blocks.loc[by_right, "status"] == "adopted").any()
-        assert all(s.miner in (-1, 1, 2, 6) for p in world.kernel.population for s in p.state.lineage())
+        assert all(
+            s.miner in (-1, 1, 2, 6) for p in world.kernel.population for s in p.state.lineage()
+        )
 
     @pytest.mark.parametrize(
         ("preset", "changes"),

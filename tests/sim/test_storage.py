@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from sim.rounds.vbfl import VbflRound
 
 from sim.chain.block import HEADER_BYTES
-from sim.rounds.vbfl import VbflRound
 from sim.world import World
 
 TX = 6 + 5 * 8 + 32 + 64
@@ -57,7 +57,10 @@ def test_the_clock_follows_the_cost_model(tiny):
     )
     f = frames(world)
     votes, blocks, rounds = f["votes"].iloc[0], f["blocks"].iloc[0], f["rounds"].iloc[0]
-    samples = {p.device: len(world.protocol.game.bench.split.train[p.device]) for p in world.kernel.population}
+    samples = {
+        p.device: len(world.protocol.game.bench.split.train[p.device])
+        for p in world.kernel.population
+    }
     through_store = 2.0 + world.protocol.game.bench.engine.size * 4 / 500
     arrive = samples[votes.worker] / 10 + through_store + TX / 1_000
     begin = max(arrive + through_store, samples[votes.validator] / 10)
@@ -101,7 +104,9 @@ def test_a_request_that_fails_is_no_vote(tiny):
         .all(axis=None)
     )
     for row in votes.itertuples():
-        assert world.protocol.game.store.finds(row.validator, row.worker, row.round) == (row.status == "counted")
+        assert world.protocol.game.store.finds(row.validator, row.worker, row.round) == (
+            row.status == "counted"
+        )
 
 
 @pytest.mark.parametrize("rule", ["committee-median", "distance"])
@@ -118,7 +123,9 @@ def test_rules_see_only_what_was_fetched(tiny, rule, monkeypatch):
         off(tiny, rounds=4, validation__rule=rule, validation__params={}, storage__availability=0.5)
     )
     for told in seen:
-        assert all(world.protocol.game.store.finds(told.validator, w, told.round) for w in told.workers)
+        assert all(
+            world.protocol.game.store.finds(told.validator, w, told.round) for w in told.workers
+        )
         if told.reports is not None:
             assert told.reports.shape[1] == len(told.workers)
 

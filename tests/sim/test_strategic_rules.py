@@ -17,7 +17,9 @@ def played(preset="vbfl", **changes):
         )
     )
     list(world.run())
-    world.tables = {name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()}
+    world.tables = {
+        name: table.to_pandas() for name, table in world.kernel.recorder.tables().items()
+    }
     return world
 
 
@@ -133,7 +135,9 @@ def test_an_aggregate_that_is_no_number_is_an_absent_one(tmp_path):
     sets = {"coordinator__aggregator": "fixed", "coordinator__verifier": "oracle", "rounds": 1}
     world = played("coordinator", adversaries=[group], **sets)
     assert "malformed" in set(world.tables["incidents"].kind)
-    assert np.isfinite(world.protocol.game.bench.models[world.protocol.game.forks.canonical().model]).all()
+    assert np.isfinite(
+        world.protocol.game.bench.models[world.protocol.game.forks.canonical().model]
+    ).all()
     assert set(world.tables["participants"].conduct.dropna()) == {"unsettled"}
 
 
@@ -186,7 +190,9 @@ def test_utilities_add_up_to_what_moved(changes, forks):
     )
     utility = world.tables["participants"].groupby("device").utility.sum()
     for d in range(8):
-        assert utility[d] == world.kernel.treasury.balance(d) - world.scenario.payout.initial_balance
+        assert (
+            utility[d] == world.kernel.treasury.balance(d) - world.scenario.payout.initial_balance
+        )
 
 
 def test_deposits_that_are_spent_or_returned_are_no_slashes():

@@ -293,7 +293,9 @@ class TestMoney:
                     x.amount for s in p.state.lineage() for x in s.payments.get(p.device, ())
                 )
                 assert world.kernel.treasury.balance(p.device) == earned
-            assert world.kernel.treasury.ledger.issued("STAKE") - world.kernel.treasury.ledger.burned("STAKE") == sum(
+            assert world.kernel.treasury.ledger.issued(
+                "STAKE"
+            ) - world.kernel.treasury.ledger.burned("STAKE") == sum(
                 world.kernel.treasury.balance(d) for d in range(scenario.devices)
             )
         people = frames(world)["participants"]
@@ -303,13 +305,19 @@ class TestMoney:
             rounds = frames(world)["rounds"]
             assert rounds["issued"].sum() == world.kernel.treasury.ledger.issued("STAKE")
             assert rounds["burned"].sum() == world.kernel.treasury.ledger.burned("STAKE") > 0
-            journal_of_reorgs = sum(e.reason.startswith("reorg.") for e in world.kernel.treasury.ledger.journal)
+            journal_of_reorgs = sum(
+                e.reason.startswith("reorg.") for e in world.kernel.treasury.ledger.journal
+            )
             assert journal_of_reorgs > 0
             assert all(
-                e.credit == BURN for e in world.kernel.treasury.ledger.journal if e.reason.startswith("reorg.")
+                e.credit == BURN
+                for e in world.kernel.treasury.ledger.journal
+                if e.reason.startswith("reorg.")
             )
         assert all(
-            e.debit == ISSUANCE for e in world.kernel.treasury.ledger.journal if not e.reason.startswith("reorg.")
+            e.debit == ISSUANCE
+            for e in world.kernel.treasury.ledger.journal
+            if not e.reason.startswith("reorg.")
         )
 
     def test_resync_off_and_chain_only(self, tiny):
@@ -407,7 +415,10 @@ class TestTime:
         world = play(scenario)
         f = frames(world)
         votes, blocks, rounds = f["votes"].iloc[0], f["blocks"].iloc[0], f["rounds"].iloc[0]
-        samples = {p.device: len(world.protocol.game.bench.split.train[p.device]) for p in world.kernel.population}
+        samples = {
+            p.device: len(world.protocol.game.bench.split.train[p.device])
+            for p in world.kernel.population
+        }
         update = world.protocol.game.bench.engine.size * 4
         arrive = samples[votes.worker] * 1 / 10 + update / 1_000
         begin = max(arrive, samples[votes.validator] / 10)
@@ -657,7 +668,8 @@ class TestFedavg:
             assert (
                 world.kernel.recorder.last("rounds", "accuracy")
                 == world.test(
-                    [world.protocol.game.bench.models[world.server.model]], [world.protocol.game.bench.models.digest(world.server.model)]
+                    [world.protocol.game.bench.models[world.server.model]],
+                    [world.protocol.game.bench.models.digest(world.server.model)],
                 ).accuracy[0]
             )
             for p in world.kernel.population:
@@ -689,7 +701,15 @@ class TestLiveModelAlias:
     @pytest.mark.parametrize("resync", ["off", "replay", "chain-only"])
     def test_devices_without_a_block_drift_apart(self, tiny, resync):
         world = play(self.scenario(tiny, chain__resync=resync, chain__check_links=True))
-        assert len({world.protocol.game.bench.models.digest(p.global_model) for p in world.kernel.population}) >= 4
+        assert (
+            len(
+                {
+                    world.protocol.game.bench.models.digest(p.global_model)
+                    for p in world.kernel.population
+                }
+            )
+            >= 4
+        )
         assert {p.state.height for p in world.kernel.population} == {0}
 
     def test_the_first_block_ends_it(self, tiny):
@@ -704,7 +724,9 @@ class TestLiveModelAlias:
         for validator, cast in votes.groupby("validator"):
             last = cast.sort_values(["time_s", "worker"])["worker"].iloc[-1]
             mine, its = (world.kernel.population[d].global_model for d in (validator, last))
-            assert world.protocol.game.bench.models.digest(mine) == world.protocol.game.bench.models.digest(its)
+            assert world.protocol.game.bench.models.digest(
+                mine
+            ) == world.protocol.game.bench.models.digest(its)
 
     def test_a_checkpoint_keeps_it(self, tiny):
         whole = play(self.scenario(tiny))

@@ -1,0 +1,119 @@
+"""`fedstake list`: plug-ins of a kind with their parameters, or the shipped scenarios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.terminal import DebugOption, one_line_errors, out_console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mechanisms.registry import Registry
+
+SCENARIOS = "scenarios"
+SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _kinds() -> Mapping[str, Sequence[tuple[str, Registry]]]:
+    """Return the registries of each kind, each with a word to print before its plug-ins' names."""
+    from agents import registries as behaviours
+    from mechanisms import registries as rules
+    from sim.data import datasets
+    from sim.learning import models
+
+    return {
+        "mechanisms": [("", rules.payouts)],
+        "parts": [("", rules.parts)],
+        "verifiers": [("", rules.verifiers)],
+        "behaviours": [
+            ("worker", behaviours.workers),
+            ("validator", behaviours.validators),
+            ("miner", behaviours.miners),
+            ("learner", behaviours.learners),
+        ],
+        "learners": [("", behaviours.learners)],
+        "aggregators": [("", rules.aggregators)],
+        "transforms": [("", rules.transforms)],
+        "validators": [("", rules.validators)],
+        "roles": [("", rules.roles)],
+        "datasets": [("", datasets)],
+        "models": [("", models)],
+    }
+
+
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND", help="KIND or nothing: `fedstake list` alone prints the kinds."
+        ),
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """List plug-ins of a kind with their parameters, or the shipped scenarios.
+
+    Example: fedstake list behaviours
+    """
+    with one_line_errors(debug):
+        from experiments.loader import ScenarioError
+        from mechanisms.plugin import nearest
+
+        if kind == SCENARIOS:
+            _list_scenarios()
+            return
+        kinds = _kinds()
+        names = [*kinds, SCENARIOS]
+        if kind is None:
+            out_console.print("\n".join(names), markup=False)
+            return
+        if kind not in kinds:
+            raise ScenarioError("list", "kind", kind, nearest(kind, names))
+        for role, registry in kinds[kind]:
+            for plugin in registry.all():
+                _describe(plugin, f"{role} " if role else "")
+
+
+def _list_scenarios() -> None:
+    """Print a line about each shipped scenario."""
+    from experiments.loader import load_scenario, preset_names
+
+    for name in preset_names():
+        scenario = load_scenario(name)
+        adversaries = sum(group.size for group in scenario.adversaries)
+        out_console.print(
+            f"{name:18} {scenario.protocol}, {scenario.rounds} rounds, {scenario.devices} devices "
+            f"({adversaries} adversaries), {scenario.data.dataset}, {scenario.model.name}",
+            markup=False,
+        )
+
+
+def _describe(plugin: Any, prefix: str) -> None:
+    """Print a plug-in: what it does, what it sees, its parameters, its source."""
+    meta = plugin.metadata()
+    out_console.print(f"{prefix}{meta['name']}: {meta['summary']}", markup=False)
+    for attribute in ("observes", "knows"):
+        names = getattr(plugin, attribute, None)
+        if names is not None:
+            words = ", ".join(sorted(names)) or "nothing beside its own"
+            out_console.print(f"    {attribute}: {words}", markup=False)
+    for parameter in meta["params"]:
+        out_console.print(f"    {_parameter(parameter)}", markup=False)
+    stochastic = " (stochastic)" if meta["stochastic"] else ""
+    out_console.print(f"    source: {meta['reference']}{stochastic}", markup=False)
+
+
+def _parameter(parameter: dict[str, Any]) -> str:
+    """Return one line: name, default, meaning, unit and bounds."""
+    bounds = [f"{SIGNS[k]} {v:g}" for k, v in (parameter["bounds"] or {}).items()]
+    notes = [parameter["unit"], ", ".join(bounds), ", ".join(parameter["choices"] or ())]
+    extra = "; ".join(note for note in notes if note)
+    line = f"{parameter['name']} = {parameter['default']!r}  {parameter['help']}"
+    return f"{line} [{extra}]" if extra else line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="list")(list_)

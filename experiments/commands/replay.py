@@ -1,0 +1,242 @@
+"""`fedstake replay`: repeat a recorded run on a real chain and reconcile it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.terminal import (
+    EXIT_FAILED,
+    DebugOption,
+    duration,
+    one_line_errors,
+    out_console,
+    progress,
+    show,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from chain_bridge import Witnessed
+    from chain_bridge.script import Script
+
+SHOWN = 20
+"""Rows of a long table that are printed."""
+
+
+def replay(
+    run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ws://HOST:PORT",
+            help="A Substrate dev node [default: starts the bundled dev chain].",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing."),
+    ] = False,
+    token: Annotated[
+        str, typer.Option(help="What holds the run's money: asset, native, or auto.")
+    ] = "auto",  # noqa: S107 - not a secret
+    asset: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")] = 1,
+    scale: Annotated[
+        int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
+    ] = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="At most so many calls in a batch [default: what the chain's weights allow]; "
+            "one never spans rounds.",
+        ),
+    ] = None,
+    allow_endpoint: Annotated[
+        bool,
+        typer.Option(
+            "--allow-endpoint",
+            help="Sign on a chain that is not the bundled one (a dev node all the same).",
+        ),
+    ] = False,
+    genesis: Annotated[
+        str | None, typer.Option(metavar="HASH", help="What the hash of block 0 must be.")
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The operator's key, readable by its owner alone [default: FEDSTAKE_KEY]."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="For each answer of the chain.")
+    ] = 60.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: RUN_DIR/replay].")
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Repeat a recorded run on a real dev chain, batch by batch exactly once, and reconcile it to
+    the last unit.
+
+    Example: fedstake replay results/digits-quick-548d72b99108
+    """
+    with one_line_errors(debug):
+        from chain_bridge import Options, replay_run
+        from chain_bridge import dry_run as plan_of
+        from experiments.rundir import check_place, open_run
+
+        open_run(run_dir)
+        options = Options(
+            endpoint=endpoint,
+            token=token,  # type: ignore[arg-type]
+            asset=asset,
+            scale=scale,
+            batch=batch,
+            allow_endpoint=allow_endpoint,
+            genesis=genesis,
+            key_file=key_file,
+            timeout_s=timeout,
+        )
+        folder = out or run_dir / ("replay-plan" if dry_run else "replay")
+        check_place(folder)
+        if dry_run:
+            _show_plan(plan_of(run_dir, options), folder)
+            return
+        with progress("replay", 1) as report_done:
+            done = replay_run(run_dir, options, out=folder, on_batch=report_done.of)
+        show_replay(done)
+        if not done.books.agrees:
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _show_plan(script: Script, folder: Path) -> None:
+    """Print the plan of a replay, and write all of its calls to a CSV file."""
+    run = script.plan.run
+    show(
+        _prices(script),
+        f"{run.name} ({run.mechanism}) on {script.runtime.spec_name}: "
+        f"{script.money.unit}, fees in native units",
+    )
+    batches = _batches(script)
+    first = f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""
+    show(batches.head(SHOWN), f"\nbatches{first}")
+    _show_skipped(script.skipped)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "plan.csv"
+    script.frame().to_csv(path, index=False)
+    out_console.print(
+        f"\n{len(script.actions):,} calls in {len(script.batches):,} batches, "
+        f"at most about {script.estimate():,} native units of fees; nothing was signed\n"
+        f"all calls: {path}",
+        markup=False,
+    )
+
+
+def _prices(script: Script) -> pd.DataFrame:
+    """Return one row per kind of call: how many, and what one of them costs."""
+    import pandas as pd
+
+    rows = []
+    for kind, count in sorted(Counter(a.kind for a in script.actions).items()):
+        price = script.prices[kind]
+        rows.append(
+            {
+                "call": kind,
+                "calls": f"{count:,}",
+                "weight of one": f"{price.weight.ref_time:,}",
+                "bytes of one": price.length,
+                "fee of one": f"{price.fee:,}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _batches(script: Script) -> pd.DataFrame:
+    """Return one row per batch."""
+    import pandas as pd
+
+    rows = [
+        {
+            "batch": batch.index,
+            "round": batch.round,
+            "calls": batch.stop - batch.start,
+            "estimated fee": f"{script.estimate_of(batch):,}",
+        }
+        for batch in script.batches
+    ]
+    return pd.DataFrame(rows)
+
+
+def _show_skipped(reasons: Iterable[str]) -> None:
+    for reason in reasons:
+        out_console.print(f"skipped: {reason}", markup=False)
+
+
+def show_replay(done: Witnessed) -> None:
+    """Print the books of a replay."""
+    script, replayed = done.script, done.replayed
+    run = script.plan.run
+    where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
+    show(_checks(done), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
+    show(_fees(done), "\nfees, native units")
+    _show_skipped(done.books.skipped)
+    parts = [
+        f"{replayed.sent} of {len(script.batches)} batches sent in {duration(replayed.wall_s)}"
+    ]
+    if replayed.found:
+        parts.append(f"{replayed.found} were there before")
+    if replayed.repaired:
+        parts.append(f"{replayed.repaired} rollbacks repaired")
+    if done.restarts:
+        parts.append(f"the chain was started again {done.restarts} times")
+    number, head = done.books.head
+    out_console.print(
+        f"\n{', '.join(parts)}; {len(script.actions):,} calls\n"
+        f"head:    block {number}, {head}\ntables:  {done.folder}\n{done.books.verdict}",
+        markup=False,
+    )
+
+
+def _checks(done: Witnessed) -> pd.DataFrame:
+    """Return one row per check: how many values were compared, how many differ."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for check, part in done.books.frame().groupby("check", sort=False):
+        rows.append(
+            {
+                "check": check,
+                "comparisons": f"{len(part):,}",
+                "differences": int((part["difference"] != 0).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _fees(done: Witnessed) -> pd.DataFrame:
+    """Return the fees of the first rounds and their total, as text."""
+    import pandas as pd
+
+    table = done.books.fees.by_round()
+    total = {"round": "all", "calls": table["calls"].sum(), "fee": table["fee"].sum()}
+    shown = table.head(5).astype(object)
+    for column in shown.columns[3:]:
+        shown[column] = [f"{v:,.0f}" if v == v else "" for v in shown[column]]
+    full = pd.concat([shown, pd.DataFrame([total], dtype=object)], ignore_index=True).fillna("")
+    full["fee"] = [f"{v:,}" for v in full["fee"]]
+    if len(table) > len(shown):  # a row of dots between the first rounds and the total
+        full.loc[len(shown) - 0.5] = ["…"] + [""] * (len(full.columns) - 1)
+        full = full.sort_index()
+    return full.rename(columns={c: c.replace("_", " ") for c in full.columns})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)

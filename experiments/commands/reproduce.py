@@ -1,0 +1,87 @@
+"""`fedstake reproduce`: play the experiments of a paper."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.terminal import (
+    DataOption,
+    DebugOption,
+    counted,
+    duration,
+    one_line_errors,
+    out_console,
+    show,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="Which paper; an unknown one says which there are.")],
+    size: Annotated[
+        str,
+        typer.Option(
+            help="smoke (seconds), reduced (the MNIST files at hand) or paper (as published)."
+        ),
+    ] = "smoke",
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="GROUP", help="An optional group of runs as well; repeatable."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder [default: results/reproduce-<paper>-<size>].")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),
+    ] = False,
+    data: DataOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Play a paper's experiments, draw its figures, and say of every published value whether it
+    holds.
+
+    Example: fedstake reproduce vbfl --size smoke
+    """
+    with one_line_errors(debug):
+        from experiments.reproduce.driver import Reproduction, tally
+
+        wanted = Reproduction(paper, size, out, with_ or ())
+        cost = wanted.estimate()
+        if dry_run:
+            _show_cost(cost, workers or os.cpu_count() or 1)
+            return
+        todo = sum(len(sweep.todo) for sweep in wanted.sweeps.values())
+        with counted(f"{paper} {size}", todo) as on_receipt:
+            evidence = wanted.play(workers=workers, data=data, on_receipt=on_receipt)
+        outcome = wanted.write(evidence)
+        show(outcome.verdicts[["id", "published", "measured", "verdict"]])
+        show(outcome.cost, "\nCPU time against the authors' code")
+        out_console.print(f"\n{tally(outcome.verdicts)}\nreport: {outcome.page}", markup=False)
+
+
+def _show_cost(cost: pd.DataFrame, processes: int) -> None:
+    """Print the estimated CPU time of each group of runs, and of all."""
+    cpu_s = cost["cpu_s"].sum()
+    readable = cost.assign(cpu_s=[duration(s) for s in cost["cpu_s"]])
+    show(readable.rename(columns={"cpu_s": "CPU time"}))
+    out_console.print(
+        f"\n{duration(cpu_s)} of CPU time, {duration(cpu_s / processes)} on {processes} processes",
+        markup=False,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(reproduce)

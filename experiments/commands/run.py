@@ -1,0 +1,90 @@
+"""`fedstake run`: play one scenario and record it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from experiments.terminal import (
+    DataOption,
+    DebugOption,
+    one_line_errors,
+    out_console,
+    progress,
+    show,
+)
+
+
+def run(
+    scenario: Annotated[
+        str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the run [default: the scenario's].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory [default: results/<name>-<run id>].")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable."),
+    ] = None,
+    data: DataOption = None,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="ROUNDS",
+            help="Keep a checkpoint every so many rounds; an interrupted run resumes.",
+        ),
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again and replace a run that is there.")
+    ] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run one scenario and record it.
+
+    Example: fedstake run digits-quick --seed 1 --set adversaries.0.count=6
+    """
+    with one_line_errors(debug, scenario):
+        from experiments.loader import load_scenario, parse_override
+        from experiments.numerals import rounded
+        from experiments.reports.run import incomes, summary
+        from experiments.runner import run as run_scenario
+
+        overrides = dict(parse_override(text) for text in set_ or [])
+        if seed is not None:
+            overrides["seed"] = seed
+        loaded = load_scenario(scenario, overrides)
+        played: list[int] = []
+        with progress(loaded.name, loaded.rounds) as report_done:
+
+            def on_round(world: Any) -> None:
+                played.append(world.round_index)
+                report_done(world.round_index)
+
+            result = run_scenario(
+                loaded,
+                out,
+                data=data,
+                on_round=on_round,
+                checkpoint_every=checkpoint_every,
+                force=force,
+            )
+        if not played:
+            out_console.print("this very run was recorded before; --force runs it again")
+        show(summary(result), f"{loaded.name}, seed {loaded.seed}")
+        table = incomes(result)
+        if not table.empty:
+            show(rounded(table))
+        out_console.print(
+            f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(run)

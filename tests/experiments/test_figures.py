@@ -1,0 +1,285 @@
+"""Figures of a run: found in their folder, drawn where their columns are, or declared by it."""
+
+import json
+import sys
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from experiments import RunError, figures, open_run, report, run
+from experiments.figures import run_figures, sweep_figures
+from experiments.figures.base import canvas, setting, style
+from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
+from experiments.reports.run import incomes, summary
+from experiments.rundir import SCHEMA_VERSION
+
+PRICE = {
+    "name": "price",
+    "title": "Price <b>of</b> a model",
+    "caption": "In base units; $5 & more.",
+    "table": "market",
+    "x": "round",
+    "y": "price",
+}
+
+
+def record(folder, tables, charts=None, scenario='name = "by hand"\n'):
+    """Write a run directory without playing anything."""
+    import hashlib
+
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, columns in tables.items():
+        path = folder / f"{name}.parquet"
+        pq.write_table(pa.table(columns), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+    (folder / "scenario.toml").write_text(scenario)
+    manifest = {"schema_version": SCHEMA_VERSION, "run_id": "0" * 32, "files": files}
+    if charts is not None:
+        manifest["charts"] = charts
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return open_run(folder)
+
+
+LOTTERY = {
+    "rounds": {
+        "round": [1, 2],
+        "start_s": [0.0, 1.0],
+        "end_s": [1.0, 2.5],
+        "duration_s": [1.0, 1.5],
+        "issued": [10, 10],
+        "burned": [0, 5],
+    },
+    "participants": {
+        "round": [1, 1, 2, 2],
+        "device": [0, 1, 0, 1],
+        "group": ["honest", "cheats", "honest", "cheats"],
+        "adversary": [False, True, False, True],
+        "role": ["player"] * 4,
+        "strategy": ["honest"] * 4,
+        "online": [True] * 4,
+        "income": [10, 0, 5, 0],
+        "utility": [10.0, 0.0, 5.0, 0.0],
+        "balance": [10, 0, 15, 0],
+        "locked": [0, 0, 0, 0],
+    },
+}
+MARKET = {
+    "market": {
+        "round": [1, 1, 2, 2, 3, 3],
+        "price": [4, 5, 6, 5, 8, 4],
+        "share": [0.1, 0.2, None, 0.4, 0.5, 0.6],
+        "seller": ["ann", "bob", "ann", "bob", "ann", "bob"],
+        "adversary": [False, True, False, True, False, True],
+        "parts": [[1], [2], [3], [4], [5], [6]],
+    }
+}
+
+
+# --- discovery -----------------------------------------------------------------------------------
+
+
+def test_the_order_of_the_report():
+    assert [f.name for f in run_figures()] == [
+        "accuracy",
+        "stakes",
+        "votes",
+        "block-times",
+        "forks",
+    ]
+    assert [f.name for f in sweep_figures()] == [
+        "accuracy-curves", "pareto", "payoffs", "responses", "stake-fans", "income-distributions",
+        "vote-scatter",
+    ]  # fmt: skip
+    for figure in (*run_figures(), *sweep_figures()):
+        assert figure.needs
+        assert all(figure.needs.values()), "a table without a column is never missing"
+
+
+def test_a_figure_is_one_file(tmp_path, monkeypatch, tiny):
+    (tmp_path / "online.py").write_text(
+        "from experiments.figures.base import Figure\n"
+        "FIGURE = Figure(name='online', title='Devices', caption='Who was there.',\n"
+        "    needs={'rounds': ('round', 'online')},\n"
+        "    data=lambda run: run.rounds[['round', 'online']],\n"
+        "    draw=lambda table, axes: axes.plot(table['round'], table['online']))\n"
+    )
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    figures._discovered.cache_clear()
+    try:
+        page = report(run(tiny(), tmp_path / "run"))
+        assert run_figures()[-1].name == "online"
+        assert (page.parent / "online.png").is_file()
+    finally:
+        sys.modules.pop("experiments.figures.online", None)
+        figures._discovered.cache_clear()
+
+
+def test_a_protocol_with_other_columns_has_a_report(tmp_path):
+    result = record(tmp_path / "run", LOTTERY)
+    page = report(result)
+    drawn = {p.stem for p in page.parent.glob("*.png")}
+    assert drawn == {"stakes", "block-times"}
+    assert summary(result).to_numpy().tolist() == [
+        ["issued, less what was burned", "15 base units"],
+        ["simulated time", "2 s"],
+    ]
+    assert incomes(result)["mean utility per device"].tolist() == [0.0, 15.0]
+
+
+@pytest.mark.parametrize("tables", [{}, {"rounds": {"round": pa.array([], pa.int64())}}, MARKET])
+def test_a_run_with_nothing_known_has_a_report(tmp_path, tables):
+    result = record(tmp_path / "run", tables)
+    text = report(result).read_text()
+    assert "<h2>Scenario" in text
+    assert "<figure" not in text
+    assert summary(result).empty
+    assert incomes(result).empty
+
+
+def test_a_setting_that_is_not_there_is_none():
+    settings = {"validation": {"params": {"threshold": 0.1}}, "payout": "none"}
+    assert setting(settings, "validation.params.threshold") == 0.1
+    assert setting(settings, "validation.rule") is None
+    assert setting(settings, "payout.asset") is None
+
+
+# --- declared charts -----------------------------------------------------------------------------
+
+
+def test_a_declared_chart_is_drawn_after_the_others(tmp_path):
+    charts = [PRICE, {**PRICE, "name": "by-seller", "by": "seller"}]
+    page = report(record(tmp_path / "run", {**LOTTERY, **MARKET}, charts))
+    text = page.read_text()
+    order = [text.index(f'<figure id="{n}"') for n in ("block-times", "price", "by-seller")]
+    assert order == sorted(order)
+    assert "Price &lt;b&gt;of&lt;/b&gt; a model" in text
+    for name in ("price", "by-seller"):
+        assert {p.suffix for p in page.parent.glob(f"{name}.*")} == {".png", ".svg", ".csv"}
+    assert (page.parent / "price.csv").read_text().startswith("round,price\n1,4\n")
+
+
+@pytest.mark.parametrize("kind", ["line", "step", "points", "bar"])
+@pytest.mark.parametrize("by", ["", "seller", "round", "adversary"])
+def test_every_kind_draws_without_a_warning(tmp_path, kind, by):
+    chart = {**PRICE, "kind": kind, "by": by, "y": "share", "y_label": "share of $x$ {y_2"}
+    (figure,) = declared_figures(record(tmp_path / "run", MARKET, [chart]))
+    with warnings.catch_warnings(), style():
+        warnings.simplefilter("error")
+        sheet = canvas(figure, figure.data(None))
+        sheet.draw_without_rendering()
+    assert sheet.axes[0].get_ylabel() == "share of $x$ {y_2"
+    shown = {t.get_text() for t in sheet.axes[0].texts}
+    shown |= {t.get_text() for legend in sheet.legends for t in legend.get_texts()}
+    names = {"": set(), "seller": {"ann", "bob"}, "adversary": {"honest", "adversary"}}
+    assert shown == names.get(by, {"round = 1", "round = 2", "round = 3"})
+
+
+def test_bars_stand_beside_each_other_on_zero(tmp_path):
+    chart = {**PRICE, "kind": "bar", "by": "seller"}
+    (figure,) = declared_figures(record(tmp_path / "run", MARKET, [chart]))
+    with style():
+        axes = canvas(figure, figure.data(None)).axes[0]
+    ann, bob = ([p.vertices for p in c.get_paths()] for c in axes.collections)
+    assert [v[:, 1].max() for v in ann] == [4, 6, 8]
+    assert {v[:, 1].min() for v in (*ann, *bob)} == {0}
+    for left, right in zip(ann, bob, strict=True):
+        assert left[:, 0].max() == pytest.approx(right[:, 0].min())
+
+
+def test_bars_over_names(tmp_path):
+    chart = {**PRICE, "kind": "bar", "x": "seller"}
+    (figure,) = declared_figures(record(tmp_path / "run", MARKET, [chart]))
+    with style():
+        axes = canvas(figure, figure.data(None)).axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["ann", "bob"]
+    assert "hides the others" in figure.data(None).attrs["notes"][0]
+
+
+def test_many_lines_and_rows_are_thinned_and_said_so(tmp_path):
+    n = MOST_ROWS + 1
+    table = {"round": [1] * 20 + list(range(n)), "price": [1] * (20 + n)}
+    table["seller"] = [f"_s{i}$" for i in range(20)] + ["_s0$"] * n
+    chart = {**PRICE, "by": "seller"}
+    run_ = record(
+        tmp_path / "run", {"market": table}, [chart, {**chart, "name": "p", "kind": "points"}]
+    )
+    text = report(run_).read_text()
+    assert f"{MOST_LINES} of the 20 levels of seller are drawn" in text
+    assert f"at most {MOST_ROWS:,} rows" in text
+    assert len((run_.path / "report" / "price.csv").read_text().splitlines()) == 21 + n
+
+
+def test_what_is_empty_is_left_out(tmp_path):
+    table = {"round": [1, 2], "price": [None, None], "seller": pa.array([None, None], pa.string())}
+    table["price"] = pa.array([None, None], pa.int64())
+    table["volume"] = [1, 2]
+    charts = [
+        PRICE,
+        {**PRICE, "name": "a", "y": "volume", "by": "seller", "kind": "bar"},
+    ]
+    text = report(record(tmp_path / "run", {"market": table}, charts)).read_text()
+    assert "<figure" not in text
+
+
+@pytest.mark.parametrize("kind", ["line", "points", "bar"])
+def test_numbers_that_no_axis_holds_are_gaps(tmp_path, kind):
+    odd = [np.inf, -np.inf, 1e308, -1e308, np.nan, 1e99, -1e99, 1e-320]
+    table = {"round": odd, "price": odd[::-1]}
+    report(record(tmp_path / "run", {"market": table}, [{**PRICE, "kind": kind}]))
+
+
+BAD = [
+    ({"charts": 1}, "charts: must be a list, not a int"),
+    ({"charts": [PRICE] * 21}, "charts: 21 charts, at most 20"),
+    ({"charts": ["x"]}, "chart 1: must have keys and values, not be a str"),
+    ({"charts": [PRICE, PRICE]}, "chart 'price': name = 'price': another figure has this name"),
+    ({"name": "stakes"}, "another figure has this name"),
+    ({"name": "../x"}, "chart 1: name = '../x': must be 1 to 60 of a-z, 0-9 and -"),
+    ({"name": ""}, "must be 1 to 60"),
+    ({"name": "a\n"}, "must be 1 to 60"),
+    ({"name": "a" * 61}, "must be 1 to 60"),
+    ({"title": "a" * 121}, "121 letters, at most 120"),
+    ({"colour": "red"}, "unknown key 'colour'"),
+    ({"titel": "x"}, "did you mean 'title'?"),
+    ({"title": None}, "the key title is missing"),
+    ({"title": 5}, "title = 5: must be text"),
+    ({"title": "a\x1b[31m"}, "characters that cannot be printed"),
+    ({"caption": "\ud800"}, "characters that cannot be printed"),
+    ({"kind": "pie"}, "kind = 'pie': must be one of line, step, points, bar"),
+    ({"table": "../other/market"}, "this run has no such table; "),
+    ({"table": "markt"}, "table = 'markt': this run has no such table; did you mean 'market'?"),
+    ({"y": "prise"}, "y = 'prise': table market has no such column; did you mean 'price'?"),
+    ({"y": "seller"}, "y = 'seller': the column must hold numbers"),
+    ({"x": "seller"}, "x = 'seller': the column must hold numbers"),
+    ({"by": "parts"}, "by = 'parts': the column must hold numbers or names"),
+    ({"x": "parts", "kind": "bar"}, "x = 'parts': the column must hold numbers or names"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_a_wrong_declaration_is_one_line(tmp_path, change, message):
+    charts = change.get("charts", [{k: v for k, v in (PRICE | change).items() if v is not None}])
+    result = record(tmp_path / "run", {**LOTTERY, **MARKET}, charts)
+    with pytest.raises(RunError) as error:
+        report(result)
+    line = str(error.value)
+    assert line.startswith(f"{result.path / 'manifest.json'}: chart")
+    if message.startswith("chart"):
+        assert line == f"{result.path / 'manifest.json'}: {message}"
+    assert message in line
+    assert line.isprintable()
+    assert not list((tmp_path / "run" / "report").glob("*.png")), "checked before anything is drawn"
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    result = record(tmp_path / "run", MARKET, [PRICE])
+    file = result.path / "market.parquet"
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(RunError, match=r"market\.parquet: damaged"):
+        report(result)
