@@ -150,7 +150,8 @@ def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> S
         return ScenarioError(file, key, inner.value, inner.expected + more)
     key = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
-        return ScenarioError(file, key, first["input"], _unknown(path, values) + more)
+        expected = _unknown(path, values) + more
+        return ScenarioError(file, *_first_key(key, first["input"]), expected)
     if first["type"] == "missing":
         given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
         return ScenarioError(file, key, None, f"missing; given: {given or 'nothing'}{more}")
@@ -158,6 +159,14 @@ def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> S
     if message is None:
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return ScenarioError(file, key, first["input"], message + more)
+
+
+def _first_key(key: str, value: Any) -> tuple[str, Any]:
+    """Return the first dotted key in a table, and its value; the key itself where it holds no table."""
+    while isinstance(value, Mapping) and value:
+        inner = next(iter(value))
+        key, value = f"{key}.{inner}", value[inner]
+    return key, value
 
 
 def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:

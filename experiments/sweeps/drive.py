@@ -26,7 +26,6 @@ from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import RUNS
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
-from sim.protocol import Outcome
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
 
@@ -90,10 +89,11 @@ class Sweep:
     def _outcomes(self) -> dict[str, dict[str, Any]]:
         """Return what the runs come to, as their protocols declare it: readers need none of their code."""
         scenarios = {run.scenario.protocol: run.scenario for run in self.runs}
-        declared: dict[str, Outcome] = {}
+        declared: dict[str, dict[str, Any]] = {}
         for scenario in scenarios.values():
-            declared |= outcomes_of(scenario)
-        return {name: outcome.to_plain() for name, outcome in declared.items()}
+            for name, outcome in outcomes_of(scenario).items():
+                declared[name] = outcome.to_plain()
+        return declared
 
     def _check_folder(self) -> None:
         told = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None

@@ -253,7 +253,7 @@ BAD = [
     ({"versions.publishers": [-1]}, ["versions.publishers.0 = -1"]),
     (
         {"versions.publishers": [3], "protocol": "fedavg"},
-        ["versions.publishers = [3]", "no miners"],
+        ["versions.publishers = [3]", "no key of fedavg", "vbfl"],
     ),
     ({"versions.rollback_drop": 1.5}, ["versions.rollback_drop = 1.5", "less than or equal to 1"]),
     (
@@ -265,7 +265,7 @@ BAD = [
     ({"storage.kind": "ipfs"}, ["storage.kind = 'ipfs'", "off-chain"]),
     (
         {"storage.kind": "off-chain", "protocol": "fedavg"},
-        ["storage.kind = 'off-chain'", "no chain", "vbfl"],
+        ["storage.kind = 'off-chain'", "no key of fedavg", "vbfl"],
     ),
     ({"storage.availability": 1.5}, ["storage.availability = 1.5", "less than or equal to 1"]),
     ({"storage.bytes_per_s": 0.0}, ["storage.bytes_per_s = 0.0"]),

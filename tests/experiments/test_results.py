@@ -14,11 +14,12 @@ from experiments import Results, RunError, sweep
 from experiments.results import interval
 from experiments.rundir import write_run
 from experiments.sweeps.drive import Sweep
-from experiments.sweeps.plan import OUTCOMES
-from sim.tables import COLUMNS
+from sim.protocol import protocols
 from tests.conftest import TINY
 from tests.experiments.test_sweeps import RATE, Enough, asked, stamps, stop_after
 
+COLUMNS = {name: list(table.columns) for name, table in protocols.get("vbfl").all_tables().items()}
+OUTCOMES = tuple(protocols.get("vbfl").all_outcomes())
 TABLES = ("rounds", "participants", "votes", "blocks", "journal", "incidents")
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from sim.tables import COLUMNS
 
 from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
 from experiments import checkpoint as checkpoints
 from experiments.reports import report
+from sim.protocol import protocols
 from sim.scenario import SCHEMA_VERSION
 from sim.world import World
 
+COLUMNS = {name: list(table.columns) for name, table in protocols.get("vbfl").all_tables().items()}
 ROOT = Path(__file__).parents[2]
 
 
