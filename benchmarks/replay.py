@@ -30,13 +30,6 @@ from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import Recording
 from chain_bridge.replay import replay
 
-TABLES = {
-    "participants": ["round", "device", "role", "balance", "adversary", "utility"],
-    "votes": ["round", "validator", "worker", "vote", "status"],
-    "blocks": ["round", "status", "adopters", "hash", "miner"],
-    "versions": [],
-}
-
 
 def recording(payouts: int, payees: int) -> Recording:
     """A run of one round that pays so many times."""
@@ -47,13 +40,7 @@ def recording(payouts: int, payees: int) -> Recording:
     journal = pd.DataFrame(
         entries, columns=["round", "debit", "credit", "asset", "amount", "reason"]
     )
-    return Recording(
-        Path("benchmark"),
-        "benchmark",
-        {},
-        journal,
-        **{k: pd.DataFrame(columns=v) for k, v in TABLES.items()},
-    )
+    return Recording(Path("benchmark"), "benchmark", {}, journal)
 
 
 class Peak:

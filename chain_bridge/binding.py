@@ -31,7 +31,7 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
 CALLED = {
-    "note": "notes (roles, commitments, reveals, votes, blocks)",
+    "note": "declared notes",
     "propose": "collective approvals",
 } | dict.fromkeys(("collection", "version", "metadata"), "model versions")
 

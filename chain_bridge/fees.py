@@ -60,17 +60,18 @@ class FeeBook:
         )
 
     def by_round(self) -> pd.DataFrame:
-        """Per round: calls, fee, and the mean utility of honest and other devices in that round, where the run recorded it."""
+        """Return calls and fee of each round.
+
+        Where the run recorded utilities, also the mean utility of honest and of other devices.
+        """
         fees = self.frame().groupby("round", as_index=False)[["calls", "fee"]].sum()
-        told = self._script.plan.run.participants
-        who = (
-            told["adversary"]
-            .fillna(False)
-            .astype(bool)
-            .map({False: "honest_utility", True: "adversary_utility"})
-        )
+        devices = self._script.plan.run.participants("adversary", "utility")
+        if devices is None:
+            return fees
+        adversary = devices["adversary"].fillna(False).astype(bool)
+        who = adversary.map({False: "honest_utility", True: "adversary_utility"})
         mean = (
-            told.assign(who=who)
+            devices.assign(who=who)
             .pivot_table(index="round", columns="who", values="utility", aggfunc="mean")
             .reset_index()
         )

@@ -294,8 +294,8 @@ class _Reconciler:
         """(device, balance) as the run recorded them at this point: its last record is made after everything, even what is paid
         back when the run is over.
         """
-        table = self.script.plan.run.participants
-        if table.empty:
+        table = self.script.plan.run.participants("device", "balance")
+        if table is None or table.empty:
             return
         last = int(table["round"].max())
         at = (

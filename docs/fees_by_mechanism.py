@@ -29,7 +29,6 @@ PAGE = HERE / "reference" / "fees-by-mechanism.md"
 NUMBERS = HERE.parent / "results" / "reference" / "fees-by-mechanism.csv"
 ROUNDS = 3
 MICRO = 1_000_000  # native units of twelve decimals in a millionth of the token
-NOTES = ("roles", "commitment", "reveal", "votes", "block")
 
 ACTS = {
     "pay a reward (`Assets.mint`)": "mint",
@@ -65,7 +64,8 @@ def measure(mechanism: str, done: Witnessed) -> dict[str, Any]:
         return part["fee"].sum() / ROUNDS / MICRO
 
     rounds = done.books.fees.by_round().set_index("round").loc[1:ROUNDS]
-    notes, approvals = playing["reason"].isin(NOTES), playing["reason"] == "approval"
+    noted = {a.reason for a in done.script.actions if a.kind == "note"}
+    notes, approvals = playing["reason"].isin(noted), playing["reason"] == "approval"
     base = playing["reason"] == "batch"
     return {
         "mechanism": mechanism,

@@ -28,7 +28,8 @@ def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token
     moved = [r for r in books.rows if r.check == "moved"]
     assert sum(abs(r.journal) for r in moved) > 0
     # Every account's last balance on the chain is what the run recorded of it.
-    last = run.participants[run.participants["round"] == run.participants["round"].max()]
+    devices = run.tables["participants"]
+    last = devices[devices["round"] == devices["round"].max()]
     wanted = {f"device:{d}": int(b) for d, b in zip(last["device"], last["balance"], strict=True)}
     told = {
         r.account: r.chain
@@ -222,7 +223,7 @@ def test_what_is_asked_of_the_chain_cannot_be_sent(
 def test_model_versions_become_items(chain, operator, recorded, scripted):
     folder = recorded(registry={"record": True})
     script = scripted(chain, folder)
-    versions = read(folder).versions
+    versions = read(folder).tables["versions"]
     assert script.plan.counts()["version"] == len(versions) > 2
     replay(chain, script, operator)
     assert reconcile(chain, script).agrees
