@@ -1,7 +1,7 @@
 """From a recorded run to the ordered list of actions on a chain.
 
-Knows no chain and no protocol: money comes from the journal, everything else from the notes that the
-run's manifest declares.
+Knows no chain and no protocol: money comes from the journal, everything else from the notes that
+the run's manifest declares.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Action(NamedTuple):
 
     `amount`: base units of the run for money, native units of the chain for `fund`. `device`: the
     one that the fee is attributed to (-1: none). `data`: text of a note or of an approved note,
-    digests of a model version. `members`: the committee of an approval. `number`: the journal entry,
-    the item of a version, or how many have approved.
+    digests of a model version. `members`: the committee of an approval. `number`: the journal
+    entry, the item of a version, or how many have approved.
     """
 
     round: int
@@ -180,7 +180,7 @@ def _notes(run: Recording) -> dict[int, list[Action]]:
 
 @contextlib.contextmanager
 def _values_that_fit(run: Recording, declared: Declared) -> Iterator[None]:
-    """Turn errors of values that a declaration cannot use into a `PlanError` that names the table."""
+    """Turn errors of values that do not fit a declaration into a `PlanError` with the table."""
     try:
         yield
     except PlanError:
@@ -207,7 +207,7 @@ def _note_actions(declared: Note, r: int, table: pd.DataFrame) -> Iterator[Actio
 
 
 def note_digest(declared: Note, table: pd.DataFrame) -> str:
-    """Return the digest of a round's qualifying rows; the digest of no lines where there are none."""
+    """Return the digest of a round's qualifying rows; of no lines where there are none."""
     chosen = qualifying(declared, table)
     return digest(",".join(map(_word, values)) for values in _scalars(chosen, *declared.line()))
 
