@@ -176,7 +176,7 @@ def check_columns(
             if column not in table.columns:
                 raise PlanError(
                     f"{file}: {key}: column {column!r} is not in {source.table}.parquet, "
-                    f"which has {', '.join(map(str, table.columns))}"
+                    f"which has {', '.join(map(_plain, table.columns))}"
                 )
         if not pd.api.types.is_integer_dtype(table[ROUND]):
             raise PlanError(f"{file}: {key}: {source.table}.parquet: round must hold integers")
@@ -190,6 +190,12 @@ def _columns(source: Note | Approval | Versions) -> set[str]:
     return {*source.data, source.author, source.status}
 
 
+def _plain(part: str | int) -> str:
+    """Return a part of a key as it is, or quoted where it could break the line."""
+    text = str(part)
+    return text if text.isidentifier() or text.isdigit() else repr(text[:60])
+
+
 def _first_fault(error: ValidationError | RecursionError) -> str:
     """Return the key of the first fault, its value and what would be right."""
     if isinstance(error, RecursionError):
@@ -197,7 +203,7 @@ def _first_fault(error: ValidationError | RecursionError) -> str:
     fault = error.errors(include_url=False)[0]
     # The second part of a place is the declaration's type, which is no key of the manifest.
     place = [part for i, part in enumerate(fault["loc"]) if i != 1]
-    key = ".".join(["notes", *map(str, place)])
+    key = ".".join(["notes", *map(_plain, place)])
     shown = repr(fault["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     message = fault["msg"].removeprefix("Value error, ")

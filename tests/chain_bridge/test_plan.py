@@ -1,4 +1,4 @@
-"""The plan of a run: the journal entry by entry, notes that anybody can check, nothing that depends on a chain."""
+"""The plan of a run: the journal entry by entry, notes that anybody can check, no chain."""
 
 import hashlib
 import json
@@ -30,6 +30,7 @@ def recording(entries):
     return Recording(Path("run"), "id", {}, journal)
 
 
+PAID = (1, ISSUANCE, "device:0", "S", 5, "x")
 ACCOUNTS = [f"device:{i}" for i in range(4)] + ["escrow:pool"]
 
 
@@ -77,19 +78,19 @@ def test_any_change_of_the_journal_is_another_run(entries, data):
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
-        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, "device:0", "escrow:e", "S", 6, "stake")], "device:0 would hold -1 S"),
+        ([PAID, (1, "device:0", "escrow:e", "S", 6, "stake")], "device:0 would hold -1 S"),
         ([(1, ISSUANCE, "device:0", "S", 0, "x")], "moves 0 from issuance to device:0"),
         ([(1, "device:0", "device:0", "S", 3, "x")], "moves 3 from device:0 to device:0"),
         ([(1, BURN, "device:0", "S", 3, "x")], "moves 3 from burn"),
         ([(1, ISSUANCE, BURN, "S", 3, "x")], "burns what it issues"),
-        ([(2, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "S", 6, "x")], "comes after round 2"),
-        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "T", 6, "x")], "assets S, T; a replay moves one"),
+        ([(2, *PAID[1:]), (1, ISSUANCE, "device:0", "S", 6, "x")], "comes after round 2"),
+        ([PAID, (1, ISSUANCE, "device:0", "T", 6, "x")], "assets S, T; a replay moves one"),
     ],
 )  # fmt: skip
-def test_journals_that_cannot_be(entries, told):
-    with pytest.raises(PlanError, match=f"journal.parquet: .*{told}|journal.parquet: {told}"):
+def test_journals_that_cannot_be(entries, message):
+    with pytest.raises(PlanError, match=f"journal.parquet: .*{message}|journal.parquet: {message}"):
         make_plan(recording(entries))
 
 
