@@ -157,10 +157,10 @@ def parse(manifest: Mapping[str, Any], files: Sequence[str], file: Path) -> tupl
 
 def sources(declared: Sequence[Declared]) -> Iterator[tuple[str, Note | Approval | Versions]]:
     """Yield every declaration that reads a table, digests of approvals included, with its key."""
-    for number, d in enumerate(declared):
-        yield f"notes.{number}", d
-        if isinstance(d, Approval):
-            for name, note in d.digests.items():
+    for number, declaration in enumerate(declared):
+        yield f"notes.{number}", declaration
+        if isinstance(declaration, Approval):
+            for name, note in declaration.digests.items():
                 yield f"notes.{number}.digests.{name}", note
 
 
@@ -183,6 +183,7 @@ def check_columns(
 
 
 def _columns(source: Note | Approval | Versions) -> set[str]:
+    """Return the columns that a declaration reads of its table."""
     if isinstance(source, Note):
         return source.needs()
     if isinstance(source, Approval):

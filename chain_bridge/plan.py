@@ -36,6 +36,7 @@ Kind = Literal[
 ]
 MONEY = ("mint", "burn", "transfer")
 MOST_TEXT = 4096  # bytes of a note
+MOST_DATA = 128  # bytes of a version's digests: what the Uniques pallet takes
 MOST_SEATS = 2**15  # numbers that members of a committee may have: above are accounts of the run
 
 
@@ -291,6 +292,8 @@ def _versions(declared: Versions, run: Recording) -> Iterator[Action]:
         if not number:
             yield Action(min(r, 0), "collection", "registry")
         data, reason = b"".join(map(bytes.fromhex, digests)), f"version.{status}"
+        if len(data) > MOST_DATA:
+            raise ValueError(f"digests of {len(data):,} bytes; must be at most {MOST_DATA}")
         yield Action(r, "version", reason, device=author, number=number)
         yield Action(r, "metadata", reason, device=author, data=data, number=number)
 

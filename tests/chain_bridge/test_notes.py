@@ -330,9 +330,10 @@ class TestWrongValues:
         with pytest.raises(PlanError, match=r"seats.parquet: round must hold integers"):
             planned(note(), tables=tables)
 
-    def test_digests_that_are_not_hexadecimal(self):
+    @pytest.mark.parametrize("value", ["no", "aa" * 129])
+    def test_digests_that_are_not_hexadecimal_or_too_long(self, value):
         versions = {"type": "versions", "table": "seats", "author": "a", "status": "s"}
-        tables = self.with_values(w="no", a=1, s="released")
+        tables = self.with_values(w=value, a=1, s="released")
         with pytest.raises(PlanError, match=r"seats.parquet: unfit for the declared versions"):
             planned(versions | {"data": ["w"]}, tables=tables)
 
