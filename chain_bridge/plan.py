@@ -154,7 +154,7 @@ def _device(debit: str, credit: str) -> int:
 # --- notes: what the chain orders and timestamps but does not judge -------------------------------
 
 
-def note(reason: str, round: int, **values: Any) -> bytes:
+def note(reason: str, round: int, /, **values: Any) -> bytes:
     """Return the text of a note: compact JSON with sorted keys."""
     content = {"fedstake": reason, "round": round} | values
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -186,7 +186,7 @@ def _values_that_fit(run: Recording, declared: Declared) -> Iterator[None]:
         yield
     except PlanError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         file = run.path / f"{declared.table}.parquet"
         raise PlanError(f"{file}: unfit for the declared {declared.type} ({error})") from error
 

@@ -97,11 +97,14 @@ def _table(folder: Path, name: str, files: dict[str, Any]) -> pd.DataFrame:
     if not isinstance(listed, dict) or hashlib.sha256(raw).hexdigest() != listed.get("sha256"):
         raise PlanError(f"{file}: damaged, its SHA-256 is not the recorded one")
     try:
-        return pq.read_table(pa.BufferReader(raw)).to_pandas(
+        table = pq.read_table(pa.BufferReader(raw)).to_pandas(
             types_mapper=_nullable, strings_to_categorical=False
         )
     except pa.ArrowException as error:
         raise PlanError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
+    if not table.columns.is_unique:
+        raise PlanError(f"{file}: two columns have the same name")
+    return table
 
 
 def _nullable(kind: pa.DataType) -> Any:

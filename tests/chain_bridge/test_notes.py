@@ -131,6 +131,12 @@ class TestBytes:
             ),
         )
 
+    def test_names_that_the_bridge_uses_itself(self):
+        (action,) = planned(
+            note(per="first", columns={"reason": "device", "value": "role"}, equal={"role": "a"})
+        )
+        assert action.data == b'{"fedstake":"roles","reason":9,"round":1,"value":"a"}'
+
     def test_a_note_of_the_first_row(self):
         (action,) = planned(
             note(
@@ -329,6 +335,11 @@ class TestWrongValues:
         tables = {"seats": pd.DataFrame({"round": [1.5], "device": [1]})}
         with pytest.raises(PlanError, match=r"seats.parquet: round must hold integers"):
             planned(note(), tables=tables)
+
+    def test_devices_that_are_no_numbers(self):
+        tables = self.with_values(device=float("inf"))
+        with pytest.raises(PlanError, match=r"seats.parquet: unfit for the declared note"):
+            planned(note(per="row", device="device"), tables=tables)
 
     @pytest.mark.parametrize("value", ["no", "aa" * 129])
     def test_digests_that_are_not_hexadecimal_or_too_long(self, value):
