@@ -11,6 +11,7 @@ from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import replay
 from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
+from tests.chain_bridge.test_notes import rewritten
 
 RUNS = {"vbfl": {}, "coordinator": COORDINATOR, "equal-share": EQUAL_SHARE}
 
@@ -282,6 +283,23 @@ def test_a_run_without_money_is_replayed_too(chain, operator, recorded, scripted
     assert not [a for a in script.actions if a.kind in MONEY]
     replay(chain, script, operator)
     assert reconcile(chain, script).agrees
+
+
+def test_a_run_of_another_protocol_is_replayed_too(chain, operator, recorded, scripted):
+    """No declared notes, no votes, no blocks, no participants: the books of its money agree."""
+
+    def change(manifest):
+        manifest["notes"] = []
+        for name in ("votes", "blocks", "participants"):
+            del manifest["files"][f"{name}.parquet"]
+
+    script = scripted(chain, rewritten(recorded(), change))
+    assert not script.skipped
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    assert books.agrees
+    assert "recorded balance" not in {r.check for r in books.rows}
+    assert list(books.fees.by_round()) == ["round", "calls", "fee"]
 
 
 @pytest.mark.slow
