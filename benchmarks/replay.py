@@ -1,11 +1,17 @@
-"""Payouts per second on the bundled dev chain: batches as the bridge makes them, against the library's plain path.
+"""Payouts per second on the bundled dev chain: the bridge's batches against the library's path.
 
     python benchmarks/replay.py [--payouts 20000] [--payees 300] [--plain 40]
 
-Every payout is an `Assets.mint` to a device, as a reward issued by a payout rule is. Three ways of sending the same calls, on
-the same machine in one run: the bridge (plan, probing, replay, reconciliation); the library's batches (compose, sign, submit and
-wait with substrate-interface, batches of the bridge's size); the library's plain path (one signed transaction per payout,
-waiting for its inclusion), measured on `--plain` of them. Ends with one JSON object; memory is the peak resident set.
+Every payout is an `Assets.mint` to a device, like a reward that a payout rule issues. The same
+calls are sent in three ways, on the same machine in one run:
+
+- the bridge: plan, probing, replay, reconciliation;
+- the library's batches, of the bridge's size: compose, sign, submit and wait with
+  substrate-interface;
+- the library's plain path: one signed transaction per payout, waiting for its inclusion, measured
+  on `--plain` of them.
+
+Ends with one JSON object; memory is the peak resident set.
 """
 
 from __future__ import annotations
@@ -30,16 +36,9 @@ from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import Recording
 from chain_bridge.replay import replay
 
-TABLES = {
-    "participants": ["round", "device", "role", "balance", "adversary", "utility"],
-    "votes": ["round", "validator", "worker", "vote", "status"],
-    "blocks": ["round", "status", "adopters", "hash", "miner"],
-    "versions": [],
-}
-
 
 def recording(payouts: int, payees: int) -> Recording:
-    """A run of one round that pays so many times."""
+    """Return a run of one round that pays so many times."""
     entries = [
         (1, "issuance", f"device:{i % payees}", "STAKE", 1 + i % 997, "reward.worker")
         for i in range(payouts)
@@ -47,13 +46,7 @@ def recording(payouts: int, payees: int) -> Recording:
     journal = pd.DataFrame(
         entries, columns=["round", "debit", "credit", "asset", "amount", "reason"]
     )
-    return Recording(
-        Path("benchmark"),
-        "benchmark",
-        {},
-        journal,
-        **{k: pd.DataFrame(columns=v) for k, v in TABLES.items()},
-    )
+    return Recording(Path("benchmark"), "benchmark", {}, journal)
 
 
 class Peak:
@@ -77,7 +70,7 @@ class Peak:
 
 
 def bridge(run: Recording) -> dict[str, float]:
-    """The bridge, on a fresh chain."""
+    """Measure the bridge on a fresh chain."""
     key = signer(OPERATOR)
     with server.start() as own, Chain(own.url) as chain:
         chain.runtime  # noqa: B018 - metadata is no part of a payout
@@ -109,7 +102,7 @@ def bridge(run: Recording) -> dict[str, float]:
 
 
 def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
-    """The library's own way: payouts per second one by one, and in batches of a size."""
+    """Return the library's payouts per second, one by one and in batches of a size."""
     key = signer(OPERATOR)
     pair = Keypair.create_from_seed(
         "0x" + bytes(key._secret).hex(), crypto_type=KeypairType.ED25519
@@ -121,12 +114,12 @@ def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
         library.rpc_request("dev_setBlockBuildMode", ["Instant"])
 
         def mint(i: int) -> object:
-            told = {
+            arguments = {
                 "id": 1,
                 "beneficiary": "0x" + (i % 300).to_bytes(32, "big").hex(),
                 "amount": 1 + i % 997,
             }
-            return library.compose_call("Assets", "mint", told)
+            return library.compose_call("Assets", "mint", arguments)
 
         def send(call: object) -> None:
             extrinsic = library.create_signed_extrinsic(call, pair)

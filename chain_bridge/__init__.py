@@ -1,4 +1,7 @@
-"""The witness: repeats a recorded run on a real chain. It reads a run directory and nothing else of the house."""
+"""The chain bridge: repeats a recorded run on a real chain and reconciles the two.
+
+It reads a run directory (manifest, journal, declared tables) and nothing else of the house.
+"""
 
 from chain_bridge.errors import (
     BridgeError,

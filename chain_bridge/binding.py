@@ -1,4 +1,4 @@
-"""Binding a plan to one chain: what holds its money there, what the chain cannot do, what must be there first."""
+"""Binding of a plan to one chain: its money there, what the chain lacks, what must come first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
 CALLED = {
-    "note": "notes (roles, commitments, reveals, votes, blocks)",
+    "note": "declared notes",
     "propose": "collective approvals",
 } | dict.fromkeys(("collection", "version", "metadata"), "model versions")
 
@@ -46,29 +46,26 @@ def make_script(
     scale: int = 1,
     most: int | None = None,
 ) -> Script:
-    """Bind a plan to a chain. `scale`: units on the chain per base unit; `most`: at most so many calls in a batch.
+    """Bind a plan to a chain.
 
-    Raises `PlanError` when the chain cannot hold the run's money, before anything is signed.
+    `scale`: units on the chain per base unit; `most`: calls in a batch at most. Raises `PlanError`
+    when the chain cannot hold the run's money, before anything is signed.
     """
     runtime = chain.runtime
     for call in ("Utility.batch_all", "System.remark_with_event"):
         if not runtime.has(call):
             raise PlanError(
-                f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be paid exactly once"
+                f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be "
+                "paid exactly once"
             )
     script = _bind(chain, plan, signer, token, asset, scale, most, created=False)
-    if (
-        isinstance(script.money, AssetMoney)
-        and script.money.details
-        and not script.money.details["is_sufficient"]
-    ):
-        # Perhaps this very replay created the asset: then its first batch is the one that does.
-        again = _bind(chain, plan, signer, token, asset, scale, most, created=True)
-        if any(
-            h == again.header(h.batch) and ok
-            for h, _, ok in walk(chain, script.identity, signer.public, chain.head())
-        ):
-            return again
+    details = script.money.details if isinstance(script.money, AssetMoney) else None
+    if details and not details["is_sufficient"]:
+        # Perhaps an earlier attempt at this replay created the asset, in its first batch.
+        creating = _bind(chain, plan, signer, token, asset, scale, most, created=True)
+        for header, _, succeeded in walk(chain, script.identity, signer.public, chain.head()):
+            if succeeded and header == creating.header(header.batch):
+                return creating
     return script
 
 
@@ -83,6 +80,7 @@ def _bind(
     *,
     created: bool,
 ) -> Script:
+    """Bind a plan; `created`: as if the asset were not there and the script created it."""
     runtime = chain.runtime
     skipped: list[str] = []
     money = _money(chain, plan, signer, token, asset, scale, skipped, created)
@@ -105,19 +103,22 @@ def _money(
     skipped: list[str],
     created: bool,
 ) -> Money:
+    """Return what holds the run's money on the chain; adds to `skipped` what it cannot do."""
     runtime, identity = chain.runtime, plan.run.identity
     wanted = ("Assets.mint", "Assets.burn", "Assets.force_transfer")
     missing = [c for c in wanted if not runtime.has(c)]
     if missing and token == "asset":
         raise PlanError(
-            f"--token asset: {chain.url} ({runtime.spec_name}) has no {missing[0]}; --token native moves its own token"
+            f"--token asset: {chain.url} ({runtime.spec_name}) has no {missing[0]}; --token native "
+            "moves its own token"
         )
     if token != "native" and not missing:
         details = None if created else chain.read("Assets", "Asset", struct.pack("<I", asset))
         return AssetMoney(runtime, signer.public, identity, scale, asset, details)
     if not runtime.has("Utility.as_derivative"):
         raise PlanError(
-            f"{chain.url} ({runtime.spec_name}) has neither Assets nor Utility.as_derivative: it cannot hold the run's money"
+            f"{chain.url} ({runtime.spec_name}) has neither Assets nor Utility.as_derivative: "
+            "it cannot hold the run's money"
         )
     if missing:
         skipped.append(f"asset: the chain has no {missing[0]}; the run's money is its native token")
@@ -127,29 +128,28 @@ def _money(
 
 
 def _supported(runtime: Runtime, actions: Sequence[Action], skipped: list[str]) -> list[Action]:
-    """What the chain can do; what it cannot is told once for each kind."""
+    """Return the actions that the chain can do; adds to `skipped` each kind that it cannot."""
+    # Kinds that lack a call, and which.
     lacking: dict[str, str] = {}
     for kind in dict.fromkeys(a.kind for a in actions):
         missing = [c for c in NEEDS.get(kind, ()) if not runtime.has(c)]
         if missing:
             lacking[kind] = missing[0]
+    # Kinds that make sense together only.
     for group in (("collection", "version", "metadata"), ("propose", "approve")):
-        if any(k in lacking for k in group):
-            lacking |= {k: next(lacking[x] for x in group if x in lacking) for k in group}
-    skipped += sorted(
-        {
-            f"{CALLED.get(kind, kind)}: the chain has no {call}"
-            for kind, call in lacking.items()
-            if kind != "approve"
-        }
-    )
+        missing = [lacking[kind] for kind in group if kind in lacking]
+        if missing:
+            lacking |= dict.fromkeys(group, missing[0])
+    named = {CALLED.get(kind, kind): call for kind, call in lacking.items() if kind != "approve"}
+    skipped += sorted(f"{name}: the chain has no {call}" for name, call in named.items())
     return [a for a in actions if a.kind not in lacking]
 
 
 def _opening(
     runtime: Runtime, money: Money, accounts: Sequence[str], actions: Sequence[Action]
 ) -> list[Action]:
-    """What must be there first: the asset, existential deposits, and what seats reserve while an approval is open."""
+    """Return what must come first: the asset, existential deposits, deposits of approval seats."""
+    # A seat that proposes reserves a deposit while the approval is open.
     proposals = [a for a in actions if a.kind == "propose"]
     base = int(runtime.constant("Multisig", "DepositBase") or 0)
     each = int(runtime.constant("Multisig", "DepositFactor") or 0)
@@ -165,13 +165,14 @@ def _opening(
 
 
 def _check_amounts(plan: Plan, money: Money) -> None:
-    """No account may ever hold less than the chain lets it hold, nor more than the chain can count."""
+    """Raise `PlanError` unless every balance is within what the chain can hold and count."""
     least, held = money.least(), dict.fromkeys(plan.accounts, 0)
     issued = 0
     for a in plan.actions:
         if a.kind not in MONEY:
             continue
-        issued += a.amount if a.debit == ISSUANCE else 0
+        if a.debit == ISSUANCE:
+            issued += a.amount
         for name, change in ((a.debit, -a.amount), (a.credit, a.amount)):
             if name in (ISSUANCE, BURN):
                 continue
@@ -179,8 +180,9 @@ def _check_amounts(plan: Plan, money: Money) -> None:
             if 0 < held[name] * money.scale < least:
                 wanted = -(-least // held[name])
                 raise PlanError(
-                    f"round {a.round}: {name} would hold {held[name] * money.scale} of {money.unit}, which keeps at least "
-                    f"{least} in an account (its existential deposit): --scale {wanted} or more"
+                    f"round {a.round}: {name} would hold {held[name] * money.scale} of "
+                    f"{money.unit}, which keeps at least {least} in an account "
+                    f"(its existential deposit): --scale {wanted} or more"
                 )
     if issued * money.scale >= 10**38:  # the chain itself would take a little more, 2**128
         raise PlanError(

@@ -1,4 +1,4 @@
-"""One connection to a chain: substrate-interface's, with a deadline on every answer."""
+"""A connection to a chain: that of substrate-interface, with a deadline on every answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Head(NamedTuple):
 
 
 class Event:
-    """One event: the extrinsic that it came from (None: none), `Pallet.Event` and its fields in order."""
+    """One event: its extrinsic (None: of no extrinsic), `Pallet.Event` and its fields in order."""
 
     __slots__ = ("extrinsic", "fields", "name")
 
@@ -40,9 +40,10 @@ class Event:
 
 
 class Chain:
-    """A chain behind a WebSocket address. Every request ends within `timeout_s` seconds, or with `ChainSilentError`.
+    """A chain behind a WebSocket address.
 
-    Not thread safe: one connection per thread, as the library has it.
+    Every request ends within `timeout_s` seconds, or with `ChainSilentError`. Not thread safe: use
+    one connection per thread, as the library requires.
     """
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
@@ -58,10 +59,11 @@ class Chain:
             try:
                 self._connection = SubstrateInterface(
                     url=self.url,
-                    # Frames are checked for UTF-8 in Python, byte by byte, unless told otherwise; JSON checks them anyway.
+                    # The library's check of UTF-8 is slow, byte by byte in Python; JSON checks it.
                     ws_options={"timeout": self.timeout_s, "skip_utf8_validation": True},
                     use_remote_preset=False,
-                    auto_reconnect=False,  # what was sent may have arrived: the chain must be asked, not told again
+                    # What was sent may have arrived: ask the chain, do not send it again.
+                    auto_reconnect=False,
                 )
                 self._connection.rpc_request("system_chain", [])["result"].lower()
             except (OSError, WebSocketException) as error:
@@ -69,7 +71,7 @@ class Chain:
                 raise ChainSilentError(
                     f"no chain answers at {self.url} ({_words(error)})"
                 ) from error
-            except Exception as error:  # whatever it is that answers, the library did not expect it
+            except Exception as error:  # another server answers: the library may raise anything
                 self.close()
                 raise ChainSilentError(
                     f"{self.url} answers, but is no Substrate node ({_words(error)})"
@@ -77,7 +79,7 @@ class Chain:
         return self._connection
 
     def close(self) -> None:
-        """End the connection; the next request opens another."""
+        """Close the connection; the next request opens another."""
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 self._connection.close()
@@ -90,16 +92,18 @@ class Chain:
         self.close()
 
     def rpc(self, method: str, *params: Any) -> Any:
-        """The result of a request; `RpcError` when the chain refuses it, `ChainSilentError` when no answer comes in time."""
+        """Return the result of a request.
+
+        Raises `RpcError` when the chain refuses it, `ChainSilentError` when no answer comes.
+        """
         connection = self._connect()
         try:
             return connection.rpc_request(method, list(params))["result"]
         except SubstrateRequestException as error:
-            told = error.args[0] if error.args else ""
-            code, message = (
-                (told.get("code"), _refusal(told)) if isinstance(told, dict) else (None, str(told))
-            )
-            raise RpcError(method, code, message) from error
+            answer = error.args[0] if error.args else ""
+            if isinstance(answer, dict):
+                raise RpcError(method, answer.get("code"), _refusal(answer)) from error
+            raise RpcError(method, None, str(answer)) from error
         except TimeoutError as error:
             self.close()
             raise ChainSilentError(
@@ -107,24 +111,22 @@ class Chain:
             ) from error
         except (WebSocketException, OSError) as error:
             self.close()
-            slow = "timed out" in str(error)
-            told = (
-                f"did not answer {method} within {self.timeout_s:g} s"
-                if slow
-                else f"broke off during {method}"
-            )
-            raise ChainSilentError(f"{self.url} {told} ({_words(error)})") from error
+            if "timed out" in str(error):
+                fault = f"did not answer {method} within {self.timeout_s:g} s"
+            else:
+                fault = f"broke off during {method}"
+            raise ChainSilentError(f"{self.url} {fault} ({_words(error)})") from error
         except (KeyError, ValueError) as error:
             self.close()
             raise BridgeError(
                 f"{self.url} gave no proper answer to {method} ({_words(error)})"
             ) from error
 
-    # --- what the chain is --------------------------------------------------------------------------------------
+    # --- what the chain is ------------------------------------------------------------------------
 
     @cached_property
     def runtime(self) -> Runtime:
-        """The runtime as of now: metadata, versions, RPC methods."""
+        """The runtime of the head: metadata, versions, RPC methods."""
         version = self.rpc("state_getRuntimeVersion")
         connection = self._connect()
         try:
@@ -134,16 +136,16 @@ class Chain:
             raise ChainSilentError(
                 f"{self.url} did not give its metadata ({_words(error)})"
             ) from error
-        told = connection.metadata.value[1]
-        form = next(iter(told))
-        if form != "V14":
-            raise BridgeError(f"{self.url}: metadata {form}; this bridge reads V14")
+        metadata = connection.metadata.value[1]
+        version_of_metadata = next(iter(metadata))
+        if version_of_metadata != "V14":
+            raise BridgeError(f"{self.url}: metadata {version_of_metadata}; this bridge reads V14")
         methods = self.rpc("rpc_methods")["methods"]
         return Runtime(
             spec_name=version["specName"],
             spec_version=version["specVersion"],
             transaction_version=version["transactionVersion"],
-            metadata=told[form],
+            metadata=metadata[version_of_metadata],
             methods=frozenset(methods),
         )
 
@@ -151,25 +153,25 @@ class Chain:
     def genesis(self) -> str:
         return self.rpc("chain_getBlockHash", 0)
 
-    # --- blocks -------------------------------------------------------------------------------------------------
+    # --- blocks -----------------------------------------------------------------------------------
 
     def head(self) -> Head:
-        """The best block."""
+        """Return the best block."""
         header = self.rpc("chain_getHeader")
         number = int(header["number"], 16)
         return Head(number, self.rpc("chain_getBlockHash", number))
 
     def finalized(self) -> Head:
-        """The last block that cannot be undone."""
+        """Return the last block that cannot be undone."""
         found = self.rpc("chain_getFinalizedHead")
         return Head(int(self.rpc("chain_getHeader", found)["number"], 16), found)
 
     def block_hash(self, number: int) -> str | None:
-        """Hash of a block of the best chain, if it is that long."""
+        """Return the hash of a block of the best chain; None above its head."""
         return self.rpc("chain_getBlockHash", number)
 
     def extrinsics(self, block: str) -> list[bytes]:
-        """The bodies of a block's extrinsics, as bytes."""
+        """Return the bytes of a block's extrinsics."""
         found = self.rpc("chain_getBlock", block)
         if found is None:
             raise BridgeError(f"{self.url} has no block {block}")
@@ -178,15 +180,12 @@ class Chain:
     def parent(self, block: str) -> str:
         return self.rpc("chain_getHeader", block)["parentHash"]
 
-    # --- state --------------------------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------
 
     def read(self, pallet: str, entry: str, *keys: bytes, at: str | None = None) -> Any:
-        """A stored value, decoded; its default where nothing is stored."""
-        raw = self.rpc(
-            "state_getStorage",
-            "0x" + self.runtime.storage_key(pallet, entry, *keys).hex(),
-            *([at] if at else []),
-        )
+        """Return a stored value, decoded; its default where nothing is stored."""
+        key = "0x" + self.runtime.storage_key(pallet, entry, *keys).hex()
+        raw = self.rpc("state_getStorage", key, *_at(at))
         if raw is None:
             return self.runtime.storage_default(pallet, entry)
         return self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
@@ -194,34 +193,32 @@ class Chain:
     def read_many(
         self, pallet: str, entry: str, keys: Sequence[tuple[bytes, ...]], at: str | None = None
     ) -> list[Any]:
-        """Stored values under many keys, a thousand per request; None where nothing is stored."""
+        """Return stored values under many keys, asked in pages; None where nothing is stored."""
         wanted = ["0x" + self.runtime.storage_key(pallet, entry, *k).hex() for k in keys]
         found: list[Any] = []
         for start in range(0, len(wanted), PAGE):
             page = wanted[start : start + PAGE]
-            changes = dict(
-                self.rpc("state_queryStorageAt", page, *([at] if at else []))[0]["changes"]
-            )
+            changes = dict(self.rpc("state_queryStorageAt", page, *_at(at))[0]["changes"])
             for key in page:
                 raw = changes.get(key)
-                found.append(
-                    None
-                    if raw is None
-                    else self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
-                )
+                if raw is None:
+                    found.append(None)
+                else:
+                    value = bytes.fromhex(raw[2:])
+                    found.append(self.runtime.storage_value(pallet, entry, value))
         return found
 
     def entries(
         self, pallet: str, entry: str, *keys: bytes, at: str
     ) -> Iterator[tuple[bytes, Any]]:
-        """All (key, value) of a map under its first keys; the key as its raw bytes."""
+        """Yield all (key, value) of a map under its first keys; the key as its raw bytes."""
         prefix = "0x" + self.runtime.storage_key(pallet, entry, *keys).hex()
         last = None
         while True:
             found = self.rpc("state_getKeysPaged", prefix, PAGE, last, at)
-            changes = (
-                dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"]) if found else {}
-            )
+            changes: dict[str, str | None] = {}
+            if found:
+                changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"])
             for key, raw in changes.items():
                 if raw is not None:
                     yield (
@@ -233,28 +230,27 @@ class Chain:
             last = found[-1]
 
     def events(self, block: str) -> list[Event]:
-        """Events of a block, in order."""
-        return [
-            Event(
-                phase[1][0] if phase[0] == "ApplyExtrinsic" else None,
-                f"{pallet}.{name}",
-                _values(fields),
-            )
-            for phase, (pallet, ((name, fields),)) in (
-                (record["phase"], record["event"])
-                for record in self.read("System", "Events", at=block) or ()
-            )
-        ]
+        """Return the events of a block, in order."""
+        events = []
+        for record in self.read("System", "Events", at=block) or ():
+            pallet, ((name, fields),) = record["event"]
+            phase, values = record["phase"]
+            extrinsic = values[0] if phase == "ApplyExtrinsic" else None
+            events.append(Event(extrinsic, f"{pallet}.{name}", _values(fields)))
+        return events
 
-    # --- sealing ------------------------------------------------------------------------------------------------
+    # --- sealing ----------------------------------------------------------------------------------
 
     @cached_property
     def sealing(self) -> Literal["on demand", "by itself"]:
-        """Whether this client can make blocks when it wants them, or must wait for the node's."""
+        """Whether blocks are made when this client asks for them, or by the node itself."""
         return "on demand" if "dev_newBlock" in self.runtime.methods else "by itself"
 
     def wait_for(self, number: int, deadline_s: float) -> Head:
-        """The head, once it has reached a number; `ChainSilentError` after the deadline."""
+        """Wait until the head has reached a number and return it.
+
+        Raises `ChainSilentError` after the deadline.
+        """
         until = time.monotonic() + deadline_s
         while True:
             head = self.head()
@@ -262,9 +258,15 @@ class Chain:
                 return head
             if time.monotonic() > until:
                 raise ChainSilentError(
-                    f"{self.url} made no block {number} within {deadline_s:g} s (head is {head.number})"
+                    f"{self.url} made no block {number} within {deadline_s:g} s "
+                    f"(head is {head.number})"
                 )
             time.sleep(min(0.5, deadline_s / 20))
+
+
+def _at(block: str | None) -> list[str]:
+    """Return the parameter that names a block; none means the head."""
+    return [block] if block else []
 
 
 def _values(fields: Any) -> tuple[Any, ...]:
@@ -272,10 +274,11 @@ def _values(fields: Any) -> tuple[Any, ...]:
 
 
 def _words(error: BaseException) -> str:
-    told = str(error).strip().splitlines()
-    return told[0].split(" -+-+- ")[0] if told else type(error).__name__
+    """Return the first line of an error, without what the library hangs on to it."""
+    lines = str(error).strip().splitlines()
+    return lines[0].split(" -+-+- ")[0] if lines else type(error).__name__
 
 
-def _refusal(told: dict[str, Any]) -> str:
-    data = told.get("data")
-    return f"{told.get('message', 'no reason given')}" + (f" ({data})" if data else "")
+def _refusal(answer: dict[str, Any]) -> str:
+    message, data = answer.get("message", "no reason given"), answer.get("data")
+    return f"{message} ({data})" if data else str(message)

@@ -1,14 +1,27 @@
-"""What can go wrong between a recorded run and a chain; every message is one line."""
+"""Errors of the chain bridge, each with a message of one line.
+
+    FedstakeError
+    └── BridgeError           1   something between the run and the chain failed
+        ├── ChainSilentError  1   the chain did not answer
+        ├── RpcError          1   the chain refused a request
+        ├── ReplayError       1   the chain refused a batch
+        ├── PlanError         2   the run or an option is wrong; also an InputError
+        └── SafetyError       2   the key must not sign on this chain; also an InputError
+
+The number is the exit code of the command line.
+"""
 
 from __future__ import annotations
 
+from fedstake.errors import FedstakeError, InputError
 
-class BridgeError(RuntimeError):
-    """Something that the user can act on."""
+
+class BridgeError(FedstakeError):
+    """Base of all errors of the bridge."""
 
 
 class ChainSilentError(BridgeError):
-    """The chain did not answer in time, or the connection broke; what has landed is still there."""
+    """The chain did not answer in time, or the connection broke; batches that landed stand."""
 
 
 class RpcError(BridgeError):
@@ -20,13 +33,13 @@ class RpcError(BridgeError):
         self.message = message
 
 
-class SafetyError(BridgeError):
-    """A key must not sign on this chain."""
-
-
-class PlanError(BridgeError):
-    """A run that cannot be replayed as asked, found before anything was sent."""
-
-
 class ReplayError(BridgeError):
-    """A batch that the chain refused; the batches before it stand, nothing of it was applied."""
+    """The chain refused a batch: nothing of it was applied, the batches before it stand."""
+
+
+class PlanError(BridgeError, InputError):
+    """A run or an option that cannot be replayed, found before anything was sent."""
+
+
+class SafetyError(BridgeError, InputError):
+    """A key that must not sign on this chain."""

@@ -1,4 +1,7 @@
-"""Signed extrinsics (version 4), made by hand: byte for byte what the library makes, a thousand times sooner."""
+"""Signed extrinsics (version 4), encoded without the library.
+
+The bytes are the library's own; encoding is a thousand times faster.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,20 @@ SIGNED_V4 = 0x84
 
 @dataclass(frozen=True)
 class Era:
-    """How long a transaction is good: for ever (`period` 0), or `period` blocks from the one that `block` names."""
+    """How long a transaction is valid: for ever, or `period` blocks from block `number` on.
+
+    `period` 0 means for ever; `block` is the hash of block `number`.
+    """
 
     period: int = 0
     number: int = 0
     block: str = ""
 
     def encode(self) -> bytes:
-        """Substrate's two bytes: log2 of the period, and the phase in it. Periods are powers of two from 4 to 65,536."""
+        """Return Substrate's two bytes: log2 of the period, and the phase in it.
+
+        Periods are powers of two from 4 to 65,536.
+        """
         if not self.period:
             return b"\0"
         quantum = max(1, self.period >> 12)
@@ -37,7 +46,10 @@ IMMORTAL = Era()
 def sign(
     runtime: Runtime, genesis: str, call: bytes, signer: Signer, nonce: int, era: Era = IMMORTAL
 ) -> bytes:
-    """A signed extrinsic without a tip. `BridgeError` when the chain's transactions need something unknown."""
+    """Return a signed extrinsic without a tip.
+
+    Raises `BridgeError` when transactions of the chain need something unknown.
+    """
     return assemble(runtime, genesis, call, signer.public, signer.sign, nonce, era)
 
 
@@ -50,15 +62,16 @@ def assemble(
     nonce: int,
     era: Era = IMMORTAL,
 ) -> bytes:
-    """An extrinsic whose signature (a `MultiSignature`, 65 bytes) is what a function makes of the payload."""
+    """Return an extrinsic; `signature` makes the `MultiSignature` (65 bytes) of the payload."""
     for part, known in (("Address", "MultiAddress"), ("Signature", "MultiSignature")):
-        if runtime.transaction_part(part) != known:
+        found = runtime.transaction_part(part)
+        if found != known:
             raise BridgeError(
-                f"transactions of this chain have another {part.lower()} ({runtime.transaction_part(part)}) than {known}"
+                f"transactions of this chain have another {part.lower()} ({found}) than {known}"
             )
     extra, additional = b"", b""
-    for told in runtime.signed_extensions:
-        in_extra, in_payload = _extension(runtime, told, genesis, nonce, era)
+    for extension in runtime.signed_extensions:
+        in_extra, in_payload = _extension(runtime, extension, genesis, nonce, era)
         extra += in_extra
         additional += in_payload
     payload = call + extra + additional
@@ -68,10 +81,10 @@ def assemble(
 
 
 def _extension(
-    runtime: Runtime, told: dict[str, Any], genesis: str, nonce: int, era: Era
+    runtime: Runtime, extension: dict[str, Any], genesis: str, nonce: int, era: Era
 ) -> tuple[bytes, bytes]:
-    """What one signed extension adds to the extrinsic, and to what is signed."""
-    name = told["identifier"]
+    """Return what a signed extension adds to the extrinsic, and to the signed payload alone."""
+    name = extension["identifier"]
     origin = bytes.fromhex(genesis[2:])
     match name:
         case "CheckSpecVersion":
@@ -90,13 +103,14 @@ def _extension(
             return compact(0) + b"\0", b""
         case "CheckMetadataHash":
             return b"\0", b"\0"
-    if runtime.codec.is_empty(told["ty"]) and runtime.codec.is_empty(told["additional_signed"]):
+    empty = runtime.codec.is_empty
+    if empty(extension["ty"]) and empty(extension["additional_signed"]):
         return b"", b""
     raise BridgeError(f"transactions of this chain carry {name}, which this bridge does not know")
 
 
 def signed_by(extrinsic: bytes) -> bytes | None:
-    """The public key that signed a version 4 extrinsic (with a 32-byte address); None for any other."""
+    """Return the public key that signed a version 4 extrinsic; None for any other extrinsic."""
     at = _after_length(extrinsic)
     if len(extrinsic) < at + 34 or extrinsic[at] != SIGNED_V4 or extrinsic[at + 1] != 0:
         return None
@@ -104,5 +118,6 @@ def signed_by(extrinsic: bytes) -> bytes | None:
 
 
 def _after_length(extrinsic: bytes) -> int:
+    """Return where the body begins: after its length as a compact integer."""
     mode = extrinsic[0] & 3
     return {0: 1, 1: 2, 2: 4}.get(mode, 1 + (extrinsic[0] >> 2) + 4)

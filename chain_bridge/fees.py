@@ -1,4 +1,7 @@
-"""What a round costs on the chain, and whom: the measured fee of each batch, told of its calls by what each asks of the chain."""
+"""Fees by round, device and reason.
+
+The measured fee of each batch is apportioned to its calls by the chain's own prices.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,15 @@ COLUMNS = ("round", "device", "reason", "calls", "fee")
 
 
 def apportion(total: int, weights: list[int]) -> list[int]:
-    """Integers that sum to `total`, in proportion to weights (largest remainders first, then the earlier)."""
+    """Return integers in proportion to weights that sum to `total`.
+
+    What is left after rounding down goes to the largest remainders, of equal ones to the earlier.
+    """
+    if not weights:
+        return []
     whole = sum(weights)
     if not whole:
-        return [total, *[0] * (len(weights) - 1)] if weights else []
+        return [total, *[0] * (len(weights) - 1)]
     shares = [total * w // whole for w in weights]
     order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
     for i in order[: total - sum(shares)]:
@@ -26,7 +34,10 @@ def apportion(total: int, weights: list[int]) -> list[int]:
 
 
 class FeeBook:
-    """Fees by round, device and reason. The base of a batch, its header included, is told of nobody (`device` -1, "batch")."""
+    """Fees by round, device and reason.
+
+    The base of a batch, its header included, belongs to no device (`device` -1, reason "batch").
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -34,7 +45,7 @@ class FeeBook:
         self.total = 0
 
     def add(self, batch: Batch, fee: int) -> None:
-        """A batch's measured fee; the shares add up to it exactly."""
+        """Add a batch's measured fee; the shares of its calls add up to it exactly."""
         script = self._script
         actions = script.actions[batch.start : batch.stop]
         self.total += fee
@@ -46,31 +57,32 @@ class FeeBook:
             cell[1] += share
 
     def refused(self, round: int, fee: int) -> None:
-        """The fee of an attempt that the chain refused."""
+        """Add the fee of an attempt that the chain refused."""
         self.total += fee
         cell = self._cells[round, -1, "refused"]
         cell[0] += 1
         cell[1] += fee
 
     def frame(self) -> pd.DataFrame:
-        """One row per round, device and reason; `fee` in native units."""
+        """Return one row per round, device and reason; `fee` in native units."""
         rows = [(*key, *cell) for key, cell in self._cells.items()]
         return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
             ["round", "device", "reason"], ignore_index=True
         )
 
     def by_round(self) -> pd.DataFrame:
-        """Per round: calls, fee, and the mean utility of honest and other devices in that round, where the run recorded it."""
+        """Return calls and fee of each round.
+
+        Where the run recorded utilities, also the mean utility of honest and of other devices.
+        """
         fees = self.frame().groupby("round", as_index=False)[["calls", "fee"]].sum()
-        told = self._script.plan.run.participants
-        who = (
-            told["adversary"]
-            .fillna(False)
-            .astype(bool)
-            .map({False: "honest_utility", True: "adversary_utility"})
-        )
+        devices = self._script.plan.run.participants("adversary", "utility")
+        if devices is None:
+            return fees
+        adversary = devices["adversary"].fillna(False).astype(bool)
+        who = adversary.map({False: "honest_utility", True: "adversary_utility"})
         mean = (
-            told.assign(who=who)
+            devices.assign(who=who)
             .pivot_table(index="round", columns="who", values="utility", aggfunc="mean")
             .reset_index()
         )

@@ -1,4 +1,4 @@
-"""What names a batch on the chain: the first call of each is a remark of these bytes."""
+"""The header of a batch on the chain: the first call of each batch is a remark of these bytes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ DRY_RUN = 2**32 - 1  # number of a batch that must never land
 
 
 class Header(NamedTuple):
-    """8 bytes of the script's digest (`form`), the batch's index, how many there are, the digest of its actions."""
+    """The name of a batch.
 
-    form: bytes
+    `script`: 8 bytes of the script's digest; `batch`: its index; `batches`: how many the script
+    has; `digest`: of its actions.
+    """
+
+    script: bytes
     batch: int
     batches: int
     digest: bytes
 
     def encode(self, identity: bytes) -> bytes:
-        """The remark; `identity` are the run's 16 bytes."""
-        return (
-            MAGIC
-            + identity
-            + self.form
-            + struct.pack("<II", self.batch, self.batches)
-            + self.digest
-        )
+        """Return the remark; `identity` are the run's 16 bytes."""
+        numbers = struct.pack("<II", self.batch, self.batches)
+        return MAGIC + identity + self.script + numbers + self.digest
 
 
 def parse(extrinsic: bytes, identity: bytes) -> Header | None:
-    """The header of a batch of this run; None in any other extrinsic."""
+    """Return the header of a batch of this run; None for any other extrinsic."""
     at = extrinsic.find(MAGIC + identity)
     if at < 0 or len(extrinsic) < at + SIZE:
         return None

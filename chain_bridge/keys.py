@@ -1,4 +1,4 @@
-"""The operator's key: from a file, the environment, or the development phrase; never printed."""
+"""The operator's key: from a file, the environment or the development phrase; never printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chain_bridge.scale import compact
 Scheme = Literal["ed25519", "sr25519"]
 
 DEV_PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
-# The mini-secret that the development phrase stands for; every Substrate node's `--dev` accounts come from it.
+# The mini-secret of the development phrase: the `--dev` accounts of every Substrate node.
 _DEV_SEED = bytes.fromhex("fac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e")
 DEV_NAMES = (
     "",
@@ -39,7 +39,7 @@ _SIGNATURES = {"ed25519": 0, "sr25519": 1}  # variants of MultiSignature
 
 @dataclass(frozen=True)
 class Signer:
-    """A key that signs. `development`: anybody can derive it from the well-known phrase."""
+    """A key that signs. `development`: everybody can derive it from the well-known phrase."""
 
     scheme: Scheme
     public: bytes
@@ -47,38 +47,41 @@ class Signer:
     _secret: Keypair | nacl.signing.SigningKey = field(repr=False, compare=False)
 
     def sign(self, payload: bytes) -> bytes:
-        """A `MultiSignature`: the scheme's number and 64 bytes. Ed25519 signatures are the same every time."""
+        """Return a `MultiSignature`: the scheme's number and 64 bytes.
+
+        Ed25519 signatures are the same every time.
+        """
         body = self._secret.sign(payload)
         raw = body.signature if isinstance(self._secret, nacl.signing.SigningKey) else bytes(body)
         return bytes([_SIGNATURES[self.scheme]]) + raw
 
 
 def signer(secret: str) -> Signer:
-    """The signer for `[scheme:]secret`, where a secret is `//Path` of the development phrase, a phrase with an optional path,
-    or 0x and 64 hexadecimal digits; the scheme is ed25519 unless `sr25519:` stands before it.
+    """Return the signer for `[scheme:]secret`.
 
-    Raises `PlanError` without showing the secret.
+    A secret is `//Path` of the development phrase, a phrase with an optional path, or 0x and 64
+    hexadecimal digits. The scheme is ed25519 unless `sr25519:` stands before the secret. Raises
+    `PlanError` without showing the secret.
     """
     text = secret.strip()
     scheme: Scheme = "sr25519" if text.startswith("sr25519:") else "ed25519"
     try:
         base, phrase, path = _parts(text.removeprefix(f"{scheme}:"))
         found = _ed25519(base, path) if scheme == "ed25519" else _sr25519(base, phrase, path)
-    except Exception:  # whatever a library says of it may hold the secret
+    except Exception:  # the library's message may hold the secret
         raise PlanError(
-            "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 hexadecimal digits, with "
-            "ed25519: or sr25519: before it"
+            "the key is unreadable: give //Name, a phrase with an optional //path, or 0x and 64 "
+            "hexadecimal digits, with ed25519: or sr25519: before it"
         ) from None
-    public = (
-        bytes(found.verify_key)
-        if isinstance(found, nacl.signing.SigningKey)
-        else bytes(found.public_key)
-    )
+    if isinstance(found, nacl.signing.SigningKey):
+        public = bytes(found.verify_key)
+    else:
+        public = bytes(found.public_key)
     return Signer(scheme, public, base == _DEV_SEED or public in _well_known(), found)
 
 
 def _parts(text: str) -> tuple[bytes, str, str]:
-    """The 32 bytes that a secret begins with, the phrase that stands for them (empty: none), and the path derived from them."""
+    """Return a secret's 32 bytes, the phrase that stands for them ("": none), and its path."""
     if not text:
         raise ValueError
     base, slash, path = text.partition("/")
@@ -88,15 +91,15 @@ def _parts(text: str) -> tuple[bytes, str, str]:
     elif base.startswith("0x"):
         seed, phrase = bytes.fromhex(base[2:]), ""
     else:  # the mini-secret of a phrase is the same for both schemes
-        told = Keypair.create_from_mnemonic(phrase, crypto_type=KeypairType.ED25519).seed_hex
-        seed = bytes.fromhex(told.removeprefix("0x")) if isinstance(told, str) else bytes(told)
+        hexed = Keypair.create_from_mnemonic(phrase, crypto_type=KeypairType.ED25519).seed_hex
+        seed = bytes.fromhex(hexed.removeprefix("0x")) if isinstance(hexed, str) else bytes(hexed)
     if len(seed) != 32:
         raise ValueError
     return seed, phrase, slash + path
 
 
 def _ed25519(seed: bytes, path: str) -> nacl.signing.SigningKey:
-    """Substrate's hard derivation: BLAKE2b-256 over ("Ed25519HDKD", seed, chain code)."""
+    """Return a key by hard derivation: BLAKE2b-256 over ("Ed25519HDKD", seed, chain code)."""
     first, *junctions = path.split("//")
     if first or any("/" in j or not j for j in junctions):
         raise ValueError
@@ -114,16 +117,19 @@ def _sr25519(seed: bytes, phrase: str, path: str) -> Keypair:
 
 
 def _text(word: str) -> bytes:
+    """Return a text in SCALE encoding."""
     raw = word.encode()
     return compact(len(raw)) + raw
 
 
 def _chain_code(junction: str) -> bytes:
+    """Return the 32 bytes of one part of a path."""
     raw = int(junction).to_bytes(8, "little") if junction.isdigit() else _text(junction)
     return blake2(raw) if len(raw) > 32 else raw.ljust(32, b"\0")
 
 
 def _well_known() -> set[bytes]:
+    """Return the public keys of the accounts that dev nodes endow, in both schemes."""
     if not _WELL_KNOWN:
         for name in DEV_NAMES:
             path = f"//{name}" if name else ""
@@ -136,29 +142,34 @@ _WELL_KNOWN: set[bytes] = set()
 
 
 def environment() -> dict[str, str]:
-    """This process' environment without the key, for programs that are not ours."""
+    """Return this process's environment without the key, for foreign programs."""
     return {name: value for name, value in os.environ.items() if name != KEY}
 
 
 def operator_key(key_file: Path | None = None) -> Signer | None:
-    """The key that the user gives: `key_file` (readable by its owner alone), else `FEDSTAKE_KEY`; None when there is neither."""
+    """Return the key that the user gives; None without one.
+
+    It comes from `key_file`, which its owner alone may read, else from `FEDSTAKE_KEY`.
+    """
     if key_file is not None:
         try:
             mode = key_file.stat().st_mode
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise SafetyError(
-                    f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); chmod 600 it"
+                    f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); "
+                    "chmod 600 it"
                 )
             return _from(str(key_file), key_file.read_text())
         except OSError as error:
             raise PlanError(f"{key_file}: cannot read the key ({error.strerror})") from None
         except UnicodeDecodeError:
             raise PlanError(f"{key_file}: not a text file") from None
-    told = os.environ.get(KEY)
-    return _from(KEY, told) if told else None
+    secret = os.environ.get(KEY)
+    return _from(KEY, secret) if secret else None
 
 
 def _from(source: str, secret: str) -> Signer:
+    """Return the signer of a secret; errors name its source."""
     try:
         return signer(secret)
     except PlanError as error:

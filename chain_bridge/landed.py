@@ -1,4 +1,4 @@
-"""Which batches are on the chain: read from the chain, never from memory."""
+"""The batches that are on the chain: read from the chain, never from memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Landed(NamedTuple):
-    """Where a batch is: block number and hash, and the extrinsic's place in it."""
+    """The place of a batch: block number and hash, and the extrinsic's index in the block."""
 
     batch: int
     number: int
@@ -24,7 +24,10 @@ class Landed(NamedTuple):
 
 
 class State(NamedTuple):
-    """A run on a chain as of one head. `nonce`: of the operator there; `refused`: attempts that landed in a block and failed."""
+    """A run on a chain as of one head.
+
+    `refused`: attempts that are in a block and failed; `nonce`: of the operator at this head.
+    """
 
     landed: list[Landed]
     refused: list[Landed]
@@ -32,35 +35,36 @@ class State(NamedTuple):
 
 
 def nonce(chain: Chain, account: bytes, at: str | None = None) -> int:
-    """How many transactions an account has made, at a block or at the head."""
+    """Return how many transactions an account has made, at a block or at the head."""
     return int(chain.read("System", "Account", account, at=at)["nonce"])
 
 
 def walk(
     chain: Chain, identity: bytes, operator: bytes, head: Head
 ) -> Iterator[tuple[Header, Landed, bool]]:
-    """Every batch of a run and whether it succeeded, newest first; ends when all that the operator ever signed has been seen."""
+    """Yield every batch of a run, newest first, with its place and whether it succeeded.
+
+    Goes back from the head until every transaction that the operator ever signed has been seen.
+    """
     left = nonce(chain, operator, head.hash)
     number, block = head
     while left > 0 and number > 0:
         for place, extrinsic in enumerate(chain.extrinsics(block)):
-            if signed_by(extrinsic) == operator:
-                left -= 1
-                header = parse(extrinsic, identity)
-                if header is not None:
-                    yield (
-                        header,
-                        Landed(header.batch, number, block, place),
-                        succeeded(chain.events(block), place),
-                    )
+            if signed_by(extrinsic) != operator:
+                continue
+            left -= 1
+            header = parse(extrinsic, identity)
+            if header is not None:
+                landed = Landed(header.batch, number, block, place)
+                yield header, landed, succeeded(chain.events(block), place)
         number, block = number - 1, chain.parent(block)
 
 
 def scan(chain: Chain, script: Script, operator: bytes) -> State:
-    """The batches of a script that landed, in order, all as of one head.
+    """Return the batches of a script that landed, in order, all as of one head.
 
-    Raises `PlanError` when the same run was replayed here in another form, `ReplayError` when a batch is there twice or one is
-    missing between others.
+    Raises `PlanError` when the same run was replayed here in another form, `ReplayError` when a
+    batch is there twice or one is missing between others.
     """
     head = chain.head()
     found: dict[int, Landed] = {}
@@ -70,13 +74,15 @@ def scan(chain: Chain, script: Script, operator: bytes) -> State:
             refused.append(place)
         elif header != script.header(header.batch):
             raise PlanError(
-                f"{chain.url}: this run has been replayed here in another form (block {place.number}, batch {header.batch} of "
-                f"{header.batches}): use the same --token, --asset, --scale and --batch, or a fresh chain"
+                f"{chain.url}: this run has been replayed here in another form "
+                f"(block {place.number}, batch {header.batch} of {header.batches}): "
+                "use the same --token, --asset, --scale and --batch, or a fresh chain"
             )
         elif header.batch in found:
             other = found[header.batch].number
             raise ReplayError(
-                f"{chain.url}: batch {header.batch} is there twice, in blocks {place.number} and {other}"
+                f"{chain.url}: batch {header.batch} is there twice, "
+                f"in blocks {place.number} and {other}"
             )
         else:
             found[header.batch] = place
@@ -87,24 +93,30 @@ def scan(chain: Chain, script: Script, operator: bytes) -> State:
 
 
 def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[int, int] | None:
-    """Block, and place in it, of the transaction that proposed the approval with which a batch goes on; None without one."""
-    if not any(a.kind == "approve" for a in script.actions[batch.start : batch.stop]):
+    """Return where the approval was proposed that a batch continues: block and index in it.
+
+    None for a batch without approvals.
+    """
+    if not _holds(script, batch, "approve"):
         return None
-    proposed = next(
-        b
-        for b in reversed(script.batches[: batch.index])
-        if any(a.kind == "propose" for a in script.actions[b.start : b.stop])
-    )
+    before = reversed(script.batches[: batch.index])
+    proposed = next(b for b in before if _holds(script, b, "propose"))
     return landed[proposed.index].number, landed[proposed.index].extrinsic
 
 
+def _holds(script: Script, batch: Batch, kind: str) -> bool:
+    """Whether a batch holds an action of a kind."""
+    return any(a.kind == kind for a in script.actions[batch.start : batch.stop])
+
+
 def succeeded(events: list[Event], extrinsic: int) -> bool:
-    """Whether an extrinsic succeeded; a batch that is atomic then happened whole."""
+    """Whether an extrinsic succeeded; batches are atomic, so all of its calls did."""
     return any(e.extrinsic == extrinsic and e.name == "System.ExtrinsicSuccess" for e in events)
 
 
 def failure(events: list[Event], extrinsic: int) -> Event | None:
-    """The event that says why an extrinsic failed."""
-    return next(
-        (e for e in events if e.extrinsic == extrinsic and e.name == "System.ExtrinsicFailed"), None
-    )
+    """Return the event that says why an extrinsic failed; None without one."""
+    for e in events:
+        if e.extrinsic == extrinsic and e.name == "System.ExtrinsicFailed":
+            return e
+    return None

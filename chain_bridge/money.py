@@ -1,7 +1,8 @@
-"""How a run's money is held on a chain: as an asset of the Assets pallet, or in the native token.
+"""The run's money on a chain: an asset of the Assets pallet, or the native token.
 
-An account of the run is a keyless address that follows from the run and the account's name: only the operator can move what is
-there, as custodian. The chain enforces balances; it does not witness anybody's consent.
+An account of the run is a keyless address that follows from the run and the account's name: only
+the operator can move what is there, as custodian. The chain enforces balances; it does not witness
+the consent of devices.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from typing import Any, NamedTuple
 
 from chain_bridge.client import Chain, Event
 from chain_bridge.errors import PlanError
-from chain_bridge.plan import Action
+from chain_bridge.plan import MOST_SEATS, Action
 from chain_bridge.recording import BURN, ISSUANCE
 from chain_bridge.runtime import Runtime, blake2
 
 SEAT_MARGIN = 2  # existential deposits that an approval seat keeps beside the deposit
+MOST_ACCOUNTS = 2**16 - MOST_SEATS  # sub-accounts whose indices are above those of the seats
 
 
 class Move(NamedTuple):
-    """What a call did to the run's money, as the chain's events tell it: addresses, None for issuance or burning."""
+    """A movement of the run's money by the chain's events; None for issuance or burning."""
 
     debit: bytes | None
     credit: bytes | None
@@ -30,12 +32,17 @@ class Move(NamedTuple):
 
 
 def derivative(account: bytes, index: int) -> bytes:
-    """Address of an account's keyless sub-account (`Utility.as_derivative`)."""
+    """Return the address of an account's keyless sub-account (`Utility.as_derivative`)."""
     return blake2(b"modlpy/utilisuba" + account + struct.pack("<H", index))
 
 
+def _existence(accounts: Sequence[str], amount: int) -> list[Action]:
+    """Return the payments of native units without which accounts would not exist."""
+    return [Action(0, "fund", "existence", credit=a, amount=amount) for a in accounts]
+
+
 class Money(ABC):
-    """Addresses and calls. `scale`: units on the chain per base unit of the run."""
+    """Addresses and calls of the run's money. `scale`: units on the chain per base unit."""
 
     unit: str
 
@@ -46,36 +53,37 @@ class Money(ABC):
         self.scale = scale
         self.address = cache(self._address)
         self.existential = int(runtime.constant("Balances", "ExistentialDeposit") or 0)
-        # This run's own range of sub-accounts: two indices, because one has 16 bits.
-        self._corner = struct.unpack("<HH", identity[:4])
-        self._home = derivative(derivative(operator, self._corner[0]), self._corner[1])
+        # A sub-account of a sub-account of the operator is this run's own; its sub-accounts are the
+        # seats and accounts. Two indices, because one has only 16 bits.
+        self._indices = struct.unpack("<HH", identity[:4])
+        self._root = derivative(derivative(operator, self._indices[0]), self._indices[1])
 
     @abstractmethod
     def _address(self, account: str) -> bytes:
-        """32 bytes of an account of the run."""
+        """Return the 32 bytes of an account of the run."""
 
     @abstractmethod
     def opening(self, accounts: Sequence[str]) -> list[Action]:
-        """What must happen before the first entry; `fund` amounts are native units."""
+        """Return what must come before the first entry; `fund` amounts are native units."""
 
     @abstractmethod
     def call(self, action: Action) -> bytes:
-        """The call of a mint, burn or transfer."""
+        """Return the encoded call of a mint, burn or transfer."""
 
     @abstractmethod
     def moves(self, events: Sequence[Event]) -> list[Move]:
-        """What the events of one call moved."""
+        """Return what the events of one call moved."""
 
     @abstractmethod
     def balances(self, chain: Chain, accounts: Sequence[str], at: str) -> list[int]:
-        """What accounts hold at a block, in units of the chain that belong to the run."""
+        """Return what accounts hold at a block, in units of the chain that belong to the run."""
 
     @abstractmethod
     def native_out(self, action: Action) -> int:
-        """Native units that leave the operator by an action, beside fees."""
+        """Return the native units that leave the operator by an action, beside fees."""
 
     def expected(self, action: Action) -> list[Move]:
-        """What the call of a money action is to move."""
+        """Return what the call of a money action is to move."""
         debit, credit = (
             None if n in (ISSUANCE, BURN) else self.address(n)
             for n in (action.debit, action.credit)
@@ -83,22 +91,22 @@ class Money(ABC):
         return [Move(debit, credit, action.amount * self.scale)]
 
     def least(self) -> int:
-        """The least that an account may hold if it holds anything, in units of the chain."""
+        """Return the least that an account may hold unless it is empty, in units of the chain."""
         return 1
 
     def seat(self, device: int) -> bytes:
-        """Address of a device's seat in approvals: a sub-account of this run's sub-account of the operator."""
-        return derivative(self._home, device)
+        """Return the address of a device's seat in approvals."""
+        return derivative(self._root, device)
 
     def as_sub(self, index: int, call: bytes) -> bytes:
-        """A call made by a sub-account of this run."""
-        for number in (index, self._corner[1], self._corner[0]):
+        """Return a call as made by a sub-account of this run."""
+        for number in (index, self._indices[1], self._indices[0]):
             call = self.runtime.call("Utility.as_derivative", number, call)
         return call
 
 
 class AssetMoney(Money):
-    """An asset that the operator issues and administers. Accounts hold exactly the journal's balances."""
+    """An asset that the operator issues and administers: accounts hold the journal's balances."""
 
     def __init__(
         self,
@@ -117,7 +125,8 @@ class AssetMoney(Money):
             for role in ("issuer", "admin"):
                 if details[role] != operator:
                     raise PlanError(
-                        f"--asset {asset}: its {role} is 0x{details[role].hex()}, not the operator; choose another number"
+                        f"--asset {asset}: its {role} is 0x{details[role].hex()}, not the "
+                        "operator; choose another number"
                     )
 
     def _address(self, account: str) -> bytes:
@@ -125,12 +134,9 @@ class AssetMoney(Money):
 
     def opening(self, accounts: Sequence[str]) -> list[Action]:
         actions = [] if self.details else [Action(0, "create", "asset")]
-        if (
-            self.details is None or not self.details["is_sufficient"]
-        ):  # then an account needs native units to exist
-            actions += [
-                Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts
-            ]
+        if self.details is None or not self.details["is_sufficient"]:
+            # Then an account needs native units to exist.
+            actions += _existence(accounts, self.existential)
         return actions
 
     def call(self, action: Action) -> bytes:
@@ -170,22 +176,23 @@ class AssetMoney(Money):
         return int(self.details["min_balance"]) if self.details else 1
 
     def supply(self, chain: Chain, at: str) -> int:
-        """Units issued and not burned, of all runs on this chain."""
+        """Return the units issued and not burned, of all runs on this chain."""
         return self._count(chain, "supply", at)
 
     def holders(self, chain: Chain, at: str) -> int:
-        """How many accounts hold any of it."""
+        """Return how many accounts hold any of it."""
         return self._count(chain, "accounts", at)
 
     def _count(self, chain: Chain, what: str, at: str) -> int:
-        told = chain.read("Assets", "Asset", struct.pack("<I", self.asset), at=at)
-        return 0 if told is None else int(told[what])
+        details = chain.read("Assets", "Asset", struct.pack("<I", self.asset), at=at)
+        return 0 if details is None else int(details[what])
 
 
 class NativeMoney(Money):
-    """The native token: what the run issues comes out of the operator's account, what it burns goes back there.
+    """The native token.
 
-    Every account keeps an existential deposit beside what the journal gives it.
+    What the run issues comes out of the operator's account, what it burns goes back there. Every
+    account keeps an existential deposit beside what the journal gives it.
     """
 
     unit = "native units"
@@ -199,21 +206,21 @@ class NativeMoney(Money):
         accounts: Sequence[str],
     ) -> None:
         super().__init__(runtime, operator, identity, scale)
-        if len(accounts) > 2**15:
+        if len(accounts) > MOST_ACCOUNTS:
             raise PlanError(
-                f"{len(accounts)} accounts; in the native token there is room for {2**15} sub-accounts"
+                f"{len(accounts)} accounts; in the native token there is room for "
+                f"{MOST_ACCOUNTS} sub-accounts"
             )
-        # Above the seats of devices, which have their own numbers.
-        self._index = {a: 2**15 + i for i, a in enumerate(accounts)}
+        self._index = {a: MOST_SEATS + i for i, a in enumerate(accounts)}
 
     def _address(self, account: str) -> bytes:
-        return derivative(self._home, self._index[account])
+        return derivative(self._root, self._index[account])
 
     def _end(self, account: str) -> bytes:
         return self.operator if account in (ISSUANCE, BURN) else self.address(account)
 
     def opening(self, accounts: Sequence[str]) -> list[Action]:
-        return [Action(0, "fund", "existence", credit=a, amount=self.existential) for a in accounts]
+        return _existence(accounts, self.existential)
 
     def call(self, action: Action) -> bytes:
         pay = self.runtime.call(

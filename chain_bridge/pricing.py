@@ -1,4 +1,4 @@
-"""What calls weigh and cost: asked of the chain's own runtime, with transactions that nobody signed."""
+"""Weights and fees of calls, asked of the chain's own runtime with unsigned transactions."""
 
 from __future__ import annotations
 
@@ -17,31 +17,50 @@ PROBE = 64  # calls of a probing batch
 
 
 def probe(chain: Chain, script: Script, signer: Signer) -> None:
-    """Ask the chain what each kind of call weighs and costs, in a batch of `PROBE` and in an empty one."""
+    """Set the prices of a script: what each kind of call adds to a batch.
+
+    A call's price is that of a batch of `PROBE` such calls less that of an empty one, by `PROBE`.
+    """
+    # The longest action of each kind stands for all of them.
     samples: dict[str, Action] = {}
     for a in script.actions:
-        if a.kind not in samples or len(a.data) + 32 * len(a.members) > len(
-            samples[a.kind].data
-        ) + 32 * len(samples[a.kind].members):
+        if a.kind not in samples or _size(a) > _size(samples[a.kind]):
             samples[a.kind] = a
+
+    # Notes first: their weight is a bound in the calls of approvals.
     head = script.runtime.call("System.remark_with_event", bytes(SIZE))
     batch = partial(script.runtime.call, "Utility.batch_all")
     script.base = query(chain, script.runtime, batch([head]), signer)
     for kind, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
         call = script.call(action, (2**31, 2) if kind == "approve" else None)
-        told = query(chain, script.runtime, batch([head, *[call] * PROBE]), signer)
-        weight = Weight(
-            *(-(-(t - b) // PROBE) for t, b in zip(told.weight, script.base.weight, strict=True))
+        full, base = (
+            query(chain, script.runtime, batch([head, *[call] * PROBE]), signer),
+            script.base,
         )
-        script.prices[kind] = Price(weight, len(call), -(-(told.fee - script.base.fee) // PROBE))
+        weight = Weight(
+            _each(full.weight.ref_time - base.weight.ref_time),
+            _each(full.weight.proof_size - base.weight.proof_size),
+        )
+        script.prices[kind] = Price(weight, len(call), _each(full.fee - base.fee))
+
+
+def _size(action: Action) -> int:
+    """Return the bytes of an action that differ between actions of a kind."""
+    return len(action.data) + 32 * len(action.members)
+
+
+def _each(total: int) -> int:
+    """Return one call's share of a probing batch, rounded up."""
+    return -(-total // PROBE)
 
 
 def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
-    """Weight, length and fee of a call signed by itself, as the runtime tells them; nothing is sent."""
-    # Only its length counts: what bears no signature can be sent by nobody.
+    """Return weight, length and fee of a transaction of one call; nothing is sent."""
+    # The signature is 65 zero bytes: only its length counts, and the chain accepts no such one.
     extrinsic = assemble(runtime, chain.genesis, call, signer.public, lambda _: bytes(65), 0)
     body = "0x" + (extrinsic + len(extrinsic).to_bytes(4, "little")).hex()
-    # Where the chain keeps its first block, prices are asked there: those of another day would tell devices other shares.
+    # Where the chain keeps its first block, prices are asked there: later prices would change the
+    # shares of devices between two replays.
     at = [chain.block_hash(1)] if chain.sealing == "on demand" else []
     raw = chain.rpc("state_call", "TransactionPaymentApi_query_info", body, *at)
     two = isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict)
@@ -50,7 +69,10 @@ def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
 
 
 def dispatch_info(data: bytes, two_dimensional: bool) -> tuple[Weight, int]:
-    """Weight and fee of a `RuntimeDispatchInfo`: the weight in either generation's form, a byte for the class, a u128."""
+    """Return weight and fee of a `RuntimeDispatchInfo`.
+
+    It holds the weight, in the form of either generation, a byte for the class, and a u128.
+    """
     if two_dimensional:
         time, at = read_compact(data, 0)
         proof, at = read_compact(data, at)

@@ -1,11 +1,12 @@
-"""A recorded run, as the bridge reads it: the manifest, the journal and the round tables, bytes checked."""
+"""A recorded run as the bridge reads it: manifest, journal and declared tables, bytes checked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,78 +15,96 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chain_bridge.errors import PlanError
+from chain_bridge.notes import Declared, check_columns, parse, sources
 
 ISSUANCE, BURN = "issuance", "burn"  # the two ends of the ledger
+JOURNAL = ("round", "debit", "credit", "asset", "amount", "reason")
+PARTICIPANTS = "participants"  # read where it is there: its balances are compared with the chain's
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What a run did. `journal`: one row per entry (round, debit, credit, asset, amount, reason, time_s)."""
+    """What a run did.
+
+    `journal`: one row per entry (round, debit, credit, asset, amount, reason, time_s); `notes`:
+    what the chain is told beside money; `tables`: by name, those that the notes are made from.
+    """
 
     path: Path
     run_id: str
     settings: dict[str, Any]
     journal: pd.DataFrame
-    participants: pd.DataFrame
-    votes: pd.DataFrame
-    blocks: pd.DataFrame
-    versions: pd.DataFrame
+    notes: tuple[Declared, ...] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return str(self.settings.get("name", self.path.name))
 
     @property
-    def protocol(self) -> str:
-        return str(self.settings.get("protocol", "vbfl"))
-
-    @property
     def mechanism(self) -> str:
-        return str(self.settings.get("payout", {}).get("mechanism", "?"))
+        payout = self.settings.get("payout")
+        return str(payout.get("mechanism", "?")) if isinstance(payout, dict) else "?"
 
     @property
     def identity(self) -> bytes:
-        """16 bytes that stand for this run on a chain: its id and its journal."""
-        told = hashlib.sha256(self.run_id.encode())
+        """16 bytes that stand for this run on a chain: digest of its id and its journal."""
+        digest = hashlib.sha256(self.run_id.encode())
         for r in self.journal.itertuples(index=False):
-            told.update(
-                f"\n{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}".encode()
-            )
-        return told.digest()[:16]
+            entry = f"\n{r.round},{r.debit},{r.credit},{r.asset},{r.amount},{r.reason}"
+            digest.update(entry.encode())
+        return digest.digest()[:16]
+
+    def participants(self, *columns: str) -> pd.DataFrame | None:
+        """Return table `participants`; None where the run lacks it or one of these columns."""
+        table = self.tables.get(PARTICIPANTS)
+        if table is None or not {"round", *columns} <= set(table.columns):
+            return None
+        return table
 
 
 def read(path: str | Path) -> Recording:
-    """A run directory; `PlanError` says which file is missing or is not what was recorded."""
+    """Read a run directory; `PlanError` names the file that is missing, damaged or wrong."""
     folder = Path(path)
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
+    file = folder / "manifest.json"
+    if not file.is_file():
         raise PlanError(f"{folder}: no manifest.json: not a complete run directory")
     try:
-        told = json.loads(manifest.read_text())
-        run_id, files = str(told["run_id"]), dict(told["files"])
+        manifest = json.loads(file.read_text())
+        run_id, files = str(manifest["run_id"]), dict(manifest["files"])
         settings = tomllib.loads((folder / "scenario.toml").read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise PlanError(f"{folder}: unreadable ({type(error).__name__}: {error})") from error
-    table = {
-        name: _table(folder, name, files) for name in ("journal", "participants", "votes", "blocks")
-    }
-    versions = _table(folder, "versions", files) if "versions.parquet" in files else pd.DataFrame()
-    return Recording(folder, run_id, settings, versions=versions, **table)
+
+    notes = parse(manifest, list(files), file)
+    names = {PARTICIPANTS, *(source.table for _, source in sources(notes))}
+    recorded = sorted(name for name in names if f"{name}.parquet" in files)
+    journal = _table(folder, "journal", files)
+    missing = [column for column in JOURNAL if column not in journal.columns]
+    if missing:
+        raise PlanError(f"{folder / 'journal.parquet'}: has no column {missing[0]}")
+    tables = {name: _table(folder, name, files) for name in recorded}
+    check_columns(notes, tables, file)
+    return Recording(folder, run_id, settings, journal, notes, tables)
 
 
 def _table(folder: Path, name: str, files: dict[str, Any]) -> pd.DataFrame:
     file = folder / f"{name}.parquet"
     if file.name not in files or not file.is_file():
         raise PlanError(f"{folder}: incomplete, {file.name} is missing")
+    listed = files[file.name]
     raw = file.read_bytes()
-    if hashlib.sha256(raw).hexdigest() != files[file.name].get("sha256"):
+    if not isinstance(listed, dict) or hashlib.sha256(raw).hexdigest() != listed.get("sha256"):
         raise PlanError(f"{file}: damaged, its SHA-256 is not the recorded one")
     try:
-        return pq.read_table(pa.BufferReader(raw)).to_pandas(
+        table = pq.read_table(pa.BufferReader(raw)).to_pandas(
             types_mapper=_nullable, strings_to_categorical=False
         )
     except pa.ArrowException as error:
         raise PlanError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
+    if not table.columns.is_unique:
+        raise PlanError(f"{file}: two columns have the same name")
+    return table
 
 
 def _nullable(kind: pa.DataType) -> Any:

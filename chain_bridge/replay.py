@@ -1,4 +1,4 @@
-"""Sending a script's batches, each exactly once, whatever dies in between."""
+"""Sending the batches of a script, each exactly once, whatever dies in between."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from chain_bridge.extrinsic import IMMORTAL, Era, sign
 from chain_bridge.header import DRY_RUN
 from chain_bridge.keys import Signer
 from chain_bridge.landed import Landed, failure, nonce, scan, succeeded, timepoint
-from chain_bridge.plan import Action
+from chain_bridge.plan import MONEY, Action
 from chain_bridge.script import Batch, Script
 
 OnBatch = Callable[[Landed], None]
 
-ERA = 64  # blocks that a transaction is good for where the node makes blocks by itself
+ERA = 64  # blocks that a transaction is valid for where the node makes blocks by itself
 TRIES = 5  # without progress
-BLOCK_S = 120.0  # for a block that the node is to make
-LOST = ("stale", "future", "outdated")  # its nonce is used, or not due yet
-HELD = (
-    1012,
-    1013,
-    1014,
-)  # the pool has one like it, or has had: banned for a while, already imported, priority too low
-HELD_WORDS = ("already imported", "temporarily banned", "priority is too low")
+BLOCK_S = 120.0  # deadline for a block that the node is to make
+
+# What a node answers when a transaction's nonce is used already or not due yet.
+NONCE_WORDS = ("stale", "future", "outdated")
+# What it answers when its pool holds such a transaction or held it a moment ago: temporarily
+# banned, already imported, priority too low.
+POOL_CODES = (1012, 1013, 1014)
+POOL_WORDS = ("already imported", "temporarily banned", "priority is too low")
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found and did. `found`: batches that were there before; `repaired`: rollbacks that took batches away."""
+    """The outcome of a replay.
+
+    `found`: batches that had landed before; `repaired`: rollbacks that took batches away.
+    """
 
     landed: list[Landed]
     found: int
@@ -41,9 +44,11 @@ class Replayed:
 
 
 class _Replayer:
-    """The operator's nonce is the one of the head that was scanned, plus one for each batch since: a batch that has landed behind
-    our back, or was taken away, makes the next transaction's nonce wrong, so that it cannot be included, and the chain is read
-    anew.
+    """Sends one batch after another.
+
+    The operator's nonce is that of the head that was scanned, plus one for each batch sent since. A
+    batch that landed unseen, or was taken away by a rollback, makes the next transaction's nonce
+    wrong: it cannot be included, and the chain is read again.
     """
 
     def __init__(self, chain: Chain, script: Script, signer: Signer) -> None:
@@ -58,27 +63,33 @@ class _Replayer:
 
     def stands(self) -> bool:
         """Whether the last batch is still on the best chain."""
-        return (
-            not self.landed
-            or self.chain.block_hash(self.landed[-1].number) == self.landed[-1].block
-        )
+        if not self.landed:
+            return True
+        last = self.landed[-1]
+        return self.chain.block_hash(last.number) == last.block
 
     def rescan(self) -> None:
-        """Read anew what landed; `ReplayError` when that happens again and again without progress."""
+        """Read again what landed; `ReplayError` when this repeats without progress."""
         before, used = len(self.landed), self.nonce
         self.state = scan(self.chain, self.script, self.signer.public)
         self.nonce = self.state.nonce
-        self.repaired += len(self.landed) < before
-        # A nonce that moved is another replay with the same key: it comes to an end, and then it is our turn.
-        self.stuck = 0 if len(self.landed) > before or self.nonce > used else self.stuck + 1
+        if len(self.landed) < before:
+            self.repaired += 1
+        # A nonce that moved belongs to another replay with the same key: it ends, then this one
+        # goes on.
+        progress = len(self.landed) > before or self.nonce > used
+        self.stuck = 0 if progress else self.stuck + 1
         if self.stuck >= TRIES:
             raise ReplayError(
-                f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into no block"
+                f"{self.chain.url} took batch {len(self.landed)} {TRIES} times and put it into "
+                "no block"
             )
 
     def step(self) -> Landed | None:
-        """Send the next batch; None when what the chain holds was not what we thought."""
-        landed = None if not self.stands() else self._send(self.script.batches[len(self.landed)])
+        """Send the next batch; None when the chain did not hold what was expected."""
+        landed = None
+        if self.stands():
+            landed = self._send(self.script.batches[len(self.landed)])
         if landed is None:
             self.rescan()
             return None
@@ -89,78 +100,109 @@ class _Replayer:
         return landed
 
     def _send(self, batch: Batch) -> Landed | None:
-        """Submit one batch and find it in a block; None when it got lost, `ReplayError` when the chain refused its content."""
-        chain, script, signer = self.chain, self.script, self.signer
+        """Submit a batch and find it in a block.
+
+        Returns None when its nonce was used by another; raises `ReplayError` when the chain refused
+        its content.
+        """
+        chain, script = self.chain, self.script
+
+        # Sign. Where the node makes blocks by itself, the signature is valid for some blocks from a
+        # final one: from any other, a reorganisation would spoil it.
         call = script.batch_call(batch, timepoint(script, batch, self.landed))
         head = chain.head()
         era = IMMORTAL
-        if (
-            chain.sealing == "by itself"
-        ):  # born where nothing can be undone, or a reorganisation would spoil the signature
-            born = chain.finalized()
-            era = Era(ERA, born.number, born.hash)
-        extrinsic = sign(script.runtime, chain.genesis, call, signer, self.nonce, era)
+        if chain.sealing == "by itself":
+            final = chain.finalized()
+            era = Era(ERA, final.number, final.hash)
+        extrinsic = sign(script.runtime, chain.genesis, call, self.signer, self.nonce, era)
+
+        # Submit. A transaction that the pool holds already is waited for like a new one.
         try:
             chain.rpc("author_submitExtrinsic", "0x" + extrinsic.hex())
         except RpcError as error:
-            told = error.message.lower()
-            if any(word in told for word in LOST):
+            message = error.message.lower()
+            if any(word in message for word in NONCE_WORDS):
                 return None
-            if error.code not in HELD and not any(word in told for word in HELD_WORDS):
+            if error.code not in POOL_CODES and not any(w in message for w in POOL_WORDS):
                 raise ReplayError(_refused(script, batch, error.message)) from error
+
+        # Find it in a block.
         if chain.sealing == "on demand":
             chain.rpc("dev_newBlock", {"count": 1})
-            return _look(chain, script, signer, batch, extrinsic, head.number + 1)
+            return self._find(batch, extrinsic, head.number + 1)
         return self._await(batch, extrinsic, head.number + 1, era)
 
     def _await(self, batch: Batch, extrinsic: bytes, number: int, era: Era) -> Landed | None:
-        """Look into every new block until the transaction is there, no longer good, or its nonce is used by another."""
-        chain = self.chain
+        """Look into every new block until the transaction is there or cannot come any more."""
         while number <= era.number + ERA:
-            head = chain.wait_for(number, BLOCK_S)
-            landed = _look(chain, self.script, self.signer, batch, extrinsic, number)
-            if (
-                landed is not None
-                or nonce(chain, self.signer.public, chain.block_hash(number) or head.hash)
-                > self.nonce
-            ):
+            head = self.chain.wait_for(number, BLOCK_S)
+            landed = self._find(batch, extrinsic, number)
+            block = self.chain.block_hash(number) or head.hash
+            used = nonce(self.chain, self.signer.public, block) > self.nonce
+            if landed is not None or used:
                 return landed
             number += 1
         return None
+
+    def _find(self, batch: Batch, extrinsic: bytes, number: int) -> Landed | None:
+        """Return the batch's place if it is in the block of this number.
+
+        Raises `ReplayError` when it is there and failed.
+        """
+        chain, script = self.chain, self.script
+        block = chain.block_hash(number)
+        if block is None or chain.head().number < number:
+            return None
+        bodies = chain.extrinsics(block)
+        if extrinsic not in bodies:
+            return None
+        place = bodies.index(extrinsic)
+        events = chain.events(block)
+        if succeeded(events, place):
+            return Landed(batch.index, number, block, place)
+        failed = failure(events, place)
+        reason = script.runtime.error(failed.fields[0]) if failed else "no event tells why"
+        call = _failing_call(chain, script, self.signer, batch)
+        raise ReplayError(_refused(script, batch, reason, call))
 
 
 def replay(
     chain: Chain, script: Script, signer: Signer, *, on_batch: OnBatch | None = None
 ) -> Replayed:
-    """Send what is not there yet, in order, and wait until it is final.
+    """Send the batches that are not on the chain yet, in order, and wait until they are final.
 
-    Raises `ReplayError` when the chain refuses a batch (nothing of it is applied, the ones before stand), `ChainSilentError` when
-    the chain stops answering: calling again goes on.
+    Raises `ReplayError` when the chain refuses a batch (nothing of it is applied, the ones before
+    stand), `ChainSilentError` when the chain stops answering: calling again goes on.
     """
     start = time.monotonic()
-    _quiet(chain)
-    doing = _Replayer(chain, script, signer)
-    found = len(doing.landed)
-    check_means(chain, script, signer, doing.landed)
-    for there in doing.landed:
-        if on_batch:
-            on_batch(there)
+
+    # What is there already.
+    _clear_pool(chain)
+    replayer = _Replayer(chain, script, signer)
+    found = len(replayer.landed)
+    check_means(chain, script, signer, replayer.landed)
+    if on_batch:
+        for landed_before in replayer.landed:
+            on_batch(landed_before)
+
+    # Batch after batch, until all are final and still there.
     while True:
-        if len(doing.landed) < len(script.batches):
-            landed = doing.step()
+        if len(replayer.landed) < len(script.batches):
+            landed = replayer.step()
             if landed and on_batch:
                 on_batch(landed)
             continue
-        _finalise(chain, doing.landed)
-        if doing.stands():
-            return Replayed(
-                doing.landed, found, doing.sent, doing.repaired, time.monotonic() - start
-            )
-        doing.rescan()
+        _finalise(chain, replayer.landed)
+        if replayer.stands():
+            break
+        replayer.rescan()
+    wall_s = time.monotonic() - start
+    return Replayed(replayer.landed, found, replayer.sent, replayer.repaired, wall_s)
 
 
-def _quiet(chain: Chain) -> None:
-    """Where blocks are made on demand, let nothing of an earlier client lie in the pool, and no block make itself."""
+def _clear_pool(chain: Chain) -> None:
+    """Where blocks are made on demand: seal what an earlier client left, make no block unasked."""
     if chain.sealing == "on demand":
         chain.rpc("dev_setBlockBuildMode", "Manual")
         if chain.rpc("author_pendingExtrinsics"):
@@ -168,12 +210,13 @@ def _quiet(chain: Chain) -> None:
 
 
 def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Landed]) -> None:
-    """The operator must be able to pay for what is left; and where nothing has landed, the run's accounts must be empty."""
-    left = (
-        script.actions[script.batches[len(landed)].start :]
-        if len(landed) < len(script.batches)
-        else []
-    )
+    """Raise an error unless the operator can pay for what is left.
+
+    Where nothing has landed, the run's accounts must also be empty.
+    """
+    if len(landed) >= len(script.batches):
+        return
+    left = script.actions[script.batches[len(landed)].start :]
     if not left:
         return
     head = chain.head().hash
@@ -182,60 +225,62 @@ def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Lande
         full = [name for name, amount in zip(script.plan.accounts, held, strict=True) if amount > 0]
         if full:
             raise PlanError(
-                f"{chain.url}: {full[0]} of this run holds {script.money.unit} before anything was sent; use a fresh chain"
+                f"{chain.url}: {full[0]} of this run holds {script.money.unit} before anything was "
+                "sent; use a fresh chain"
             )
     free = chain.read("System", "Account", signer.public, at=head)["data"]["free"]
     needed = script.needs(left, len(script.batches) - len(landed))
     if free < needed:
         raise ReplayError(
-            f"the operator (0x{signer.public.hex()}) holds {free:,} native units, the replay needs about {needed:,}"
+            f"the operator (0x{signer.public.hex()}) holds {free:,} native units, the replay needs "
+            f"about {needed:,}"
         )
 
 
-def _look(
-    chain: Chain, script: Script, signer: Signer, batch: Batch, extrinsic: bytes, number: int
-) -> Landed | None:
-    """The batch, if it is in the block of a number."""
-    block = chain.block_hash(number)
-    if block is None or chain.head().number < number:
-        return None
-    bodies = chain.extrinsics(block)
-    if extrinsic not in bodies:
-        return None
-    place = bodies.index(extrinsic)
-    events = chain.events(block)
-    if succeeded(events, place):
-        return Landed(batch.index, number, block, place)
-    failed = failure(events, place)
-    words = script.runtime.error(failed.fields[0]) if failed else "no event tells why"
-    raise ReplayError(_refused(script, batch, words, _blame(chain, script, signer, batch)))
+def _finalise(chain: Chain, landed: list[Landed]) -> None:
+    """Wait until the last batch cannot be undone, where the node has finality."""
+    if not landed or "chain_getFinalizedHead" not in chain.runtime.methods:
+        return
+    until = time.monotonic() + BLOCK_S
+    while chain.finalized().number < landed[-1].number:
+        if time.monotonic() > until:
+            raise ChainSilentError(
+                f"{chain.url} finalised nothing up to block {landed[-1].number} within "
+                f"{BLOCK_S:g} s"
+            )
+        time.sleep(0.5)
 
 
-# --- refusals -----------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
-def _refused(script: Script, batch: Batch, words: str, blamed: int | None = None) -> str:
-    stand = (
-        "nothing before it was sent" if not batch.index else f"batches 0 to {batch.index - 1} stand"
-    )
+def _refused(script: Script, batch: Batch, reason: str, failing: int | None = None) -> str:
+    """Return the message for a batch that the chain refused; `failing`: the call that failed."""
+    stand = f"batches 0 to {batch.index - 1} stand" if batch.index else "nothing before it was sent"
     where = ""
-    if blamed is not None:
-        place = f"call {blamed + 1} of {batch.stop - batch.start}"
-        where = f" at {place}, {_words(script, script.actions[batch.start + blamed])}"
-    return f"the chain refused batch {batch.index} (round {batch.round}): {words}{where}; nothing of it was applied, {stand}"
+    if failing is not None:
+        place = f"call {failing + 1} of {batch.stop - batch.start}"
+        where = f" at {place}, {_description(script, script.actions[batch.start + failing])}"
+    return (
+        f"the chain refused batch {batch.index} (round {batch.round}): {reason}{where}; "
+        f"nothing of it was applied, {stand}"
+    )
 
 
-def _words(script: Script, a: Action) -> str:
-    if a.kind in ("mint", "burn", "transfer"):
-        told = f"{a.amount:,} {script.plan.asset} from {a.debit} to {a.credit}"
-        return f"{a.reason} of {told} (journal entry {a.number})"
+def _description(script: Script, action: Action) -> str:
+    """Return an action in words."""
+    a = action
+    if a.kind in MONEY:
+        move = f"{a.amount:,} {script.plan.asset} from {a.debit} to {a.credit}"
+        return f"{a.reason} of {move} (journal entry {a.number})"
     return f"{a.kind} {a.reason}" + (f" of device {a.device}" if a.device >= 0 else "")
 
 
-def _blame(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | None:
-    """Which call fails: the shortest part of the batch that a dry run refuses. None where the chain has no dry runs.
+def _failing_call(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | None:
+    """Return the index of the call that fails; None where the chain has no dry runs.
 
-    What is signed for a dry run bears a header that no replay accepts, should the node include it.
+    It ends the shortest part of the batch that a dry run refuses. What is signed for a dry run
+    bears a header that no replay accepts, should the node include it.
     """
     if "system_dryRun" not in script.runtime.methods:
         return None
@@ -243,9 +288,8 @@ def _blame(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | 
     when = timepoint(script, batch, scan(chain, script, signer.public).landed)
     header = script.header(batch.index)
     assert header is not None
-    head = script.runtime.call(
-        "System.remark_with_event", header._replace(batch=DRY_RUN).encode(script.identity)
-    )
+    remark = header._replace(batch=DRY_RUN).encode(script.identity)
+    head = script.runtime.call("System.remark_with_event", remark)
     calls = [script.call(a, when) for a in actions]
     number = nonce(chain, signer.public)
 
@@ -254,26 +298,17 @@ def _blame(chain: Chain, script: Script, signer: Signer, batch: Batch) -> int | 
         extrinsic = sign(script.runtime, chain.genesis, call, signer, number)
         return not chain.rpc("system_dryRun", "0x" + extrinsic.hex()).startswith("0x0000")
 
+    # Bisection: `low` calls pass, `high` calls fail.
+    low, high = 0, len(calls)
     try:
-        low, high = 0, len(calls)  # `low` calls pass, `high` calls fail
         if not fails(high):
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if fails(middle) else (middle, high)
+            if fails(middle):
+                high = middle
+            else:
+                low = middle
     except RpcError:
         return None
     return high - 1
-
-
-def _finalise(chain: Chain, landed: list[Landed]) -> None:
-    """Wait until the last batch cannot be undone, where the node tells of finality."""
-    if not landed or "chain_getFinalizedHead" not in chain.runtime.methods:
-        return
-    until = time.monotonic() + BLOCK_S
-    while chain.finalized().number < landed[-1].number:
-        if time.monotonic() > until:
-            raise ChainSilentError(
-                f"{chain.url} finalised nothing up to block {landed[-1].number} within {BLOCK_S:g} s"
-            )
-        time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What a chain can do, read from its own metadata: pallets, calls, constants, errors, weights, storage."""
+"""The runtime of a chain by its own metadata: calls, constants, errors, storage and limits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from chain_bridge.scale import Codec, compact
 
 
 class Weight(NamedTuple):
-    """Work that a call may take: execution (picoseconds of the reference machine) and bytes of storage proof.
+    """The work of a call: execution (picoseconds of the reference machine), bytes of storage proof.
 
-    Runtimes before weights V2 know the first only; there the second is 0.
+    Runtimes before weights V2 know execution only; there `proof_size` is 0.
     """
 
     ref_time: int
@@ -30,7 +30,7 @@ class Weight(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The most that one extrinsic may be: weight, encoded bytes, calls in a batch (None: no limit known)."""
+    """The limits of one extrinsic: weight, encoded bytes, calls in a batch (None: unknown)."""
 
     weight: Weight
     length: int
@@ -38,18 +38,18 @@ class Limits(NamedTuple):
 
 
 def twox128(data: bytes) -> bytes:
-    """Substrate's hash of pallet and storage names."""
+    """Return Substrate's hash of pallet and storage names."""
     return b"".join(xxhash.xxh64(data, seed=i).intdigest().to_bytes(8, "little") for i in (0, 1))
 
 
 def blake2(data: bytes, size: int = 32) -> bytes:
-    """BLAKE2b with a digest of `size` bytes."""
+    """Return BLAKE2b of data, with a digest of `size` bytes."""
     return hashlib.blake2b(data, digest_size=size).digest()
 
 
-def _raw(told: str) -> bytes:
-    """Bytes as the library shows them: hexadecimal, or text where they happen to be valid UTF-8."""
-    return bytes.fromhex(told[2:]) if told.startswith("0x") else told.encode()
+def _raw(text: str) -> bytes:
+    """Return bytes that the library shows as hexadecimal, or as text where they are valid UTF-8."""
+    return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
 
 
 HASHERS: dict[str, Callable[[bytes], bytes]] = {
@@ -82,7 +82,7 @@ class Runtime:
 
     @cached_property
     def call_type(self) -> int:
-        """The type of every call: parameter `Call` of the extrinsic."""
+        """Number of the type of every call: parameter `Call` of the extrinsic."""
         return self._transaction_params["Call"]
 
     @cached_property
@@ -91,7 +91,7 @@ class Runtime:
         return {p["name"]: p["type"] for p in params}
 
     def transaction_part(self, part: str) -> str:
-        """Name of the type of `Address`, `Signature` or `Extra` of a transaction."""
+        """Return the name of the type of a transaction's `Address`, `Signature` or `Extra`."""
         path = self.codec.type_of(self._transaction_params[part])["path"]
         return path[-1] if path else "?"
 
@@ -99,31 +99,33 @@ class Runtime:
     def signed_extensions(self) -> list[dict[str, Any]]:
         return self.metadata["extrinsic"]["signed_extensions"]
 
-    # --- calls --------------------------------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------------------
 
     @cached_property
     def _calls(self) -> dict[str, tuple[bytes, list[dict[str, Any]]]]:
-        """Of each call, as `Assets.mint`: the two bytes that it begins with, and its arguments."""
+        """The two bytes that each call begins with and its arguments, by names as `Assets.mint`."""
         found: dict[str, tuple[bytes, list[dict[str, Any]]]] = {}
         for name, pallet in self._pallets.items():
             if pallet["calls"]:
-                variants = self.codec.type_of(pallet["calls"]["ty"])["def"]["variant"]["variants"]
-                found |= {
-                    f"{name}.{v['name']}": (bytes([pallet["index"], v["index"]]), v["fields"])
-                    for v in variants
-                }
+                for v in self._variants(pallet["calls"]["ty"]):
+                    head = bytes([pallet["index"], v["index"]])
+                    found[f"{name}.{v['name']}"] = (head, v["fields"])
         return found
 
+    def _variants(self, kind: int) -> list[dict[str, Any]]:
+        """Return the variants of a type."""
+        return self.codec.type_of(kind)["def"]["variant"]["variants"]
+
     def has(self, call: str) -> bool:
-        """Whether a call such as `Assets.mint` is there."""
+        """Whether the runtime has a call such as `Assets.mint`."""
         return call in self._calls
 
     def arguments(self, call: str) -> list[str]:
-        """Names of a call's arguments."""
+        """Return the names of a call's arguments."""
         return [f["name"] for f in self._calls[call][1]]
 
     def call(self, name: str, *args: Any) -> bytes:
-        """An encoded call; arguments by position, because their names changed between runtimes.
+        """Return an encoded call; arguments by position, because their names differ by runtime.
 
         Accounts are 32 bytes, weights `Weight`, calls inside calls encoded bytes.
         """
@@ -131,8 +133,8 @@ class Runtime:
             raise BridgeError(f"the chain has no call {name}")
         head, fields = self._calls[name]
         if len(fields) != len(args):
-            told = ", ".join(f["name"] for f in fields)
-            raise BridgeError(f"{name} of this chain takes ({told}), not {len(args)} arguments")
+            names = ", ".join(f["name"] for f in fields)
+            raise BridgeError(f"{name} of this chain takes ({names}), not {len(args)} arguments")
         return head + b"".join(
             self._argument(f["type"], value) for f, value in zip(fields, args, strict=True)
         )
@@ -148,9 +150,7 @@ class Runtime:
         if form == "opaque":
             return compact(len(value)) + value
         if form == "weight":
-            return self.codec.encode(
-                kind, {"ref_time": value.ref_time, "proof_size": value.proof_size}
-            )
+            return self.codec.encode(kind, value._asdict())
         return self.codec.encode(kind, value.ref_time if isinstance(value, Weight) else value)
 
     @cached_property
@@ -158,10 +158,10 @@ class Runtime:
         return {}
 
     def _form(self, kind: int) -> str:
-        """How this bridge gives an argument of a type."""
-        told = self.codec.type_of(kind)
-        (form, inner), *_ = told["def"].items()
-        last = told["path"][-1] if told["path"] else ""
+        """Return how this bridge encodes an argument of a type."""
+        described = self.codec.type_of(kind)
+        (form, inner), *_ = described["def"].items()
+        last = described["path"][-1] if described["path"] else ""
         if last == "MultiAddress":
             return "address"
         if last == "WrapperKeepOpaque":
@@ -174,78 +174,77 @@ class Runtime:
             return "calls"
         return "plain"
 
-    # --- constants, errors, storage -----------------------------------------------------------------------------
+    # --- constants, errors, storage ---------------------------------------------------------------
 
     def constant(self, pallet: str, name: str) -> Any:
-        """A constant of a pallet; None where there is none."""
-        for told in self._pallets.get(pallet, {}).get("constants", ()):
-            if told["name"] == name:
-                return self.codec.decode(told["type"], _raw(told["value"]))
+        """Return a constant of a pallet; None where there is none."""
+        for constant in self._pallets.get(pallet, {}).get("constants", ()):
+            if constant["name"] == name:
+                return self.codec.decode(constant["type"], _raw(constant["value"]))
         return None
 
-    def error(self, told: Any) -> str:
-        """Words for a decoded `DispatchError`: `Assets.BalanceLow: Account balance must be ...`."""
-        kind, inner = told
+    def error(self, dispatch_error: Any) -> str:
+        """Return the name of a decoded `DispatchError`, such as `Assets.BalanceLow`."""
+        kind, inner = dispatch_error
         if kind == "Module":
             module = inner[0] if isinstance(inner, tuple) else inner
             code = module["error"] if isinstance(module["error"], int) else module["error"][0]
             for name, pallet in self._pallets.items():
                 if pallet["index"] == module["index"] and pallet["error"]:
-                    variants = self.codec.type_of(pallet["error"]["ty"])["def"]["variant"][
-                        "variants"
-                    ]
-                    return next(
-                        (f"{name}.{v['name']}" for v in variants if v["index"] == code),
-                        f"{name} error {code}",
-                    )
+                    variants = self._variants(pallet["error"]["ty"])
+                    found = [v["name"] for v in variants if v["index"] == code]
+                    return f"{name}.{found[0]}" if found else f"{name} error {code}"
         return f"{kind} {inner}" if inner else kind
 
     def storage_key(self, pallet: str, entry: str, *keys: bytes) -> bytes:
-        """Key of a storage value, or the prefix of all under the given first keys (each encoded already)."""
+        """Return the key of a storage value, or the prefix of all under the given first keys.
+
+        Keys are encoded already.
+        """
         base = twox128(pallet.encode()) + twox128(entry.encode())
         kind = self._entry(pallet, entry)["type"]
         hashers = kind["Map"]["hashers"] if "Map" in kind else []
         return base + b"".join(HASHERS[h](k) for h, k in zip(hashers, keys, strict=False))
 
     def storage_value(self, pallet: str, entry: str, data: bytes) -> Any:
-        """A stored value, decoded."""
+        """Return a stored value, decoded."""
         kind = self._entry(pallet, entry)["type"]
         return self.codec.decode(kind["Map"]["value"] if "Map" in kind else kind["Plain"], data)
 
     def storage_default(self, pallet: str, entry: str) -> Any:
-        """What an absent value counts as; None when the entry is optional."""
-        told = self._entry(pallet, entry)
-        if told["modifier"] == "Optional":
+        """Return the value of an entry that is not stored; None when the entry is optional."""
+        described = self._entry(pallet, entry)
+        if described["modifier"] == "Optional":
             return None
-        return self.storage_value(pallet, entry, _raw(told["default"]))
+        return self.storage_value(pallet, entry, _raw(described["default"]))
 
     def _entry(self, pallet: str, entry: str) -> dict[str, Any]:
         if pallet not in self._pallets:
             raise BridgeError(f"the chain has no pallet {pallet}")
         storage = self._pallets[pallet]["storage"] or {"entries": []}
-        for told in storage["entries"]:
-            if told["name"] == entry:
-                return told
+        for described in storage["entries"]:
+            if described["name"] == entry:
+                return described
         raise BridgeError(f"the chain has no storage {pallet}.{entry}")
 
-    # --- limits -------------------------------------------------------------------------------------------------
+    # --- limits -----------------------------------------------------------------------------------
 
-    def weight(self, told: Any) -> Weight:
-        """A weight in either generation's form."""
-        if isinstance(told, dict):
-            return Weight(int(told["ref_time"]), int(told.get("proof_size", 0)))
-        return Weight(int(told))
+    def weight(self, value: Any) -> Weight:
+        """Return a decoded weight of either generation."""
+        if isinstance(value, dict):
+            return Weight(int(value["ref_time"]), int(value.get("proof_size", 0)))
+        return Weight(int(value))
 
     @cached_property
     def limits(self) -> Limits:
-        """The most one normal extrinsic may weigh and be long; `BridgeError` when the chain states no limit."""
+        """The limits of a normal extrinsic; `BridgeError` when the chain states none."""
         weights = self.constant("System", "BlockWeights")
         if weights is None:
             raise BridgeError("the chain states no System.BlockWeights")
         normal = weights["per_class"]["normal"]
-        most = (
-            normal["max_extrinsic"] if normal["max_extrinsic"] is not None else weights["max_block"]
-        )
+        most = normal["max_extrinsic"]
+        if most is None:
+            most = weights["max_block"]
         length = self.constant("System", "BlockLength")
         size = length["normal"] if "normal" in length else length["max"]["normal"]
         return Limits(self.weight(most), int(size), self.constant("Utility", "batched_calls_limit"))

@@ -10,10 +10,11 @@ from chain_bridge.devchain.genesis import SPEC_NAME
 from chain_bridge.errors import SafetyError
 from chain_bridge.keys import Signer
 
-# Chopsticks calls every chain a development chain, a fork of a live one too; only a chain of its own has this genesis.
+# Chopsticks calls every chain a development chain, even a fork of a live one; only a chain that is
+# no fork has this genesis.
 CHOPSTICKS_GENESIS = "0x" + "45" * 32
 DEVELOPMENT = ("Development", "Local")
-# A fork of a live chain keeps its genesis hash, and what is signed on it is good on the live chain.
+# A fork of a live chain keeps its genesis hash: what is signed on it is valid on the live chain.
 LIVE = {
     "0x91b171bb158e2d3848fa23a9f1c25182fb8e20313b2c1eb49219da7a70ce90c3": "Polkadot",
     "0xb0a8d493285c2df73290dfb7e61f870f17b41801197a149ca93654499ea3dafe": "Kusama",
@@ -27,7 +28,7 @@ LIVE = {
 
 @dataclass(frozen=True)
 class Identity:
-    """What a chain says of itself. `genesis` is the hash of block 0."""
+    """What a chain says of itself. `genesis`: hash of block 0; `chopsticks`: runs in Chopsticks."""
 
     url: str
     chain: str
@@ -39,13 +40,11 @@ class Identity:
 
 def identify(chain: Chain) -> Identity:
     """Ask the chain who it is; a chain that does not say its type counts as live."""
-    methods = chain.runtime.methods
-    kind = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
-    told = kind if isinstance(kind, str) else next(iter(kind), "unknown")
+    methods, name = chain.runtime.methods, chain.rpc("system_chain")
+    answer = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
+    kind = answer if isinstance(answer, str) else next(iter(answer), "unknown")
     forks = "dev_setHead" in methods or "chopsticks" in str(chain.rpc("system_version")).lower()
-    return Identity(
-        chain.url, chain.rpc("system_chain"), told, chain.runtime.spec_name, chain.genesis, forks
-    )
+    return Identity(chain.url, name, kind, chain.runtime.spec_name, chain.genesis, forks)
 
 
 def check_may_sign(
@@ -56,41 +55,44 @@ def check_may_sign(
     allow_endpoint: bool = False,
     genesis: str | None = None,
 ) -> None:
-    """`SafetyError` unless this key may sign on this chain.
+    """Raise `SafetyError` unless this key may sign on this chain.
 
-    `bundled`: a dev chain of ours, whose genesis has been verified. Any other needs `allow_endpoint` and `genesis`, the hash that
-    the user expects of block 0.
+    `bundled`: the bundled dev chain, whose genesis has been verified. Any other needs
+    `allow_endpoint` and `genesis`, the hash that the user expects of block 0.
     """
-    told = f"{who.url} ({who.chain}, {who.spec_name})"
+    place = f"{who.url} ({who.chain}, {who.spec_name})"
     if genesis is not None and who.genesis != genesis.lower():
         raise SafetyError(
-            f"{told} has genesis {who.genesis}, not {genesis}: another chain, or one that was set up again"
+            f"{place} has genesis {who.genesis}, not {genesis}: another chain, "
+            "or one that was set up again"
         )
     if who.genesis in LIVE:
         raise SafetyError(
-            f"{told} has the genesis of {LIVE[who.genesis]}: a signature would be good on the live chain"
+            f"{place} has the genesis of {LIVE[who.genesis]}: "
+            "a signature would be good on the live chain"
         )
     if who.kind not in DEVELOPMENT:
         key = "a key of the well-known development phrase" if signer.development else "this bridge"
         raise SafetyError(
-            f"{told} is a chain of type {who.kind}: {key} signs on Development and Local chains only"
+            f"{place} is a chain of type {who.kind}: "
+            f"{key} signs on Development and Local chains only"
         )
     if who.chopsticks and who.genesis != CHOPSTICKS_GENESIS:
         raise SafetyError(
-            f"{told} forks another chain (genesis {who.genesis}): a signature would be good there"
+            f"{place} forks another chain (genesis {who.genesis}): a signature would be good there"
         )
     if bundled:
         if who.spec_name != SPEC_NAME:
-            raise SafetyError(f"{told} is not the bundled dev chain, whose runtime is {SPEC_NAME}")
+            raise SafetyError(f"{place} is not the bundled dev chain, whose runtime is {SPEC_NAME}")
         return
     if not allow_endpoint or genesis is None:
         raise SafetyError(
-            f"{told} is not the bundled dev chain: --allow-endpoint --genesis {who.genesis} lets the bridge sign there, if that "
-            "is your development chain"
+            f"{place} is not the bundled dev chain: --allow-endpoint --genesis {who.genesis} lets "
+            "the bridge sign there, if that is your development chain"
         )
     if signer.development and not _is_local(who.url):
         raise SafetyError(
-            f"{told} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)"
+            f"{place} is not on this machine: give a key of its own (FEDSTAKE_KEY or --key-file)"
         )
 
 

@@ -1,10 +1,11 @@
 """SCALE encoding and decoding compiled from a chain's own type registry (metadata V14).
 
-The library's codec builds an object per value, a millisecond per call of a batch; here each type becomes one closure.
-The tests hold every extrinsic byte for byte against the library's.
+The library's codec builds an object per value, which takes a millisecond per call of a batch; here
+each type becomes one closure. The tests compare extrinsics byte for byte with the library's.
 
-Values: integers, booleans, `bytes` for sequences and arrays of u8, lists, tuples; a composite with names is a dict, one with a
-single unnamed field is that field; a variant is `(name, dict or tuple of its fields)`; an option is the value or None.
+Values: integers, booleans, `bytes` for sequences and arrays of u8, lists, tuples; a composite with
+names is a dict, one with a single unnamed field is that field; a variant is `(name, dict or tuple
+of its fields)`; an option is the value or None.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _SMALL, _TWO, _FOUR = 1 << 6, 1 << 14, 1 << 30
 
 
 def compact(value: int) -> bytes:
-    """A compact integer (SCALE: 1, 2, 4 bytes or a length and the bytes)."""
+    """Return a compact integer (SCALE: 1, 2, 4 bytes or a length and the bytes)."""
     if value < 0:
         raise ValueError(f"{value} is negative")
     if value < _SMALL:
@@ -40,7 +41,7 @@ def compact(value: int) -> bytes:
 
 
 def read_compact(data: bytes, at: int) -> tuple[int, int]:
-    """A compact integer and where the next value begins."""
+    """Return a compact integer and where the next value begins."""
     mode = data[at] & 3
     if mode == 0:
         return data[at] >> 2, at + 1
@@ -52,7 +53,10 @@ def read_compact(data: bytes, at: int) -> tuple[int, int]:
 
 
 class Codec:
-    """The types of one runtime. Unknown kinds raise `BridgeError` when they are first met, never give wrong bytes."""
+    """Encoders and decoders for the types of one runtime.
+
+    A kind of type that is not known raises `BridgeError` at its first use.
+    """
 
     def __init__(self, types: Sequence[dict[str, Any]]) -> None:
         self._types = {t["id"]: t["type"] for t in types}
@@ -60,36 +64,37 @@ class Codec:
         self._decoders: dict[int, Decoder] = {}
 
     def type_of(self, kind: int) -> dict[str, Any]:
-        """The registry's own description of a type."""
+        """Return the registry's own description of a type."""
         return self._types[kind]
 
     def encode(self, kind: int, value: Any) -> bytes:
-        """Bytes of a value; `KeyError`, `TypeError` or `ValueError` when it does not fit the type."""
+        """Return the bytes of a value.
+
+        Raises `KeyError`, `TypeError` or `ValueError` when it does not fit the type.
+        """
         return self._encoder(kind)(value)
 
     def decode(self, kind: int, data: bytes) -> Any:
-        """The value; `BridgeError` when bytes are left over."""
+        """Return the value of all bytes; `BridgeError` when some are left over."""
         value, end = self._decoder(kind)(data, 0)
         if end != len(data):
-            raise BridgeError(
-                f"{len(data) - end} bytes left over after a {'::'.join(self._types[kind]['path']) or kind}"
-            )
+            name = "::".join(self._types[kind]["path"]) or kind
+            raise BridgeError(f"{len(data) - end} bytes left over after a {name}")
         return value
 
     def is_empty(self, kind: int) -> bool:
         """Whether values of a type take no bytes."""
-        (form, told), *_ = self._types[kind]["def"].items()
+        (form, described), *_ = self._types[kind]["def"].items()
         if form == "composite":
-            return all(self.is_empty(f["type"]) for f in told["fields"])
-        return form == "tuple" and all(self.is_empty(t) for t in told)
+            return all(self.is_empty(f["type"]) for f in described["fields"])
+        return form == "tuple" and all(self.is_empty(t) for t in described)
 
-    # --- compiling ----------------------------------------------------------------------------------------------
+    # --- compiling --------------------------------------------------------------------------------
 
     def _encoder(self, kind: int) -> Encoder:
         if kind not in self._encoders:
-            self._encoders[kind] = lambda v: self._encoders[kind](
-                v
-            )  # stands in while a type that holds itself is built
+            # Stands in while a type that holds itself is built.
+            self._encoders[kind] = lambda v: self._encoders[kind](v)
             self._encoders[kind] = self._build_encoder(kind)
         return self._encoders[kind]
 
@@ -100,39 +105,42 @@ class Codec:
         return self._decoders[kind]
 
     def _form(self, kind: int) -> tuple[str, Any]:
+        """Return the form of a type (primitive, sequence, ...) and its description."""
         if kind not in self._types:
             raise BridgeError(f"the chain's metadata has no type {kind}")
-        (form, told), *_ = self._types[kind]["def"].items()
-        return form, told
+        (form, described), *_ = self._types[kind]["def"].items()
+        return form, described
 
     def _is_byte(self, kind: int) -> bool:
         return self._form(kind) == ("primitive", "u8")
 
     def _build_encoder(self, kind: int) -> Encoder:
-        form, told = self._form(kind)
+        form, described = self._form(kind)
         if form == "primitive":
-            return _encode_primitive(told)
+            return _encode_primitive(described)
         if form == "compact":
             return compact
         if form == "sequence":
-            inner = self._encoder(told["type"])
-            if self._is_byte(told["type"]):
+            inner = self._encoder(described["type"])
+            if self._is_byte(described["type"]):
                 return lambda v: compact(len(v)) + bytes(v)
             return lambda v: compact(len(v)) + b"".join(map(inner, v))
         if form == "array":
-            return self._encode_array(told)
+            return self._encode_array(described)
         if form == "tuple":
-            parts = [self._encoder(t) for t in told]
+            parts = [self._encoder(t) for t in described]
             return lambda v: b"".join(e(x) for e, x in zip(parts, v, strict=True))
         if form == "composite":
-            return self._encode_fields(told["fields"])
+            return self._encode_fields(described["fields"])
         if form == "variant":
-            return self._encode_variant(kind, told["variants"])
+            return self._encode_variant(kind, described["variants"])
         raise BridgeError(f"no encoding for a {form}")
 
-    def _encode_array(self, told: dict[str, Any]) -> Encoder:
-        inner, size = self._encoder(told["type"]), told["len"]
-        join: Encoder = bytes if self._is_byte(told["type"]) else lambda v: b"".join(map(inner, v))
+    def _encode_array(self, described: dict[str, Any]) -> Encoder:
+        inner, size = self._encoder(described["type"]), described["len"]
+        join: Encoder = lambda v: b"".join(map(inner, v))  # noqa: E731 - one of two closures
+        if self._is_byte(described["type"]):
+            join = bytes
 
         def encode(v: Any) -> bytes:
             if len(v) != size:
@@ -158,10 +166,8 @@ class Codec:
             name, inner = value
             if name not in built:
                 fields = known[name]["fields"]
-                head, parts = (
-                    bytes([known[name]["index"]]),
-                    [self._encoder(f["type"]) for f in fields],
-                )
+                head = bytes([known[name]["index"]])
+                parts = [self._encoder(f["type"]) for f in fields]
                 body = _encode_parts([f["name"] for f in fields], parts)
                 built[name] = lambda v: head + body(v)
             return built[name](inner)
@@ -169,25 +175,28 @@ class Codec:
         return encode
 
     def _build_decoder(self, kind: int) -> Decoder:
-        form, told = self._form(kind)
+        form, described = self._form(kind)
         if form == "primitive":
-            return _decode_primitive(told)
+            return _decode_primitive(described)
         if form == "compact":
             return read_compact
         if form == "sequence":
-            return self._decode_sequence(told["type"])
+            return self._decode_sequence(described["type"])
         if form == "array":
-            return self._decode_array(told["type"], told["len"])
+            return self._decode_array(described["type"], described["len"])
         if form == "tuple":
-            return _decode_many([self._decoder(t) for t in told])
+            return _decode_many([self._decoder(t) for t in described])
         if form == "composite":
-            parts = [self._decoder(f["type"]) for f in told["fields"]]
-            if len(parts) == 1 and told["fields"][0]["name"] is None:
-                return parts[0]
-            return _decode_parts([f["name"] for f in told["fields"]], parts)
+            return self._decode_fields(described["fields"])
         if form == "variant":
-            return self._decode_variant(kind, told["variants"])
+            return self._decode_variant(kind, described["variants"])
         raise BridgeError(f"no decoding for a {form}")
+
+    def _decode_fields(self, fields: list[dict[str, Any]]) -> Decoder:
+        parts = [self._decoder(f["type"]) for f in fields]
+        if len(parts) == 1 and fields[0]["name"] is None:
+            return parts[0]
+        return _decode_parts([f["name"] for f in fields], parts)
 
     def _decode_sequence(self, inner_kind: int) -> Decoder:
         if self._is_byte(inner_kind):
@@ -225,15 +234,12 @@ class Codec:
             index = data[at]
             if index not in built:
                 if index not in known:
-                    raise BridgeError(
-                        f"variant {index} of {'::'.join(self._types[kind]['path'])} is unknown"
-                    )
+                    path = "::".join(self._types[kind]["path"])
+                    raise BridgeError(f"variant {index} of {path} is unknown")
                 fields = known[index]["fields"]
                 parts = [self._decoder(f["type"]) for f in fields]
-                built[index] = (
-                    known[index]["name"],
-                    _decode_parts([f["name"] for f in fields], parts),
-                )
+                fields_of = _decode_parts([f["name"] for f in fields], parts)
+                built[index] = (known[index]["name"], fields_of)
             name, body = built[index]
             value, at = body(data, at + 1)
             return (name, value), at

@@ -1,4 +1,4 @@
-"""A plan bound to one chain: the calls that it becomes, batch by batch, and what they cost."""
+"""A plan bound to one chain: its calls, batch by batch, and what they cost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from chain_bridge.money import AssetMoney, Money
 from chain_bridge.plan import MONEY, Action, Plan
 from chain_bridge.runtime import Runtime, Weight, blake2
 
+COLUMNS = ("batch", "round", "call", "reason", "debit", "credit", "amount", "device", "data")
+
 
 class Price(NamedTuple):
-    """What one call adds to a batch: weight, encoded bytes, fee in native units (an estimate, rounded up)."""
+    """What one call adds to a batch: weight, encoded bytes, fee in native units (rounded up)."""
 
     weight: Weight
     length: int
@@ -25,7 +27,10 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Actions `start` to `stop` of the script, of one round; `digest` is SHA-256 over their canonical lines."""
+    """Actions `start` to `stop` of a script, all of one round.
+
+    `digest`: SHA-256 over their canonical lines.
+    """
 
     index: int
     round: int
@@ -36,7 +41,11 @@ class Batch:
 
 @dataclass
 class Script:
-    """What will be signed. `skipped`: what the chain lacks, and why; `prices`: by kind of call."""
+    """All that will be signed.
+
+    `skipped`: what the chain cannot do, and which call it lacks; `prices`: by kind of call; `base`:
+    of a batch with nothing but its header.
+    """
 
     plan: Plan
     runtime: Runtime
@@ -52,93 +61,78 @@ class Script:
         return self.money.identity
 
     def header(self, index: int) -> Header | None:
-        """The header that a batch of this script bears; None where there is no such batch."""
+        """Return the header of a batch of this script; None where there is no such batch."""
         if index >= len(self.batches):
             return None
         return Header(self.digest[:8], index, len(self.batches), self.batches[index].digest)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over the money's form and all batches: another packing is another script."""
-        told = f"{self.money.unit},{self.money.scale},{len(self.batches)}".encode()
-        return hashlib.sha256(told + b"".join(b.digest for b in self.batches)).digest()
+        """SHA-256 over the form of the money and all batches: another packing is another script."""
+        form = f"{self.money.unit},{self.money.scale},{len(self.batches)}".encode()
+        return hashlib.sha256(form + b"".join(b.digest for b in self.batches)).digest()
 
     def estimate(self) -> int:
-        """Fees of the whole replay in native units, from the chain's own prices."""
+        """Return the fees of the whole replay in native units, by the chain's own prices."""
         return self._fees(self.actions, len(self.batches))
 
     def estimate_of(self, batch: Batch) -> int:
-        """Fee of one batch in native units."""
+        """Return the fee of one batch in native units."""
         return self._fees(self.actions[batch.start : batch.stop], 1)
 
     def _fees(self, actions: Sequence[Action], batches: int) -> int:
         return self.base.fee * batches + sum(self.prices[a.kind].fee for a in actions)
 
     def frame(self) -> pd.DataFrame:
-        """One row per call, in order."""
-        batch_of = [b.index for b in self.batches for _ in range(b.stop - b.start)]
-        rows = [
-            (
-                i,
-                a.round,
-                a.kind,
-                a.reason,
-                a.debit,
-                a.credit,
-                a.amount or None,
-                a.device if a.device >= 0 else None,
-                a.text(),
-            )
-            for i, a in zip(batch_of, self.actions, strict=True)
-        ]
-        columns = [
-            "batch",
-            "round",
-            "call",
-            "reason",
-            "debit",
-            "credit",
-            "amount",
-            "device",
-            "data",
-        ]
-        return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64", "device": "Int64"})
-
-    def needs(self, actions: Sequence[Action], batches: int) -> int:
-        """Native units that the operator must have for actions in so many batches: fees, payments, deposits that it reserves."""
-        paid = sum(max(0, self.money.native_out(a)) for a in actions)
-        return (
-            self._fees(actions, batches)
-            + paid
-            + sum(self._deposit(a) for a in actions)
-            + self.money.existential
+        """Return one row per call, in order."""
+        rows = []
+        for batch in self.batches:
+            for a in self.actions[batch.start : batch.stop]:
+                amount, device = a.amount or None, a.device if a.device >= 0 else None
+                names = (a.kind, a.reason, a.debit, a.credit)
+                rows.append((batch.index, a.round, *names, amount, device, a.text()))
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+            {"amount": "Int64", "device": "Int64"}
         )
 
+    def needs(self, actions: Sequence[Action], batches: int) -> int:
+        """Return the native units that the operator must have for actions in so many batches.
+
+        These are fees, payments, deposits that the chain reserves, and its existential deposit.
+        """
+        paid = sum(max(0, self.money.native_out(a)) for a in actions)
+        reserved = sum(self._deposit(a) for a in actions)
+        return self._fees(actions, batches) + paid + reserved + self.money.existential
+
     def _deposit(self, action: Action) -> int:
-        """What the chain reserves of the operator for an action; it stays its own."""
-
-        def constant(*names: str) -> int:
-            return next(
-                (int(v) for n in names if (v := self.runtime.constant(*n.split("."))) is not None),
-                0,
-            )
-
+        """Return what the chain reserves of the operator's own units for an action."""
         match action.kind:
             case "create":
-                return constant("Assets.AssetDeposit")
+                return self._constant("Assets", "AssetDeposit")
             case "collection":
-                return constant("Uniques.CollectionDeposit", "Uniques.ClassDeposit")
+                return self._constant("Uniques", "CollectionDeposit", "ClassDeposit")
             case "version":
-                return constant("Uniques.ItemDeposit", "Uniques.InstanceDeposit")
+                return self._constant("Uniques", "ItemDeposit", "InstanceDeposit")
             case "metadata":
-                each = constant("Uniques.DepositPerByte")
-                return constant("Uniques.MetadataDepositBase") + each * len(action.data)
+                base = self._constant("Uniques", "MetadataDepositBase")
+                return base + self._constant("Uniques", "DepositPerByte") * len(action.data)
         return 0
 
-    # --- calls --------------------------------------------------------------------------------------------------
+    def _constant(self, pallet: str, *names: str) -> int:
+        """Return the first constant that the chain has of these names; 0 without any."""
+        for name in names:
+            value = self.runtime.constant(pallet, name)
+            if value is not None:
+                return int(value)
+        return 0
+
+    # --- calls ------------------------------------------------------------------------------------
 
     def batch_call(self, batch: Batch, timepoint: tuple[int, int] | None = None) -> bytes:
-        """The batch as one atomic call, its header first. `timepoint`: where the open approval was proposed."""
+        """Return the batch as one atomic call, its header first.
+
+        `timepoint`: block and index of the transaction that proposed the open approval.
+        """
         header = self.header(batch.index)
         assert header is not None
         head = self.runtime.call("System.remark_with_event", header.encode(self.identity))
@@ -146,7 +140,7 @@ class Script:
         return self.runtime.call("Utility.batch_all", calls)
 
     def call(self, action: Action, timepoint: tuple[int, int] | None = None) -> bytes:
-        """One action as an encoded call."""
+        """Return one action as an encoded call."""
         call, money = self.runtime.call, self.money
         if action.kind in MONEY:
             return money.call(action)
@@ -171,12 +165,10 @@ class Script:
         raise AssertionError(action.kind)
 
     def funded(self, action: Action) -> bytes:
-        """The address that a `fund` pays."""
-        return (
-            self.money.seat(action.device)
-            if action.reason == "seat"
-            else self.money.address(action.credit)
-        )
+        """Return the address that a `fund` pays."""
+        if action.reason == "seat":
+            return self.money.seat(action.device)
+        return self.money.address(action.credit)
 
     @property
     def collection(self) -> int:
@@ -184,7 +176,7 @@ class Script:
         return int.from_bytes(self.identity[:4], "little")
 
     def _approval(self, action: Action, timepoint: tuple[int, int] | None) -> bytes:
-        """A seat's approval of the round's result; the last one that is needed executes it."""
+        """Return a seat's approval of a round's result; the last that is needed executes it."""
         inner = self.runtime.call("System.remark_with_event", action.data)
         threshold, others = majority(action.members), self._others(action)
         when = None if timepoint is None else {"height": timepoint[0], "index": timepoint[1]}
@@ -200,9 +192,10 @@ class Script:
         )
 
     def _others(self, action: Action) -> list[bytes]:
+        """Return the seats of the other members, sorted as the Multisig pallet wants them."""
         return sorted(self.money.seat(m) for m in action.members if m != action.device)
 
 
 def majority(members: Sequence[int]) -> int:
-    """More than half."""
+    """Return the least number of members that is more than half."""
     return len(members) // 2 + 1

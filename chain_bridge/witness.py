@@ -1,4 +1,4 @@
-"""The whole job: a run directory, a chain, a replay, the reconciliation, and what is written of them."""
+"""The whole job: read a run, replay it on a chain, reconcile, write the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -45,9 +45,10 @@ RESTARTS = 3  # of a dev chain of our own that died
 
 @dataclass(frozen=True)
 class Options:
-    """How to replay. `token`, `asset`, `scale`, `batch`: see `make_script`. `genesis`: what block 0's hash must be.
+    """How to replay.
 
-    `timeout_s`: for each answer of the chain.
+    `token`, `asset`, `scale`: see `make_script`; `batch`: calls in a batch at most; `genesis`: what
+    the hash of block 0 must be; `timeout_s`: for each answer of the chain.
     """
 
     endpoint: str | None = None
@@ -61,46 +62,27 @@ class Options:
     timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name, value, right, fits in (
-            (
-                "token",
-                self.token,
-                "asset, native or auto",
-                self.token in ("asset", "native", "auto"),
-            ),
-            (
-                "asset",
-                self.asset,
-                "a number below 2**32",
-                type(self.asset) is int and 0 <= self.asset < 2**32,
-            ),
-            (
-                "scale",
-                self.scale,
-                "an integer of 1 or more",
-                type(self.scale) is int and self.scale >= 1,
-            ),
-            (
-                "batch",
-                self.batch,
-                "1 or more",
-                self.batch is None or (type(self.batch) is int and self.batch >= 1),
-            ),
-            (
-                "genesis",
-                self.genesis,
-                "0x and 64 hexadecimal digits",
-                self.genesis is None or _HASH.fullmatch(self.genesis),
-            ),
-            ("timeout", self.timeout_s, "more than 0", self.timeout_s > 0),
-        ):
-            if not fits:
-                raise PlanError(f"--{name} {value}: must be {right}")
+        asset, scale, batch, genesis = self.asset, self.scale, self.batch, self.genesis
+        if self.token not in get_args(Token):
+            raise PlanError(f"--token {self.token}: must be asset, native or auto")
+        if type(asset) is not int or not 0 <= asset < 2**32:
+            raise PlanError(f"--asset {asset}: must be a number below 2**32")
+        if type(scale) is not int or scale < 1:
+            raise PlanError(f"--scale {scale}: must be an integer of 1 or more")
+        if batch is not None and (type(batch) is not int or batch < 1):
+            raise PlanError(f"--batch {batch}: must be 1 or more")
+        if genesis is not None and not _HASH.fullmatch(genesis):
+            raise PlanError(f"--genesis {genesis}: must be 0x and 64 hexadecimal digits")
+        if not self.timeout_s > 0:
+            raise PlanError(f"--timeout {self.timeout_s}: must be more than 0")
 
 
 @dataclass
 class Witnessed:
-    """What came of it. `restarts`: how often our own chain had to be started again; `folder`: where the tables are."""
+    """The outcome of a replay.
+
+    `restarts`: how often the bundled chain had to be started again; `folder`: where the tables are.
+    """
 
     script: Script
     replayed: Replayed
@@ -111,7 +93,7 @@ class Witnessed:
 
 
 def dry_run(run: str | Path, options: Options | None = None) -> Script:
-    """The plan of a run on its chain, with weights and fees as the chain tells them; signs nothing that counts."""
+    """Return the script of a run on its chain, with the chain's weights and fees; sends nothing."""
     options = options or Options()
     plan = make_plan(read(run))
     with _chain(options) as (chain, key, _):
@@ -127,24 +109,26 @@ def replay_run(
 ) -> Witnessed:
     """Replay a recorded run and reconcile it; tables go to `out` [RUN/replay].
 
-    Without an endpoint a fresh dev chain is started, and started again should it die. Raises `PlanError` and `SafetyError` before
-    anything is signed, `ReplayError` when the chain refuses a batch, `ChainSilentError` when it stops answering.
+    Without an endpoint a fresh dev chain is started, and started again should it die. Raises
+    `PlanError` and `SafetyError` before anything is signed, `ReplayError` when the chain refuses a
+    batch, `ChainSilentError` when it stops answering.
     """
     options = options or Options()
     plan = make_plan(read(run))
     folder = Path(out) if out else plan.run.path / "replay"
     check_folder(folder)
     for restarts in range(RESTARTS + 1):
-        dead: list[bool] = []
+        died = False
         try:
             with _chain(options) as (chain, key, own):
                 try:
                     done = _witness(chain, plan, key, options, on_batch)
                 except ChainSilentError:
-                    dead.append(own is not None and own.died())
+                    # Asked here, because leaving the block ends the process in any case.
+                    died = own is not None and own.died()
                     raise
         except ChainSilentError:
-            if not any(dead) or restarts == RESTARTS:
+            if not died or restarts == RESTARTS:
                 raise
             continue
         done.restarts = restarts
@@ -182,7 +166,10 @@ def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
 
 @contextlib.contextmanager
 def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | None]]:
-    """The chain to use, checked, with the key that may sign on it, and its process where it is our own."""
+    """Open the chain, checked, with the key that may sign on it.
+
+    The third value is the chain's process where the bundled chain was started for this replay.
+    """
     if options.endpoint is None and options.key_file:
         raise PlanError(f"--key-file {options.key_file}: the bundled dev chain has its own key")
     own = server.start() if options.endpoint is None else None
@@ -192,7 +179,8 @@ def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | 
             given = None if bundled else operator_key(options.key_file)
             if given is None and not bundled:
                 raise SafetyError(
-                    f"{chain.url} is not the bundled dev chain: give its operator's key (FEDSTAKE_KEY or --key-file)"
+                    f"{chain.url} is not the bundled dev chain: give its operator's key "
+                    "(FEDSTAKE_KEY or --key-file)"
                 )
             key = signer(OPERATOR) if bundled else given
             assert key is not None
@@ -209,11 +197,11 @@ def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | 
             own.stop()
 
 
-# --- what is written ----------------------------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 def batches(done: Witnessed) -> pd.DataFrame:
-    """One row per batch: where it is, how many calls it holds."""
+    """Return one row per batch: where it is, how many calls it holds."""
     rows = [
         (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
         for b, at in zip(done.script.batches, done.books.landed, strict=True)
@@ -224,8 +212,9 @@ def batches(done: Witnessed) -> pd.DataFrame:
 
 
 def summary(done: Witnessed) -> dict[str, Any]:
-    """The verdict and what it rests on, as JSON has it."""
+    """Return the content of `verdict.json`: the verdict and what it rests on."""
     script, books = done.script, done.books
+    differences = [r._asdict() | {"difference": r.difference} for r in books.differences[:100]]
     return {
         "verdict": books.verdict,
         "reconciled": books.agrees,
@@ -234,8 +223,6 @@ def summary(done: Witnessed) -> dict[str, Any]:
             "name": done.chain.chain,
             "spec": done.chain.spec_name,
             "spec_version": script.runtime.spec_version,
-        }
-        | {
             "type": done.chain.kind,
             "genesis": done.chain.genesis,
             "head": books.head[0],
@@ -249,9 +236,7 @@ def summary(done: Witnessed) -> dict[str, Any]:
         "batches": len(script.batches),
         "calls": len(script.actions),
         "comparisons": len(books.rows),
-        "differences": [
-            r._asdict() | {"difference": r.difference} for r in books.differences[:100]
-        ],
+        "differences": differences,
         "fees": books.fees.total,
         "skipped": books.skipped,
         "found": done.replayed.found,
@@ -262,14 +247,15 @@ def summary(done: Witnessed) -> dict[str, Any]:
 
 
 def check_folder(folder: Path) -> None:
-    """`PlanError` unless the tables of a replay may be written there: better now than after the work."""
-    others = (
-        [p.name for p in folder.iterdir() if p.name not in FILES]
-        if folder.is_dir()
-        else [folder]
-        if folder.exists()
-        else []
-    )
+    """Raise `PlanError` unless the tables of a replay may be written there.
+
+    Called before the work too, so that it is not done in vain.
+    """
+    others: list[str | Path] = []
+    if folder.is_dir():
+        others += [p.name for p in folder.iterdir() if p.name not in FILES]
+    elif folder.exists():
+        others.append(folder)
     if others:
         raise PlanError(
             f"{folder}: holds something else than a replay ({others[0]}); choose another --out"
@@ -277,20 +263,15 @@ def check_folder(folder: Path) -> None:
 
 
 def write(done: Witnessed, folder: Path) -> None:
-    """`verdict.json`, `reconciliation`, `fees`, `rounds` and `batches` as Parquet: all of it or nothing."""
+    """Write `verdict.json` and the tables as Parquet: all files or none."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:
-        frames = (
-            done.books.frame(),
-            done.books.fees.frame(),
-            done.books.fees.by_round(),
-            batches(done),
-        )
+        books = done.books
+        frames = (books.frame(), books.fees.frame(), books.fees.by_round(), batches(done))
         for name, frame in zip(TABLES, frames, strict=True):
-            table = pa.Table.from_pandas(
-                frame, preserve_index=False, schema=_BOOKS if name == "reconciliation" else None
-            )
+            schema = _BOOKS if name == "reconciliation" else None
+            table = pa.Table.from_pandas(frame, preserve_index=False, schema=schema)
             pq.write_table(table, partial / f"{name}.parquet", compression="zstd")
         (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
         if folder.exists():

@@ -1,7 +1,8 @@
 """What a round costs on the chain under every payout rule: `python docs/fees_by_mechanism.py`.
 
-Writes `docs/reference/fees-by-mechanism.md` and its numbers beside the other reference results. Every rule plays three rounds of
-20 devices on digits, 3 of which send noise; each run is replayed on the bundled dev chain and reconciled, or nothing is written.
+Writes `docs/reference/fees-by-mechanism.md` and its numbers beside the other reference results.
+Every rule plays three rounds of 20 devices on digits, 3 of which send noise; each run is replayed
+on the bundled dev chain and reconciled, or nothing is written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ PAGE = HERE / "reference" / "fees-by-mechanism.md"
 NUMBERS = HERE.parent / "results" / "reference" / "fees-by-mechanism.csv"
 ROUNDS = 3
 MICRO = 1_000_000  # native units of twelve decimals in a millionth of the token
-NOTES = ("roles", "commitment", "reveal", "votes", "block")
 
 ACTS = {
     "pay a reward (`Assets.mint`)": "mint",
@@ -44,7 +44,7 @@ ACTS = {
 
 
 def play(mechanism: str, folder: Path, **changes: Any) -> Path:
-    """A recorded run of three rounds; what has a deadline ends with them."""
+    """Record a run of three rounds; rules with a deadline have it in the last of them."""
     asked = scenario(mechanism, "gaussian-noise", 0)
     values = asked.model_dump(mode="json", exclude_none=True) | {"rounds": ROUNDS} | changes
     if any(
@@ -56,7 +56,7 @@ def play(mechanism: str, folder: Path, **changes: Any) -> Path:
 
 
 def measure(mechanism: str, done: Witnessed) -> dict[str, Any]:
-    """A row: fees in millionths of the token, per round of play."""
+    """Return the row of a mechanism: fees in millionths of the token, per round of play."""
     assert done.books.agrees, f"{mechanism}: {done.books.verdict}"
     fees = done.books.fees.frame()
     playing = fees[fees["round"].between(1, ROUNDS)]
@@ -65,7 +65,8 @@ def measure(mechanism: str, done: Witnessed) -> dict[str, Any]:
         return part["fee"].sum() / ROUNDS / MICRO
 
     rounds = done.books.fees.by_round().set_index("round").loc[1:ROUNDS]
-    notes, approvals = playing["reason"].isin(NOTES), playing["reason"] == "approval"
+    noted = {a.reason for a in done.script.actions if a.kind == "note"}
+    notes, approvals = playing["reason"].isin(noted), playing["reason"] == "approval"
     base = playing["reason"] == "batch"
     return {
         "mechanism": mechanism,
@@ -84,7 +85,7 @@ def measure(mechanism: str, done: Witnessed) -> dict[str, Any]:
 
 
 def acts(script: Script, url: str) -> list[tuple[str, int, int]]:
-    """(act, fee in a batch, fee alone), in native units."""
+    """Return (act, fee in a batch, fee alone), in native units."""
     key, rows = signer(OPERATOR), []
     with Chain(url) as chain:
         for words, kind in ACTS.items():
@@ -102,29 +103,37 @@ def page(table: pd.DataFrame, prices: list[tuple[str, int, int]]) -> str:
     lines = [
         "# Fees of a round, mechanism by mechanism",
         "",
-        f"What a round of 20 devices costs on the dev chain, measured: {ROUNDS} rounds under every payout rule, 3 devices",
-        "of which send noise, replayed and reconciled to the unit ([how](../how-to/replay-on-your-node.md)). Fees are balance",
-        "differences of the operator in millionths of the native token (12 decimals); a batch's fee is told of its calls in",
-        "proportion to the chain's own prices. `opening` (stakes, funding) and `closing` (stakes back) happen once. Utilities",
-        "are base units per device and round, as the run recorded them. Made by `python docs/fees_by_mechanism.py`.",
+        f"What a round of 20 devices costs on the dev chain, measured: {ROUNDS} rounds under every "
+        "payout rule, 3 devices",
+        "of which send noise, replayed and reconciled to the unit "
+        "([how](../how-to/replay-on-your-node.md)). Fees are balance",
+        "differences of the operator in millionths of the native token (12 decimals); "
+        "a batch's fee is told of its calls in",
+        "proportion to the chain's own prices. `opening` (stakes, funding) and `closing` "
+        "(stakes back) happen once. Utilities",
+        "are base units per device and round, as the run recorded them. "
+        "Made by `python docs/fees_by_mechanism.py`.",
         "",
         "| mechanism | " + " | ".join(columns) + " |",
         "|---|" + "---:|" * len(columns),
     ]
     for row in table.to_dict("records"):
-        told = [
+        cells = [
             f"{row[c]:,.0f}" if abs(row[c]) >= 100 or c == "calls" else f"{row[c]:,.1f}"
             for c in columns
         ]
-        lines.append(f"| `{row['mechanism']}` | " + " | ".join(told) + " |")
+        lines.append(f"| `{row['mechanism']}` | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "The guide that the coordinator comes from puts a round of custom contracts at 50 to 200 USD, of a governor at 100",
-        "to 500, of a multisig with modules at 20 to 80; these are the same acts on a Substrate runtime, in its own token.",
+        "The guide that the coordinator comes from puts a round of custom contracts at 50 to 200 "
+        "USD, of a governor at 100",
+        "to 500, of a multisig with modules at 20 to 80; these are the same acts on a Substrate "
+        "runtime, in its own token.",
         "",
         "## Fees by act",
         "",
-        "In a batch of the bridge, and as a transaction of its own, as a participant who signs for itself would pay.",
+        "In a batch of the bridge, and as a transaction of its own, as a participant who signs "
+        "for itself would pay.",
         "",
         "| act | in a batch | alone | batching saves |",
         "|---|---:|---:|---:|",

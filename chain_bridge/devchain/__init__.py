@@ -1,1 +1,4 @@
-"""The bundled dev chain: the real Asset Hub runtime, executed locally by Chopsticks. No consensus, no peers, no state root."""
+"""The bundled dev chain: the real Asset Hub runtime, executed locally by Chopsticks.
+
+It has no consensus, no peers and no state root.
+"""

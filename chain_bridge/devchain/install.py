@@ -1,4 +1,4 @@
-"""The dev chain's programs: installed once per lock file into the user's cache folder, exactly as locked."""
+"""The dev chain's programs: installed once per lock file into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _LOCKED = ("package.json", "package-lock.json")
 
 
 def folder() -> Path:
-    """Where programs, genesis and state are: `FEDSTAKE_DEVCHAIN`, else the user's cache folder."""
+    """Return where programs, genesis and state are.
+
+    It is the environment's `FEDSTAKE_DEVCHAIN`, else a folder in the user's cache.
+    """
     if os.environ.get(FOLDER):
         return Path(os.environ[FOLDER]).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -30,23 +33,26 @@ def folder() -> Path:
 
 
 def programs() -> Path:
-    """Folder of the installed programs, named by the lock file's hash."""
+    """Return the folder of the installed programs, named by the lock file's hash."""
     lock = b"".join((HERE / name).read_bytes() for name in _LOCKED)
     return folder() / f"programs-{hashlib.sha256(lock).hexdigest()[:12]}"
 
 
 def installed() -> bool:
-    """Whether the programs are there, whole: the folder appears in one step."""
+    """Whether the programs are there; installation is atomic, so they are complete."""
     return (programs() / "node_modules").is_dir()
 
 
 def install(*, timeout_s: float = 900.0) -> Path:
-    """Install the programs where they are missing (`npm ci --ignore-scripts`); their folder. `BridgeError` says what npm said."""
+    """Install the programs where they are missing (`npm ci --ignore-scripts`); return their folder.
+
+    Raises `BridgeError` with npm's own message.
+    """
     place = programs()
     if installed():
         return place
     with locked(folder() / "install.lock"):
-        if installed():  # another process was quicker
+        if installed():  # by another process meanwhile
             return place
         with tempfile.TemporaryDirectory(dir=folder(), prefix=".installing-") as partial:
             for name in _LOCKED:
@@ -62,14 +68,8 @@ def install(*, timeout_s: float = 900.0) -> Path:
 
 
 def _npm_ci(place: Path, timeout_s: float) -> None:
-    command = [
-        *find_node().npm,
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    command = [*find_node().npm, "ci", *options]
     try:
         done = subprocess.run(
             command,
@@ -83,15 +83,14 @@ def _npm_ci(place: Path, timeout_s: float) -> None:
     except subprocess.TimeoutExpired:
         raise BridgeError(f"npm ci of the dev chain did not end within {timeout_s:g} s") from None
     if done.returncode:
-        told = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise BridgeError(
-            f"npm could not install the dev chain: {told[0] if told else f'exit status {done.returncode}'}"
-        )
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        reason = lines[0] if lines else f"exit status {done.returncode}"
+        raise BridgeError(f"npm could not install the dev chain: {reason}")
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Alone among processes, until the block ends."""
+    """Hold a lock among processes until the block ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

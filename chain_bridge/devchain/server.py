@@ -1,4 +1,4 @@
-"""Starting, checking and ending the dev chain's process."""
+"""The process of the dev chain: starting, checking and ending it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _LISTENING = re.compile(r"RPC listening on http://127\.0\.0\.1:(\d+)")
 
 @dataclass
 class DevChain:
-    """A running chain. `digest` is its genesis' own; `process` is None when another process started it."""
+    """A running chain.
+
+    `digest`: of its genesis; `process`: None when another process started it.
+    """
 
     url: str
     pid: int
@@ -47,14 +50,14 @@ class DevChain:
         return _is_ours(self.pid)
 
     def died(self) -> bool:
-        """Whether it has ended, given a moment: a broken connection comes before the end of its process."""
+        """Whether it has ended; waits a moment, because its connection breaks before it ends."""
         until = time.monotonic() + 2.0
         while self.alive() and time.monotonic() < until:
             time.sleep(0.05)
         return not self.alive()
 
     def stop(self) -> None:
-        """End it; harmless when it has ended."""
+        """End the process; harmless when it has ended already."""
         if self.process is not None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -87,10 +90,11 @@ def start(
     state: dict[str, str] | None = None,
     on_spawn: Callable[[DevChain], None] | None = None,
 ) -> DevChain:
-    """Start a fresh chain on 127.0.0.1 that seals blocks on demand, and make sure that it is the one that answers.
+    """Start a fresh chain on 127.0.0.1 that seals blocks on demand, and verify its genesis.
 
-    `owned`: it ends with this process, even a killed one. `port`: None takes a free one; a taken one is a `BridgeError`.
-    `state`: further genesis storage. `on_spawn` is told of the process before it listens.
+    `port`: None takes a free one, a taken one is a `BridgeError`; `owned`: the chain ends with this
+    process, even if this process is killed; `state`: further genesis storage; `on_spawn`: called
+    with the chain before it listens.
     """
     spec, digest = genesis.build(state)
     if port is not None and _taken(port):
@@ -101,13 +105,10 @@ def start(
     ) as handle:
         log = Path(handle.name)
         command = [find_node().node, f"--stack-size={_stack_kb()}"]
-        command += ["--require", str(HERE / "owned.cjs")] if owned else []
-        command += [
-            str(install() / CHOPSTICKS),
-            f"--genesis={spec}",
-            f"--host={HOST}",
-            f"--port={wanted}",
-        ]
+        if owned:
+            command += ["--require", str(HERE / "owned.cjs")]
+        command += [str(install() / CHOPSTICKS), f"--genesis={spec}"]
+        command += [f"--host={HOST}", f"--port={wanted}"]
         command += ["--build-block-mode=Manual", f"--max-memory-block-count={MEMORY_BLOCKS}"]
         process = subprocess.Popen(
             command,
@@ -125,31 +126,32 @@ def start(
             on_spawn(chain)
         found = _listening(chain, log)
         chain.url = f"ws://{HOST}:{found}"
-        if (
-            found != wanted and port is not None
-        ):  # taken between the look and the start: Chopsticks goes to the next port
+        if found != wanted and port is not None:
+            # Taken since it was looked at: Chopsticks goes to the next port.
             raise BridgeError(f"--port {port}: taken on {HOST}; choose another")
         verify(chain.url, digest)
     except BaseException:
         chain.stop()
         raise
     finally:
-        if owned:  # an owner that is killed leaves nothing behind; a chain that failed has told its first line
+        if owned:  # nothing must be left if the owner is killed
             log.unlink(missing_ok=True)
     return chain
 
 
 def verify(url: str, digest: str, timeout_s: float = 30.0) -> None:
-    """`BridgeError` unless the chain at an address has our genesis."""
+    """Raise `BridgeError` unless the chain at an address has the genesis of this digest."""
     with Chain(url, timeout_s) as client:
-        told = client.rpc("state_getStorage", genesis.MARKER, client.rpc("chain_getBlockHash", 0))
-        if told != "0x" + digest:
+        first = client.rpc("chain_getBlockHash", 0)
+        if client.rpc("state_getStorage", genesis.MARKER, first) != "0x" + digest:
             raise BridgeError(
-                f"{url}: this is not the dev chain of this version ({client.rpc('system_chain')}); fedstake devchain down"
+                f"{url}: this is not the dev chain of this version "
+                f"({client.rpc('system_chain')}); fedstake devchain down"
             )
 
 
 def _listening(chain: DevChain, log: Path) -> int:
+    """Wait until a chain listens; return its port. `BridgeError` has a line of its log."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         text = log.read_text(errors="replace")
@@ -157,15 +159,21 @@ def _listening(chain: DevChain, log: Path) -> int:
         if found:
             return int(found[1])
         if not chain.alive():
-            told = [line for line in text.splitlines() if line.strip()]
+            lines = _lines(text)
             raise BridgeError(
-                f"the dev chain ended at its start: {told[0] if told else 'it said nothing'}"
+                f"the dev chain ended at its start: {lines[0] if lines else 'it said nothing'}"
             )
         time.sleep(0.05)
-    told = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = _lines(log.read_text(errors="replace"))
     raise BridgeError(
-        f"the dev chain did not listen within {START_S:g} s: {told[-1] if told else 'it said nothing'}"
+        f"the dev chain did not listen within {START_S:g} s: "
+        f"{lines[-1] if lines else 'it said nothing'}"
     )
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines that are not blank."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _free_port() -> int:
@@ -185,16 +193,15 @@ def _taken(port: int) -> bool:
 
 
 def _stack_kb() -> int:
-    """As deep as the machine lets a process' stack be, up to what 20,000 blocks need."""
+    """Return the depth of Node's stack: what 20,000 blocks need, or what the machine allows."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    return (
-        STACK_KB
-        if hard == resource.RLIM_INFINITY
-        else max(984, min(STACK_KB, int(hard / 1024 * 0.9)))
-    )
+    if hard == resource.RLIM_INFINITY:
+        return STACK_KB
+    return max(984, min(STACK_KB, int(hard / 1024 * 0.9)))
 
 
 def _deepen() -> None:
+    """Raise the limit of this process's stack to what the machine allows."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 
@@ -202,7 +209,7 @@ def _deepen() -> None:
 def _is_ours(pid: int) -> bool:
     """Whether a process is a dev chain, and not another that was given its number."""
     try:
-        told = subprocess.run(
+        listed = subprocess.run(
             ["ps", "-ww", "-o", "command=", "-p", str(pid)],
             capture_output=True,
             text=True,
@@ -211,14 +218,14 @@ def _is_ours(pid: int) -> bool:
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return f"--genesis={folder()}" in told.stdout and "defunct" not in told.stdout
+    return f"--genesis={folder()}" in listed.stdout and "defunct" not in listed.stdout
 
 
-# --- the chain that outlives a command ---------------------------------------------------------------------------------
+# --- the chain that outlives a command ------------------------------------------------------------
 
 
 def up(port: int | None = None) -> tuple[DevChain, bool]:
-    """The user's dev chain, started where none runs; whether it was started now."""
+    """Return the user's dev chain, started where none runs, and whether it was started now."""
     with locked(folder() / "running.lock"):
         running = status()
         if running is not None and not running.url:  # an `up` that was interrupted
@@ -227,7 +234,8 @@ def up(port: int | None = None) -> tuple[DevChain, bool]:
         if running is not None:
             if port is not None and running.url != f"ws://{HOST}:{port}":
                 raise BridgeError(
-                    f"--port {port}: a dev chain runs at {running.url} already; fedstake devchain down"
+                    f"--port {port}: a dev chain runs at {running.url} already; "
+                    "fedstake devchain down"
                 )
             return running, False
         chain = start(port=port, owned=False, on_spawn=_remember)
@@ -237,14 +245,14 @@ def up(port: int | None = None) -> tuple[DevChain, bool]:
 
 def _remember(chain: DevChain) -> None:
     """Write down which process the user's dev chain is."""
-    told = {"url": chain.url, "pid": chain.pid, "digest": chain.digest, "log": chain.log}
+    record = {"url": chain.url, "pid": chain.pid, "digest": chain.digest, "log": chain.log}
     partial = _running().with_suffix(".partial")
-    partial.write_text(json.dumps(told))
+    partial.write_text(json.dumps(record))
     partial.replace(_running())
 
 
 def down() -> DevChain | None:
-    """End the user's dev chain; None when none runs."""
+    """End the user's dev chain and return it; None when none runs."""
     with locked(folder() / "running.lock"):
         running = status()
         if running is not None:
@@ -255,17 +263,17 @@ def down() -> DevChain | None:
 
 
 def status() -> DevChain | None:
-    """The user's dev chain, if it runs."""
+    """Return the user's dev chain; None when none runs."""
     try:
-        told = json.loads(_running().read_text())
-        chain = DevChain(told["url"], told["pid"], told["digest"], told["log"])
+        record = json.loads(_running().read_text())
+        chain = DevChain(record["url"], record["pid"], record["digest"], record["log"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return chain if chain.alive() else None
 
 
 def is_bundled(url: str) -> bool:
-    """Whether a dev chain of ours, with the genesis of this version, answers at an address on this machine."""
+    """Whether a bundled dev chain of this version answers at an address on this machine."""
     if not installed() or not re.fullmatch(rf"wss?://({re.escape(HOST)}|localhost)(:\d+)?/?", url):
         return False
     try:

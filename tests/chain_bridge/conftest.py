@@ -18,7 +18,10 @@ from experiments import run
 
 @pytest.fixture(scope="session")
 def programs():
-    """The installed programs; tests are skipped where they cannot be had, but never where FEDSTAKE_REQUIRE_CHAIN says so."""
+    """The installed programs.
+
+    Tests are skipped where they cannot be installed, unless FEDSTAKE_REQUIRE_CHAIN is set.
+    """
     try:
         return install.install()
     except BridgeError as error:
@@ -43,7 +46,7 @@ def fresh(programs):
 
 @pytest.fixture(scope="session")
 def devchain(programs):
-    """One chain for tests that leave nothing behind which others would mind: each run has accounts of its own."""
+    """One chain for tests that do not disturb each other: each run has accounts of its own."""
     with server.start() as chain:
         yield chain
 
@@ -61,9 +64,10 @@ def operator():
 
 @pytest.fixture(scope="session")
 def recorded(tiny, tmp_path_factory):
-    """Record a tiny scenario under a seed of its own, so that no two tests share accounts; its folder.
+    """Record a tiny scenario and return its folder.
 
-    The seed follows from the test and from how many runs it has recorded: the same every time.
+    The seed follows from the test and from how many runs it has recorded, so no two tests share
+    accounts, and it is the same every time.
     """
     before = Counter()
 
@@ -86,7 +90,7 @@ COORDINATOR = {
         {"name": "silent", "count": 1, "worker": "no-reveal"},
     ],
 }
-"""Stakes, bonds, commitments, a reveal that is missing, slashes, burning, a committee's approvals."""
+"""Stakes, bonds, commitments, a missing reveal, slashes, burning, a committee's approvals."""
 
 EQUAL_SHARE = {
     "payout": {

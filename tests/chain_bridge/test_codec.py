@@ -49,19 +49,21 @@ def hexed(value):
     return [hexed(v) for v in value] if isinstance(value, list) else value
 
 
-def composed(chain, name, told):
+def composed(chain, name, arguments):
     chain.runtime  # noqa: B018 - the library needs the metadata too
     pallet, call = name.split(".")
-    return chain._connect().compose_call(pallet, call, {k: hexed(v) for k, v in told.items()})
+    return chain._connect().compose_call(pallet, call, {k: hexed(v) for k, v in arguments.items()})
 
 
-@pytest.mark.parametrize(("name", "args", "told"), CALLS, ids=[c[0] for c in CALLS])
-def test_calls(chain, name, args, told):
-    assert chain.runtime.call(name, *args).hex() == composed(chain, name, told).data.to_hex()[2:]
+@pytest.mark.parametrize(("name", "args", "arguments"), CALLS, ids=[c[0] for c in CALLS])
+def test_calls(chain, name, args, arguments):
+    assert (
+        chain.runtime.call(name, *args).hex() == composed(chain, name, arguments).data.to_hex()[2:]
+    )
 
 
 def test_calls_in_calls(chain):
-    inner = [composed(chain, name, told) for name, _, told in CALLS]
+    inner = [composed(chain, name, arguments) for name, _, arguments in CALLS]
     mine = [chain.runtime.call(name, *args) for name, args, _ in CALLS]
     batch = chain._connect().compose_call("Utility", "batch_all", {"calls": inner})
     assert chain.runtime.call("Utility.batch_all", mine).hex() == batch.data.to_hex()[2:]
@@ -75,12 +77,12 @@ def test_calls_in_calls(chain):
         "maybe_timepoint": None,
         "call": inner[5],
     }
-    told = chain._connect().compose_call(
+    composed_multi = chain._connect().compose_call(
         "Multisig", "as_multi", multi | {"store_call": False, "max_weight": 7}
     )
     assert (
         chain.runtime.call("Multisig.as_multi", 2, [ACCOUNT], None, mine[5], False, Weight(7)).hex()
-        == told.data.to_hex()[2:]
+        == composed_multi.data.to_hex()[2:]
     )
 
 
@@ -95,7 +97,7 @@ def test_extrinsics(chain, operator, size, period):
     head = chain.head()
     era = Era(period, head.number, head.hash) if period else Era()
     options = {"era": {"period": period, "current": head.number}} if period else {}
-    told = chain._connect().create_signed_extrinsic(call, pair, nonce=71, **options)
+    wanted = chain._connect().create_signed_extrinsic(call, pair, nonce=71, **options)
     mine = sign(
         chain.runtime,
         chain.genesis,
@@ -104,18 +106,18 @@ def test_extrinsics(chain, operator, size, period):
         71,
         era,
     )
-    assert mine.hex() == told.data.to_hex()[2:]
+    assert mine.hex() == wanted.data.to_hex()[2:]
     assert signed_by(mine) == operator.public
 
 
 def test_events_are_what_the_library_reads(chain):
     head = chain.head().hash
-    told = [
+    wanted = [
         (e.value["module_id"], e.value["event_id"], e.value["extrinsic_idx"])
         for e in chain._connect().get_events(head)
     ]
-    assert [(*e.name.split("."), e.extrinsic) for e in chain.events(head)] == told
-    assert told
+    assert [(*e.name.split("."), e.extrinsic) for e in chain.events(head)] == wanted
+    assert wanted
 
 
 def test_an_unknown_extension_is_refused(chain, operator):
@@ -148,7 +150,7 @@ def test_compact_integers(value):
 
 
 def test_compact_integers_of_the_specification():
-    for value, told in (
+    for value, encoded in (
         (0, "00"),
         (1, "04"),
         (42, "a8"),
@@ -156,7 +158,7 @@ def test_compact_integers_of_the_specification():
         (65535, "feff0300"),
         (10**14, "0b00407a10f35a"),
     ):
-        assert compact(value).hex() == told
+        assert compact(value).hex() == encoded
     with pytest.raises(ValueError):
         compact(-1)
 
@@ -173,14 +175,15 @@ def case(name, index, *fields):
     return {"name": name, "index": index, "fields": list(fields)}
 
 
+SOME, NODE = case("Some", 1, field(3)), case("Node", 7, field(6, "inner"))
 CODEC = Codec(
     [
         kind(0, primitive="u8"),
         kind(1, primitive="u32"),
         kind(2, sequence={"type": 0}),
         kind(3, composite={"fields": [field(1, "a"), field(2, "b")]}),
-        kind(4, path=["Option"], variant={"variants": [case("None", 0), case("Some", 1, field(3))]}),
-        kind(5, variant={"variants": [case("Leaf", 2, field(1)), case("Node", 7, field(6, "inner"))]}),
+        kind(4, path=["Option"], variant={"variants": [case("None", 0), SOME]}),
+        kind(5, variant={"variants": [case("Leaf", 2, field(1)), NODE]}),
         kind(6, sequence={"type": 5}),
         kind(7, array={"type": 1, "len": 3}),
         kind(8, tuple=[4, 7]),

@@ -43,23 +43,23 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
     assert (
         done.output.splitlines()[-1].startswith("reconciled: ") or "\nreconciled: " in done.output
     )
-    told = json.loads((tmp_path / "verdict.json").read_text())
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
     books = pd.read_parquet(tmp_path / "reconciliation.parquet")
-    assert told["reconciled"]
-    assert told["comparisons"] == len(books)
+    assert verdict["reconciled"]
+    assert verdict["comparisons"] == len(books)
     assert (books["difference"] == 0).all()
     fees, rounds = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("fees", "rounds"))
-    assert fees["fee"].sum() == rounds["fee"].sum() == told["fees"] > 0
+    assert fees["fee"].sum() == rounds["fee"].sum() == verdict["fees"] > 0
     batches = pd.read_parquet(tmp_path / "batches.parquet")
-    assert len(batches) == told["batches"]
+    assert len(batches) == verdict["batches"]
     assert batches["block"].is_monotonic_increasing
     again = replay(folder, "--endpoint", devchain.url, "--out", tmp_path, "--scale", 2)
-    assert f"0 of {told['batches']} batches sent" in again.output
-    assert f"{told['batches']} were there before" in again.output
+    assert f"0 of {verdict['batches']} batches sent" in again.output
+    assert f"{verdict['batches']} were there before" in again.output
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["--token", "gold"], 2, "--token gold: must be asset, native or auto"),
         (
@@ -77,10 +77,10 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
         (["--genesis", "hello"], 2, "--genesis hello: must be 0x and 64 hexadecimal digits"),
     ],
 )
-def test_bad_input_costs_one_line(folder, programs, words, code, told):
+def test_bad_input_costs_one_line(folder, programs, words, code, message):
     done = replay(folder, *words)
     assert (done.exit_code, done.output.count("\n")) == (code, 1), done.output
-    assert told in done.output
+    assert message in done.output
 
 
 def test_no_run(tmp_path):
@@ -98,7 +98,7 @@ def test_a_folder_of_something_else(folder, tmp_path):
 
 
 def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
-    """One unit less in the books of the chain, as a client would read it: the command says so and fails."""
+    """One unit less in the books of the chain: the command says so and fails."""
     from chain_bridge.money import AssetMoney
 
     read = AssetMoney.balances
@@ -108,9 +108,9 @@ def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
     done = replay(recorded(), "--endpoint", devchain.url, "--out", tmp_path / "out", "--scale", 3)
     assert done.exit_code == 1
     assert "NOT reconciled" in done.output
-    told = json.loads((tmp_path / "out" / "verdict.json").read_text())
-    assert not told["reconciled"]
-    assert {d["difference"] for d in told["differences"]} == {-1}
+    verdict = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert not verdict["reconciled"]
+    assert {d["difference"] for d in verdict["differences"]} == {-1}
 
 
 def test_keys_are_never_shown(folder, fresh, tmp_path, monkeypatch):

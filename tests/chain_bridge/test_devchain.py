@@ -62,7 +62,10 @@ def test_another_runtime_is_refused(programs, monkeypatch):
 
 
 def test_it_ends_with_a_killed_owner(programs):
-    code = "import sys, time; from chain_bridge.devchain import server; print(server.start().pid, flush=True); time.sleep(600)"
+    code = (
+        "import time; from chain_bridge.devchain import server; "
+        "print(server.start().pid, flush=True); time.sleep(600)"
+    )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pid = int(owner.stdout.readline())
     assert psutil.pid_exists(pid)
@@ -94,14 +97,14 @@ def test_node_is_found_or_asked_for(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("told", "good"),
+    ("version", "good"),
     [("v20.1.0", True), ("v22.20.0", True), ("v18.19.1", False), ("nonsense", False)],
 )
-def test_old_versions_of_node_are_not_used(tmp_path, told, good):
+def test_old_versions_of_node_are_not_used(tmp_path, version, good):
     script = tmp_path / "node"
-    script.write_text(f"#!/bin/sh\necho {told}\n")
+    script.write_text(f"#!/bin/sh\necho {version}\n")
     script.chmod(0o755)
-    assert node._version(str(script)) == (told if good else None)
+    assert node._version(str(script)) == (version if good else None)
 
 
 def test_npm_that_fails_says_so(tmp_path, monkeypatch):
@@ -135,9 +138,9 @@ class TestUpAndDown:
         up = self.call("up")
         assert up.exit_code == 0
         assert up.output.startswith("started: ws://127.0.0.1:")
-        told = self.call("status")
-        assert told.exit_code == 0
-        assert "statemine 900, type Development" in told.output
+        status = self.call("status")
+        assert status.exit_code == 0
+        assert "statemine 900, type Development" in status.output
         assert "was up already" in self.call("up").output
         other = self.call("up", "--port", "1")
         assert (other.exit_code, "runs at" in other.output) == (1, True)

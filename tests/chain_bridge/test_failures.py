@@ -1,4 +1,7 @@
-"""What a chain can do to a replay: each ends in a clear error or a stated partial result, and nothing is paid twice."""
+"""Failures of a chain during a replay: a clear error or a stated partial result, no double payment.
+
+Whatever happens, nothing is paid twice.
+"""
 
 import os
 import signal
@@ -34,7 +37,7 @@ def send(chain, operator, call):
 
 
 def strangers(books):
-    """The run's books agree; that the operator made two transactions of its own in between is told."""
+    """Whether the books agree and report two other transactions of the operator in between."""
     return books.agrees and any(
         s.startswith("2 transactions of the operator for other runs") for s in books.skipped
     )
@@ -66,8 +69,11 @@ def test_an_underfunded_escrow(chain, operator, recorded, scripted):
         send(chain, operator, chain.runtime.call("Assets.burn", ASSET, escrow, stolen[0]))
 
     act = after(pays.index - 1, steal)
-    told = rf"batch {pays.index} .*Assets\.NoAccount at call \d+ of \d+, {first.reason} of .* from {first.debit} to .*nothing of it"
-    with pytest.raises(ReplayError, match=told) as refused:
+    message = (
+        rf"batch {pays.index} .*Assets\.NoAccount at call \d+ of \d+, "
+        rf"{first.reason} of .* from {first.debit} to .*nothing of it"
+    )
+    with pytest.raises(ReplayError, match=message) as refused:
         replay(chain, script, operator, on_batch=act)
     assert f"batches 0 to {pays.index - 1} stand" in str(refused.value)
     assert len(scan(chain, script, operator.public).landed) == pays.index
@@ -162,12 +168,12 @@ def test_the_chain_itself_refuses_what_is_too_heavy(chain, operator, recorded, s
         extrinsic = sign(
             chain.runtime, chain.genesis, call, operator, nonce(chain, operator.public)
         )
-        told = chain.rpc(
+        answer = chain.rpc(
             "state_call",
             "TaggedTransactionQueue_validate_transaction",
             "0x02" + extrinsic.hex() + chain.genesis[2:],
         )
-        assert (told[:4] == "0x00") is accepted
+        assert (answer[:4] == "0x00") is accepted
 
 
 def test_another_genesis(fresh, recorded, tmp_path, monkeypatch):
@@ -210,8 +216,8 @@ def test_a_taken_port(programs):
 
 def without(chain, *pallets):
     """The same chain as a client would see it whose metadata lists fewer pallets."""
-    told = chain.runtime.metadata
-    fewer = told | {"pallets": [p for p in told["pallets"] if p["name"] not in pallets]}
+    metadata = chain.runtime.metadata
+    fewer = metadata | {"pallets": [p for p in metadata["pallets"] if p["name"] not in pallets]}
     old = chain.runtime
     chain.__dict__["runtime"] = Runtime(
         old.spec_name, old.spec_version, old.transaction_version, fewer, old.methods
@@ -318,12 +324,13 @@ def test_a_refused_batch_is_accounted_for(fresh, operator, recorded, scripted):
         chain.rpc("dev_setStorage", [[where, kept[0]]])
         replay(chain, script, operator)
         books = reconcile(chain, script)
-        # The state that was tampered with is still in the chain's past, at the end of a round; nothing else differs.
+        # The state that was tampered with is still in the chain's past, at the end of a round;
+        # nothing else differs.
         assert {(r.check, r.account) for r in books.differences} <= {("balance", "escrow:stakes")}
         fees = books.fees.frame()
-        told = fees[fees["reason"] == "refused"]
-        assert told[["round", "device", "calls"]].to_numpy().tolist() == [[place.round, -1, 1]]
-        assert told["fee"].sum() > 0
+        refusals = fees[fees["reason"] == "refused"]
+        assert refusals[["round", "device", "calls"]].to_numpy().tolist() == [[place.round, -1, 1]]
+        assert refusals["fee"].sum() > 0
 
 
 def test_an_account_that_is_not_empty(chain, operator, recorded, scripted):
@@ -367,7 +374,7 @@ class TestTheBooksCatch:
         assert f"round {last}" in books.verdict
 
     def test_a_journal_that_says_something_else(self, chain, operator, recorded, scripted):
-        """The plan was made from the right journal; the books are compared with one that differs by one unit."""
+        """The plan is made from the right journal, the books are compared with one unit more."""
         script = scripted(chain, recorded())
         replay(chain, script, operator)
         journal = script.plan.run.journal
@@ -384,14 +391,14 @@ class TestTheBooksCatch:
     def test_a_unit_of_native_issuance(self, replayed):
         chain, script = replayed
         where = "0x" + chain.runtime.storage_key("Balances", "TotalIssuance").hex()
-        told = int.from_bytes(bytes.fromhex(chain.rpc("state_getStorage", where)[2:]), "little")
-        chain.rpc("dev_setStorage", [[where, "0x" + (told - 1).to_bytes(16, "little").hex()]])
+        issued = int.from_bytes(bytes.fromhex(chain.rpc("state_getStorage", where)[2:]), "little")
+        chain.rpc("dev_setStorage", [[where, "0x" + (issued - 1).to_bytes(16, "little").hex()]])
         assert [(r.check, r.difference) for r in reconcile(chain, script).differences] == [
             ("issuance", 1)
         ]
 
     def test_calls_that_say_something_else(self, chain, operator, recorded, scripted):
-        """A client that signs another hash, another item and other texts under the right headers."""
+        """A client that signs another hash, item and other texts under the right headers."""
         script = scripted(chain, recorded(registry={"record": True}, **COORDINATOR))
         right, changed = list(script.actions), set()
         for kind, change in (
@@ -402,9 +409,8 @@ class TestTheBooksCatch:
         ):
             at = next(i for i, a in enumerate(right) if a.kind == kind)
             wrong = {"data": right[at].data[:-1] + b"!"} if change == "data" else {"number": 99}
-            for i, a in enumerate(
-                right
-            ):  # an approval is proposed and approved with the same text, an item is sealed as minted
+            # An approval is proposed and approved with the same text, an item is sealed as minted.
+            for i, a in enumerate(right):
                 same = (kind == "propose" and a.kind == "approve" and a.data == right[at].data) or (
                     kind == "version" and a.kind == "metadata" and a.number == right[at].number
                 )
@@ -415,10 +421,10 @@ class TestTheBooksCatch:
         assert reconcile(chain, script).agrees
         script.actions[:] = right
         books = reconcile(chain, script)
-        told = {
+        named = {
             r.call.split(":")[0]
             for r in books.differences
             if "other bytes than asked for" in r.call
         }
-        assert told == {f"batch {i}" for i in changed}
+        assert named == {f"batch {i}" for i in changed}
         assert len(changed) > 1

@@ -52,7 +52,7 @@ def progress_of(process, done):
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
-    """Each client is killed at a random moment after it has landed a batch more; a last one finishes."""
+    """Each client is killed at a random moment after one more batch; a last one finishes."""
     draw = random.Random(kills)
     own = fresh()
     folder = recorded(rounds=kills + 3)
@@ -78,17 +78,17 @@ def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
     out, err = last.communicate(timeout=PATIENCE_S)
     assert last.returncode == 0, err
     assert "no difference" in out
-    told = json.loads((tmp_path / "replay" / "verdict.json").read_text())
-    assert told["reconciled"]
-    assert told["found"] >= killed_at[-1]
+    verdict = json.loads((tmp_path / "replay" / "verdict.json").read_text())
+    assert verdict["reconciled"]
+    assert verdict["found"] >= killed_at[-1]
     with Chain(own.url) as chain:
         landed = scan(chain, scripted(chain, folder, most=5), operator.public).landed
-        assert [x.batch for x in landed] == list(range(told["batches"]))
+        assert [x.batch for x in landed] == list(range(verdict["batches"]))
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
-    """A chain of our own that dies is started again, empty: everything is sent once more, and ends in the same hash."""
+    """A bundled chain that dies is started again, empty: all is sent again, to the same hash."""
     monkeypatch.setattr("chain_bridge.witness.RESTARTS", kills)
     folder = recorded(rounds=5)
     undisturbed = replay_run(folder, out=tmp_path / "undisturbed")
@@ -102,7 +102,7 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
     draw, killed = random.Random(kills), []
 
     def on_batch(done, total):
-        """Each chain but the last dies at a random moment after a batch that is drawn when it starts."""
+        """Each chain but the last dies at a random moment after a random batch."""
         if len(started) > len(aims):
             aims.append(1 + draw.randrange(total - 3))
         if len(killed) < kills and done == aims[-1]:
@@ -119,7 +119,7 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
 
 
 def test_a_chain_that_died_behind_an_endpoint(fresh, recorded, tmp_path):
-    """It is not ours to start again: the error says so, and the next replay starts where the new chain is."""
+    """It is not started again: the error says so, and the next replay uses the new chain."""
     from chain_bridge import ChainSilentError
 
     folder, own = recorded(rounds=5), fresh()

@@ -1,4 +1,4 @@
-"""The plan of a run: the journal entry by entry, notes that anybody can check, nothing that depends on a chain."""
+"""The plan of a run: the journal entry by entry, notes that anybody can check, no chain."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chain_bridge.errors import PlanError
 from chain_bridge.fees import apportion
 from chain_bridge.packing import pack
-from chain_bridge.plan import MONEY, make_plan, role_lines, vote_lines
+from chain_bridge.plan import MONEY, make_plan
 from chain_bridge.pricing import dispatch_info
 from chain_bridge.recording import BURN, ISSUANCE, Recording, read
 from chain_bridge.runtime import Limits, Weight
@@ -21,24 +21,16 @@ from chain_bridge.scale import compact
 from chain_bridge.script import Price, Script
 from tests.chain_bridge.conftest import COORDINATOR
 
-EMPTY = {
-    "participants": ["round", "device", "role", "balance", "adversary", "utility"],
-    "votes": ["round", "validator", "worker", "vote", "status"],
-    "blocks": ["round", "status", "adopters", "hash", "miner"],
-    "versions": [],
-}
-
 
 def recording(entries):
     """A run that did nothing but move money."""
     journal = pd.DataFrame(
         entries, columns=["round", "debit", "credit", "asset", "amount", "reason"]
     )
-    return Recording(
-        Path("run"), "id", {}, journal, **{k: pd.DataFrame(columns=v) for k, v in EMPTY.items()}
-    )
+    return Recording(Path("run"), "id", {}, journal)
 
 
+PAID = (1, ISSUANCE, "device:0", "S", 5, "x")
 ACCOUNTS = [f"device:{i}" for i in range(4)] + ["escrow:pool"]
 
 
@@ -86,20 +78,36 @@ def test_any_change_of_the_journal_is_another_run(entries, data):
 
 
 @pytest.mark.parametrize(
-    ("entries", "told"),
+    ("entries", "message"),
     [
-        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, "device:0", "escrow:e", "S", 6, "stake")], "device:0 would hold -1 S"),
+        ([PAID, (1, "device:0", "escrow:e", "S", 6, "stake")], "device:0 would hold -1 S"),
         ([(1, ISSUANCE, "device:0", "S", 0, "x")], "moves 0 from issuance to device:0"),
         ([(1, "device:0", "device:0", "S", 3, "x")], "moves 3 from device:0 to device:0"),
         ([(1, BURN, "device:0", "S", 3, "x")], "moves 3 from burn"),
         ([(1, ISSUANCE, BURN, "S", 3, "x")], "burns what it issues"),
-        ([(2, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "S", 6, "x")], "comes after round 2"),
-        ([(1, ISSUANCE, "device:0", "S", 5, "x"), (1, ISSUANCE, "device:0", "T", 6, "x")], "assets S, T; a replay moves one"),
+        ([(2, *PAID[1:]), (1, ISSUANCE, "device:0", "S", 6, "x")], "comes after round 2"),
+        ([PAID, (1, ISSUANCE, "device:0", "T", 6, "x")], "assets S, T; a replay moves one"),
     ],
 )  # fmt: skip
-def test_journals_that_cannot_be(entries, told):
-    with pytest.raises(PlanError, match=f"journal.parquet: .*{told}|journal.parquet: {told}"):
+def test_journals_that_cannot_be(entries, message):
+    with pytest.raises(PlanError, match=f"journal.parquet: .*{message}|journal.parquet: {message}"):
         make_plan(recording(entries))
+
+
+def role_lines(participants):
+    """`device,role` of every device with a role, by device."""
+    seated = participants[participants["role"].notna()].sort_values("device")
+    return [f"{d},{role}" for d, role in zip(seated["device"], seated["role"], strict=True)]
+
+
+def vote_lines(votes):
+    """`validator,worker,vote` of every vote that counted, by validator and worker."""
+    counted = votes[votes["status"] == "counted"].sort_values(["validator", "worker"])
+    columns = (counted[c] for c in ("validator", "worker", "vote"))
+    return [f"{v},{w},{int(x)}" for v, w, x in zip(*columns, strict=True)]
+
+
+LINES = {"roles": ("participants", role_lines), "votes": ("votes", vote_lines)}
 
 
 class TestNotes:
@@ -119,53 +127,58 @@ class TestNotes:
             (n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "commitment"
         }
         opened = {(n["round"], n["device"]): n["value"] for n in notes if n["reason"] == "reveal"}
-        told = run.participants[
-            run.participants["commitment"].notna()
-            & run.participants["conduct"].isin(["unrevealed", "mismatched"])
+        devices = run.tables["participants"]
+        unopened = devices[
+            devices["commitment"].notna() & devices["conduct"].isin(["unrevealed", "mismatched"])
         ]
-        silent = {(int(r), int(d)) for r, d in zip(told["round"], told["device"], strict=True)}
+        silent = {
+            (int(r), int(d)) for r, d in zip(unopened["round"], unopened["device"], strict=True)
+        }
         assert opened
         assert sealed.keys() - opened.keys() == silent
         for (r, device), value in opened.items():
-            told = hashlib.sha256(
+            commitment = hashlib.sha256(
                 b"commit" + struct.pack("<q", device) + bytes.fromhex(value)
             ).hexdigest()
-            assert told == sealed[r, device]
+            assert commitment == sealed[r, device]
 
     def test_digests_follow_from_the_tables(self, planned):
         run, notes = planned
+        checked = set()
         for n in notes:
-            table = {"roles": run.participants, "votes": run.votes}.get(n["reason"])
-            if table is not None:
-                lines = (role_lines if n["reason"] == "roles" else vote_lines)(
-                    table[table["round"] == n["round"]]
-                )
+            if n["reason"] in LINES:
+                name, lines_of = LINES[n["reason"]]
+                table = run.tables[name]
+                lines = lines_of(table[table["round"] == n["round"]])
                 assert lines
                 assert n["sha256"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+                checked.add(n["reason"])
+        assert checked == LINES.keys()
 
     def test_they_come_before_the_money_of_their_round(self, planned):
         run, _ = planned
         kinds = {}
         for a in make_plan(run).actions:
             kinds.setdefault(a.round, []).append(a.kind)
-        for told in kinds.values():
-            notes = [i for i, k in enumerate(told) if k == "note"]
-            money = [i for i, k in enumerate(told) if k in MONEY]
+        for in_order in kinds.values():
+            notes = [i for i, k in enumerate(in_order) if k == "note"]
+            money = [i for i, k in enumerate(in_order) if k in MONEY]
             assert not notes or not money or max(notes) < min(money)
 
 
 def test_blocks_of_the_winner_are_noted(recorded):
     run = read(recorded())
-    told = {
+    blocks = run.tables["blocks"]
+    noted = {
         a.round: json.loads(a.data)["hash"] for a in make_plan(run).actions if a.reason == "block"
     }
     best = (
-        run.blocks[run.blocks["status"] == "adopted"]
+        blocks[blocks["status"] == "adopted"]
         .sort_values("adopters")
         .groupby("round")["hash"]
         .last()
     )
-    assert told == {int(r): h for r, h in best.items()}
+    assert noted == {int(r): h for r, h in best.items()}
 
 
 class TestReading:

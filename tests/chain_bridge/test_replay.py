@@ -1,4 +1,4 @@
-"""A recorded run on the real runtime: every balance equal, every batch exactly once, the same bytes every time."""
+"""A recorded run on the real runtime: equal balances, every batch exactly once, equal bytes."""
 
 import pytest
 
@@ -11,6 +11,7 @@ from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import replay
 from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
+from tests.chain_bridge.test_notes import rewritten
 
 RUNS = {"vbfl": {}, "coordinator": COORDINATOR, "equal-share": EQUAL_SHARE}
 
@@ -28,14 +29,15 @@ def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token
     moved = [r for r in books.rows if r.check == "moved"]
     assert sum(abs(r.journal) for r in moved) > 0
     # Every account's last balance on the chain is what the run recorded of it.
-    last = run.participants[run.participants["round"] == run.participants["round"].max()]
+    devices = run.tables["participants"]
+    last = devices[devices["round"] == devices["round"].max()]
     wanted = {f"device:{d}": int(b) for d, b in zip(last["device"], last["balance"], strict=True)}
-    told = {
+    found = {
         r.account: r.chain
         for r in books.rows
         if r.check == "recorded balance" and r.round == max(x.round for x in books.rows)
     }
-    assert {k: v for k, v in wanted.items() if v or k in told} == told
+    assert {k: v for k, v in wanted.items() if v or k in found} == found
     fees = books.fees.frame()
     assert fees["fee"].sum() == books.fees.total > 0
     assert books.fees.by_round()["calls"].sum() == len(script.actions) + len(script.batches)
@@ -85,7 +87,10 @@ def test_two_fresh_chains_end_with_the_same_hash(recorded, tmp_path):
 
 @pytest.mark.parametrize("scale", [1, 7])
 def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, scripted, scale):
-    """Its accounts need native units to exist: they are funded, and counted. Stopped and begun again, it is still the same."""
+    """Its accounts need native units to exist: these are funded and counted.
+
+    Stopped and begun again, the script is still the same.
+    """
     folder = recorded()
     script = scripted(chain, folder, asset=1000 + scale, scale=scale)
     assert [a.kind for a in script.actions[:2]] == ["create", "fund"]
@@ -119,7 +124,7 @@ def stopped(chain, script, operator, batch):
 
 
 def test_another_run_in_between(chain, operator, recorded, scripted):
-    """Half a replay, another one, the other half: both agree, and the first says that somebody came between."""
+    """Half a replay, another one, the other half: both agree, the first reports the other."""
     first, second = scripted(chain, recorded(), most=5), scripted(chain, recorded())
     stopped(chain, first, operator, 2)
     replay(chain, second, operator)
@@ -222,19 +227,19 @@ def test_what_is_asked_of_the_chain_cannot_be_sent(
 def test_model_versions_become_items(chain, operator, recorded, scripted):
     folder = recorded(registry={"record": True})
     script = scripted(chain, folder)
-    versions = read(folder).versions
+    versions = read(folder).tables["versions"]
     assert script.plan.counts()["version"] == len(versions) > 2
     replay(chain, script, operator)
     assert reconcile(chain, script).agrees
     collection = script.collection.to_bytes(4, "little")
     for number, weights in enumerate(versions["weights"]):
-        told = chain.read("Uniques", "InstanceMetadataOf", collection, number.to_bytes(4, "little"))
-        assert told["data"][:32].hex() == weights
-        assert told["is_frozen"]
+        item = chain.read("Uniques", "InstanceMetadataOf", collection, number.to_bytes(4, "little"))
+        assert item["data"][:32].hex() == weights
+        assert item["is_frozen"]
 
 
 def test_a_node_that_makes_its_own_blocks(fresh, operator, recorded, scripted):
-    """Mortal transactions, polling for inclusion, waiting for finality: the path of other dev nodes."""
+    """The path of other dev nodes: mortal transactions, polling for inclusion, finality."""
     with Chain(fresh().url) as chain:
         chain.rpc("dev_setBlockBuildMode", "Instant")
         chain.__dict__["sealing"] = "by itself"
@@ -278,6 +283,23 @@ def test_a_run_without_money_is_replayed_too(chain, operator, recorded, scripted
     assert not [a for a in script.actions if a.kind in MONEY]
     replay(chain, script, operator)
     assert reconcile(chain, script).agrees
+
+
+def test_a_run_of_another_protocol_is_replayed_too(chain, operator, recorded, scripted):
+    """No declared notes, no votes, no blocks, no participants: the books of its money agree."""
+
+    def change(manifest):
+        manifest["notes"] = []
+        for name in ("votes", "blocks", "participants"):
+            del manifest["files"][f"{name}.parquet"]
+
+    script = scripted(chain, rewritten(recorded(), change))
+    assert not script.skipped
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    assert books.agrees
+    assert "recorded balance" not in {r.check for r in books.rows}
+    assert list(books.fees.by_round()) == ["round", "calls", "fee"]
 
 
 @pytest.mark.slow

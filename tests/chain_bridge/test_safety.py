@@ -18,7 +18,7 @@ BUNDLED = Identity(
     chopsticks=True,
 )
 OWN = "0x" + "37" * 32
-# What subkey derives from the development phrase; //Alice of sr25519 is in every node's documentation.
+# Derived by subkey from the development phrase; //Alice of sr25519 is in nodes' documentation.
 KNOWN = {
     "//Alice": "88dc3417d5058ec4b4503e0c12ea1a0a89be200fe98922423d4334014fa6b0ee",
     "sr25519://Alice": "d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d",
