@@ -35,14 +35,21 @@ RUN_COLUMNS = (
 )  # fmt: skip
 """Columns of frames beside the factors."""
 
-OUTCOMES = (
-    "accuracy", "best_accuracy", "mean_accuracy", "simulated_s", "issued", "burned", "accepted_honest", "rejected_honest",
-    "accepted_adversary", "rejected_adversary", "forked", "block_time_s", "attack_success",
+CORE_OUTCOMES = (
+    "simulated_s", "issued", "burned",
     "honest_utility", "honest_income", "adversary_utility", "adversary_income",
 )  # fmt: skip
-"""What a run comes to: columns of `Results.outcomes`."""
+"""Outcomes that every run has, whatever its protocol."""
+
+OUTCOMES = (
+    *CORE_OUTCOMES, "accuracy", "best_accuracy", "mean_accuracy", "attack_success",
+    "accepted_honest", "rejected_honest", "accepted_adversary", "rejected_adversary",
+    "forked", "block_time_s",
+)  # fmt: skip
+"""Outcomes of a run, columns of `Results.outcomes`: the core ones and those of the protocols."""
 
 TAKEN = frozenset(RUN_COLUMNS) | frozenset(OUTCOMES)
+"""Names that no factor may have."""
 
 
 class Spec(BaseModel):
