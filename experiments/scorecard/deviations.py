@@ -66,7 +66,7 @@ def _deviations(people: pd.DataFrame, s: ScorecardSettings) -> list[str]:
 
 def sybil_gains(people: pd.DataFrame, s: ScorecardSettings) -> dict[str, float]:
     """Return per k what k identities gain over their operator as one, with an interval."""
-    row = {}
+    row: dict[str, float] = {}
     for k, level in s.sybils.items():
         mean, low, high = _sybil_gain(people, level, s.single.get(k), s)
         row |= {f"sybil_gain_{k}": mean, f"sybil_gain_{k}_low": low, f"sybil_gain_{k}_high": high}
@@ -86,10 +86,10 @@ def _sybil_gain(
     if single is not None:
         alone = _total_utility(_attackers(people, single, s))
     else:
-        honest = _honest_utility(people, s)
+        honest = dict(_honest_utility(people, s).items())
         first = _attackers(people, level, s).groupby("seed")["device"].min()
-        operators = [key for key in first.items() if key in honest.index]
-        alone = {seed: float(honest.loc[(seed, device)]) for seed, device in operators}
+        operators = [key for key in first.items() if key in honest]
+        alone = {seed: float(honest[seed, device]) for seed, device in operators}
     gains = [together[seed] - alone[seed] for seed in sorted(together.keys() & alone.keys())]
     if not gains:
         return float("nan"), float("nan"), float("nan")
