@@ -334,7 +334,7 @@ def test_fairness_is_measured_where_there_are_tapes(tmp_path):
     assert table["fairness_under"].between(0, 1).all()
 
 
-# --- protocols that record other things ---------------------------------------------------------
+# --- protocols that record other things -----------------------------------------------------------
 
 
 class Recorded(Results):
