@@ -30,8 +30,7 @@ Failed = Callable[[Task, Exception], None]
 Alive = Callable[[], bool]
 
 ATTEMPTS = 3
-"""How often a task is begun whose process dies: twice beside others, which may be at fault, then
-once alone."""
+"""Starts of a task whose process dies: twice beside others, which may be at fault, then alone."""
 
 
 class StoppedError(FedstakeError, RuntimeError):

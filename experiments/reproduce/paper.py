@@ -19,7 +19,7 @@ class PaperFigure:
     name: str
     caption: str
     published: str
-    """What is known of the original figure, and the source."""
+    """Facts known of the original figure, and their source."""
     data: Callable[[Evidence], pd.DataFrame]
     """Returns the tidy table that is drawn and saved as CSV; an empty one draws nothing."""
     draw: Callable[[pd.DataFrame, Canvas], None]

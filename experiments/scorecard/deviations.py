@@ -1,4 +1,4 @@
-"""What devices gain by deviating and operators by splitting themselves, paired by seed."""
+"""Gains of devices that deviate and of operators that split themselves, paired by seed."""
 
 from __future__ import annotations
 

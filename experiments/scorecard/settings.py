@@ -36,7 +36,7 @@ class Bound(BaseModel):
 
 
 class Objective(BaseModel):
-    """What wins: the best value of one measure, among the mechanisms that keep all bounds."""
+    """The objective: the best value of one measure, among mechanisms that keep all bounds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""How far incomes are from Shapley values, played off-policy on the tapes of a sweep."""
+"""Fairness of incomes against Shapley values, played off-policy on the tapes of a sweep."""
 
 from __future__ import annotations
 

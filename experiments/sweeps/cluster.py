@@ -12,7 +12,7 @@ from experiments.pool import StoppedError
 from experiments.rundir import RunError
 
 WAIT_S = 30.0
-"""How long to wait for a scheduler to answer, and then for its first worker."""
+"""Longest wait for a scheduler to answer, and then for its first worker."""
 LEAST_WINDOW = 1_000
 """Least number of runs handed over at a time: workers may join later, waiting runs are small."""
 

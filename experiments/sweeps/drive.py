@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ OnReceipt = Callable[[manifest.Receipt], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `Sweep.play` did."""
+    """The result of a call of `Sweep.play`."""
 
     folder: Path
     planned: int
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sweep would cost, extrapolated from a few pilot runs."""
+    """The expected cost of a sweep, extrapolated from a few pilot runs."""
 
     runs: int
     todo: int
@@ -161,24 +161,20 @@ class Sweep:
             if on_receipt:
                 on_receipt(receipt)
 
-        try:
-            with self._place(dask, executor) as (chosen, window, alive):
-                run_many(
-                    [p.scenario for p in self.todo],
-                    self.folder / RUNS,
-                    workers=workers,
-                    data=data,
-                    executor=chosen,
-                    in_flight=window,
-                    alive=alive,
-                    on_done=keep,
-                )
-        except StoppedError as error:
-            where = f"--dask {dask}: " if dask and dask not in str(error) else ""
-            raise StoppedError(
-                f"{where}{error}; {counts.total()} of {len(self.todo)} runs ended, "
-                "the same command goes on from there"
-            ) from None
+        with (
+            self._say_how_far(counts, dask),
+            self._place(dask, executor) as (chosen, window, alive),
+        ):
+            run_many(
+                [p.scenario for p in self.todo],
+                self.folder / RUNS,
+                workers=workers,
+                data=data,
+                executor=chosen,
+                in_flight=window,
+                alive=alive,
+                on_done=keep,
+            )
         return Outcome(
             folder=self.folder,
             planned=len(self.runs),
@@ -187,6 +183,18 @@ class Sweep:
             failed=counts["failed"],
             wall_s=time.perf_counter() - began,
         )
+
+    @contextlib.contextmanager
+    def _say_how_far(self, counts: Counter[str], dask: str | None) -> Iterator[None]:
+        """Add to a `StoppedError` how many runs have ended, and where."""
+        try:
+            yield
+        except StoppedError as error:
+            where = f"--dask {dask}: " if dask and dask not in str(error) else ""
+            raise StoppedError(
+                f"{where}{error}; {counts.total()} of {len(self.todo)} runs ended, "
+                "the same command goes on from there"
+            ) from None
 
     def _place(self, dask: str | None, executor: Executor | None) -> AbstractContextManager[Place]:
         """Return where the runs are played: a Dask cluster, the given executor or this machine."""

@@ -15,7 +15,7 @@ MANIFEST, RUNS, COMPACT, INDEX = "manifest.jsonl", "runs", "compact", "index.jso
 
 @dataclass(frozen=True)
 class Receipt:
-    """How a run ended: `status` is done or failed; `stage` and `error` say where and why."""
+    """The end of a run: `status` is done or failed; `stage` and `error` say where and why."""
 
     run_id: str
     status: str
