@@ -65,6 +65,41 @@ def plain_round(
     return time.process_time() - began
 
 
+def alternate(world: World, build: nn.Module, rounds: int) -> tuple[list[float], list[float]]:
+    """Play rounds of the world and of the plain loop in turn; return the CPU seconds of each."""
+    data = world.dataset
+    sets = [torch.tensor(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
+    ours, plain = [], []
+    for _ in range(rounds):
+        began = time.process_time()
+        world.step()
+        ours.append(time.process_time() - began)
+        plain.append(plain_round(world, build, *sets))
+        print(
+            f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s",
+            flush=True,
+        )
+    return ours, plain
+
+
+def write_tables(world: World) -> float:
+    """Write the run to a temporary folder; return the CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        tables = {**world.recorder.tables(), "journal": journal_table(world)}
+        write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
+        return time.process_time() - began
+
+
+def count_gflop(world: World, build: nn.Module) -> float:
+    """Return the floating-point operations of training and testing in a round, in units of 1e9."""
+    sample = torch.tensor(world.dataset.x_train[:1])
+    epochs = world.scenario.training.epochs
+    trained = (12 * epochs + 5) * len(world.split.train[0])
+    tested = 18 * len(world.dataset.y_test)
+    return trained * gflop(build, sample, train=True) + tested * gflop(build, sample, train=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,32 +128,12 @@ def main() -> None:
     training.wrap(world.engine, "train")
     testing.wrap(world.engine, "evaluate")
     build = models.create(args.model).build(world.dataset.shape, world.dataset.classes)
-    x, y = torch.tensor(world.dataset.x_train), torch.tensor(world.dataset.y_train)
-    xt, yt = torch.tensor(world.dataset.x_test), torch.tensor(world.dataset.y_test)
-
     world.step()  # warm up
     training.seconds = testing.seconds = 0.0
-    ours, plain = [], []
-    for _ in range(args.rounds):
-        began = time.process_time()
-        world.step()
-        ours.append(time.process_time() - began)
-        plain.append(plain_round(world, build, x, y, xt, yt))
-        print(
-            f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s",
-            flush=True,
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
-        tables = {**world.recorder.tables(), "journal": journal_table(world)}
-        write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
-        recording = (time.process_time() - began) / (args.rounds + 1)
+    ours, plain = alternate(world, build, args.rounds)
+    recording = write_tables(world) / (args.rounds + 1)
 
-    samples = len(world.split.train[0])
-    epochs = world.scenario.training.epochs
-    training_work = (12 * epochs + 5) * samples * gflop(build, x[:1], train=True)
-    testing_work = 18 * len(yt) * gflop(build, xt[:1], train=False)
-    work = training_work + testing_work
+    work = count_gflop(world, build)
     learning = (training.seconds + testing.seconds) / args.rounds
     ratios = [p / o for p, o in zip(plain, ours, strict=True)]
     peak = peak_gflops()
