@@ -1,8 +1,9 @@
-"""Seconds and memory of rules and attacks on the matrix of updates, K = 1,000 rows of P = 200,000 numbers.
+"""Seconds and memory of rules and attacks on a matrix of updates, 1,000 rows of 200,000 numbers.
 
     python benchmarks/matrix_rules.py [--rows 1000] [--columns 200000]
 
-Each rule runs in a process of its own (for its peak memory, the rows included). One thread. Last line: one JSON object.
+Each rule runs in a process of its own (for its peak memory, the rows included), on one thread. Last
+line: one JSON object.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ RULES = (
     "foolsgold",
 )
 TRANSFORMS = ("nearest-neighbour-mixing", "norm-clipping")
+NEED_F = ("trimmed-mean", "krum", "multi-krum", "bulyan", "nearest-neighbour-mixing")
 ATTACKS = ("alie", "inner-product", "min-max", "min-sum", "sign-flip")
 
 
 def one(name: str, rows: int, columns: int) -> None:
+    """Measure one rule, transform or attack in this process, and print the result as JSON."""
     import numpy as np
 
     from agents import registries as behaviours
@@ -42,11 +45,7 @@ def one(name: str, rows: int, columns: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, columns), dtype=np.float32)
     base = np.zeros(columns, dtype=np.float32)
-    f = (
-        {"f": rows // 5}
-        if name in ("trimmed-mean", "krum", "multi-krum", "bulyan", "nearest-neighbour-mixing")
-        else {}
-    )
+    params = {"f": rows // 5} if name in NEED_F else {}
     seen = AggregationObservation(
         round=1,
         workers=tuple(range(rows)),
@@ -58,27 +57,31 @@ def one(name: str, rows: int, columns: int) -> None:
     if name in ATTACKS:
         bad = rows // 10
         crowd = WorkerObservation(
-            round=1, devices=tuple(range(bad)), updates=x[:bad], global_models=np.broadcast_to(base, (bad, columns)), samples=np.full(bad, 100), epochs=np.full(bad, 5), layout=(),
-            rngs=tuple(np.random.default_rng(i) for i in range(bad)), others=x[bad:],
-        )  # fmt: skip
+            round=1,
+            devices=tuple(range(bad)),
+            updates=x[:bad],
+            global_models=np.broadcast_to(base, (bad, columns)),
+            samples=np.full(bad, 100),
+            epochs=np.full(bad, 5),
+            layout=(),
+            rngs=tuple(np.random.default_rng(i) for i in range(bad)),
+            others=x[bad:],
+        )
         attack = behaviours.workers.create(name)
     began, cpu = time.perf_counter(), time.process_time()
     if name in RULES:
-        rules.aggregators.create(name, f).aggregate(seen)
+        rules.aggregators.create(name, params).aggregate(seen)
     elif name in TRANSFORMS:
-        rules.transforms.create(name, f).apply(seen)
+        rules.transforms.create(name, params).apply(seen)
     else:
         attack.submit(crowd)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        json.dumps(
-            {
-                "wall_s": time.perf_counter() - began,
-                "cpu_s": time.process_time() - cpu,
-                "peak_memory_gib": peak,
-            }
-        )
-    )
+    report = {
+        "wall_s": time.perf_counter() - began,
+        "cpu_s": time.process_time() - cpu,
+        "peak_memory_gib": peak,
+    }
+    print(json.dumps(report))
 
 
 def main() -> None:
@@ -101,9 +104,10 @@ def main() -> None:
             text=True,
             check=True,
         )
-        report[name] = json.loads(done.stdout.splitlines()[-1])
+        measured = json.loads(done.stdout.splitlines()[-1])
+        report[name] = measured
         print(
-            f"{name:26} {report[name]['cpu_s']:6.2f} CPU s, peak {report[name]['peak_memory_gib']:.2f} GiB",
+            f"{name:26} {measured['cpu_s']:6.2f} CPU s, peak {measured['peak_memory_gib']:.2f} GiB",
             flush=True,
         )
     print(json.dumps({"rows": args.rows, "columns": args.columns, "rules": report}))

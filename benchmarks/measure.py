@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: CPU seconds, floating-point work, and the machine's own peak."""
+"""Measurements that benchmarks share: CPU seconds, floating-point work, the machine's peak."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from sim.training.game import TrainingGame
+from sim.training.protocol import TrainingProtocol
+from sim.training.workbench import Workbench
+from sim.world import World
+
+
+def game(world: World) -> TrainingGame:
+    """Return the services of a world whose protocol trains."""
+    assert isinstance(world.protocol, TrainingProtocol)
+    return world.protocol.game
+
+
+def bench(world: World) -> Workbench:
+    """Return the data, engine and models of a world whose protocol trains."""
+    return game(world).bench
 
 
 class Stopwatch:
@@ -32,7 +48,7 @@ class Stopwatch:
 
 
 def peak_gflops(size: int = 1024, tries: int = 12) -> float:
-    """Best rate of a float32 matrix product on one thread: what this machine can give."""
+    """Return the best rate of a float32 matrix product on one thread of this machine."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     out = torch.empty(size, size)
     best = float("inf")
@@ -44,7 +60,7 @@ def peak_gflops(size: int = 1024, tries: int = 12) -> float:
 
 
 def gflop(model: nn.Module, sample: torch.Tensor, *, train: bool) -> float:
-    """Floating-point operations of one forward (and backward) pass of one sample, in units of 1e9."""
+    """Return the operations of a forward (and backward) pass of one sample, in units of 1e9."""
     with FlopCounterMode(display=False) as counter:
         logits = model(sample)
         if train:

@@ -1,10 +1,12 @@
 """CPU seconds of a run that records a tape, and of replaying every payout rule on that tape.
 
-    python benchmarks/offpolicy.py [--preset digits-quick] [--data DIR] [--rounds N] [--utility-samples N] [--repeat 5]
+    python benchmarks/offpolicy.py [--preset digits-quick] [--data DIR] [--rounds N]
+                                   [--utility-samples N] [--repeat 5]
 
-`--preset vbfl --data DIR` needs DIR/mnist/t10k-*-ubyte.gz. One round is played and compared first, to have imports and the data
-set's loading out of the way; then runs and comparisons alternate. Both count from opening files to closing them: the run with
-writing its tables, the comparison with reading the tape. Last line: one JSON object, medians over the repeats.
+`--preset vbfl --data DIR` needs DIR/mnist/t10k-*-ubyte.gz. One round is played and compared first,
+so that imports and loading of the data set do not count; then runs and comparisons alternate. Both
+count from opening files to closing them: the run with writing its tables, the comparison with
+reading the tape. Last line: one JSON object, medians over the repeats.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from sim.threads import single_threaded
 def measure(
     scenario: Scenario, folder: Path, data: str | None
 ) -> tuple[float, float, pd.DataFrame]:
-    """CPU seconds of the run and of the comparison, and its table by mechanism."""
+    """Return CPU seconds of the run and of the comparison, and its table by mechanism."""
     began = time.process_time()
     path = run(scenario, folder, data=data, force=True).path
     played = time.process_time()
@@ -59,20 +61,21 @@ def main() -> None:
     scenario = load_scenario(args.preset, changes)
     runs, comparisons, by_rule = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        measure(
-            load_scenario(args.preset, changes | {"rounds": 1}), Path(folder) / "warm", args.data
-        )
+        first = load_scenario(args.preset, changes | {"rounds": 1})
+        measure(first, Path(folder) / "warm", args.data)
         for i in range(args.repeat):
             played, compared, table = measure(scenario, Path(folder) / "run", args.data)
             runs.append(played)
             comparisons.append(compared)
             by_rule.append(table.set_index("mechanism")["cpu_s"])
             print(
-                f"repeat {i + 1}: run {played:.3f} s, comparison {compared:.3f} s, ratio {compared / played:.3f}",
+                f"repeat {i + 1}: run {played:.3f} s, comparison {compared:.3f} s, "
+                f"ratio {compared / played:.3f}",
                 flush=True,
             )
         tape_mb = (Path(folder) / "run" / "tape.parquet").stat().st_size / 2**20
     failed = table[table["error"].notna()]["mechanism"].tolist()
+    ratios = [compared / played for compared, played in zip(comparisons, runs, strict=True)]
     report = {
         "preset": args.preset,
         "rounds": scenario.rounds,
@@ -81,9 +84,7 @@ def main() -> None:
         "rules_failed": failed,
         "run_cpu_s": statistics.median(runs),
         "comparison_cpu_s": statistics.median(comparisons),
-        "comparison_over_run_ratio": statistics.median(
-            c / r for c, r in zip(comparisons, runs, strict=True)
-        ),
+        "comparison_over_run_ratio": statistics.median(ratios),
         "tape_mb": tape_mb,
         "rule_cpu_s": pd.concat(by_rule, axis=1).median(axis=1).to_dict(),
     }

@@ -1,9 +1,11 @@
-"""What common random numbers save: intervals of differences with the same seeds in both arms, and with different ones.
+"""Common random numbers: intervals of differences with the same seeds in both arms and with others.
 
-`python benchmarks/pairing.py [--seeds 30] [--workers N]`. Preset digits-quick, 3 of 20 devices noisy. Three comparisons:
-the utility of one device, and the mean of all honest ones, under two payout rules that pay about as much; final accuracy
-with and without the vote (threshold 0.08 and 1). The last line is one JSON object; `_ratio` is the variance of the
-difference with independent seeds over that with the same ones.
+    python benchmarks/pairing.py [--seeds 30] [--workers N]
+
+Preset digits-quick, 3 of 20 devices noisy. Three comparisons: the utility of one device, and the
+mean of all honest ones, under two payout rules that pay about as much; final accuracy with and
+without the vote (threshold 0.08 and 1). The last line is one JSON object; `_ratio` is the variance
+of the difference with independent seeds over that with the same ones.
 """
 
 from __future__ import annotations
@@ -26,20 +28,20 @@ COMPARED = {
 
 
 def half_width(differences: np.ndarray) -> float:
-    """Half of the 95 % interval of a mean (Student)."""
+    """Return half of the 95 % interval of a mean (Student)."""
     n = len(differences)
     return float(stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / n**0.5)
 
 
 def compare(results: Results, first: str, second: str, column: str) -> dict[str, float]:
-    """Paired by seed, and with the second arm's seeds shifted by one: independent draws of the same two distributions."""
+    """Compare two arms paired by seed, and with the seeds of the second arm shifted by one.
+
+    The latter are independent draws of the same two distributions.
+    """
     people = results.participants(columns=["device", "utility"], where="device = 0")
     alone = people.groupby("run_id")["utility"].sum().rename("device_utility").reset_index()
-    frame = (
-        results.outcomes()
-        .merge(alone, on="run_id")
-        .pivot_table(index="seed", columns="arm", values=column)
-    )
+    outcomes = results.outcomes().merge(alone, on="run_id")
+    frame = outcomes.pivot_table(index="seed", columns="arm", values=column)
     a, b = frame[first].to_numpy(), frame[second].to_numpy()
     paired, apart = a - b, a - np.roll(b, 1)
     return {
@@ -70,15 +72,12 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         results = sweep(spec, f"{folder}/pairing", workers=args.workers)
-        told = {name: compare(results, *arm) for name, arm in COMPARED.items()}
-    for name, values in told.items():
-        print(name, {k: round(v, 4) for k, v in values.items()})
-    print(
-        json.dumps(
-            {"seeds": args.seeds}
-            | {f"{name}_{k}": v for name, values in told.items() for k, v in values.items()}
-        )
-    )
+        compared = {name: compare(results, *arm) for name, arm in COMPARED.items()}
+    report: dict[str, float] = {"seeds": args.seeds}
+    for name, values in compared.items():
+        print(name, {key: round(value, 4) for key, value in values.items()})
+        report |= {f"{name}_{key}": value for key, value in values.items()}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Reading 1,000,000 participant rows of 10,000 runs: summary by two keys, opening, a small table; before and after `compact`.
+"""Seconds to read 1,000,000 participant rows of 10,000 runs, before and after `compact`.
 
     python benchmarks/results.py [--runs 10000] [--devices 20] [--rounds 5]
 
-The sweep's plan is real (a grid of 10 x 10 cells, 100 seeds); its run directories are copies of 40 real runs of synthetic data,
-since playing 10,000 would tell nothing more about reading them. Each time is the best of three, every time from `Results.open`
-on. Last line: one JSON object.
+Measured are a summary by two keys, opening, and a small table. The sweep's plan is real (a grid of
+10 x 10 cells, 100 seeds); its run directories are copies of 40 real runs of synthetic data, which
+are read like any others. Each time is the best of three, counted from `Results.open`. Last line:
+one JSON object.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FACTORS = {
 
 
 def build(folder: Path, runs: int, devices: int, rounds: int) -> None:
-    """A complete sweep of `runs` runs with `devices * rounds` participant rows each."""
+    """Write a complete sweep of `runs` runs with `devices * rounds` participant rows each."""
     fixed = {
         "devices": devices,
         "rounds": rounds,
@@ -63,29 +64,31 @@ def build(folder: Path, runs: int, devices: int, rounds: int) -> None:
         place = folder / "runs" / p.run_id
         if not place.exists():
             shutil.copytree(template.path, place)
-        size = sum(f["bytes"] for f in template.manifest["files"].values())
+        size = sum(file["bytes"] for file in template.manifest["files"].values())
         manifest.append(folder, manifest.Receipt(p.run_id, "done", 1.0, 1.0, size))
 
 
-def best(what: Callable[[], Any], times: int = 3) -> float:
-    """Wall seconds."""
-    found = []
+def best(action: Callable[[], Any], times: int = 3) -> float:
+    """Return the least wall seconds of several calls."""
+    seconds = []
     for _ in range(times):
         began = time.perf_counter()
-        what()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        action()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def read(folder: Path) -> dict[str, float]:
-    def small() -> pd.DataFrame:
+    """Measure reading the sweep."""
+
+    def read_small_table() -> pd.DataFrame:
         results = Results.open(folder)
         results.runs()
         return results.rounds(columns=["round", "accuracy"])
 
     return {
         "summary_by_two_keys_wall_s": best(lambda: Results.open(folder).summary(by=list(FACTORS))),
-        "open_runs_and_small_table_wall_s": best(small),
+        "open_runs_and_small_table_wall_s": best(read_small_table),
         "all_participants_wall_s": best(lambda: Results.open(folder).participants(), 1),
     }
 
@@ -102,30 +105,26 @@ def main() -> None:
         folder = Path(scratch) / "large"
         build(folder, args.runs, args.devices, args.rounds)
         results = Results.open(folder)
-        rows = int(
-            results.sql("select count(*) as n from participants", tables=("participants",))[
-                "n"
-            ].iloc[0]
-        )
+        count = "select count(*) as n from participants"
+        rows = int(results.sql(count, tables=("participants",))["n"].iloc[0])
         found: dict[str, Any] = {
             "runs": len(results.runs()),
             "participant_rows": rows,
             "directories": read(folder),
         }
         found["compact_wall_s"] = best(results.compact, 1)
-        found["compact_bytes"] = sum(
-            file.stat().st_size for file in (folder / "compact").rglob("*.parquet")
-        )
+        files = (folder / "compact").rglob("*.parquet")
+        found["compact_bytes"] = sum(file.stat().st_size for file in files)
         found["compact"] = read(folder)
         again = Sweep({**results.spec, "name": "large"}, folder)
         if again.todo:
             raise SystemExit("a compacted run would be run again")
     for where in ("directories", "compact"):
-        told = ", ".join(
-            f"{name.removesuffix('_wall_s').replace('_', ' ')} {value:.2f} s"
-            for name, value in found[where].items()
-        )
-        print(f"{where}: {told}")
+        times = []
+        for name, value in found[where].items():
+            words = name.removesuffix("_wall_s").replace("_", " ")
+            times.append(f"{words} {value:.2f} s")
+        print(f"{where}: {', '.join(times)}")
     found |= {"cores": os.cpu_count(), "load_average": [round(x, 2) for x in os.getloadavg()]}
     print(json.dumps(found))
 

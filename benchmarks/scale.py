@@ -1,9 +1,11 @@
-"""Seconds and peak memory of a VBFL round with 20, 100 and 1,000 devices at 100 samples each, 5 validators per update.
+"""Seconds and peak memory of a VBFL round with 20, 100 and 1,000 devices.
 
     python benchmarks/scale.py [--devices 20 100 1000] [--rounds 3] [--model mnist_2nn]
 
-Each size runs in a process of its own (for its peak memory), on generated images of 28 x 28. `other` is everything that is
-not training or testing a model: roles, messages, votes, signatures, blocks, ledger, recording. Last line: one JSON object.
+Each device has 100 samples, each update 5 validators. Each size runs in a process of its own (for
+its peak memory), on generated images of 28 x 28. `other` is everything that is not training or
+testing a model: roles, messages, votes, signatures, blocks, ledger, recording. Last line: one JSON
+object.
 """
 
 from __future__ import annotations
@@ -18,11 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import Stopwatch
+from measure import Stopwatch, bench
 
 from experiments import load_scenario
 from experiments.rundir import write_run
-from experiments.runner import journal_table
 from sim.threads import single_threaded
 from sim.world import World
 
@@ -30,14 +31,15 @@ SAMPLES = 100
 
 
 def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
-    """One size, in this process."""
+    """Measure one size, in this process."""
     single_threaded()
     workers, miners = devices * 12 // 20, devices * 3 // 20
     overrides = {
         "devices": devices,
         "rounds": rounds + 1,
         "data.dataset": "synthetic",
-        # A fifth of the samples goes to validation, so that every device trains on SAMPLES and validates on SAMPLES / 4.
+        # A fifth of the samples is for validation: every device trains on SAMPLES and validates on
+        # SAMPLES / 4.
         "data.params": {
             "train": devices * SAMPLES * 5 // 4,
             "test": 1_000,
@@ -54,8 +56,8 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
     }
     world = World(load_scenario("vbfl", overrides))
     learning = Stopwatch()
-    learning.wrap(world.protocol.game.bench.engine, "train")
-    learning.wrap(world.protocol.game.bench.engine, "evaluate")
+    learning.wrap(bench(world).engine, "train")
+    learning.wrap(bench(world).engine, "evaluate")
     total, other = [], []
     for _ in range(rounds + 1):
         before = learning.seconds
@@ -65,20 +67,19 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         other.append(total[-1] - (learning.seconds - before))
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        tables = {**world.kernel.recorder.tables(), "journal": journal_table(world)}
+        tables = world.kernel.tables()
         write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
         writing = (time.process_time() - began) / (rounds + 1)
-    round_cpu, other_cpu = (
-        statistics.median(total[1:]) + writing,
-        statistics.median(other[1:]) + writing,
-    )
+    round_cpu = statistics.median(total[1:]) + writing
+    other_cpu = statistics.median(other[1:]) + writing
+    rounds_so_far = world.kernel.recorder.columns("rounds")
+    votes = rounds_so_far["votes_positive"][-1] + rounds_so_far["votes_negative"][-1]
     return {
         "round_cpu_s": round_cpu,
         "other_cpu_s": other_cpu,
         "other_share": other_cpu / round_cpu,
-        "votes_per_round": int(world.kernel.recorder.last("rounds", "votes_positive"))
-        + int(world.kernel.recorder.last("rounds", "votes_negative")),
-        "accuracy_last": world.kernel.recorder.last("rounds", "accuracy"),
+        "votes_per_round": votes,
+        "accuracy_last": rounds_so_far["accuracy"][-1],
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -102,25 +103,17 @@ def main() -> None:
         "sizes": {},
     }
     for n in args.devices:
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            "--devices",
-            str(n),
-            "--rounds",
-            str(args.rounds),
-            "--model",
-            args.model,
-        ]
+        command = [sys.executable, __file__, "--one", "--devices", str(n)]
+        command += ["--rounds", str(args.rounds), "--model", args.model]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr)
         result = json.loads(done.stdout.splitlines()[-1])
         report["sizes"][n] = result  # type: ignore[index]
         print(
-            f"{n:5d} devices: {result['round_cpu_s']:.2f} CPU s a round, {result['other_cpu_s']:.3f} of it not learning "
-            f"({result['other_share']:.1%}), {result['votes_per_round']:,} votes, peak {result['peak_memory_mb']:,.0f} MB",
+            f"{n:5d} devices: {result['round_cpu_s']:.2f} CPU s a round, "
+            f"{result['other_cpu_s']:.3f} of it not learning ({result['other_share']:.1%}), "
+            f"{result['votes_per_round']:,} votes, peak {result['peak_memory_mb']:,.0f} MB",
             flush=True,
         )
     print(json.dumps(report))

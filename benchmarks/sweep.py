@@ -1,14 +1,18 @@
-"""How much of its workers' time a sweep spends in runs: 400 runs of digits-quick, in processes of this machine and on Dask.
+"""Share of its workers' time that a sweep spends in runs: 400 runs of digits-quick.
 
-    python benchmarks/sweep.py [--runs 400] [--workers 4 2] [--executors processes dask] [--trivial 2000]
+    python benchmarks/sweep.py [--runs 400] [--workers 4 2] [--executors processes dask]
+                               [--trivial 2000]
 
-Start-up is taken off by playing a small sweep first: 4 runs a worker, which start the processes and import everything. Then
-    efficiency  sum of the runs' CPU seconds / (workers x wall seconds); what others take of the machine lowers it
-    of_cpu      sum of the runs' CPU seconds / CPU seconds of the worker processes; no other load on the machine touches it
-    occupancy   sum of the runs' wall seconds / (workers x wall seconds); what others take does not lower it
-    overhead    (workers x wall - sum of the runs' wall) / runs: everything between two runs of a worker, waiting at the end too
+In processes of this machine and on Dask. A small sweep of 4 runs a worker is played first, so that
+starting processes and imports do not count. Then
+    efficiency  sum of the runs' CPU seconds / (workers x wall seconds); other load lowers it
+    of_cpu      sum of the runs' CPU seconds / CPU seconds of the workers; other load does not count
+    occupancy   sum of the runs' wall seconds / (workers x wall seconds); other load does not count
+    overhead    (workers x wall - sum of the runs' wall) / runs: the time between two runs of a
+                worker, and waiting at the end
     trivial     wall seconds per task of a function that does nothing, through the same code
-A run's own seconds end where it begins to write its directory. Nothing listens beyond 127.0.0.1. Last line: one JSON object.
+A run's own seconds end where it begins to write its directory. Nothing listens beyond 127.0.0.1.
+Last line: one JSON object.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ RATES = [0.05, 0.1]
 
 
 def spec(runs: int, name: str, first_seed: int) -> dict[str, Any]:
-    """A grid of 8 cells, and as many seeds as it takes."""
+    """Return a sweep of `runs` runs: a grid of 8 cells, with as many seeds as needed."""
     seeds = max(1, runs // (len(LEVELS) * len(RATES)))
     factors = {"adversaries.0.count": LEVELS, "training.learning_rate": RATES}
     return {
@@ -47,7 +51,7 @@ def spec(runs: int, name: str, first_seed: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def place(executor: str, workers: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Where to run, as arguments of `play`."""
+    """Start an executor; yield it as arguments of `Sweep.play`."""
     if executor == "processes":
         yield {"workers": workers}
         return
@@ -68,6 +72,7 @@ def place(executor: str, workers: int, folder: Path) -> Iterator[dict[str, Any]]
 
 
 def measure(executor: str, workers: int, runs: int, trivial: int) -> dict[str, float]:
+    """Measure a sweep and trivial tasks on an executor."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with place(executor, workers, folder) as where:
@@ -80,34 +85,36 @@ def measure(executor: str, workers: int, runs: int, trivial: int) -> dict[str, f
             outcome = planned.play(**where)
             wall_s = time.perf_counter() - began
             after = workers_cpu_s()
-            trivial_s = _trivial(where, workers, trivial)
+            trivial_s = _play_trivial(where, workers, trivial)
         frame = Results.open(folder / "timed").runs()
         if outcome.done != len(frame):
             raise SystemExit(f"{outcome.failed} runs failed")
-        paid = workers * wall_s
+        runs_cpu_s, runs_wall_s = float(frame["cpu_s"].sum()), float(frame["wall_s"].sum())
+        used_cpu_s = sum(cpu_s - before.get(pid, 0.0) for pid, cpu_s in after.items())
+        available_s = workers * wall_s
         return {
             "runs": len(frame),
             "workers": workers,
             "start_and_first_runs_wall_s": start_s,
             "wall_s": wall_s,
-            "runs_cpu_s": float(frame["cpu_s"].sum()),
-            "runs_wall_s": float(frame["wall_s"].sum()),
-            "efficiency": float(frame["cpu_s"].sum()) / paid,
-            "of_cpu": float(frame["cpu_s"].sum())
-            / sum(cpu - before.get(pid, 0.0) for pid, cpu in after.items()),
-            "occupancy": float(frame["wall_s"].sum()) / paid,
-            "overhead_per_run_worker_ms": (paid - float(frame["wall_s"].sum())) / len(frame) * 1e3,
+            "runs_cpu_s": runs_cpu_s,
+            "runs_wall_s": runs_wall_s,
+            "efficiency": runs_cpu_s / available_s,
+            "of_cpu": runs_cpu_s / used_cpu_s,
+            "occupancy": runs_wall_s / available_s,
+            "overhead_per_run_worker_ms": (available_s - runs_wall_s) / len(frame) * 1e3,
             "trivial_task_wall_ms": trivial_s / trivial * 1e3,
             "bytes_per_run": float(frame["bytes"].mean()),
         }
 
 
 def workers_cpu_s() -> dict[int, float]:
-    """CPU seconds so far of each process below this one."""
+    """Return the CPU seconds so far of each process below this one."""
     return {p.pid: sum(p.cpu_times()[:2]) for p in psutil.Process().children(recursive=True)}
 
 
-def _trivial(where: dict[str, Any], workers: int, n: int) -> float:
+def _play_trivial(where: dict[str, Any], workers: int, n: int) -> float:
+    """Return the wall seconds of n tasks that do nothing."""
     tasks = [(i,) for i in range(n)]
     began = time.perf_counter()
     if "workers" in where:
@@ -123,6 +130,7 @@ def _trivial(where: dict[str, Any], workers: int, n: int) -> float:
 
 
 def nothing(i: int) -> int:
+    """Do nothing, as a task."""
     return i
 
 
@@ -146,23 +154,21 @@ def main() -> None:
         for workers in args.workers:
             r = found[f"{executor}-{workers}"] = measure(executor, workers, args.runs, args.trivial)
             print(
-                f"{executor}, {workers} workers: {r['runs']} runs in {r['wall_s']:.1f} s, efficiency {r['efficiency']:.3f}, "
-                f"of the workers' CPU {r['of_cpu']:.3f}, occupancy {r['occupancy']:.3f}, "
-                f"{r['overhead_per_run_worker_ms']:.1f} ms between runs, {r['trivial_task_wall_ms']:.2f} ms a trivial task; "
+                f"{executor}, {workers} workers: {r['runs']} runs in {r['wall_s']:.1f} s, "
+                f"efficiency {r['efficiency']:.3f}, of the workers' CPU {r['of_cpu']:.3f}, "
+                f"occupancy {r['occupancy']:.3f}, "
+                f"{r['overhead_per_run_worker_ms']:.1f} ms between runs, "
+                f"{r['trivial_task_wall_ms']:.2f} ms a trivial task; "
                 f"{r['start_and_first_runs_wall_s']:.1f} s to start",
                 flush=True,
             )
-    load = [round(x, 2) for x in os.getloadavg()]
-    print(
-        json.dumps(
-            {
-                "cores": os.cpu_count(),
-                "load_average": load,
-                "platform": platform.platform(),
-                "measured": found,
-            }
-        )
-    )
+    report = {
+        "cores": os.cpu_count(),
+        "load_average": [round(x, 2) for x in os.getloadavg()],
+        "platform": platform.platform(),
+        "measured": found,
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Accuracy per round on real digits: VBFL as published and vanilla FedAvg, with and without malicious devices.
+"""Accuracy per round on real digits: VBFL as published and FedAvg, attacked and not.
 
-    python benchmarks/vbfl_accuracy.py --data DIR [--seeds 5] [--rounds 40] [--workers 4] [--out results/vbfl_accuracy]
+    python benchmarks/vbfl_accuracy.py --data DIR [--seeds 5] [--rounds 40] [--workers 4]
+                                       [--out results/vbfl_accuracy]
 
-DIR holds mnist/t10k-*-ubyte.gz. Prints mean and 95 % interval (Student's t over seeds) at rounds 5, 10, 20, 30, 40, and one
-JSON object as its last line.
+DIR holds mnist/t10k-*-ubyte.gz. Prints mean and 95 % interval (Student's t over seeds) at rounds 5,
+10, 20, 30, 40, and one JSON object as its last line.
 """
 
 from __future__ import annotations
@@ -27,16 +28,22 @@ ARMS = {
     "FedAvg, 0/20": ("fedavg", {}),
     "FedAvg, 3/20": ("fedavg", {"adversaries.0.count": 3}),
 }
-AT = (1, 5, 10, 20, 30, 40)
+ROUNDS = (1, 5, 10, 20, 30, 40)
+COUNTS = [
+    "accepted_honest",
+    "rejected_honest",
+    "accepted_adversary",
+    "rejected_adversary",
+    "forked",
+]
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """Mean and half-width of the 95 % interval."""
-    half = (
-        stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-        if len(values) > 1
-        else float("nan")
-    )
+    """Return mean and half-width of the 95 % interval."""
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), float("nan")
+    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5
     return float(values.mean()), float(half)
 
 
@@ -53,20 +60,20 @@ def main() -> None:
     args = parser.parse_args()
 
     common = {"rounds": args.rounds, "model.name": args.model, "data.dataset": "mnist-10k"}
-    arms = {
-        arm: [
-            load_scenario(preset, {**common, **change, "seed": seed}) for seed in range(args.seeds)
+    arms = {}
+    for arm, (preset, change) in ARMS.items():
+        settings = {**common, **change}
+        arms[arm] = [
+            load_scenario(preset, {**settings, "seed": seed}) for seed in range(args.seeds)
         ]
-        for arm, (preset, change) in ARMS.items()
-    }
-    everything = [s for scenarios in arms.values() for s in scenarios]
-    outcomes = {
-        o.run_id: o for o in run_many(everything, args.out, workers=args.workers, data=args.data)
-    }
-    for failure in (o for o in outcomes.values() if isinstance(o, RunFailure)):
-        raise SystemExit(
-            f"{failure.name} seed {failure.seed} failed in {failure.stage}: {failure.error}"
-        )
+    everything = [scenario for scenarios in arms.values() for scenario in scenarios]
+    outcomes = {}
+    for outcome in run_many(everything, args.out, workers=args.workers, data=args.data):
+        if isinstance(outcome, RunFailure):
+            raise SystemExit(
+                f"{outcome.name} seed {outcome.seed} failed in {outcome.stage}: {outcome.error}"
+            )
+        outcomes[outcome.run_id] = outcome
 
     report: dict[str, object] = {
         "seeds": args.seeds,
@@ -74,27 +81,19 @@ def main() -> None:
         "model": args.model,
         "arms": {},
     }
-    print(f"{'accuracy at round':40s}" + "".join(f"{r:>16d}" for r in AT if r <= args.rounds))
+    shown = [number for number in ROUNDS if number <= args.rounds]
+    print(f"{'accuracy at round':40s}" + "".join(f"{number:>16d}" for number in shown))
     for arm, scenarios in arms.items():
-        runs = [outcomes[s.run_id()] for s in scenarios]
-        curves = pd.DataFrame(
-            {i: r.rounds.set_index("round")["accuracy"] for i, r in enumerate(runs)}
-        )  # type: ignore[union-attr]
-        cells = {r: interval(curves.loc[r]) for r in AT if r <= args.rounds}
-        print(f"{arm:40s}" + "".join(f"{m:9.3f} ±{h:.3f}" for m, h in cells.values()))
-        totals = pd.concat([r.rounds for r in runs])[
-            [
-                "accepted_honest",
-                "rejected_honest",
-                "accepted_adversary",
-                "rejected_adversary",
-                "forked",
-            ]
-        ].sum()  # type: ignore[union-attr]
+        tables = [outcomes[scenario.run_id()].rounds for scenario in scenarios]
+        accuracies = [table.set_index("round")["accuracy"] for table in tables]
+        curves = pd.concat(accuracies, axis=1)
+        cells = {number: interval(curves.loc[number]) for number in shown}
+        print(f"{arm:40s}" + "".join(f"{mean:9.3f} ±{half:.3f}" for mean, half in cells.values()))
+        totals = pd.concat(tables)[COUNTS].sum()
         report["arms"][arm] = {  # type: ignore[index]
-            "accuracy_mean": {r: m for r, (m, _) in cells.items()},
-            "accuracy_half_width_95": {r: h for r, (_, h) in cells.items()},
-            **{k: int(v) for k, v in totals.items()},
+            "accuracy_mean": {number: mean for number, (mean, _) in cells.items()},
+            "accuracy_half_width_95": {number: half for number, (_, half) in cells.items()},
+            **{name: int(total) for name, total in totals.items()},
         }
     print(json.dumps(report))
 

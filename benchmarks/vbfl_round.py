@@ -1,10 +1,13 @@
-"""CPU seconds of one VBFL round (12/5/3 of 20 devices, published options, all tables) beside a plain per-device torch loop.
+"""CPU seconds of one VBFL round beside a plain per-device torch loop.
 
-    python benchmarks/vbfl_round.py --data DIR [--model mnist_2nn|mnist_cnn] [--rounds 8] [--epoch-log]
+    python benchmarks/vbfl_round.py --data DIR [--model mnist_2nn|mnist_cnn] [--rounds 8]
+                                    [--epoch-log]
 
-DIR holds mnist/t10k-*-ubyte.gz. Rounds of the two alternate in one process on one thread. The plain loop does the numerics of
-the same round and nothing else: every worker's and every baseline's training with nn.Module, autograd and torch.optim.SGD,
-and each distinct test pass once (12 updates, 5 baselines, 1 global model). Last line: one JSON object.
+The round has 12/5/3 of 20 devices, published options and all tables. DIR holds
+mnist/t10k-*-ubyte.gz. Rounds of the two alternate in one process on one thread. The plain loop does
+only the numerics of the same round: every worker's and every baseline's training with nn.Module,
+autograd and torch.optim.SGD, and each distinct test pass once (12 updates, 5 baselines, 1 global
+model). Last line: one JSON object.
 """
 
 from __future__ import annotations
@@ -18,13 +21,12 @@ import time
 from pathlib import Path
 
 import torch
-from measure import Stopwatch, gflop, peak_gflops
+from measure import Stopwatch, bench, game, gflop, peak_gflops
 from torch import nn
 from torch.nn import functional
 
 from experiments import load_scenario
 from experiments.rundir import write_run
-from experiments.runner import journal_table
 from sim.learning import models
 from sim.threads import single_threaded
 from sim.world import World
@@ -38,13 +40,13 @@ def plain_round(
     xt: torch.Tensor,
     yt: torch.Tensor,
 ) -> float:
-    """The same training and test passes, device by device; returns CPU seconds."""
+    """Play the same training and test passes device by device; return CPU seconds."""
     s = world.scenario
-    start = torch.tensor(world.protocol.game.bench.models[world.protocol.game.forks.state(0).model])
+    start = torch.tensor(bench(world).models[game(world).forks[0].model])
     began = time.process_time()
     trained = []
     for k in range(17):
-        shard = torch.from_numpy(world.protocol.game.bench.split.train[k])
+        shard = torch.from_numpy(bench(world).split.train[k])
         nn.utils.vector_to_parameters(start.clone(), build.parameters())
         optimiser = torch.optim.SGD(build.parameters(), lr=s.training.learning_rate)
         for _ in range(s.training.epochs if k < 12 else 1):
@@ -60,6 +62,41 @@ def plain_round(
             for xs, ys in zip(xt.split(100), yt.split(100), strict=True):
                 (build(xs).argmax(1) == ys).sum().item()
     return time.process_time() - began
+
+
+def alternate(world: World, build: nn.Module, rounds: int) -> tuple[list[float], list[float]]:
+    """Play rounds of the world and of the plain loop in turn; return the CPU seconds of each."""
+    data = bench(world).dataset
+    sets = [torch.tensor(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
+    ours, plain = [], []
+    for _ in range(rounds):
+        began = time.process_time()
+        world.step()
+        ours.append(time.process_time() - began)
+        plain.append(plain_round(world, build, *sets))
+        print(
+            f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s",
+            flush=True,
+        )
+    return ours, plain
+
+
+def write_tables(world: World) -> float:
+    """Write the run to a temporary folder; return the CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        tables = world.kernel.tables()
+        write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
+        return time.process_time() - began
+
+
+def count_gflop(world: World, build: nn.Module) -> float:
+    """Return the floating-point operations of training and testing in a round, in units of 1e9."""
+    sample = torch.tensor(bench(world).dataset.x_train[:1])
+    epochs = world.scenario.training.epochs
+    trained = (12 * epochs + 5) * len(bench(world).split.train[0])
+    tested = 18 * len(bench(world).dataset.y_test)
+    return trained * gflop(build, sample, train=True) + tested * gflop(build, sample, train=False)
 
 
 def main() -> None:
@@ -87,40 +124,24 @@ def main() -> None:
     }
     world = World(load_scenario("vbfl-published", overrides), args.data)
     training, testing = Stopwatch(), Stopwatch()
-    training.wrap(world.protocol.game.bench.engine, "train")
-    testing.wrap(world.protocol.game.bench.engine, "evaluate")
-    build = models.create(args.model).build(world.protocol.game.bench.dataset.shape, world.protocol.game.bench.dataset.classes)
-    x, y = torch.tensor(world.protocol.game.bench.dataset.x_train), torch.tensor(world.protocol.game.bench.dataset.y_train)
-    xt, yt = torch.tensor(world.protocol.game.bench.dataset.x_test), torch.tensor(world.protocol.game.bench.dataset.y_test)
-
+    training.wrap(bench(world).engine, "train")
+    testing.wrap(bench(world).engine, "evaluate")
+    build = models.create(args.model).build(
+        bench(world).dataset.shape, bench(world).dataset.classes
+    )
     world.step()  # warm up
     training.seconds = testing.seconds = 0.0
-    ours, plain = [], []
-    for _ in range(args.rounds):
-        began = time.process_time()
-        world.step()
-        ours.append(time.process_time() - began)
-        plain.append(plain_round(world, build, x, y, xt, yt))
-        print(
-            f"round {world.round_index}: fedstake {ours[-1]:.3f} s, plain loop {plain[-1]:.3f} s",
-            flush=True,
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
-        tables = {**world.kernel.recorder.tables(), "journal": journal_table(world)}
-        write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
-        recording = (time.process_time() - began) / (args.rounds + 1)
+    ours, plain = alternate(world, build, args.rounds)
+    recording = write_tables(world) / (args.rounds + 1)
 
-    samples = len(world.protocol.game.bench.split.train[0])
-    epochs = world.scenario.training.epochs
-    work = (12 * epochs + 5) * samples * gflop(build, x[:1], train=True) + 18 * len(yt) * gflop(
-        build, xt[:1], train=False
-    )
+    work = count_gflop(world, build)
+    learning = (training.seconds + testing.seconds) / args.rounds
+    ratios = [p / o for p, o in zip(plain, ours, strict=True)]
     peak = peak_gflops()
     mine = statistics.median(ours) + recording
     report = {
         "model": args.model,
-        "trainer": world.protocol.game.bench.engine.trainer,
+        "trainer": bench(world).engine.trainer,
         "epoch_log": args.epoch_log,
         "rounds": args.rounds,
         "round_cpu_s_median": mine,
@@ -129,13 +150,9 @@ def main() -> None:
         "training_cpu_s": training.seconds / args.rounds,
         "testing_cpu_s": testing.seconds / args.rounds,
         "writing_tables_cpu_s": recording,
-        "everything_else_cpu_s": statistics.mean(ours)
-        - (training.seconds + testing.seconds) / args.rounds
-        + recording,
+        "everything_else_cpu_s": statistics.mean(ours) - learning + recording,
         "plain_loop_cpu_s_median": statistics.median(plain),
-        "plain_over_fedstake_ratio": statistics.median(
-            p / o for p, o in zip(plain, ours, strict=True)
-        ),
+        "plain_over_fedstake_ratio": statistics.median(ratios),
         "published_code_cpu_s": {"mnist_2nn": 7.4, "mnist_cnn": 154.0}.get(args.model),
         "round_gflop": work,
         "rate_gflop_per_s": work / mine,

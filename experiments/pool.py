@@ -1,4 +1,7 @@
-"""Many tasks on an executor: a bounded window of them in flight, and what is done about processes that die."""
+"""Run many tasks on an executor, with a bounded window of them in flight.
+
+Processes that die are replaced, and a task that kills its process every time fails alone.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from concurrent.futures import (
 )
 from typing import Any
 
+from fedstake.errors import FedstakeError
+
 Task = tuple[Any, ...]
 """Arguments of the work."""
 Work = Callable[..., Any]
@@ -25,11 +30,11 @@ Failed = Callable[[Task, Exception], None]
 Alive = Callable[[], bool]
 
 ATTEMPTS = 3
-"""How often a task is begun whose process dies: twice beside others, which may be to blame, and once alone."""
+"""Starts of a task whose process dies: twice beside others, which may be at fault, then alone."""
 
 
-class StoppedError(RuntimeError):
-    """What was to run the work is gone or never came up; what is done stays done. One line."""
+class StoppedError(FedstakeError, RuntimeError):
+    """The executor or cluster that runs the tasks is lost; finished tasks stay finished."""
 
 
 def on_executor(
@@ -41,15 +46,16 @@ def on_executor(
     failed: Failed,
     alive: Alive | None = None,
 ) -> None:
-    """Run tasks on an executor that belongs to someone else. `StoppedError` when it breaks: it cannot be made anew here.
+    """Run tasks on an executor that the caller owns; raise `StoppedError` when it breaks.
 
-    `alive` is asked when nothing has ended for a second, for executors that may never tell.
+    `alive` is called when no task has ended for a second, for executors that never report a loss.
     """
     for _, error in _feed(executor, work, deque(tasks), window, keep, failed, alive):
-        told = ": ".join(
-            part for part in (type(error).__name__, " ".join(str(error).split())) if part
-        )
-        raise StoppedError(f"what was to run this went away ({told})")
+        reason = type(error).__name__
+        message = " ".join(str(error).split())
+        if message:
+            reason += f": {message}"
+        raise StoppedError(f"the executor went away ({reason})")
 
 
 def in_processes(
@@ -57,24 +63,27 @@ def in_processes(
 ) -> None:
     """Run tasks in processes of this machine.
 
-    One that dies (killed, out of memory) takes its pool along. What was in flight then is tried again in a new pool; what has
-    lost its pool twice runs alone, so that a culprit fails by itself and the others go on.
+    A process that dies (killed, out of memory) breaks its pool. Tasks that were in flight are tried
+    again in a new pool; a task that has lost its pool twice runs alone, so that a task that kills
+    its process fails by itself and the others go on.
     """
     waiting, alone = deque(tasks), deque[Task]()
     deaths: Counter[int] = Counter()
     try:
         while waiting or alone:
             if alone:
-                for task, error in _feed(
-                    _local(workers), work, deque([alone.popleft()]), 1, keep, failed
-                ):
-                    _check_machine(workers)
+                suspect = deque([alone.popleft()])
+                for task, error in _feed(_local(workers), work, suspect, 1, keep, failed):
+                    _check_machine(workers)  # if that works, the task itself is at fault
                     failed(task, error)
                 continue
             for task, _ in _feed(_local(workers), work, waiting, 2 * workers, keep, failed):
                 deaths[id(task)] += 1
-                (alone if deaths[id(task)] == ATTEMPTS - 1 else waiting).append(task)
-    except BaseException:  # Ctrl-C above all: nobody waits for what would be thrown away
+                if deaths[id(task)] == ATTEMPTS - 1:
+                    alone.append(task)
+                else:
+                    waiting.append(task)
+    except BaseException:  # Ctrl-C above all: do not wait for results that would be thrown away
         _local(workers).shutdown(wait=True, kill_workers=True)
         raise
 
@@ -88,10 +97,14 @@ def _feed(
     failed: Failed,
     alive: Alive | None = None,
 ) -> Iterator[tuple[Task, Exception]]:
-    """Feed a pool until nothing waits or it breaks; yields what was in flight when it broke, leaves the rest in `waiting`."""
+    """Feed a pool until no task waits or the pool breaks.
+
+    Yields the tasks that were in flight when it broke, with the error; the rest stays in `waiting`.
+    """
     running: dict[Future[Any], Task] = {}
     broken = False
     while running or (waiting and not broken):
+        # Fill the window.
         while waiting and len(running) < window and not broken:
             task = waiting.popleft()
             try:
@@ -99,6 +112,7 @@ def _feed(
             except RuntimeError as error:  # broken, or shut down
                 broken = True
                 yield task, error
+        # Collect what has ended.
         done = wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done
         if not done and alive is not None and not alive():
             yield running.popitem()[1], BrokenExecutor("connection lost")
@@ -109,25 +123,23 @@ def _feed(
             except (BrokenExecutor, CancelledError) as error:
                 broken = True
                 yield task, error
-            except (
-                Exception
-            ) as error:  # the work itself raises nothing: what ran it gave this one up
+            except Exception as error:  # the work never raises: the executor gave this task up
                 failed(task, error)
             else:
                 keep(outcome)
 
 
 def _check_machine(workers: int) -> None:
-    """A task that died alone is to blame, unless nothing at all runs here."""
+    """Raise `StoppedError` unless this machine can run a trivial task."""
     try:
         _local(workers).submit(os.getpid).result()
     except BrokenExecutor as error:
-        raise StoppedError(
-            f"worker processes die whatever they run ({type(error).__name__})"
-        ) from error
+        name = type(error).__name__
+        raise StoppedError(f"worker processes die whatever they run ({name})") from error
 
 
 def _local(workers: int) -> Any:
+    """Return the executor of this machine, a new one when the last one broke."""
     from joblib.externals.loky import get_reusable_executor
 
     return get_reusable_executor(
@@ -136,7 +148,7 @@ def _local(workers: int) -> Any:
 
 
 def _die_with(parent: int) -> None:
-    """Workers of a process that was killed would wait for ever, with their memory; run in each of them."""
+    """End this worker when its parent is gone; else it would wait for ever and keep its memory."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,8 +1,9 @@
-"""Topology, links, computing power and presence of devices: where durations come from.
+"""Topology, links, computing power and presence of devices, which give simulated durations.
 
-Durations follow a stated cost model, never wall time:
-training = samples * epochs / compute_samples_per_s; evaluating one sample costs a third of training one (forward pass only);
-sending = latency_s + bytes / min(link of the two ends) per hop.
+Durations follow a cost model, never wall time:
+    training    samples * epochs / compute_samples_per_s
+    evaluating  a third of training the same samples once (forward pass only)
+    sending     latency_s + bytes / min(link of the two ends), per hop
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from sim.settings import AvailabilitySettings, LinkSettings, NetworkSettings
 from sim.streams import Streams
 
 EVALUATION_COST = 1 / 3
-"""Evaluating a sample, in units of training one: one of the three passes (forward, two backward products)."""
+"""Cost of evaluating a sample, in units of training one: the forward one of three passes."""
 
 
 class Links:
-    """How fast each device sends (`link`, bytes per second) and computes (`compute`, samples per second); fixed for a run."""
+    """How fast each device sends and computes, fixed for a run.
+
+    `link` is in bytes per second, `compute` in samples per second.
+    """
 
     def __init__(self, settings: LinkSettings, devices: int, streams: Streams) -> None:
-        self.link = _draw(
+        self.link = _draw_speeds(
             settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link"
         )
-        self.compute = _draw(
+        self.compute = _draw_speeds(
             settings.compute,
             settings.compute_samples_per_s,
             settings.compute_sigma,
@@ -47,28 +51,29 @@ class Links:
 
 
 class Network(Links):
-    """Links and who is connected to whom.
+    """Links, and who is connected to whom.
 
-    Messages take the route that carries a byte fastest; unreachable pairs have infinite delay. Forwarding is the links'
-    business: a device that is offline still passes on what is not for it.
+    Messages take the route with the highest speed; unreachable pairs have infinite delay. Devices
+    that are offline still forward messages for others.
     """
 
     def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
         super().__init__(settings, devices, streams)
         self.settings = settings
         self.devices = devices
-        self.graph = None if settings.topology == "complete" else _graph(settings, devices, streams)
-        self._per_byte, self._latency = self._routes()
-        self.component = self._components()
+        self.graph = None
+        if settings.topology != "complete":
+            self.graph = _build_graph(settings, devices, streams)
+        self._per_byte, self._latency = self._find_routes()
+        self.component = self._find_components()
 
     def delay(self, sender: int, receiver: int, size_bytes: float) -> float:
-        """Seconds for a message between two devices."""
+        """Return the seconds of a message between two devices."""
         if sender == receiver:
             return 0.0
         if self._per_byte is None:
-            return self.settings.latency_s + size_bytes / min(
-                float(self.link[sender]), float(self.link[receiver])
-            )
+            speed = min(float(self.link[sender]), float(self.link[receiver]))
+            return self.settings.latency_s + size_bytes / speed
         return float(
             self._latency[sender, receiver] + size_bytes * self._per_byte[sender, receiver]
         )
@@ -76,11 +81,10 @@ class Network(Links):
     def delays(
         self, sender: int, receivers: NDArray[np.int64], size_bytes: float
     ) -> NDArray[np.float64]:
-        """Seconds for a message to several devices, `float64[n]`."""
+        """Return the seconds of a message to each of n devices, `float64[n]`."""
         if self._per_byte is None:
-            seconds = self.settings.latency_s + size_bytes / np.minimum(
-                self.link[sender], self.link[receivers]
-            )
+            speeds = np.minimum(self.link[sender], self.link[receivers])
+            seconds = self.settings.latency_s + size_bytes / speeds
         else:
             seconds = (
                 self._latency[sender, receivers] + size_bytes * self._per_byte[sender, receivers]
@@ -88,20 +92,23 @@ class Network(Links):
         return np.where(receivers == sender, 0.0, seconds)
 
     def reachable(self, a: int, b: int) -> bool:
-        """Whether a route exists."""
+        """Return whether a route exists."""
         return self.component[a] == self.component[b]
 
-    def _components(self) -> list[int]:
-        """Per device, the number of the connected part that it is in."""
+    def _find_components(self) -> list[int]:
+        """Return per device the number of its connected component."""
         component = [0] * self.devices
-        for number, members in enumerate(
-            nx.connected_components(self.graph) if self.graph is not None else ()
-        ):
-            for device in members:
-                component[device] = number
+        if self.graph is not None:
+            for number, members in enumerate(nx.connected_components(self.graph)):
+                for device in members:
+                    component[device] = number
         return component
 
-    def _routes(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+    def _find_routes(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+        """Return per pair of devices the seconds per byte and the latency of its fastest route.
+
+        Both are `float64[devices, devices]`; None and an empty array in a complete graph.
+        """
         if self.graph is None:
             return None, np.empty(0)
         for a, b, edge in self.graph.edges(data=True):
@@ -115,22 +122,24 @@ class Network(Links):
         return per_byte, latency
 
 
-def _draw(
+def _draw_speeds(
     kind: str, mean: float, sigma: float, n: int, streams: Streams, purpose: str
 ) -> NDArray[np.float64]:
-    """Per-device speeds with the given mean: equal, uniform on (0.1, 1.9) times it, or log-normal."""
+    """Draw a speed per device: all the mean, uniform on (0.1, 1.9) times it, or log-normal."""
     if kind == "homogeneous":
         return np.full(n, mean)
     draws = np.empty(n)
     for d in range(n):
         rng = streams.rng(purpose, d)
-        draws[d] = (
-            rng.uniform(0.1, 1.9) if kind == "uniform" else rng.lognormal(-sigma * sigma / 2, sigma)
-        )
+        if kind == "uniform":
+            draws[d] = rng.uniform(0.1, 1.9)
+        else:
+            draws[d] = rng.lognormal(-sigma * sigma / 2, sigma)
     return mean * draws
 
 
-def _graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Graph:
+def _build_graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Graph:
+    """Build the topology of n devices; raise `SettingError` when it has another number of nodes."""
     seed = int(streams.rng("topology").integers(2**31))
     kind = settings.topology
     if kind == "ring":
@@ -154,7 +163,7 @@ def _graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Graph:
 
 
 class Availability:
-    """Whether a device is there at a time: a pure function of the seed, so that a run can be resumed anywhere."""
+    """Presence of devices in the network: a pure function of the seed, so that runs can resume."""
 
     def __init__(self, settings: AvailabilitySettings, streams: Streams) -> None:
         self.settings = settings
@@ -163,7 +172,7 @@ class Availability:
         self._round_draw = lru_cache(maxsize=1 << 16)(self._draw_round)
 
     def online(self, device: int, round: int, time_s: float) -> bool:
-        """Presence of a device in a round, at a simulated time."""
+        """Return whether a device is online in a round, at a simulated time."""
         if self.settings.kind == "always":
             return True
         if self.settings.kind == "per-round":
@@ -171,7 +180,10 @@ class Availability:
         return self._alternating(device, time_s)
 
     def next_change_s(self, devices: int, time_s: float) -> float:
-        """When the first device comes or goes after a time; that time itself where presence does not follow the clock."""
+        """Return when the first device comes or goes after a time.
+
+        That time itself where presence does not depend on the clock.
+        """
         if self.settings.kind != "alternating":
             return time_s
         return min(self._toggle_after(d, time_s) for d in range(devices))
@@ -180,11 +192,12 @@ class Availability:
         return bool(self.streams.rng("online", device, round).random() < self.settings.online)
 
     def _alternating(self, device: int, time_s: float) -> bool:
-        """Exponential spells, beginning online; the toggle times are drawn as far as needed."""
+        """Return whether a device with exponential spells, the first one online, is online."""
         self._toggle_after(device, time_s)
         return int(np.searchsorted(self._toggles[device][0], time_s, side="right")) % 2 == 1
 
     def _toggle_after(self, device: int, time_s: float) -> float:
+        """Return when a device next comes or goes; its toggle times are drawn as far as needed."""
         toggles, rng = self._toggles.setdefault(device, ([0.0], self.streams.rng("online", device)))
         while toggles[-1] <= time_s:
             online = len(toggles) % 2 == 1

@@ -1,8 +1,8 @@
-"""Differential privacy at the device: clip and blur each change before it leaves, and count what has been spent.
+"""Differential privacy at the device: clip each update, add noise, and account for the epsilon.
 
-Clipping of updates: McMahan et al. 2018, arXiv:1710.06963. Two neighbours differ in all the samples of one device, and the
-receiver sees each of its updates. Any two clipped changes are at most 2C apart, so noise of standard deviation z C is a
-Gaussian mechanism of noise multiplier z / 2.
+Clipping of updates: McMahan et al. 2018, arXiv:1710.06963. Neighbouring data sets differ in all the
+samples of one device, and the receiver sees each of its updates. Any two clipped changes are at
+most 2C apart, so noise of standard deviation z C is a Gaussian mechanism of noise multiplier z / 2.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mechanisms.vocabulary import FloatMatrix
 
 INSTALL = "pip install 'dp-accounting>=0.6' (the extra fedstake[privacy])"
 ORDERS = tuple((1 + np.geomspace(0.02, 5_000, 500)).tolist())
-"""Renyi orders that the accountant tries: within 0.1 % of the best, where dp-accounting's own leave gaps above 63."""
+"""Renyi orders of the accountant: within 0.1 % of the best; the default ones have gaps above 63."""
 
 
 def accountant_installed() -> bool:
-    """Whether epsilon can be computed here."""
+    """Return whether dp-accounting is installed, which computes epsilon."""
     return importlib.util.find_spec("dp_accounting") is not None
 
 
@@ -33,10 +33,11 @@ def clip_and_blur(
     noise: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> FloatMatrix:
-    """`float32[P]`: start + (row - start) min(1, C / ||row - start||) + Gaussian noise of standard deviation noise x clip.
+    """Return start + (row - start) min(1, C / ||row - start||) + noise, `float32[P]`.
 
-    A row that is not finite counts as no change: the bound must hold whatever the samples are. It holds up to the rounding of
-    float32.
+    C = `clip`; the noise is Gaussian of standard deviation `noise` x `clip`. A row that is not
+    finite counts as no change, because the bound must hold for any samples. It holds up to the
+    rounding of float32.
     """
     change = row.astype(np.float64) - start
     norm = math.sqrt(squared_norms(row[None], start)[0])
@@ -52,13 +53,14 @@ def clip_and_blur(
 
 @lru_cache(maxsize=1 << 14)
 def epsilon(noise: float, delta: float, updates: int) -> float:
-    """Epsilon at `delta` that a device has spent with so many updates of noise multiplier z = `noise`.
+    """Return the epsilon at `delta` of `updates` updates with noise multiplier z = `noise`.
 
-    Renyi differential privacy composed over updates (Mironov 2017, arXiv:1702.07476), by dp-accounting's accountant.
+    Renyi differential privacy composed over updates (Mironov 2017, arXiv:1702.07476), by the
+    accountant of dp-accounting.
     """
     if updates == 0:
         return 0.0
-    import dp_accounting  # an extra, and a second to import: only for runs that ask
+    import dp_accounting  # an extra that takes a second to import
     from dp_accounting.rdp import RdpAccountant
 
     accountant = RdpAccountant(

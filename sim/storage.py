@@ -1,4 +1,4 @@
-"""A store beside the chain, such as IPFS: updates lie there under their digests, and the chain carries the digests only."""
+"""An off-chain store, such as IPFS: it holds the updates, and the chain only their digests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ MEGABYTE = 10**6
 
 
 class UpdateStore:
-    """Times, luck and costs of storing and fetching. Digests name what is fetched: nobody can put another in its place."""
+    """Delay, availability and cost of an off-chain store.
+
+    Objects are fetched by their digests, so nobody can replace one by another.
+    """
 
     def __init__(self, settings: StorageSettings, network: Links, streams: Streams) -> None:
         self.settings, self._network, self._streams = settings, network, streams
 
     @property
     def off_chain(self) -> bool:
-        """Whether updates travel through the store and not inside transactions and blocks."""
+        """Whether updates travel through the store instead of in transactions and blocks."""
         return self.settings.kind == "off-chain"
 
     def seconds(self, device: int, objects: int, size_bytes: float) -> float:
-        """Seconds to store or fetch so many objects of one size at once: each at most as fast as the store serves one request,
+        """Return the seconds to store or fetch `objects` objects of one size at the same time.
 
-        all together at most as fast as the device's link.
+        That is the latency and the longer of two times: one object at the speed of the store, all
+        objects at the speed of the device's link.
         """
         if objects == 0:
             return 0.0
@@ -31,14 +35,12 @@ class UpdateStore:
         return self.settings.latency_s + size_bytes * slowest
 
     def finds(self, device: int, worker: int, round: int) -> bool:
-        """Whether the request of a device for the update of a worker succeeds."""
+        """Draw whether the request of a device for the update of a worker succeeds."""
         if self.settings.availability == 1:
             return True
-        return bool(
-            self._streams.rng("storage", device, worker, round).random()
-            < self.settings.availability
-        )
+        draw = self._streams.rng("storage", device, worker, round).random()
+        return bool(draw < self.settings.availability)
 
     def cost(self, size_bytes: float) -> float:
-        """Base units that storing so many bytes costs whoever uploads them."""
+        """Return the cost of storing `size_bytes`, base units, paid by the device that uploads."""
         return self.settings.cost_per_mb * size_bytes / MEGABYTE

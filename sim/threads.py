@@ -1,4 +1,4 @@
-"""One thread per process: small training steps lose more to threads than they gain, and sweeps use processes."""
+"""One thread per process: threads slow small training steps down, and sweeps use processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from threadpoolctl import threadpool_limits
 
 
 def single_threaded() -> None:
-    """Limit torch and numpy's BLAS to one thread in this process, so that results and costs do not depend on the machine."""
+    """Limit torch and numpy's BLAS to one thread in this process.
+
+    Results and costs then do not depend on the number of cores.
+    """
     torch.set_num_threads(1)
     threadpool_limits(limits=1)

@@ -1,1 +1,1 @@
-"""Papers reproduced, a folder each; `driver.py` plays any of them."""
+"""Reproductions of papers, a folder each; `driver.py` runs any of them."""

@@ -1,4 +1,4 @@
-"""Lines over rounds with bands over seeds, labelled at their ends."""
+"""Draw lines over rounds with bands over seeds, labelled at their ends."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def curves(
     x: str = "round",
     gap: float = 0.06,
 ) -> None:
-    """One line per arm: mean over seeds, band from lowest to highest, its label at the end.
+    """Draw one line per arm: mean over seeds, band from lowest to highest, label at the end.
 
     Args:
         table: has columns arm, `x`, `y`.
-        axes: drawn on; set the range of its y-axis before, labels keep their distance on it.
+        axes: drawn on; its y-range must be set before, since distances of labels depend on it.
         y: column that is drawn.
         arms: label and colour of each arm.
         x: column along the axis.
@@ -30,27 +30,30 @@ def curves(
     """
     ends = []
     for arm, (label, color) in arms.items():
-        at = table[table["arm"] == arm].groupby(x)[y]
-        if not len(at):
+        groups = table[table["arm"] == arm].groupby(x)[y]
+        if not len(groups):
             continue
-        mean, low, high = at.mean(), at.min(), at.max()
+        mean, low, high = groups.mean(), groups.min(), groups.max()
         axes.fill_between(mean.index, low, high, color=color, alpha=0.15, linewidth=0)
         axes.plot(mean.index, mean, color=color)
         ends.append((float(mean.iloc[-1]), label, color))
     axes.set_xlabel(x)
-    axes.set_xlim(float(table[x].min()), max(float(table[x].max()), float(table[x].min()) + 1))
+    first, last = float(table[x].min()), float(table[x].max())
+    axes.set_xlim(first, max(last, first + 1))
     low_end, high_end = axes.get_ylim()
     _label(axes, ends, gap * (high_end - low_end))
 
 
 def _label(axes: Axes, ends: Iterable[tuple[float, str, str]], least: float) -> None:
-    """Labels in the order of their lines, pushed apart where they would touch, and on average where their lines end."""
+    """Place labels in the order of their lines, at least `least` apart.
+
+    All are then shifted so that they are on average where their lines end.
+    """
     lines = sorted(ends)
     places: list[float] = []
     for y, _, _ in lines:
         places.append(max(y, places[-1] + least) if places else y)
-    shift = sum(place - y for place, (y, _, _) in zip(places, lines, strict=True)) / max(
-        1, len(lines)
-    )
+    pushed = sum(place - y for place, (y, _, _) in zip(places, lines, strict=True))
+    shift = pushed / max(1, len(lines))
     for place, (_, label, color) in zip(places, lines, strict=True):
         direct_label(axes, axes.get_xlim()[1], place - shift, label, color)

@@ -1,4 +1,4 @@
-"""`fedstake reproduce`: play a paper's sweeps, draw its figures, say what holds."""
+"""Run the sweeps of a paper, draw its figures and write its verdicts: `fedstake reproduce`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from experiments.reproduce.plan import HERE, Part, parts, sizes
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
 from experiments.sweeps.drive import OnReceipt, Sweep
+from experiments.sweeps.plan import PlannedRun
 from sim.world import World
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a reproduction came to, and where its page is."""
+    """The verdicts and the cost of a reproduction, and its page."""
 
     verdicts: pd.DataFrame
     cost: pd.DataFrame
@@ -34,7 +35,7 @@ class Outcome:
 
 
 class Reproduction:
-    """A paper at a size, and its folder: one sweep in each `out/<group>`, figures and verdicts beside them."""
+    """A paper at a size, and its folder: a sweep per group, figures and verdicts beside them."""
 
     def __init__(
         self, paper: str, size: str, out: Path | None = None, extra: Sequence[str] = ()
@@ -45,25 +46,24 @@ class Reproduction:
         self.sweeps = {
             name: Sweep(part.spec, self.folder / name) for name, part in self.parts.items()
         }
-        self.command = f"fedstake reproduce {paper} --size {size}" + "".join(
-            f" --with {name}" for name in extra
-        )
+        options = "".join(f" --with {name}" for name in extra)
+        self.command = f"fedstake reproduce {paper} --size {size}{options}"
 
     def estimate(self) -> pd.DataFrame:
-        """One row per group: runs, rounds, those to do, and the CPU seconds that they would take; nothing is played."""
+        """Return per group its runs and rounds, the rounds to do and their expected CPU seconds.
+
+        Nothing is played.
+        """
         rows = []
         for name, sweep in self.sweeps.items():
-            rounds, todo = (
-                sum(p.scenario.rounds for p in some) for some in (sweep.runs, sweep.todo)
-            )
-            cpu_s = todo * self.parts[name].cpu_s_per_round
+            todo = _count_rounds(sweep.todo)
             rows.append(
                 {
                     "group": name,
                     "runs": len(sweep.runs),
-                    "rounds": rounds,
+                    "rounds": _count_rounds(sweep.runs),
                     "to do": todo,
-                    "cpu_s": cpu_s,
+                    "cpu_s": todo * self.parts[name].cpu_s_per_round,
                 }
             )
         return pd.DataFrame(rows)
@@ -75,12 +75,14 @@ class Reproduction:
         data: Path | None = None,
         on_receipt: OnReceipt | None = None,
     ) -> Evidence:
-        """Run what is not there yet. Raises `RunError` when a run failed, `DataError` when the data are not there."""
+        """Run the missing runs of all sweeps.
+
+        Raises `RunError` when a run failed, `DataError` when data files are missing.
+        """
+        # Build one world per sweep first: an error of one line instead of a failure per run.
         for sweep in self.sweeps.values():
             if sweep.todo:
-                World(
-                    sweep.todo[0].scenario, data
-                ).close()  # better one line now than a failure per run
+                World(sweep.todo[0].scenario, data).close()
         results = {}
         for name, sweep in self.sweeps.items():
             if sweep.todo:
@@ -90,48 +92,46 @@ class Reproduction:
             if len(failed):
                 first = failed.iloc[0]
                 raise RunError(
-                    f"{sweep.folder}: {len(failed)} runs failed; the first in {first['stage']}: {first['error']}"
+                    f"{sweep.folder}: {len(failed)} runs failed; "
+                    f"the first in {first['stage']}: {first['error']}"
                 )
         return Evidence(results)
 
     def write(self, evidence: Evidence) -> Outcome:
-        """Figures, `verdicts.csv`, `verdicts.md` and `report.html` from what was recorded."""
+        """Write figures, `verdicts.csv`, `verdicts.md` and `report.html` of the recorded runs."""
         paper = load_paper(self.name)
-        found = verdicts.table(
-            verdicts.load(HERE / self.name / "expected.json"), paper.measures, evidence, self.size
-        )
+        size = sizes(self.name)[self.size].what
+
+        # Measure.
+        expected = verdicts.load(HERE / self.name / "expected.json")
+        found = verdicts.table(expected, paper.measures, evidence, self.size)
         cost = self.cost(evidence)
-        findings = [(heading, table) for heading, table in paper.findings(evidence) if len(table)]
-        tables = [
-            ("Verdicts", verdicts.brief(found)),
-            *findings,
-            ("CPU time against the authors' code", cost),
-        ]
+        tables = [("Verdicts", verdicts.brief(found))]
+        tables += [(heading, table) for heading, table in paper.findings(evidence) if len(table)]
+        tables += [("CPU time against the authors' code", cost)]
+
+        # Write the tables.
         write_file(self.folder / "verdicts.csv", found.to_csv(index=False))
-        text = [f"# {paper.title}\n\n`{self.command}`: {sizes(self.name)[self.size].what}.\n"]
+        text = [f"# {paper.title}\n\n`{self.command}`: {size}.\n"]
         text += [f"\n## {heading}\n\n{verdicts.markdown(table)}" for heading, table in tables]
         write_file(self.folder / "verdicts.md", "".join(text))
+
+        # Draw the figures and write the page.
+        sweeps = [tomli_w.dumps(p.spec.model_dump(mode="json")) for p in self.parts.values()]
         with style():
-            panels = [panel for figure in paper.figures if (panel := self._draw(figure, evidence))]
+            drawn = [self._draw(figure, evidence) for figure in paper.figures]
             html = page(
                 paper.title,
-                f"Size {self.size}: {sizes(self.name)[self.size].what}. {tally(found)}.",
+                f"Size {self.size}: {size}. {tally(found)}.",
                 [Section(heading, table) for heading, table in tables],
-                panels,
-                [
-                    Section(
-                        "Sweeps",
-                        pre="\n".join(
-                            tomli_w.dumps(p.spec.model_dump(mode="json"))
-                            for p in self.parts.values()
-                        ),
-                    )
-                ],
+                [panel for panel in drawn if panel],
+                [Section("Sweeps", pre="\n".join(sweeps))],
             )
             write_file(self.folder / "report.html", html)
         return Outcome(found, cost, self.folder / "report.html")
 
     def _draw(self, figure: PaperFigure, evidence: Evidence) -> Panel | None:
+        """Draw and save a figure; return None when there is nothing to show."""
         table = figure.data(evidence)
         if table.empty:
             return None
@@ -150,35 +150,16 @@ class Reproduction:
         )
 
     def cost(self, evidence: Evidence) -> pd.DataFrame:
-        """CPU seconds of the recorded runs by group and protocol, beside what the authors' code takes for as many rounds.
+        """Return CPU seconds by group and protocol, beside those of the authors' code.
 
-        The last row sums up those for which the authors' code has been measured.
+        Those of the authors are for as many rounds. The last row sums up the rows for which their
+        code has been measured.
         """
-        rows = []
-        for name, results in evidence.results.items():
-            runs = results.runs()
-            runs = runs[runs["status"] == "done"]
-            scenarios = results.scenarios()
-            labels = {
-                what: [scenarios[cell][what] for cell in runs["cell"]]
-                for what in ("protocol", "rounds")
-            }
-            for protocol, group in runs.assign(**labels).groupby("protocol"):
-                theirs = self.parts[name].authors_cpu_s_per_round.get(str(protocol), float("nan"))
-                rounds = group["rounds"].sum()
-                rows.append(
-                    (name, protocol, len(group), rounds, group["cpu_s"].sum(), theirs * rounds)
-                )
-        found = pd.DataFrame(
-            rows, columns=["group", "protocol", "runs", "rounds", "cpu_s", "theirs"]
-        )
+        found = self._measure_cost(evidence)
         known = found.dropna(subset=["theirs"])
         if len(known):
-            found.loc[len(found)] = [
-                "both measured",
-                "",
-                *known[["runs", "rounds", "cpu_s", "theirs"]].sum(),
-            ]
+            sums = known[["runs", "rounds", "cpu_s", "theirs"]].sum()
+            found.loc[len(found)] = ["both measured", "", *sums]
         shown = found[["group", "protocol"]].copy()
         for column in ("runs", "rounds"):
             shown[column] = found[column].astype(int)
@@ -192,14 +173,35 @@ class Reproduction:
         shown["times as fast"] = [number(r, 1) for r in ratio]
         return shown
 
+    def _measure_cost(self, evidence: Evidence) -> pd.DataFrame:
+        """Return runs, rounds and CPU seconds, ours and the authors', by group and protocol."""
+        rows = []
+        for name, results in evidence.results.items():
+            runs = results.runs()
+            runs = runs[runs["status"] == "done"].copy()
+            scenarios = results.scenarios()
+            for key in ("protocol", "rounds"):
+                runs[key] = [scenarios[cell][key] for cell in runs["cell"]]
+            for protocol, group in runs.groupby("protocol"):
+                theirs = self.parts[name].authors_cpu_s_per_round.get(str(protocol), float("nan"))
+                rounds = group["rounds"].sum()
+                cpu_s = group["cpu_s"].sum()
+                rows.append((name, protocol, len(group), rounds, cpu_s, theirs * rounds))
+        columns = ["group", "protocol", "runs", "rounds", "cpu_s", "theirs"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def _count_rounds(runs: Sequence[PlannedRun]) -> int:
+    return sum(run.scenario.rounds for run in runs)
+
 
 def load_paper(name: str) -> Paper:
-    """The paper of a folder: `PAPER` of its package."""
+    """Return the paper of a folder: `PAPER` of its package."""
     return import_module(f"experiments.reproduce.{name}").PAPER
 
 
 def tally(found: pd.DataFrame) -> str:
-    """How many verdicts there are of each kind."""
+    """Count the verdicts of each kind, in words."""
     kinds = found["verdict"].str.replace(r" by .*", "", regex=True)
     counts = kinds.value_counts()
     order = (

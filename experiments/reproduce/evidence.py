@@ -1,4 +1,4 @@
-"""What a reproduction has recorded, for those who measure and draw."""
+"""The recorded runs of a reproduction, as tables for measures and figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from experiments.results import Results
 
 
 class Evidence:
-    """Results of each group that was played, by the group's name. Frames are read once and shared: do not change them."""
+    """Results of each group that was played, by the name of the group.
+
+    Frames are read once and shared: callers must not change them.
+    """
 
     def __init__(self, results: Mapping[str, Results]) -> None:
         self.results = results
@@ -24,7 +27,10 @@ class Evidence:
         columns: Sequence[str] | None = None,
         where: str | None = None,
     ) -> pd.DataFrame:
-        """A table of a group's runs with its factors and seeds (`Results.table`); empty when the group was not played."""
+        """Return a table of a group's runs with its factors and seeds, as `Results.table` does.
+
+        Empty when the group was not played.
+        """
         if group not in self.results:
             return pd.DataFrame()
         key = (group, name, tuple(columns or ()), where)
@@ -41,10 +47,13 @@ class Evidence:
         columns: Sequence[str] | None = None,
         where: str | None = None,
     ) -> pd.DataFrame:
-        """A table of those runs of a group whose factor `arm` is one of `arms`; empty when there are none."""
+        """Return a table of those runs of a group whose factor `arm` is one of `arms`.
+
+        Empty when there are none.
+        """
         table = self.table(group, name, columns=columns, where=where)
         return table[table["arm"].isin(arms)] if len(table) else pd.DataFrame()
 
     def rounds(self, arm: str, group: str = "arms") -> pd.DataFrame:
-        """Table `rounds` of one arm; empty when it was not played."""
+        """Return table `rounds` of one arm; empty when it was not played."""
         return self.of([arm], "rounds", group)

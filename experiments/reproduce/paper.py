@@ -1,4 +1,4 @@
-"""What a paper's folder says of itself beside its files."""
+"""The description of a paper that is reproduced: figures, measures and findings."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from experiments.reproduce.verdicts import Measure
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of a paper, drawn from recorded runs; `published` is what is known of the original and from where.
-
-    `data` makes the tidy table that is drawn and saved as CSV (empty: nothing to show); `draw` puts it on a fresh sheet.
-    """
+    """A figure of a paper, drawn from recorded runs."""
 
     name: str
     caption: str
     published: str
+    """Facts known of the original figure, and their source."""
     data: Callable[[Evidence], pd.DataFrame]
+    """Returns the tidy table that is drawn and saved as CSV; an empty one draws nothing."""
     draw: Callable[[pd.DataFrame, Canvas], None]
+    """Draws the table on a new sheet."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A reproduction. Its folder holds `sizes.toml`, one sweep file per group, and `expected.json`; `PAPER` is this."""
+    """A paper that is reproduced: `PAPER` of its package.
+
+    The folder also holds `sizes.toml`, one sweep file per group, and `expected.json`.
+    """
 
     title: str
     figures: tuple[PaperFigure, ...]
     measures: Mapping[str, Measure]
-    """By id of the expected value."""
+    """Measures by the id of the expected value."""
     findings: Callable[[Evidence], list[tuple[str, pd.DataFrame]]]
-    """Further tables for the report, with their headings; empty ones are left out."""
+    """Returns further tables for the report with their headings; empty ones are left out."""

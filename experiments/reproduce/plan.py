@@ -1,4 +1,4 @@
-"""What a reproduction plays: a paper's folder of sweeps, at one of its sizes."""
+"""The sweeps of a reproduction, at one of the sizes of its paper."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SIZES = "sizes.toml"
 
 
 class Group(BaseModel):
-    """One sweep at one size; what it does not say is as the size has it."""
+    """One sweep at one size; keys that are not given are those of the size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = 0
     set: dict[str, Any] = {}
     optional: bool = False
-    """Played only when asked for."""
+    """Whether the group is played only with `--with`."""
     cpu_s_per_round: float = 0.0
     """CPU seconds of one round, for dry runs."""
     authors_cpu_s_per_round: dict[str, float] = {}
@@ -34,7 +34,7 @@ class Group(BaseModel):
 
 
 class Size(BaseModel):
-    """How large a reproduction is."""
+    """The size of a reproduction: seeds, changes of scenarios, costs and groups."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ class Size(BaseModel):
 
 @dataclass(frozen=True)
 class Part:
-    """A sweep to play, with what its rounds are known to cost."""
+    """A sweep to play, with the measured cost of its rounds."""
 
     spec: Spec
     cpu_s_per_round: float
@@ -56,22 +56,22 @@ class Part:
 
 
 def papers() -> list[str]:
-    """Names of the papers that can be reproduced: the folders here that have sizes."""
+    """Return the names of all papers: the folders here that have sizes."""
     return sorted(p.parent.name for p in HERE.glob(f"*/{SIZES}"))
 
 
 def sizes(paper: str) -> dict[str, Size]:
-    """The sizes of a paper, by name. Raises `ScenarioError` for a paper that is not there."""
+    """Return the sizes of a paper by name; raise `ScenarioError` for an unknown paper."""
     if paper not in papers():
         raise ScenarioError("reproduce", "paper", paper, nearest(paper, papers()))
-    told = tomllib.loads((HERE / paper / SIZES).read_text(encoding="utf-8"))
-    return {name: Size.model_validate(values) for name, values in told.items()}
+    tables = tomllib.loads((HERE / paper / SIZES).read_text(encoding="utf-8"))
+    return {name: Size.model_validate(values) for name, values in tables.items()}
 
 
 def parts(paper: str, size: str, extra: Sequence[str] = ()) -> dict[str, Part]:
-    """The sweeps of a paper at a size, by group; `extra` names the optional groups that are wanted too.
+    """Return the sweeps of a paper at a size by group, with the optional groups named in `extra`.
 
-    Raises `ScenarioError` for a name that is not there.
+    Raises `ScenarioError` for an unknown name.
     """
     known = sizes(paper)
     if size not in known:
@@ -80,12 +80,8 @@ def parts(paper: str, size: str, extra: Sequence[str] = ()) -> dict[str, Part]:
     optional = [name for name, group in at.groups.items() if group.optional]
     for name in extra:
         if name not in optional:
-            raise ScenarioError(
-                "reproduce",
-                "--with",
-                name,
-                nearest(name, optional) if optional else f"{size} has no optional groups",
-            )
+            hint = nearest(name, optional) if optional else f"{size} has no optional groups"
+            raise ScenarioError("reproduce", "--with", name, hint)
     return {
         name: _part(HERE / paper / f"{name}.toml", at, group)
         for name, group in at.groups.items()
@@ -94,8 +90,9 @@ def parts(paper: str, size: str, extra: Sequence[str] = ()) -> dict[str, Part]:
 
 
 def _part(file: Path, size: Size, group: Group) -> Part:
+    """Return a sweep with the settings of its size and group."""
     spec = load_spec(file)
-    # A sweep's own keys say what it is about and come last, but for what is said of this group at this size.
+    # The keys of the sweep replace those of the size; the keys of the group replace both.
     settings = {**size.set, **spec.set, **group.set}
     spec = spec.model_copy(update={"set": settings, "seeds": group.seeds or size.seeds})
     costs = group.authors_cpu_s_per_round or size.authors_cpu_s_per_round

@@ -1,4 +1,4 @@
-"""Expected values and what is to be said of the measured ones."""
+"""Expected values of a paper, and verdicts on the measured ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from experiments.reproduce.evidence import Evidence
 
 WITHIN, UNPUBLISHED, OTHER_SIZE, NOT_RUN = "within", "not published", "not at this size", "not run"
 Measure = Callable[[Evidence], Sequence[float]]
-"""One value per seed; none when what it needs was not played."""
+"""Returns one value per seed; none when the runs that it needs were not played."""
 
 
 class Expected(BaseModel):
-    """A number that somebody has told us, or that nobody has (`value` null)."""
+    """A number that a paper or its code states, or one that is not published (`value` null)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,46 +28,50 @@ class Expected(BaseModel):
     value: float | None
     relation: Literal["about", "at least", "at most"] = "about"
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    """In the value's unit; a bound is allowed to be missed by it."""
+    """Allowed difference, in the unit of the value; a bound may be missed by it."""
     unit: str
     sizes: tuple[str, ...] = ()
-    """Where the value claims to hold."""
+    """Sizes at which the value should hold."""
     citation: Annotated[str, Field(min_length=1)]
     note: str = ""
 
     def published(self) -> str:
-        """The expectation in words."""
+        """Return the expectation in words."""
         if self.value is None:
             return "–"
-        told = number(self.value)
-        if self.relation == "about":
-            return f"{told} ± {number(self.tolerance)}" if self.tolerance else told
-        return f"{self.relation} {told}"
+        value = number(self.value)
+        if self.relation != "about":
+            return f"{self.relation} {value}"
+        return f"{value} ± {number(self.tolerance)}" if self.tolerance else value
 
 
 def load(file: Path) -> list[Expected]:
-    """The expected values of a paper."""
-    return [
-        Expected.model_validate(entry) for entry in json.loads(file.read_text(encoding="utf-8"))
-    ]
+    """Read the expected values of a paper."""
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    return [Expected.model_validate(entry) for entry in entries]
 
 
 def deviation(expected: Expected, measured: float) -> float:
-    """Measured minus expected beyond what is allowed, signed; 0 within."""
+    """Return measured minus expected value beyond the tolerance, signed; 0 within it."""
     if expected.value is None:
         return 0.0
     off = measured - expected.value
-    if (expected.relation == "at least" and off > 0) or (
-        expected.relation == "at most" and off < 0
-    ):
+    if expected.relation == "at least" and off > 0:
         return 0.0
-    beyond = max(0.0, abs(off) - expected.tolerance)
-    # A difference that is only the rounding of decimal fractions is none.
-    return 0.0 if beyond < 1e-9 * max(1.0, abs(expected.value)) else float(np.copysign(beyond, off))
+    if expected.relation == "at most" and off < 0:
+        return 0.0
+    beyond = abs(off) - expected.tolerance
+    # Differences as small as the rounding of decimal fractions are ignored.
+    if beyond < 1e-9 * max(1.0, abs(expected.value)):
+        return 0.0
+    return float(np.copysign(beyond, off))
 
 
 def verdict(expected: Expected, measured: Sequence[float], size: str) -> str:
-    """One of within, outside by so much (of the mean over seeds), not published, not at this size, not run."""
+    """Return the verdict on the mean over seeds.
+
+    One of: within, outside by a difference, not published, not at this size, not run.
+    """
     if expected.value is not None and size not in expected.sizes:
         return OTHER_SIZE
     if len(measured) == 0:
@@ -75,15 +79,16 @@ def verdict(expected: Expected, measured: Sequence[float], size: str) -> str:
     if expected.value is None:
         return UNPUBLISHED
     beyond = deviation(expected, float(np.mean(measured)))
-    return (
-        WITHIN if beyond == 0 else f"outside by {'+' if beyond > 0 else '−'}{number(abs(beyond))}"
-    )
+    if beyond == 0:
+        return WITHIN
+    sign = "+" if beyond > 0 else "−"
+    return f"outside by {sign}{number(abs(beyond))}"
 
 
 def table(
     expected: Sequence[Expected], measures: Mapping[str, Measure], evidence: Evidence, size: str
 ) -> pd.DataFrame:
-    """One row per expected value: what is told, what was measured (mean, lowest, highest over seeds), the verdict."""
+    """Return a row per expected value: published, measured (mean and range over seeds), verdict."""
     rows = []
     for entry in expected:
         found = [float(v) for v in measures[entry.id](evidence) if not np.isnan(v)]
@@ -106,7 +111,7 @@ def table(
 
 
 def brief(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The columns that are read first; measured with its range over seeds."""
+    """Return the columns for a first look; `measured` has its range over seeds in brackets."""
     shown = verdicts[["what", "measured", "verdict", "published", "unit", "source"]].copy()
     spread = verdicts["lowest"] != verdicts["highest"]
     ranges = verdicts["measured"] + " (" + verdicts["lowest"] + " to " + verdicts["highest"] + ")"
@@ -115,19 +120,21 @@ def brief(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def number(value: float) -> str:
-    """Three significant digits, whole numbers whole, thousands separated."""
+    """Return a number with three significant digits, integers in full, thousands separated."""
     if value == round(value):
         return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table."""
+    """Return a frame as a Markdown table."""
     lines = [
         list(frame.columns),
         ["---"] * len(frame.columns),
         *frame.astype(str).to_numpy().tolist(),
     ]
-    return "".join(
-        f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in lines
-    )
+    text = ""
+    for line in lines:
+        cells = (str(cell).replace("|", "/") for cell in line)
+        text += f"| {' | '.join(cells)} |\n"
+    return text

@@ -1,1 +1,1 @@
-"""The scorecard: which mechanism survives, in numbers, and the winner of a stated objective."""
+"""The scorecard: measures of each mechanism of a sweep, and the winner of an objective."""

@@ -1,4 +1,4 @@
-"""Measures of a distribution, a comparison, a gap: pure functions of arrays."""
+"""Measures of inequality, fairness and gain: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from scipy import stats
 
 
 def gini(holdings: ArrayLike) -> float:
-    """Gini coefficient with the n / (n - 1) correction: 0 all alike, 1 one has all. NaN for fewer than two or nothing held.
+    """Return the Gini coefficient with the n / (n - 1) correction: 0 all equal, 1 one holds all.
 
-    G = sum_i (2 i - n - 1) x_i / (n sum x) for x sorted ascending, times n / (n - 1) (Deltas 2003, Rev. Econ. Stat. 85).
+    G = sum_i (2 i - n - 1) x_i / (n sum x) for x sorted ascending, times n / (n - 1) (Deltas 2003,
+    Rev. Econ. Stat. 85). NaN for fewer than two holdings or when nothing is held.
     """
     x = np.sort(np.asarray(holdings, dtype=float))
     n, total = len(x), x.sum()
@@ -22,7 +23,10 @@ def gini(holdings: ArrayLike) -> float:
 
 
 def nakamoto(holdings: ArrayLike, share: float = 0.5) -> float:
-    """The least number of devices that together hold more than `share`. NaN where nothing is held."""
+    """Return the least number of devices that together hold more than `share` of the total.
+
+    NaN when nothing is held.
+    """
     x = np.sort(np.asarray(holdings, dtype=float))[::-1]
     if x.sum() <= 0:
         return float("nan")
@@ -30,10 +34,10 @@ def nakamoto(holdings: ArrayLike, share: float = 0.5) -> float:
 
 
 def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
-    """How far shares of pay are from deserved ones (both are scaled to sum to 1; negative values count as 0).
+    """Compare shares of pay with deserved ones; both are scaled to sum to 1, negative values are 0.
 
-    `l1`: sum of absolute differences (0 to 2). `rank`: Spearman's correlation. `under`: the largest shortfall of a share.
-    NaN where either sums to nothing.
+    `l1`: sum of absolute differences (0 to 2). `rank`: Spearman's correlation. `under`: the largest
+    shortfall of a share. All are NaN when either sums to zero.
     """
     p, d = (np.maximum(np.asarray(v, dtype=float), 0) for v in (paid, deserved))
     if p.sum() <= 0 or d.sum() <= 0:
@@ -47,19 +51,20 @@ def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
 def paired_gaps(
     gains: Mapping[str, ArrayLike], level: float = 0.95
 ) -> dict[str, tuple[float, float, float]]:
-    """Mean and simultaneous interval of each deviation's gain, paired by seed.
+    """Return mean, low and high of each deviation's gain, with simultaneous intervals.
 
-    Student's intervals at level 1 - (1 - level) / m for m deviations (Bonferroni): all hold at once with probability
-    `level` or more. Infinite for a single seed.
+    `gains` has one value per seed. Student's intervals at level 1 - (1 - level) / m for m
+    deviations (Bonferroni): all hold at once with probability `level` or more. Infinite for a
+    single seed.
     """
     alpha = (1 - level) / max(1, len(gains))
-    told = {}
+    gaps = {}
     for name, values in gains.items():
         x = np.asarray(values, dtype=float)
         mean = float(x.mean())
         if len(x) < 2:
-            told[name] = (mean, -np.inf, np.inf)
+            gaps[name] = (mean, -np.inf, np.inf)
             continue
         half = float(stats.t.ppf(1 - alpha / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
-        told[name] = (mean, mean - half, mean + half)
-    return told
+        gaps[name] = (mean, mean - half, mean + half)
+    return gaps

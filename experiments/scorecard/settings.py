@@ -1,8 +1,8 @@
-"""How a sweep is read as a comparison of mechanisms: table `[scorecard]` of its file."""
+"""Settings of the scorecard: table `[scorecard]` of a sweep's file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -27,7 +27,7 @@ class Fees(BaseModel):
 
 
 class Bound(BaseModel):
-    """Limits of a measure; what is not known (NaN) does not meet them."""
+    """Limits of a measure; a measure that is never known (NaN) does not keep them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,22 +36,27 @@ class Bound(BaseModel):
 
 
 class Objective(BaseModel):
-    """What the winner is: the best value of one measure among the mechanisms that meet all bounds."""
+    """The objective: the best value of one measure, among mechanisms that keep all bounds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     measure: str = "accuracy"
-    """Column of the scorecard."""
+    """Column of the scorecard, or an outcome of the sweep."""
     best: Literal["max", "min"] = "max"
-    """Whether more or less is better."""
+    """Whether larger or smaller values are better."""
     over: Literal["worst", "mean"] = "worst"
     """A mechanism's value: its worst over all adversaries and environments, or their mean."""
     bounds: dict[str, Bound] = {}
-    """Columns and the limits that their worst values must keep."""
+    """Measures and the limits that their worst values must keep."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of all measures that the objective and its bounds ask for."""
+        return self.measure, *self.bounds
 
 
 def _labels(value: Any) -> Any:
-    """Levels as text: a factor may have numbers."""
+    """Return levels as text; a factor may have numbers."""
     if isinstance(value, Mapping):
         return {k: _labels(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -60,7 +65,7 @@ def _labels(value: Any) -> Any:
 
 
 class ScorecardSettings(BaseModel):
-    """Which factor is what, and what counts."""
+    """Which factors are the mechanism and the adversary, and what is measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,41 +79,45 @@ class ScorecardSettings(BaseModel):
     adversary: str = "attack"
     """Factor whose levels are attacks."""
     honest: str = "nobody"
-    """Its level at which nobody attacks: what deviations are compared with."""
+    """Its level at which nobody attacks; deviations are compared with it."""
     deviations: tuple[str, ...] | None = None
-    """Its levels that are deviations of devices that could be honest (default: all others but those of `sybils`)."""
+    """Its levels that are deviations of devices that could be honest.
+
+    By default all others but those of `sybils` and `single`."""
     sybils: dict[int, str] = {}
     """Levels at which one operator splits itself into k identities, by k."""
     single: dict[int, str] = {}
-    """Levels at which that operator plays as one, its other k - 1 identities idle (`spares`), by k."""
+    """Levels at which that operator has one identity, the other k - 1 idle (`spares`), by k."""
     target_accuracy: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """For the time to a target."""
+    """Accuracy of the time to a target."""
     outside_option: float = 0.0
-    """Utility of an honest device that takes no part, base units per run."""
+    """Utility of an honest device that does not take part, base units per run."""
     tolerance: float = 0.0
-    """Gain of a deviation that is still called incentive compatible, base units per run."""
+    """Largest gain of a deviation that still counts as incentive compatible, base units per run."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Of confidence intervals."""
+    """Level of confidence intervals."""
     fees: Fees = Fees()
     objective: Objective = Objective()
 
 
 def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
-    """Check the table; `RunError` names the key and what would be right."""
+    """Check the table; raise `RunError` that names the key, its value and what would be right."""
     try:
         return ScorecardSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in ("scorecard", *first["loc"]))
-        told = first["msg"].removeprefix("Value error, ")
+        expected = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            inside: dict[Any, type[BaseModel]] = {
-                "fees": Fees,
-                "objective": Objective,
-                "bounds": Bound,
-            }
-            owner = next(
-                (inside[p] for p in reversed(first["loc"][:-1]) if p in inside), ScorecardSettings
-            )
-            told = f"unknown key; {nearest(str(first['loc'][-1]), list(owner.model_fields))}"
-        raise RunError(f"{place}: {key} = {first.get('input')!r}: {told}") from None
+            *path, key = first["loc"]
+            expected = f"unknown key; {nearest(str(key), list(_table_at(path).model_fields))}"
+        where = ".".join(str(part) for part in ("scorecard", *first["loc"]))
+        raise RunError(f"{place}: {where} = {first.get('input')!r}: {expected}") from None
+
+
+def _table_at(path: Sequence[int | str]) -> type[BaseModel]:
+    """Return the settings of the innermost table on a path of keys."""
+    tables: dict[Any, type[BaseModel]] = {"fees": Fees, "objective": Objective, "bounds": Bound}
+    for key in reversed(path):
+        if key in tables:
+            return tables[key]
+    return ScorecardSettings

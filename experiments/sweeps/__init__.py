@@ -1,1 +1,1 @@
-"""Many runs from one file: the design, the plan, the runs, and what came out."""
+"""Sweeps: many runs from one file, their design, plan, progress and record."""

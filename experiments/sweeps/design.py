@@ -1,4 +1,4 @@
-"""The design of a sweep: which factors, which levels, how they are combined."""
+"""The design of a sweep: its factors, their levels, and how levels are combined."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Bound = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 SAMPLED = ("random", "sobol", "latin-hypercube")
 MOST_CELLS = 1_000_000
-"""More are a slip of the pen: a second each is twelve days."""
+"""More are refused as a mistake: at one second each they take twelve days."""
 
 
 class Level(BaseModel):
-    """One value of a factor: how it is called in tables, and the scenario keys that it sets."""
+    """One value of a factor: its label in tables, and the scenario keys that it sets."""
 
     label: Any
     settings: Setting
 
 
 class Range(BaseModel):
-    """A factor that is sampled: a scenario key between two bounds, or out of a list."""
+    """A sampled factor: a scenario key between two bounds, or out of a list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +41,7 @@ class Range(BaseModel):
     high: Bound | None = None
     """Largest value."""
     log: Annotated[bool, Field(strict=True)] = False
-    """Whether the logarithm is spread evenly."""
+    """Whether the logarithm is uniform instead of the value."""
     integer: Annotated[bool, Field(strict=True)] = False
     """Whether values are whole numbers, bounds included."""
     choices: tuple[Any, ...] = ()
@@ -68,30 +68,28 @@ class Range(BaseModel):
         return self
 
     def at(self, u: float) -> Value:
-        """The value at u in [0, 1)."""
+        """Return the value at the quantile u in [0, 1)."""
         if self.choices:
             return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
         assert self.low is not None
         assert self.high is not None
-        # Whole numbers: each gets the part of the range that rounds down to it.
+        # An integer gets the part of the range that rounds down to it.
         low, high = self.low, self.high + 1 if self.integer else self.high
-        value = (
-            math.exp(math.log(low) + u * math.log(high / low))
-            if self.log
-            else low + u * (high - low)
-        )
-        return (
-            min(max(math.floor(value), int(low)), int(self.high))
-            if self.integer
-            else min(max(value, low), high)
-        )
+        if self.log:
+            value = math.exp(math.log(low) + u * math.log(high / low))
+        else:
+            value = low + u * (high - low)
+        # Rounding may lead out of the bounds.
+        if self.integer:
+            return min(max(math.floor(value), int(low)), int(self.high))
+        return min(max(value, low), high)
 
 
 class Block(BaseModel):
-    """Factors that are combined in one way. Several blocks are crossed with each other.
+    """Factors whose levels are combined in one way. Several blocks are crossed with each other.
 
-    grid: every combination. zip: the first levels together, the second together, ... random, sobol, latin-hypercube:
-    `samples` points.
+    grid: every combination. zip: the first levels together, the second together, ... random, sobol,
+    latin-hypercube: `samples` points.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,9 +99,9 @@ class Block(BaseModel):
     samples: Annotated[Whole, Field(le=MOST_CELLS)] = 0
     """Points of a sampled design (random, sobol, latin-hypercube)."""
     seed: Whole = 0
-    """Seed of a sampled design; the runs' own seeds are `seeds`."""
+    """Seed of a sampled design; the seeds of the runs are `seeds`."""
     factors: dict[str, Any]
-    """By factor: a list of values, a table of named levels, or a range to sample from."""
+    """Per factor: a list of values, a table of named levels, or a range to sample from."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Block:
@@ -127,108 +125,120 @@ class Block(BaseModel):
         return self
 
     def _check_factor(self, name: str, given: Any) -> None:
-        key = f"factors.{name}"
-        # Named levels are tables of scenario keys; the entries of a range never are tables.
-        named = (
-            isinstance(given, Mapping)
-            and bool(given)
-            and all(isinstance(v, Mapping) for v in given.values())
-        )
+        """Raise `SettingError` unless the levels of a factor suit the kind of design."""
         if self.kind in SAMPLED:
-            if named or not isinstance(given, Mapping):
-                raise SettingError(
-                    key, given, f"a {self.kind} design needs {{ low, high }} or {{ choices }}"
-                )
-            try:
-                Range.model_validate(given)
-            except ValidationError as error:
-                raise first_error(error, Range, key) from None
+            self._check_range(f"factors.{name}", given)
+        else:
+            self._check_levels(f"factors.{name}", given)
+
+    def _check_range(self, key: str, given: Any) -> None:
+        if not isinstance(given, Mapping) or _are_named(given):
+            raise SettingError(
+                key, given, f"a {self.kind} design needs {{ low, high }} or {{ choices }}"
+            )
+        try:
+            Range.model_validate(given)
+        except ValidationError as error:
+            raise first_error(error, Range, key) from None
+
+    def _check_levels(self, key: str, given: Any) -> None:
+        if isinstance(given, list) and given:
             return
+        hint = ""
+        if isinstance(given, Mapping):
+            if _are_named(given):
+                return
+            if given.keys() & Range.model_fields.keys():
+                hint = f"; ranges belong to {', '.join(SAMPLED)}"
         levels = "a list of values, or a table of named levels (tables of scenario keys)"
-        if (
-            not isinstance(given, list | Mapping)
-            or not given
-            or (isinstance(given, Mapping) and not named)
-        ):
-            ranges = isinstance(given, Mapping) and given.keys() & Range.model_fields.keys()
-            hint = f"; ranges belong to {', '.join(SAMPLED)}" if ranges else ""
-            raise SettingError(key, given, f"must be {levels}{hint}")
+        raise SettingError(key, given, f"must be {levels}{hint}")
 
     def size(self) -> int:
-        """How many points there are."""
+        """Return the number of points."""
         if self.kind in SAMPLED:
             return self.samples
         sizes = [len(given) for given in self.factors.values()]
         return math.prod(sizes) if self.kind == "grid" else sizes[0]
 
     def points(self) -> list[dict[str, Level]]:
-        """The combinations, in a fixed order."""
-        names = list(self.factors)
-        if self.kind not in SAMPLED:
-            levels = [_levels(name, self.factors[name]) for name in names]
-            rows = itertools.product(*levels) if self.kind == "grid" else zip(*levels, strict=True)
-            return [dict(zip(names, row, strict=True)) for row in rows]
-        ranges = [Range.model_validate(self.factors[name]) for name in names]
-        unit = self._unit_cube(len(names))
-        return [
-            {
-                name: _single(name, r.at(float(u)))
-                for name, r, u in zip(names, ranges, row, strict=True)
-            }
-            for row in unit
-        ]
+        """Return the combinations of levels, in a fixed order."""
+        if self.kind in SAMPLED:
+            return self._sample()
+        levels = [_levels(name, given) for name, given in self.factors.items()]
+        rows = itertools.product(*levels) if self.kind == "grid" else zip(*levels, strict=True)
+        return [dict(zip(self.factors, row, strict=True)) for row in rows]
 
-    def sets(self) -> list[tuple[str, set[str]]]:
-        """Every factor with the scenario keys that it sets."""
-        return [
-            (name, {key for settings in given.values() for key in settings})
-            if isinstance(given, Mapping) and self.kind not in SAMPLED
-            else (name, {name})
-            for name, given in self.factors.items()
-        ]
+    def _sample(self) -> list[dict[str, Level]]:
+        """Draw the points of a sampled design."""
+        ranges = {name: Range.model_validate(given) for name, given in self.factors.items()}
+        points = []
+        for row in self._unit_cube(len(ranges)):
+            at = zip(ranges.items(), row, strict=True)
+            points.append({name: _single(name, r.at(float(u))) for (name, r), u in at})
+        return points
+
+    def keys_of_factors(self) -> list[tuple[str, set[str]]]:
+        """Return every factor with the scenario keys that it sets."""
+        pairs = []
+        for name, given in self.factors.items():
+            keys = {name}
+            if isinstance(given, Mapping) and self.kind not in SAMPLED:
+                keys = {key for settings in given.values() for key in settings}
+            pairs.append((name, keys))
+        return pairs
 
     def _unit_cube(self, dimensions: int) -> np.ndarray:
+        """Draw the points in [0, 1)^dimensions, `float64[samples, dimensions]`."""
         if self.kind == "random":
             return np.random.default_rng(self.seed).random((self.samples, dimensions))
         if self.kind == "sobol":
             engine = qmc.Sobol(dimensions, seed=self.seed)
-            # A balanced sequence has a power of two points; the first `samples` of the next one are taken.
-            return engine.random_base2(max(0, math.ceil(math.log2(self.samples))))[: self.samples]
+            # A balanced sequence has 2^k points; the first `samples` of the next larger are taken.
+            power = max(0, math.ceil(math.log2(self.samples)))
+            return engine.random_base2(power)[: self.samples]
         return qmc.LatinHypercube(dimensions, seed=self.seed).random(self.samples)
 
 
 def first_error(error: ValidationError, model: type[BaseModel], where: str = "") -> SettingError:
-    """The first of pydantic's findings as one wrong setting; `model` is what was checked, `where` the key of it."""
+    """Return the first error of pydantic as a wrong setting.
+
+    `model` is the model that was checked, `where` the key at which its values stand.
+    """
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     inner = first.get("ctx", {}).get("error")
+    value = first["input"]
     if isinstance(inner, SettingError):
-        key, value, expected = [*path, inner.key], inner.value, inner.expected
+        path.append(inner.key)
+        value, expected = inner.value, inner.expected
     elif first["type"] == "extra_forbidden":
-        known = list((Block if len(path) > 1 else model).model_fields)
-        key, value, expected = path, first["input"], f"unknown key; {nearest(path[-1], known)}"
+        table = Block if len(path) > 1 else model
+        expected = f"unknown key; {nearest(path[-1], list(table.model_fields))}"
     else:
-        key, value, expected = (
-            path,
-            first["input"],
-            first["msg"].removeprefix("Value error, ").removeprefix("Input "),
-        )
-    return SettingError(".".join(part for part in [where, *key] if part), value, expected)
+        expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return SettingError(".".join(part for part in [where, *path] if part), value, expected)
+
+
+def _are_named(given: Mapping[str, Any]) -> bool:
+    """Return whether a table has named levels: tables of scenario keys, which a range never has."""
+    return bool(given) and all(isinstance(settings, Mapping) for settings in given.values())
 
 
 def _levels(name: str, given: Any) -> list[Level]:
+    """Return the levels of a factor that is a list of values or a table of named levels."""
     if isinstance(given, Mapping):
         return [Level(label=label, settings=dict(settings)) for label, settings in given.items()]
     return [_single(name, value) for value in given]
 
 
 def _single(name: str, value: Value) -> Level:
+    """Return the level of a factor that is itself a scenario key."""
     return Level(label=value, settings={name: value})
 
 
 def combine(blocks: Sequence[Block]) -> list[dict[str, Level]]:
-    """All blocks crossed, in order; one empty point without any."""
-    return [
-        {k: v for part in parts for k, v in part.items()}
-        for parts in itertools.product(*(b.points() for b in blocks))
-    ]
+    """Cross all blocks, in order; without any there is one empty point."""
+    points: list[dict[str, Level]] = [{}]
+    for block in blocks:
+        points = [before | point for before, point in itertools.product(points, block.points())]
+    return points

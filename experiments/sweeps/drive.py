@@ -1,4 +1,4 @@
-"""`fedstake sweep`: run what a plan asks for and is not there yet, on this machine or a cluster."""
+"""Run the missing runs of a sweep, on this machine or on a cluster: `fedstake sweep`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +40,13 @@ OnReceipt = Callable[[manifest.Receipt], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `sweep` did: runs in the plan, done before, done and failed now, seconds."""
+    """The result of a call of `Sweep.play`."""
 
     folder: Path
     planned: int
+    """Runs of the plan."""
     found: int
+    """Runs that were done before."""
     done: int
     failed: int
     wall_s: float
@@ -50,20 +54,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sweep would cost, from one pilot run of some cells: CPU seconds, wall seconds, bytes on disk."""
+    """The expected cost of a sweep, extrapolated from a few pilot runs."""
 
     runs: int
     todo: int
     cpu_s: float
     wall_s: float
     bytes: int
+    """Size on disk."""
     pilots: int
+    """Runs that were played for it, in part."""
 
 
 class Sweep:
-    """A plan and its folder. `todo` are the runs that are not there yet; failed ones are tried again.
+    """A plan and its folder. `todo` are the missing runs; failed runs are among them.
 
-    Raises `ScenarioError` for a bad plan and `RunError` for a folder that holds something else.
+    Raises `ScenarioError` for a wrong plan and `RunError` for a folder with other contents.
     """
 
     def __init__(
@@ -76,15 +82,8 @@ class Sweep:
         self.digest = digest(self.runs)
         self._check_folder()
         self.receipts = manifest.receipts(self.folder)
-        there = manifest.with_data(self.folder)
         self.damaged = manifest.damaged(self.folder, (p.run_id for p in self.runs))
-        there -= set(self.damaged)
-        done = {r.run_id for r in self.receipts.values() if r.status == "done"} & there
-        # All cells with the first seed, then with the second, ...: what is there early is balanced, and so is its forecast.
-        order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
-        self.todo = sorted(
-            (p for p in self.runs if p.run_id not in done), key=lambda p: order[p.seed]
-        )
+        self.todo = self._missing_runs()
 
     def _outcomes(self) -> dict[str, dict[str, Any]]:
         """Return what the runs come to, as their protocols declare it: readers need none of their code."""
@@ -96,26 +95,45 @@ class Sweep:
         return declared
 
     def _check_folder(self) -> None:
-        told = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None
-        if told is None:
-            # A process that was killed as it began leaves a part of the first file.
-            mine = (f".{SWEEP}.",)
-            if self.folder.is_dir() and not all(
-                entry.name.startswith(mine) for entry in self.folder.iterdir()
-            ):
-                raise RunError(
-                    f"{self.folder}: holds something else than a sweep; choose another --out"
-                )
-        elif told["schema_version"] != SCHEMA_VERSION:
+        """Raise `RunError` unless the folder is absent, empty or that of this very plan."""
+        if not (self.folder / SWEEP).is_file():
+            self._check_empty()
+            return
+        recorded = read_sweep(self.folder)
+        if recorded["schema_version"] != SCHEMA_VERSION:
             raise RunError(
-                f"{self.folder}: recorded with schema {told['schema_version']}, this version writes {SCHEMA_VERSION}; "
-                "choose another --out"
+                f"{self.folder}: recorded with schema {recorded['schema_version']}, "
+                f"this version writes {SCHEMA_VERSION}; choose another --out"
             )
-        elif told["plan_digest"] != self.digest:
+        if recorded["plan_digest"] != self.digest:
             raise RunError(
-                f"{self.folder}: holds another sweep ({told['spec']['name']}: {told['runs']} runs), or its file or scenario has "
-                "changed since; choose another --out"
+                f"{self.folder}: holds another sweep "
+                f"({recorded['spec']['name']}: {recorded['runs']} runs), "
+                "or its file or scenario has changed since; choose another --out"
             )
+
+    def _check_empty(self) -> None:
+        """Raise `RunError` when a folder that is no sweep holds files."""
+        if not self.folder.is_dir():
+            return
+        # A process that was killed as it began leaves a part of the first file.
+        own = f".{SWEEP}."
+        if not all(entry.name.startswith(own) for entry in self.folder.iterdir()):
+            raise RunError(
+                f"{self.folder}: holds something else than a sweep; choose another --out"
+            )
+
+    def _missing_runs(self) -> list[PlannedRun]:
+        """Return the runs that are not done or whose data are missing or damaged.
+
+        All cells with the first seed come first, then with the second, ...: what is done early is
+        balanced over cells, and so is its forecast.
+        """
+        whole = manifest.with_data(self.folder) - set(self.damaged)
+        done = {r.run_id for r in self.receipts.values() if r.status == "done"} & whole
+        order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
+        missing = [p for p in self.runs if p.run_id not in done]
+        return sorted(missing, key=lambda p: order[p.seed])
 
     def play(
         self,
@@ -126,7 +144,9 @@ class Sweep:
         data: str | Path | None = None,
         on_receipt: OnReceipt | None = None,
     ) -> Outcome:
-        """Run what is to do. A run that fails is recorded and the others go on; whatever stops this, calling it again goes on.
+        """Run the missing runs. A run that fails is recorded and the others go on.
+
+        Interrupted at any moment, the next call goes on from there.
 
         Args:
             workers: processes on this machine (default: all cores; 1: in this process).
@@ -139,11 +159,9 @@ class Sweep:
         """
         began = time.perf_counter()
         self._write_plan()
-        for run_id in (
-            self.damaged
-        ):  # a power cut, a full disk: what is not what was recorded is played again
+        for run_id in self.damaged:  # by a power cut or a full disk
             shutil.rmtree(self.folder / RUNS / run_id, ignore_errors=True)
-        counts = {"done": 0, "failed": 0}
+        counts: Counter[str] = Counter()
 
         def keep(outcome: RunResult | RunFailure) -> None:
             receipt = _receipt(outcome)
@@ -152,39 +170,49 @@ class Sweep:
             if on_receipt:
                 on_receipt(receipt)
 
-        here: Place = executor, LEAST_WINDOW, None
-        try:
-            with (
-                cluster(dask, self.folder.absolute()) if dask else contextlib.nullcontext(here) as (
-                    chosen,
-                    window,
-                    alive,
-                )
-            ):
-                run_many(
-                    [p.scenario for p in self.todo],
-                    self.folder / RUNS,
-                    workers=workers,
-                    data=data,
-                    executor=chosen,
-                    in_flight=window,
-                    alive=alive,
-                    on_done=keep,
-                )
-        except StoppedError as error:
-            ended = counts["done"] + counts["failed"]
-            where = f"--dask {dask}: " if dask and str(dask) not in str(error) else ""
-            raise StoppedError(
-                f"{where}{error}; {ended} of {len(self.todo)} runs ended, the same command goes on from there"
-            ) from None
-        elapsed = time.perf_counter() - began
-        found = len(self.runs) - len(self.todo)
+        with (
+            self._say_how_far(counts, dask),
+            self._place(dask, executor) as (chosen, window, alive),
+        ):
+            run_many(
+                [p.scenario for p in self.todo],
+                self.folder / RUNS,
+                workers=workers,
+                data=data,
+                executor=chosen,
+                in_flight=window,
+                alive=alive,
+                on_done=keep,
+            )
         return Outcome(
-            self.folder, len(self.runs), found, counts["done"], counts["failed"], elapsed
+            folder=self.folder,
+            planned=len(self.runs),
+            found=len(self.runs) - len(self.todo),
+            done=counts["done"],
+            failed=counts["failed"],
+            wall_s=time.perf_counter() - began,
         )
 
+    @contextlib.contextmanager
+    def _say_how_far(self, counts: Counter[str], dask: str | None) -> Iterator[None]:
+        """Add to a `StoppedError` how many runs have ended, and where."""
+        try:
+            yield
+        except StoppedError as error:
+            where = f"--dask {dask}: " if dask and dask not in str(error) else ""
+            raise StoppedError(
+                f"{where}{error}; {counts.total()} of {len(self.todo)} runs ended, "
+                "the same command goes on from there"
+            ) from None
+
+    def _place(self, dask: str | None, executor: Executor | None) -> AbstractContextManager[Place]:
+        """Return where the runs are played: a Dask cluster, the given executor or this machine."""
+        if dask:
+            return cluster(dask, self.folder.absolute())
+        return contextlib.nullcontext((executor, LEAST_WINDOW, None))
+
     def forecast(self) -> Forecast:
-        """The time that `todo` will take, to be told of every receipt."""
+        """Return a forecast of the time that `todo` takes; it must be given every receipt."""
         cells = {p.run_id: p.cell for p in self.runs}
         known = [
             (cells[r.run_id], r.wall_s)
@@ -196,42 +224,47 @@ class Sweep:
     def estimate(
         self, *, workers: int | None = None, data: str | Path | None = None, pilots: int = 4
     ) -> Estimate:
-        """Play two rounds of a few runs spread over the plan, and extrapolate; nothing is written."""
+        """Extrapolate the cost from two rounds of a few runs spread over the plan.
+
+        Nothing is written.
+        """
         n = len(self.todo)
-        chosen = (
-            [self.todo[i * n // pilots] for i in range(min(pilots, n))]
-            if n >= pilots
-            else self.todo
-        )
+        chosen = self.todo
+        if n >= pilots:
+            chosen = [self.todo[i * n // pilots] for i in range(pilots)]
         costs = [pilot(p.scenario, data) for p in chosen]
-        cpu_s = n * sum(c for c, _ in costs) / max(1, len(costs))
-        size = int(n * sum(b for _, b in costs) / max(1, len(costs)))
+        cpu_s = n * sum(cpu for cpu, _ in costs) / max(1, len(costs))
+        size = n * sum(size for _, size in costs) / max(1, len(costs))
+        processes = min(workers or os.cpu_count() or 1, max(1, n))
         return Estimate(
-            len(self.runs),
-            n,
-            cpu_s,
-            cpu_s / min(workers or os.cpu_count() or 1, max(1, n)),
-            size,
-            len(chosen),
+            runs=len(self.runs),
+            todo=n,
+            cpu_s=cpu_s,
+            wall_s=cpu_s / processes,
+            bytes=int(size),
+            pilots=len(chosen),
         )
 
     def _write_plan(self) -> None:
-        spec = {"name": self.spec.name} | self.spec.model_dump(
-            mode="json", exclude_unset=True
-        )  # can be given again
+        """Write `sweep.json` and the plan, or bring the settings of the scorecard up to date."""
+        # Name and given keys only, so that the file can be given to `sweep` again.
+        spec = {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True)
         if (self.folder / SWEEP).is_file() and (self.folder / PLAN).is_file():
-            told = read_sweep(self.folder)
-            if told["spec"].get("scorecard") != spec.get(
-                "scorecard"
-            ):  # how it is read is no part of what is run
-                write_file(self.folder / SWEEP, json.dumps(told | {"spec": spec}, indent=2) + "\n")
+            recorded = read_sweep(self.folder)
+            # How a sweep is read is no part of what is run: it may change.
+            if recorded["spec"].get("scorecard") != spec.get("scorecard"):
+                self._write_header(recorded | {"spec": spec})
             return
+
+        # Remove what a process leaves that was killed as it began.
         self.folder.mkdir(parents=True, exist_ok=True)
-        for part in (file for name in (SWEEP, PLAN) for file in self.folder.glob(f".{name}.*")):
-            part.unlink()  # of a process that was killed as it began
+        for name in (SWEEP, PLAN):
+            for part in self.folder.glob(f".{name}.*"):
+                part.unlink()
+
         buffer = io.BytesIO()
         pq.write_table(plan_table(self.runs, self.spec.factors), buffer, compression="zstd")
-        told = {
+        header = {
             "schema_version": SCHEMA_VERSION,
             "spec": spec,
             "plan_digest": self.digest,
@@ -244,9 +277,12 @@ class Sweep:
             "git": git_state(),
             "command": sys.argv,
         }
-        # First what says that this is a sweep: killed in between, the next call finds its own folder and goes on.
-        write_file(self.folder / SWEEP, json.dumps(told, indent=2) + "\n")
+        # The header comes first: killed in between, the next call knows its own folder and goes on.
+        self._write_header(header)
         write_file(self.folder / PLAN, buffer.getvalue())
+
+    def _write_header(self, header: Mapping[str, Any]) -> None:
+        write_file(self.folder / SWEEP, json.dumps(header, indent=2) + "\n")
 
 
 def sweep(
@@ -259,7 +295,7 @@ def sweep(
     data: str | Path | None = None,
     on_receipt: OnReceipt | None = None,
 ) -> Results:
-    """Run a sweep, or what of it is not there yet, and open its results.
+    """Run the missing runs of a sweep and open its results.
 
     Args:
         source: a TOML file, or the same as a table of plain values.
@@ -272,9 +308,9 @@ def sweep(
     """
     from experiments.results import Results
 
-    asked = Sweep(source, out)
-    asked.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=on_receipt)
-    return Results.open(asked.folder)
+    planned = Sweep(source, out)
+    planned.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=on_receipt)
+    return Results.open(planned.folder)
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
@@ -296,16 +332,16 @@ def read_sweep(folder: Path) -> dict[str, Any]:
 
 
 def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
-    """One row per run: id, cell, seed, the label of each factor, and the cell's scenario (with seed 0) as JSON.
+    """Return one row per run: id, cell, seed, the label of each factor, and the scenario as JSON.
 
-    Labels of one factor that are not all numbers, or not all truth values, are kept as text.
+    The scenario is that of the cell, with seed 0. The labels of a factor are kept as text unless
+    all of them are numbers or all of them are truth values.
     """
     cells: dict[int, str] = {}
     for p in runs:
         if p.cell not in cells:
-            cells[p.cell] = json.dumps(
-                p.scenario.model_copy(update={"seed": 0}).to_dict(), sort_keys=True
-            )
+            scenario = p.scenario.model_copy(update={"seed": 0})
+            cells[p.cell] = json.dumps(scenario.to_dict(), sort_keys=True)
     columns: dict[str, Any] = {
         "run_id": [p.run_id for p in runs],
         "cell": [p.cell for p in runs],
@@ -314,12 +350,18 @@ def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:
     }
     for name in factors:
         labels = [p.labels[name] for p in runs]
-        kinds = {
-            bool if isinstance(v, bool) else float if isinstance(v, int | float) else str
-            for v in labels
-        }
-        columns[name] = labels if len(kinds) == 1 and kinds != {str} else [_text(v) for v in labels]
+        kinds = {_kind(label) for label in labels}
+        if kinds not in ({bool}, {float}):
+            labels = [_text(label) for label in labels]
+        columns[name] = labels
     return pa.table(columns)
+
+
+def _kind(label: Any) -> type:
+    """Return how a label is kept: as truth value, number or text."""
+    if isinstance(label, bool):
+        return bool
+    return float if isinstance(label, int | float) else str
 
 
 def _text(label: Any) -> str:
@@ -329,16 +371,20 @@ def _text(label: Any) -> str:
 def _receipt(outcome: RunResult | RunFailure) -> manifest.Receipt:
     if isinstance(outcome, RunFailure):
         return manifest.Receipt(outcome.run_id, "failed", stage=outcome.stage, error=outcome.error)
-    told = outcome.manifest
-    size = sum(f["bytes"] for f in told["files"].values())
-    return manifest.Receipt(told["run_id"], "done", told["wall_s"], told["cpu_s"], size)
+    recorded = outcome.manifest
+    size = sum(file["bytes"] for file in recorded["files"].values())
+    return manifest.Receipt(recorded["run_id"], "done", recorded["wall_s"], recorded["cpu_s"], size)
 
 
 def pilot(scenario: Scenario, data: str | Path | None = None) -> tuple[float, int]:
-    """(CPU seconds, bytes) that a whole run would take: what it and its first round take, and for each other round the second."""
+    """Return (CPU seconds, bytes) that a whole run would take.
+
+    Set-up and first round are measured; every later round counts as the second one.
+    """
     began = time.process_time()
     world = World(scenario, data)
-    cpu, size = time.process_time() - began, [0]
+    cpu = time.process_time() - began
+    size = [0]
     try:
         for _ in range(min(2, scenario.rounds)):
             began = time.process_time()
@@ -355,6 +401,7 @@ def pilot(scenario: Scenario, data: str | Path | None = None) -> tuple[float, in
 
 
 def _bytes(tables: Mapping[str, pa.Table]) -> int:
+    """Return the size of tables as Parquet files."""
     size = 0
     for table in tables.values():
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How long a sweep will still take, from the runs that have ended."""
+"""Estimate how long a sweep will still take, from the runs that have ended."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 
 class Forecast:
-    """Seconds left: what the runs to come would take one after the other, over how many were seen to run at a time.
+    """Estimates the seconds left: serial time of the remaining runs divided by the parallelism.
 
-    A run is expected to take as long as others of its cell, of any earlier call too, else as long as the average run. How many
-    run at a time is measured: their seconds over the seconds passed since the first of them began.
+    A run is expected to take as long as other runs of its cell, those of earlier calls included,
+    else as long as the average run. The parallelism is measured: seconds of runs that ended over
+    the seconds since the first of them began.
     """
 
     def __init__(
@@ -22,18 +23,20 @@ class Forecast:
     ) -> None:
         """`todo`: cell by run id. `known`: (cell, seconds) of runs that ended before."""
         self._todo = dict(todo)
-        self._left: dict[int, int] = defaultdict(int)
+        self._remaining: dict[int, int] = defaultdict(int)
         for cell in self._todo.values():
-            self._left[cell] += 1
+            self._remaining[cell] += 1
         self._seconds: dict[int, list[float]] = defaultdict(lambda: [0.0, 0])
         for cell, wall_s in known:
             self._learn(cell, wall_s)
-        self._clock, self._began, self._busy_s = clock, float("inf"), 0.0
+        self._clock = clock
+        self._began = float("inf")
+        self._busy_s = 0.0
 
     def ended(self, run_id: str, wall_s: float) -> None:
-        """Take note of a run that ended; failed ones count as done, and teach nothing (`wall_s` 0)."""
+        """Record a run that ended; a failed one (`wall_s` 0) is over, and its time is not used."""
         cell = self._todo.pop(run_id)
-        self._left[cell] -= 1
+        self._remaining[cell] -= 1
         self._busy_s += wall_s
         self._began = min(self._began, self._clock() - wall_s)
         if wall_s > 0:
@@ -44,19 +47,16 @@ class Forecast:
         self._seconds[cell][1] += 1
 
     def left_s(self) -> float | None:
-        """Seconds to go; None while there is nothing to go by."""
+        """Return the seconds left; None as long as no run of known duration has ended."""
         if not self._todo:
             return 0.0
-        passed = self._clock() - self._began
-        total, count = (
-            (sum(column) for column in zip(*self._seconds.values(), strict=True))
-            if self._seconds
-            else (0.0, 0)
-        )
+        total = sum(seconds for seconds, _ in self._seconds.values())
+        count = sum(runs for _, runs in self._seconds.values())
         if not self._busy_s or not count:
             return None
         work = 0.0
-        for cell, runs in self._left.items():
+        for cell, runs in self._remaining.items():
             seconds, known = self._seconds.get(cell, (0.0, 0))
             work += runs * (seconds / known if known else total / count)
+        passed = self._clock() - self._began
         return work * passed / self._busy_s

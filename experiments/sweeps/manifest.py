@@ -1,4 +1,4 @@
-"""The record of a sweep in progress: one line per run that ended, appended as it ends; and which runs have their data there."""
+"""The record of a sweep in progress: a line per run that ended, and which runs have their data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANIFEST, RUNS, COMPACT, INDEX = "manifest.jsonl", "runs", "compact", "index.jso
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a run. `status` is done or failed; `stage` and `error` say where and why a run failed."""
+    """The end of a run: `status` is done or failed; `stage` and `error` say where and why."""
 
     run_id: str
     status: str
@@ -27,9 +27,9 @@ class Receipt:
 
 
 def append(folder: Path, receipt: Receipt) -> None:
-    """Add one line, whole: a reader may be there, and the process may be killed at any moment.
+    """Append one line in one write: others may read, and the process may be killed at any moment.
 
-    A line that a killed process left unfinished is closed first, so that it cannot swallow this one.
+    A line that a killed process left unfinished is ended first, so that it cannot swallow this one.
     """
     line = json.dumps(asdict(receipt), separators=(",", ":")) + "\n"
     descriptor = os.open(folder / MANIFEST, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -42,11 +42,12 @@ def append(folder: Path, receipt: Receipt) -> None:
 
 
 def receipts(folder: Path) -> dict[str, Receipt]:
-    """The last receipt of every run; lines that are no receipts (torn by a crash) are passed over."""
+    """Return the last receipt of every run; lines torn by a crash are skipped."""
     return {r.run_id: r for r in _lines(folder)}
 
 
 def _lines(folder: Path) -> Iterator[Receipt]:
+    """Yield the receipts of the manifest in the order in which they were written."""
     file = folder / MANIFEST
     if not file.is_file():
         return
@@ -60,17 +61,19 @@ def _lines(folder: Path) -> Iterator[Receipt]:
 
 @dataclass(frozen=True)
 class Compact:
-    """Which folder below `compact` holds the tables of which runs. The index is replaced in one step, so it is always true."""
+    """The index of compacted tables; its file is replaced atomically."""
 
     part: str = ""
+    """Folder below `compact` with the tables."""
     runs: frozenset[str] = frozenset()
+    """Runs that are in them."""
 
 
 def compacted(folder: Path) -> Compact:
-    """What is compacted: nothing, when there is no index."""
+    """Return the index of compacted tables, an empty one when nothing is compacted."""
     try:
-        told = json.loads((folder / COMPACT / INDEX).read_text())
-        return Compact(str(told["part"]), frozenset(told["runs"]))
+        index = json.loads((folder / COMPACT / INDEX).read_text())
+        return Compact(str(index["part"]), frozenset(index["runs"]))
     except FileNotFoundError:
         return Compact()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -80,7 +83,7 @@ def compacted(folder: Path) -> Compact:
 
 
 def with_directory(folder: Path) -> set[str]:
-    """Runs that have a directory, which appears whole."""
+    """Return the runs that have a directory; directories appear whole."""
     try:
         return {entry.name for entry in os.scandir(folder / RUNS)}
     except FileNotFoundError:
@@ -88,22 +91,20 @@ def with_directory(folder: Path) -> set[str]:
 
 
 def with_data(folder: Path) -> set[str]:
-    """Runs whose tables are there, in a directory or compacted."""
+    """Return the runs whose tables exist, in a directory or compacted."""
     return with_directory(folder) | compacted(folder).runs
 
 
 def damaged(folder: Path, runs: Iterable[str]) -> list[str]:
-    """Of these runs those whose directory does not hold what their own manifest says."""
-    return [
-        run_id
-        for run_id in runs
-        if (folder / RUNS / run_id).is_dir() and not _whole(folder / RUNS / run_id)
-    ]
+    """Return those of these runs whose directory does not hold what their own manifest lists."""
+    folders = ((run_id, folder / RUNS / run_id) for run_id in runs)
+    return [run_id for run_id, run in folders if run.is_dir() and not _is_whole(run)]
 
 
-def _whole(run: Path) -> bool:
+def _is_whole(run: Path) -> bool:
+    """Return whether all files of a run are there with the sizes that its manifest lists."""
     try:
         files = json.loads((run / "manifest.json").read_text())["files"]
-        return all((run / name).stat().st_size == told["bytes"] for name, told in files.items())
+        return all((run / name).stat().st_size == file["bytes"] for name, file in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False

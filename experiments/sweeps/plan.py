@@ -1,4 +1,4 @@
-"""From a sweep's file to its runs."""
+"""The plan of a sweep: its file, checked, and all its runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from sim.protocol import CORE_OUTCOMES, Outcome, protocols
 from sim.scenario import Scenario, change
 
 RUN_COLUMNS = (
-    "run_id", "cell", "seed", "scenario", "row", "runs", "status", "wall_s", "cpu_s", "bytes", "stage", "error", "traceback",
+    "run_id", "cell", "seed", "scenario", "row", "runs", "status", "wall_s", "cpu_s", "bytes",
+    "stage", "error", "traceback",
 )  # fmt: skip
 """Columns of frames beside the factors."""
 
@@ -42,28 +43,28 @@ TAKEN = frozenset(RUN_COLUMNS) | frozenset(CORE_OUTCOMES)
 
 
 class Spec(BaseModel):
-    """A sweep: a scenario, what is changed in all runs, what is varied, and the seeds of every cell."""
+    """A sweep: a scenario, its changes in all runs, the factors, and the seeds of every cell."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] = "sweep"
     """Label, and name of the default folder."""
     scenario: str = "digits-quick"
-    """Preset or TOML file that everything starts from; a file is looked for beside the sweep first."""
+    """Preset or TOML file of the base scenario; a file is looked for beside the sweep first."""
     set: dict[str, Any] = {}
     """Dotted scenario keys and their values in all runs."""
     seeds: int | tuple[int, ...] = 1
-    """Seeds of every cell, the same in all (common random numbers): how many, from 0 on, or a list."""
+    """Seeds of every cell (common random numbers): how many, counted from 0, or a list."""
     design: tuple[Block, ...] = ()
     """Blocks of factors, crossed with each other."""
     scorecard: dict[str, Any] = {}
-    """How `fedstake compare` reads it."""
+    """Settings of the scorecard, for `fedstake compare`."""
 
     _file: str = PrivateAttr("sweep")
 
     @property
     def file(self) -> str:
-        """Where it was read from; errors name it."""
+        """File that it was read from; errors name it."""
         return self._file
 
     @field_validator("set")
@@ -75,16 +76,13 @@ class Spec(BaseModel):
 
     @field_validator("seeds", mode="before")
     @classmethod
-    def _some(cls, seeds: Any) -> Any:
-        def whole(value: Any) -> bool:
-            return isinstance(value, int) and not isinstance(value, bool)
-
-        if whole(seeds) and 1 <= seeds <= MOST_CELLS:
+    def _number_or_list(cls, seeds: Any) -> Any:
+        if _is_integer(seeds) and 1 <= seeds <= MOST_CELLS:
             return seeds
         if not isinstance(seeds, list | tuple) or not seeds:
             raise SettingError("", seeds, f"how many, 1..{MOST_CELLS:,}, or a list of seeds")
         for i, seed in enumerate(seeds):
-            if not whole(seed) or not 0 <= seed < 2**63:
+            if not _is_integer(seed) or not 0 <= seed < 2**63:
                 raise SettingError(str(i), seed, "a seed is an integer in 0..2**63 - 1")
         if len(set(seeds)) < len(seeds):
             raise SettingError("", list(seeds), "a seed is named twice")
@@ -102,24 +100,12 @@ class Spec(BaseModel):
         names: dict[str, str] = {}
         setters: dict[str, str] = {}
         for i, block in enumerate(self.design):
-            for name, keys in block.sets():
+            for name, keys in block.keys_of_factors():
                 where = f"design.{i}.factors.{name}"
-                if name.casefold() in TAKEN:
-                    raise SettingError(
-                        where,
-                        name,
-                        "is a column of the results; name this factor otherwise, with named levels",
-                    )
-                if names.setdefault(name.casefold(), where) != where:
-                    raise SettingError(
-                        where, name, f"is a factor already, {names[name.casefold()]}"
-                    )
-                for key in keys:
-                    if key == "seed":
-                        raise SettingError(where, key, "give `seeds`, the same for all cells")
-                    if setters.setdefault(key, where) != where:
-                        raise SettingError(where, key, f"is set by {setters[key]} too")
-        if (cells := math.prod(block.size() for block in self.design)) > MOST_CELLS:
+                _check_name(name, where, names)
+                _check_keys(keys, where, setters)
+        cells = math.prod(block.size() for block in self.design)
+        if cells > MOST_CELLS:
             raise SettingError("design", f"{cells:,} cells", f"at most {MOST_CELLS:,}")
         return self
 
@@ -133,9 +119,38 @@ class Spec(BaseModel):
         return [name for block in self.design for name in block.factors]
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_name(name: str, where: str, names: dict[str, str]) -> None:
+    """Raise `SettingError` for a factor with the name of a column or of another factor.
+
+    `names` maps the names so far, in lower case, to where they stand; this one is added.
+    """
+    if name.casefold() in TAKEN:
+        raise SettingError(
+            where, name, "is a column of the results; choose another name, with named levels"
+        )
+    if names.setdefault(name.casefold(), where) != where:
+        raise SettingError(where, name, f"is a factor already, {names[name.casefold()]}")
+
+
+def _check_keys(keys: Iterable[str], where: str, setters: dict[str, str]) -> None:
+    """Raise `SettingError` for the key `seed` and for keys that another factor sets.
+
+    `setters` maps the keys so far to the factor that sets them; these are added.
+    """
+    for key in keys:
+        if key == "seed":
+            raise SettingError(where, key, "give `seeds`, the same for all cells")
+        if setters.setdefault(key, where) != where:
+            raise SettingError(where, key, f"is set by {setters[key]} too")
+
+
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan: its cell's number and labels by factor, and what to run."""
+    """One run of a plan: the number of its cell, its label of each factor, and its scenario."""
 
     cell: int
     labels: Mapping[str, Any]
@@ -151,17 +166,17 @@ class PlannedRun:
 
 
 def digest(runs: Iterable[PlannedRun]) -> str:
-    """Identity of a plan: what its runs are and how its cells are called, wherever its files lie."""
-    found = hashlib.blake2b(digest_size=16)
+    """Return the identity of a plan: a hash of its runs and labels, not of where its files are."""
+    state = hashlib.blake2b(digest_size=16)
     for p in runs:
-        found.update(json.dumps([p.cell, p.run_id, p.labels], default=str).encode())
-    return found.hexdigest()
+        state.update(json.dumps([p.cell, p.run_id, p.labels], default=str).encode())
+    return state.hexdigest()
 
 
 def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
-    """A sweep from a TOML file or a table of plain values. Raises `ScenarioError`."""
+    """Read a sweep from a TOML file or a table of plain values; raise `ScenarioError` if wrong."""
     if isinstance(source, Mapping):
-        return _checked(dict(source), "sweep")
+        return _check(dict(source), "sweep")
     path = Path(os.path.expanduser(source))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -179,10 +194,10 @@ def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     base = values.get("scenario")
     if isinstance(base, str) and (path.parent / base).is_file():
         values["scenario"] = str((path.parent / base).resolve())
-    return _checked(values, str(source))
+    return _check(values, str(source))
 
 
-def _checked(values: dict[str, Any], file: str) -> Spec:
+def _check(values: dict[str, Any], file: str) -> Spec:
     try:
         spec = Spec.model_validate(values)
     except ValidationError as error:
@@ -197,24 +212,26 @@ def _checked(values: dict[str, Any], file: str) -> Spec:
 
 
 def plan(spec: Spec) -> list[PlannedRun]:
-    """Every run of a sweep, cell by cell and seed by seed, all checked. Raises `ScenarioError`, naming the cell's levels."""
+    """Return every run of a sweep, cell by cell and seed by seed.
+
+    Raises `ScenarioError`, with the levels of the cell, for a scenario that cannot run.
+    """
     return list(planned(spec))
 
 
 def planned(spec: Spec) -> Iterator[PlannedRun]:
-    """`plan`, one run after the other. Two cells that come to the same scenario are an error: one of them says too little."""
+    """Yield the runs of `plan`. Two cells with the same scenario are an error."""
     base = base_values(spec)
     seen: dict[str, int] = {}
     for cell, point in enumerate(combine(spec.design)):
         labels = {name: level.label for name, level in point.items()}
-        told = ", ".join(f"{k} = {v!r}" for k, v in labels.items())
-        where = f"{spec.file} ({told})" if told else spec.file
+        levels = ", ".join(f"{name} = {label!r}" for name, label in labels.items())
+        where = f"{spec.file} ({levels})" if levels else spec.file
+
+        # Check the first seed of the cell; the others differ in the seed only.
         values = copy.deepcopy(base)
-        _apply(
-            values,
-            [(key, value) for level in point.values() for key, value in level.settings.items()],
-            where,
-        )
+        settings = [pair for level in point.values() for pair in level.settings.items()]
+        _apply(values, settings, where)
         locate(values, Path.cwd())
         values["seed"] = spec.seed_list[0]
         first = validate(values, where)
@@ -224,7 +241,7 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
             raise ScenarioError(
                 spec.file,
                 "design",
-                told,
+                levels,
                 f"is the same scenario as cell {before}; levels must differ",
             )
         for seed in spec.seed_list:
@@ -246,7 +263,7 @@ def _check_names(factors: Iterable[str], scenario: Scenario, file: str) -> None:
 
 
 def base_values(spec: Spec) -> dict[str, Any]:
-    """The scenario with what is set in all runs, as plain values."""
+    """Return the base scenario with the changes of all runs, as plain values."""
     values = read_values(spec.scenario)
     _apply(values, list(spec.set.items()), spec.file)
     locate(values, Path.cwd())

@@ -1,4 +1,4 @@
-"""Where data files live, and loading a set once per process."""
+"""The folder of data files, and data sets loaded once per process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.data.sources.base import Dataset
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """`given` (--data), else FEDSTAKE_DATA, else the user's cache folder."""
+    """Return `given` (--data), else FEDSTAKE_DATA, else the user's cache folder."""
     if given:
         return Path(given).expanduser()
     if os.environ.get("FEDSTAKE_DATA"):
@@ -23,13 +23,13 @@ def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
-    """The data set of a scenario; kept in memory, since sweeps load the same one again and again."""
+    """Load the data set of a scenario; it stays in memory for the next runs of a sweep."""
     return _load(name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
 
 
 @lru_cache(maxsize=2)
 def _load(name: str, params: str, source: str, folder: Path) -> Dataset:
-    """`source` (hash of a source named by path) is there to tell an edited file from the one before."""
+    """Load a set; `source`, the hash of a source named by path, tells edited files apart."""
     data = datasets.create(name, json.loads(params)).load(folder)
     for array in (data.x_train, data.y_train, data.x_test, data.y_test):
         array.setflags(write=False)

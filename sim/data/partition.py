@@ -1,4 +1,4 @@
-"""How training samples are dealt to devices: each function returns one sorted-free index array per device."""
+"""Partitions of training samples: each function returns an array of indices per device."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def iid(labels: Indices, devices: int, rng: np.random.Generator) -> list[Indices
 def shards(
     labels: Indices, devices: int, rng: np.random.Generator, *, per_device: int = 2
 ) -> list[Indices]:
-    """VBFL and McMahan et al. 2017: sort by label, cut into devices * per_device shards, deal `per_device` to each.
+    """Sort by label, cut into devices * per_device shards and deal `per_device` to each device.
 
-    Shards have floor(N / devices / per_device) samples; the few that are left over are not used, as in VBFL.
+    McMahan et al. 2017 and VBFL. Shards have floor(N / devices / per_device) samples; the few that
+    remain are not used, as in VBFL.
     """
     size = len(labels) // devices // per_device
     order = np.argsort(labels, kind="stable")
@@ -29,19 +30,17 @@ def shards(
 def dirichlet(
     labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float
 ) -> list[Indices]:
-    """Hsu et al. 2019, arXiv:1909.06335: per class, proportions over devices drawn from Dirichlet(alpha).
+    """Draw per class the proportions over devices from Dirichlet(alpha).
 
-    Redrawn until every device holds at least one sample (at most 1,000 times), else ValueError.
+    Hsu et al. 2019, arXiv:1909.06335. Redrawn until every device has a sample; ValueError when
+    1,000 draws were not enough.
     """
     classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     for _ in range(1_000):
         parts: list[list[Indices]] = [[] for _ in range(devices)]
         for members in classes:
-            cuts = (
-                (np.cumsum(rng.dirichlet(np.full(devices, alpha)))[:-1] * len(members))
-                .round()
-                .astype(int)
-            )
+            shares = np.cumsum(rng.dirichlet(np.full(devices, alpha)))[:-1]
+            cuts = (shares * len(members)).round().astype(int)
             for part, piece in zip(parts, np.split(rng.permutation(members), cuts), strict=True):
                 part.append(piece)
         dealt = [np.concatenate(p) for p in parts]
@@ -55,10 +54,8 @@ def dirichlet(
 def quantity(
     labels: Indices, devices: int, rng: np.random.Generator, *, alpha: float
 ) -> list[Indices]:
-    """Quantity skew: IID labels, sizes proportional to Dirichlet(alpha), at least one sample each."""
+    """Draw sizes proportional to Dirichlet(alpha), at least one sample each; labels stay IID."""
     shares = rng.dirichlet(np.full(devices, alpha))
     sizes = 1 + np.floor(shares * (len(labels) - devices)).astype(int)
-    return [
-        np.asarray(p)
-        for p in np.split(rng.permutation(len(labels))[: sizes.sum()], np.cumsum(sizes)[:-1])
-    ]
+    dealt = rng.permutation(len(labels))[: sizes.sum()]
+    return [np.asarray(part) for part in np.split(dealt, np.cumsum(sizes)[:-1])]

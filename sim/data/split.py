@@ -1,4 +1,4 @@
-"""Who holds which samples: local training, validation, and a reported test set that no validator sees."""
+"""The samples of each device, for training and validation, disjoint from the reported test set."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from sim.streams import Streams
 
 @dataclass(frozen=True)
 class Split:
-    """Per device: indices into the training set to train on, and (x, y) of its validation samples.
-
-    `validation[d]` is the same object for every device that holds the same samples. `held_out` are the indices of all samples
-    that were kept from training for them.
-    """
+    """The samples of each device."""
 
     train: list[NDArray[np.int64]]
+    """Per device the indices into the training set to train on."""
     validation: list[tuple[NDArray[np.float32], NDArray[np.int64]]]
+    """Per device (x, y) of its validation samples; one object where devices hold the same ones."""
     held_out: NDArray[np.int64]
+    """Indices of all samples that are used for validation instead of training."""
 
 
 def split_data(
@@ -51,16 +50,22 @@ def split_data(
     leak = source == "test"
     held_out = 0 if leak else round(settings.validation_fraction * n)
     order = streams.rng("holdout").permutation(n)
-    # Index order is kept inside each part, so that without a hold-out the parts are those of the file.
+    # Each part is in the order of the file, so that without a hold-out it is the file's.
     pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
-    if len(pool) < devices * (settings.shards_per_device if settings.partition == "shards" else 1):
+
+    # Training samples.
+    least = settings.shards_per_device if settings.partition == "shards" else 1
+    if len(pool) < devices * least:
         raise DataError(
             f"devices = {devices}: the {len(pool)} training samples of {data.name!r} are too few"
         )
     parts = _deal(data.y_train[pool], settings, devices, streams.rng("partition"))
+
+    # Validation samples.
     if settings.validation_fraction and held_out == 0 and not leak:
         raise DataError(
-            f"data.validation_fraction = {settings.validation_fraction:g} of {n} samples is none; raise it"
+            f"data.validation_fraction = {settings.validation_fraction:g} "
+            f"of {n} samples is none; raise it"
         )
     if leak:
         x, y = data.x_test, data.y_test
@@ -71,7 +76,8 @@ def split_data(
     else:
         if len(y) < devices:
             raise DataError(
-                f"data.validation_fraction = {settings.validation_fraction:g}: {len(y)} samples are too few for {devices} devices"
+                f"data.validation_fraction = {settings.validation_fraction:g}: "
+                f"{len(y)} samples are too few for {devices} devices"
             )
         deals = partition.iid(y, devices, streams.rng("validation"))
         validation = [(x[i], y[i]) for i in deals]
@@ -81,6 +87,7 @@ def split_data(
 def _deal(
     labels: NDArray[np.int64], settings: DataSettings, devices: int, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
+    """Deal samples by the partition of the settings."""
     if settings.partition == "iid":
         return partition.iid(labels, devices, rng)
     if settings.partition == "shards":

@@ -1,4 +1,4 @@
-"""The learning engine: one call trains all devices of a round, one call evaluates many rows on one set."""
+"""The learning engine: one call trains all devices of a round, one evaluates many rows on a set."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from sim.threads import single_threaded
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`correct` is `int64[R]`, `loss` the mean cross-entropy `float64[R]`, both over `samples` samples."""
+    """Correct predictions and loss of R rows on one set."""
 
     correct: NDArray[np.int64]
+    """`int64[R]`."""
     loss: NDArray[np.float64]
+    """Mean cross-entropy `float64[R]`."""
     samples: int
 
     @property
@@ -34,7 +36,7 @@ class Evaluation:
 
 
 def layout_of(module: nn.Module) -> tuple[ParameterSlot, ...]:
-    """Where each parameter lives in a row, in the module's own order."""
+    """Return the place of each parameter in a row, in the module's own order."""
     slots, at = [], 0
     for name, p in module.named_parameters():
         slots.append(ParameterSlot(name, tuple(p.shape), at, p.numel()))
@@ -43,15 +45,18 @@ def layout_of(module: nn.Module) -> tuple[ParameterSlot, ...]:
 
 
 def row_digest(row: FloatMatrix) -> bytes:
-    """SHA-256 of the real bytes of a row (little-endian float32): what transactions and blocks commit to."""
+    """Return the SHA-256 of the bytes of a row (little-endian float32).
+
+    Transactions and blocks commit to it.
+    """
     return hashlib.sha256(np.ascontiguousarray(row).data).digest()
 
 
 class LearningEngine:
-    """Models as rows of `float32[K, P]`. How the rows are trained is the engine's secret; SGD on cross-entropy is the promise.
+    """Trains and evaluates models as rows of `float32[K, P]`, by SGD on cross-entropy.
 
-    Results depend on the jobs and the order of samples, never on threads (one is used) or processes. A row trained in other
-    company differs by rounding at most.
+    Results depend on the jobs and the order of samples, never on threads (one is used) or
+    processes. The other rows of a call change a trained row by rounding at most.
     """
 
     def __init__(
@@ -79,7 +84,8 @@ class LearningEngine:
             _check_output(module, _tensor(x[:1], dtype), classes, least=int(y.max()) + 1)
         if any(True for _ in module.buffers()):
             raise ValueError(
-                "models with buffers (such as batch norm) cannot be averaged row by row; use group norm"
+                "models with buffers (such as batch norm) cannot be averaged row by row; "
+                "use group norm"
             )
         if not any(p.requires_grad for p in module.parameters()):
             raise ValueError("the model has no parameters to train")
@@ -95,11 +101,11 @@ class LearningEngine:
 
     @property
     def trainer(self) -> str:
-        """Name of the formulation in use."""
+        """Name of the trainer in use."""
         return type(self._trainer).__name__.lower()
 
     def initial(self) -> FloatMatrix:
-        """The starting row `float32[P]` (torch's default initialisation under the seed)."""
+        """Return the starting row `float32[P]`: torch's default initialisation under the seed."""
         return self._initial.numpy().copy()
 
     def train(
@@ -107,18 +113,14 @@ class LearningEngine:
         jobs: Sequence[TrainingJob],
         on_epoch: Callable[[int, int, FloatMatrix], None] | None = None,
     ) -> FloatMatrix:
-        """Train every job; row k of the result `float32[K, P]` is job k's model after its last epoch."""
+        """Train every job; return `float32[K, P]`, in row k job k's model after its last epoch.
+
+        `on_epoch` is called as (job, epochs done, row) after every epoch; it must not keep the row.
+        """
         rows = torch.empty(len(jobs), self.size, dtype=self.dtype)
         for k, job in enumerate(jobs):
             rows[k] = torch.tensor(job.start)
-        callback = None
-        if on_epoch:
-            told = on_epoch
-
-            def callback(k: int, epoch: int, row: Tensor) -> None:
-                told(k, epoch, row.numpy())
-
-        self._trainer.train(rows, jobs, callback)
+        self._trainer.train(rows, jobs, on_epoch and _with_arrays(on_epoch))
         return rows.numpy()
 
     def evaluate(
@@ -128,9 +130,10 @@ class LearningEngine:
         y: NDArray[np.int64],
         digests: Sequence[bytes] | None = None,
     ) -> Evaluation:
-        """Correct predictions and loss of each row on one set. A row already measured on that very set is not run again.
+        """Return correct predictions and loss of each row on one set.
 
-        `digests`, when the caller has them, are hashes of the rows' bytes.
+        A row that was already measured on this set object is not run again. `digests`, when the
+        caller has them, are the hashes of the rows' bytes.
         """
         held = self._set(x, y)
         correct, loss = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
@@ -147,7 +150,7 @@ class LearningEngine:
         x: NDArray[np.float32],
         y: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
-        """`bool[R, S]`: which samples each row classifies right."""
+        """Return `bool[R, S]`: which samples each row classifies right."""
         prepared, labels, kept = self._set(x, y)
         right = np.empty((len(rows), len(y)), dtype=np.bool_)
         for i, row in enumerate(rows):
@@ -159,9 +162,10 @@ class LearningEngine:
     def coalitions(
         self, rows: FloatMatrix, start: FloatMatrix, x: NDArray[np.float32], y: NDArray[np.int64]
     ) -> CoalitionValues:
-        """Accuracies on one set of the unweighted means of subsets of `rows` `[n, P]`; of `start` `[P]` for the empty one.
+        """Return accuracies on one set of unweighted means of subsets of `rows` `[n, P]`.
 
-        Nothing is computed before it is asked for. Equal to averaging rows and `evaluate`, up to rounding.
+        The empty subset stands for `start` `[P]`. Values are computed when they are asked for, and
+        equal averaging rows and `evaluate` up to rounding.
         """
         if isinstance(self._trainer, Batched):
             held = self._set(x, y)
@@ -177,7 +181,7 @@ class LearningEngine:
         return zip(x.split(size), y.split(size), strict=True)
 
     def forget(self) -> None:
-        """Drop remembered evaluations (the world does so at each round's end)."""
+        """Drop cached evaluations; done at the end of each round."""
         self._cache.clear()
 
     def _measure(self, row: Tensor, x: Tensor, y: Tensor, kept: Tensor | None) -> tuple[int, float]:
@@ -192,6 +196,7 @@ class LearningEngine:
     def _set(
         self, x: NDArray[np.float32], y: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return a set as (samples in the trainer's form, labels, features that it kept)."""
         # Keyed by identity; the reference held beside the tensors keeps the id from being reused.
         if id(x) not in self._sets:
             prepared, kept = self._trainer.prepare(_tensor(x, self.dtype))
@@ -199,9 +204,23 @@ class LearningEngine:
         return self._sets[id(x)][1]
 
 
+def _with_arrays(
+    on_epoch: Callable[[int, int, FloatMatrix], None],
+) -> Callable[[int, int, Tensor], None]:
+    """Return a callback on tensors that calls one on arrays."""
+
+    def callback(k: int, epoch: int, row: Tensor) -> None:
+        on_epoch(k, epoch, row.numpy())
+
+    return callback
+
+
 @torch.no_grad()
 def _check_output(module: nn.Module, sample: Tensor, classes: int | None, *, least: int) -> None:
-    """ValueError unless one sample `[1, *shape]` gives logits `[1, classes]` (at least `least` of them when not stated)."""
+    """Raise ValueError unless one sample `[1, *shape]` gives logits `[1, classes]`.
+
+    When `classes` is not stated, there must be at least `least` of them.
+    """
     module.eval()
     takes = f"samples of shape {tuple(sample.shape[1:])}"
     try:
@@ -213,19 +232,20 @@ def _check_output(module: nn.Module, sample: Tensor, classes: int | None, *, lea
         classes = out.shape[1]
     if shape != (1, classes):
         raise ValueError(
-            f"the model gives {shape} for one of {takes}; it should give logits (1, {classes or least})"
+            f"the model gives {shape} for one of {takes}; "
+            f"it should give logits (1, {classes or least})"
         )
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:
     if not array.flags.writeable:
-        # torch warns about read-only memory that it could write to; nothing here does, and a copy is made once per set.
+        # torch warns about read-only memory. Nothing here writes to it; a set is copied once.
         array = array.copy()
     return torch.from_numpy(array).to(dtype) if dtype else torch.from_numpy(array)
 
 
 def _shared(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
-    """A tensor on the array's own memory, read-only or not; for reading only."""
+    """Return a tensor on the array's own memory, for reading only."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array).to(dtype)

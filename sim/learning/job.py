@@ -1,4 +1,4 @@
-"""What one device is asked to train, as a schedule of mini-batches."""
+"""The local training of one device, and its schedule of mini-batches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Local training of one device.
-
-    `start` is the row `float32[P]` to begin from; `order` is `int64[epochs, n]`, for each epoch the indices into the
-    engine's training set in the order they are visited. `seed` feeds stochastic layers (dropout).
-    """
+    """Local training of one device."""
 
     start: NDArray[np.float32]
+    """Row `float32[P]` to begin from."""
     order: NDArray[np.int64]
+    """`int64[epochs, n]`: per epoch the indices into the training set, in the order of visit."""
     seed: int = 0
+    """Seed of stochastic layers (dropout)."""
 
     @property
     def epochs(self) -> int:
@@ -27,9 +26,10 @@ class TrainingJob:
 
 
 def schedule(order: NDArray[np.int64], batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mini-batches of all epochs: indices `int64[steps, B]` and weights `float64[steps, B]`.
+    """Return all mini-batches: indices `int64[steps, B]` and weights `float64[steps, B]`.
 
-    The last batch of an epoch may be short: its missing samples have weight 0, the others 1 / (samples in the batch).
+    The last batch of an epoch may be short: its missing samples have weight 0, the others
+    1 / (samples in the batch).
     """
     epochs, n = order.shape
     per_epoch = -(-n // batch_size)

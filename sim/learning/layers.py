@@ -1,7 +1,7 @@
-"""The layers that the fast paths know: forward, backward and the SGD step in one pass, without autograd.
+"""The layers of the fast paths: forward, backward and SGD step in one pass, without autograd.
 
-A tensor of gradients is never materialised for a Linear layer: `W -= lr * g^T x` is one fused multiply-add into the row.
-Autograd is the reference in the tests.
+A Linear layer never builds a tensor of gradients: `W -= lr * g^T x` is one fused multiply-add into
+the row. Tests compare with autograd.
 """
 
 from __future__ import annotations
@@ -34,16 +34,21 @@ class Linear:
         return below
 
     def store(self) -> None:
-        """The row itself was updated in place."""
+        """Do nothing: the row itself was updated in place."""
 
 
 class Conv2d:
-    """Convolution in channels-last order, which oneDNN runs about 1.5 times faster here; `store` writes the row back."""
+    """Convolution in channels-last order, about 1.5 times as fast with oneDNN.
+
+    It works on a copy of the weights, which `store` writes back to the row.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, layer: nn.Conv2d) -> None:
         self.row = weight
-        # Not `.contiguous`: with one input channel that leaves the strides as they are, and oneDNN takes a path 5 times slower.
-        self.weight, self.bias = torch.empty_like(weight, memory_format=_CL).copy_(weight), bias
+        # Not `.contiguous`: with one input channel it keeps the strides, and oneDNN takes a path
+        # that is 5 times slower.
+        self.weight = torch.empty_like(weight, memory_format=_CL).copy_(weight)
+        self.bias = bias
         self.stride, self.padding, self.dilation = (
             list(map(int, v)) for v in (layer.stride, layer.padding, layer.dilation)
         )
@@ -112,7 +117,7 @@ class MaxPool2d:
 
 
 class ReLU:
-    """max(x, 0), gradient 0 at 0 as torch has it."""
+    """max(x, 0), with gradient 0 at 0 as in torch."""
 
     def forward(self, x: Tensor, cache: list[Any] | None = None) -> Tensor:
         y = x.relu()
@@ -146,18 +151,12 @@ Layer = Linear | Conv2d | MaxPool2d | ReLU | Flatten
 
 
 def known(module: nn.Module) -> list[nn.Module] | None:
-    """The layers of a plain `nn.Sequential` in the order to run them, or None when the fast paths do not know one.
+    """Return the layers of a plain `nn.Sequential` in the order to run them.
 
-    `ReLU, MaxPool` runs as `MaxPool, ReLU`: the same function and gradient on a quarter of the numbers.
+    None when the fast paths do not support one of them. `ReLU, MaxPool` runs as `MaxPool, ReLU`:
+    the same function and gradient on a quarter of the numbers.
     """
-    if type(module) is not nn.Sequential or any(
-        (
-            module._forward_hooks,
-            module._forward_pre_hooks,
-            module._backward_hooks,
-            module._backward_pre_hooks,
-        )
-    ):
+    if type(module) is not nn.Sequential or _has_hooks(module):
         return None
     layers: list[nn.Module] = []
     for layer in module:
@@ -177,7 +176,10 @@ def known(module: nn.Module) -> list[nn.Module] | None:
 
 
 def fits(layers: list[nn.Module], sample: Tensor) -> bool:
-    """Whether samples reach every layer in the form that the fast paths expect: rows for Linear, images for convolutions."""
+    """Return whether samples reach every layer in the form that the fast paths expect.
+
+    That is rows for Linear, images for convolutions and pooling.
+    """
     with torch.no_grad():
         for layer in layers:
             expected = {nn.Linear: 2, nn.Conv2d: 4, nn.MaxPool2d: 4}.get(type(layer))
@@ -187,14 +189,22 @@ def fits(layers: list[nn.Module], sample: Tensor) -> bool:
     return True
 
 
-def _supported(layer: nn.Module) -> bool:
+def _has_hooks(module: nn.Module) -> bool:
+    """Return whether a module does more than its class says."""
     hooks = (
-        layer._forward_hooks,
-        layer._forward_pre_hooks,
-        layer._backward_hooks,
-        layer._backward_pre_hooks,
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
     )
-    if any(hooks) or not {name for name, _ in layer.named_parameters()} <= {"weight", "bias"}:
+    return any(hooks)
+
+
+def _supported(layer: nn.Module) -> bool:
+    """Return whether the fast paths run a layer exactly."""
+    if _has_hooks(layer):
+        return False
+    if not {name for name, _ in layer.named_parameters()} <= {"weight", "bias"}:
         return False
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -206,7 +216,7 @@ def _supported(layer: nn.Module) -> bool:
 
 
 def bind(layers: list[nn.Module], tensors: list[Tensor]) -> list[Layer]:
-    """Pair layer descriptions with the tensors of one row, given in parameter order."""
+    """Pair layers with the tensors of one row, given in parameter order."""
     bound: list[Layer] = []
     rest = iter(tensors)
     for layer in layers:

@@ -1,7 +1,7 @@
-"""Three ways to train the rows of a matrix: all right, chosen by what the model is made of and by what was measured.
+"""Three ways to train the rows of a matrix: all correct, the fastest for a model is chosen.
 
 `Batched`    perceptrons: a few devices at once, each step one batched matrix product per layer
-`Layerwise`  sequences of known layers (convolutions): device by device with the explicit backward pass
+`Layerwise`  sequences of known layers (convolutions): device by device, explicit backward pass
 `General`    any `torch.nn.Module`: device by device with autograd
 
 `docs/explanation/engine.md` has the measurements.
@@ -23,36 +23,38 @@ from sim.learning import layers
 from sim.learning.job import TrainingJob, schedule
 
 OnEpoch = Callable[[int, int, Tensor], None]
-"""Called as (job, epochs done, row) after every epoch of every job; the row must not be kept."""
+"""Called as (job, epochs done, row) after every epoch of every job; it must not keep the row."""
 
 
 class Trainer(Protocol):
-    """Trains in place: row k of `rows` holds job k's start and then its result."""
+    """A way to train and evaluate rows."""
 
     evaluation_batch: int
+    """Samples per forward pass of an evaluation."""
 
-    def train(
-        self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None
-    ) -> None: ...
+    def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
+        """Train in place: row k of `rows` holds job k's start and then its result."""
+        ...
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """A set to evaluate on, in the form that `forward` takes, with the features that were kept (None: all)."""
+        """Return a set in the form that `forward` takes, and the features that are kept.
+
+        None stands for all features.
+        """
         ...
 
     def forward(self, row: Tensor, kept: Tensor | None) -> Callable[[Tensor], Tensor]:
-        """From prepared samples to logits with the model of a row."""
+        """Return the model of a row: a function from prepared samples to logits."""
         ...
 
 
 def views(rows: Tensor, layout: Sequence[ParameterSlot]) -> list[Tensor]:
-    """The parameters inside rows `[..., P]`, each `[..., *shape]`, sharing memory."""
+    """Return the parameters inside rows `[..., P]`, each `[..., *shape]`, sharing memory."""
     return [rows[..., s.start : s.stop].view(*rows.shape[:-1], *s.shape) for s in layout]
 
 
 class _Base:
-    evaluation_batch = (
-        100  # samples per forward pass: keeps the activations of a convolution in the cache
-    )
+    evaluation_batch = 100  # keeps the activations of a convolution in the processor's cache
 
     def __init__(
         self,
@@ -63,60 +65,62 @@ class _Base:
         lr: float,
         batch: int,
     ) -> None:
-        self.module, self.layout, self.x, self.y, self.lr, self.batch = (
-            module,
-            layout,
-            x,
-            y,
-            lr,
-            batch,
-        )
+        self.module, self.layout = module, layout
+        self.x, self.y = x, y
+        self.lr, self.batch = lr, batch
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return x, None
 
 
 class General(_Base):
-    """Reference and fallback: frozen, shared and unused parameters included. The module's mode is set around each use."""
+    """Trainer of any module, the reference and fallback.
+
+    Frozen, shared and unused parameters are allowed. The module's mode is set before each use.
+    """
 
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
-        names = [s.name for s in self.layout]
         for k, job in enumerate(jobs):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(job.seed)
-                params = [
-                    v.clone().requires_grad_(p.requires_grad)
-                    for v, p in zip(
-                        views(rows[k], self.layout), self.module.parameters(), strict=True
-                    )
-                ]
-                trained = [p for p in params if p.requires_grad]
-                for epoch, order in enumerate(job.order):
-                    self.module.train()  # the callback may have evaluated
-                    for batch in torch.from_numpy(order).split(self.batch):
-                        logits = functional_call(
-                            self.module, dict(zip(names, params, strict=True)), (self.x[batch],)
-                        )
-                        loss = functional.cross_entropy(logits, self.y[batch])
-                        grads = torch.autograd.grad(loss, trained, allow_unused=True)
-                        with torch.no_grad():
-                            for p, g in zip(trained, grads, strict=True):
-                                if g is not None:
-                                    p.sub_(g, alpha=self.lr)
-                    with torch.no_grad():
-                        for view, p in zip(views(rows[k], self.layout), params, strict=True):
-                            view.copy_(p)
-                    if on_epoch:
-                        with torch.random.fork_rng(devices=[]):
-                            on_epoch(k, epoch + 1, rows[k])
+                self._train_job(k, rows[k], job, on_epoch)
+
+    def _train_job(self, k: int, row: Tensor, job: TrainingJob, on_epoch: OnEpoch | None) -> None:
+        """Train job k in place."""
+        held = views(row, self.layout)
+        own = zip(held, self.module.parameters(), strict=True)
+        params = [view.clone().requires_grad_(p.requires_grad) for view, p in own]
+        for epoch, order in enumerate(job.order):
+            self.module.train()  # the callback may have evaluated
+            for batch in torch.from_numpy(order).split(self.batch):
+                self._step(params, batch)
+            with torch.no_grad():
+                for view, p in zip(held, params, strict=True):
+                    view.copy_(p)
+            if on_epoch:
+                with torch.random.fork_rng(devices=[]):
+                    on_epoch(k, epoch + 1, row)
+
+    def _step(self, params: list[Tensor], batch: Tensor) -> None:
+        """Take one SGD step on the samples of a batch, in place."""
+        named = {slot.name: p for slot, p in zip(self.layout, params, strict=True)}
+        logits = functional_call(self.module, named, (self.x[batch],))
+        loss = functional.cross_entropy(logits, self.y[batch])
+        trained = [p for p in params if p.requires_grad]
+        grads = torch.autograd.grad(loss, trained, allow_unused=True)
+        with torch.no_grad():
+            for p, g in zip(trained, grads, strict=True):
+                if g is not None:
+                    p.sub_(g, alpha=self.lr)
 
     def forward(self, row: Tensor, kept: Tensor | None) -> Callable[[Tensor], Tensor]:
-        params = dict(zip((s.name for s in self.layout), views(row, self.layout), strict=True))
+        held = views(row, self.layout)
+        params = {slot.name: view for slot, view in zip(self.layout, held, strict=True)}
 
         @torch.no_grad()
         def run(x: Tensor) -> Tensor:
             self.module.eval()
-            with torch.random.fork_rng(devices=[]):  # for modules that draw even now
+            with torch.random.fork_rng(devices=[]):  # for modules that draw when they evaluate
                 torch.manual_seed(0)
                 return functional_call(self.module, params, (x,))
 
@@ -124,7 +128,7 @@ class General(_Base):
 
 
 class Layerwise(_Base):
-    """One device at a time through `sim.learning.layers`."""
+    """Trainer of sequences of known layers: one device at a time through `sim.learning.layers`."""
 
     def __init__(self, *args: object, known: list[nn.Module]) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
@@ -146,14 +150,15 @@ class Layerwise(_Base):
             self._store(net)
 
     def _step(self, net: list[layers.Layer], batch: Tensor, weight: Tensor) -> None:
+        """Take one SGD step on the samples of a batch, in place."""
         cache: list[object] = []
         out = self.x[batch]
         for layer in net:
             out = layer.forward(out, cache)
         grad: Tensor | None = _softmax_gradient(out, self.y[batch], weight)
-        first = next(
-            i for i, layer in enumerate(net) if isinstance(layer, layers.Linear | layers.Conv2d)
-        )
+        # No layer below the first one with parameters needs a gradient.
+        learning = (layers.Linear, layers.Conv2d)
+        first = next(i for i, layer in enumerate(net) if isinstance(layer, learning))
         for i in range(len(net) - 1, first - 1, -1):
             assert grad is not None
             grad = net[i].backward(grad, cache[i], self.lr, first=i == first)  # type: ignore[arg-type]
@@ -179,10 +184,11 @@ class Layerwise(_Base):
 
 
 class Batched(Layerwise):
-    """Perceptrons: chunks of devices small enough for the cache, one `baddbmm` per layer and step for the whole chunk.
+    """Trainer of perceptrons: one `baddbmm` per layer and step for a chunk of devices.
 
-    Input features that are zero in every sample of a device (the margins of digits, a third of all pixels on two-label
-    shards) are left out of its first layer: their weights get a zero gradient, so this changes nothing but the time.
+    Chunks fit the processor's cache. Input features that are zero in every sample of a device (the
+    margins of digits, a third of all pixels on two-label shards) are left out of its first layer:
+    the gradient of their weights is zero, so the result is the same.
     """
 
     CHUNK_BYTES = 4 << 20
@@ -195,7 +201,7 @@ class Batched(Layerwise):
 
     @torch.no_grad()
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
-        # Longest first, so that the devices still training are always a leading slice of the chunk.
+        # Longest first: the devices that still train are always a leading slice of the chunk.
         steps = [job.epochs * -(-job.order.shape[1] // self.batch) for job in jobs]
         order = sorted((k for k in range(len(jobs)) if steps[k]), key=lambda k: (-steps[k], k))
         size = max(1, self.CHUNK_BYTES // (rows.shape[1] * rows.element_size()))
@@ -205,6 +211,7 @@ class Batched(Layerwise):
     def _train_chunk(
         self, rows: Tensor, jobs: Sequence[TrainingJob], chunk: list[int], on_epoch: OnEpoch | None
     ) -> None:
+        """Train the jobs whose numbers are in `chunk`, longest first, in place."""
         block = rows[chunk]
         tensors = views(block, self.layout)
         full = tensors[0]
@@ -233,19 +240,21 @@ class Batched(Layerwise):
 
 
 class _Samples:
-    """The samples of a chunk of k devices, restricted to the features that each device sees, and the batches to visit."""
+    """Samples and batches of a chunk of k devices, with the features that each device sees."""
 
     def __init__(
         self, jobs: Sequence[TrainingJob], features: Tensor, y: Tensor, batch: int
     ) -> None:
+        # The features that each device sees come first, then zero ones up to a common `width`.
         held = [np.unique(job.order) for job in jobs]
         n = max(map(len, held))
         batch = min(batch, max(job.order.shape[1] for job in jobs))
         data = [features.index_select(0, torch.from_numpy(h)) for h in held]
         seen = torch.stack([(d != 0).any(0) for d in data])
         width = min(features.shape[1], -(-int(seen.sum(1).max()) // 16) * 16)
-        # Features in use first; devices that use fewer than `width` are filled up with some of their zero ones.
         self.kept = torch.argsort((~seen).to(torch.int8), dim=1, stable=True)[:, :width]
+
+        # Samples of device i stand at i * n; batches are padded to the longest schedule.
         self.x = torch.zeros(len(jobs) * n, width, dtype=features.dtype)
         self.y = torch.zeros(len(jobs) * n, dtype=torch.int64)
         plans = [schedule(job.order, batch) for job in jobs]
@@ -257,17 +266,19 @@ class _Samples:
             at = slice(i * n, i * n + len(held[i]))
             self.x[at] = data[i].index_select(1, self.kept[i])
             self.y[at] = y[torch.from_numpy(held[i])]
-            self.indices[: self.steps[i], i] = i * n + torch.from_numpy(
-                np.searchsorted(held[i], indices.numpy())
-            ).clamp(max=n - 1)
+            places = torch.from_numpy(np.searchsorted(held[i], indices.numpy()))
+            self.indices[: self.steps[i], i] = i * n + places.clamp(max=n - 1)
             self.weights[: self.steps[i], i, :, 0] = weights.to(features.dtype)
 
     def columns(self, hidden: int) -> Tensor:
-        """Index `int64[k, hidden, width]` of the kept columns of the first weight."""
+        """Return the index `int64[k, hidden, width]` of the kept columns of the first weight."""
         return self.kept.unsqueeze(1).expand(-1, hidden, -1)
 
     def batch_at(self, step: int, active: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Samples [k, B, width], labels [k, B] and weights [k, B, 1] of the first `active` devices at a step."""
+        """Return the batch of the first `active` devices at a step.
+
+        Samples [active, B, width], labels [active, B] and weights [active, B, 1].
+        """
         at = self.indices[step, :active]
         flat = at.reshape(-1)
         x = self.x.index_select(0, flat).view(*at.shape, -1)
@@ -275,7 +286,10 @@ class _Samples:
 
 
 def _batched_step(net: list[Tensor], x: Tensor, y: Tensor, weight: Tensor, lr: float) -> None:
-    """One SGD step of a stack of perceptrons: `net` = W1 [k,h,d], b1 [k,h], W2, ...; x [k,B,d], y one-hot, weight [k,B,1]."""
+    """Take one SGD step of a stack of k perceptrons, in place.
+
+    `net` = W1 [k,h,d], b1 [k,h], W2, ...; x [k,B,d], y one-hot [k,B,classes], weight [k,B,1].
+    """
     inputs = []
     for i in range(0, len(net), 2):
         inputs.append(x)
@@ -292,14 +306,14 @@ def _batched_step(net: list[Tensor], x: Tensor, y: Tensor, weight: Tensor, lr: f
 
 
 def _softmax_gradient(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Gradient of the weighted cross-entropy with respect to the logits: w (softmax - onehot)."""
+    """Return the gradient of the weighted cross-entropy by the logits: w (softmax - onehot)."""
     grad = torch.softmax(logits, 1)
     grad[torch.arange(len(y)), y] -= 1
     return grad.mul_(weight.unsqueeze(1))
 
 
-def _shares(known: list[nn.Module]) -> bool:
-    """Whether two layers hold the same parameter."""
+def _share_parameters(known: list[nn.Module]) -> bool:
+    """Return whether two layers hold the same parameter."""
     held = [id(p) for layer in known for p in layer.parameters()]
     return len(held) != len(set(held))
 
@@ -307,21 +321,24 @@ def _shares(known: list[nn.Module]) -> bool:
 def choose(
     module: nn.Module, layout: Sequence[ParameterSlot], x: Tensor, y: Tensor, lr: float, batch: int
 ) -> Trainer:
-    """The fastest trainer that knows every layer of the module."""
+    """Return the fastest trainer that supports every layer of the module."""
     known = layers.known(module)
-    plain = (
-        known is not None
-        and all(p.requires_grad for p in module.parameters())
-        and not _shares(known)
-    )
-    if known is None or not plain or not layers.fits(known, x[:1]):
+    if (
+        known is None
+        or not all(p.requires_grad for p in module.parameters())
+        or _share_parameters(known)
+        or not layers.fits(known, x[:1])
+    ):
         return General(module, layout, x, y, lr, batch)
-    kinds = [type(m) for m in known]
-    linears = [m for m in known if isinstance(m, nn.Linear)]
-    body = kinds[1:] if kinds[0] is nn.Flatten else kinds
-    alternating = body == [
-        nn.Linear if i % 2 == 0 else nn.ReLU for i in range(2 * len(linears) - 1)
-    ]
-    if alternating and all(m.bias is not None for m in linears):
-        return Batched(module, layout, x, y, lr, batch, known=known)
-    return Layerwise(module, layout, x, y, lr, batch, known=known)
+    trainer = Batched if _is_perceptron(known) else Layerwise
+    return trainer(module, layout, x, y, lr, batch, known=known)
+
+
+def _is_perceptron(known: list[nn.Module]) -> bool:
+    """Return whether layers are Linear, ReLU, Linear, ... with biases, after at most a Flatten."""
+    kinds = [type(layer) for layer in known]
+    if kinds[0] is nn.Flatten:
+        kinds = kinds[1:]
+    linears = [layer for layer in known if isinstance(layer, nn.Linear)]
+    alternating = [nn.Linear, *[nn.ReLU, nn.Linear] * (len(linears) - 1)]
+    return kinds == alternating and all(layer.bias is not None for layer in linears)

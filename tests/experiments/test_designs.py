@@ -31,7 +31,7 @@ def sampled(kind, samples=16, seed=0, **factors):
     return Block(kind=kind, samples=samples, seed=seed, factors=factors)
 
 
-# --- designs ----------------------------------------------------------------------------------------------------
+# --- designs --------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
@@ -137,7 +137,7 @@ def test_a_named_level_may_be_called_as_a_range_is():
     assert values(block, "noise") == ["low", "high"]
 
 
-# --- plans ------------------------------------------------------------------------------------------------------
+# --- plans ----------------------------------------------------------------------------------------
 
 
 def test_named_levels_set_several_keys():
@@ -178,35 +178,65 @@ def test_no_design_is_one_cell_and_the_file_s_place_does_not_matter(tmp_path):
     )
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------
 
 MISTAKES = {
     "unknown key": ("sead = 3", ["sead = 3", "unknown key", "seeds"]),
-    "unknown key of a design": ("[[design]]\nsample = 3\nfactors = {a = [1]}", ["design.0.sample = 3", "unknown key", "samples"]),
-    "unknown kind": ('[[design]]\nkind = "gird"\nfactors = {a = [1]}', ["design.0.kind = 'gird'", "'grid'"]),
+    "unknown key of a design": (
+        "[[design]]\nsample = 3\nfactors = {a = [1]}",
+        ["design.0.sample = 3", "unknown key", "samples"],
+    ),
+    "unknown kind": (
+        '[[design]]\nkind = "gird"\nfactors = {a = [1]}',
+        ["design.0.kind = 'gird'", "'grid'"],
+    ),
     "one table": ("[design]\nfactors = {a = [1]}", ["design = ", "[[design]]"]),
     "no factors": ("[[design]]", ["design.0.factors", "required"]),
     "empty factors": ("[[design]]\n[design.factors]", ["design.0.factors = {}", "at least one"]),
-    "no levels": ("[[design]]\nfactors = {rounds = []}", ["design.0.factors.rounds = []", "list of values"]),
-    "one value": ("[[design]]\nfactors = {rounds = 3}", ["design.0.factors.rounds = 3", "list of values"]),
-    "half named": ("[[design]]\nfactors = {x = {a = {rounds = 2}, b = 3}}", ["design.0.factors.x", "tables of scenario keys"]),
+    "no levels": (
+        "[[design]]\nfactors = {rounds = []}",
+        ["design.0.factors.rounds = []", "list of values"],
+    ),
+    "one value": (
+        "[[design]]\nfactors = {rounds = 3}",
+        ["design.0.factors.rounds = 3", "list of values"],
+    ),
+    "half named": (
+        "[[design]]\nfactors = {x = {a = {rounds = 2}, b = 3}}",
+        ["design.0.factors.x", "tables of scenario keys"],
+    ),
     "unequal zip": (
         '[[design]]\nkind = "zip"\nfactors = {rounds = [1, 2], devices = [8]}',
         ["design.0.factors = {'rounds': 2, 'devices': 1}", "as many levels"],
     ),
-    "range in a grid": ("[[design]]\nfactors = {rounds = {low = 1, high = 2}}", ["design.0.factors.rounds", "sobol"]),
-    "list in a sample": ('[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = [1]}', ["factors.rounds = [1]", "low"]),
+    "range in a grid": (
+        "[[design]]\nfactors = {rounds = {low = 1, high = 2}}",
+        ["design.0.factors.rounds", "sobol"],
+    ),
+    "list in a sample": (
+        '[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = [1]}',
+        ["factors.rounds = [1]", "low"],
+    ),
     "named in a sample": (
         '[[design]]\nkind = "sobol"\nsamples = 2\nfactors = {x = {a = {rounds = 2}}}',
         ["design.0.factors.x", "{ low, high }"],
     ),
-    "no samples": ('[[design]]\nkind = "sobol"\nfactors = {rounds = {low = 1, high = 2}}', ["design.0.samples = 0", "1 or more"]),
+    "no samples": (
+        '[[design]]\nkind = "sobol"\nfactors = {rounds = {low = 1, high = 2}}',
+        ["design.0.samples = 0", "1 or more"],
+    ),
     "negative samples": (
         '[[design]]\nkind = "random"\nsamples = -1\nfactors = {rounds = {low = 1, high = 2}}',
         ["design.0.samples = -1", "greater than or equal to 0"],
     ),
-    "samples of a grid": ("[[design]]\nsamples = 4\nfactors = {rounds = [1]}", ["design.0.samples = 4", "only a sampled design"]),
-    "text samples": ('[[design]]\nkind = "random"\nsamples = "4"\nfactors = {}', ["design.0.samples = '4'", "integer"]),
+    "samples of a grid": (
+        "[[design]]\nsamples = 4\nfactors = {rounds = [1]}",
+        ["design.0.samples = 4", "only a sampled design"],
+    ),
+    "text samples": (
+        '[[design]]\nkind = "random"\nsamples = "4"\nfactors = {}',
+        ["design.0.samples = '4'", "integer"],
+    ),
     "low above high": (
         '[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = {low = 3, high = 2}}',
         ["design.0.factors.rounds.low = 3.0", "below high = 2"],
@@ -216,11 +246,13 @@ MISTAKES = {
         ["design.0.factors.rounds.high", "low and high"],
     ),
     "log of 0": (
-        '[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = {low = 0, high = 2, log = true}}',
+        '[[design]]\nkind = "random"\nsamples = 2\n'
+        "factors = {rounds = {low = 0, high = 2, log = true}}",
         ["design.0.factors.rounds.low = 0.0", "above 0"],
     ),
     "halves": (
-        '[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = {low = 0.5, high = 2, integer = true}}',
+        '[[design]]\nkind = "random"\nsamples = 2\n'
+        "factors = {rounds = {low = 0.5, high = 2, integer = true}}",
         ["design.0.factors.rounds.low = 0.5", "whole number"],
     ),
     "infinite": (
@@ -243,9 +275,18 @@ MISTAKES = {
     "true seeds": ("seeds = true", ["seeds = True", "how many"]),
     "text seeds": ('seeds = "3"', ["seeds = '3'", "how many"]),
     "seed set": ("set = {seed = 3}", ["set.seed = 3", "seeds"]),
-    "seed varied": ("[[design]]\nfactors = {seed = [1, 2]}", ["factors.seed", "column of the results"]),
-    "seed in a level": ("[[design]]\nfactors = {x = {a = {seed = 1}}}", ["factors.x = 'seed'", "seeds"]),
-    "a column": ("[[design]]\nfactors = {accuracy = {a = {rounds = 2}}}", ["factors.accuracy", "column of the results"]),
+    "seed varied": (
+        "[[design]]\nfactors = {seed = [1, 2]}",
+        ["factors.seed", "column of the results"],
+    ),
+    "seed in a level": (
+        "[[design]]\nfactors = {x = {a = {seed = 1}}}",
+        ["factors.x = 'seed'", "seeds"],
+    ),
+    "a column": (
+        "[[design]]\nfactors = {accuracy = {a = {rounds = 2}}}",
+        ["factors.accuracy", "column of the results"],
+    ),
     "a factor twice": (
         "[[design]]\nfactors = {rounds = [1]}\n[[design]]\nfactors = {rounds = [2]}",
         ["design.1.factors.rounds", "design.0.factors.rounds"],
@@ -254,24 +295,44 @@ MISTAKES = {
         "[[design]]\nfactors = {rounds = [1], x = {a = {rounds = 2}}}",
         ["design.0.factors.x = 'rounds'", "set by design.0.factors.rounds too"],
     ),
-    "the same scenario": ("[[design]]\nfactors = {rounds = [2, 2]}", ["rounds = 2", "same scenario as cell 0"]),
-    "levels alike": ("[[design]]\nfactors = {x = {a = {}, b = {}}}", ["x = 'b'", "same scenario as cell 0"]),
-    "no such scenario key": ('[[design]]\nfactors = {"training.epohcs" = [1]}', ["training.epohcs = 1", "did you mean 'epochs'"]),
+    "the same scenario": (
+        "[[design]]\nfactors = {rounds = [2, 2]}",
+        ["rounds = 2", "same scenario as cell 0"],
+    ),
+    "levels alike": (
+        "[[design]]\nfactors = {x = {a = {}, b = {}}}",
+        ["x = 'b'", "same scenario as cell 0"],
+    ),
+    "no such scenario key": (
+        '[[design]]\nfactors = {"training.epohcs" = [1]}',
+        ["training.epohcs = 1", "did you mean 'epochs'"],
+    ),
     "no such set key": ("set = {round = 2}", ["round = 2", "did you mean 'rounds'"]),
-    "no such entry": ('[[design]]\nfactors = {"adversaries.7.count" = [1]}', ["adversaries.7.count = 1", "no entry '7'"]),
-    "value out of range": ("[[design]]\nfactors = {rounds = [1, 0]}", ["(rounds = 0)", "rounds = 0", "greater than"]),
+    "no such entry": (
+        '[[design]]\nfactors = {"adversaries.7.count" = [1]}',
+        ["adversaries.7.count = 1", "no entry '7'"],
+    ),
+    "value out of range": (
+        "[[design]]\nfactors = {rounds = [1, 0]}",
+        ["(rounds = 0)", "rounds = 0", "greater than"],
+    ),
     "wrong type": ('[[design]]\nfactors = {rounds = ["two"]}', ["rounds = 'two'", "integer"]),
     "a date": ("set = {rounds = 2020-01-01}", ["rounds = datetime.date(2020, 1, 1)", "integer"]),
-    "no such rule": ('[[design]]\nfactors = {"payout.mechanism" = ["vbfi"]}', ["payout.mechanism = 'vbfi'", "vbfl"]),
+    "no such rule": (
+        '[[design]]\nfactors = {"payout.mechanism" = ["vbfi"]}',
+        ["payout.mechanism = 'vbfi'", "vbfl"],
+    ),
     "no such scenario": ('scenario = "nowhere.toml"', ["nowhere.toml", "no such file or preset"]),
     "scenario a number": ("scenario = 3", ["scenario = 3", "string"]),
     "bad name": ('name = "a/b"', ["name = 'a/b'", "pattern"]),
     "too many cells": (
-        "[[design]]\nfactors = {" + ", ".join(f"a{i} = [1,2,3,4,5,6,7,8,9,10]" for i in range(7)) + "}",
+        "[[design]]\nfactors = {"
+        + ", ".join(f"a{i} = [1,2,3,4,5,6,7,8,9,10]" for i in range(7))
+        + "}",
         ["10,000,000 cells", "at most 1,000,000"],
     ),
     "not TOML": ("seeds = = 3", ["is not TOML"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text_parts", MISTAKES.values(), ids=MISTAKES)

@@ -1,4 +1,6 @@
-"""`kill -9` of the parent, of a worker, of the Dask scheduler: every run present once, none computed again, the same tables.
+"""`kill -9` of the parent, of a worker, of the Dask scheduler.
+
+Every run is present once, none is computed again, the tables are the same.
 
 Only processes that a test started are ended, by their ids. Nothing listens beyond this machine.
 """
@@ -127,9 +129,8 @@ def test_kill_minus_nine_of_the_parent(asked, tmp_path):
         assert process.returncode == -signal.SIGKILL, "there was work left"
         until(lambda children=children: gone(children))  # its workers follow
         before = none_again(before, out)
-        if (
-            i == (kills + 1) // 2 and (out / "manifest.jsonl").is_file()
-        ):  # and the line that was being written is torn
+        # Once, the line that was being written is torn as well.
+        if i == (kills + 1) // 2 and (out / "manifest.jsonl").is_file():
             body = (out / "manifest.jsonl").read_bytes()
             (out / "manifest.jsonl").write_bytes(body[: len(body) - dice.randrange(1, 60)])
     last = start(file, out, "--workers", "2")
@@ -140,7 +141,7 @@ def test_kill_minus_nine_of_the_parent(asked, tmp_path):
 
 
 def test_kill_minus_nine_of_a_worker(asked, tmp_path):
-    """The sweep goes on by itself; several kills in a row may cost it a run, which the next call makes good."""
+    """The sweep goes on by itself; several kills in a row may cost it a run, for the next call."""
     file, undisturbed, kills = asked
     out, dice = tmp_path / "out", random.Random(2)
     before, killed = {}, 0
@@ -165,7 +166,7 @@ def test_kill_minus_nine_of_a_worker(asked, tmp_path):
     check(file, out, undisturbed)
 
 
-# --- Dask -------------------------------------------------------------------------------------------------------
+# --- Dask -----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -196,7 +197,7 @@ def dask_process(tmp_path, kind, *options):
 
 @contextmanager
 def dask_cluster(tmp_path, port):
-    """(scheduler, address) with one worker, quick to start: the next test of these gets another cluster."""
+    """(scheduler, address) with one worker; each test gets a new cluster, which starts quickly."""
     address = f"tcp://127.0.0.1:{port}"
     worker = [
         address,
@@ -239,9 +240,9 @@ def test_kill_minus_nine_of_the_dask_scheduler(asked, tmp_path):
             scheduler.wait()
             _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode in (1, 2), "there was work left"
-        told = [line for line in err.splitlines() if not line.startswith("tiny: ")]
-        assert len(told) == 1, err
-        assert told[0].startswith(f"fedstake: --dask {address}: ")
+        lines = [line for line in err.splitlines() if not line.startswith("tiny: ")]
+        assert len(lines) == 1, err
+        assert lines[0].startswith(f"fedstake: --dask {address}: ")
         before = none_again(before, out)
     last = start(file, out, "--workers", "1")  # goes on anywhere
     _, err = last.communicate(timeout=PATIENCE_S)

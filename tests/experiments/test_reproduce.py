@@ -1,4 +1,4 @@
-"""Reproductions: their plans load, their verdicts are right, and the smallest size of each runs from end to end."""
+"""Reproductions: plans load, verdicts are right, the smallest size runs from end to end."""
 
 import pandas as pd
 import pytest
@@ -16,7 +16,7 @@ from experiments.sweeps.plan import plan
 
 
 def expected(**changes):
-    told = {
+    entry = {
         "id": "x",
         "what": "x",
         "value": 0.8,
@@ -25,7 +25,7 @@ def expected(**changes):
         "sizes": ["paper"],
         "citation": "y",
     }
-    return Expected.model_validate(told | changes)
+    return Expected.model_validate(entry | changes)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_outside_is_outside_by_what_exceeds_the_tolerance(changes, measu
 
 
 @pytest.mark.parametrize(
-    ("changes", "measured", "size", "told"),
+    ("changes", "measured", "size", "word"),
     [
         ({}, [0.7, 0.9], "paper", "within"),
         ({}, [0.9, 1.0], "paper", "outside by +0.1"),
@@ -60,8 +60,8 @@ def test_what_is_outside_is_outside_by_what_exceeds_the_tolerance(changes, measu
         ({"value": None}, [], "paper", "not run"),
     ],
 )
-def test_the_verdict_is_on_the_mean_over_seeds(changes, measured, size, told):
-    assert verdict(expected(**changes), measured, size) == told
+def test_the_verdict_is_on_the_mean_over_seeds(changes, measured, size, word):
+    assert verdict(expected(**changes), measured, size) == word
 
 
 def test_numbers_are_read_easily():
@@ -96,10 +96,10 @@ def test_the_best_threshold_has_the_least_mean_error():
 
 @pytest.mark.parametrize("paper", papers())
 def test_every_expected_value_has_a_citation_and_a_measure(paper):
-    told = verdicts.load(HERE / paper / "expected.json")
-    assert len({entry.id for entry in told}) == len(told)
-    assert {entry.id for entry in told} == set(load_paper(paper).measures)
-    for entry in told:
+    entries = verdicts.load(HERE / paper / "expected.json")
+    assert len({entry.id for entry in entries}) == len(entries)
+    assert {entry.id for entry in entries} == set(load_paper(paper).measures)
+    for entry in entries:
         assert entry.citation
         assert set(entry.sizes) <= set(sizes(paper))
         assert entry.sizes or entry.value is None, f"{entry.id}: a value that is to hold nowhere"

@@ -1,8 +1,12 @@
-"""The scorecard: measures in closed form, gaps against sweeps that are known, a winner that can be run."""
+"""The scorecard: measures in closed form, gaps against known sweeps, a winner that can be run."""
 
+import itertools
 import math
+import tomllib
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 from experiments import RunError, ScenarioError, compare, load_scenario, run, sweep
 from experiments.results import Results
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
+from experiments.scorecard.settings import read_settings
 from tests.conftest import TINY
 
 holdings = st.lists(st.integers(0, 10**9), min_size=2, max_size=30).filter(lambda x: sum(x) > 0)
@@ -39,8 +44,8 @@ def test_fairness_compares_shares():
     assert fairness([1, 2, 3], [10, 20, 30]) == pytest.approx(
         {"l1": 0.0, "rank": 1.0, "under": 0.0}
     )
-    told = fairness([3, 1], [1, 3])
-    assert told == pytest.approx({"l1": 1.0, "rank": -1.0, "under": 0.5})
+    reversed_shares = fairness([3, 1], [1, 3])
+    assert reversed_shares == pytest.approx({"l1": 1.0, "rank": -1.0, "under": 0.5})
     assert math.isnan(fairness([0, 0], [1, 2])["l1"])
 
 
@@ -48,8 +53,8 @@ def test_intervals_are_simultaneous_and_paired():
     rng = np.random.default_rng(0)
     missed = 0
     for _ in range(400):
-        told = paired_gaps({str(i): rng.normal(0, 1, 6) for i in range(5)})
-        missed += any(low > 0 or high < 0 for _, low, high in told.values())
+        gaps = paired_gaps({str(i): rng.normal(0, 1, 6) for i in range(5)})
+        missed += any(low > 0 or high < 0 for _, low, high in gaps.values())
     assert missed / 400 < 0.08
     assert paired_gaps({"a": [3.0]})["a"] == (3.0, -np.inf, np.inf)
 
@@ -140,8 +145,8 @@ def test_nobody_is_slashed_where_everything_is_accepted(verdict):
 
 
 def test_the_winner_can_be_run_and_is_what_the_objective_says(verdict, tmp_path):
-    told, folder = verdict
-    assert told.winner == told.ranking["mechanism"].iloc[0] == "work"
+    found, folder = verdict
+    assert found.winner == found.ranking["mechanism"].iloc[0] == "work"
     scenario = load_scenario(folder / "winner.toml")
     assert scenario.payout.mechanism == "vbfl-verified"
     text = (folder / "winner.toml").read_text()
@@ -159,7 +164,10 @@ def test_no_is_said_of_any_deviation_that_is_sure_to_gain():
 def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
     (tmp_path / "crash.py").write_text(
         "from agents.workers.base import WorkerBehaviour\n"
-        "class Crash(WorkerBehaviour):\n    name = 'crash'\n    def submit(self, seen):\n        raise RuntimeError('no')\n"
+        "class Crash(WorkerBehaviour):\n"
+        "    name = 'crash'\n"
+        "    def submit(self, seen):\n"
+        "        raise RuntimeError('no')\n"
     )
     spec = {
         **SWEEP,
@@ -180,20 +188,18 @@ def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
         }
     ]
     results = sweep(spec, tmp_path / "sound", workers=1)
-    told = compare(results)
-    assert told.winner is not None
-    assert "tie" in told.note, "payout rules do not change what is learned"
+    found = compare(results)
+    assert found.winner is not None
+    assert "tie" in found.note, "payout rules do not change what is learned"
     spec["design"][0]["factors"]["attack"]["bad"] = {"adversaries": crash}
-    told = compare(sweep(spec, tmp_path / "broken", workers=1))
-    assert told.winner is None
-    assert set(told.ranking["breaks"]) == {"unfinished"}
-    assert "2 of 4 runs failed or are missing" in told.note
-    assert (told.table["planned"] == 1).all()
+    found = compare(sweep(spec, tmp_path / "broken", workers=1))
+    assert found.winner is None
+    assert set(found.ranking["breaks"]) == {"unfinished"}
+    assert "2 of 4 runs failed or are missing" in found.note
+    assert (found.table["planned"] == 1).all()
 
 
 def test_never_reaching_a_target_takes_for_ever(verdict):
-    from experiments.scorecard.settings import read_settings
-
     settings = read_settings(
         SWEEP["scorecard"]
         | {
@@ -206,9 +212,9 @@ def test_never_reaching_a_target_takes_for_ever(verdict):
         },
         "here",
     )
-    told = compare(Results.open(verdict[1]), settings)
-    assert np.isinf(told.table["time_to_target_s"]).all()
-    assert told.winner is None
+    found = compare(Results.open(verdict[1]), settings)
+    assert np.isinf(found.table["time_to_target_s"]).all()
+    assert found.winner is None
     compare(verdict[1])
 
 
@@ -282,22 +288,20 @@ def test_a_damaged_run_is_played_again(tmp_path):
 
 
 def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
-    from experiments.scorecard.settings import read_settings
-
     settings = read_settings(
         SWEEP["scorecard"]
         | {"objective": {"measure": "accuracy", "bounds": {"accuracy": {"min": 1.1}}}},
         "here",
     )
-    told = compare(Results.open(verdict[1]), settings)
-    assert told.winner is None
-    assert (told.ranking["breaks"] == "accuracy").all()
+    found = compare(Results.open(verdict[1]), settings)
+    assert found.winner is None
+    assert (found.ranking["breaks"] == "accuracy").all()
     assert not (verdict[1] / "winner.toml").exists()
     compare(verdict[1])
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "part"),
     [
         ({"mechanism": "mechanisms"}, "did you mean 'mechanism'"),
         ({"adversary": "attacks"}, "did you mean 'attack'"),
@@ -312,10 +316,8 @@ def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
         ({"fees": {"votes": 1}}, "scorecard.fees.votes"),
     ],
 )
-def test_bad_settings_are_refused_in_one_line(verdict, settings, told):
-    from experiments.scorecard.settings import read_settings
-
-    with pytest.raises(RunError, match=told.replace(".", r"\.")) as caught:
+def test_bad_settings_are_refused_in_one_line(verdict, settings, part):
+    with pytest.raises(RunError, match=part.replace(".", r"\.")) as caught:
         compare(
             Results.open(verdict[1]), read_settings(SWEEP["scorecard"] | settings, "sweep.toml")
         )
@@ -330,3 +332,178 @@ def test_fairness_is_measured_where_there_are_tapes(tmp_path):
     table = compare(sweep(spec, tmp_path / "taped", workers=1)).table
     assert table["fairness_l1"].between(0, 2).all()
     assert table["fairness_under"].between(0, 1).all()
+
+
+# --- protocols that record other things -----------------------------------------------------------
+
+
+class Recorded(Results):
+    """A sweep of tables in memory: two rules, two levels of attack, three seeds."""
+
+    name, factors, versions = "lottery", ["rule", "attack"], {}
+
+    def __init__(self, folder, tables, outcomes=None, scorecard=None):
+        self.folder, self.tables, self.extra = folder, tables, outcomes
+        self.card = {"mechanism": "rule"} | (scorecard or {})
+
+    @property
+    def spec(self):
+        return {"name": self.name, "scorecard": self.card}
+
+    def has(self, needs):
+        return all(
+            table in self.tables and {*columns} <= {*self.tables[table].columns}
+            for table, columns in needs.items()
+        )
+
+    def runs(self):
+        cells = [(rule, attack) for rule in ("even", "uneven") for attack in ("nobody", "late")]
+        rows = [
+            (f"{cell}-{seed}", cell, seed, *cells[cell], "done")
+            for cell in range(4)
+            for seed in range(3)
+        ]
+        return pd.DataFrame(rows, columns=["run_id", "cell", "seed", "rule", "attack", "status"])
+
+    def scenarios(self):
+        return {cell: {"protocol": "lottery", "rounds": 2, "cell": cell} for cell in range(4)}
+
+    def sql(self, query, tables=(), **names):
+        with duckdb.connect() as db:
+            db.register("p", self.runs())
+            for name in tables:
+                db.register(name, self.tables[name])
+            return db.sql(query).df()
+
+    def outcomes(self):
+        people = self.tables["participants"]
+        frame = self.runs().drop(columns="status").assign(simulated_s=20.0, issued=0, burned=0)
+        for who, flag in (("honest", False), ("adversary", True)):
+            group = people[people["adversary"] == flag].groupby("run_id")
+            for column in ("income", "utility"):
+                each = group[column].sum() / group["device"].nunique()
+                frame[f"{who}_{column}"] = frame["run_id"].map(each)
+        return frame if self.extra is None else frame.merge(self.extra, on="run_id", how="left")
+
+
+def utility_of(rule, attack, device):
+    """Per round. Coming late gains 3 under the uneven rule and loses 2 under the even one."""
+    late = attack == "late" and device == 0
+    return 10 + ((3 if rule == "uneven" else -2) if late else 0)
+
+
+@pytest.fixture
+def lottery(tmp_path):
+    """The core tables of 12 runs, 2 rounds and 3 devices each; more columns by keyword."""
+    plan = Recorded(tmp_path, {}).runs()
+
+    def play(rounds=None, participants=None, **options):
+        people, times, journal = [], [], []
+        runs = plan[["run_id", "rule", "attack"]].itertuples(index=False)
+        for (run_id, rule, attack), at in itertools.product(runs, (1, 2)):
+            times.append((run_id, at, 10.0 * (at - 1), 10.0 * at, 10.0, 0, 0))
+            for device in range(3):
+                bad = attack == "late" and device == 0
+                gain = utility_of(rule, attack, device)
+                people.append((run_id, at, device, bad, gain, gain, 100 + gain * at, 0))
+                journal.append((run_id, "pot", f"device:{device}", gain, "prize"))
+        core = {
+            "rounds": (times, "run_id round start_s end_s duration_s issued burned"),
+            "participants": (people, "run_id round device adversary income utility balance locked"),
+            "journal": (journal, "run_id debit credit amount reason"),
+        }
+        tables = {
+            name: pd.DataFrame(rows, columns=columns.split())
+            for name, (rows, columns) in core.items()
+        }
+        tables["rounds"] = tables["rounds"].assign(**(rounds or {}))
+        tables["participants"] = tables["participants"].assign(**(participants or {}))
+        return Recorded(tmp_path, tables, **options)
+
+    return play
+
+
+CORE = {
+    "rule", "attack", "planned", "runs", "honest_income", "adversary_income", "honest_utility",
+    "adversary_utility", "advantage", "spent", "budget_low", "budget_high", "ir_violations",
+    "gini", "nakamoto", "ic_gap", "ic_gap_low", "ic_gap_high", "best_deviation",
+    "incentive_compatible",
+}  # fmt: skip
+
+
+def test_any_protocol_is_scored_by_what_it_records(lottery, tmp_path):
+    found = compare(lottery(scorecard={"objective": {"measure": "ic_gap", "best": "min"}}))
+    assert {*found.table.columns} == CORE
+    gaps = found.table.set_index(["rule", "attack"])["ic_gap"]
+    assert gaps["even", "nobody"] == 2 * -2
+    assert gaps["uneven", "nobody"] == 2 * 3
+    assert (found.table["spent"] == found.table["budget_high"] * -1).all()
+    assert found.winner == "even"
+    assert tomllib.loads((tmp_path / "winner.toml").read_text())["protocol"] == "lottery"
+
+
+def test_measures_come_with_the_columns_that_they_need(lottery):
+    measure = {"objective": {"measure": "advantage"}}
+    reached = pd.DataFrame({"run_id": Recorded(None, {}).runs()["run_id"], "accuracy": 0.9})
+    rounds = {"accuracy": 0.9, "updates": 3}
+    table = compare(lottery(rounds, outcomes=reached, scorecard=measure)).table
+    assert {*table.columns} == CORE | {
+        "accuracy", "accuracy_low", "accuracy_high", "reached_target", "rounds_to_target",
+        "time_to_target_s", "cost_per_round",
+    }  # fmt: skip
+    assert (table["cost_per_round"] == 3 + 3).all(), "three updates and three payments, 1 a call"
+    chain = {"updates": 3, "votes_positive": 4, "votes_negative": 2, "block_time_s": 1.0}
+    voted = compare(lottery(chain, {"penalty": 0}, scorecard=measure)).table
+    assert {*voted.columns} == CORE | {"cost_per_round", "slashed_honest", "slashed_adversary"}
+    assert (voted["cost_per_round"] == 3 + 6 + 1 + 3).all()
+
+
+def test_what_only_some_protocols_of_a_sweep_record_is_not_known_of_the_others(lottery):
+    settings = {"objective": {"measure": "accuracy"}, "target_accuracy": 0.8}
+    results = lottery(scorecard=settings)
+    rounds, people = results.tables["rounds"], results.tables["participants"]
+    trained = rounds["run_id"].str[0].isin(["0", "1"])
+    results.tables["rounds"] = rounds.assign(
+        accuracy=np.where(trained, 0.7, np.nan), updates=np.where(trained, 3, np.nan)
+    ).convert_dtypes()
+    trained = people["run_id"].str[0].isin(["0", "1"])
+    results.tables["participants"] = people.assign(
+        penalty=np.where(trained, 0, np.nan)
+    ).convert_dtypes()
+    results.extra = pd.DataFrame({"run_id": ["0-0", "0-1", "0-2", "1-0", "1-1", "1-2"]})
+    results.extra["accuracy"] = 0.7
+    found = compare(results)
+    table = found.table.set_index(["rule", "attack"])
+    known = ["accuracy", "reached_target", "rounds_to_target", "cost_per_round", "slashed_honest"]
+    assert table.loc["even", known].notna().all(axis=None)
+    assert np.isinf(table.loc["even", "rounds_to_target"]).all()
+    assert table.loc["uneven", known].isna().all(axis=None)
+    assert found.winner == "even"
+    breaks = found.ranking.set_index("rule")["breaks"]
+    assert breaks["uneven"] == "unknown"
+
+
+def test_an_objective_may_ask_for_an_outcome_that_the_protocol_declares(lottery):
+    runs = Recorded(None, {}).runs()
+    share = pd.DataFrame({"run_id": runs["run_id"], "winners": 2.0, "spent": -1.0})
+    share.loc[runs["rule"] == "uneven", "winners"] = 3.0
+    found = compare(
+        lottery(
+            outcomes=share,
+            scorecard={"objective": {"measure": "winners", "bounds": {"simulated_s": {"max": 20}}}},
+        )
+    )
+    assert {*found.table.columns} == CORE | {"winners", "simulated_s"}
+    assert found.winner == "uneven"
+    assert (found.table["spent"] > 0).all(), "the scorecard's own columns keep their meaning"
+
+
+def test_a_measure_that_the_sweep_cannot_have_is_named_in_one_line(lottery):
+    asked = {"measure": "accuracy", "bounds": {"gimi": {"max": 0.5}, "slashed_honest": {"max": 0}}}
+    with pytest.raises(RunError) as caught:
+        compare(lottery(scorecard={"objective": asked}))
+    message = str(caught.value)
+    assert "scorecard.objective.measure = 'accuracy': no measure of this sweep; known: " in message
+    assert "bounds.gimi: no measure of this sweep; did you mean 'gini'?" in message
+    assert "bounds.slashed_honest: no measure of this sweep" in message
+    assert "\n" not in message

@@ -84,7 +84,7 @@ def with_rule(*rules, **changes):
     return asked(design=[{"factors": {"payout.mechanism": ["flat", *rules]}}], **changes)
 
 
-# --- where it runs does not matter ------------------------------------------------------------------------------
+# --- where it runs does not matter ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +131,15 @@ def dask_cluster(tmp_path_factory):
     distributed = pytest.importorskip("distributed")
     here = "127.0.0.1:0"
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", scheduler_port=0,
-        dashboard_address=here, worker_dashboard_address=here, local_directory=tmp_path_factory.mktemp("dask"),
-    ) as cluster:  # fmt: skip
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        scheduler_port=0,
+        dashboard_address=here,
+        worker_dashboard_address=here,
+        local_directory=tmp_path_factory.mktemp("dask"),
+    ) as cluster:
         yield cluster
 
 
@@ -141,9 +147,8 @@ def test_dask_gives_the_same_bytes_and_listens_here_only(
     serial, tmp_path, dask_cluster, monkeypatch
 ):
     psutil = pytest.importorskip("psutil")
-    monkeypatch.chdir(
-        tmp_path
-    )  # workers have another current folder: relative paths must not lead elsewhere
+    # Workers have another current folder: relative paths must not lead elsewhere.
+    monkeypatch.chdir(tmp_path)
     sweep(asked(), "out", dask=dask_cluster.scheduler_address)
     same_as(serial, tmp_path / "out")
     me = psutil.Process()
@@ -201,7 +206,7 @@ def test_no_more_than_the_window_is_handed_over(tmp_path, monkeypatch):
     assert set(Results.open(tmp_path / "out").runs()["status"]) == {"done"}
 
 
-# --- failures ---------------------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
 
 def test_a_failure_is_data_and_is_tried_again(tmp_path):
@@ -247,7 +252,9 @@ def test_a_process_that_dies_once_is_no_failure(tmp_path):
     once = rule(
         tmp_path,
         "once",
-        "try:\n    (HERE / 'died').touch(exist_ok=False)\nexcept FileExistsError:\n    return Settlement(())\nos._exit(9)",
+        "try:\n    (HERE / 'died').touch(exist_ok=False)\n"
+        "except FileExistsError:\n    return Settlement(())\n"
+        "os._exit(9)",
     )
     results = sweep(with_rule(once), tmp_path / "out", workers=2)
     assert (tmp_path / "died").exists()
@@ -318,7 +325,7 @@ def test_an_error_of_the_caller_is_the_caller_s(tmp_path):
         sweep(asked(), tmp_path / "out2", executor=executor, on_receipt=full)
 
 
-# --- going on ---------------------------------------------------------------------------------------------------
+# --- going on -------------------------------------------------------------------------------------
 
 
 class Enough(Exception):  # noqa: N818
@@ -408,7 +415,7 @@ def test_a_folder_that_was_taken_away_is_run_again(tmp_path):
 
 
 def test_killed_as_it_began_it_finds_its_own_folder(serial, tmp_path):
-    """At each step of writing the plan: a part of the first file, the first file without the second."""
+    """Killed at each step of writing the plan: within the first file, and before the second."""
     out = tmp_path / "out"
     out.mkdir()
     (out / ".sweep.json.abc").write_text("{")
@@ -431,7 +438,8 @@ def test_killed_as_it_began_it_finds_its_own_folder(serial, tmp_path):
         (lambda out: (out / "sweep.json").write_text('{"schema_version": 2}'), "unreadable"),
         (
             lambda out: (out / "sweep.json").write_text(
-                '{"schema_version": 1, "spec": {"name": "x"}, "plan_digest": "", "factors": [], "runs": 1}'
+                '{"schema_version": 1, "spec": {"name": "x"}, "plan_digest": "", '
+                '"factors": [], "runs": 1}'
             ),
             "recorded with schema 1",
         ),
@@ -442,9 +450,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path, prepare, part):
     out.mkdir()
     prepare(out)
     before = sorted(p.name for p in out.iterdir())
-    with pytest.raises(RunError, match=part) as told:
+    with pytest.raises(RunError, match=part) as caught:
         Sweep(asked(), out)
-    assert str(out) in str(told.value)
+    assert str(out) in str(caught.value)
     assert sorted(p.name for p in out.iterdir()) == before
 
 
@@ -454,7 +462,7 @@ def test_a_file_in_the_way_is_told(tmp_path):
         Sweep(asked(), tmp_path / "out")
 
 
-# --- clusters that are not what they should be ------------------------------------------------------------------
+# --- clusters that are not what they should be ----------------------------------------------------
 
 
 def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatch):
@@ -518,7 +526,7 @@ def test_without_dask_it_says_what_to_install(tmp_path, monkeypatch):
         sweep(asked(), tmp_path / "out", dask="tcp://127.0.0.1:1")
 
 
-# --- the command ------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 FILE = """
 name = "tiny"
@@ -547,10 +555,10 @@ def cli(tmp_path, monkeypatch):
 
 
 def test_the_command_says_what_it_did(cli, tmp_path):
-    told = cli("sweep", "tiny.toml", "--dry-run", "--workers", "1")
-    assert told.exit_code == 0, told.output
+    estimate = cli("sweep", "tiny.toml", "--dry-run", "--workers", "1")
+    assert estimate.exit_code == 0, estimate.output
     for part in ("4 runs, 4 to do; from 4 pilots", "of CPU time", "on 1 processes", "MB of disk"):
-        assert part in told.output
+        assert part in estimate.output
     assert not (tmp_path / "results").exists(), "a dry run writes nothing"
 
     done = cli("sweep", "tiny.toml", "--workers", "1", "--compact")
@@ -589,7 +597,7 @@ def test_failures_end_with_one_line_and_exit_1(cli, tmp_path):
     assert last.startswith("fedstake: 4 runs failed; the first in build: ")
 
 
-# --- how long it still takes ------------------------------------------------------------------------------------
+# --- how long it still takes ----------------------------------------------------------------------
 
 
 def test_the_forecast_learns_from_runs_of_the_same_cell():

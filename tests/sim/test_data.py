@@ -163,7 +163,7 @@ def test_absent_and_damaged_files_are_explained(small_idx, tmp_path):
 
 
 def test_download_goes_to_the_folder_and_is_checked(small_idx, monkeypatch, tmp_path):
-    """The real fetching code against file:// addresses: a good mirror after a broken and a lying one."""
+    """The real fetching code on file:// addresses: a good mirror after a broken and a lying one."""
     source, *_ = small_idx
     lying = tmp_path / "lying"
     lying.mkdir()

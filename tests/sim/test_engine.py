@@ -228,7 +228,7 @@ def test_published_sizes():
 
 @pytest.mark.parametrize("name", ["mnist_2nn", "mnist_cnn", "gated"])
 def test_a_device_does_not_feel_its_neighbours(name):
-    """A row is the same alone, in company and in another order, to rounding; the same call gives the same bytes."""
+    """A row is the same alone, with others and in another order, up to rounding."""
     x, y = images(60, 8)
     engine = engine_for(name, x, y, dtype=torch.float32)
     jobs = [
@@ -313,9 +313,13 @@ def test_batch_norm_is_refused():
     x, y = images(20, 8)
     with pytest.raises(ValueError, match="buffers"):
         LearningEngine(
-            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)), x, y,
-            learning_rate=0.1, batch_size=5, seed=0,
-        )  # fmt: skip
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)),
+            x,
+            y,
+            learning_rate=0.1,
+            batch_size=5,
+            seed=0,
+        )
 
 
 def test_the_seed_decides_the_initial_model_and_global_torch_state_is_left_alone():

@@ -1,4 +1,4 @@
-"""Chen, Asif, Park, Shen and Bennis, arXiv:2101.03300: VBFL, as its authors' published code does it."""
+"""VBFL (Chen, Asif, Park, Shen and Bennis, arXiv:2101.03300) as in its authors' published code."""
 
 from experiments.reproduce.paper import Paper
 from experiments.reproduce.vbfl.figures import FIGURES

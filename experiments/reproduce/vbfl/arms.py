@@ -1,4 +1,4 @@
-"""The arms of the comparison by the names of the authors' plots: label and colour (Okabe and Ito) of each."""
+"""The arms of the comparison, named as in the authors' plots, with labels and colours."""
 
 VFL, VFL_ATTACKED = "VFL_0/20", "VFL_3/20"
 OPEN, OPEN_ATTACKED = "VBFL_PoS_0/20_vh1.00", "VBFL_PoS_3/20_vh1.00"
@@ -10,6 +10,7 @@ VBFL, LYING, MATCHED = (
 POW_1, POW_2 = "VBFL_PoW-D1_3/20_vh0.08", "VBFL_PoW-D2_3/20_vh0.08"
 POS = (OPEN, OPEN_ATTACKED, VBFL, LYING, MATCHED)
 
+# Labels and colours (Okabe and Ito).
 STYLE = {
     VFL: ("VFL 0/20", "#56B4E9"),
     OPEN: ("VBFL 0/20, vh 1", "#000000"),
@@ -25,5 +26,5 @@ CONSENSUS = {VBFL: ("PoS", "#0072B2"), POW_1: STYLE[POW_1], POW_2: STYLE[POW_2]}
 
 
 def styled(*arms: str) -> dict[str, tuple[str, str]]:
-    """Label and colour of some arms."""
+    """Return label and colour of some arms."""
     return {arm: STYLE[arm] for arm in arms}

@@ -1,4 +1,4 @@
-"""What the report says beside verdicts: the vote with its repair, and the gap by round and network."""
+"""Further tables of the report: the vote with its repair, and the gap by round and network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NETWORKS = {"arms": "the size's own", "cnn": "mnist_cnn, reduced data"}
 
 
 def findings(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
-    """Tables with their headings."""
+    """Return the tables with their headings."""
     return [
         ("The vote and its repair", vote(evidence)),
         ("The gap by network and round", gaps(evidence)),
@@ -33,27 +33,26 @@ def findings(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
 
 
 def vote(evidence: Evidence) -> pd.DataFrame:
-    """One row per arm: accuracy at the end, what the vote rejects, and who is shut out, means over seeds."""
+    """Return per arm final accuracy, rejected updates and shut-out devices, means over seeds."""
     rows = []
     for arm in ARMS:
         last = accuracy(arm)(evidence)
         if not last:
             continue
-        votes = arm not in (VFL, VFL_ATTACKED)
-        shut_out = _shut_out(evidence, arm) if votes else {False: "–", True: "–"}
-        rows.append(
-            {
-                "arm": STYLE[arm][0],
-                "accuracy": f"{np.mean(last):.3f}",
-                "range": f"{min(last):.3f} to {max(last):.3f}",
-                "honest rejected": _percent(rejected(arm, "honest")(evidence) if votes else []),
-                "malicious rejected": _percent(
-                    rejected(arm, "adversary")(evidence) if votes else []
-                ),
-                "honest shut out": shut_out[False],
-                "malicious shut out": shut_out[True],
-            }
-        )
+        row = {
+            "arm": STYLE[arm][0],
+            "accuracy": f"{np.mean(last):.3f}",
+            "range": f"{min(last):.3f} to {max(last):.3f}",
+            "honest rejected": "–",
+            "malicious rejected": "–",
+            "honest shut out": "–",
+            "malicious shut out": "–",
+        }
+        if arm not in (VFL, VFL_ATTACKED):
+            row["honest rejected"] = _percent(rejected(arm, "honest")(evidence))
+            row["malicious rejected"] = _percent(rejected(arm, "adversary")(evidence))
+            row["honest shut out"], row["malicious shut out"] = _shut_out(evidence, arm)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -61,20 +60,20 @@ def _percent(shares: Sequence[float]) -> str:
     return "–" if np.isnan(shares).all() else f"{np.nanmean(shares):.1%}"
 
 
-def _shut_out(evidence: Evidence, arm: str) -> dict[bool, str]:
-    """Mean number of devices of each side that are shut out at the end."""
+def _shut_out(evidence: Evidence, arm: str) -> list[str]:
+    """Return the mean number of honest and of malicious devices that are shut out at the end."""
     table = people(evidence, arm)
     last = table[table["round"] == table["round"].max()]
-    found = {}
+    texts = []
     for bad in (False, True):
         side = last[last["adversary"] == bad]
         out = side.groupby("seed")["blocked"].agg(["sum", "size"]).mean()
-        found[bad] = f"{out['sum']:.1f} of {out['size']:.0f}" if len(side) else "–"
-    return found
+        texts.append(f"{out['sum']:.1f} of {out['size']:.0f}" if len(side) else "–")
+    return texts
 
 
 def gaps(evidence: Evidence) -> pd.DataFrame:
-    """VBFL over VFL, both with 3 of 20 malicious, means over seeds."""
+    """Return accuracy of VBFL over VFL, both with 3 of 20 malicious devices, means over seeds."""
     rows = []
     for group, network in NETWORKS.items():
         for at in (5, 10, 20, 50, 100):

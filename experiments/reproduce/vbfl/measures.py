@@ -1,4 +1,4 @@
-"""What each expected value is compared with: one number per seed, from recorded runs."""
+"""Measures that are compared with expected values: one number per seed, from recorded runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from experiments.reproduce.vbfl.arms import (
 from experiments.reproduce.verdicts import Measure
 
 EARLY = 4
-"""Rounds in which, the reference says, no threshold tells honest from malicious updates."""
+"""Rounds in which no threshold separates honest from malicious updates, by the reference."""
 WORKERS = 12
 
 
 def accuracy(arm: str, at: int = 0, group: str = "arms") -> Measure:
-    """Test accuracy of the most-held global model in a round (0: the last); nothing when there are fewer rounds."""
+    """Measure the test accuracy of the most-held global model in round `at` (0: the last).
+
+    Empty when there are fewer rounds.
+    """
 
     def measure(evidence: Evidence) -> list[float]:
         table = evidence.rounds(arm, group)
@@ -39,7 +42,7 @@ def accuracy(arm: str, at: int = 0, group: str = "arms") -> Measure:
 
 
 def gap(at: int = 0, group: str = "arms") -> Measure:
-    """Accuracy of VBFL over that of VFL, both attacked, paired by seed."""
+    """Measure the accuracy of VBFL over that of VFL, both attacked, paired by seed."""
 
     def measure(evidence: Evidence) -> list[float]:
         pair = [accuracy(arm, at, group)(evidence) for arm in (VBFL, VFL_ATTACKED)]
@@ -49,12 +52,12 @@ def gap(at: int = 0, group: str = "arms") -> Measure:
 
 
 def best(arm: str) -> Measure:
-    """Highest accuracy of the most-held model in any round."""
+    """Measure the highest accuracy of the most-held model in any round."""
     return _by_seed(arm, lambda run: run["accuracy"].max())
 
 
 def rejected(arm: str, who: str, group: str = "arms") -> Measure:
-    """Share of the updates of `who` (honest, adversary) in winning blocks that were rejected."""
+    """Measure the rejected share of updates of `who` (honest, adversary) in winning blocks."""
     return _by_seed(
         arm, lambda run: _share(run[f"rejected_{who}"].sum(), run[f"accepted_{who}"].sum()), group
     )
@@ -65,6 +68,8 @@ def _share(part: float, rest: float) -> float:
 
 
 def _by_seed(arm: str, of: Callable[[pd.DataFrame], float], group: str = "arms") -> Measure:
+    """Measure a number of the rounds of each seed."""
+
     def measure(evidence: Evidence) -> list[float]:
         table = evidence.rounds(arm, group)
         return [float(of(run)) for _, run in table.groupby("seed")] if len(table) else []
@@ -73,12 +78,15 @@ def _by_seed(arm: str, of: Callable[[pd.DataFrame], float], group: str = "arms")
 
 
 def people(evidence: Evidence, arm: str) -> pd.DataFrame:
-    """Table `participants` of one arm; empty when it was not played."""
+    """Return table `participants` of one arm; empty when it was not played."""
     return evidence.table("arms", "participants", where=f"arm = '{arm}'")
 
 
 def honest_shut_out_first(evidence: Evidence) -> list[float]:
-    """1 where the first device that was shut out is honest, 0 where it is malicious; nothing where nobody was."""
+    """Return 1 for a seed whose first shut-out device is honest, 0 where it is malicious.
+
+    Nothing for a seed without a shut-out device.
+    """
     table = people(evidence, VBFL)
     if table.empty:
         return []
@@ -88,16 +96,24 @@ def honest_shut_out_first(evidence: Evidence) -> list[float]:
 
 
 def early_errors(evidence: Evidence) -> list[float]:
-    """Mean of the two error rates that the best single threshold on vad makes in the first rounds; 0.5 is a coin."""
+    """Return the mean error rate of the best threshold on vad in the first rounds.
+
+    0.5 is that of a coin.
+    """
     votes = evidence.table("arms", "votes", where=f"arm = '{OPEN_ATTACKED}' and round <= {EARLY}")
     return [least_error(run) for _, run in votes.groupby("seed")] if len(votes) else []
 
 
 def least_error(votes: pd.DataFrame) -> float:
-    """Smallest mean of (share of honest above, share of malicious not above) over all thresholds on vad; NaN without both."""
-    told = votes.dropna(subset=["vad"])
-    bad = told["worker_adversary"].astype(bool)
-    honest, malicious = (np.sort(told.loc[who, "vad"].to_numpy(dtype=float)) for who in (~bad, bad))
+    """Return the least mean of two error rates over all thresholds on vad.
+
+    The rates are the share of honest votes above and that of malicious votes not above. NaN without
+    votes on both.
+    """
+    known = votes.dropna(subset=["vad"])
+    bad = known["worker_adversary"].astype(bool)
+    honest = np.sort(known.loc[~bad, "vad"].to_numpy(dtype=float))
+    malicious = np.sort(known.loc[bad, "vad"].to_numpy(dtype=float))
     if not len(honest) or not len(malicious):
         return float("nan")
     at = np.concatenate([honest, malicious])
@@ -107,43 +123,37 @@ def least_error(votes: pd.DataFrame) -> float:
 
 
 def worker_reward(evidence: Evidence) -> list[float]:
-    """Income of accepted workers per sample and epoch, in unforked rounds, where it is most often."""
+    """Return the most frequent income of accepted workers per sample and epoch, unforked rounds."""
     table = _paid(evidence)
-    workers = (
-        table[(table["role"] == "worker") & table["accepted"].fillna(False).astype(bool)]
-        if len(table)
-        else table
-    )
-    per_unit = (
-        workers.assign(unit=workers["income"] / (workers["samples"] * workers["epochs"]))
-        if len(workers)
-        else workers
-    )
-    return (
-        [float(run["unit"].mode().iloc[0]) for _, run in per_unit.groupby("seed")]
-        if len(per_unit)
-        else []
-    )
+    if table.empty:
+        return []
+    accepted = table["accepted"].fillna(False).astype(bool)
+    workers = table[(table["role"] == "worker") & accepted]
+    unit = workers["income"] / (workers["samples"] * workers["epochs"])
+    return _most_frequent(workers.assign(unit=unit), "unit")
 
 
 def validator_reward(evidence: Evidence) -> list[float]:
-    """Most frequent income of a validator in an unforked round, base units."""
+    """Return the most frequent income of a validator in an unforked round, base units."""
     table = _paid(evidence)
     return _most_frequent(table[table["role"] == "validator"]) if len(table) else []
 
 
 def miner_reward(evidence: Evidence) -> list[float]:
-    """Most frequent income of the winning miner in an unforked round, base units."""
+    """Return the most frequent income of the winning miner in an unforked round, base units."""
     table = _paid(evidence)
     return _most_frequent(table[table["device"] == table["winner"]]) if len(table) else []
 
 
-def _most_frequent(table: pd.DataFrame) -> list[float]:
-    return [float(run["income"].mode().iloc[0]) for _, run in table.groupby("seed")]
+def _most_frequent(table: pd.DataFrame, column: str = "income") -> list[float]:
+    return [float(run[column].mode().iloc[0]) for _, run in table.groupby("seed")]
 
 
 def _paid(evidence: Evidence) -> pd.DataFrame:
-    """Participants of the arm in which nobody is rejected, in rounds that did not fork, with the winner of the round."""
+    """Return participants of unforked rounds, with the winner of the round.
+
+    Of the arm in which no update is rejected.
+    """
     table = people(evidence, OPEN)
     if table.empty:
         return table
@@ -153,44 +163,45 @@ def _paid(evidence: Evidence) -> pd.DataFrame:
 
 
 def top_stake_wins(evidence: Evidence) -> list[float]:
-    """Share of unforked rounds, proof of stake, whose block came from the miner with most stake."""
+    """Return the share of unforked proof-of-stake rounds that the miner with most stake won."""
     shares = []
     for arm in POS:
         rounds = evidence.rounds(arm)
         if rounds.empty:
             continue
-        blocks = evidence.table(
-            "arms", "blocks", columns=["round", "stake"], where=f"arm = '{arm}'"
-        )
+        columns = ["round", "stake"]
+        blocks = evidence.table("arms", "blocks", columns=columns, where=f"arm = '{arm}'")
         top = blocks.groupby(["seed", "round"])["stake"].max().rename("top").reset_index()
         joined = rounds[~rounds["forked"].astype(bool)].merge(top, on=["seed", "round"])
-        shares += [
-            float((run["winner_stake"] == run["top"]).mean()) for _, run in joined.groupby("seed")
-        ]
+        for _, run in joined.groupby("seed"):
+            shares.append(float((run["winner_stake"] == run["top"]).mean()))
     return shares
 
 
 def first_round_forks(evidence: Evidence) -> list[float]:
-    """1 for every proof-of-stake run whose first round forked, else 0."""
-    tables = [evidence.rounds(arm) for arm in POS]
-    return [float(fork) for t in tables if len(t) for fork in t[t["round"] == 1]["forked"]]
+    """Return 1 for every proof-of-stake run whose first round forked, else 0."""
+    forked: list[float] = []
+    for arm in POS:
+        rounds = evidence.rounds(arm)
+        if len(rounds):
+            forked += rounds[rounds["round"] == 1]["forked"].astype(float).tolist()
+    return forked
 
 
 def forks(*arms: str) -> Measure:
-    """Share of rounds that forked, per run."""
+    """Measure the share of rounds that forked, per run."""
 
     def measure(evidence: Evidence) -> list[float]:
-        return [
-            share
-            for arm in arms
-            for share in _by_seed(arm, lambda run: run["forked"].mean())(evidence)
-        ]
+        shares: list[float] = []
+        for arm in arms:
+            shares += _by_seed(arm, lambda run: run["forked"].mean())(evidence)
+        return shares
 
     return measure
 
 
 def malicious_blocks(arm: str, share: bool) -> Measure:
-    """Rounds whose block most devices took from a malicious miner: their number or share, per run."""
+    """Measure the number or share of rounds won by a malicious miner on most devices, per run."""
 
     def measure(evidence: Evidence) -> list[float]:
         table = mined(evidence, (arm,))
@@ -203,19 +214,17 @@ def malicious_blocks(arm: str, share: bool) -> Measure:
 
 
 def mined(evidence: Evidence, arms: tuple[str, ...]) -> pd.DataFrame:
-    """One row per round of some arms: seed, round, forked, winner (null: no valid block), malicious (its miner)."""
+    """Return a row per round of some arms: seed, round, forked, winner and malicious.
+
+    `winner` is null without a valid block; `malicious` says whether its miner is.
+    """
     found = []
     for arm in arms:
         rounds = evidence.rounds(arm)
         if rounds.empty:
             continue
-        bad = (
-            people(evidence, arm)
-            .groupby(["seed", "device"])["adversary"]
-            .first()
-            .rename("malicious")
-            .reset_index()
-        )
+        devices = people(evidence, arm).groupby(["seed", "device"])
+        bad = devices["adversary"].first().rename("malicious").reset_index()
         joined = rounds[["seed", "arm", "round", "forked", "winner"]].merge(
             bad, left_on=["seed", "winner"], right_on=["seed", "device"], how="left"
         )
@@ -224,9 +233,10 @@ def mined(evidence: Evidence, arms: tuple[str, ...]) -> pd.DataFrame:
 
 
 def stake(adversary: bool) -> Measure:
-    """Mean balance of a group's devices at the end, as a share of what an honest device earns when nothing is rejected.
+    """Measure the mean final balance of honest or malicious devices.
 
-    That is 12/20 of the rounds as worker, each paid for samples x epochs.
+    As a share of what an honest device earns when nothing is rejected: 12/20 of the rounds as
+    worker, each paid for samples x epochs.
     """
 
     def measure(evidence: Evidence) -> list[float]:
@@ -235,13 +245,8 @@ def stake(adversary: bool) -> Measure:
             return []
         rounds = table["round"].max()
         training = evidence.results["arms"].scenarios()[int(table["cell"].iloc[0])]["training"]
-        full = (
-            WORKERS
-            / table["device"].nunique()
-            * rounds
-            * table["samples"].mean()
-            * training["epochs"]
-        )
+        as_worker = WORKERS / table["device"].nunique() * rounds
+        full = as_worker * table["samples"].mean() * training["epochs"]
         last = table[(table["round"] == rounds) & (table["adversary"] == adversary)]
         return [float(run["balance"].mean() / full) for _, run in last.groupby("seed")]
 
@@ -249,32 +254,30 @@ def stake(adversary: bool) -> Measure:
 
 
 def simulated_time(evidence: Evidence) -> list[float]:
-    """Simulated seconds until the end of the last round, of all runs of figure 6."""
-    arms = (VBFL, POW_1, POW_2)
-    return [end for arm in arms for end in _by_seed(arm, lambda run: run["end_s"].max())(evidence)]
+    """Return the simulated seconds until the end of the last round, of all runs of figure 6."""
+    ends: list[float] = []
+    for arm in (VBFL, POW_1, POW_2):
+        ends += _by_seed(arm, lambda run: run["end_s"].max())(evidence)
+    return ends
 
 
 def block_bytes(evidence: Evidence) -> list[float]:
-    """Median size of blocks that hold 12 updates and all 60 votes, bytes on the simulated wire, per run."""
+    """Return per run the median bytes, as simulated, of blocks with 12 updates and 60 votes."""
     blocks = evidence.table("arms", "blocks", where=f"arm = '{OPEN}' and votes = 60")
-    return (
-        [float(run["size_bytes"].median()) for _, run in blocks.groupby("seed")]
-        if len(blocks)
-        else []
-    )
+    if blocks.empty:
+        return []
+    return [float(run["size_bytes"].median()) for _, run in blocks.groupby("seed")]
 
 
 def best_at_share(count: int) -> Measure:
-    """Highest accuracy of any device in any round with so many malicious devices (figure 10)."""
+    """Measure the highest accuracy of any device with `count` malicious devices (figure 10)."""
 
     def measure(evidence: Evidence) -> list[float]:
         table = evidence.table("malicious-share", "rounds", columns=["accuracy_max"])
-        some = table[table["adversaries.0.count"] == count] if len(table) else table
-        return (
-            [float(run["accuracy_max"].max()) for _, run in some.groupby("seed")]
-            if len(some)
-            else []
-        )
+        if table.empty:
+            return []
+        some = table[table["adversaries.0.count"] == count]
+        return [float(run["accuracy_max"].max()) for _, run in some.groupby("seed")]
 
     return measure
 

@@ -1,4 +1,4 @@
-"""The paper's figures, a file each, in its order; the last one is ours."""
+"""The figures of the paper in its order, a file each; the last one is ours."""
 
 from experiments.reproduce.paper import PaperFigure
 from experiments.reproduce.vbfl.figures import f1, f3, f4, f5, f6, f7, f8, f9, f10, network

@@ -14,13 +14,13 @@ ARMS = styled(VFL, VBFL, MATCHED, VFL_ATTACKED)
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Accuracy of the most-held model per arm, seed and round."""
+    """Return the accuracy of the most-held model per arm, seed and round."""
     table = evidence.of(ARMS, "rounds", columns=["round", "accuracy"])
     return table[["arm", "seed", "round", "accuracy"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """Accuracy against rounds, one line per arm."""
+    """Draw accuracy against rounds, one line per arm."""
     axes = sheet.add_subplot()
     axes.set_ylim(0, 1)
     curves(table, axes, "accuracy", ARMS)
@@ -29,9 +29,10 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f1-headline",
-    "Figure 1. Global accuracy on the test set, 3 of 20 malicious and none; mean and range over seeds. The repair is ours.",
-    "87 % for VBFL 3/20 and 7.4 times as much as VFL 3/20 (abstract), so VFL about 11.8 %; one device, 100 rounds, MNIST, "
-    "mnist_cnn. The curves themselves are not confirmed.",
+    "Figure 1. Global accuracy on the test set, 3 of 20 malicious and none; mean and range over "
+    "seeds. The repair is ours.",
+    "87 % for VBFL 3/20 and 7.4 times as much as VFL 3/20 (abstract), so VFL about 11.8 %; "
+    "one device, 100 rounds, MNIST, mnist_cnn. The curves themselves are not confirmed.",
     data,
     draw,
 )

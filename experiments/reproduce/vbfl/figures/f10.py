@@ -1,4 +1,4 @@
-"""Figure 10: how many malicious devices it takes."""
+"""Figure 10: accuracy against the number of malicious devices."""
 
 from __future__ import annotations
 
@@ -16,26 +16,21 @@ SPLITS = {
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Highest accuracy of any device in any round, per split of roles, number of malicious devices and seed."""
+    """Return the highest accuracy of any device per split of roles, malicious devices and seed."""
     parts = []
     for group in SPLITS:
         table = evidence.table(group, "rounds", columns=["accuracy_max"])
         if len(table):
-            best = (
-                table.groupby(["adversaries.0.count", "seed"])["accuracy_max"].max().reset_index()
-            )
-            parts.append(
-                best.rename(columns={"adversaries.0.count": "malicious"}).assign(arm=group)
-            )
-    return (
-        pd.concat(parts, ignore_index=True)[["arm", "malicious", "seed", "accuracy_max"]]
-        if parts
-        else pd.DataFrame()
-    )
+            table = table.rename(columns={"adversaries.0.count": "malicious"})
+            best = table.groupby(["malicious", "seed"])["accuracy_max"].max().reset_index()
+            parts.append(best.assign(arm=group))
+    if not parts:
+        return pd.DataFrame()
+    return pd.concat(parts, ignore_index=True)[["arm", "malicious", "seed", "accuracy_max"]]
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """Accuracy against malicious devices, one line per split of roles."""
+    """Draw accuracy against malicious devices, one line per split of roles."""
     axes = sheet.add_subplot()
     axes.set_ylim(0, 1)
     curves(table, axes, "accuracy_max", SPLITS, x="malicious")
@@ -44,8 +39,10 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f10-malicious-share",
-    "Figure 10. Best accuracy of any device in any round against the number of malicious devices; range over seeds.",
-    "the settings only: 3 to 16 of 20, 50 rounds, two splits of roles, the second ambiguous (plot script f10).",
+    "Figure 10. Best accuracy of any device in any round against the number of malicious devices; "
+    "range over seeds.",
+    "the settings only: 3 to 16 of 20, 50 rounds, two splits of roles, the second ambiguous (plot "
+    "script f10).",
     data,
     draw,
 )

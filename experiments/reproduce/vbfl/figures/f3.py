@@ -1,4 +1,4 @@
-"""Figure 3: one client of vanilla federated averaging, before and after the server's mean."""
+"""Figure 3: one client of vanilla federated averaging, before and after averaging."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ LINES = {
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Accuracy of one client's model after its first and last local epoch, and of the global model, per round."""
+    """Return accuracies per round of one client's model and of the global one.
+
+    The client's model is measured after its first and after its last local epoch.
+    """
     local = evidence.table("epochs", "epochs", where=f"device = {CLIENT} and epoch in (1, 5)")
     shared = evidence.table("epochs", "rounds", columns=["round", "accuracy"])
     if local.empty:
@@ -29,7 +32,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """Two lines for the client, one for the server."""
+    """Draw two lines for the client, one for the server."""
     axes = sheet.add_subplot()
     axes.set_ylim(0, 1)
     curves(table, axes, "accuracy", LINES)
@@ -38,7 +41,8 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f3-local-epochs",
-    f"Figure 3. Client {CLIENT} of VFL 0/20: trained on two digits, its own model forgets the others; their mean learns all ten.",
+    f"Figure 3. Client {CLIENT} of VFL 0/20: trained on two digits, its own model forgets the "
+    "others; their mean learns all ten.",
     "the lines and the number of rounds (plot script f3); no values confirmed.",
     data,
     draw,

@@ -1,4 +1,4 @@
-"""Figure 4: how far each update lies from the validator's baseline; beside it the baseline that trains as long as workers."""
+"""Figure 4: each update's accuracy against the validator's baseline, as published and repaired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PANELS = {
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per vote of the first seed, as the authors draw one run."""
+    """Return one row per vote of the first seed, as the authors draw one run."""
     columns = ["round", "validator", "worker", "worker_adversary", "vad"]
     table = evidence.of(
         PANELS,
@@ -32,11 +32,10 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """A panel per baseline and threshold."""
+    """Draw a panel per baseline and threshold."""
     sheet.set_size_inches(10.5, 3.8)
-    for axes, (arm, title) in zip(
-        sheet.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True
-    ):
+    panels = sheet.subplots(1, len(PANELS), sharey=True)
+    for axes, (arm, title) in zip(panels, PANELS.items(), strict=True):
         part = table[table["arm"] == arm]
         bad = part["worker_adversary"].astype(bool)
         for who, color, label in ((~bad, HONEST, "honest"), (bad, ADVERSARY, "malicious")):
@@ -61,10 +60,11 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f4-vote-differences",
-    "Figure 4. One point per vote of the first seed. Above the line the rule says reject. Left: as the authors draw it, with "
-    "nothing rejected; middle: with the rule at work, which makes the model better and honest updates look worse; right: the "
-    "repair.",
-    "a scatter of 30 rounds at threshold 1 with a line at 0.08 (plot script f4); no values confirmed.",
+    "Figure 4. One point per vote of the first seed. Above the line the rule says reject. Left: as "
+    "the authors draw it, with nothing rejected; middle: with the rule at work, which makes the "
+    "model better and honest updates look worse; right: the repair.",
+    "a scatter of 30 rounds at threshold 1 with a line at 0.08 (plot script f4); no values "
+    "confirmed.",
     data,
     draw,
 )

@@ -14,13 +14,13 @@ from experiments.reproduce.vbfl.arms import CONSENSUS
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """End of each round per arm and seed, simulated seconds since the start."""
+    """Return the end of each round per arm and seed, simulated seconds since the start."""
     table = evidence.of(CONSENSUS, "rounds", columns=["round", "end_s"])
     return table[["arm", "seed", "round", "end_s"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """Accumulated time against rounds."""
+    """Draw accumulated time against rounds."""
     axes = sheet.add_subplot()
     curves(table, axes, "end_s", CONSENSUS)
     axes.set_ylabel("simulated seconds since the start")
@@ -30,9 +30,11 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f6-simulated-time",
-    "Figure 6. Accumulated simulated time until the slowest device ends each round, by the cost model; an attempt of proof of "
-    "work takes as long as copying, printing and hashing a block, as in the authors' code.",
-    "an axis of 0 to 10,000 s for 100 rounds (plot script f6); the curves are not confirmed, and theirs hold wall time.",
+    "Figure 6. Accumulated simulated time until the slowest device ends each round, by the cost "
+    "model; an attempt of proof of work takes as long as copying, printing and hashing a block, as "
+    "in the authors' code.",
+    "an axis of 0 to 10,000 s for 100 rounds (plot script f6); the curves are not confirmed, and "
+    "theirs hold wall time.",
     data,
     draw,
 )

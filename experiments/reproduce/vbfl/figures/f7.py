@@ -14,13 +14,13 @@ from experiments.reproduce.vbfl.measures import mined
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per run and round: whether it forked, and its winner (null: no valid block)."""
+    """Return per run and round whether it forked, and its winner (null: no valid block)."""
     table = mined(evidence, tuple(CONSENSUS))
     return table[["arm", "seed", "round", "forked", "winner"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """A row of rings and crosses per run."""
+    """Draw a row of rings and crosses per run."""
     axes = sheet.add_subplot()
     for y, run in rows(table, axes):
         forked, empty = run[run["forked"].astype(bool)], run[run["winner"].isna()]
@@ -36,16 +36,22 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
         )
         share = forked["round"].nunique() / len(run)
         axes.annotate(
-            f"{share:.0%}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=NEUTRAL,
-        )  # fmt: skip
+            f"{share:.0%}",
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            color=NEUTRAL,
+        )
 
 
 FIGURE = PaperFigure(
     "f7-forks",
-    "Figure 7. A ring: devices appended different blocks. A cross: no valid block. Right: share of rounds that forked.",
-    "the same kinds of events for two runs of proof of work and three of proof of stake (plot script f7), values not confirmed. "
-    "Running the authors' code: proof of stake always forks in round 1 and seldom later, proof of work at difficulty 1 in "
-    "each of 3 rounds.",
+    "Figure 7. A ring: devices appended different blocks. A cross: no valid block. Right: share of "
+    "rounds that forked.",
+    "the same kinds of events for two runs of proof of work and three of proof of stake (plot "
+    "script f7), values not confirmed. Running the authors' code: proof of stake always forks in "
+    "round 1 and seldom later, proof of work at difficulty 1 in each of 3 rounds.",
     data,
     draw,
 )

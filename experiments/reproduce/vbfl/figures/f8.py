@@ -14,20 +14,19 @@ from experiments.reproduce.vbfl.measures import mined
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per run and round: the winner and whether it is malicious."""
+    """Return per run and round the winner and whether it is malicious."""
     table = mined(evidence, tuple(CONSENSUS))
     return table[["arm", "seed", "round", "winner", "malicious"]] if len(table) else table
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """A row of dots per run."""
+    """Draw a row of dots per run."""
     axes = sheet.add_subplot()
     for y, run in rows(table, axes):
         bad = run[run["malicious"]]
         axes.scatter(bad["round"].astype(int), [y] * len(bad), s=26, color=ADVERSARY)
-        told = f"{len(bad)} of {len(run)}"
         axes.annotate(
-            told,
+            f"{len(bad)} of {len(run)}",
             (1.01, y),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -39,8 +38,8 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 FIGURE = PaperFigure(
     "f8-malicious-miners",
     "Figure 8. Rounds whose block most devices took from a malicious miner, and their number.",
-    "proof of work, difficulty 2: rounds 2, 5, 6, 16, 18, 26, 37, 42, 43 and 45, a list in plot script f8; proof of stake: none "
-    "in 3 runs, a comment there.",
+    "proof of work, difficulty 2: rounds 2, 5, 6, 16, 18, 26, 37, 42, 43 and 45, a list in plot "
+    "script f8; proof of stake: none in 3 runs, a comment there.",
     data,
     draw,
 )

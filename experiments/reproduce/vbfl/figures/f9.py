@@ -1,4 +1,4 @@
-"""Figure 9: who ends up with the stake."""
+"""Figure 9: stake over rounds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ PANELS = {**CONSENSUS, MATCHED: ("PoS, repair", "")}
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per device and round of the first seed, balance in base units."""
+    """Return the balance per device and round of the first seed, base units."""
+    columns = ["arm", "round", "device", "adversary", "balance"]
     tables = [people(evidence, arm) for arm in PANELS]
-    found = [
-        t.loc[t["seed"] == 0, ["arm", "round", "device", "adversary", "balance"]]
-        for t in tables
-        if len(t)
-    ]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    played = [table.loc[table["seed"] == 0, columns] for table in tables if len(table)]
+    return pd.concat(played, ignore_index=True) if played else pd.DataFrame()
 
 
 def draw(table: pd.DataFrame, sheet: Canvas) -> None:
-    """A panel per consensus, a line per device."""
+    """Draw a panel per consensus, a line per device."""
     sheet.set_size_inches(9.5, 3.4)
     panels = sheet.subplots(1, len(PANELS), sharey=True)
     for axes, (arm, (label, _)) in zip(panels, PANELS.items(), strict=True):
@@ -47,9 +44,10 @@ def draw(table: pd.DataFrame, sheet: Canvas) -> None:
 
 FIGURE = PaperFigure(
     "f9-stake",
-    "Figure 9. Stake of each device of the first seed: honest blue, malicious orange. The last panel is the repair.",
-    "an axis of 0 to 1,000k after 100 rounds (plot script f9); by the formula 900k for a worker that is never rejected "
-    "on MNIST. The curves are not confirmed.",
+    "Figure 9. Stake of each device of the first seed: honest blue, malicious orange. The last "
+    "panel is the repair.",
+    "an axis of 0 to 1,000k after 100 rounds (plot script f9); by the formula 900k for a worker "
+    "that is never rejected on MNIST. The curves are not confirmed.",
     data,
     draw,
 )

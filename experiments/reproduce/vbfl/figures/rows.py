@@ -1,4 +1,4 @@
-"""One row of marks per run, named by consensus and seed."""
+"""Axes with one row of marks per run, named by consensus and seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.reproduce.vbfl.arms import CONSENSUS
 
 
 def rows(table: pd.DataFrame, axes: Axes) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Height and rounds of each run, from the top; the axes are labelled."""
+    """Label the axes and yield height and rounds of each run, from the top."""
     runs = [
         (f"{label}, seed {seed}", run)
         for arm, (label, _) in CONSENSUS.items()
