@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -246,7 +244,7 @@ def compare(
     """
     with one_line_errors(debug, str(source)):
         from experiments.rundir import RunError
-        from experiments.sweeps.drive import SWEEP
+        from experiments.sweeps.manifest import SWEEP
 
         if source.is_file():
             _compare_mechanisms(_play(source, workers, data))
@@ -347,48 +345,12 @@ def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) ->
         out_console.print(f"\nincome of every device: {out}", markup=False)
 
 
-@dataclass(frozen=True)
-class _Kind:
-    folder: str
-    registries: tuple[tuple[str, Callable[[], Any]], ...]
-
-
-def _kinds() -> dict[str, _Kind]:
-    from agents import registries as behaviours
-    from mechanisms import registries as rules
-    from sim.data import datasets
-    from sim.learning import models
-
-    return {
-        "mechanisms": _Kind("mechanisms/payouts", (("", lambda: rules.payouts),)),
-        "parts": _Kind("mechanisms/parts", (("", lambda: rules.parts),)),
-        "verifiers": _Kind("mechanisms/verifiers", (("", lambda: rules.verifiers),)),
-        "behaviours": _Kind(
-            "agents",
-            (
-                ("worker", lambda: behaviours.workers),
-                ("validator", lambda: behaviours.validators),
-                ("miner", lambda: behaviours.miners),
-                ("learner", lambda: behaviours.learners),
-            ),
-        ),
-        "learners": _Kind("agents/learners", (("", lambda: behaviours.learners),)),
-        "aggregators": _Kind("mechanisms/aggregators", (("", lambda: rules.aggregators),)),
-        "transforms": _Kind("mechanisms/transforms", (("", lambda: rules.transforms),)),
-        "validators": _Kind("mechanisms/validators", (("", lambda: rules.validators),)),
-        "roles": _Kind("mechanisms/roles", (("", lambda: rules.roles),)),
-        "datasets": _Kind("sim/data/sources", (("", lambda: datasets),)),
-        "models": _Kind("sim/learning/architectures", (("", lambda: models),)),
-    }
-
-
 @app.command(name="list")
 def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            help="mechanisms, parts, behaviours, aggregators, transforms, validators, verifiers, roles, datasets, models or "
-            "scenarios."
+            help="A kind of plug-ins; kinds: the names and meanings of all kinds; scenarios."
         ),
     ],
     debug: DebugOption = False,
@@ -398,6 +360,7 @@ def list_(
     Example: fedstake list behaviours
     """
     with one_line_errors(debug):
+        from experiments.kinds import described, listed
         from experiments.loader import ScenarioError, load_scenario, preset_names
         from mechanisms.plugin import nearest
 
@@ -408,11 +371,15 @@ def list_(
                 what = f"{s.protocol}, {s.rounds} rounds, {s.devices} devices ({bad} adversaries), {s.data.dataset}, {s.model.name}"
                 out_console.print(f"{name:18} {what}", markup=False)
             return
-        kinds = _kinds()
+        if kind == "kinds":
+            for name, about in described():
+                out_console.print(f"{name:22} {about}", markup=False)
+            return
+        kinds = listed()
         if kind not in kinds:
-            raise ScenarioError("list", "kind", kind, nearest(kind, [*kinds, "scenarios"]))
-        for role, registry in kinds[kind].registries:
-            for plugin in registry().all():
+            raise ScenarioError("list", "kind", kind, nearest(kind, [*kinds, "kinds", "scenarios"]))
+        for role, registry in kinds[kind]:
+            for plugin in registry.all():
                 _describe(plugin, f"{role} " if role else "")
 
 
