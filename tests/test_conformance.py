@@ -1,8 +1,9 @@
-"""The conformance suite on every shipped plug-in: a new file in a folder is tested without further ado."""
+"""The conformance suite of every kind on every plug-in: a new file in a folder is found here."""
 
-from agents import registries as behaviours
-from experiments import conformance as suites
-from mechanisms import registries as rules
+from importlib import import_module
+
+from experiments.kinds import all_kinds
+from mechanisms.plugin import Plugin
 
 CONFIGURATIONS = {
     "vbfl": [{}, {"unit_reward": 7}, {"unit_reward": 0}],
@@ -66,30 +67,23 @@ CONFIGURATIONS = {
 }
 
 
-def _configurations(kind, name):
-    """By kind and name where a name is used twice."""
-    taken_twice = f"{kind}/{name}" in CONFIGURATIONS or f"mechanisms/{name}" in CONFIGURATIONS
-    return CONFIGURATIONS.get(f"{kind}/{name}" if taken_twice else name, [{}])
+def _configurations(kind, plugin):
+    """Those of the plug-in; until it gives examples of its own, those above."""
+    if plugin.examples is not Plugin.examples:
+        return None
+    for key in (f"{kind}/{plugin.name}", plugin.name):
+        if key in CONFIGURATIONS:
+            return CONFIGURATIONS[key]
+    return None
 
 
-for _registry, _suite in (
-    (rules.payouts, suites.PayoutConformance),
-    (rules.parts, suites.PartConformance),
-    (rules.verifiers, suites.VerifierConformance),
-    (rules.roles, suites.RoleConformance),
-    (rules.validators, suites.ValidationConformance),
-    (rules.aggregators, suites.AggregationConformance),
-    (rules.transforms, suites.TransformConformance),
-    (behaviours.learners, suites.LearnerConformance),
-    (behaviours.workers, suites.WorkerConformance),
-    (behaviours.validators, suites.ValidatorConformance),
-    (behaviours.miners, suites.MinerConformance),
-):
+for _registry in all_kinds():
+    _module, _, _suite = _registry.suite.partition(":")
     for _plugin in _registry.all():
-        _name = f"Test{_plugin.__name__}{_suite.__name__}"
+        _name = f"Test{_plugin.__name__}{_suite}"
         globals()[_name] = type(
             _name,
-            (_suite,),
-            {"plugin": _plugin, "configurations": _configurations(_registry.kind, _plugin.name)},
+            (getattr(import_module(_module), _suite),),
+            {"plugin": _plugin, "configurations": _configurations(_registry.kind, _plugin)},
         )
-del _registry, _suite, _plugin, _name
+del _registry, _plugin, _name
