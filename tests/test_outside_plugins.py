@@ -1,4 +1,4 @@
-"""Plug-ins that live outside the repository: by path, and by entry point of an installed distribution."""
+"""Plug-ins outside the repository: by path, and by entry point of an installed distribution."""
 
 import subprocess
 import sys
