@@ -1,12 +1,42 @@
-"""Where plug-ins of this folder are looked up by name."""
+"""The kinds of behaviours: what lists, documentation and tests know of each stands here alone."""
 
 from mechanisms.registry import Registry
 
-workers = Registry("worker behaviours", package="agents.workers", base="WorkerBehaviour")
-validators = Registry(
-    "validator behaviours", package="agents.validators", base="ValidatorBehaviour"
+workers = Registry(
+    "worker behaviours",
+    package="agents.workers",
+    base="WorkerBehaviour",
+    about="what a worker sends and claims",
+    key="adversaries.N.worker",
+    suite="experiments.conformance.behaviours:WorkerConformance",
+    listed={"behaviours": "worker"},
 )
-miners = Registry("miner behaviours", package="agents.miners", base="MinerBehaviour")
-learners = Registry("learners", package="agents.learners", base="Learner")
+validators = Registry(
+    "validator behaviours",
+    package="agents.validators",
+    base="ValidatorBehaviour",
+    about="how a validator votes",
+    key="adversaries.N.validator",
+    suite="experiments.conformance.behaviours:ValidatorConformance",
+    listed={"behaviours": "validator"},
+)
+miners = Registry(
+    "miner behaviours",
+    package="agents.miners",
+    base="MinerBehaviour",
+    about="whether a miner publishes its block, and what it leaves out or replaces",
+    key="adversaries.N.miner",
+    suite="experiments.conformance.behaviours:MinerConformance",
+    listed={"behaviours": "miner"},
+)
+learners = Registry(
+    "learners",
+    package="agents.learners",
+    base="Learner",
+    about="which strategy a rational device plays next",
+    key="adversaries.N.learner",
+    suite="experiments.conformance.learners:LearnerConformance",
+    listed={"behaviours": "learner", "learners": ""},
+)
 
 __all__ = ["learners", "miners", "validators", "workers"]

@@ -1,4 +1,7 @@
-"""Write `docs/reference/scenario.md` and `plugins.md` from the code: `python docs/generate.py`. A test holds them to it."""
+"""Write the reference pages and the notebook from the code: `python docs/generate.py`.
+
+A test fails when a page is not what this writes.
+"""
 
 from __future__ import annotations
 
@@ -16,46 +19,27 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from agents import registries as behaviours
-from mechanisms import registries as rules
-from mechanisms.registry import Registry
-from sim.data import datasets
-from sim.learning import models
+import fedstake
+from experiments.kinds import all_kinds
+from mechanisms.plugin import Plugin
 from sim.scenario import Scenario
 from sim.settings import Settings
 
 FOLDER = Path(__file__).parent / "reference"
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-KINDS: tuple[tuple[str, str, Registry], ...] = (
-    ("Mechanisms", "`payout.mechanism`, folder `mechanisms/payouts`", rules.payouts),
-    ("Verifiers", "`coordinator.verifier`, folder `mechanisms/verifiers`", rules.verifiers),
-    ("Parts", "`payout.parts.N.part`, folder `mechanisms/parts`", rules.parts),
-    ("Roles", "`roles.rule`, folder `mechanisms/roles`", rules.roles),
-    ("Validation rules", "`validation.rule`, folder `mechanisms/validators`", rules.validators),
-    ("Aggregation rules", "`aggregation.rule`, folder `mechanisms/aggregators`", rules.aggregators),
-    ("Transforms", "`aggregation.before.N.rule`, folder `mechanisms/transforms`", rules.transforms),
-    ("Worker behaviours", "`adversaries.N.worker`, folder `agents/workers`", behaviours.workers),
-    (
-        "Validator behaviours",
-        "`adversaries.N.validator`, folder `agents/validators`",
-        behaviours.validators,
-    ),
-    ("Miner behaviours", "`adversaries.N.miner`, folder `agents/miners`", behaviours.miners),
-    ("Learners", "`adversaries.N.learner`, folder `agents/learners`", behaviours.learners),
-    ("Data sets", "`data.dataset`, folder `sim/data/sources`", datasets),
-    ("Models", "`model.name`, folder `sim/learning/architectures`", models),
-)
+WORDS: dict[Any, str] = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
 def scenario_page() -> str:
-    """Every key of a scenario."""
+    """Return the page of all keys of a scenario."""
     lines = [
         "# Scenario keys",
         "",
         "Written by `docs/generate.py` from `sim/settings.py`; change it there.",
         "",
-        'A scenario is a TOML file. `extends = "NAME_OR_FILE"` takes everything that the file does not say from a preset or',
-        "another file; `--set key=value` changes one key. Amounts are integers of base units. Unknown keys are refused.",
+        'A scenario is a TOML file. `extends = "NAME_OR_FILE"` takes everything that the file does',
+        "not say from a preset or another file; `--set key=value` changes one key. Amounts are",
+        "integers of base units. Unknown keys are refused.",
         "",
         "## Top level",
         "",
@@ -65,56 +49,51 @@ def scenario_page() -> str:
         table = _settings_of(field)
         if table is None:
             continue
-        many = name == "adversaries"
-        lines += [
-            "",
-            f"## `{'[[' if many else '['}{name}{']]' if many else ']'}`",
-            "",
-            (table.__doc__ or "").strip(),
-            "",
-        ]
+        heading = f"[[{name}]]" if name == "adversaries" else f"[{name}]"
+        lines += ["", f"## `{heading}`", "", (table.__doc__ or "").strip(), ""]
         lines += _table(table)
     return "\n".join(lines) + "\n"
 
 
 def plugins_page() -> str:
-    """Every shipped plug-in with its parameters."""
+    """Return the page of all plug-ins that are found by name, with their parameters."""
     lines = [
         "# Plug-ins",
         "",
-        "Written by `docs/generate.py` from the plug-ins' own metadata; `fedstake list KIND` prints the same.",
+        "Written by `docs/generate.py` from the plug-ins' own metadata. `fedstake list KIND`",
+        "prints the same; `fedstake list kinds` prints the kinds.",
     ]
-    for title, where, registry in KINDS:
+    for kind in all_kinds():
         lines += [
             "",
-            f"## {title}",
+            f"## {kind.one.capitalize()}s",
             "",
-            f"Chosen by {where}; entry-point group `{registry.group}`.",
+            f"{_sentence(kind.about)} Chosen by `{kind.key}`, folder `{kind.folder}`; entry-point "
+            f"group `{kind.group}`.",
         ]
-        for plugin in registry.all():
-            meta = plugin.metadata()
-            lines += [
-                "",
-                f"### `{meta['name']}`",
-                "",
-                f"{_sentence(meta['summary'])} Source: {meta['reference']}.",
-            ]
-            for word, names in (
-                ("Observes", getattr(plugin, "observes", None)),
-                ("Knows", getattr(plugin, "knows", None)),
-            ):
-                if names:
-                    lines[-1] += f" {word}: {', '.join(sorted(names))}."
-            lines += ["", *(inspect.getdoc(plugin) or "").splitlines()]
-            if getattr(plugin, "individual", True) is False:
-                lines[-1] += " Needs no single update: works under `privacy.secure_aggregation`."
-            if meta["params"]:
-                lines += ["", "| parameter | default | meaning |", "|---|---|---|"]
-                lines += [
-                    f"| `{p['name']}` | `{_plain(p['default'])}` | {_parameter(p)} |"
-                    for p in meta["params"]
-                ]
+        for plugin in kind.all():
+            lines += _plugin(plugin)
     return "\n".join(lines) + "\n"
+
+
+def _plugin(plugin: type[Plugin]) -> list[str]:
+    """Return the lines on one plug-in."""
+    meta = plugin.metadata()
+    head = f"{_sentence(meta['summary'])} Source: {meta['reference']}."
+    for word in ("observes", "knows"):
+        names = sorted(getattr(plugin, word, ()))
+        if names:
+            head += f" {word.capitalize()}: {', '.join(names)}."
+    lines = ["", f"### `{meta['name']}`", "", head, ""]
+    lines += (inspect.getdoc(plugin) or "").splitlines()
+    if getattr(plugin, "individual", True) is False:
+        lines[-1] += " Needs no single update: works under `privacy.secure_aggregation`."
+    if meta["params"]:
+        lines += ["", "| parameter | default | meaning |", "|---|---|---|"]
+    lines += [
+        f"| `{p['name']}` | `{_plain(p['default'])}` | {_parameter(p)} |" for p in meta["params"]
+    ]
+    return lines
 
 
 def _table(settings: type[Settings], *, skip_tables: bool = False) -> Iterator[str]:
@@ -139,18 +118,20 @@ def _settings_of(field: FieldInfo) -> type[Settings] | None:
 
 
 def _type(field: FieldInfo) -> str:
-    annotation = field.annotation
+    """Return the type of a key with its bounds, in words."""
+    annotation: Any = field.annotation
     if typing.get_origin(annotation) is typing.Literal:
-        return ", ".join(f"`{v}`" for v in typing.get_args(annotation))
-    bounds = {}
-    for m in field.metadata:
-        bounds |= {
-            sign: getattr(m, k) for k, sign in SIGNS.items() if getattr(m, k, None) is not None
-        }
-    text = {bool: "true or false", int: "integer", float: "number", str: "text"}.get(annotation, "")  # type: ignore[call-overload]
-    if not text:
+        return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    text = WORDS.get(annotation)
+    if text is None:
         text = "table" if typing.get_origin(annotation) is dict else "list"
-    return ", ".join([text, *(f"{sign} {_bound(v)}" for sign, v in bounds.items())])
+    bounds: dict[str, float] = {}
+    for rule in field.metadata:
+        for attribute, sign in SIGNS.items():
+            limit = getattr(rule, attribute, None)
+            if limit is not None:
+                bounds[sign] = limit
+    return ", ".join([text, *(f"{sign} {_bound(limit)}" for sign, limit in bounds.items())])
 
 
 def _bound(value: float) -> str:
@@ -178,104 +159,120 @@ def _sentence(text: str) -> str:
 
 
 def python_page() -> str:
-    """The functions of `experiments`, and what plug-ins are shown and return."""
-    import experiments
-    from mechanisms import vocabulary
-
+    """Return the page of what `import fedstake` offers."""
+    members = {name: getattr(fedstake, name) for name in fedstake.__all__}
     lines = [
         "# Python",
         "",
-        "Written by `docs/generate.py` from the docstrings.",
+        "Written by `docs/generate.py` from the docstrings. Everything here is one import away:",
         "",
         "```python",
-        "from experiments import compare_payouts, load_scenario, open_run, run, run_many",
+        "import fedstake as fs",
+        "from fedstake import PayoutRule, Payment, Settlement, param",
         "```",
         "",
-        "## Functions and classes of `experiments`",
+        "## Functions and results",
     ]
-    for name in experiments.__all__:
-        member = getattr(experiments, name)
-        signature = (
-            ""
-            if issubclass(type(member), type) and issubclass(member, Exception)
-            else str(inspect.signature(member))
-        )
-        lines += [
-            "",
-            f"### `{name}`",
-            "",
-            f"`{name}{signature.replace(chr(39), '')}`",
-            "",
-            *_doc(member),
-        ]
-        if inspect.isclass(member) and not issubclass(member, Exception):
-            for inner, thing in vars(member).items():
-                if not inner.startswith("_") and (
-                    inspect.isfunction(thing) or isinstance(thing, property | cached_property)
-                ):
-                    told = (inspect.getdoc(thing) or "").splitlines()
-                    if told:
-                        lines.append(f"- `{inner}`: {told[0]}")
-    lines += ["", "## What rules and behaviours are shown and return: `mechanisms.vocabulary`"]
-    for name, member in vars(vocabulary).items():
-        if (
-            inspect.isclass(member)
-            and member.__module__.startswith(f"{vocabulary.__name__}.")
-            and dataclasses.is_dataclass(member)
-        ):
-            lines += ["", f"### `{name}`", "", *_doc(member), "", "| field | type |", "|---|---|"]
-            lines += [
-                f"| `{f.name}` | `{str(f.type).replace('|', 'or')}` |"
-                for f in dataclasses.fields(member)
-            ]
+    for name, member in members.items():
+        if inspect.isfunction(member) or _is_for_users(member):
+            lines += _callable(name, member)
+    lines += [
+        "",
+        "## What plug-ins inherit from",
+        "",
+        "| class | plug-ins | suite |",
+        "|---|---|---|",
+    ]
+    for kind in all_kinds():
+        suite = kind.suite.rpartition(":")[2]
+        lines.append(f"| `{kind.base.__name__}` | {kind.one}s: {kind.about} | `{suite}` |")
+    lines += ["", "## What plug-ins are shown, return and declare"]
+    for name, member in members.items():
+        if dataclasses.is_dataclass(member) and not _is_for_users(member):
+            lines += _fields(name, member)
+    lines += ["", "## Errors", ""]
+    for name, member in members.items():
+        if inspect.isclass(member) and issubclass(member, Exception):
+            lines.append(f"- `{name}`: {_first_line(member)}")
     return "\n".join(lines) + "\n"
 
 
-def _doc(member: Any) -> list[str]:
-    """A docstring, its sections as code so that indentation stays."""
-    text = inspect.getdoc(member) or ""
-    head, _, arguments = text.partition("Args:")
-    lines = head.strip().splitlines()
+def _is_for_users(member: Any) -> bool:
+    """Whether a public name is a class of results or settings that users work with."""
     return (
-        [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"]
-        if arguments
-        else lines
+        inspect.isclass(member)
+        and member.__module__.split(".")[0] in ("chain_bridge", "experiments")
+        and not issubclass(member, Exception)
     )
 
 
+def _callable(name: str, member: Any) -> list[str]:
+    """Return the lines on a function or class: signature, docstring, one line per method."""
+    signature = str(inspect.signature(member))
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)  # annotations without quotes
+    signature = re.sub(r"<\S+ object at 0x\w+>", "required", signature)
+    lines = ["", f"### `{name}`", "", f"`{name}{signature}`", "", *_doc(member)]
+    if inspect.isclass(member):
+        for inner, thing in vars(member).items():
+            public = not inner.startswith("_") and inspect.getdoc(thing)
+            if public and isinstance(thing, types.FunctionType | property | cached_property):
+                lines.append(f"- `{inner}`: {_first_line(thing)}")
+    return lines
+
+
+def _fields(name: str, member: Any) -> list[str]:
+    """Return the lines on a dataclass: docstring and fields."""
+    lines = ["", f"### `{name}`", "", *_doc(member), "", "| field | type |", "|---|---|"]
+    fields = {field.name: str(field.type) for field in dataclasses.fields(member)}
+    lines += [f"| `{field}` | `{kind.replace('|', 'or')}` |" for field, kind in fields.items()]
+    return lines
+
+
+def _first_line(member: Any) -> str:
+    return (inspect.getdoc(member) or "").partition("\n")[0]
+
+
+def _doc(member: Any) -> list[str]:
+    """Return the lines of a docstring, its arguments as code so that indentation stays."""
+    text = inspect.getdoc(member) or ""
+    head, _, arguments = text.partition("Args:")
+    lines = head.strip().splitlines()
+    if not arguments:
+        return lines
+    return [*lines, "", "```", *inspect.cleandoc(arguments).splitlines(), "```"]
+
+
 def notebook() -> str:
-    """`docs/tutorial.md` as a notebook: named blocks become files, commands become shell cells."""
+    """Return `docs/tutorial.md` as a notebook: named blocks are files, commands shell cells."""
     cells: list[dict[str, Any]] = []
 
     def add(kind: str, source: str) -> None:
-        cell: dict[str, Any] = {
-            "cell_type": kind,
-            "id": f"cell-{len(cells)}",
-            "metadata": {},
-            "source": source,
-        }
-        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
+        cell = {"cell_type": kind, "id": f"cell-{len(cells)}", "metadata": {}, "source": source}
+        outcome = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        cells.append(cell | outcome)
 
     text = (FOLDER.parent / "tutorial.md").read_text(encoding="utf-8")
     for part in re.split(r"^(```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE):
         block = re.fullmatch(r"```(\w*)\n(.*?)```", part, flags=re.DOTALL)
         if block is None or block[1] not in ("python", "toml", "console"):
-            add("markdown", part.strip()) if part.strip() else None
+            if part.strip():
+                add("markdown", part.strip())
             continue
-        named = re.match(r"# (\S+\.(?:py|toml))\n", block[2])
+        source = block[2].strip()
+        named = re.match(r"# (\S+\.(?:py|toml))\n", source)
         if named:
-            add("code", f"%%writefile {named[1]}\n{block[2].strip()}")
+            add("code", f"%%writefile {named[1]}\n{source}")
         elif block[1] == "console":
-            add("code", "\n".join(f"!{_shell(line)}" for line in block[2].strip().splitlines()))
+            add("code", "\n".join(f"!{_shell(line)}" for line in source.splitlines()))
         else:
-            add("code", block[2].strip())
+            add("code", source)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     whole = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def _shell(line: str) -> str:
-    """A line of a console block as the shell reads it: a run named by the beginning of its folder is found by the shell."""
+    """Return a line of a console block as the shell reads it: `-...` ends a folder's name."""
     return line.removeprefix("$ ").replace("-...", "-*")
 
 

@@ -1,57 +1,25 @@
-"""The questions: scenarios, runs, figures, the command line. `from experiments import load_scenario, run`."""
+"""The questions: scenarios, runs, sweeps, figures, the command line.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+The names of `fedstake` that are defined in this folder can be imported from here as well.
+"""
 
-if TYPE_CHECKING:
-    from experiments.loader import ScenarioError, load_scenario, preset_names
-    from experiments.offpolicy import by_mechanism, compare_payouts
-    from experiments.reports import report
-    from experiments.results import Results
-    from experiments.rundir import RunError, RunResult, open_run
-    from experiments.runner import RunFailure, run, run_many
-    from experiments.scorecard.winner import compare
-    from experiments.sweeps.drive import sweep
+from typing import Any
 
-_HOME = {
-    "ScenarioError": "loader",
-    "load_scenario": "loader",
-    "preset_names": "loader",
-    "by_mechanism": "offpolicy",
-    "compare_payouts": "offpolicy",
-    "RunError": "rundir",
-    "RunResult": "rundir",
-    "open_run": "rundir",
-    "report": "reports",
-    "Results": "results",
-    "RunFailure": "runner",
-    "run": "runner",
-    "run_many": "runner",
-    "compare": "scorecard.winner",
-    "sweep": "sweeps.drive",
+from fedstake.lazy import homes
+
+_HOMES = {
+    n: home for n, home in homes("fedstake").items() if home.module.startswith("experiments.")
 }
 
-__all__ = [
-    "Results",
-    "RunError",
-    "RunFailure",
-    "RunResult",
-    "ScenarioError",
-    "by_mechanism",
-    "compare",
-    "compare_payouts",
-    "load_scenario",
-    "open_run",
-    "preset_names",
-    "report",
-    "run",
-    "run_many",
-    "sweep",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `fedstake --help` should not wait for torch."""
-    if name in _HOME:
-        return getattr(import_module(f"experiments.{_HOME[name]}"), name)
+    if name in _HOMES:
+        return _HOMES[name].load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,8 +21,7 @@ from scipy import stats
 
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
-from experiments.sweeps.drive import PLAN, read_sweep
-from experiments.sweeps.manifest import COMPACT, INDEX, RUNS
+from experiments.sweeps.manifest import COMPACT, INDEX, PLAN, RUNS, read_sweep
 from sim.recording import CORE, Table
 from sim.scenario import SCHEMA_VERSION
 

@@ -1,1 +1,123 @@
-"""Fedstake: simulate decentralised federated learning with strategic participants, and see which rules survive."""
+"""Fedstake: simulate decentralised federated learning with strategic participants.
+
+    import fedstake as fs
+
+    result = fs.run(fs.load_scenario("digits-quick"), "results/first")
+    result.rounds[["round", "accuracy"]]
+
+Whatever a user, a notebook or the author of a plug-in needs is here, and imported when it is first
+used. A plug-in needs one line, such as `from fedstake import PayoutRule, Payment, Settlement`.
+
+To add a name, add a line under `if TYPE_CHECKING:`; `__all__` and imports at run time follow it.
+The house itself imports from where things are defined; nothing in it imports this file.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fedstake.lazy import homes
+
+if TYPE_CHECKING:
+    from agents.learners.base import Learner as Learner
+    from agents.miners.base import MinerBehaviour as MinerBehaviour
+    from agents.validators.base import ValidatorBehaviour as ValidatorBehaviour
+    from agents.workers.base import WorkerBehaviour as WorkerBehaviour
+    from chain_bridge.errors import BridgeError as BridgeError
+    from chain_bridge.witness import Options as ReplayOptions  # noqa: F401
+    from chain_bridge.witness import dry_run as dry_run
+    from chain_bridge.witness import replay_run as replay_run
+    from experiments.conformance.checking import Checked as Checked
+    from experiments.conformance.checking import CheckError as CheckError
+    from experiments.conformance.checking import check as check
+    from experiments.kinds import all_kinds as all_kinds
+    from experiments.loader import ScenarioError as ScenarioError
+    from experiments.loader import load_scenario as load_scenario
+    from experiments.loader import preset_names as preset_names
+    from experiments.offpolicy import by_mechanism as by_mechanism
+    from experiments.offpolicy import compare_payouts as compare_payouts
+    from experiments.pool import StoppedError as StoppedError
+    from experiments.reports import report as report
+    from experiments.results import Results as Results
+    from experiments.rundir import RunError as RunError
+    from experiments.rundir import RunResult as RunResult
+    from experiments.rundir import open_run as open_run
+    from experiments.runner import RunFailure as RunFailure
+    from experiments.runner import run as run
+    from experiments.runner import run_many as run_many
+    from experiments.scorecard.winner import compare as compare
+    from experiments.sweeps.drive import sweep as sweep
+    from fedstake.errors import FedstakeError as FedstakeError
+    from fedstake.errors import InputError as InputError
+    from mechanisms.aggregators.base import AggregationRule as AggregationRule
+    from mechanisms.parts.base import Part as Part
+    from mechanisms.payouts.base import PayoutRule as PayoutRule
+    from mechanisms.plugin import NoParams as NoParams
+    from mechanisms.plugin import Plugin as Plugin
+    from mechanisms.plugin import PluginError as PluginError
+    from mechanisms.plugin import param as param
+    from mechanisms.registry import Registry as Registry
+    from mechanisms.roles.base import RoleRule as RoleRule
+    from mechanisms.split import loss as loss
+    from mechanisms.split import part as part
+    from mechanisms.split import split as split
+    from mechanisms.transforms.base import Transform as Transform
+    from mechanisms.validators.base import ValidationRule as ValidationRule
+    from mechanisms.verifiers.base import Verifier as Verifier
+    from mechanisms.vocabulary import AggregationObservation as AggregationObservation
+    from mechanisms.vocabulary import BlockObservation as BlockObservation
+    from mechanisms.vocabulary import ChoiceObservation as ChoiceObservation
+    from mechanisms.vocabulary import CoalitionUtility as CoalitionUtility
+    from mechanisms.vocabulary import Conduct as Conduct
+    from mechanisms.vocabulary import DataObservation as DataObservation
+    from mechanisms.vocabulary import DisputeObservation as DisputeObservation
+    from mechanisms.vocabulary import Memory as Memory
+    from mechanisms.vocabulary import MiningDecision as MiningDecision
+    from mechanisms.vocabulary import MiningObservation as MiningObservation
+    from mechanisms.vocabulary import OpeningObservation as OpeningObservation
+    from mechanisms.vocabulary import ParameterSlot as ParameterSlot
+    from mechanisms.vocabulary import Payment as Payment
+    from mechanisms.vocabulary import Role as Role
+    from mechanisms.vocabulary import RoleObservation as RoleObservation
+    from mechanisms.vocabulary import RowEvaluator as RowEvaluator
+    from mechanisms.vocabulary import Settlement as Settlement
+    from mechanisms.vocabulary import Submission as Submission
+    from mechanisms.vocabulary import UpdateRecord as UpdateRecord
+    from mechanisms.vocabulary import ValidationObservation as ValidationObservation
+    from mechanisms.vocabulary import VerificationObservation as VerificationObservation
+    from mechanisms.vocabulary import VoteObservation as VoteObservation
+    from mechanisms.vocabulary import WorkerObservation as WorkerObservation
+    from sim.charts import Chart as Chart
+    from sim.data.sources.base import DataError as DataError
+    from sim.data.sources.base import Dataset as Dataset
+    from sim.data.sources.base import DatasetSource as DatasetSource
+    from sim.learning.architectures.base import ModelSource as ModelSource
+    from sim.kernel import Kernel as Kernel
+    from sim.keys import Chosen as Chosen
+    from sim.keys import SettingError as SettingError
+    from sim.notes import Approval as Approval
+    from sim.notes import Note as Note
+    from sim.notes import Versions as Versions
+    from sim.population.utility import Stakes as Stakes
+    from sim.protocol import Outcome as Outcome
+    from sim.protocol import Protocol as Protocol
+    from sim.protocol import Tape as Tape
+    from sim.recording import Column as Column
+    from sim.recording import Table as Table
+    from sim.scenario import Scenario as Scenario
+    from sim.scenario import scenario_of as scenario_of
+    from sim.settings import Group as Group
+    from sim.settings import Settings as Settings
+
+__all__ = list(homes(__name__))
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use and keep it."""
+    home = homes(__name__).get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = home.load()
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

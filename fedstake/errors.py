@@ -1,10 +1,10 @@
-"""Every error that Fedstake raises on purpose, under one root that carries the exit code of the command line.
+"""The root of the errors that Fedstake raises on purpose, with the exit code of the command line.
 
     FedstakeError             1   something failed that was asked for rightly
-    └── InputError            2   what was given is wrong: the message names it, its value and what would be right
+    └── InputError            2   an input is wrong; the message names it and what would be right
 
-Errors of single modules (`ScenarioError`, `RunError`, `PluginError`, `BridgeError`, ...) inherit from one of these two where
-they are defined. A plug-in may do the same.
+Errors of single modules (`ScenarioError`, `RunError`, `PluginError`, ...) inherit from
+one of these two where they are defined. A plug-in may do the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 
 class FedstakeError(Exception):
-    """Base of all errors that are raised on purpose; the command line prints the message as one line."""
+    """Base of all errors that are raised on purpose; commands print the message as one line."""
 
     exit_code: ClassVar[int] = 1
 

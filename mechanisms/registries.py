@@ -1,14 +1,64 @@
-"""Where plug-ins of this folder are looked up by name."""
+"""The kinds of rules: what lists, documentation and tests know of each stands here alone."""
 
 from mechanisms.registry import Registry
 
-payouts = Registry("mechanisms", package="mechanisms.payouts", base="PayoutRule")
-parts = Registry("parts", package="mechanisms.parts", base="Part")
-roles = Registry("roles", package="mechanisms.roles", base="RoleRule")
-validators = Registry("validators", package="mechanisms.validators", base="ValidationRule")
-aggregators = Registry("aggregators", package="mechanisms.aggregators", base="AggregationRule")
-transforms = Registry("transforms", package="mechanisms.transforms", base="Transform")
-
-verifiers = Registry("verifiers", package="mechanisms.verifiers", base="Verifier")
+payouts = Registry(
+    "mechanisms",
+    package="mechanisms.payouts",
+    base="PayoutRule",
+    about="payout rules: what is paid for a block, to whom",
+    key="payout.mechanism",
+    suite="experiments.conformance.payouts:PayoutConformance",
+)
+parts = Registry(
+    "parts",
+    package="mechanisms.parts",
+    base="Part",
+    about="what goes around any payout rule: stakes, fees, slashing, reputation",
+    key="payout.parts.N.part",
+    suite="experiments.conformance.payouts:PartConformance",
+)
+verifiers = Registry(
+    "verifiers",
+    package="mechanisms.verifiers",
+    base="Verifier",
+    about="how a coordinator checks that work was done",
+    key="coordinator.verifier",
+    suite="experiments.conformance.verdicts:VerifierConformance",
+)
+roles = Registry(
+    "roles",
+    package="mechanisms.roles",
+    base="RoleRule",
+    about="who is worker, validator and miner in a round",
+    key="roles.rule",
+    suite="experiments.conformance.roles:RoleConformance",
+)
+validators = Registry(
+    "validators",
+    package="mechanisms.validators",
+    base="ValidationRule",
+    one="validation rule",
+    about="which updates an honest validator votes for",
+    key="validation.rule",
+    suite="experiments.conformance.verdicts:ValidationConformance",
+)
+aggregators = Registry(
+    "aggregators",
+    package="mechanisms.aggregators",
+    base="AggregationRule",
+    one="aggregation rule",
+    about="how accepted updates become one model",
+    key="aggregation.rule",
+    suite="experiments.conformance.rows:AggregationConformance",
+)
+transforms = Registry(
+    "transforms",
+    package="mechanisms.transforms",
+    base="Transform",
+    about="what is done to updates before they are aggregated",
+    key="aggregation.before.N.rule",
+    suite="experiments.conformance.rows:TransformConformance",
+)
 
 __all__ = ["aggregators", "parts", "payouts", "roles", "transforms", "validators", "verifiers"]

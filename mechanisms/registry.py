@@ -1,4 +1,9 @@
-"""Finding plug-ins by name: a file in the folder, a Python entry point, or `path/to/file.py:ClassName`."""
+"""Find plug-ins by name: in a folder, by a Python entry point, or as `path/to/file.py:ClassName`.
+
+Each `Registry` holds the plug-ins of one kind and enters itself into one register of kinds,
+`Registry.kinds()`. What lists, documents or checks plug-ins reads that register: declaring a
+registry is all that it takes to add a kind.
+"""
 
 from __future__ import annotations
 
@@ -8,103 +13,146 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, ClassVar
 
 from mechanisms.plugin import Plugin, PluginError, nearest
 
 
 class Registry:
-    """The plug-ins of one kind. Looked up lazily, so that importing the house stays cheap."""
+    """The plug-ins of one kind, imported on first use so that importing the house stays cheap.
 
-    def __init__(self, kind: str, *, package: str, base: str) -> None:
+    Args:
+        kind: unique name, plural; the entry-point group is `fedstake.<kind>`.
+        package: folder of the shipped plug-ins as a Python package; "" where none are shipped.
+        base: class that every plug-in inherits from: "module:Class", or a "Class" of
+            `<package>.base`.
+        one: the word for one of them, as messages use it.
+        about: one line on what they decide.
+        key: scenario key that names one.
+        suite: conformance suite as "module:Class"; a string, because suites stand above all rules.
+        listed: names under which `fedstake list` shows them, each with the word that stands before
+            the plug-ins' own names; by default under `kind`, with none.
+    """
+
+    _register: ClassVar[dict[str, Registry]] = {}
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        package: str,
+        base: str,
+        one: str = "",
+        about: str = "",
+        key: str = "",
+        suite: str = "",
+        listed: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
+        self.one = one or kind.removesuffix("s")
+        self.about = about
+        self.key = key
         self.package = package
+        self.folder = package.replace(".", "/")
         self.group = f"fedstake.{kind.replace(' ', '_')}"
-        self._base_name = base
+        self.suite = suite
+        self.listed = MappingProxyType({kind: ""} if listed is None else dict(listed))
+        self._base_module, _, self._base_name = base.rpartition(":")
+        self._base_module = self._base_module or f"{package}.base"
         self._shipped: dict[str, type[Plugin]] | None = None
+        self._enter()
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind!r})"
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, Registry]:
+        """Return the registries made so far; `experiments.kinds.all_kinds` imports all of them."""
+        return MappingProxyType(cls._register)
+
+    def _enter(self) -> None:
+        """Enter the register of kinds; raise ValueError when another registry has the name."""
+        other = self._register.get(self.kind)
+        # A module that is imported again declares the same registry again: the new one replaces it.
+        if other and (other.package, other._base_name) != (self.package, self._base_name):
+            raise ValueError(
+                f"two kinds of plug-ins are called {self.kind!r}: "
+                f"{other._declared()} and {self._declared()}"
+            )
+        self._register[self.kind] = self
+
+    def _declared(self) -> str:
+        return f"{self._base_name} in {self.folder or self._base_module}"
 
     @property
     def base(self) -> type[Plugin]:
-        """The class that every plug-in of this kind inherits from; it lives in the folder's `base.py`."""
-        module, _, name = self._base_name.rpartition(":")
-        return getattr(importlib.import_module(module or f"{self.package}.base"), name)
+        """The class that every plug-in of this kind inherits from."""
+        return getattr(importlib.import_module(self._base_module), self._base_name)
 
     def names(self) -> list[str]:
-        """Names of the shipped plug-ins and of those that installed packages announce, sorted."""
-        return sorted({*self._folder(), *(e.name for e in entry_points(group=self.group))})
+        """Return the names of shipped plug-ins and of installed entry points, sorted."""
+        announced = {entry.name for entry in entry_points(group=self.group)}
+        return sorted(announced | self._folder().keys())
 
     def all(self) -> list[type[Plugin]]:
-        """Every plug-in found by name."""
+        """Return every plug-in that is found by name."""
         return [self.get(name) for name in self.names()]
 
     def get(self, name: str) -> type[Plugin]:
-        """The class behind a name or a `path/to/file.py:ClassName`; raises `PluginError` when there is none."""
+        """Return the class of a name or a `path/to/file.py:ClassName`; raise `PluginError`."""
         if ":" in name:
-            return self._from_path(name)
+            return self._checked(import_by_path(name), name)
         shipped = self._folder()
         if name in shipped:
             return shipped[name]
         for entry in entry_points(group=self.group):
             if entry.name == name:
-                return self._checked(entry.load(), name)
-        raise PluginError(f"no such {self.kind[:-1]}; {nearest(name, self.names())}", "", name)
+                return self._checked(_loaded(entry), name)
+        raise PluginError(f"no such {self.one}; {nearest(name, self.names())}", "", name)
 
     def create(self, name: str, params: dict[str, Any] | None = None) -> Any:
         """Find and configure a plug-in in one step."""
         return self.get(name).configure(params or {})
 
     def fingerprint(self, name: str) -> str:
-        """SHA-256 of the source of a plug-in named by path, '' for the others: part of a run's identity."""
+        """Return the SHA-256 of the source of a plug-in named by path, "" for the others.
+
+        It is part of a run's identity.
+        """
         if ":" not in name:
             return ""
         return hashlib.sha256(_split_path(name)[0].read_bytes()).hexdigest()
 
     def _folder(self) -> dict[str, type[Plugin]]:
+        """Return the shipped plug-ins by name."""
         if self._shipped is None:
-            package = importlib.import_module(self.package)
-            found: dict[str, type[Plugin]] = {}
-            for info in pkgutil.iter_modules(package.__path__):
-                module = importlib.import_module(f"{self.package}.{info.name}")
-                for cls in vars(module).values():
-                    if self._defines(module, cls):
-                        found[cls.name] = cls
+            found = {cls.name: cls for module in self._modules() for cls in self._defined(module)}
             self._shipped = dict(sorted(found.items()))
         return self._shipped
 
-    def _defines(self, module: ModuleType, cls: Any) -> bool:
-        return (
-            inspect.isclass(cls)
-            and issubclass(cls, self.base)
-            and (cls.__module__ + ".").startswith(module.__name__ + ".")
-            and not inspect.isabstract(cls)
-            and bool(cls.name)
-        )
+    def _modules(self) -> list[ModuleType]:
+        if not self.package:
+            return []
+        path = importlib.import_module(self.package).__path__
+        names = [info.name for info in pkgutil.iter_modules(path)]
+        return [importlib.import_module(f"{self.package}.{name}") for name in names]
 
-    def _from_path(self, name: str) -> type[Plugin]:
-        path, class_name = _split_path(name)
-        # The source is part of the key: an edited file is another module, as it is another run.
-        source = str(path).encode() + b"\0" + path.read_bytes()
-        key = f"fedstake_plugin_{hashlib.sha256(source).hexdigest()[:16]}"
-        module = sys.modules.get(key)
-        if module is None:
-            spec = importlib.util.spec_from_file_location(key, path)
-            if spec is None or spec.loader is None:
-                raise PluginError(f"cannot import {path.name}; give a Python file", "", name)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[key] = module
-            try:
-                spec.loader.exec_module(module)
-            except Exception as error:
-                del sys.modules[key]
-                raise PluginError(
-                    f"{path.name} fails to import: {type(error).__name__}: {error}", "", name
-                ) from error
-        if not hasattr(module, class_name):
-            raise PluginError(f"{path.name} defines no {class_name}", "", name)
-        return self._checked(getattr(module, class_name), name)
+    def _defined(self, module: ModuleType) -> list[type[Plugin]]:
+        """Return the plug-ins that a module, or for a package any module inside it, defines."""
+        return [value for value in vars(module).values() if self._defines(module, value)]
+
+    def _defines(self, module: ModuleType, value: Any) -> bool:
+        return (
+            inspect.isclass(value)
+            and issubclass(value, self.base)
+            and f"{value.__module__}.".startswith(f"{module.__name__}.")
+            and not inspect.isabstract(value)
+            and bool(value.name)
+        )
 
     def _checked(self, cls: Any, name: str) -> type[Plugin]:
         if not (inspect.isclass(cls) and issubclass(cls, self.base)):
@@ -113,6 +161,42 @@ class Registry:
         if missing:
             raise PluginError(f"does not define {', '.join(missing)}", "", name)
         return cls
+
+
+def import_by_path(name: str) -> Any:
+    """Return a `path/to/file.py:ClassName`; raise `PluginError` when it cannot be imported."""
+    path, class_name = _split_path(name)
+    # The source is part of the key: an edited file is another module, as it is another run.
+    source = str(path).encode() + b"\0" + path.read_bytes()
+    key = f"fedstake_plugin_{hashlib.sha256(source).hexdigest()[:16]}"
+    module = sys.modules.get(key) or _import_file(path, key, name)
+    if not hasattr(module, class_name):
+        raise PluginError(f"{path.name} defines no {class_name}", "", name)
+    return getattr(module, class_name)
+
+
+def _import_file(path: Path, key: str, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"cannot import {path.name}; give a Python file", "", name)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[key]
+        message = f"{path.name} fails to import: {type(error).__name__}: {error}"
+        raise PluginError(message, "", name) from error
+    return module
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    """Import what an entry point names; raise `PluginError` when that fails."""
+    try:
+        return entry.load()
+    except Exception as error:
+        message = f"{entry.value} fails to import: {type(error).__name__}: {error}"
+        raise PluginError(message, "", entry.name) from error
 
 
 def _split_path(name: str) -> tuple[Path, str]:

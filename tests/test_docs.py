@@ -1,4 +1,4 @@
-"""The documentation does what it says: code runs, commands run, links lead somewhere, reference pages follow the code."""
+"""The documentation holds: code and commands run, links lead somewhere, references are current."""
 
 import os
 import re
@@ -78,16 +78,18 @@ def test_every_column_is_explained():
     text = (ROOT / "docs" / "reference" / "tables.md").read_text()
     for table, columns in COLUMNS.items():
         section = text.split(f"## `{table}`")[1].split("\n## ")[0]
-        told = set(re.findall(r"`(\w+)`", section))
-        assert columns.keys() <= told, (table, columns.keys() - told)
+        explained = set(re.findall(r"`(\w+)`", section))
+        assert columns.keys() <= explained, (table, columns.keys() - explained)
 
 
 def test_every_key_of_a_sweep_and_every_outcome_is_explained():
     text = (ROOT / "docs" / "reference" / "sweep.md").read_text()
-    told = set(re.findall(r"`(\w+)`", text))
+    explained = set(re.findall(r"`(\w+)`", text))
     for model in (Spec, Block, Range):
-        assert model.model_fields.keys() <= told, model
-    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "results.md").read_text()))
+        assert model.model_fields.keys() <= explained, model
+    explained = set(
+        re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "results.md").read_text())
+    )
     assert {
         *OUTCOMES,
         "run_id",
@@ -100,7 +102,7 @@ def test_every_key_of_a_sweep_and_every_outcome_is_explained():
         "stage",
         "error",
         "traceback",
-    } <= told
+    } <= explained
 
 
 def test_every_command_and_option_is_explained():
@@ -127,10 +129,8 @@ def test_the_tutorial_runs_as_a_notebook(tmp_path, monkeypatch):
             "!"
         ):  # a command that fails must fail the cell
             commands = [line.removeprefix("!fedstake") for line in cell.source.splitlines()]
-            runs = [
-                f"subprocess.run({f'{sys.executable} -m experiments.cli{c}'!r}, shell=True, check=True)"
-                for c in commands
-            ]
+            whole = [f"{sys.executable} -m experiments.cli{command}" for command in commands]
+            runs = [f"subprocess.run({line!r}, shell=True, check=True)" for line in whole]
             cell.source = "\n".join(["import subprocess", *runs])
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "results" / "rules" / "winner.toml").is_file()

@@ -1,4 +1,4 @@
-"""Plug-ins that live outside the repository: by path, and by entry point of an installed distribution."""
+"""Plug-ins outside the repository: by path, and by entry point of an installed distribution."""
 
 import subprocess
 import sys
@@ -116,7 +116,7 @@ def test_a_model_that_does_not_fit_the_data_is_a_wrong_setting(tiny, tmp_path):
     path = tmp_path / "net.py"
     path.write_text(
         "from torch import nn\n"
-        "from sim.learning.architectures.base import ModelSource\n"
+        "from fedstake import ModelSource\n"
         "class Net(ModelSource):\n"
         "    name = 'net'\n"
         "    summary = reference = 'test'\n"

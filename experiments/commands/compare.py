@@ -62,7 +62,7 @@ def compare(
     """
     with one_line_errors(debug, str(source)):
         from experiments.rundir import RunError
-        from experiments.sweeps.drive import SWEEP
+        from experiments.sweeps.manifest import SWEEP
 
         if source.is_file():
             _compare_mechanisms(_play(source, workers, data))

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from experiments.terminal import DebugOption, one_line_errors, out_console
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mechanisms.registry import Registry
-
-SCENARIOS = "scenarios"
+KINDS, SCENARIOS = "kinds", "scenarios"
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-
-
-def _kinds() -> Mapping[str, Sequence[tuple[str, Registry]]]:
-    """Return the registries of each kind, each with a word to print before its plug-ins' names."""
-    from agents import registries as behaviours
-    from mechanisms import registries as rules
-    from sim.data import datasets
-    from sim.learning import models
-
-    return {
-        "mechanisms": [("", rules.payouts)],
-        "parts": [("", rules.parts)],
-        "verifiers": [("", rules.verifiers)],
-        "behaviours": [
-            ("worker", behaviours.workers),
-            ("validator", behaviours.validators),
-            ("miner", behaviours.miners),
-            ("learner", behaviours.learners),
-        ],
-        "learners": [("", behaviours.learners)],
-        "aggregators": [("", rules.aggregators)],
-        "transforms": [("", rules.transforms)],
-        "validators": [("", rules.validators)],
-        "roles": [("", rules.roles)],
-        "datasets": [("", datasets)],
-        "models": [("", models)],
-    }
 
 
 def list_(
@@ -58,19 +26,20 @@ def list_(
     Example: fedstake list behaviours
     """
     with one_line_errors(debug):
+        from experiments.kinds import described, listed
         from experiments.loader import ScenarioError
         from mechanisms.plugin import nearest
 
         if kind == SCENARIOS:
             _list_scenarios()
             return
-        kinds = _kinds()
-        names = [*kinds, SCENARIOS]
-        if kind is None:
-            out_console.print("\n".join(names), markup=False)
+        if kind in (None, KINDS):
+            for name, about in [*described(), (SCENARIOS, "what is shipped to be run")]:
+                out_console.print(f"{name:24} {about}", markup=False)
             return
+        kinds = listed()
         if kind not in kinds:
-            raise ScenarioError("list", "kind", kind, nearest(kind, names))
+            raise ScenarioError("list", "kind", kind, nearest(kind, [*kinds, KINDS, SCENARIOS]))
         for role, registry in kinds[kind]:
             for plugin in registry.all():
                 _describe(plugin, f"{role} " if role else "")
@@ -85,7 +54,7 @@ def _list_scenarios() -> None:
         adversaries = sum(group.size for group in scenario.adversaries)
         out_console.print(
             f"{name:18} {scenario.protocol}, {scenario.rounds} rounds, {scenario.devices} devices "
-            f"({adversaries} adversaries), {scenario.data.dataset}, {scenario.model.name}",
+            f"({adversaries} adversaries)",
             markup=False,
         )
 

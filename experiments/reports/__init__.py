@@ -9,7 +9,7 @@ from experiments.reports.run import incomes, report_run, summary
 from experiments.reports.sweep import report_sweep
 from experiments.results import Results
 from experiments.rundir import MANIFEST, RunError, RunResult, check_place, open_run
-from experiments.sweeps.drive import SWEEP
+from experiments.sweeps.manifest import SWEEP
 
 __all__ = ["incomes", "open_recorded", "report", "summary"]
 

@@ -26,7 +26,7 @@ from experiments.runner import RunFailure, git_state, installed, run_many
 from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
-from experiments.sweeps.manifest import RUNS
+from experiments.sweeps.manifest import PLAN, RUNS, SWEEP, read_sweep
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
@@ -34,7 +34,6 @@ from sim.world import World
 if TYPE_CHECKING:
     from experiments.results import Results
 
-SWEEP, PLAN = "sweep.json", "plan.parquet"
 OnReceipt = Callable[[manifest.Receipt], None]
 
 
@@ -311,24 +310,6 @@ def sweep(
     planned = Sweep(source, out)
     planned.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=on_receipt)
     return Results.open(planned.folder)
-
-
-def read_sweep(folder: Path) -> dict[str, Any]:
-    """`sweep.json` of a folder; `RunError` when it is none."""
-    try:
-        told = json.loads((folder / SWEEP).read_text())
-        _ = (
-            told["schema_version"],
-            told["spec"]["name"],
-            told["plan_digest"],
-            told["factors"],
-            told["runs"],
-        )
-    except FileNotFoundError:
-        raise RunError(f"{folder}: no {SWEEP}: not a sweep") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / SWEEP}: unreadable ({type(error).__name__}: {error})") from error
-    return told
 
 
 def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:

@@ -1,4 +1,8 @@
-"""The record of a sweep in progress: a line per run that ended, and which runs have their data."""
+"""What a sweep's folder says of itself: what it is, which runs ended, which have their data there.
+
+`sweep.json` and `plan.parquet` are written once, before the first run. `manifest.jsonl` gets one line
+per run, appended as the run ends.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,27 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from experiments.rundir import RunError
 
-MANIFEST, RUNS, COMPACT, INDEX = "manifest.jsonl", "runs", "compact", "index.json"
+SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
+RUNS, COMPACT, INDEX = "runs", "compact", "index.json"
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """Return the `sweep.json` of a folder; raise `RunError` when the folder holds no sweep."""
+    try:
+        sweep = json.loads((folder / SWEEP).read_text())
+        for key in ("schema_version", "plan_digest", "factors", "runs"):
+            _ = sweep[key]
+        _ = sweep["spec"]["name"]
+    except FileNotFoundError:
+        raise RunError(f"{folder}: no {SWEEP}: not a sweep") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{folder / SWEEP}: unreadable ({type(error).__name__}: {error})"
+        raise RunError(message) from error
+    return sweep
 
 
 @dataclass(frozen=True)

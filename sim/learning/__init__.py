@@ -2,6 +2,13 @@
 
 from mechanisms.registry import Registry
 
-models = Registry("models", package="sim.learning.architectures", base="ModelSource")
+models = Registry(
+    "models",
+    package="sim.learning.architectures",
+    base="ModelSource",
+    about="what is trained",
+    key="model.name",
+    suite="experiments.conformance.sources:ModelConformance",
+)
 
 __all__ = ["models"]

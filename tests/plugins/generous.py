@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from mechanisms.payouts.base import PayoutRule
-from mechanisms.plugin import param
-from mechanisms.vocabulary import Payment, Settlement
+from fedstake import Payment, PayoutRule, Settlement, param
 
 
 class Generous(PayoutRule):

@@ -1,7 +1,6 @@
 """A behaviour that lives outside the house."""
 
-from agents.workers.base import WorkerBehaviour
-from mechanisms.vocabulary import Submission
+from fedstake import Submission, WorkerBehaviour
 
 
 class SignFlip(WorkerBehaviour):
