@@ -27,10 +27,13 @@ def homes() -> tuple[str, ...]:
 
 
 def all_kinds() -> tuple[Registry, ...]:
-    """Return every registry: the house's in the order of their homes, then what protocols bring."""
+    """Return every registry: the house's in the order of their homes, then what protocols bring.
+
+    A protocol that is played by path brings its kinds once its file has been loaded.
+    """
     declared = [kind for home in homes() for kind in _registries(home)]
     brought = [kind for owner in declared for kind in _brought_by(owner)]
-    return tuple(dict.fromkeys([*declared, *brought]))
+    return tuple(dict.fromkeys([*declared, *brought, *Registry.kinds().values()]))
 
 
 def listed() -> Mapping[str, Sequence[tuple[str, Registry]]]:

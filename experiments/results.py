@@ -19,13 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
 
+from experiments.outcomes import checked, locked
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
-from experiments.sweeps.manifest import COMPACT, INDEX, PLAN, RUNS, read_sweep
+from experiments.sweeps.manifest import COMPACT, INDEX, PLAN, RUNS, SWEEP, read_sweep
 from sim.recording import CORE, Table
 from sim.scenario import SCHEMA_VERSION
 
 KEYS = ("run_id", "cell", "seed")
+USUAL = ("accuracy", "honest_utility", "adversary_utility")
+"""Outcomes that a summary shows where there are any."""
 RESAMPLES, BLOCK = 2_000, 4_000_000
 """Of a bootstrap: how many, and how many values are drawn at a time."""
 
@@ -324,31 +327,19 @@ class Results:
 
     def _declared(self) -> dict[str, dict[str, Any]]:
         """Return the outcomes that the sweep's protocols declare; `RunError` where they are none."""
-        outcomes = self._sweep.get("outcomes", {})
-        for name, outcome in outcomes.items():
-            if not {"table", "sql", "meaning", "best"} <= outcome.keys():
-                raise RunError(f"{self.folder}: outcomes.{name} = {outcome!r}: is no outcome")
-        return outcomes
+        return checked(self._sweep.get("outcomes", {}), f"{self.folder}: {SWEEP}")
 
     def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
-        """Return a row per run with aggregates over its rows of a table.
-
-        The expressions come from the sweep's folder, perhaps somebody else's: they read nothing but that folder.
-        """
-        for name, sql in expressions.items():
-            check_expression(sql, f"{self.folder}: outcomes.{name}")
+        """Return a row per run with aggregates over its rows of a table."""
         columns = ", ".join(f"({sql}) as {_name(name)}" for name, sql in expressions.items())
         query = f"select run_id, {columns} from {_name(table)} group by run_id"
-        with duckdb.connect() as db:
-            db.execute(f"set allowed_directories = [{_quoted(self.folder.absolute())}]")
-            db.execute("set enable_external_access = false")
-            db.execute("set lock_configuration = true")
+        with locked(self.folder) as db:
             return self._query(db, query, {table: table})
 
     def summary(
         self,
         by: str | Sequence[str] | None = None,
-        of: str | Sequence[str] = ("accuracy", "honest_utility", "adversary_utility"),
+        of: str | Sequence[str] | None = None,
         ci: str = "bootstrap",
         level: float = 0.95,
     ) -> pd.DataFrame:
@@ -356,7 +347,7 @@ class Results:
 
         Args:
             by: factors (default: all of them).
-            of: columns of `outcomes`.
+            of: columns of `outcomes` (default: accuracy and utilities where there are any, and what the protocols put first).
             ci: "bootstrap" (percentiles of 2,000 resampled means), "t" (Student), or "none".
             level: of the intervals.
         """
@@ -366,7 +357,7 @@ class Results:
             raise RunError(f"{self.folder}: level = {level}: must be between 0 and 1")
         frame = self.outcomes()
         keys = self.factors if by is None else [by] if isinstance(by, str) else list(by)
-        wanted = [of] if isinstance(of, str) else list(of)
+        wanted = [of] if isinstance(of, str) else list(of or self._first_outcomes())
         if unknown := [c for c in (*keys, *wanted) if c not in frame.columns]:
             raise RunError(
                 f"{self.folder}: no column {unknown[0]!r}; there are {', '.join(frame.columns)}"
@@ -386,6 +377,12 @@ class Results:
                     row[f"{column}_low"], row[f"{column}_high"] = interval(values, ci, level)
             rows.append(row)
         return pd.DataFrame(rows)
+
+    def _first_outcomes(self) -> list[str]:
+        """Return the outcomes that a summary shows unless others are asked for."""
+        declared = self._declared()
+        shown = [name for name in USUAL if name in declared]
+        return shown + [n for n, o in declared.items() if o["headline"] and n not in shown]
 
     def run(self, run_id: str) -> RunResult:
         """One run's directory; `RunError` when it is not there (any more)."""
@@ -476,18 +473,6 @@ def _quoted(path: Path) -> str:
 def _name(column: str) -> str:
     """A column's or table's name in SQL."""
     return '"' + column.replace('"', '""') + '"'
-
-
-def check_expression(sql: Any, place: str) -> None:
-    """Raise `RunError` unless this is one SQL expression that selects and does nothing else."""
-    if not isinstance(sql, str):
-        raise RunError(f"{place} = {sql!r}: must be an SQL expression")
-    try:
-        statements = duckdb.extract_statements(f"select ({sql}) from t")
-    except duckdb.Error as error:
-        raise RunError(f"{place} = {sql!r}: {str(error).splitlines()[0]}") from None
-    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise RunError(f"{place} = {sql!r}: must be one SQL expression")
 
 
 def _types(table: Table) -> dict[str, pa.DataType]:

@@ -89,10 +89,10 @@ if TYPE_CHECKING:
     from sim.data.sources.base import DataError as DataError
     from sim.data.sources.base import Dataset as Dataset
     from sim.data.sources.base import DatasetSource as DatasetSource
-    from sim.learning.architectures.base import ModelSource as ModelSource
     from sim.kernel import Kernel as Kernel
     from sim.keys import Chosen as Chosen
     from sim.keys import SettingError as SettingError
+    from sim.learning.architectures.base import ModelSource as ModelSource
     from sim.notes import Approval as Approval
     from sim.notes import Note as Note
     from sim.notes import Versions as Versions
@@ -100,11 +100,23 @@ if TYPE_CHECKING:
     from sim.protocol import Outcome as Outcome
     from sim.protocol import Protocol as Protocol
     from sim.protocol import Tape as Tape
+    from sim.recording import BYTES as BYTES
+    from sim.recording import INTEGER as INTEGER
+    from sim.recording import INTEGERS as INTEGERS
+    from sim.recording import NUMBER as NUMBER
+    from sim.recording import TEXT as TEXT
+    from sim.recording import TRUTH as TRUTH
     from sim.recording import Column as Column
     from sim.recording import Table as Table
     from sim.scenario import Scenario as Scenario
     from sim.scenario import scenario_of as scenario_of
+    from sim.settings import Amount as Amount
+    from sim.settings import Count as Count
     from sim.settings import Group as Group
+    from sim.settings import MoneySettings as MoneySettings
+    from sim.settings import Natural as Natural
+    from sim.settings import NonNegative as NonNegative
+    from sim.settings import Probability as Probability
     from sim.settings import Settings as Settings
 
 __all__ = list(homes(__name__))

@@ -46,12 +46,14 @@ class Outcome:
         sql: an aggregate over the rows of one run, as `"arg_max(accuracy, round)"`.
         meaning: for the documentation, with the unit.
         best: which direction is good for whoever pays for the run; "": neither.
+        headline: whether the summary of a single run shows it.
     """
 
     table: str
     sql: str
     meaning: str
     best: Literal["max", "min", ""] = ""
+    headline: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """As the manifest has it."""

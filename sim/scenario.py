@@ -104,6 +104,12 @@ class Scenario(Settings):
         """What is right where a device is named that is not there."""
         return f"devices are numbered 0..{self.devices - 1}"
 
+    def __reduce_ex__(self, version: Any) -> Any:
+        """Pickle a game by path as plain values: another process finds its class in the file again."""
+        if ":" in self.protocol:
+            return scenario_of, (self.to_dict(),)
+        return super().__reduce_ex__(version)
+
     # --- identity -----------------------------------------------------------------------------
 
     def choices(self) -> list[Choice]:

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import settings
 
 from experiments import load_scenario
-from sim.scenario import Scenario
+from experiments.loader import read_values
+from sim.keys import has_key
+from sim.scenario import Scenario, scenario_class
 from sim.threads import single_threaded
 
 settings.register_profile("fedstake", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -26,7 +28,15 @@ TINY = {
 }
 """A whole VBFL world in about 20 ms a round."""
 
-TINY_SERVER = {key: value for key, value in TINY.items() if not key.startswith("roles.")}
+
+def tiny_keys(preset: str, protocol: str | None = None) -> dict[str, object]:
+    """Return the keys of TINY that a preset's protocol has, or another protocol in its place."""
+    values = read_values(preset) | ({} if protocol is None else {"protocol": protocol})
+    keys = scenario_class(values)
+    return {key: value for key, value in TINY.items() if has_key(keys, key.split("."))}
+
+
+TINY_SERVER = tiny_keys("fedavg")
 """The same for a protocol in which nobody draws roles."""
 
 
@@ -36,14 +46,14 @@ def tiny():
 
     def build(preset: str = "vbfl", **changes: object) -> Scenario:
         dotted = {key.replace("__", "."): value for key, value in changes.items()}
-        return load_scenario(preset, {**TINY, **dotted})
+        return load_scenario(preset, {**tiny_keys(preset, dotted.get("protocol")), **dotted})
 
     return build
 
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
-    """The folder that holds mnist/t10k-*; tests that need real MNIST are skipped where there is none."""
+    """The folder that holds mnist/t10k-*; tests that need real MNIST are skipped without it."""
     for folder in (os.environ.get("FEDSTAKE_DATA"), Path(__file__).parents[2] / "shared" / "data"):
         if folder and (Path(folder) / "mnist" / "t10k-images-idx3-ubyte.gz").is_file():
             return Path(folder)

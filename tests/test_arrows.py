@@ -32,10 +32,6 @@ LONGEST = 60
 SERVICES = {"Kernel", "World"}
 PROTOCOLS = {"vbfl", "fedavg", "coordinator"}
 
-until_the_merge = pytest.mark.xfail(
-    strict=False, reason="holds when the kernel, the protocols and the commands are merged"
-)
-
 
 @cache
 def tree(path: Path) -> ast.Module:
@@ -155,7 +151,6 @@ def test_circles_are_seen():
     assert "experiments.sweeps.manifest" in house()["experiments.results"]
 
 
-@until_the_merge
 def test_no_circle_file_by_file():
     assert circles(house()) == []
 
@@ -215,12 +210,10 @@ def test_functions_that_take_too_much_are_seen(tmp_path):
     ]
 
 
-@until_the_merge
 def test_functions_take_the_service_that_they_use():
     assert [line for path in (HOUSE / "sim").rglob("*.py") for line in takes_too_much(path)] == []
 
 
-@until_the_merge
 def test_functions_are_short():
     found = []
     for name, path in sources().items():
@@ -271,7 +264,6 @@ def test_decisions_by_a_protocols_name_are_seen(tmp_path):
     ]
 
 
-@until_the_merge
 def test_nobody_asks_which_protocol_is_played():
     """A protocol's name means something in its own folder and in the reproduction of its paper."""
     found = []

@@ -1,9 +1,12 @@
 """The documentation holds: code and commands run, links lead somewhere, references are current."""
 
+import json
 import os
+import pkgutil
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,11 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from experiments.kinds import all_kinds
 from experiments.sweeps.design import Block, Range
-from experiments.sweeps.plan import OUTCOMES, Spec
-from sim.tables import COLUMNS
+from experiments.sweeps.plan import Spec
+from sim.keys import table_of
+from sim.registries import protocols
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -69,29 +75,139 @@ def command(line):
 def test_generated_reference_is_up_to_date():
     pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
     for file, page in pages.items():
-        assert (ROOT / "docs" / "reference" / file).read_text() == page(), (
-            f"{file}: run python docs/generate.py"
-        )
+        assert (REFERENCE / file).read_text() == page(), f"{file}: run python docs/generate.py"
 
 
-def test_every_column_is_explained():
-    text = (ROOT / "docs" / "reference" / "tables.md").read_text()
-    for table, columns in COLUMNS.items():
-        section = text.split(f"## `{table}`")[1].split("\n## ")[0]
-        explained = set(re.findall(r"`(\w+)`", section))
-        assert columns.keys() <= explained, (table, columns.keys() - explained)
+def test_generated_pages_follow_their_prose():
+    """What stands below the mark is written anew; what stands above it is kept."""
+    for file in ("tables.md", "results.md"):
+        prose, _, below = (REFERENCE / file).read_text().partition("<!-- generated -->")
+        assert len(prose) > 500, file
+        assert below.startswith("\n\n|"), file
+
+
+def test_a_notebook_of_another_layout_is_not_written_anew(tmp_path):
+    names = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    book = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())
+    for cell in book["cells"]:
+        cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
+    (tmp_path / "tutorial.ipynb").write_text(json.dumps(book, indent=4))
+    shutil.copy(ROOT / "docs" / "tutorial.md", tmp_path)
+    notebook = names["notebook"]
+    notebook.__globals__["FOLDER"] = tmp_path / "reference"
+    assert notebook() == (tmp_path / "tutorial.ipynb").read_text()
+    (tmp_path / "tutorial.md").write_text("# Another tutorial\n")
+    assert json.loads(notebook())["cells"][0]["source"] == "# Another tutorial"
+
+
+def sections(text, level):
+    """By heading the text below it."""
+    parts = re.split(rf"^{'#' * level} (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def explained_columns(protocol):
+    """Yield table and row of each column that `tables.md` has for a protocol."""
+    for heading, section in sections((REFERENCE / "tables.md").read_text(), 2).items():
+        if heading == "Every protocol" or f"`{protocol}`" in heading:
+            for table, rows in sections(section, 3).items():
+                for row in re.findall(r"^\| `\w+` \|.+\|$", rows, re.MULTILINE):
+                    yield re.match(r"`(\w+)`", table)[1], row
+
+
+@pytest.mark.parametrize("protocol", protocols.names())
+def test_every_column_of_a_protocol_is_explained(protocol):
+    rows = list(explained_columns(protocol))
+    for name, table in protocols.get(protocol).all_tables().items():
+        for key, column in table.columns.items():
+            found = [row for where, row in rows if where == name and f"| `{key}` |" in row]
+            assert column.meaning, (name, key)
+            assert any(row.endswith(f"| {column.meaning} |") for row in found), (name, key)
+        if table.only:
+            assert table.only in (REFERENCE / "tables.md").read_text()
+
+
+def keys_of(table):
+    """Yield every key of a scenario class, tables inside included, with its table's path."""
+
+    def below(model, path):
+        for name, field in model.model_fields.items():
+            inner = table_of(field)
+            if inner is None:
+                yield path, name, field
+            else:
+                yield from below(inner, f"{path}.{name}".strip("."))
+
+    return below(table, "")
+
+
+@pytest.mark.parametrize("protocol", protocols.names())
+def test_every_key_of_a_protocol_is_explained_with_its_protocols(protocol):
+    found = sections((REFERENCE / "scenario.md").read_text(), 2)
+    by_path = {re.sub(r"[`\[\]]|Top level", "", heading): text for heading, text in found.items()}
+    for path, name, field in keys_of(protocols.get(protocol).Scenario):
+        meaning = " ".join(field.description.split())
+        rows = [
+            row
+            for row in re.findall(rf"^\| `{name}` \|.+$", by_path[path], re.MULTILINE)
+            if row.endswith(f"| {meaning} |")
+        ]
+        shared = re.search(r"^Protocols: (.+)\.$", by_path[path], re.MULTILINE)
+        who = shared[1] if shared else "".join(rows)
+        assert rows, (path, name)
+        assert "every" in who or f"`{protocol}`" in who, (path, name)
+
+
+@pytest.mark.parametrize("protocol", protocols.names())
+def test_every_outcome_and_what_is_declared_is_explained(protocol):
+    cls = protocols.get(protocol)
+    results = (REFERENCE / "results.md").read_text()
+    for name, outcome in cls.all_outcomes().items():
+        row = re.search(rf"^\| `{name}` \| {re.escape(outcome.meaning)} \|.+$", results, re.M)
+        assert row, name
+        assert f"`{protocol}`" in row[0] or row[0].endswith("| every |"), name
+    plugins = sections(sections((REFERENCE / "plugins.md").read_text(), 2)["Protocols"], 3)
+    declared = [*cls.outcomes, *(chart.name for chart in cls.charts)]
+    declared += [note.reason for note in cls.notes if hasattr(note, "reason")]
+    declared += [*cls.tables, *(kind.kind for kind in cls.kinds)]
+    for name in declared:
+        assert f"`{name}`" in plugins[f"`{protocol}`"], name
+
+
+FOLDERS = "sim experiments mechanisms agents chain_bridge fedstake benchmarks tests docs seeds"
+PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS.split())})/[\w./{{}},*-]*")
+MODULE = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS.split())})(?:\.\w+)+")
+AT_HOME = {"fedstake/data"}
+"""The user's cache folder, which is named like a folder of the repository."""
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=ids)
+def test_every_path_that_is_named_exists(page):
+    for path in PATH.findall(page.read_text()):
+        path = path.rstrip(".")
+        assert path in AT_HOME or (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_module_that_is_named_exists(page):
+    """As a module, or a name that a module has; groups of entry points are no modules."""
+    groups = {kind.group for kind in all_kinds()}
+    for dotted in MODULE.findall(page.read_text()):
+        if dotted in groups or re.search(r"\.(toml|md|py)$", dotted):
+            continue
+        try:
+            assert pkgutil.resolve_name(dotted) is not None
+        except (ImportError, AttributeError) as error:
+            raise AssertionError(f"{dotted}: {error}") from error
 
 
 def test_every_key_of_a_sweep_and_every_outcome_is_explained():
-    text = (ROOT / "docs" / "reference" / "sweep.md").read_text()
+    text = (REFERENCE / "sweep.md").read_text()
     explained = set(re.findall(r"`(\w+)`", text))
     for model in (Spec, Block, Range):
         assert model.model_fields.keys() <= explained, model
-    explained = set(
-        re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "results.md").read_text())
-    )
+    explained = set(re.findall(r"`(\w+)`", (REFERENCE / "results.md").read_text()))
     assert {
-        *OUTCOMES,
         "run_id",
         "cell",
         "seed",
@@ -106,7 +222,7 @@ def test_every_key_of_a_sweep_and_every_outcome_is_explained():
 
 
 def test_every_command_and_option_is_explained():
-    text = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    text = (REFERENCE / "command-line.md").read_text()
     for registered in app.registered_commands:
         name = registered.name or registered.callback.__name__.rstrip("_")
         assert f"`fedstake {name}" in text

@@ -137,6 +137,7 @@ def test_a_kind_without_a_folder_has_plug_ins_by_path_only(register, folder):
 
 
 def test_kinds_that_protocols_bring_are_found(register, folder, monkeypatch):
+    Registry._register.pop("protocols", None)
     games = Registry("protocols", package="games", base="rulebook:Game")
     bids = Registry("bids", package="", base="auction:Bid", about="what is offered")
     monkeypatch.setattr(games.get("go"), "kinds", (bids,), raising=False)

@@ -11,6 +11,7 @@ import pandas as pd
 from experiments.figures import run_figures
 from experiments.figures.base import canvas, setting, style
 from experiments.figures.declared import declared_figures
+from experiments.outcomes import of_run
 from experiments.reports.page import Section, page, save
 from experiments.rundir import RunResult, write_file
 
@@ -78,6 +79,8 @@ def summary(run: RunResult) -> pd.DataFrame:
         for name, columns, value in SUMMARY:
             if set(columns) <= set(run.rounds.columns):
                 rows.append((name, value(run)))
+    for name, (_, found) in of_run(run).items():
+        rows.append((name.replace("_", " "), "none" if found is None else f"{found:,}"))
     return pd.DataFrame(rows, columns=["", "value"])
 
 

@@ -45,11 +45,6 @@ def device_account(device: int) -> str:
     return f"device:{device}"
 
 
-def escrow_account(name: str) -> str:
-    """Account name of an escrow: money that no participant can move."""
-    return f"escrow:{name}"
-
-
 class Ledger:
     """Accounts of integers. `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
 
@@ -81,10 +76,6 @@ class Ledger:
             raise LedgerError(f"no account {account!r}")
         held = self._balances.get(asset)
         return 0 if held is None else int(held[self._index[account]])
-
-    def balances(self, accounts: Iterable[str], asset: str) -> list[int]:
-        """Balances of several accounts."""
-        return [self.balance(a, asset) for a in accounts]
 
     def issued(self, asset: str) -> int:
         return self._issued.get(asset, 0)

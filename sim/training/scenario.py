@@ -107,7 +107,10 @@ class TrainingScenario(Scenario):
     def _check_held_out(self) -> None:
         if self._held_out():
             return
-        needs = "needs held-out samples: data.validation_fraction above 0 and data.validation_source holdout"
+        needs = "needs held-out samples: data.validation_fraction above 0"
+        source, _ = self.validation_samples()
+        if source != "holdout":
+            needs += " and data.validation_source holdout"
         aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
         if "root" in aggregation.observes:
             raise SettingError("aggregation.rule", self.aggregation.rule, needs)
@@ -115,7 +118,6 @@ class TrainingScenario(Scenario):
             raise SettingError("payout.mechanism", self.payout.mechanism, needs)
         if self.versions.rollback_drop:
             raise SettingError("versions.rollback_drop", self.versions.rollback_drop, needs)
-        source, _ = self.validation_samples()
         for choice in self.choices():
             if choice.registry is not behaviours.workers or source != "holdout":
                 continue

@@ -258,10 +258,11 @@ def test_free_riders_save_time_and_are_paid_as_much(tiny):
     _, honest = play(tiny(**open_door))
     assert frames["rounds"]["end_s"].iloc[0] < honest["rounds"]["end_s"].iloc[0]
     assert frames["rounds"]["issued"].iloc[0] == honest["rounds"]["issued"].iloc[0]
-    assert (
-        frames["rounds"]["accuracy"].iloc[0]
-        == world.test([world.protocol.game.bench.engine.initial()], [b"initial"]).accuracy[0]
-    ), "the mean of untouched models is the untouched model"
+    bench = world.protocol.game.bench
+    untouched = bench.test([bench.engine.initial()], [b"initial"]).accuracy[0]
+    assert frames["rounds"]["accuracy"].iloc[0] == untouched, (
+        "the mean of untouched models is the untouched model"
+    )
 
 
 def test_overstating_pays(tiny):
@@ -410,7 +411,7 @@ def test_a_sleepers_data_is_clean_while_it_sleeps(tiny):
     )
     clean = world.protocol.game.bench.split.train[2]
     for r, expected in ((1, True), (3, False)):
-        world.round_index = r
+        world.kernel.clock.round = r
         assert (world.protocol.game.bench.samples(2)[: len(clean)] == clean).all() == expected
 
 

@@ -7,7 +7,7 @@ from agents import registries as behaviours
 from experiments import ScenarioError, load_scenario
 from mechanisms.vocabulary import ChoiceObservation
 from sim.world import World
-from tests.conftest import TINY
+from tests.conftest import TINY, tiny_keys
 
 OPEN = {"validation.params": {"threshold": 1.0}}
 
@@ -18,7 +18,7 @@ def played(group=None, preset="vbfl", **changes):
         load_scenario(
             preset,
             {
-                **TINY,
+                **tiny_keys(preset),
                 "adversaries": groups,
                 **{k.replace("__", "."): v for k, v in changes.items()},
             },
@@ -257,7 +257,7 @@ def test_choices_and_identities_survive_a_checkpoint():
     )
     whole = World(scenario)
     list(whole.run())
-    assert any(e.reason == "bribe" for e in whole.ledger.journal)
+    assert any(e.reason == "bribe" for e in whole.kernel.treasury.ledger.journal)
     for stop in (1, 3, 5):
         half = World(scenario)
         for _ in range(stop):
@@ -265,9 +265,9 @@ def test_choices_and_identities_survive_a_checkpoint():
         resumed = World(scenario)
         resumed.restore(*half.to_state())
         list(resumed.run())
-        for name, table in whole.recorder.tables().items():
-            assert resumed.recorder.tables()[name].equals(table), name
-        assert resumed.ledger.journal == whole.ledger.journal
+        for name, table in whole.kernel.recorder.tables().items():
+            assert resumed.kernel.recorder.tables()[name].equals(table), name
+        assert resumed.kernel.treasury.ledger.journal == whole.kernel.treasury.ledger.journal
 
 
 # --- what attackers know, and what they reach -----------------------------------------------------
@@ -315,7 +315,8 @@ def test_a_duplicate_is_refused_and_noted():
     incidents = world.tables["incidents"]
     assert set(incidents.kind) == {"duplicate"}
     assert set(incidents.device) <= {0, 1}
-    assert world.kernel.treasury.ledger.journal == honest.ledger.journal, "one update, one reward"
+    paid, expected = (w.kernel.treasury.ledger.journal for w in (world, honest))
+    assert paid == expected, "one update, one reward"
 
 
 @pytest.mark.parametrize(

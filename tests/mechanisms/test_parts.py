@@ -8,7 +8,7 @@ from mechanisms.combined import Combined
 from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import OpeningObservation
 from sim.keys import SettingError
-from sim.scenario import Scenario
+from sim.scenario import scenario_of
 from sim.world import World
 from tests.conftest import TINY
 from tests.mechanisms.test_payouts import block, income, record
@@ -181,7 +181,7 @@ def test_a_scenario_puts_parts_around_any_rule():
         {"part": "slashing", "params": {"stake": 50}},
     ]
     scenario = load_scenario("vbfl", {**TINY, "payout.parts": parts, "payout.initial_balance": 100})
-    assert Scenario.model_validate(scenario.to_dict()) == scenario
+    assert scenario_of(scenario.to_dict()) == scenario
     assert scenario.to_dict()["payout"]["parts"][2]["params"]["fraction"] == 0.25
     world = World(scenario)
     for _ in world.run():

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from mechanisms.vocabulary import UpdateRecord
 from sim.chain.block import GENESIS, Block, BlockBody
 from sim.chain.signing import Keyring
-from sim.chain.state import branches, genesis, shut_out
+from sim.chain.state import branches, genesis
 from sim.chain.transactions import UpdateTransaction, VoteTransaction
 from sim.learning.engine import row_digest
-from sim.settings import BlocklistSettings
+from sim.protocols.vbfl.blocklist import shut_out
+from sim.protocols.vbfl.settings import BlocklistSettings
 from sim.streams import Streams
 
 KEYS = Keyring(Streams(0), 6)
@@ -124,7 +125,7 @@ def test_any_flipped_bit_of_a_signature_is_noticed(device, at, mask):
     assert not KEYS.verify((device + 1) % 6, b"message", KEYS.sign(device, b"message"))
 
 
-# --- states -----------------------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------
 
 
 def child(parent, number):
@@ -158,7 +159,7 @@ def accepted(worker):
 
 
 def play(rules, history):
-    """history: per round the records and the workers of that round; returns the blocked set after each."""
+    """Return who is shut out after each round; `history` has the records and workers of each."""
     state, out = genesis(0, {}), []
     for when, (records, workers) in enumerate(history, start=1):
         r, a, b = shut_out(state, records, workers, when, rules)

@@ -1,4 +1,4 @@
-"""Coordinated rounds, played: what commit-reveal, verification and bonds do to those they are made against."""
+"""Coordinated rounds: what commit-reveal, checks and bonds do to those they are made against."""
 
 import hashlib
 
@@ -92,7 +92,9 @@ def test_what_becomes_of_cheaters(worker, expected, incident):
 def test_what_never_is_a_number_is_refused_and_noted(tmp_path):
     file = tmp_path / "nan.py"
     file.write_text(
-        "import numpy as np\nfrom agents.workers.base import WorkerBehaviour\nfrom mechanisms.vocabulary import Submission\n"
+        "import numpy as np\n"
+        "from agents.workers.base import WorkerBehaviour\n"
+        "from mechanisms.vocabulary import Submission\n"
         "class Bad(WorkerBehaviour):\n    name = 'bad'\n    def submit(self, seen):\n"
         "        return Submission(np.full_like(seen.updates, np.nan), seen.samples, seen.epochs)\n"
     )
@@ -200,7 +202,7 @@ def test_a_bribed_committee_is_a_committee_of_its_behaviours():
 
 @pytest.mark.parametrize(("ring", "takes"), [(3, False), (8, True)])
 def test_a_committee_in_the_hands_of_a_ring_takes_the_pool(ring, takes):
-    """With every seat of the committee the ring's free-riders share the pool alone; without a majority they get nothing."""
+    """With every seat the ring's free-riders share the pool alone; without a majority: nothing."""
     gang = {
         "name": "ring",
         "devices": list(range(ring)),

@@ -68,8 +68,8 @@ def test_dirichlet_skews_more_for_smaller_alpha():
 @pytest.mark.parametrize("kind", ["iid", "shards", "dirichlet", "quantity"])
 def test_three_disjoint_parts(kind, holding, tmp_path):
     data = load_dataset("digits", {}, tmp_path)
-    settings_ = DataSettings(partition=kind, validation_holding=holding, validation_fraction=0.2)
-    split = split_data(data, settings_, 10, Streams(3))
+    settings_ = DataSettings(partition=kind, validation_fraction=0.2)
+    split = split_data(data, settings_, 10, Streams(3), source="holdout", holding=holding)
     rows = {x.tobytes() for x, _ in split.validation for x in x}
     train = {data.x_train[i].tobytes() for part in split.train for i in part}
     test = {x.tobytes() for x in data.x_test}
@@ -82,10 +82,8 @@ def test_three_disjoint_parts(kind, holding, tmp_path):
 
 def test_the_leak_is_a_switch(tmp_path):
     data = load_dataset("digits", {}, tmp_path)
-    leak = DataSettings(
-        validation_source="test", validation_holding="shared", validation_fraction=0.0
-    )
-    split = split_data(data, leak, 10, Streams(3))
+    settings_ = DataSettings(validation_fraction=0.0)
+    split = split_data(data, settings_, 10, Streams(3), source="test", holding="shared")
     assert split.validation[0][0] is data.x_test
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.ledger import BURN, ISSUANCE, Ledger, LedgerError, Transfer, device_account, escrow_account
+from sim.money.ledger import BURN, ISSUANCE, Ledger, LedgerError, Transfer, device_account
 
-ACCOUNTS = [device_account(0), device_account(1), escrow_account("task"), ISSUANCE, BURN]
+ACCOUNTS = [device_account(0), device_account(1), "escrow:task", ISSUANCE, BURN]
 
 
 def opened() -> Ledger:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.optimize import minimize_scalar
-from sim.rounds import vbfl
 
 from experiments import load_scenario
 from experiments.loader import ScenarioError
 from mechanisms import registries as rules
 from sim.privacy import clip_and_blur, epsilon
+from sim.protocols.vbfl import plan
 from sim.world import World
 
 ROWS = arrays.arrays(np.float32, 20, elements=st.floats(-1e6, 1e6, width=32))
@@ -45,7 +45,8 @@ class TestSecureAggregation:
             "    individual = False\n"
             "    observes = frozenset({'global', 'samples', 'reports', 'updates'})\n"
             "    def verdicts(self, seen):\n"
-            "        assert np.isnan(seen.update_accuracies).all() and np.isnan(seen.baseline_accuracy)\n"
+            "        assert np.isnan(seen.update_accuracies).all()\n"
+            "        assert np.isnan(seen.baseline_accuracy)\n"
             "        assert seen.correct is seen.reports is seen.updates is None\n"
             "        return np.ones(len(seen.workers), dtype=bool)\n"
         )
@@ -59,7 +60,8 @@ class TestSecureAggregation:
     ):
         hidden = play(tiny(**SECURE))
         shown = play(tiny(validation__params={"threshold": 1.0}))
-        digests = [w.models.digest(w.canonical().model) for w in (hidden, shown)]
+        games = [world.protocol.game for world in (hidden, shown)]
+        digests = [game.bench.models.digest(game.forks.canonical().model) for game in games]
         assert digests[0] == digests[1]
         validators = frame(hidden, "participants").query("role == 'validator'")
         assert (validators["compute_s"] == 0).all()
@@ -105,7 +107,7 @@ class TestClipping:
 
     def test_every_row_is_clipped_to_its_own_global_model_before_behaviours_act(self, tiny):
         kept = []
-        original = vbfl.do_local_work
+        original = plan.do_local_work
         world = World(
             tiny(
                 rounds=2,
@@ -114,9 +116,14 @@ class TestClipping:
                 adversaries__0__worker="scaling",
             )
         )
-        start = world.protocol.game.bench.models[world.kernel.population[0].global_model]
+        start = world.protocol.game.bench.models[world.protocol.game.forks[0].model]
+
+        def spy(*args, **how):
+            kept.append(original(*args, **how))
+            return kept[-1]
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(vbfl, "do_local_work", lambda *a: kept.append(original(*a)) or kept[-1])
+            patch.setattr(plan, "do_local_work", spy)
             world.step()
         norms = np.linalg.norm(kept[0].updates - start, axis=1)
         bad = np.array([world.kernel.population[w].adversary for w in kept[0].workers])
@@ -126,7 +133,7 @@ class TestClipping:
 
 class TestNoise:
     def test_its_standard_deviation_is_the_stated_one(self):
-        """Of n = 200,000 draws the sample deviation is within 5 standard errors, sigma / sqrt(2 n)."""
+        """The deviation of n = 200,000 draws is within 5 standard errors, sigma / sqrt(2 n)."""
         n, clip, noise = 200_000, 0.3, 2.0
         start = np.zeros(n, dtype=np.float32)
         sent = clip_and_blur(start, start, clip, noise, np.random.default_rng(0))
@@ -135,9 +142,9 @@ class TestNoise:
 
     def test_devices_and_rounds_draw_for_themselves_and_runs_repeat(self, tiny):
         first, second = (play(tiny(**NOISY)) for _ in range(2))
-        assert first.recorder.tables() == second.recorder.tables()
+        assert first.kernel.recorder.tables() == second.kernel.recorder.tables()
         draws = {
-            (d, r): first.streams.rng("privacy", d, r).random()
+            (d, r): first.kernel.streams.rng("privacy", d, r).random()
             for d in range(8)
             for r in range(1, 4)
         }
@@ -153,9 +160,10 @@ class TestNoise:
 
 
 def closed_form(noise, delta, updates):
-    """Renyi divergence of n Gaussian mechanisms of sensitivity 2C and deviation zC: alpha n / (2 (z / 2)^2), converted by
+    """Renyi divergence of n Gaussian mechanisms, converted at the best order.
 
-    Canonne, Kamath and Steinke 2020, arXiv:2004.00010, proposition 12, at the best order.
+    With sensitivity 2C and deviation zC it is alpha n / (2 (z / 2)^2); the conversion is that of
+    Canonne, Kamath and Steinke 2020, arXiv:2004.00010, proposition 12.
     """
 
     def at(log_order):
@@ -176,7 +184,10 @@ class TestEpsilon:
         assert best * (1 - 1e-6) <= told <= best * 1.001
 
     def test_it_is_an_upper_bound_of_the_exact_one(self):
-        """n Gaussians are one of noise multiplier sigma / sqrt(n), whose epsilon is known (Balle and Wang 2018)."""
+        """n Gaussians are one of noise multiplier sigma / sqrt(n), whose epsilon is known.
+
+        Balle and Wang 2018.
+        """
         from dp_accounting import get_epsilon_gaussian
 
         for noise, updates in ((2.0, 1), (4.0, 10), (20.0, 100)):
@@ -212,8 +223,8 @@ class TestEpsilon:
         resumed.restore(*half.to_state())
         for _ in resumed.run():
             pass
-        assert resumed.recorder.tables() == whole.recorder.tables()
-        assert resumed.sent == whole.sent
+        assert resumed.kernel.recorder.tables() == whole.kernel.recorder.tables()
+        assert resumed.protocol.game.sent == whole.protocol.game.sent
 
     def test_where_the_accountant_is_missing_one_line_says_how_to_get_it(self, monkeypatch):
         found = importlib.util.find_spec

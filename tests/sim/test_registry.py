@@ -1,4 +1,4 @@
-"""Versions of the global model: hash-linked, published by those who may, restored when a new one collapses."""
+"""Versions of the model: hash-linked, published by those who may, restored after a collapse."""
 
 import dataclasses
 import math
@@ -16,11 +16,12 @@ ACCURACIES = st.lists(st.integers(0, 100).map(lambda k: k / 100), min_size=1, ma
 COLLAPSE = {
     "rounds": 10,
     "data__params": {"train": 800, "separation": 8.0},
-    "validation__rule": "accept-all",
     "adversaries__0__count": 2,
     "adversaries__0__worker": "sign-flip",
     "adversaries__0__worker_params": {"factor": 30.0},
 }
+ACCEPTING = {"vbfl": {"validation__rule": "accept-all"}, "fedavg": {}}
+"""Where nobody validates, all updates are accepted anyway."""
 FORKS = {"consensus__kind": "pow", "consensus__difficulty": 1, "network__link_bytes_per_s": 2_000.0}
 
 
@@ -110,18 +111,17 @@ class TestRuns:
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_recording_changes_nothing_and_tells_every_model(self, tiny, preset):
         plain, told = play(tiny(preset)), play(tiny(preset, versions__record=True))
-        for name, table in plain.recorder.tables().items():
-            assert told.recorder.tables()[name] == table
+        for name, table in plain.kernel.recorder.tables().items():
+            assert told.kernel.recorder.tables()[name] == table
         versions = frame(told, "versions")
         assert versions["height"].tolist() == [0, 1, 2, 3]
         assert set(versions["status"]) == {"released"}
-        chained = [v for s in list(told.canonical().lineage())[::-1] for v in s.versions]
+        canonical, bench = told.protocol.game.forks.canonical(), told.protocol.game.bench
+        chained = [v for s in list(canonical.lineage())[::-1] for v in s.versions]
         assert verify(chained, bytes.fromhex(versions["version"].iloc[-1]))
-        assert chained[-1].weights == row_digest(told.models[told.canonical().model])
-        assert (
-            versions["held_out_accuracy"].iloc[-1]
-            == told.held_out_accuracy(told.models[told.canonical().model][None])[0]
-        )
+        model = bench.models[canonical.model]
+        assert chained[-1].weights == row_digest(model)
+        assert versions["held_out_accuracy"].iloc[-1] == bench.held_out_accuracy(model[None])[0]
         assert versions["author"].isna().sum() == (4 if preset == "fedavg" else 1)
 
     def test_without_held_out_samples_accuracies_are_unknown(self, tiny):
@@ -131,19 +131,19 @@ class TestRuns:
     @pytest.mark.parametrize("preset", ["vbfl", "fedavg"])
     def test_rollback_defends_against_an_attack_that_collapses_the_model(self, tiny, preset):
         fallen, defended = (
-            play(tiny(preset, **COLLAPSE, versions__rollback_drop=drop)) for drop in (0.0, 0.1)
+            play(tiny(preset, **COLLAPSE, **ACCEPTING[preset], versions__rollback_drop=drop))
+            for drop in (0.0, 0.1)
         )
         start = frame(defended, "versions")["held_out_accuracy"].iloc[0]
         assert frame(fallen, "rounds")["accuracy"].iloc[-1] < 0.1
-        assert (
-            defended.held_out_accuracy(defended.models[defended.canonical().model][None])[0]
-            >= start
-        )
+        game = defended.protocol.game
+        model = game.bench.models[game.forks.canonical().model]
+        assert game.bench.held_out_accuracy(model[None])[0] >= start
         if preset == "vbfl":  # rounds whose workers are all honest get through
             assert frame(defended, "rounds")["accuracy"].iloc[-1] > 0.9
 
     def test_the_model_that_counts_is_the_one_restored(self, tiny):
-        world = play(tiny(**COLLAPSE, versions__rollback_drop=0.1))
+        world = play(tiny(**COLLAPSE, **ACCEPTING["vbfl"], versions__rollback_drop=0.1))
         versions = frame(world, "versions")
         back = versions[versions["status"] == "rollback"]
         assert len(back) > 2
@@ -162,11 +162,14 @@ class TestRuns:
         )
 
     def test_only_as_many_models_are_held_as_may_come_back(self, tiny):
-        scenario = tiny(**COLLAPSE, versions__rollback_drop=0.1, versions__keep=3)
+        scenario = tiny(
+            **COLLAPSE, **ACCEPTING["vbfl"], versions__rollback_drop=0.1, versions__keep=3
+        )
         world = World(scenario)
         for _ in world.run():
-            kept = {k.model for p in world.kernel.population for k in p.state.kept}
-            assert all(len(p.state.kept) <= 3 for p in world.kernel.population)
+            states = [holding.state for holding in world.protocol.game.forks]
+            kept = {k.model for state in states for k in state.kept}
+            assert all(len(state.kept) <= 3 for state in states)
             assert all(np.isfinite(world.protocol.game.bench.models[m]).all() for m in kept)
             assert len(world.protocol.game.bench.models._rows) <= 3 + 2
 
@@ -178,7 +181,9 @@ class TestRuns:
         assert not by_right.all()
         assert (blocks.loc[by_right, "status"] == "adopted").any()
         assert all(
-            s.miner in (-1, 1, 2, 6) for p in world.kernel.population for s in p.state.lineage()
+            s.miner in (-1, 1, 2, 6)
+            for holding in world.protocol.game.forks
+            for s in holding.state.lineage()
         )
 
     @pytest.mark.parametrize(
@@ -193,7 +198,7 @@ class TestRuns:
     def test_resuming_is_the_same_as_never_stopping(self, tiny, preset, changes):
         scenario = tiny(
             preset,
-            **{**COLLAPSE, "rounds": 7},
+            **{**COLLAPSE, **ACCEPTING[preset], "rounds": 7},
             versions__rollback_drop=0.1,
             versions__keep=3,
             **changes,
@@ -207,5 +212,5 @@ class TestRuns:
             resumed.restore(*half.to_state())
             for _ in resumed.run():
                 pass
-            assert resumed.recorder.tables() == whole.recorder.tables()
-            assert resumed.ledger.journal == whole.ledger.journal
+            assert resumed.kernel.recorder.tables() == whole.kernel.recorder.tables()
+            assert resumed.kernel.treasury.ledger.journal == whole.kernel.treasury.ledger.journal

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sim.rounds.vbfl import VbflRound
 
 from sim.chain.block import HEADER_BYTES
+from sim.protocols.vbfl import plan
 from sim.world import World
 
 TX = 6 + 5 * 8 + 32 + 64
@@ -42,7 +42,7 @@ def test_on_the_chain_the_store_is_not_asked(tiny):
 
 
 def test_the_clock_follows_the_cost_model(tiny):
-    """One worker, one validator, one miner: every duration by hand; the store is slower than the links."""
+    """One worker, validator and miner: every duration by hand; the store is slower than links."""
     world = play(
         off(
             tiny,
@@ -69,7 +69,8 @@ def test_the_clock_follows_the_cost_model(tiny):
     generated = cast + (TX + VOTE) / 1_000
     assert blocks.generated_s == pytest.approx(generated)
     assert blocks.size_bytes == HEADER_BYTES + TX + VOTE
-    # The worker holds its update and the validator has fetched it; the miner fetches it, and the block leaves at once.
+    # The worker holds its update and the validator has fetched it; the miner fetches it, and the
+    # block leaves at once.
     assert rounds.end_s == pytest.approx(generated + max(through_store, blocks.size_bytes / 1_000))
 
 
@@ -78,7 +79,7 @@ def test_many_requests_share_a_link_and_each_is_as_fast_as_the_store(tiny):
         off(
             tiny, network__link_bytes_per_s=100.0, storage__bytes_per_s=50.0, storage__latency_s=1.0
         )
-    ).store
+    ).protocol.game.store
     assert store.seconds(0, 0, 1_000) == 0
     assert [store.seconds(0, k, 1_000) for k in (1, 2, 4)] == [21.0, 21.0, 41.0]
 
@@ -86,7 +87,7 @@ def test_many_requests_share_a_link_and_each_is_as_fast_as_the_store(tiny):
 def test_blocks_carry_digests_and_models_are_the_same(tiny):
     on, beside = play(tiny(validation__params={"threshold": 1.0})), play(off(tiny))
     a, b = frames(on), frames(beside)
-    updates = a["blocks"]["updates"] * on.engine.size * 4
+    updates = a["blocks"]["updates"] * on.protocol.game.bench.engine.size * 4
     assert (a["blocks"]["size_bytes"] - b["blocks"]["size_bytes"]).tolist() == updates.tolist()
     assert a["rounds"]["accuracy"].equals(b["rounds"]["accuracy"])
     assert a["votes"]["vad"].equals(b["votes"]["vad"])
@@ -139,10 +140,11 @@ def test_when_nothing_is_found_nothing_is_accepted(tiny):
 
 def test_whoever_uploads_bears_the_cost_and_no_money_moves(tiny):
     free, dear = play(off(tiny)), play(off(tiny, storage__cost_per_mb=1e6))
-    assert free.ledger.journal == dear.ledger.journal
+    assert free.kernel.treasury.ledger.journal == dear.kernel.treasury.ledger.journal
     people = frames(dear)["participants"]
     workers = people["role"] == "worker"
-    np.testing.assert_allclose(people.loc[workers, "storage_cost"], 4 * dear.engine.size)
+    update_bytes = 4 * dear.protocol.game.bench.engine.size
+    np.testing.assert_allclose(people.loc[workers, "storage_cost"], update_bytes)
     assert (people.loc[~workers, "storage_cost"] == 0).all()
     np.testing.assert_allclose(
         people["utility"],
@@ -187,7 +189,8 @@ def test_a_miner_cannot_put_other_bytes_under_a_digest(tiny):
         for kind in ("chain", "off-chain")
     )
     honest = play(tiny(validation__params={"threshold": 1.0}))
-    digests = [w.models.digest(w.canonical().model) for w in (on, beside, honest)]
+    games = [world.protocol.game for world in (on, beside, honest)]
+    digests = [game.bench.models.digest(game.forks.canonical().model) for game in games]
     assert digests[1] == digests[2] != digests[0]
 
 
@@ -199,13 +202,14 @@ def test_a_device_that_comes_back_fetches_a_model_beside_the_chain(tiny, monkeyp
         "roles__params": {"counts": "3,2,2"},
     }
     waits = []
-    original = VbflRound._switch
+    original = plan._switch
 
-    def watch(self, device, *args, **how):
-        original(self, device, *args, **how)
-        waits.append(self.ready_s[device] - self.start_s)
+    def watch(game, *args, **how):
+        ready_s = original(game, *args, **how)
+        waits.append(ready_s - game.clock.time_s)
+        return ready_s
 
-    monkeypatch.setattr(VbflRound, "_switch", watch)
+    monkeypatch.setattr(plan, "_switch", watch)
     play(off(tiny, **away, storage__latency_s=1_000.0))
     assert waits
     assert 1_000 < min(waits) <= max(waits) < 1_001
@@ -231,5 +235,6 @@ def test_runs_repeat_and_resume(tiny, changes):
     resumed.restore(*half.to_state())
     for _ in resumed.run():
         pass
-    assert resumed.recorder.tables() == whole.recorder.tables() == play(scenario).recorder.tables()
-    assert resumed.ledger.journal == whole.ledger.journal
+    tables = [world.kernel.recorder.tables() for world in (resumed, whole, play(scenario))]
+    assert tables[0] == tables[1] == tables[2]
+    assert resumed.kernel.treasury.ledger.journal == whole.kernel.treasury.ledger.journal

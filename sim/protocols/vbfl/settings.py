@@ -99,7 +99,7 @@ class DeadlineSettings(Settings):
     """When waiting ends, in seconds after the round's start; inf waits for everybody."""
 
     validator_s: Deadline = math.inf
-    """Updates that reach a validator later are not judged (the server's deadline in `fedavg`)."""
+    """Updates that reach a validator later are not judged."""
     miner_s: Deadline = math.inf
     """Votes that reach a miner later are not in its block."""
     block_s: Deadline = math.inf
