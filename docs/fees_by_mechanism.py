@@ -22,7 +22,7 @@ from chain_bridge.keys import OPERATOR, signer
 from chain_bridge.pricing import query
 from chain_bridge.script import Script
 from chain_bridge.witness import Witnessed
-from experiments import run
+from fedstake import run
 from mechanisms import registries as rules
 
 HERE = Path(__file__).parent
@@ -108,7 +108,7 @@ def page(table: pd.DataFrame, prices: list[tuple[str, int, int]]) -> str:
         "of which send noise, replayed and reconciled to the unit "
         "([how](../how-to/replay-on-your-node.md)). Fees are balance",
         "differences of the operator in millionths of the native token (12 decimals); "
-        "a batch's fee is told of its calls in",
+        "a batch's fee is divided among its calls in",
         "proportion to the chain's own prices. `opening` (stakes, funding) and `closing` "
         "(stakes back) happen once. Utilities",
         "are base units per device and round, as the run recorded them. "
@@ -154,7 +154,7 @@ def main() -> None:
             )
             rows.append(measure(mechanism, done))
             print(f"{mechanism}: {rows[-1]['fee']:.0f}", flush=True)
-        everything = play("coordinator", Path(place) / "all", registry={"record": True})
+        everything = play("coordinator", Path(place) / "all", versions={"record": True})
         prices = acts(
             replay_run(everything, options, out=Path(place) / "all-replay").script, own.url
         )

@@ -445,13 +445,18 @@ def python_page() -> str:
         "|---|---|---|",
     ]
     for kind in all_kinds():
-        suite = kind.suite.rpartition(":")[2]
+        suite = kind.suite.rpartition(":")[2] or "Conformance"
         lines.append(f"| `{kind.base.__name__}` | {kind.one}s: {kind.about} | `{suite}` |")
     lines += ["", "## What plug-ins are shown, return and declare"]
     for name, member in members.items():
         if dataclasses.is_dataclass(member) and not _is_for_users(member):
             lines += _fields(name, member)
-    lines += ["", "## What a protocol is built on"]
+    lines += [
+        "",
+        "## What a protocol is built on",
+        "",
+        "[How to write a protocol](../how-to/write-a-protocol.md) shows these at work.",
+    ]
     for name in ("Protocol", "Kernel"):
         lines += _methods(name, members[name])
     lines += ["", "| base of scenario tables | meaning |", "|---|---|"]
@@ -537,7 +542,9 @@ def notebook() -> str:
 
     def add(kind: str, source: str) -> None:
         cell = {"cell_type": kind, "id": f"cell-{len(cells)}", "metadata": {}, "source": source}
-        outcome = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        outcome: dict[str, Any] = {}
+        if kind == "code":
+            outcome = {"execution_count": None, "outputs": []}
         cells.append(cell | outcome)
 
     text = (FOLDER.parent / "tutorial.md").read_text(encoding="utf-8")
@@ -579,8 +586,20 @@ def _shell(line: str) -> str:
     return line.removeprefix("$ ").replace("-...", "-*")
 
 
+# --- a protocol in one file ---------------------------------------------------------------------
+
+
+def protocol_page() -> str:
+    """Return the how-to with the protocol of the tests as its example."""
+    page = (FOLDER.parent / "how-to" / "write-a-protocol.md").read_text(encoding="utf-8")
+    code = (FOLDER.parents[1] / "tests" / "plugins" / "lottery.py").read_text(encoding="utf-8")
+    block = re.compile(r"(?<=^```python\n)# lottery\.py\n.*?(?=^```$)", re.DOTALL | re.MULTILINE)
+    return block.sub(lambda _: f"# lottery.py\n{code}", page, count=1)
+
+
 PAGES = {
     "../tutorial.ipynb": notebook,
+    "../how-to/write-a-protocol.md": protocol_page,
     "python.md": python_page,
     "scenario.md": scenario_page,
     "plugins.md": plugins_page,

@@ -1,7 +1,10 @@
-"""Every payout rule against every attack, on digits: `python docs/mechanisms_by_attacks.py [--seeds 5] [--workers N]`.
+"""Every payout rule against every attack, on digits.
 
-Writes `docs/reference/mechanisms-by-attacks.md` and its numbers beside the other reference results. 3 of 20 devices attack.
-What they do to the model does not depend on who is paid, but whether they are drawn, shut out or slashed may.
+    python docs/mechanisms_by_attacks.py [--seeds 5] [--workers N]
+
+Writes `docs/reference/mechanisms-by-attacks.md` and its numbers beside the other reference results.
+3 of 20 devices attack. What they do to the model does not depend on who is paid, but whether they
+are drawn, shut out or slashed may.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from experiments import RunFailure, RunResult, load_scenario, run_many
+from fedstake import RunFailure, RunResult, load_scenario, run_many
 from mechanisms import registries as rules
 from sim.scenario import Scenario
 
@@ -25,7 +28,7 @@ NUMBERS = HERE.parent / "results" / "reference" / "mechanisms-by-attacks.csv"
 STAKE = 60_000
 ADVERSARIES, HONEST = 3, "nobody"
 SETTINGS = {"payout.initial_balance": STAKE, "costs.compute_per_s": 20.0, "costs.concede": 50}
-"""Computing costs something, or idling would gain nothing; honest workers give in to threats up to a point."""
+"""Computing costs something, or idling would gain nothing; honest workers give in to threats."""
 
 ATTACKS: dict[str, dict[str, Any]] = {
     "nobody": {"worker": "honest"},
@@ -73,22 +76,25 @@ def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
     changes = {
         "name": f"{mechanism}-{attack}".replace(" ", "-").replace("+", "and"),
         "seed": seed,
-        "protocol": "coordinator" if rule == "coordinator" else "vbfl",
         "payout.mechanism": rule,
         "payout.params": PARAMS.get(rule, {}),
         "payout.parts": [{"part": name, "params": params} for name, params in parts.items()],
         **SETTINGS,
-        "roles.params.counts": roles,
         "adversaries": [group],
     }
+    if rule == "coordinator":
+        changes |= {"protocol": "coordinator"}
+    else:
+        changes |= {"roles.params.counts": roles}
     return load_scenario("digits-quick", changes)
 
 
 def measure(run: RunResult, honest: RunResult) -> dict[str, float]:
     """What a run came to, beside the one of the same mechanism and seed in which nobody attacks.
 
-    Payoffs are utilities over the run. `gain` is what the attackers have more, per operator, than the devices whose place they
-    take have honestly: all members of a group; of sybils and whitewashers, who share the samples and the money of fewer, those.
+    Payoffs are utilities over the run. `gain` is what the attackers have more, per operator, than
+    the devices whose place they take have honestly: all members of a group; of sybils and
+    whitewashers, who share the samples and the money of fewer, those.
     """
     r, people = run.rounds, run.participants
     payoff = people.groupby("device")["utility"].sum()
@@ -110,7 +116,7 @@ def measure(run: RunResult, honest: RunResult) -> dict[str, float]:
 
 
 def _to_devices(run: RunResult) -> int:
-    """What all devices together got out of the rule and paid into it, in base units; bribes stay among them."""
+    """Return what all devices together got from the rule less what they paid, in base units."""
     entries = run.journal[run.journal["reason"] != "initial"]
     got = entries[entries["credit"].astype(str).str.startswith("device:")]["amount"].sum()
     return int(
@@ -155,20 +161,23 @@ def main() -> None:
 
 INTRODUCTION = """# Mechanisms by attacks
 
-Made by `python docs/mechanisms_by_attacks.py`: preset `digits-quick` (20 devices, 12/5/3, 15 rounds, threshold 0.08),
-{seeds} seeds, 3 of 20 devices attack, {stake:,} base units each at the start, computing costs 20 base units per second,
-honest workers pay extortionists up to 50 a vote. [All numbers](../../results/reference/mechanisms-by-attacks.csv).
+Made by `python docs/mechanisms_by_attacks.py`: preset `digits-quick` (20 devices, 12/5/3,
+15 rounds, threshold 0.08), {seeds} seeds, 3 of 20 devices attack, {stake:,} base units each at the
+start, computing costs 20 base units per second, honest workers pay extortionists up to 50 a vote.
+[All numbers](../../results/reference/mechanisms-by-attacks.csv).
 
-- **Payoffs** are utilities per device and run: all that came in less all that went out, stakes lost and costs of
-  computing included; of attackers per operator.
-- **Gain** is what attackers have more than the same devices have when nobody attacks, paired by seed, with a 95 %
-  interval (Student). Bold: the rule **fails**, the whole interval is above zero. Sybils are one operator with three
-  identities that share one device's samples and money; whitewashers are three with two identities in reserve.
+- **Payoffs** are utilities per device and run: all that came in less all that went out, stakes lost
+  and costs of computing included; of attackers per operator.
+- **Gain** is what attackers have more than the same devices have when nobody attacks, paired by
+  seed, with a 95 % interval (Student). Bold: the rule **fails**, the whole interval is above zero.
+  Sybils are one operator with three identities that share one device's samples and money;
+  whitewashers are three with two identities in reserve.
 - **Spent** is what all devices together got from the rule, less what they paid.
-- `coordinator` runs under its own protocol, with a committee of 5 that errs once in 20. A + B is rule A with part B.
+- `coordinator` runs under its own protocol, with a committee of 5 that errs once in 20. A + B is
+  rule A with part B.
 
-Where no gain is found, the interval says how sure that is: a rule is not proved safe by an attack that fails, and other
-parameters may gain where these do not.
+Where no gain is found, the interval says how sure that is: a rule is not proved safe by an attack
+that fails, and other parameters may gain where these do not.
 """
 
 
@@ -204,8 +213,8 @@ def gain(values: np.ndarray) -> str:
         if len(values) > 1
         else float("inf")
     )
-    told = f"{mean:+,.0f} ± {half:,.0f}"
-    return f"**{told}**" if mean - half > 0 else told
+    text = f"{mean:+,.0f} ± {half:,.0f}"
+    return f"**{text}**" if mean - half > 0 else text
 
 
 if __name__ == "__main__":

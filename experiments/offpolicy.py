@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ import pyarrow.parquet as pq
 from experiments.rundir import RunError, RunResult
 from mechanisms import registries as rules_of
 from mechanisms.payouts.base import PayoutRule
+from mechanisms.registry import Registry
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment
 from sim.learning import models
 from sim.learning.engine import LearningEngine
 from sim.money.ledger import BURN, ISSUANCE
 from sim.money.payments import check_payments
+from sim.protocol import Tape
+from sim.registries import protocols
+from sim.training.scenario import TrainingScenario
 from sim.training.tape import read_block
 
 COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "error")
@@ -88,6 +93,32 @@ def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
+def compare_rules(run: RunResult, rules: Sequence[str] | None = None) -> pd.DataFrame:
+    """Compare rules on the tape of a run, as its protocol says; `compare_payouts` for protocols that train.
+
+    Raises `RunError` for a run whose protocol is not installed or records no tape, `PluginError` for an unknown rule.
+    """
+    tape = _tape_of(run)
+    registry = Registry.kinds()[tape.kind]
+    for name in rules or ():
+        registry.get(name)
+    module, _, function = tape.reader.partition(":")
+    return getattr(import_module(module), function)(run, rules)
+
+
+def _tape_of(run: RunResult) -> Tape:
+    """Return how the rules of a run's protocol are compared; only a protocol that is installed is asked."""
+    name = str(run.manifest.get("protocol"))
+    if name not in protocols.names():
+        raise RunError(
+            f"{run.path}: played by protocol {name!r}, which is not installed; there are {', '.join(protocols.names())}"
+        )
+    tape: Tape | None = protocols.get(name).tape  # type: ignore[attr-defined]
+    if tape is None:
+        raise RunError(f"{run.path}: protocol {name!r} records no tape to compare rules on")
+    return tape
+
+
 Make = Callable[[], PayoutRule]
 
 
@@ -110,7 +141,9 @@ def _wanted(
     }
     if rules is None and payout["parts"]:
         whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
-        wanted[whole] = run.scenario.payout_rule
+        scenario = run.scenario
+        assert isinstance(scenario, TrainingScenario)
+        wanted[whole] = scenario.payout_rule
     return wanted
 
 

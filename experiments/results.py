@@ -321,7 +321,9 @@ class Results:
         for name, outcome in self._declared().items():
             by_table.setdefault(outcome["table"], {})[name] = outcome["sql"]
         for table, expressions in by_table.items():
-            if table in self.columns:
+            if frame.empty:  # then nobody knows which columns there will be
+                frame = frame.assign(**dict.fromkeys(expressions, pd.Series(dtype=float)))
+            elif table in self.columns:
                 frame = frame.merge(self._aggregate(table, expressions), on="run_id", how="left")
         return frame.sort_values(["cell", "seed"], ignore_index=True)
 

@@ -184,8 +184,18 @@ AT_HOME = {"fedstake/data"}
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=ids)
 def test_every_path_that_is_named_exists(page):
     for path in PATH.findall(page.read_text()):
-        path = path.rstrip(".")
+        path = path.rstrip(".").partition("NAME")[0]
         assert path in AT_HOME or (ROOT / path).exists(), path
+
+
+def test_what_contributing_says_to_copy_lies_where_it_says_to_open():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 15
+    for what, where, model, _ in rows:
+        folders = [ROOT, *(ROOT / path for path in re.findall(r"`([\w/]+/)`", where))]
+        for file in re.findall(r"`([\w/-]+(?:\.\w+|/))`", model):
+            assert any((folder / file).exists() for folder in folders), (what, file)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

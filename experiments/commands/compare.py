@@ -137,16 +137,13 @@ def _show_gains(table: pd.DataFrame, keys: list[str]) -> None:
 def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) -> None:
     """Print what each payout rule would have paid for the blocks of a run."""
     from experiments.numerals import number
-    from experiments.offpolicy import by_mechanism, compare_payouts
+    from experiments.offpolicy import by_mechanism, compare_rules
     from experiments.rundir import check_place, open_run, write_file
-    from mechanisms import registries
 
     result = open_run(directory)
-    for name in rule or ():
-        registries.payouts.get(name)
     if out:
         check_place(out.parent)
-    table = compare_payouts(result, rule or None)
+    table = compare_rules(result, rule or None)
     shown = by_mechanism(table)
     for column in ("honest", "adversary", "spent"):
         shown[column] = [number(v, 0) for v in shown[column]]

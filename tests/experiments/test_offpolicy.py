@@ -54,7 +54,7 @@ def test_the_rule_of_the_run_gets_the_incomes_of_the_run_through_forks(
     "mechanism", ["slashed-vbfl", "decentralml", "shapley", "equal-share", "vbfl"]
 )
 def test_the_rule_of_the_run_gets_the_incomes_of_the_run_with_a_server(tiny, tmp_path, mechanism):
-    changes = FORKS | {"data__validation_fraction": 0.25, "payout__mechanism": mechanism}
+    changes = {"data__validation_fraction": 0.25, "payout__mechanism": mechanism, "rounds": 6}
     result = run(tiny("fedavg", **PAID, **changes), tmp_path / "run")
     assert own_incomes(result) == journal_incomes(result)
 

@@ -121,7 +121,7 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     with pytest.raises(RunError, match="another scenario or seed"):
         checkpoints.load(tiny(seed=5), saved)
     told = json.loads((saved / "state.json").read_text())
-    del told["state"]["ledger"]
+    del told["state"]["kernel"]["treasury"]
     for damage in ("{", json.dumps({"run_id": 3}), json.dumps(told)):
         (saved / "state.json").write_text(damage)
         with pytest.raises(RunError, match="checkpoint"):
@@ -269,16 +269,16 @@ def test_failure_is_data(tiny, tmp_path):
 
 
 def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
-    from sim.rounds.vbfl import VbflRound
+    from sim.protocols.vbfl.protocol import Vbfl
 
-    original = VbflRound.play
+    original = Vbfl.play_round
 
     def crash(self):
-        if self.round == 2:
+        if self.kernel.clock.round == 2:
             raise RuntimeError("boom")
         original(self)
 
-    monkeypatch.setattr(VbflRound, "play", crash)
+    monkeypatch.setattr(Vbfl, "play_round", crash)
     (failed,) = run_many([tiny()], tmp_path, workers=1)
     assert failed.stage == "round 2"
     assert not (tmp_path / failed.run_id).exists()
