@@ -41,7 +41,7 @@ def plain_round(
     yt: torch.Tensor,
 ) -> float:
     """Play the same training and test passes device by device; return CPU seconds."""
-    s = world.scenario
+    s = world.kernel.scenario
     start = torch.tensor(bench(world).models[game(world).forks[0].model])
     began = time.process_time()
     trained = []
@@ -86,14 +86,14 @@ def write_tables(world: World) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         tables = world.kernel.tables()
-        write_run(Path(folder) / "run", world.scenario, tables, {"run_id": world.scenario.run_id()})
+        write_run(Path(folder) / "run", world.kernel.scenario, tables, {"run_id": world.kernel.scenario.run_id()})
         return time.process_time() - began
 
 
 def count_gflop(world: World, build: nn.Module) -> float:
     """Return the floating-point operations of training and testing in a round, in units of 1e9."""
     sample = torch.tensor(bench(world).dataset.x_train[:1])
-    epochs = world.scenario.training.epochs
+    epochs = world.kernel.scenario.training.epochs
     trained = (12 * epochs + 5) * len(bench(world).split.train[0])
     tested = 18 * len(bench(world).dataset.y_test)
     return trained * gflop(build, sample, train=True) + tested * gflop(build, sample, train=False)

@@ -20,12 +20,12 @@ from sim.world import World
 def save(world: World, folder: Path) -> None:
     """Write the state of a world between two rounds; older checkpoints of the run go only when the new one is there."""
     state, arrays = world.to_state()
-    path = folder / f"{_prefix(world.scenario)}{world.round_index:07d}"
+    path = folder / f"{_prefix(world.kernel.scenario)}{world.round_index:07d}"
     with whole_folder(path) as partial:
         np.savez(partial / "models.npz", **arrays)  # type: ignore[arg-type]
-        text = json.dumps({"run_id": world.scenario.run_id(), "state": state})
+        text = json.dumps({"run_id": world.kernel.scenario.run_id(), "state": state})
         (partial / "state.json").write_text(text)
-    for older in _all(world.scenario, folder):
+    for older in _all(world.kernel.scenario, folder):
         if older != path:
             shutil.rmtree(older, ignore_errors=True)
 

@@ -214,7 +214,7 @@ PACKAGES = ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
 
 def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
     """Return what is said of a run beside its tables: also what its protocol declares, so that readers need none of its code."""
-    scenario, game = world.scenario, type(world.protocol)
+    scenario, game = world.kernel.scenario, type(world.protocol)
     return {
         "run_id": scenario.run_id(),
         "name": scenario.name,

@@ -29,11 +29,6 @@ class World(mesa.Model):
         self.protocol = game(self.kernel)
 
     @property
-    def scenario(self) -> Scenario:
-        """What is played."""
-        return self.kernel.scenario
-
-    @property
     def round_index(self) -> int:
         """Number of the last round that was played, 0 before the first."""
         return self.kernel.clock.round

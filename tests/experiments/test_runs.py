@@ -117,7 +117,7 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     world = World(tiny())
     world.step()
     checkpoints.save(world, tmp_path / "run.checkpoint")
-    saved = checkpoints.newest(world.scenario, tmp_path / "run.checkpoint")
+    saved = checkpoints.newest(world.kernel.scenario, tmp_path / "run.checkpoint")
     with pytest.raises(RunError, match="another scenario or seed"):
         checkpoints.load(tiny(seed=5), saved)
     told = json.loads((saved / "state.json").read_text())
@@ -160,7 +160,7 @@ def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
     for _ in range(2):
         world.step()
         checkpoints.save(world, tmp_path / "run.checkpoint")
-    assert checkpoints.newest(world.scenario, tmp_path / "run.checkpoint").name.endswith(
+    assert checkpoints.newest(world.kernel.scenario, tmp_path / "run.checkpoint").name.endswith(
         "round-0000002"
     )
     assert len(list((tmp_path / "run.checkpoint").iterdir())) == 1

@@ -531,11 +531,11 @@ def check_conservation(world):
         back = sum(
             e.amount
             for e in ledger.journal
-            if e.credit == p.account and e.round > world.scenario.rounds
+            if e.credit == p.account and e.round > world.kernel.scenario.rounds
         )
         assert (
             world.kernel.treasury.balance(p.device)
-            == world.scenario.payout.initial_balance + own + flows + stake + back
+            == world.kernel.scenario.payout.initial_balance + own + flows + stake + back
         )
 
 
