@@ -103,7 +103,8 @@ def _table(settings: type[Settings], *, skip_tables: bool = False) -> Iterator[s
         if skip_tables and _settings_of(field) is not None:
             continue
         default = field.get_default(call_default_factory=True)
-        yield f"| `{name}` | {_type(field)} | `{_plain(default)}` | {field.description} |"
+        meaning = " ".join((field.description or "").split())  # wrapped in the source
+        yield f"| `{name}` | {_type(field)} | `{_plain(default)}` | {meaning} |"
 
 
 def _settings_of(field: FieldInfo) -> type[Settings] | None:

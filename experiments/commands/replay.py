@@ -82,8 +82,9 @@ def replay(
     ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Repeat a recorded run on a real dev chain, batch by batch exactly once, and reconcile it to
-    the last unit.
+    """Repeat a recorded run on a real dev chain and reconcile it to the last unit.
+
+    Each batch is sent exactly once, also after an interruption.
 
     Example: fedstake replay results/digits-quick-548d72b99108
     """

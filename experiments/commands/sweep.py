@@ -51,8 +51,9 @@ def sweep(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Run every combination of a sweep. The same command goes on after a crash; finished runs are
-    never run again.
+    """Run every combination of a sweep; the same command goes on after a crash.
+
+    Finished runs are never run again.
 
     Example: fedstake sweep sweep.toml --workers 4
     """

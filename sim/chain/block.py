@@ -30,7 +30,10 @@ class BlockBody:
 
     @cached_property
     def root(self) -> bytes:
-        """SHA-256 over the ids of all transactions in order; each id covers the digest of an update's real bytes."""
+        """SHA-256 over the ids of all transactions in order.
+
+        Each id covers the digest of an update's real bytes.
+        """
         return hashlib.sha256(b"".join(t.id for t in self.transactions)).digest()
 
     @cached_property
@@ -63,7 +66,7 @@ class BlockBody:
         )
 
     def authentic(self, keys: Keyring) -> bool:
-        """Every signature holds, every vote is on an update of this block, and nobody speaks twice."""
+        """Return whether signatures hold, votes are on its updates, and nobody repeats."""
         ids = {u.worker: u.id for u in self.updates}
         once = len(ids) == len(self.updates) and len(
             {(v.validator, v.worker) for v in self.votes}
@@ -77,7 +80,11 @@ class BlockBody:
 
 @dataclass(frozen=True)
 class Block:
-    """`hash` covers the previous hash, the body's root and the header; `signature` is the miner's over the hash."""
+    """A signed block.
+
+    `hash` covers the previous hash, the body's root and the header; `signature` is the miner's over
+    the hash.
+    """
 
     round: int
     height: int
@@ -103,9 +110,10 @@ class Block:
         return replace(self, signature=keys.sign(self.miner, self.hash))
 
     def authentic(self, keys: Keyring, payload_digests: Mapping[int, bytes]) -> bool:
-        """The miner signed it, its transactions are authentic, and the updates it carries are the ones signed for.
+        """Return whether miner and transactions are authentic and the updates are the signed ones.
 
-        `payload_digests[worker]` is the SHA-256 of the bytes that this block really carries for that worker.
+        `payload_digests[worker]` is the SHA-256 of the bytes that this block really carries for
+        that worker.
         """
         return (
             keys.verify(self.miner, self.hash, self.signature)

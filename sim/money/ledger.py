@@ -41,19 +41,22 @@ class Transfer:
 
 
 def device_account(device: int) -> str:
-    """Account name of a device."""
+    """Return the account name of a device."""
     return f"device:{device}"
 
 
 def escrow_account(name: str) -> str:
-    """Account name of an escrow: money that no participant can move."""
+    """Return the account name of an escrow: money that no participant can move."""
     return f"escrow:{name}"
 
 
 class Ledger:
-    """Accounts of integers. `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
+    """Accounts of integers.
 
-    Conservation, checked after every posting: for each asset the sum over ordinary accounts equals issued minus burned.
+    `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
+
+    Conservation, checked after every posting: for each asset the sum over ordinary accounts equals
+    issued minus burned.
     """
 
     def __init__(self) -> None:
@@ -76,14 +79,14 @@ class Ledger:
                 self._balances[asset] = grown
 
     def balance(self, account: str, asset: str) -> int:
-        """Base units held by an account."""
+        """Return the base units held by an account."""
         if account not in self._index:
             raise LedgerError(f"no account {account!r}")
         held = self._balances.get(asset)
         return 0 if held is None else int(held[self._index[account]])
 
     def balances(self, accounts: Iterable[str], asset: str) -> list[int]:
-        """Balances of several accounts."""
+        """Return the balances of several accounts."""
         return [self.balance(a, asset) for a in accounts]
 
     def issued(self, asset: str) -> int:
@@ -151,13 +154,14 @@ class Ledger:
         total = int(self._balances[asset].sum())
         if total != self.issued(asset) - self.burned(asset):
             raise AssertionError(
-                f"{asset} not conserved: {total} held, {self.issued(asset)} issued, {self.burned(asset)} burned"
+                f"{asset} not conserved: {total} held, {self.issued(asset)} issued, "
+                f"{self.burned(asset)} burned"
             )
 
-    # --- checkpoints --------------------------------------------------------------------------------------------
+    # --- checkpoints ------------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, object]:
-        """JSON-able state at a round boundary."""
+        """Return JSON values at a round boundary."""
         return {
             "accounts": list(self._index),
             "balances": {asset: held.tolist() for asset, held in self._balances.items()},

@@ -17,10 +17,11 @@ Behaviours = Mapping[str, Plugin]
 
 @dataclass(frozen=True)
 class Membership:
-    """A group and its behaviour in each role; outside its rounds its members do what honest ones do.
+    """A group and its behaviour in each role; outside its rounds its members are honest.
 
-    `spares` are members that wait for the place of another. `strategies` are what a member may choose among, each for one or
-    more roles. `settings` are the group's keys in the scenario, None for the honest.
+    `spares` are members that wait for the place of another. `strategies` are what a member may
+    choose among, each for one or more roles. `settings` are the group's keys in the scenario, None
+    for the honest.
     """
 
     group: str

@@ -27,7 +27,10 @@ class Learners:
         self.plays: dict[int, list[Play]] = {device: [] for device in rational}
 
     def choose(self, round: int) -> None:
-        """Let all choose at once, on what was known before. Raises `ValueError` for a strategy that there is not."""
+        """Let all choose at once, on what was known before.
+
+        Raises `ValueError` for a strategy that there is not.
+        """
         chosen = {}
         for members in self._members.values():
             for index, device in enumerate(members):

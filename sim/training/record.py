@@ -18,7 +18,7 @@ from sim.training.local_work import LocalWork
 
 
 class GlobalAccuracy:
-    """Test accuracy and loss of the global model of every device; each distinct model is measured once."""
+    """Test accuracy and loss of each device's global model; distinct models are measured once."""
 
     def __init__(self, game: TrainingGame) -> None:
         bench, held = game.bench, [holding.model for holding in game.forks]
@@ -154,7 +154,7 @@ def record_participants(
 
 
 def _benefits(game: TrainingGame, error: float) -> dict[int, float]:
-    """Return what the error of the global model is worth to the members of each group that are active."""
+    """Return by device what the global model's error is worth to active members of groups."""
     rates = {g.name: g.damage_benefit for g in game.scenario.adversaries}
     in_play = game.population.identities.in_play
     return {

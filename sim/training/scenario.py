@@ -30,7 +30,9 @@ from sim.training.settings import (
 )
 
 LEAST_NOISE = 1e-3
-"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can state."""
+"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can
+state.
+"""
 
 
 class TrainingScenario(Scenario):
@@ -107,7 +109,10 @@ class TrainingScenario(Scenario):
     def _check_held_out(self) -> None:
         if self._held_out():
             return
-        needs = "needs held-out samples: data.validation_fraction above 0 and data.validation_source holdout"
+        needs = (
+            "needs held-out samples: data.validation_fraction above 0 "
+            "and data.validation_source holdout"
+        )
         aggregation = rules.aggregators.create(self.aggregation.rule, self.aggregation.params)
         if "root" in aggregation.observes:
             raise SettingError("aggregation.rule", self.aggregation.rule, needs)
@@ -154,7 +159,7 @@ class TrainingScenario(Scenario):
             self.check_secrecy()
 
     def check_secrecy(self) -> None:
-        """Refuse what cannot do with the sum of the updates alone; protocols add what only they have."""
+        """Refuse plug-ins that need more than the sum of the updates; protocols add their own."""
         for choice in self.choices():
             reason = needs_single_updates(choice)
             if reason:

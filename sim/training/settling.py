@@ -30,10 +30,10 @@ def aggregate(
     start: int,
     block: bytes = b"",
 ) -> int:
-    """Aggregate the updates of `records` to the model with key `start`; return the key of the new model.
+    """Aggregate the updates of `records` to the model `start`; return the new model's key.
 
-    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when the rule returns something
-    else than one finite row.
+    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when
+    the rule returns something else than one finite row.
     """
     if game.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
@@ -62,7 +62,7 @@ def _as_row(row: FloatMatrix, size: int) -> FloatMatrix:
 
 @dataclass(frozen=True)
 class Settled:
-    """A settlement as a chain state holds it: what devices credit themselves, what moves otherwise, what is remembered."""
+    """A settlement in a chain state: credits of devices, other moves, the rule's memory."""
 
     payments: dict[int, tuple[Payment, ...]]
     moves: tuple[Payment, ...]

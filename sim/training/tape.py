@@ -1,4 +1,4 @@
-"""The tape of a run: everything that a payout rule could have observed of every block, as rows of the table `tape`."""
+"""The tape of a run: what a payout rule could observe of every block, as table `tape`."""
 
 from __future__ import annotations
 
@@ -60,11 +60,12 @@ def _taped_conduct(conduct: Conduct) -> dict[str, Any]:
 
 
 def mark_tape(recorder: Recorder, forks: Forks) -> None:
-    """Mark at the run's end which block came before each, which are on the canonical chain, and who holds each."""
+    """Mark at the run's end each block's predecessor, its holders, and the canonical chain."""
     tape = recorder.columns("tape")
     keys = zip(tape["parent"], tape["head"], strict=True)
     number = {key: i for i, key in enumerate(keys)}
-    # A state that was copied under a new id keeps its parent and head, which is why blocks are known by these.
+    # A state that was copied under a new id keeps its parent and head, which is why blocks are
+    # known by these.
     heads: list[tuple[int | None, ChainState]] = [
         (device, holding.state) for device, holding in enumerate(forks)
     ]
@@ -84,7 +85,7 @@ def mark_tape(recorder: Recorder, forks: Forks) -> None:
 
 
 def opening_row(balances: Mapping[int, int], data: Dataset, samples: Samples) -> dict[str, Any]:
-    """Return the row of the table `opening`: what devices held, and the samples on which utility is measured."""
+    """Return the row of the table `opening`: balances, and the samples that measure utility."""
     x, y = samples
     return {
         "balances": [balances[device] for device in range(len(balances))],
@@ -96,7 +97,7 @@ def opening_row(balances: Mapping[int, int], data: Dataset, samples: Samples) ->
 
 
 def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
-    """Return the full observation of row `i`, without memory and utility: those belong to whoever replays it."""
+    """Return the observation of row `i` without memory and utility, which the replayer adds."""
     names = ("round", "miner", "stakes", *PER_RECORD)
     row: dict[str, Any] = {name: table[name][i].as_py() for name in names}
     row["reports"] = [
@@ -139,5 +140,5 @@ def _hashable(value: Any) -> Any:
 
 
 def _floats(value: pa.LargeBinaryScalar) -> FloatMatrix:
-    """No copy: models are most of a tape."""
+    """Return an array's values without a copy: models are most of a tape."""
     return np.frombuffer(value.as_buffer(), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a drawn aggregator delivers, and what becomes of it when members recompute and dispute it."""
+"""Delivery of the aggregate by the drawn aggregator, and disputes about it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def deliver(
 ) -> tuple[Delivery, Conduct]:
     """Let the aggregator of `conduct` deliver; return what it delivers, and its fault.
 
-    An aggregator that does not deliver, or delivers what is no number, is absent: the model stays the one before.
+    An aggregator that does not deliver, or delivers what is no number, is absent: the model stays
+    the one before.
     """
     clock, aggregator = server.clock, conduct.aggregator
     assert aggregator is not None
@@ -67,9 +68,13 @@ def dispute(
     members: Iterable[int],
     conduct: Conduct,
 ) -> tuple[int, Conduct]:
-    """Let some members recompute the aggregate within the challenge window, and dispute it if they are so minded.
+    """Let some members recompute the aggregate within the challenge window and dispute it.
 
-    Returns the key of the model that counts in the end, and what the contract knows of the aggregator and its challengers.
+    Returns the key of the model that counts in the end, and what the contract knows of the
+    aggregator and its challengers.
+
+    Returns the key of the model that counts in the end, and what the contract knows of the
+    aggregator and its challengers.
     """
     digest = game.bench.models.digest
     wrong = digest(delivered.model) != digest(delivered.right)

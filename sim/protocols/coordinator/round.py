@@ -1,7 +1,7 @@
 """A round under an on-chain coordinator: commit, reveal, verify, aggregate, dispute, settle.
 
-The contract's rules are in `mechanisms/lifecycle.py`; here time passes and devices act. Calls that the contract refuses are
-noted as incidents and change nothing.
+The contract's rules are in `mechanisms/lifecycle.py`; here time passes and devices act. Calls that
+the contract refuses are noted as incidents and change nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ COMMIT_BYTES = 32 + SIGNATURE_BYTES
 
 
 class CoordinatorRound:
-    """One round, complete before its clock starts: who aggregates, who verifies, who trains, and what they trained.
+    """One round; seats and updates are complete before its clock starts.
 
-    `contract` is None where nobody trains. `conduct_of` says what became of each worker's update, `votes` what the committee
-    voted, `records` the updates that were judged.
+    `contract` is None where nobody trains. `conduct_of` says what became of each worker's update,
+    `votes` what the committee voted, `records` the updates that were judged.
     """
 
     def __init__(self, game: CoordinatorGame) -> None:
@@ -140,7 +140,7 @@ class CoordinatorRound:
     # --- on the clock ---------------------------------------------------------------------------
 
     def _submit(self, w: int) -> Process:
-        """Train, prove, and commit; without commit-reveal the commitment and the update travel together."""
+        """Train, prove and commit; without commit-reveal the update travels with the commitment."""
         clock, i = self.clock, self.work.row[w]
         self.server.train_s(self.work, w)
         self.server.compute_s[w] += self.game.verifier.prove_s
@@ -167,7 +167,7 @@ class CoordinatorRound:
                 self._refuse(w, refused)
 
     def _collect(self) -> Process:
-        """When everybody has committed or the deadline is past: open for reveals."""
+        """Open for reveals when everybody has committed or the deadline is past."""
         clock, settings = self.clock, self.settings
         submitted = clock.stage("submission")
         deadline = self.contract.submission_deadline_s
@@ -176,7 +176,8 @@ class CoordinatorRound:
         if missing and not math.isinf(deadline):
             yield clock.until(deadline)  # the contract cannot know that nobody else will come
         if missing and math.isinf(deadline):
-            # Without a deadline the coordinator ends submissions itself once all that are there have answered.
+            # Without a deadline the coordinator ends submissions itself once all that are there
+            # have answered.
             self.contract = replace(self.contract, submission_deadline_s=clock.now)
         clock.act()
         self.contract = self.contract.close_submissions(clock.now, settings.reveal_s)
@@ -184,7 +185,7 @@ class CoordinatorRound:
             clock.start("showing", self._reveal(w))
 
     def _reveal(self, w: int) -> Process:
-        """Send the update itself, before the reveal deadline; without commit-reveal it is there already."""
+        """Send the update itself before the reveal deadline, unless it came with the commitment."""
         clock, work = self.clock, self.work
         shown, arrival_s = work.digests[work.row[w]], clock.now
         if self.settings.commit_reveal:
@@ -205,7 +206,7 @@ class CoordinatorRound:
             self._refuse(w, refused)
 
     def _content(self, w: int, digest: bytes) -> bytes:
-        """What a worker is bound to: its update and its claims."""
+        """Return what a worker is bound to: its update and its claims."""
         i, sent = self.work.row[w], self.work.sent
         return digest + struct.pack(
             "<qq", int(sent.claimed_samples[i]), int(sent.claimed_epochs[i])
@@ -254,7 +255,8 @@ class CoordinatorRound:
                 time_s=clock.last_s,
             )
         else:
-            # A single verifier, or a committee that nobody is left to sit on: the first row decides.
+            # A single verifier, or a committee that nobody is left to sit on: the first row
+            # decides.
             self.records = tuple(
                 replace(claimed(work, w), accepted=bool(verdict))
                 for w, verdict in zip(judged, verdicts[0], strict=True)
@@ -290,7 +292,7 @@ class CoordinatorRound:
     def _delivered(
         self, verified: list[UpdateRecord], right: Delivery, conduct: Conduct
     ) -> tuple[int, Conduct]:
-        """Return the model that counts after the aggregator and those who dispute it, and what the contract knows of them."""
+        """Return the model after delivery and disputes, and the conduct that is known."""
         delivered, conduct = deliver(self.game, self.server, self.work, verified, right, conduct)
         if conduct.fault:
             return delivered.model, conduct

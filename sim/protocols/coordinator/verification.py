@@ -75,7 +75,7 @@ def let_vote(
     verdicts: NDArray[np.bool_],
     time_s: float,
 ) -> tuple[tuple[UpdateRecord, ...], list[CastVote]]:
-    """Let each committee member vote as its behaviour makes of its verdict; return the updates as judged, and the votes.
+    """Let each committee member vote on its verdicts; return the judged updates and the votes.
 
     Members that wait for votes of others come last.
     """

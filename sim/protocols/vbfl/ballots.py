@@ -38,7 +38,7 @@ class Ballot:
 
 
 def judge(plan: Plan) -> dict[Pair, Ballot]:
-    """Return verdict and vote of every validator on every update that it may be sent, by validator and worker."""
+    """Return verdict and vote of every validator on every update, by validator and worker."""
     game, work = plan.game, plan.work
     # What each validator is sent and measures.
     ballots = _unavailable(plan)
@@ -49,7 +49,8 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
                 sent[v].append(worker)
     measured = _measure(plan, sent)
 
-    # What each makes of it. Validators that want to know the votes of others before they cast their own come last.
+    # What each makes of it. Validators that want to know the votes of others before they cast their
+    # own come last.
     waits = {v: waits_for_votes(game, v) for v in work.validators}
     support: dict[int, list[bool]] = {w: [] for w in work.workers}
     paid = bribes.collect(
@@ -80,7 +81,7 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
 
 
 def _support(support: Mapping[int, Sequence[bool]], workers: Sequence[int]) -> np.ndarray:
-    """Return the share of positive votes on each worker's update so far; 0.5 where there is none."""
+    """Return the share of positive votes on each worker's update so far; 0.5 without any."""
     return np.array([np.mean(support[w]) if support[w] else 0.5 for w in workers])
 
 
@@ -97,7 +98,7 @@ def _unavailable(plan: Plan) -> dict[Pair, Ballot]:
 
 
 def _measure(plan: Plan, sent: Mapping[int, Sequence[int]]) -> dict[int, ValidationObservation]:
-    """Return what every validator with something to judge measures, and what else the validation rule asks to see."""
+    """Return what each validator measures, and what else the validation rule asks to see."""
     rule = plan.game.validation
     measured = {
         v: _observation(plan, i, v, sent[v]) for i, v in enumerate(plan.work.validators) if sent[v]

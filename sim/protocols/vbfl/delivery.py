@@ -16,8 +16,9 @@ from sim.stages import Process
 class Delivery:
     """What is on the wire between workers, validators and miners.
 
-    `arrivals[i, j]` is when the vote of ballot i is with miner j, infinite where it never is. `fetched` are the pairs
-    (device, worker) of updates that a device has. `compute_s` and `storage_cost` are what the work cost each device.
+    `arrivals[i, j]` is when the vote of ballot i is with miner j, infinite where it never is.
+    `fetched` are the pairs (device, worker) of updates that a device has. `compute_s` and
+    `storage_cost` are what the work cost each device.
     """
 
     def __init__(self, plan: Plan, ballots: dict[Pair, Ballot]) -> None:
@@ -36,7 +37,8 @@ class Delivery:
     def start(self) -> None:
         """Schedule the work of all workers, and the baselines of all validators."""
         plan, clock = self.plan, self.plan.clock
-        # Open until every worker has been started, so that a stage without anything to do still closes.
+        # Open until every worker has been started, so that a stage without anything to do still
+        # closes.
         clock.after(VALIDATION, 0.0, lambda: None)
         for w in plan.work.workers:
             clock.start(VALIDATION, self._work(w))
@@ -76,7 +78,10 @@ class Delivery:
         self._send_on(w, committee)
 
     def _reached(self, time_s: float, committee: Sequence[int], w: int) -> Process:
-        """Wait until a time. Validators wait for what is missing, but not longer than their deadline: then it is missed."""
+        """Wait until a time.
+
+        Validators wait for what is missing, but not longer than their deadline: then it is missed.
+        """
         yield self.plan.clock.until(min(time_s, self._ends_s))
         if self._too_late(time_s):
             self._miss(committee, w)
@@ -171,7 +176,10 @@ class Delivery:
     # --- miners -------------------------------------------------------------------------------
 
     def _receive_vote(self, miner: int, v: int, w: int, size: int) -> None:
-        """Let the associated miner send a vote on to all others; nothing waits for single deliveries, so times are enough."""
+        """Let the associated miner send a vote on to all others.
+
+        Nothing waits for single deliveries, so times are enough.
+        """
         if not self.plan.there(miner):
             return
         self.plan.clock.act()
@@ -179,7 +187,7 @@ class Delivery:
         self.arrivals[self._cell_of[v, w]] = self.arrivals_at_miners(miner, size)
 
     def arrivals_at_miners(self, sender: int, size: int) -> NDArray[np.float64]:
-        """Return when a message sent now is with each miner, `float64[miners]`: never, where nobody is there to receive it."""
+        """Return when a message sent now reaches each miner, `float64[miners]`; inf: never."""
         game = self.plan.game
         delays = game.network.delays(sender, self._miner_ids, size)
         arrivals = self.plan.clock.now + delays

@@ -12,9 +12,13 @@ from sim.protocols.vbfl.game import VbflGame
 
 @dataclass
 class Seating:
-    """`workers`, `validators` and `miners` are all that were drawn; `here` those of them that are online.
+    """The seats of a round.
 
-    `committee[w]` are the validators that judge worker w, its own first. Who has no entry found nobody to turn to.
+    `workers`, `validators` and `miners` are all that were drawn; `here` those of them that are
+    online.
+
+    `committee[w]` are the validators that judge worker w, its own first. Who has no entry found
+    nobody to turn to.
     """
 
     workers: list[int]
@@ -42,7 +46,7 @@ def seat(game: VbflGame, online: set[int]) -> Seating:
 
 
 def _draw_roles(game: VbflGame) -> dict[int, Role]:
-    """Return the role of every device that may play; nobody's when the payout rule admits too few to fill the roles."""
+    """Return the role of every eligible device; empty when they are too few for the roles."""
     # Who is eligible. Too few left to fill the roles: shut-out devices fill seats, lowest first.
     canonical = game.forks.canonical()
     shut = frozenset[int]() if game.scenario.blocklist.holds_roles else canonical.blocked
@@ -77,8 +81,11 @@ def _draw_roles(game: VbflGame) -> dict[int, Role]:
 
 
 def _associate(game: VbflGame, seating: Seating) -> None:
-    """Let each worker pick a validator and a miner, each validator a miner: uniformly among those it can reach and trusts."""
-    here, round = seating.here, game.clock.round
+    """Let each worker draw a validator and a miner, each validator a miner.
+
+    Uniform among those that it can reach and trusts.
+    """
+    here = seating.here
     blocked = [holding.state.blocked for holding in game.forks]
     component = game.network.component
     candidates = {
@@ -88,7 +95,7 @@ def _associate(game: VbflGame, seating: Seating) -> None:
 
     @cache
     def trusted_among(role: Role, shut: frozenset[int], part: int) -> list[int]:
-        """Return the devices of a role that are there, not shut out, and in one connected part of the network."""
+        """Return online devices of a role, not shut out, in one connected part of the network."""
         return [d for d in candidates[role] if d not in shut and component[d] == part]
 
     def choose(device: int, role: Role, purpose: str) -> int | None:
@@ -96,7 +103,7 @@ def _associate(game: VbflGame, seating: Seating) -> None:
         trusted = trusted_among(role, blocked[device], component[device])
         if not trusted:
             return None
-        draw = game.streams.rng(purpose, device, round).integers(len(trusted))
+        draw = game.streams.rng(purpose, device, game.clock.round).integers(len(trusted))
         choice = trusted[draw]
         return None if device in blocked[choice] else choice
 
