@@ -88,7 +88,8 @@ class Script:
         rows = []
         for batch in self.batches:
             for a in self.actions[batch.start : batch.stop]:
-                amount, device = a.amount or None, a.device if a.device >= 0 else None
+                amount = a.amount or None
+                device = a.device if a.device >= 0 else None
                 names = (a.kind, a.reason, a.debit, a.credit)
                 rows.append((batch.index, a.round, *names, amount, device, a.text()))
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(

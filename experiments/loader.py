@@ -27,13 +27,11 @@ class ScenarioError(InputError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = (
-            f"{file}: {key} = {_short(value)}"
-            if key and value is not None
-            else f"{file}: {key}"
-            if key
-            else file
-        )
+        where = file
+        if key:
+            where += f": {key}"
+            if value is not None:
+                where += f" = {_short(value)}"
         super().__init__(f"{where}: {expected}")
         self.file, self.key, self.value, self.expected = file, key, value, expected
 

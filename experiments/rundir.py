@@ -203,16 +203,12 @@ def write_run(
 
 def _write_table(table: pa.Table, file: Path) -> None:
     """Write a table: numbers and words are compressed, models are not and are read by block."""
-    weights = any(pa.types.is_large_binary(kind) for kind in table.schema.types)
-    rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes)) if weights else None
-    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)] if weights else True
-    pq.write_table(
-        table,
-        file,
-        compression="none" if weights else "zstd",
-        use_dictionary=words,
-        row_group_size=rows,
-    )
+    if not any(pa.types.is_large_binary(kind) for kind in table.schema.types):
+        pq.write_table(table, file, compression="zstd", use_dictionary=True)
+        return
+    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+    rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes))
+    pq.write_table(table, file, compression="none", use_dictionary=words, row_group_size=rows)
 
 
 _GROUP_BYTES = 64 << 20

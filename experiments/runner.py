@@ -152,7 +152,9 @@ def run_many(
     wanted = list(scenarios)
     folder = Path(out).absolute()  # workers may be elsewhere
     check_place(folder)
-    tasks = [(s, folder, None if data is None else Path(data).absolute()) for s in wanted]
+    if data is not None:
+        data = Path(data).absolute()
+    tasks = [(scenario, folder, data) for scenario in wanted]
     done: dict[str, RunResult | RunFailure] = {}
 
     def keep(outcome: RunResult | RunFailure) -> None:

@@ -87,7 +87,8 @@ class Kernel:
             own: the protocol's own columns by device.
         """
         incomes = self.treasury.incomes()
-        utilities, rows = {}, []
+        utilities = {}
+        rows = []
         for p in self.population:
             income = incomes[p.account]
             utilities[p.device] = stakes.utility(p.device, income)

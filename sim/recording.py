@@ -115,9 +115,9 @@ class Recorder:
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self.schema = dict(tables)
-        self._columns: dict[str, dict[str, list[Any]]] = {
-            name: {column: [] for column in table.columns} for name, table in tables.items()
-        }
+        self._columns: dict[str, dict[str, list[Any]]] = {}
+        for name, table in tables.items():
+            self._columns[name] = {column: [] for column in table.columns}
 
     def records(self, table: str) -> bool:
         """Return whether a table is recorded."""
@@ -155,15 +155,14 @@ class Recorder:
         self._columns = self._recoded(b64decode)
 
     def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
-        return {
-            name: {
-                column: list(map(code, values))
-                if self.schema[name].columns[column].type == BYTES
-                else values
-                for column, values in columns.items()
-            }
-            for name, columns in self._columns.items()
-        }
+        """Return the columns with `code` applied to those of bytes, which JSON cannot hold."""
+        recoded: dict[str, Any] = {}
+        for name, columns in self._columns.items():
+            recoded[name] = dict(columns)
+            for column, values in columns.items():
+                if self.schema[name].columns[column].type == BYTES:
+                    recoded[name][column] = [code(value) for value in values]
+        return recoded
 
 
 def _typed(table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:

@@ -61,9 +61,8 @@ class BlockBody:
     @cached_property
     def size_bytes(self) -> int:
         """Real bytes: VBFL's blocks carry the updates themselves."""
-        return sum(u.size_bytes + u.header_bytes for u in self.updates) + sum(
-            v.size_bytes for v in self.votes
-        )
+        updates = sum(u.size_bytes + u.header_bytes for u in self.updates)
+        return updates + sum(v.size_bytes for v in self.votes)
 
     def authentic(self, keys: Keyring) -> bool:
         """Return whether signatures hold, votes are on its updates, and nobody repeats."""

@@ -47,13 +47,15 @@ class Treasury:
             time_s: simulated time of the entries, by default the clock's.
             round: of the entries, by default the clock's.
         """
+        now = self._clock
+        transfers = [
+            Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
+            for p in payments
+        ]
         self.ledger.post(
-            [
-                Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
-                for p in payments
-            ],
-            time_s=self._clock.time_s if time_s is None else time_s,
-            round=self._clock.round if round is None else round,
+            transfers,
+            time_s=now.time_s if time_s is None else time_s,
+            round=now.round if round is None else round,
         )
 
     def balance(self, device: int) -> int:

@@ -84,14 +84,17 @@ def participant_columns(
     privacy = game.scenario.privacy
     columns = {}
     for device, holding in enumerate(game.forks):
-        record = by_worker.get(device)
+        epochs = accepted = None
+        if device in by_worker:
+            record = by_worker[device]
+            epochs, accepted = record.claimed_epochs, record.accepted
         spent = None
         if privacy.noise:
             spent = epsilon(privacy.noise, privacy.delta, game.sent[device])
         columns[device] = {
             "samples": len(game.bench.samples(device)),
-            "epochs": record.claimed_epochs if record else None,
-            "accepted": record.accepted if record else None,
+            "epochs": epochs,
+            "accepted": accepted,
             "local_accuracy": local.get(device),
             "accuracy": tested.accuracy[holding.model],
             "compute_s": compute_s.get(device, 0.0),

@@ -93,7 +93,9 @@ def poison(
 
     The samples are the data set's, and behind them the poisoned ones.
     """
-    xs, ys, size = [data.x_train], [data.y_train], len(data.y_train)
+    xs = [data.x_train]
+    ys = [data.y_train]
+    size = len(data.y_train)
     instead: dict[int, NDArray[np.int64]] = {}
     for device, m in enumerate(groups):
         indices = split.train[device]

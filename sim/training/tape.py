@@ -32,10 +32,12 @@ def taped_block(seen: BlockObservation, parent: int, head: bytes) -> dict[str, A
     for name in PER_RECORD:
         values = (getattr(record, name) for record in seen.records)
         records[name] = [list(v) if isinstance(v, tuple) else v for v in values]
-    records["reports"] = [
-        [[float(validator), score] for validator, score in record.reports]
-        for record in seen.records
-    ]
+    # Parquet lists have one type: the validator's number becomes a float beside its score.
+    records["reports"] = []
+    for record in seen.records:
+        records["reports"].append(
+            [[float(validator), score] for validator, score in record.reports]
+        )
     return {
         "round": seen.round,
         "head": head.hex(),
@@ -100,26 +102,27 @@ def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
     """Return the observation of row `i` without memory and utility, which the replayer adds."""
     names = ("round", "miner", "stakes", *PER_RECORD)
     row: dict[str, Any] = {name: table[name][i].as_py() for name in names}
-    row["reports"] = [
-        tuple((int(validator), score) for validator, score in reports) for reports in row["reports"]
-    ]
+    # Parquet gives lists where records have tuples, and floats for the validators of reports.
+    reports = []
+    for pairs in row["reports"]:
+        reports.append(tuple((int(validator), score) for validator, score in pairs))  # noqa: PERF401
+    row["reports"] = reports
     columns = [[_hashable(v) for v in row[name]] for name in PER_RECORD]
-    records = tuple(
-        UpdateRecord(**dict(zip(PER_RECORD, values, strict=True)))
-        for values in zip(*columns, strict=True)
-    )
-    updates, start, result = (
-        _floats(table[name][i]).reshape(-1, parameters) for name in ("updates", "start", "result")
-    )
+    records = []
+    for values in zip(*columns, strict=True):
+        records.append(UpdateRecord(**dict(zip(PER_RECORD, values, strict=True))))  # noqa: PERF401
+    updates = _floats(table["updates"][i]).reshape(-1, parameters)
+    start = _floats(table["start"][i])
+    result = _floats(table["result"][i])
     return BlockObservation(
         round=row["round"],
         miner=row["miner"],
-        records=records,
+        records=tuple(records),
         memory={},
         stakes=tuple(row["stakes"]),
         updates=updates,
-        start=start.reshape(-1),
-        result=result.reshape(-1),
+        start=start,
+        result=result,
         conduct=_read_conduct(table, i),
     )
 

@@ -87,6 +87,7 @@ def dispute(
         for d in disputing:
             game.incidents.note(now, d, conduct.aggregator, "false-challenge")
         return delivered.model, replace(conduct, false_challengers=frozenset(disputing))
+    # One challenger counts as the first; which one is luck.
     draw = game.streams.rng("dispute", game.clock.round).integers(len(disputing))
     winner = disputing[int(draw)]
     game.incidents.note(now, conduct.aggregator, winner, "wrong-aggregate")
@@ -95,7 +96,8 @@ def dispute(
 
 def _watching(game: CoordinatorGame, server: Server, members: Iterable[int]) -> list[int]:
     """Return the members that recompute the aggregate; it costs them time."""
-    settings, watching = game.scenario.coordinator, []
+    settings = game.scenario.coordinator
+    watching = []
     for d in members:
         if d not in server.online_at_start:
             continue

@@ -27,8 +27,8 @@ PARTICIPANTS = {
     "conduct": Column(
         TEXT,
         "what became of its update: `verified`, `rejected`, `malformed`, `late`, `unrevealed`, "
-        "`mismatched`, `absent`, `duplicate`, `forged`, `replayed`, `unsettled` (its aggregator did "
-        "not deliver)",
+        "`mismatched`, `absent`, `duplicate`, `forged`, `replayed`, `unsettled` (its aggregator "
+        "did not deliver)",
     ),
 }
 

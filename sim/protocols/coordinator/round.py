@@ -41,9 +41,9 @@ class CoordinatorRound:
         self.server = Server(game, game.forks, self.clock)
         # Seats.
         members = game.admitted(game.forks.head.memory)
-        here = [device for device in members if device in self.server.online_at_start]
-        self.aggregator = self._draw_aggregator(here)
-        self.committee = self._draw_committee(here)
+        online = [device for device in members if device in self.server.online_at_start]
+        self.aggregator = self._draw_aggregator(online)
+        self.committee = self._draw_committee(online)
         seated = {self.aggregator, *self.committee}
         self.workers = [device for device in members if device not in seated]
         self.work = self._train()
@@ -83,7 +83,7 @@ class CoordinatorRound:
 
     # --- who does what ------------------------------------------------------------------------
 
-    def _draw_aggregator(self, here: Sequence[int]) -> int | None:
+    def _draw_aggregator(self, online: Sequence[int]) -> int | None:
         """Return the device that aggregates; None: the organisation itself.
 
         Drawn by stake: with probability proportional to what a device holds and has locked.
@@ -93,12 +93,14 @@ class CoordinatorRound:
             return None
         memory = game.forks.head.memory
         bonded = game.payout.aggregators(memory)
-        if how == "fixed":  # called even when it is away: then it does not deliver
+        if how == "fixed":
+            # It is called even when it is offline: then it does not deliver.
             fixed = self.settings.aggregator_device
-            in_play = game.population.identities.in_play(fixed)
-            return fixed if in_play and (bonded is None or fixed in bonded) else None
-        willing = [device for device in here if bonded is None or device in bonded]
-        if not willing or len(here) < 2:
+            if not game.population.identities.in_play(fixed):
+                return None
+            return fixed if bonded is None or fixed in bonded else None
+        willing = [device for device in online if bonded is None or device in bonded]
+        if not willing or len(online) < 2:
             return None
         locked = game.payout.locked(memory)
         weights = np.array([game.stakes[d] + locked.get(d, 0) for d in willing], dtype=np.float64)
@@ -107,10 +109,10 @@ class CoordinatorRound:
         rng = game.streams.rng("aggregator", game.clock.round)
         return int(rng.choice(willing, p=shares))
 
-    def _draw_committee(self, here: Sequence[int]) -> list[int]:
+    def _draw_committee(self, online: Sequence[int]) -> list[int]:
         """Return the devices that verify, leaving at least one to train."""
         game = self.game
-        free = [device for device in here if device != self.aggregator]
+        free = [device for device in online if device != self.aggregator]
         size = min(game.verifier.committee, max(0, len(free) - 1))
         if not size:
             return []
@@ -187,12 +189,15 @@ class CoordinatorRound:
     def _reveal(self, w: int) -> Process:
         """Send the update itself before the reveal deadline, unless it came with the commitment."""
         clock, work = self.clock, self.work
-        shown, arrival_s = work.digests[work.row[w]], clock.now
+        shown = work.digests[work.row[w]]
+        arrival_s = clock.now
         if self.settings.commit_reveal:
             if w in work.sent.unrevealed or not self.game.online(w, clock.now):
                 return
             self.game.sent[w] += 1
-            shown, arrival_s = work.sent.switched.get(w, shown), clock.now + self.server.send_s(w)
+            # A cheat may show another update than it committed to: the contract compares them.
+            shown = work.sent.switched.get(w, shown)
+            arrival_s = clock.now + self.server.send_s(w)
             yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
             if not self.game.online(w, clock.now):
                 return

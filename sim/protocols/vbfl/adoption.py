@@ -99,7 +99,7 @@ class Adoption:
     def _download(self, device: int, block: Block) -> None:
         if self.not_ready(device, self._download, device, block):
             return
-        if self.plan.there(device) and self.holds(device, block):
+        if self.plan.online(device) and self.holds(device, block):
             self._fetch_and_append(device, block)
 
     def _fetch_and_append(self, device: int, block: Block) -> None:
@@ -119,7 +119,7 @@ class Adoption:
         self.plan.clock.after(None, fetch_s, self._append_fetched, device, block)
 
     def _append_fetched(self, device: int, block: Block) -> None:
-        if self.plan.there(device) and self.holds(device, block):
+        if self.plan.online(device) and self.holds(device, block):
             self._append(device, block)
 
     def _append(self, device: int, block: Block) -> None:

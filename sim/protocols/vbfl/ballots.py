@@ -62,8 +62,11 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
     )
     for v in sorted(measured, key=lambda v: (waits[v], v)):
         seen, workers = measured[v], sent[v]
+        # No rule can accept a row that is not finite: it could not be aggregated.
         verdicts = game.validation.verdicts(seen) & work.finite[[work.row[w] for w in workers]]
-        known = _support(support, workers) if waits[v] else None
+        known = None
+        if waits[v]:
+            known = _support(support, workers)
         votes, scores = vote(game, work, v, workers, verdicts=verdicts, support=known, paid=paid[v])
         for k, w in enumerate(workers):
             ballots[v, w] = Ballot(
@@ -75,6 +78,7 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
                 vote=bool(votes[k]),
                 score=scores[k],
             )
+            # Waiting validators see the votes of those that did not wait, not each other's.
             if not waits[v]:
                 support[w].append(bool(votes[k]))
     return dict(sorted(ballots.items()))
@@ -82,12 +86,17 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
 
 def _support(support: Mapping[int, Sequence[bool]], workers: Sequence[int]) -> np.ndarray:
     """Return the share of positive votes on each worker's update so far; 0.5 without any."""
-    return np.array([np.mean(support[w]) if support[w] else 0.5 for w in workers])
+    shares = np.full(len(workers), 0.5)
+    for k, w in enumerate(workers):
+        if support[w]:
+            shares[k] = np.mean(support[w])
+    return shares
 
 
 def _unavailable(plan: Plan) -> dict[Pair, Ballot]:
     """Return ballots without a vote for the updates that a validator will not find in the store."""
-    game, ballots = plan.game, {}
+    game = plan.game
+    ballots = {}
     if not game.store.off_chain:
         return {}
     for worker in plan.work.workers:
@@ -100,9 +109,10 @@ def _unavailable(plan: Plan) -> dict[Pair, Ballot]:
 def _measure(plan: Plan, sent: Mapping[int, Sequence[int]]) -> dict[int, ValidationObservation]:
     """Return what each validator measures, and what else the validation rule asks to see."""
     rule = plan.game.validation
-    measured = {
-        v: _observation(plan, i, v, sent[v]) for i, v in enumerate(plan.work.validators) if sent[v]
-    }
+    measured = {}
+    for i, v in enumerate(plan.work.validators):
+        if sent[v]:
+            measured[v] = _observation(plan, i, v, sent[v])
     if "reports" in rule.observes and rule.individual:
         return _share_reports(measured)
     return measured

@@ -1,4 +1,4 @@
-"""From the workers to the miners: who receives which update and which vote, and when."""
+"""Delivery of updates and votes, from the workers over the validators to the miners."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Delivery:
         committee = plan.seats.committee[w]
 
         yield from self._reached(plan.ready_s[w] + train_s, committee, w)
-        if self._too_late(plan.ready_s[w] + train_s) or not plan.there(w):
+        if self._too_late(plan.ready_s[w] + train_s) or not plan.online(w):
             return
         clock.act()
         game.sent[w] += 1
@@ -67,12 +67,12 @@ class Delivery:
             self.storage_cost[w] = game.store.cost(plan.update_bytes)
             stored_s = clock.now + game.store.seconds(w, 1, plan.update_bytes)
             yield from self._reached(stored_s, committee, w)
-            if self._too_late(stored_s) or not plan.there(w):
+            if self._too_late(stored_s) or not plan.online(w):
                 return
             clock.act()
         arrival_s = clock.now + game.network.delay(w, committee[0], plan.message_bytes(w))
         yield from self._reached(arrival_s, committee, w)
-        if self._too_late(arrival_s) or not plan.there(committee[0]):
+        if self._too_late(arrival_s) or not plan.online(committee[0]):
             return
         self._receive_update(committee[0], w)
         self._send_on(w, committee)
@@ -114,7 +114,7 @@ class Delivery:
     def _receive_update(self, v: int, w: int) -> None:
         """Check an update's transaction; then judge it, or fetch it from the store first."""
         plan, game, ballot = self.plan, self.plan.game, self.ballots[v, w]
-        if not plan.there(v):
+        if not plan.online(v):
             return
         if plan.updates[w].round != game.clock.round:
             self._refuse(ballot, "replayed")
@@ -123,9 +123,8 @@ class Delivery:
         if checks and not plan.updates[w].authentic(game.keys):
             self._refuse(ballot, "forged")
             return
-        if (
-            w in plan.work.sent.duplicated
-        ):  # the second transaction came along; one worker, one update
+        # The second transaction comes along with the first; one worker has one update.
+        if w in plan.work.sent.duplicated:
             game.incidents.note(plan.clock.now, w, v, "duplicate")
         if not game.store.off_chain:
             self._evaluate(v, w)
@@ -138,11 +137,13 @@ class Delivery:
     def _evaluate(self, v: int, w: int) -> None:
         """Begin to judge an update, as soon as those before it are done."""
         plan, clock, game = self.plan, self.plan.clock, self.plan.game
-        if not plan.there(v):
+        if not plan.online(v):
             return
         self.fetched.add((v, w))
         begin = max(clock.now, self._busy_until[v])
-        samples = len(game.bench.split.validation[v][1]) if game.validation.individual else 0
+        samples = 0
+        if game.validation.individual:
+            samples = len(game.bench.split.validation[v][1])
         evaluation_s = game.network.evaluation_s(v, samples)
         self.compute_s[v] += evaluation_s
         done = begin + evaluation_s
@@ -159,7 +160,7 @@ class Delivery:
         """Sign the vote and send it, with the update it is about, to the associated miner."""
         plan, clock, game = self.plan, self.plan.clock, self.plan.game
         ballot = self.ballots[v, w]
-        if ballot.vote is None or not plan.there(v):
+        if ballot.vote is None or not plan.online(v):
             return
         clock.act()
         ballot.time_s = clock.now
@@ -180,7 +181,7 @@ class Delivery:
 
         Nothing waits for single deliveries, so times are enough.
         """
-        if not self.plan.there(miner):
+        if not self.plan.online(miner):
             return
         self.plan.clock.act()
         self.ballots[v, w].status = "unused"

@@ -62,7 +62,7 @@ class Mining:
             yield clock.until(float(in_time.max()))
         if clock.now < self.plan.ready_s[m]:
             yield clock.until(self.plan.ready_s[m])
-        if not self.plan.there(m):
+        if not self.plan.online(m):
             return
 
         # Assemble and decide.
@@ -97,7 +97,8 @@ class Mining:
         state, stake = game.forks.state(m), game.treasury.balance(m)
         block = Block(game.clock.round, state.height + 1, state.head, m, stake, body, clock.now)
         block = block.signed(game.keys)
-        if decision.replaced and not game.store.off_chain:  # a digest cannot be given other bytes
+        # In a store updates are found by digest: a miner cannot give a digest other bytes.
+        if decision.replaced and not game.store.off_chain:
             self.plan.work.tamper(block.hash, decision.replaced)
         if not decision.publish:
             self.withheld.append(block)
@@ -147,7 +148,7 @@ class Mining:
         """Let a miner take the first valid block that arrives in time (proof of work)."""
         if self.adoption.not_ready(m, self._first_block_wins, m, block):
             return
-        if m in self.adoption.won or not self.plan.there(m):
+        if m in self.adoption.won or not self.plan.online(m):
             return
         if self.adoption.holds(m, block):
             self._first_block[m].succeed()
@@ -163,16 +164,16 @@ class Mining:
         closed = clock.stage(MINING)
         yield closed if math.isinf(deadline) else closed | clock.until(deadline)
         j = self.delivery.miner_index[m]
-        known = [
-            (block, float(arrivals[j]))
-            for block, arrivals in self.published
-            if arrivals[j] <= deadline and arrivals[j] < np.inf
-        ]
+        # Blocks that never reach this miner arrive at infinity, also without a deadline.
+        known = []
+        for block, arrivals in self.published:
+            if arrivals[j] <= deadline and arrivals[j] < np.inf:
+                known.append((block, float(arrivals[j])))
         latest = max((at for _, at in known), default=clock.now)
         latest = max(latest, self.plan.ready_s[m])
         if latest > clock.now:
             yield clock.until(latest)
-        if not self.plan.there(m):
+        if not self.plan.online(m):
             return
 
         # Choose.

@@ -21,7 +21,7 @@ VALIDATION, MINING, CHOOSING = "validation", "mining", "choosing"
 class Plan:
     """Everything that the clock does not decide.
 
-    `ready_s` is when each device that is there has the chain that it plays on; `resynced` are those
+    `ready_s` is when each online device has the chain that it plays on; `resynced` are those
     that changed chains. `updates` are the signed transactions of the workers, `update_bytes` the
     size of an update on the wire.
     """
@@ -43,11 +43,11 @@ class Plan:
 
     @property
     def miners(self) -> list[int]:
-        """The miners that are there."""
-        return [m for m in self.seats.miners if m in self.seats.here]
+        """The miners that are online."""
+        return [m for m in self.seats.miners if m in self.seats.online]
 
-    def there(self, device: int) -> bool:
-        """Return whether a device is there now."""
+    def online(self, device: int) -> bool:
+        """Return whether a device is online now."""
         return self.game.online(device, self.clock.now)
 
     def message_bytes(self, worker: int) -> int:
@@ -151,13 +151,14 @@ def _train(game: VbflGame, seats: Seating) -> LocalWork:
     asked = game.validation.baseline_epochs
     epochs = asked if asked >= 0 else game.scenario.training.epochs
     workers = sorted(seats.validator_of)
-    validators = [v for v in seats.validators if v in seats.here]
+    validators = [v for v in seats.validators if v in seats.online]
     return do_local_work(game, workers, validators, baseline_epochs=epochs)
 
 
 def _sign_updates(game: VbflGame, work: LocalWork) -> dict[int, UpdateTransaction]:
     """Return the transaction of every worker, signed by itself unless it forges."""
-    size, sent = game.bench.engine.size * 4, work.sent
+    sent = work.sent
+    size = game.bench.engine.size * 4
     signed = {}
     for w, i in work.row.items():
         signed_round = game.clock.round

@@ -14,7 +14,7 @@ from sim.protocols.vbfl.game import VbflGame
 class Seating:
     """The seats of a round.
 
-    `workers`, `validators` and `miners` are all that were drawn; `here` those of them that are
+    `workers`, `validators` and `miners` are all that were drawn; `online` those of them that are
     online.
 
     `committee[w]` are the validators that judge worker w, its own first. Who has no entry found
@@ -24,7 +24,7 @@ class Seating:
     workers: list[int]
     validators: list[int]
     miners: list[int]
-    here: set[int]
+    online: set[int]
     validator_of: dict[int, int] = field(default_factory=dict)
     miner_of: dict[int, int] = field(default_factory=dict)
     committee: dict[int, list[int]] = field(default_factory=dict)
@@ -35,12 +35,11 @@ def seat(game: VbflGame, online: set[int]) -> Seating:
     roles = _draw_roles(game)
     for p in game.population:
         p.role = roles.get(p.device)
-    drawn = {
-        role: sorted(device for device, r in roles.items() if r is role)
-        for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
-    }
-    here = {device for device in roles if device in online}
-    seating = Seating(drawn[Role.WORKER], drawn[Role.VALIDATOR], drawn[Role.MINER], here)
+    drawn: dict[Role, list[int]] = {Role.WORKER: [], Role.VALIDATOR: [], Role.MINER: []}
+    for device in sorted(roles):
+        drawn[roles[device]].append(device)
+    seated = {device for device in roles if device in online}
+    seating = Seating(drawn[Role.WORKER], drawn[Role.VALIDATOR], drawn[Role.MINER], seated)
     _associate(game, seating)
     return seating
 
@@ -85,12 +84,12 @@ def _associate(game: VbflGame, seating: Seating) -> None:
 
     Uniform among those that it can reach and trusts.
     """
-    here = seating.here
+    online = seating.online
     blocked = [holding.state.blocked for holding in game.forks]
     component = game.network.component
     candidates = {
-        Role.VALIDATOR: [v for v in seating.validators if v in here],
-        Role.MINER: [m for m in seating.miners if m in here],
+        Role.VALIDATOR: [v for v in seating.validators if v in online],
+        Role.MINER: [m for m in seating.miners if m in online],
     }
 
     @cache
@@ -108,12 +107,12 @@ def _associate(game: VbflGame, seating: Seating) -> None:
         return None if device in blocked[choice] else choice
 
     for device in (*seating.workers, *seating.validators):
-        miner = choose(device, Role.MINER, "association") if device in here else None
+        miner = choose(device, Role.MINER, "association") if device in online else None
         if miner is not None:
             seating.miner_of[device] = miner
     for worker in seating.workers:
         first = None
-        if worker in here:
+        if worker in online:
             first = choose(worker, Role.VALIDATOR, "association.validator")
         if first is not None:
             seating.validator_of[worker] = first
