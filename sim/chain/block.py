@@ -45,9 +45,13 @@ class BlockBody:
         for v in self.votes:
             if v.score is not None:
                 reports[v.worker].append((v.validator, v.score))
-            (positive if v.accept else negative)[v.worker].append(v.validator)
-        return tuple(
-            UpdateRecord.from_votes(
+            if v.accept:
+                positive[v.worker].append(v.validator)
+            else:
+                negative[v.worker].append(v.validator)
+        records = []
+        for u in sorted(self.updates, key=lambda u: u.worker):
+            record = UpdateRecord.from_votes(
                 worker=u.worker,
                 claimed_samples=u.samples,
                 claimed_epochs=u.epochs,
@@ -55,8 +59,8 @@ class BlockBody:
                 negative=tuple(sorted(negative[u.worker])),
                 reports=tuple(sorted(reports[u.worker])),
             )
-            for u in sorted(self.updates, key=lambda u: u.worker)
-        )
+            records.append(record)
+        return tuple(records)
 
     @cached_property
     def size_bytes(self) -> int:
@@ -67,14 +71,16 @@ class BlockBody:
     def authentic(self, keys: Keyring) -> bool:
         """Return whether signatures hold, votes are on its updates, and nobody repeats."""
         ids = {u.worker: u.id for u in self.updates}
-        once = len(ids) == len(self.updates) and len(
-            {(v.validator, v.worker) for v in self.votes}
-        ) == len(self.votes)
-        return (
-            once
-            and all(ids.get(v.worker) == v.update_id for v in self.votes)
-            and all(t.authentic(keys) for t in self.transactions)
-        )
+        if len(ids) < len(self.updates):
+            return False
+        voted = {(v.validator, v.worker) for v in self.votes}
+        if len(voted) < len(self.votes):
+            return False
+        for v in self.votes:
+            if ids.get(v.worker) != v.update_id:
+                return False
+        # Signatures come last: they cost most.
+        return all(t.authentic(keys) for t in self.transactions)
 
 
 @dataclass(frozen=True)

@@ -120,9 +120,12 @@ class Forks:
         keys = {canonical.model}
         for holding in self._held:
             keys |= {holding.state.model, holding.model, holding.previous_model}
-        chains = {s.id: s for s in (*(h.state for h in self._held), canonical)}
+        # Most devices share a state: look at each one once.
+        chains = {canonical.id: canonical}
+        for holding in self._held:
+            chains[holding.state.id] = holding.state
         for state in chains.values():
-            keys |= {kept.model for kept in state.kept}
+            keys.update(kept.model for kept in state.kept)
         return keys
 
     # --- checkpoints --------------------------------------------------------------------------

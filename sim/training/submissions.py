@@ -87,11 +87,18 @@ def _observation(
     at: list[int],
 ) -> WorkerObservation:
     """Return what the devices of one behaviour see; `at` are their rows."""
-    models, knows = game.bench.models, behaviour.knows
+    models = game.bench.models
+    knows = behaviour.knows
     holdings = [game.forks[device] for device in devices]
     previous = None
     if "previous" in knows:
         previous = np.stack([models[held.previous_model] for held in holdings])
+    rules = None
+    if "rules" in knows:
+        rules = game.scenario.stated_rules()
+    validation = None
+    if "validation" in knows:
+        validation = game.bench.validators_accuracy
     now = game.clock.round
     return WorkerObservation(
         round=now,
@@ -103,8 +110,8 @@ def _observation(
         layout=game.bench.engine.layout,
         rngs=tuple(game.streams.rng("adversary.worker", d, now) for d in devices),
         others=others,
-        rules=game.scenario.stated_rules() if "rules" in knows else None,
-        validation=game.bench.validators_accuracy if "validation" in knows else None,
+        rules=rules,
+        validation=validation,
         previous_models=previous,
     )
 
