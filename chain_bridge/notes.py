@@ -135,7 +135,7 @@ def parse(manifest: Mapping[str, Any], files: Sequence[str], file: Path) -> tupl
     """
     if "notes" not in manifest:
         raise PlanError(
-            f"{file}: notes: missing; must be the list of what a chain is told beside money "
+            f"{file}: notes: missing; must be the list of what a chain records beside money "
             "([] for nothing): record the run again"
         )
     try:

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is asked of the ledger."""
+    """One movement of money asked of the ledger."""
 
     debit: str
     credit: str
