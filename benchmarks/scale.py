@@ -68,7 +68,12 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         tables = world.kernel.tables()
-        write_run(Path(folder) / "run", world.kernel.scenario, tables, {"run_id": world.kernel.scenario.run_id()})
+        write_run(
+            Path(folder) / "run",
+            world.kernel.scenario,
+            tables,
+            {"run_id": world.kernel.scenario.run_id()},
+        )
         writing = (time.process_time() - began) / (rounds + 1)
     round_cpu = statistics.median(total[1:]) + writing
     other_cpu = statistics.median(other[1:]) + writing

@@ -86,7 +86,12 @@ def write_tables(world: World) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         tables = world.kernel.tables()
-        write_run(Path(folder) / "run", world.kernel.scenario, tables, {"run_id": world.kernel.scenario.run_id()})
+        write_run(
+            Path(folder) / "run",
+            world.kernel.scenario,
+            tables,
+            {"run_id": world.kernel.scenario.run_id()},
+        )
         return time.process_time() - began
 
 

@@ -69,7 +69,8 @@ def assemble(
             raise BridgeError(
                 f"transactions of this chain have another {part.lower()} ({found}) than {known}"
             )
-    extra, additional = b"", b""
+    extra = b""
+    additional = b""
     for extension in runtime.signed_extensions:
         in_extra, in_payload = _extension(runtime, extension, genesis, nonce, era)
         extra += in_extra

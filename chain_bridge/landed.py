@@ -105,12 +105,12 @@ def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[i
 
 
 def _holds(script: Script, batch: Batch, kind: str) -> bool:
-    """Whether a batch holds an action of a kind."""
+    """Return whether a batch holds an action of a kind."""
     return any(a.kind == kind for a in script.actions[batch.start : batch.stop])
 
 
 def succeeded(events: list[Event], extrinsic: int) -> bool:
-    """Whether an extrinsic succeeded; batches are atomic, so all of its calls did."""
+    """Return whether an extrinsic succeeded; batches are atomic, so all of its calls did."""
     return any(e.extrinsic == extrinsic and e.name == "System.ExtrinsicSuccess" for e in events)
 
 

@@ -84,11 +84,12 @@ class Money(ABC):
 
     def expected(self, action: Action) -> list[Move]:
         """Return what the call of a money action is to move."""
-        debit, credit = (
-            None if n in (ISSUANCE, BURN) else self.address(n)
-            for n in (action.debit, action.credit)
-        )
-        return [Move(debit, credit, action.amount * self.scale)]
+        amount = action.amount * self.scale
+        return [Move(self._place(action.debit), self._place(action.credit), amount)]
+
+    def _place(self, account: str) -> bytes | None:
+        """Return the address of an account; None for issuance and burn, which have none."""
+        return None if account in (ISSUANCE, BURN) else self.address(account)
 
     def least(self) -> int:
         """Return the least that an account may hold unless it is empty, in units of the chain."""

@@ -1,4 +1,4 @@
-"""Declarations of what a chain is told beside money, as the manifest of a run holds them.
+"""Declarations of what a chain records beside money, as the manifest of a run holds them.
 
 A protocol declares notes, approvals and model versions by the recorded tables that they come from;
 the simulation writes the declarations into `manifest.json` under the key `notes`. The bridge knows
@@ -135,7 +135,7 @@ def parse(manifest: Mapping[str, Any], files: Sequence[str], file: Path) -> tupl
     """
     if "notes" not in manifest:
         raise PlanError(
-            f"{file}: notes: missing; must be the list of what a chain is told beside money "
+            f"{file}: notes: missing; must be the list of what a chain records beside money "
             "([] for nothing): record the run again"
         )
     try:

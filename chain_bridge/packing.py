@@ -28,12 +28,14 @@ def pack(script: Script, limits: Limits, most: int | None = None) -> list[Batch]
         # Does this action still belong into the batch that began at `start`?
         price = script.prices[a.kind]
         more = weight + price.weight
+        # Runtimes before weights V2 count no proofs: their limit of them is 0.
         full = (
             more.ref_time > room.ref_time
             or (room.proof_size and more.proof_size > room.proof_size)
             or length + price.length > limits.length * FILL
             or i - start >= calls
         )
+        # An approval names the block of its proposal, which is known only once that is made.
         proposed = i > start and script.actions[i - 1].kind == "propose"
         waits = a.kind == "approve" and proposed
         if i > start and (full or waits or a.round != script.actions[start].round):

@@ -24,10 +24,10 @@ PARTICIPANTS = "participants"  # read where it is there: its balances are compar
 
 @dataclass(frozen=True)
 class Recording:
-    """What a run did.
+    """A recorded run, as the bridge reads it.
 
     `journal`: one row per entry (round, debit, credit, asset, amount, reason, time_s); `notes`:
-    what the chain is told beside money; `tables`: by name, those that the notes are made from.
+    what the chain records beside money; `tables`: by name, those that the notes are made from.
     """
 
     path: Path

@@ -62,7 +62,7 @@ class _Replayer:
         return self.state.landed
 
     def stands(self) -> bool:
-        """Whether the last batch is still on the best chain."""
+        """Return whether the last batch is still on the best chain."""
         if not self.landed:
             return True
         last = self.landed[-1]
@@ -202,7 +202,7 @@ def replay(
 
 
 def _clear_pool(chain: Chain) -> None:
-    """Where blocks are made on demand: seal what an earlier client left, make no block unasked."""
+    """Seal what an earlier client left, where blocks are made on demand; else make no block."""
     if chain.sealing == "on demand":
         chain.rpc("dev_setBlockBuildMode", "Manual")
         if chain.rpc("author_pendingExtrinsics"):

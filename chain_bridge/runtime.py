@@ -117,7 +117,7 @@ class Runtime:
         return self.codec.type_of(kind)["def"]["variant"]["variants"]
 
     def has(self, call: str) -> bool:
-        """Whether the runtime has a call such as `Assets.mint`."""
+        """Return whether the runtime has a call such as `Assets.mint`."""
         return call in self._calls
 
     def arguments(self, call: str) -> list[str]:

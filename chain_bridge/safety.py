@@ -40,7 +40,8 @@ class Identity:
 
 def identify(chain: Chain) -> Identity:
     """Ask the chain who it is; a chain that does not say its type counts as live."""
-    methods, name = chain.runtime.methods, chain.rpc("system_chain")
+    methods = chain.runtime.methods
+    name = chain.rpc("system_chain")
     answer = chain.rpc("system_chainType") if "system_chainType" in methods else "unknown"
     kind = answer if isinstance(answer, str) else next(iter(answer), "unknown")
     forks = "dev_setHead" in methods or "chopsticks" in str(chain.rpc("system_version")).lower()

@@ -83,7 +83,7 @@ class Codec:
         return value
 
     def is_empty(self, kind: int) -> bool:
-        """Whether values of a type take no bytes."""
+        """Return whether values of a type take no bytes."""
         (form, described), *_ = self._types[kind]["def"].items()
         if form == "composite":
             return all(self.is_empty(f["type"]) for f in described["fields"])

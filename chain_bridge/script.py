@@ -68,9 +68,9 @@ class Script:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over the form of the money and all batches: another packing is another script."""
-        form = f"{self.money.unit},{self.money.scale},{len(self.batches)}".encode()
-        return hashlib.sha256(form + b"".join(b.digest for b in self.batches)).digest()
+        """SHA-256 over the money's unit and scale and all batches, so over the packing too."""
+        money = f"{self.money.unit},{self.money.scale},{len(self.batches)}".encode()
+        return hashlib.sha256(money + b"".join(b.digest for b in self.batches)).digest()
 
     def estimate(self) -> int:
         """Return the fees of the whole replay in native units, by the chain's own prices."""
@@ -88,7 +88,8 @@ class Script:
         rows = []
         for batch in self.batches:
             for a in self.actions[batch.start : batch.stop]:
-                amount, device = a.amount or None, a.device if a.device >= 0 else None
+                amount = a.amount or None
+                device = a.device if a.device >= 0 else None
                 names = (a.kind, a.reason, a.debit, a.credit)
                 rows.append((batch.index, a.round, *names, amount, device, a.text()))
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(

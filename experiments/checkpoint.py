@@ -1,6 +1,7 @@
 """Checkpoints at round boundaries: plain JSON and arrays, no pickle.
 
-A folder beside the run directory holds them; their names begin with the run's id, so that runs never touch each other's.
+A folder beside the run directory holds them; their names begin with the run's id, so that runs
+never touch each other's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from sim.world import World
 
 
 def save(world: World, folder: Path) -> None:
-    """Write the state of a world between two rounds; older checkpoints of the run go only when the new one is there."""
+    """Write the state of a world between two rounds.
+
+    Older checkpoints of the run are deleted only when the new one is there.
+    """
     state, arrays = world.to_state()
     path = folder / f"{_prefix(world.kernel.scenario)}{world.round_index:07d}"
     with whole_folder(path) as partial:
@@ -31,7 +35,7 @@ def save(world: World, folder: Path) -> None:
 
 
 def newest(scenario: Scenario, folder: Path) -> Path | None:
-    """The last checkpoint of a run in a folder of `save`."""
+    """Return the last checkpoint of a run in a folder of `save`."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; checkpoints go into a folder of that name")
     return max(_all(scenario, folder), default=None)
@@ -48,17 +52,18 @@ def remove(scenario: Scenario, folder: Path) -> None:
 
 
 def load(scenario: Scenario, path: Path, data: str | Path | None = None) -> World:
-    """A world that continues where the checkpoint was made; the scenario must be the same."""
+    """Return a world that continues from a checkpoint; the scenario must be the same."""
     try:
-        told = json.loads((path / "state.json").read_text())
+        saved = json.loads((path / "state.json").read_text())
         with np.load(path / "models.npz", allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-        run_id, state = told["run_id"], told["state"]
+        run_id, state = saved["run_id"], saved["state"]
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error})") from error
     if run_id != scenario.run_id():
         raise RunError(
-            f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {scenario.run_id()[:12]})"
+            f"{path}: checkpoint of another scenario or seed "
+            f"({run_id[:12]}, not {scenario.run_id()[:12]})"
         )
     world = World(scenario, data)
     try:

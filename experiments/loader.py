@@ -1,4 +1,7 @@
-"""Scenarios from TOML files and presets, with errors that name file, key, value and what would be right."""
+"""Load scenarios from TOML files and presets.
+
+Errors name the file, the key, the value and what would be right.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +27,27 @@ class ScenarioError(InputError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = (
-            f"{file}: {key} = {_short(value)}"
-            if key and value is not None
-            else f"{file}: {key}"
-            if key
-            else file
-        )
+        where = file
+        if key:
+            where += f": {key}"
+            if value is not None:
+                where += f" = {_short(value)}"
         super().__init__(f"{where}: {expected}")
         self.file, self.key, self.value, self.expected = file, key, value, expected
 
 
 def preset_names() -> list[str]:
-    """Names of the shipped scenarios."""
+    """Return the names of the shipped scenarios."""
     return sorted(p.stem for p in PRESETS.glob("*.toml"))
 
 
 def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
-    """A preset by name or a TOML file, with dotted keys overridden. Raises `ScenarioError`.
+    """Return a preset by name or a TOML file as a scenario, with dotted keys overridden.
 
-    A file may begin with `extends = "NAME_OR_FILE"`: what it does not say comes from there. Naming another rule, data set
-    or model drops the parameters of the one it replaces.
+    Raises `ScenarioError`.
+
+    A file may begin with `extends = "NAME_OR_FILE"`: what it does not say comes from there. Naming
+    another rule, data set or model drops the parameters of the one it replaces.
     """
     name = str(source)
     values = read_values(source)
@@ -72,12 +75,12 @@ def validate(values: Mapping[str, Any], file: str) -> Scenario:
 
 
 def dumps(scenario: Scenario) -> str:
-    """The complete scenario as TOML; `load_scenario` of it gives an equal scenario."""
+    """Return the complete scenario as TOML; `load_scenario` of it gives an equal scenario."""
     return tomli_w.dumps(scenario.to_dict())
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """`key=value` of `--set`: the value is TOML; a bare word is a string."""
+    """Return key and value of `--set key=value`: the value is TOML; a bare word is a string."""
     key, sign, raw = text.partition("=")
     key = key.strip()
     if not sign or not key:
@@ -89,7 +92,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def read_values(source: str | Path) -> dict[str, Any]:
-    """The plain values of a preset or TOML file, with what it extends; not checked yet."""
+    """Return the plain values of a preset or TOML file, with what it extends; not checked yet."""
     return _read(source, seen=())
 
 
@@ -129,7 +132,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def locate(values: Any, folder: Path) -> None:
-    """Plug-ins named by file are looked for beside the scenario that names them, then where the command runs."""
+    """Let plug-ins named by file be found beside the scenario, then in the current folder."""
     for key, value in values.items() if isinstance(values, dict) else enumerate(values):
         if isinstance(value, dict | list):
             locate(value, folder)
@@ -162,7 +165,10 @@ def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> S
 
 
 def _first_key(key: str, value: Any) -> tuple[str, Any]:
-    """Return the first dotted key in a table, and its value; the key itself where it holds no table."""
+    """Return the first dotted key in a table and its value.
+
+    The key is the table's own where it holds no table.
+    """
     while isinstance(value, Mapping) and value:
         inner = next(iter(value))
         key, value = f"{key}.{inner}", value[inner]
@@ -181,7 +187,9 @@ def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
 
 
 _MESSAGES = {
-    "tuple_type": "must be a list; a list of tables is written with double brackets, as [[payout.parts]]",
+    "tuple_type": (
+        "must be a list; a list of tables is written with double brackets, as [[payout.parts]]"
+    ),
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "string_pattern_mismatch": ("letters, digits and . _ - only, beginning with a letter or digit"),

@@ -34,7 +34,9 @@ RESAMPLES, BLOCK = 2_000, 4_000_000
 
 
 class Results:
-    """A sweep's folder, complete or still being written. Every frame carries `run_id`, `cell`, `seed` and the factors.
+    """A sweep's folder, complete or still being written.
+
+    Every frame carries `run_id`, `cell`, `seed` and the factors.
 
     What is read is what was recorded when it is read: open again, or call `refresh`, to see more.
     """
@@ -46,23 +48,30 @@ class Results:
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
-        """Raises `RunError` for a folder that holds no sweep, or one of a schema that this version cannot read."""
+        """Open a sweep's folder.
+
+        Raises `RunError` for a folder that holds no sweep, or one of a schema that this version
+        cannot read.
+        """
         path = Path(folder)
-        told = read_sweep(path)
-        if told["schema_version"] != SCHEMA_VERSION:
+        sweep = read_sweep(path)
+        schema = sweep["schema_version"]
+        if schema != SCHEMA_VERSION:
+            writer = sweep.get("versions", {}).get("fedstake") or "unknown"
             raise RunError(
-                f"{path}: recorded with schema {told['schema_version']}, this version reads {SCHEMA_VERSION}: columns differ; "
-                "run the sweep again, or open it with the version that wrote it "
-                f"({told.get('versions', {}).get('fedstake') or 'unknown'})"
+                f"{path}: recorded with schema {schema}, this version reads {SCHEMA_VERSION}: "
+                "columns differ; run the sweep again, or open it with the version that wrote it "
+                f"({writer})"
             )
         if not (path / PLAN).is_file():
             raise RunError(f"{path}: incomplete, {PLAN} is missing")
-        return cls(path, told)
+        return cls(path, sweep)
 
     def refresh(self) -> None:
         """See what has been recorded since."""
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
+        # Cached properties live in `__dict__`: without their entries they are computed anew.
         for name in ("_plan", "_done", "columns"):
             self.__dict__.pop(name, None)
 
@@ -101,13 +110,16 @@ class Results:
 
     @cached_property
     def columns(self) -> dict[str, dict[str, pa.DataType]]:
-        """By table the columns that some finished run has, with their types; of every sweep the core tables."""
+        """Columns by table that some finished run has, with their types.
+
+        Every sweep has the columns of the core tables.
+        """
         known = {name: _types(table) for name, table in CORE.items()}
         for file in self._samples():
             try:
                 schema = pq.read_schema(file)
             except (pa.ArrowException, OSError):
-                continue  # a damaged run is told of where it is read
+                continue  # a damaged run is reported where it is read
             own = {f.name: f.type for f in schema if f.name not in ("run_id", "row")}
             known.setdefault(file.stem, {}).update(own)
         return known
@@ -133,101 +145,107 @@ class Results:
         """Return whether some finished run has each of these tables with each of these columns."""
         return all(set(columns) <= self.columns.get(t, {}).keys() for t, columns in needs.items())
 
-    # --- frames -------------------------------------------------------------------------------------------------
+    # --- frames -----------------------------------------------------------------------------------
 
     def runs(self) -> pd.DataFrame:
-        """One row per planned run: keys, factors, `status` (done, failed, missing), `wall_s`, `cpu_s`, `bytes` of done ones."""
+        """Return one row per planned run: keys, factors, `status`; of done ones also the cost.
+
+        `status` is done, failed or missing; the cost is `wall_s`, `cpu_s` and `bytes`.
+        """
         frame = self._plan.drop(columns="scenario").copy()
         done = set(self._done)
-        told = [self._receipts[run_id] if run_id in done else None for run_id in frame["run_id"]]
-        # Done but without data: somebody took its folder away, the next call of the sweep runs it again.
-        status = [self._status(run_id) for run_id in frame["run_id"]]
-        frame["status"] = [
-            "missing" if s == "done" and r is None else s for s, r in zip(status, told, strict=True)
-        ]
-        for column in ("wall_s", "cpu_s"):
-            frame[column] = np.array(
-                [getattr(r, column) if r else np.nan for r in told], dtype=float
-            )
-        frame["bytes"] = pd.array([r.bytes if r else None for r in told], dtype="Int64")
+        columns: dict[str, list[Any]] = {
+            name: [] for name in ("status", "wall_s", "cpu_s", "bytes")
+        }
+        for run_id in frame["run_id"]:
+            status = self._status(run_id)
+            wall_s = cpu_s = np.nan
+            size = None
+            if run_id in done:
+                receipt = self._receipts[run_id]
+                wall_s, cpu_s, size = receipt.wall_s, receipt.cpu_s, receipt.bytes
+            elif status == "done":
+                # Without data: somebody removed its folder, the next call of the sweep plays it.
+                status = "missing"
+            for name, value in zip(columns, (status, wall_s, cpu_s, size), strict=True):
+                columns[name].append(value)
+        frame["status"] = columns["status"]
+        for name in ("wall_s", "cpu_s"):
+            frame[name] = np.array(columns[name], dtype=float)
+        frame["bytes"] = pd.array(columns["bytes"], dtype="Int64")
         return frame
 
     def failures(self) -> pd.DataFrame:
-        """One row per run that failed: keys, factors, `stage`, `error`, `traceback`."""
+        """Return one row per run that failed: keys, factors, `stage`, `error`, `traceback`."""
         frame = self._plan.drop(columns="scenario")
-        failed = [r for r in self._receipts.values() if r.status == "failed"]
-        rows = [
-            {
-                "run_id": r.run_id,
-                "stage": r.stage,
-                "error": r.error,
-                "traceback": self._traceback(r.run_id),
-            }
-            for r in failed
-        ]
-        return frame.merge(
-            pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback"]), on="run_id"
-        )
+        rows = []
+        for receipt in self._receipts.values():
+            if receipt.status == "failed":
+                trace = self._traceback(receipt.run_id)
+                rows.append((receipt.run_id, receipt.stage, receipt.error, trace))
+        failed = pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback"])
+        return frame.merge(failed, on="run_id")
 
     def _traceback(self, run_id: str) -> str:
+        path = self.folder / RUNS / "failures" / f"{run_id}.json"
         try:
-            return str(
-                json.loads((self.folder / RUNS / "failures" / f"{run_id}.json").read_text())[
-                    "traceback"
-                ]
-            )
+            return str(json.loads(path.read_text())["traceback"])
         except (OSError, ValueError, KeyError):
             return ""
 
     def rounds(self, **options: Any) -> pd.DataFrame:
-        """Table `rounds` of all runs; options as for `table`."""
+        """Return the table `rounds` of all runs; options as for `table`."""
         return self.table("rounds", **options)
 
     def participants(self, **options: Any) -> pd.DataFrame:
-        """Table `participants` of all runs; options as for `table`."""
+        """Return the table `participants` of all runs; options as for `table`."""
         return self.table("participants", **options)
 
     def votes(self, **options: Any) -> pd.DataFrame:
-        """Table `votes` of all runs; options as for `table`."""
+        """Return the table `votes` of all runs; options as for `table`."""
         return self.table("votes", **options)
 
     def blocks(self, **options: Any) -> pd.DataFrame:
-        """Table `blocks` of all runs; options as for `table`."""
+        """Return the table `blocks` of all runs; options as for `table`."""
         return self.table("blocks", **options)
 
     def journal(self, **options: Any) -> pd.DataFrame:
-        """Table `journal` of all runs; options as for `table`."""
+        """Return the table `journal` of all runs; options as for `table`."""
         return self.table("journal", **options)
 
     def table(
         self, name: str, *, columns: Sequence[str] | None = None, where: str | None = None
     ) -> pd.DataFrame:
-        """One table of all finished runs, sorted by run and row.
+        """Return one table of all finished runs, sorted by run and row.
 
         Args:
             name: as in `docs/reference/tables.md`.
-            columns: only these of its columns. A factor that is called like one of them becomes `factor.<name>`.
-            where: an SQL condition over its columns, the keys and the factors, as `"round = 15 and not adversary"`.
+            columns: only these of its columns. A factor that is called like one of them becomes
+                `factor.<name>`.
+            where: an SQL condition over its columns, the keys and the factors, as `"round = 15 and
+                not adversary"`.
         """
         known = self._known(name)
         wanted = list(columns or known)
         for column in wanted:
             if column not in known:
                 raise RunError(
-                    f"{self.folder}: table {name} has no column {column!r}; it has {', '.join(known)}"
+                    f"{self.folder}: table {name} has no column {column!r}; "
+                    f"it has {', '.join(known)}"
                 )
+        # A factor steps aside for a column of its name; DuckDB does not tell cases apart.
         taken = {column.casefold() for column in known}
-        factors = {f: f"factor.{f}" if f.casefold() in taken else f for f in self.factors}
-        keys = ", ".join(_name(k) for k in (*KEYS, *factors.values()))
-        plan = ", ".join(
-            [
-                *(_name(k) for k in KEYS),
-                *(f"{_name(f)} as {_name(shown)}" for f, shown in factors.items()),
-            ]
-        )
+        keys = [_name(key) for key in KEYS]
+        plan = list(keys)
+        for factor in self.factors:
+            shown = factor if factor.casefold() not in taken else f"factor.{factor}"
+            keys.append(_name(shown))
+            plan.append(f"{_name(factor)} as {_name(shown)}")
+        own = [f"t.{_name(column)}" for column in wanted]
         condition = f"where ({where})" if where else ""
         query = (
-            f"select {keys}, {', '.join(f't.{_name(c)}' for c in wanted)} from t join (select {plan} from p) using (run_id) "
+            f"select {', '.join([*keys, *own])} from t "
+            f"join (select {', '.join(plan)} from p) using (run_id) "
             f"{condition} order by cell, seed, row"
         )
         return self.sql(query, t=name)
@@ -241,10 +259,11 @@ class Results:
         return self.columns[name]
 
     def sql(self, query: str, tables: Iterable[str] = (), **names: str) -> pd.DataFrame:
-        """Any DuckDB query over the tables and `p`, the plan with its keys and factors.
+        """Return the answer to a DuckDB query over the tables and the plan `p`.
 
         Args:
-            query: reads tables by their names; each has a `run_id` and a `row` beside its own columns.
+            query: reads tables by their names; each has a `run_id` and a `row` beside its own
+                columns.
             tables: those it reads (default: all).
             names: other names for tables, as `t="rounds"`.
         """
@@ -268,53 +287,55 @@ class Results:
             raise RunError(f"{self.folder}: {reason}{self._damage()}") from None
 
     def _damage(self) -> str:
-        """Which run's files are not what was recorded, and what to do about it; nothing when all are."""
+        """Return what is wrong with a run's files and how to mend it; nothing when all is well."""
         broken = manifest.damaged(self.folder, self._done)
-        return (
-            f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again"
-            if broken
-            else ""
-        )
+        if not broken:
+            return ""
+        return f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again"
 
     def _source(self, name: str) -> str:
-        """Return a select over the compact file, where there is one, and the parts of all other runs.
+        """Return a select over the compact file and the parts of all runs that are not in it.
 
         A column or a table that a run has not got is null or empty.
         """
         known = self._known(name)
-        columns = ", ".join(_name(c) for c in known)
+        empty = ", ".join(_null(column, kind) for column, kind in known.items())
         parts = []
+
+        # The compact file.
         if self._compact.part:
             file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
             if file.is_file():
-                parts.append(
-                    f"select run_id, row, {_columns_in(file, known)} from read_parquet({_quoted(file)})"
-                )
-        loose = [
-            self.folder / RUNS / run_id / f"{name}.parquet"
-            for run_id in self._done
-            if run_id not in self._compact.runs
-        ]
-        if name not in CORE:
-            loose = [path for path in loose if path.is_file()]
+                columns = _columns_in(file, known)
+                parts.append(f"select run_id, row, {columns} from read_parquet({_quoted(file)})")
+
+        # All other runs. Every run has the core tables: one without is damaged, and the query says.
+        loose = []
+        for run_id in self._done:
+            path = self.folder / RUNS / run_id / f"{name}.parquet"
+            if run_id not in self._compact.runs and (name in CORE or path.is_file()):
+                loose.append(_quoted(path))
         if loose:
-            files = ", ".join(_quoted(p) for p in loose)
-            empty = ", ".join(f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in known.items())
+            columns = ", ".join(_name(column) for column in known)
             parts.append(
-                "select regexp_extract(filename, '([0-9a-f]{32})/[^/]*$', 1) as run_id, file_row_number as row, "
-                f"{columns} from (select * from read_parquet([{files}], union_by_name=true, filename=true, "
-                "file_row_number=true) "
+                "select regexp_extract(filename, '([0-9a-f]{32})/[^/]*$', 1) as run_id, "
+                f"file_row_number as row, {columns} from "
+                f"(select * from read_parquet([{', '.join(loose)}], union_by_name=true, "
+                "filename=true, file_row_number=true) "
                 f"union all by name select {empty} where false)"
             )
+
         if not parts:
-            empty = ", ".join(f"null::{_sql_type(kind)} as {_name(c)}" for c, kind in known.items())
             return f"select ''::varchar as run_id, 0::bigint as row, {empty} where false"
         return " union all ".join(parts)
 
     # --- outcomes -------------------------------------------------------------------------------
 
     def outcomes(self) -> pd.DataFrame:
-        """Return a row per finished run: keys, factors, and what it came to (units in `docs/reference/results.md`)."""
+        """Return one row per finished run: keys, factors, outcomes.
+
+        Units are in `docs/reference/results.md`.
+        """
         frame = self._plan.drop(columns="scenario").copy()
         frame = frame[frame["run_id"].isin(self._done)]
         by_table: dict[str, dict[str, str]] = {}
@@ -328,7 +349,7 @@ class Results:
         return frame.sort_values(["cell", "seed"], ignore_index=True)
 
     def _declared(self) -> dict[str, dict[str, Any]]:
-        """Return the outcomes that the sweep's protocols declare; `RunError` where they are none."""
+        """Return the outcomes that the sweep's protocols declare; `RunError` for a bad one."""
         return checked(self._sweep.get("outcomes", {}), f"{self.folder}: {SWEEP}")
 
     def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
@@ -345,7 +366,9 @@ class Results:
         ci: str = "bootstrap",
         level: float = 0.95,
     ) -> pd.DataFrame:
-        """Mean and interval of outcomes per group of runs; a run is the unit, never a device or a round.
+        """Return mean and interval of outcomes per group of runs.
+
+        A run is the unit, never a device or a round.
 
         Args:
             by: factors (default: all of them).
@@ -358,19 +381,19 @@ class Results:
         if not 0 < level < 1:
             raise RunError(f"{self.folder}: level = {level}: must be between 0 and 1")
         frame = self.outcomes()
-        keys = self.factors if by is None else [by] if isinstance(by, str) else list(by)
-        wanted = [of] if isinstance(of, str) else list(of or self._first_outcomes())
-        if unknown := [c for c in (*keys, *wanted) if c not in frame.columns]:
-            raise RunError(
-                f"{self.folder}: no column {unknown[0]!r}; there are {', '.join(frame.columns)}"
-            )
+        keys = self.factors if by is None else _listed(by)
+        wanted = _listed(of or self._first_outcomes())
+        for column in (*keys, *wanted):
+            if column not in frame.columns:
+                raise RunError(
+                    f"{self.folder}: no column {column!r}; there are {', '.join(frame.columns)}"
+                )
+        groups: Iterable[tuple[Any, pd.DataFrame]] = [((), frame)]
+        if keys:
+            groups = frame.groupby(keys, sort=False, dropna=False)
         rows = []
-        for labels, group in (
-            frame.groupby(keys, sort=False, dropna=False) if keys else [((), frame)]
-        ):
-            row: dict[str, Any] = dict(
-                zip(keys, labels if isinstance(labels, tuple) else (labels,), strict=True)
-            )
+        for labels, group in groups:
+            row: dict[str, Any] = dict(zip(keys, labels, strict=True))
             row["runs"] = len(group)
             for column in wanted:
                 values = group[column].dropna().to_numpy(dtype=float)
@@ -387,28 +410,29 @@ class Results:
         return shown + [n for n, o in declared.items() if o["headline"] and n not in shown]
 
     def run(self, run_id: str) -> RunResult:
-        """One run's directory; `RunError` when it is not there (any more)."""
+        """Return one run from its directory; raise `RunError` when it is not there (any more)."""
         if run_id in self._compact.runs and run_id not in manifest.with_directory(self.folder):
             raise RunError(
-                f"{self.folder}: the directory of run {run_id} was removed when it was compacted; its tables are there"
+                f"{self.folder}: the directory of run {run_id} was removed when it was compacted; "
+                "its tables are there"
             )
         return open_run(self.folder / RUNS / run_id)
 
     def scenarios(self) -> dict[int, dict[str, Any]]:
-        """The scenario of each cell as plain values (seed 0)."""
+        """Return the scenario of each cell as plain values (seed 0)."""
         first = self._plan.drop_duplicates("cell")
-        return {
-            int(cell): json.loads(text)
-            for cell, text in zip(first["cell"], first["scenario"], strict=True)
-        }
+        pairs = zip(first["cell"], first["scenario"], strict=True)
+        return {int(cell): json.loads(text) for cell, text in pairs}
 
     def compact(self, *, remove: bool = False) -> int:
-        """Write all finished runs into one file per table, which opens and reads much faster; returns how many runs it holds.
+        """Write all finished runs into one file per table; return how many runs it holds.
 
-        Runs that end later are read beside it, until it is called again. Killed at any moment it has happened, or it has not.
+        Such files open and read much faster. Runs that end later are read beside them until this is
+        called again. Atomic: a kill leaves the old state or the new one.
 
         Args:
-            remove: delete their directories afterwards. Their tables and scenarios stay; their own manifests are gone.
+            remove: delete their directories afterwards. Their tables and scenarios stay; their own
+                manifests are gone.
         """
         self.refresh()
         runs = sorted({*self._done, *self._compact.runs})
@@ -436,9 +460,8 @@ class Results:
         schema = pa.schema([("run_id", pa.string()), ("row", pa.int64()), *columns.items()])
         with duckdb.connect() as db, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             try:
-                for batch in db.sql(
-                    f"select * from ({self._source(name)}) order by run_id, row"
-                ).to_arrow_reader(100_000):
+                rows = db.sql(f"select * from ({self._source(name)}) order by run_id, row")
+                for batch in rows.to_arrow_reader(100_000):
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
             except duckdb.Error as error:
                 raise RunError(f"{self.folder}: {str(error).splitlines()[0]}") from None
@@ -447,33 +470,33 @@ class Results:
 
 
 def interval(values: np.ndarray, how: str, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a mean; NaN for fewer than two values."""
+    """Return the confidence interval of a mean; NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan"), float("nan")
     if how == "t":
-        half = (
-            stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-        )
+        quantile = stats.t.ppf((1 + level) / 2, len(values) - 1)
+        half = quantile * values.std(ddof=1) / len(values) ** 0.5
         return float(values.mean() - half), float(values.mean() + half)
     if how != "bootstrap":
         raise ValueError(f"ci = {how!r}: must be bootstrap, t or none")
     rng = np.random.default_rng(0)
     n = len(values)
-    sizes = [
-        min(RESAMPLES - start, BLOCK // n + 1) for start in range(0, RESAMPLES, BLOCK // n + 1)
-    ]
-    means = np.concatenate([values[rng.integers(n, size=(size, n))].mean(axis=1) for size in sizes])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    step = BLOCK // n + 1
+    means = []
+    for start in range(0, RESAMPLES, step):
+        size = min(RESAMPLES - start, step)
+        means.append(values[rng.integers(n, size=(size, n))].mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def _quoted(path: Path) -> str:
-    """A path as an SQL string; `[` and the like stand for themselves."""
+    """Return a path as an SQL string; `[` and the like stand for themselves."""
     return "'" + glob.escape(str(path)).replace("'", "''") + "'"
 
 
 def _name(column: str) -> str:
-    """A column's or table's name in SQL."""
+    """Return a column's or table's name in SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 
@@ -485,9 +508,17 @@ def _columns_in(file: Path, known: Mapping[str, pa.DataType]) -> str:
     """Return a list of columns in SQL: those that a file has not got are null."""
     there = set(pq.read_schema(file).names)
     return ", ".join(
-        _name(c) if c in there else f"null::{_sql_type(kind)} as {_name(c)}"
-        for c, kind in known.items()
+        _name(column) if column in there else _null(column, kind) for column, kind in known.items()
     )
+
+
+def _null(column: str, kind: pa.DataType) -> str:
+    """Return an empty column in SQL."""
+    return f"null::{_sql_type(kind)} as {_name(column)}"
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -33,7 +33,10 @@ class RunError(InputError):
 
 @dataclass(frozen=True)
 class RunResult:
-    """A recorded run. Tables are pandas frames, read when first used; columns as in `docs/reference/tables.md`."""
+    """A recorded run.
+
+    Tables are pandas frames, read when first used; columns as in `docs/reference/tables.md`.
+    """
 
     path: Path
 
@@ -76,7 +79,7 @@ class RunResult:
         return self.table("journal")
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table by name; nullable columns keep their type."""
+        """Return a table by name; nullable columns keep their type."""
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise RunError(f"{self.path}: this run has no table {name!r}")
@@ -86,11 +89,11 @@ class RunResult:
             raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
     def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
-        """Whether the run has these tables with these columns."""
+        """Return whether the run has these tables with these columns."""
         return all(set(columns) <= self._columns(table) for table, columns in needs.items())
 
     def _columns(self, table: str) -> frozenset[str]:
-        """Names of a table's columns; none without the table."""
+        """Return the names of a table's columns; none without the table."""
         path = self.path / f"{table}.parquet"
         try:
             return frozenset(pq.read_schema(path).names) if path.is_file() else frozenset()
@@ -98,69 +101,75 @@ class RunResult:
             raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
 
     def verify(self) -> None:
-        """`RunError` unless every table has the bytes that were recorded."""
-        for file, told in self.manifest["files"].items():
-            if hashlib.sha256((self.path / file).read_bytes()).hexdigest() != told["sha256"]:
+        """Raise `RunError` unless every table has the bytes that were recorded."""
+        for file, recorded in self.manifest["files"].items():
+            digest = hashlib.sha256((self.path / file).read_bytes()).hexdigest()
+            if digest != recorded["sha256"]:
                 raise RunError(
-                    f"{self.path / file}: damaged, its SHA-256 is not the recorded one; run again with --force"
+                    f"{self.path / file}: damaged, its SHA-256 is not the recorded one; "
+                    "run again with --force"
                 )
 
     def digest(self) -> str:
-        """SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
+        """Return the SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
         files = self.manifest["files"]
-        return hashlib.sha256(
-            "".join(files[f]["sha256"] for f in sorted(files)).encode()
-        ).hexdigest()
+        digests = "".join(files[f]["sha256"] for f in sorted(files))
+        return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def nullable(kind: pa.DataType) -> Any:
-    """The pandas type of a column that may have gaps: integers and truth values stay what they are."""
+    """Return the pandas type of a column with gaps: integers and booleans keep their type."""
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
 
 
 def open_run(path: str | Path) -> RunResult:
-    """A complete run directory; `RunError` says what is missing or of another version."""
+    """Open a complete run directory; `RunError` names what is missing or of another version."""
     folder = Path(path)
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        inside = next(
-            (p.parent for p in folder.glob(f"*/{MANIFEST}")),
-            next((p.parent for p in folder.glob(f"*/*/{MANIFEST}")), None),
-        )
-        reason = f"no {MANIFEST}: not a complete run directory" + (
-            f"; {inside} is one" if inside else ""
-        )
-        if not folder.is_dir():
-            reason = "is a file, not a run directory" if folder.exists() else "no such folder"
-        raise RunError(f"{folder}: {reason}")
+        raise RunError(f"{folder}: {_why_no_run(folder)}")
     try:
-        told = json.loads(manifest.read_text())
-        version, files, _ = told["schema_version"], dict(told["files"]), told["run_id"]
+        found = json.loads(manifest.read_text())
+        version, files, _ = found["schema_version"], dict(found["files"]), found["run_id"]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
     if version != SCHEMA_VERSION:
         raise RunError(
-            f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; run the scenario again"
+            f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; "
+            "run the scenario again"
         )
-    for file, told_of in files.items():
+    for file, expected in files.items():
         if not (folder / file).is_file():
             raise RunError(f"{folder}: incomplete, {file} is missing")
-        if (folder / file).stat().st_size != told_of.get("bytes"):
+        if (folder / file).stat().st_size != expected.get("bytes"):
             raise RunError(
-                f"{folder / file}: damaged, its size is not the recorded one; run again with --force"
+                f"{folder / file}: damaged, its size is not the recorded one; "
+                "run again with --force"
             )
     return RunResult(folder)
 
 
+def _why_no_run(folder: Path) -> str:
+    """Return what is wrong with a folder that has no manifest."""
+    if not folder.exists():
+        return "no such folder"
+    if not folder.is_dir():
+        return "is a file, not a run directory"
+    reason = f"no {MANIFEST}: not a complete run directory"
+    # A run further in, or a run of a sweep: one or two folders down.
+    for inside in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")):
+        return f"{reason}; {inside.parent} is one"
+    return reason
+
+
 def check_place(path: Path) -> None:
-    """`RunError` unless a folder can be made or written at `path`: better now than after the work."""
+    """Raise `RunError` unless a folder can be made or written at `path`."""
     place = path.absolute()
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise RunError(
-            f"{path}: {'is' if place == path.absolute() else f'{place} is'} a file, --out must name a folder"
-        )
+        what = "is" if place == path.absolute() else f"{place} is"
+        raise RunError(f"{path}: {what} a file, --out must name a folder")
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -193,17 +202,13 @@ def write_run(
 
 
 def _write_table(table: pa.Table, file: Path) -> None:
-    """Numbers and words compress; weights of models do not, and are read block by block."""
-    weights = any(pa.types.is_large_binary(kind) for kind in table.schema.types)
-    rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes)) if weights else None
-    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)] if weights else True
-    pq.write_table(
-        table,
-        file,
-        compression="none" if weights else "zstd",
-        use_dictionary=words,
-        row_group_size=rows,
-    )
+    """Write a table: numbers and words are compressed, models are not and are read by block."""
+    if not any(pa.types.is_large_binary(kind) for kind in table.schema.types):
+        pq.write_table(table, file, compression="zstd", use_dictionary=True)
+        return
+    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+    rows = max(1, _GROUP_BYTES * table.num_rows // max(1, table.nbytes))
+    pq.write_table(table, file, compression="none", use_dictionary=words, row_group_size=rows)
 
 
 _GROUP_BYTES = 64 << 20
@@ -211,9 +216,10 @@ _GROUP_BYTES = 64 << 20
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that appears under its name only when the block ends well; else nothing is left behind.
+    """Yield a folder to fill; it appears under its name only when the block ends well.
 
-    What is there before is replaced: the caller has made sure that it may be (`may_replace`).
+    Otherwise nothing is left behind. An existing folder is replaced: the caller has made sure that
+    it may be (`may_replace`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     recover(path)
@@ -235,19 +241,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def may_replace(path: Path) -> bool:
-    """Whether a path holds nothing but a run (of any version), so that replacing it loses no one's files."""
+    """Return whether a path holds nothing but a run of any version, so that it may be replaced."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return True
     try:
-        told = json.loads((path / MANIFEST).read_text())
-        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", *told["files"]}
-        return "run_id" in told and all(entry.name in known for entry in path.iterdir())
+        found = json.loads((path / MANIFEST).read_text())
+        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", *found["files"]}
+        return "run_id" in found and all(entry.name in known for entry in path.iterdir())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def recover(path: Path) -> None:
-    """Clean up after killed processes of this machine: put back what they were replacing, drop what they half wrote."""
+    """Clean up after killed processes of this machine.
+
+    Put back the folders that they were replacing, and delete what they left half written.
+    """
     prefix = f".{path.name}.partial-"
     for entry in path.parent.glob(f"{glob.escape(prefix)}*"):
         pid = entry.name.removeprefix(prefix).partition("-")[0]
@@ -265,7 +274,11 @@ def _beside(path: Path) -> Path:
 
 
 def _exchange(path: Path, partial: Path) -> None:
-    """Rename needs an empty place: the old folder steps aside, and comes back when the new one cannot take its place."""
+    """Put a folder in the place of another.
+
+    A rename needs an empty place: the old folder steps aside, and comes back when the new one
+    cannot take its place.
+    """
     aside = _beside(path)
     os.rename(path, aside / _OLD)
     try:

@@ -1,4 +1,7 @@
-"""Running scenarios: one, or many in processes. Where a run's tables come from never matters to what is in them."""
+"""Running scenarios: one, or many in processes.
+
+Where a run's tables come from never matters to what is in them.
+"""
 
 from __future__ import annotations
 
@@ -64,12 +67,13 @@ def run(
 
     Args:
         scenario: what to run; a preset's name or a TOML file will do.
-        out: the run directory, by default `results/<name>-<run id>`. A complete run of the same scenario there is reused.
+        out: the run directory, by default `results/<name>-<run id>`. A complete run of the same
+            scenario there is reused.
         data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
         on_start: called with the world before its first round.
         on_round: called with the world after every round.
-        checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was interrupted continues from its
-            last checkpoint.
+        checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was
+            interrupted continues from its last checkpoint.
         force: run again and replace what is there.
     """
     if not isinstance(scenario, Scenario):
@@ -105,20 +109,22 @@ def run(
 
 
 def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
-    """The very run, when it is there already; RunError when something else is in its place."""
+    """Return the run itself when it is there already; raise `RunError` for anything else there."""
     if not path.exists() or not any(path.iterdir()):
         return None
     if force:
         if not may_replace(path):
             raise RunError(
-                f"{path}: holds more than a run, --force does not replace that; choose another --out"
+                f"{path}: holds more than a run, --force does not replace that; "
+                "choose another --out"
             )
         return None
     existing = open_run(path)
     existing.verify()
     if existing.run_id != run_id:
         raise RunError(
-            f"{path}: holds another run ({existing.run_id[:12]}); choose another --out or use --force"
+            f"{path}: holds another run ({existing.run_id[:12]}); "
+            "choose another --out or use --force"
         )
     return existing
 
@@ -134,16 +140,21 @@ def run_many(
     alive: Callable[[], bool] | None = None,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
-    """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again. Results in the given order.
+    """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again.
 
-    `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight` handed over at a time (default:
-    all), as long as it is `alive`. A failure is written to `out/failures/<run id>.json` and the others go on. Raises
-    `StoppedError` when what runs them breaks.
+    Results in the given order.
+
+    `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight`
+    handed over at a time (default: all), as long as it is `alive`. A failure is written to
+    `out/failures/<run id>.json` and the others go on. Raises `StoppedError` when what runs them
+    breaks.
     """
     wanted = list(scenarios)
     folder = Path(out).absolute()  # workers may be elsewhere
     check_place(folder)
-    tasks = [(s, folder, None if data is None else Path(data).absolute()) for s in wanted]
+    if data is not None:
+        data = Path(data).absolute()
+    tasks = [(scenario, folder, data) for scenario in wanted]
     done: dict[str, RunResult | RunFailure] = {}
 
     def keep(outcome: RunResult | RunFailure) -> None:
@@ -165,7 +176,7 @@ def run_many(
 
 
 def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:
-    """One run of many; never raises for an error of the run, nor when a plug-in wants to exit."""
+    """Execute one run of many; its errors never escape, nor does a plug-in that wants to exit."""
     single_threaded()
     stage = "build"
 
@@ -190,19 +201,18 @@ def _failure_file(folder: Path, run_id: str) -> Path:
 
 
 def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) -> RunFailure:
-    told = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error))
     failure = RunFailure(
         scenario.run_id(),
         scenario.name,
         scenario.seed,
         stage,
         f"{type(error).__name__}: {error}",
-        told,
+        trace,
     )
     file = _failure_file(folder, failure.run_id)
-    with contextlib.suppress(
-        OSError
-    ):  # a full disk must not lose the outcomes of the others; the caller has the failure
+    # A full disk must not lose the outcomes of the others; the caller has the failure.
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_file(file, json.dumps(asdict(failure), indent=2) + "\n")
     return failure
@@ -213,7 +223,10 @@ PACKAGES = ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
 
 
 def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
-    """Return what is said of a run beside its tables: also what its protocol declares, so that readers need none of its code."""
+    """Return the manifest of a run.
+
+    It includes what the protocol declares, so that readers need none of its code.
+    """
     scenario, game = world.kernel.scenario, type(world.protocol)
     return {
         "run_id": scenario.run_id(),
@@ -239,7 +252,7 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
 
 @cache
 def installed(name: str) -> str | None:
-    """Version of an installed package, None without it."""
+    """Return the version of an installed package, None without it."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -248,7 +261,10 @@ def installed(name: str) -> str | None:
 
 @cache
 def git_state() -> str | None:
-    """Commit of the checkout that runs, with + when it has changes; None outside a checkout. Asked once per process."""
+    """Return the commit of the checkout that runs, with + when it has changes.
+
+    None outside a checkout. Asked once per process.
+    """
     here = Path(__file__).parent
     try:
         head = subprocess.run(

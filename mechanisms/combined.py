@@ -68,7 +68,8 @@ class Combined(PayoutRule):
         innermost = replace(seen, memory=memory["rule"]).shown_to(self.rule.observes)
         settled = self.rule.settle(innermost)
         # Outwards: the rule's payments pass through the parts in the same order.
-        payments, memories = settled.payments, []
+        payments = settled.payments
+        memories = []
         for part, view in zip(self.parts, views, strict=True):
             after = part.settle(view, payments)
             payments = after.payments

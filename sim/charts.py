@@ -1,4 +1,7 @@
-"""Figures that a protocol declares: drawn for its runs without any of its code, since the declaration is in the manifest."""
+"""Figures that a protocol declares.
+
+They stand in the manifest, so that drawing needs none of the protocol's code.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ class Chart:
         table: the recorded table.
         x, y: its columns on the axes.
         by: column that splits the rows into one line each, at most eight; "": one line.
-        kind: "line" joins the points, "step" holds a value until the next, "points" leaves them alone, "bar" stands on zero.
+        kind: "line" joins the points, "step" holds a value until the next, "points" leaves them
+            alone, "bar" stands on zero.
         x_label, y_label: of the axes, with the unit; "": the name of the column.
     """
 
@@ -33,5 +37,5 @@ class Chart:
     y_label: str = ""
 
     def to_plain(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """Return the declaration as the manifest holds it."""
         return asdict(self)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Clock:
-    """`round`: number of the present or last round, 0 before the first. `time_s`: simulated seconds at its start or end."""
+    """`round`: number of the present or last round, 0 before the first.
+
+    `time_s`: simulated seconds at its start or end.
+    """
 
     round: int = 0
     time_s: float = 0.0

@@ -1,4 +1,4 @@
-"""What every protocol shares: scenario, random streams, clock, money, participants, recorded tables.
+"""The kernel: scenario, random streams, clock, money, participants, recorded tables.
 
 The kernel knows no protocol, no role, no block and no model.
 """
@@ -61,7 +61,7 @@ class Kernel:
     # --- records ------------------------------------------------------------------------------
 
     def record_round(self, start_s: float, own: Mapping[str, Any] | None = None) -> None:
-        """Add the row of the present round, which ends now; `own` are the protocol's own columns."""
+        """Add the row of the round, which ends now; `own` are the protocol's own columns."""
         issued, burned = self.treasury.issued_and_burned()
         row = {
             "round": self.clock.round,
@@ -87,7 +87,8 @@ class Kernel:
             own: the protocol's own columns by device.
         """
         incomes = self.treasury.incomes()
-        utilities, rows = {}, []
+        utilities = {}
+        rows = []
         for p in self.population:
             income = incomes[p.account]
             utilities[p.device] = stakes.utility(p.device, income)
@@ -117,7 +118,10 @@ class Kernel:
     # --- checkpoints --------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
-        """Return JSON values at a round boundary; random streams need none, they are keyed by identity."""
+        """Return JSON values at a round boundary.
+
+        Random streams have no state: they are keyed by identity.
+        """
         return {
             "round": self.clock.round,
             "time_s": self.clock.time_s,

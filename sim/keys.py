@@ -1,4 +1,4 @@
-"""Dotted keys of a scenario: which ones there are, which of them choose a plug-in, and how one is changed."""
+"""Dotted keys of a scenario: which exist, which choose a plug-in, and how one is changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class SettingError(InputError):
 class Chosen:
     """Marks a key that chooses a plug-in, as in `rule: Annotated[str, Chosen(roles)] = "counts"`.
 
-    `params` is the key beside it that holds the parameters of the plug-in; "": it has none in the scenario.
+    `params` is the key beside it that holds the parameters of the plug-in; "": it has none in the
+    scenario.
     """
 
     registry: Registry
@@ -84,9 +85,10 @@ def choices(model: BaseModel, prefix: str = "") -> Iterator[Choice]:
 
 
 def complete(table: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a table with all parameters of its plug-ins written out, defaults included.
+    """Return the values of a table with all parameters of its plug-ins, defaults included.
 
-    Raises `SettingError`, with a key relative to the table, for a plug-in that is not there or has wrong parameters.
+    Raises `SettingError`, with a key relative to the table, for a plug-in that is not there or has
+    wrong parameters.
     """
     full = dict(values)
     for name, mark in chosen_fields(table).items():
@@ -127,7 +129,7 @@ def plain(value: Any) -> Any:
 
 
 def table_at(root: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
-    """Return the class of the table at a path of keys and list positions; None where there is no table."""
+    """Return the class of the table at a path of keys and list positions, None without a table."""
     table: type[BaseModel] | None = root
     for part in path:
         if isinstance(part, int) or part.isdecimal():
@@ -151,9 +153,12 @@ def selector(root: type[BaseModel], key: str) -> Chosen | None:
 
 
 def override(root: type[BaseModel], values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in nested tables and lists. A table is merged into the one that is there, key by key.
+    """Set a dotted key in nested tables and lists.
 
-    Naming another plug-in drops the parameters of the one before. Raises `SettingError` when the key leads nowhere.
+    A table is merged into the one that is there, key by key.
+
+    Naming another plug-in drops the parameters of the one before. Raises `SettingError` when the
+    key leads nowhere.
     """
     _, _, last = key.rpartition(".")
     at, index = _container(values, key, value)
@@ -169,7 +174,7 @@ def override(root: type[BaseModel], values: dict[str, Any], key: str, value: Any
 
 
 def plugins_first(root: type[BaseModel], keys: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return keys in the order in which they are set: plug-ins before the parameters that are meant for them."""
+    """Return keys in the order to set them: plug-ins before their parameters."""
     return sorted(keys, key=lambda key: selector(root, f"{prefix}{key}") is None)
 
 
@@ -180,7 +185,10 @@ def set_key(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
-    """Return the table or list that holds a dotted key, made when absent, and the key's last part as its index."""
+    """Return the table or list that holds a dotted key, and the key's last part as its index.
+
+    A table that is missing on the way is made.
+    """
     *path, last = key.split(".")
     at: Any = values
     for part in path:

@@ -1,7 +1,9 @@
-"""What a chain is told of a run beside its money: declared by a protocol, written into the manifest of every run.
+"""Notes: what a chain records of a run beside its money.
 
-The chain bridge reads these declarations from the manifest and the rows that they name from the recorded tables. It knows
-nothing else of a protocol.
+A protocol declares them, and they stand in the manifest of every run.
+
+The chain bridge reads these declarations from the manifest and the rows that they name from the
+recorded tables. It knows nothing else of a protocol.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ class Note:
     Args:
         reason: what the note is called on the chain and in the tables of a replay.
         table: the recorded table; it has a column `round`.
-        columns: by name in the note the column that is told, in this order.
-        per: "round": one note with the SHA-256 of all qualifying rows, one line a row, values joined by commas, truth values
-            as 1 and 0; a round that has rows, none of which qualify, has the digest of nothing. "row": one note for each
-            qualifying row with the values themselves. "first": the same, for the first qualifying row of a round alone.
+        columns: by name in the note the recorded column, in this order.
+        per: "round": one note with the SHA-256 of all qualifying rows, one line a row, values
+            joined by commas, truth values as 1 and 0; a round that has rows, none of which qualify,
+            has the digest of nothing. "row": one note for each qualifying row with the values
+            themselves. "first": the same, for the first qualifying row of a round alone.
         present: columns that must have a value for a row to qualify.
         equal: columns that must have this value.
         order: columns that the rows of a round are sorted by; "-" in front: descending.
-        device: column with the device that the fee of the note is told of; "": of nobody.
+        device: column with the device that the fee of the note is booked to; "": to nobody.
     """
 
     reason: str
@@ -40,18 +43,19 @@ class Note:
     device: str = ""
 
     def to_plain(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """Return the declaration as the manifest holds it."""
         return {"type": "note", **asdict(self)}
 
 
 @dataclass(frozen=True)
 class Approval:
-    """A result that members of a committee approve on the chain, more than half of them, once a round.
+    """A result that more than half of a committee approves on the chain, once a round.
 
     Args:
         reason: what the result is called on the chain.
         table: the recorded table whose rows name the members of the round.
-        members: its column with the device of a member. Rounds with fewer than two members have no approval.
+        members: its column with the device of a member. Rounds with fewer than two members have no
+            approval.
         digests: by name in the result the rows whose digest it holds: notes of `per="round"`.
     """
 
@@ -61,7 +65,7 @@ class Approval:
     digests: Mapping[str, Note]
 
     def to_plain(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """Return the declaration as the manifest holds it."""
         return {
             "type": "approval",
             "reason": self.reason,
@@ -73,7 +77,9 @@ class Approval:
 
 @dataclass(frozen=True)
 class Versions:
-    """A collection of model versions on the chain: one item a row, whose metadata are two hexadecimal digests.
+    """A collection of model versions on the chain.
+
+    One item a row, whose metadata are two hexadecimal digests.
 
     Args:
         table: the recorded table; a run that was recorded without it has no collection.
@@ -88,7 +94,7 @@ class Versions:
     status: str
 
     def to_plain(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """Return the declaration as the manifest holds it."""
         return {"type": "versions", **asdict(self)}
 
 

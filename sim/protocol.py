@@ -1,7 +1,10 @@
-"""A protocol: a game on the kernel. Who acts when, what is paid, what is recorded; one class in a folder or file of its own.
+"""A protocol: a game on the kernel.
 
-The kernel calls `play` once a round and records nothing by itself. What a protocol declares here is all that the rest of the
-house knows of it: loader, documentation, summaries, scorecards, reports, checkpoints, conformance and chain bridge need no edit.
+Who acts when, what is paid, what is recorded; one class in a folder or file of its own.
+
+The kernel calls `play` once a round and records nothing by itself. What a protocol declares here is
+all that the rest of the house knows of it: loader, documentation, summaries, scorecards, reports,
+checkpoints, conformance and chain bridge need no edit.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class Outcome:
     headline: bool = False
 
     def to_plain(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """Return the declaration as the manifest holds it."""
         return asdict(self)
 
 
@@ -66,13 +69,15 @@ CORE_OUTCOMES = {
     "burned": Outcome("rounds", "sum(burned)::bigint", "base units destroyed"),
     "honest_utility": Outcome(
         "participants",
-        "sum(utility) filter (where not adversary) / count(distinct device) filter (where not adversary)",
+        "sum(utility) filter (where not adversary)"
+        " / count(distinct device) filter (where not adversary)",
         "utility of an honest device in the whole run, base units",
         "max",
     ),
     "honest_income": Outcome(
         "participants",
-        "sum(income) filter (where not adversary) / count(distinct device) filter (where not adversary)",
+        "sum(income) filter (where not adversary)"
+        " / count(distinct device) filter (where not adversary)",
         "income of an honest device in the whole run, base units",
         "max",
     ),
@@ -99,7 +104,8 @@ class Tape:
     Args:
         tables: the recorded tables that hold them.
         kind: the kind of rules that are compared.
-        reader: `module:function` that takes the opened run and the rules, and returns what each would have paid.
+        reader: `module:function` that takes the opened run and the rules, and returns what each
+            would have paid.
     """
 
     tables: tuple[str, ...]
@@ -117,7 +123,7 @@ class Protocol(Plugin, ABC):
     outcomes: ClassVar[Mapping[str, Outcome]] = {}
     """What its runs come to, by name."""
     notes: ClassVar[tuple[Told, ...]] = ()
-    """What a chain is told of its runs beside money."""
+    """Notes that a chain records of its runs beside money."""
     charts: ClassVar[tuple[Chart, ...]] = ()
     """Figures of its runs beside those that `experiments/figures` has for their columns."""
     kinds: ClassVar[tuple[Registry, ...]] = ()
@@ -132,16 +138,19 @@ class Protocol(Plugin, ABC):
 
     @abstractmethod
     def play(self) -> None:
-        """Play one round: act, pay, record, and move the clock on. `kernel.clock.round` is its number."""
+        """Play one round: act, pay, record, and move the clock on.
 
-    def close(self) -> None:  # noqa: B027
-        """After the last round: record or give back what is left."""
+        `kernel.clock.round` is its number.
+        """
+
+    def close(self) -> None:
+        """Record or give back what is left after the last round."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what lasts beyond a round, what is in flight included: JSON values and arrays by name."""
+        """Return what lasts beyond a round, in flight or not: JSON values and arrays by name."""
         return {}, {}
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:  # noqa: B027
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from `state`."""
 
     def facts(self) -> dict[str, Any]:
@@ -150,7 +159,7 @@ class Protocol(Plugin, ABC):
 
     @classmethod
     def example(cls) -> dict[str, Any]:
-        """Return plain values of a scenario that takes about a second: what the conformance suite plays."""
+        """Return plain values of a scenario of about a second, for the conformance suite."""
         return {"protocol": cls.name, "rounds": 3, "devices": 6}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Recorded tables: what a protocol declares of them, and the recorder that fills them in memory until the run ends."""
+"""Recorded tables: their declaration, and the recorder that fills them in memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ CORE: Mapping[str, Table] = {
             "issued": Column(INTEGER, "base units created"),
             "burned": Column(
                 INTEGER,
-                "base units destroyed: taken back when chains were reorganised, slashed, paid for identities and fees",
+                "base units destroyed: taken back when chains were reorganised, slashed, paid for "
+                "identities and fees",
             ),
         },
     ),
@@ -73,7 +74,8 @@ CORE: Mapping[str, Table] = {
             "balance": Column(INTEGER, "amount of the paid asset at the round's end"),
             "locked": Column(
                 INTEGER,
-                "what the rule holds for it at the round's end: stakes and deposits that may come back",
+                "what the rule holds for it at the round's end: stakes and deposits that may come "
+                "back",
             ),
         },
     ),
@@ -101,17 +103,21 @@ CORE: Mapping[str, Table] = {
         },
     ),
 }
-"""The tables of every run. Times are simulated seconds, amounts base units. Null: does not apply."""
+"""The tables of every run. Times are simulated seconds, amounts base units. Null: does not apply.
+"""
 
 
 class Recorder:
-    """Columns in memory until the run ends. A table that is not among the given ones is not recorded."""
+    """Columns in memory until the run ends.
+
+    A table that is not among the given ones is not recorded.
+    """
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self.schema = dict(tables)
-        self._columns: dict[str, dict[str, list[Any]]] = {
-            name: {column: [] for column in table.columns} for name, table in tables.items()
-        }
+        self._columns: dict[str, dict[str, list[Any]]] = {}
+        for name, table in tables.items():
+            self._columns[name] = {column: [] for column in table.columns}
 
     def records(self, table: str) -> bool:
         """Return whether a table is recorded."""
@@ -149,15 +155,14 @@ class Recorder:
         self._columns = self._recoded(b64decode)
 
     def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
-        return {
-            name: {
-                column: list(map(code, values))
-                if self.schema[name].columns[column].type == BYTES
-                else values
-                for column, values in columns.items()
-            }
-            for name, columns in self._columns.items()
-        }
+        """Return the columns with `code` applied to those of bytes, which JSON cannot hold."""
+        recoded: dict[str, Any] = {}
+        for name, columns in self._columns.items():
+            recoded[name] = dict(columns)
+            for column, values in columns.items():
+                if self.schema[name].columns[column].type == BYTES:
+                    recoded[name][column] = [code(value) for value in values]
+        return recoded
 
 
 def _typed(table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:

@@ -1,4 +1,7 @@
-"""A scenario: everything that decides a run, validated, complete and canonical. Every protocol has a class of its own."""
+"""A scenario: everything that decides a run, validated, complete and canonical.
+
+Every protocol has a class of its own.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,17 @@ DEFAULT_PROTOCOL = "vbfl"
 
 
 class Scenario(Settings):
-    """The keys that every protocol has. Two scenarios are equal exactly when their canonical JSON is."""
+    """The keys that every protocol has.
+
+    Two scenarios are equal exactly when their canonical JSON is.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")] = "scenario"
     """Label in tables, figures and default paths."""
     protocol: Annotated[str, Chosen(protocols, params="")] = DEFAULT_PROTOCOL
-    """The game that is played (`fedstake list protocols`) or `path/to/file.py:ClassName`; it decides which keys there are."""
+    """The game that is played (`fedstake list protocols`) or `path/to/file.py:ClassName`; it
+    decides which keys there are.
+    """
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """Decides every random draw."""
     rounds: Annotated[Count, Field(le=1_000_000)] = 40
@@ -121,11 +129,11 @@ class Scenario(Settings):
         return plain(self.model_dump())
 
     def canonical(self) -> str:
-        """Return canonical JSON: sorted keys, no spaces; infinity is written as the string "inf"."""
+        """Return canonical JSON: sorted keys, no spaces, infinity as the string "inf"."""
         return _canonical(self.to_dict())
 
     def run_id(self) -> str:
-        """Return 32 hexadecimal digits: BLAKE2b of the scenario, seed included, schema version and plug-ins by path."""
+        """Return 32 hexadecimal digits: BLAKE2b of the scenario, schema and plug-in files."""
         values = self.to_dict()
         sources = {}
         for choice in self.choices():
@@ -136,7 +144,10 @@ class Scenario(Settings):
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def replace(self, **changes: Any) -> Scenario:
-        """Return a validated copy with dotted keys changed, as `scenario.replace(**{"training.epochs": 2})`."""
+        """Return a validated copy with dotted keys changed.
+
+        For example `scenario.replace(**{"training.epochs": 2})`.
+        """
         values = self.to_dict()
         change(values, changes)
         return scenario_of(values)
@@ -146,7 +157,10 @@ class Scenario(Settings):
 
 
 def scenario_class(values: Mapping[str, Any]) -> type[Scenario]:
-    """Return the class of scenarios of the protocol that plain values name; `SettingError` when there is no such protocol."""
+    """Return the scenario class of the protocol that plain values name.
+
+    Raises `SettingError` when there is no such protocol.
+    """
     name = values.get("protocol", DEFAULT_PROTOCOL)
     if not isinstance(name, str):
         raise SettingError("protocol", name, "must be the name of a protocol")
@@ -157,16 +171,19 @@ def scenario_class(values: Mapping[str, Any]) -> type[Scenario]:
 
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario of plain values; raises pydantic's `ValidationError`, or `SettingError` for the protocol."""
+    """Return the scenario of plain values.
+
+    Raises pydantic's `ValidationError`, or `SettingError` for the protocol.
+    """
     return scenario_class(values).model_validate(values)
 
 
 def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Set dotted keys in plain values: the protocol first, then other plug-ins, then everything else.
+    """Set dotted keys in plain values: protocol first, then other plug-ins, then the rest.
 
-    A table is merged into the one that is there. Naming another plug-in drops the parameters of the one before; naming another
-    protocol drops the keys that it does not have, but none in a list: a group of adversaries means what it says or is refused.
-    Raises `SettingError`.
+    A table is merged into the one that is there. Naming another plug-in drops the parameters of the
+    one before; naming another protocol drops the keys that it does not have, but none in a list: a
+    group of adversaries means what it says or is refused. Raises `SettingError`.
     """
     if "protocol" in changes:
         before = scenario_class(values)
@@ -178,7 +195,7 @@ def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def _drop_foreign(values: dict[str, Any], before: type[BaseModel], after: type[BaseModel]) -> None:
-    """Drop the keys that a table had under one protocol and has no more under another, in the tables inside it as well."""
+    """Drop keys of one protocol that another does not have, in inner tables as well."""
     for key in before.model_fields.keys() - after.model_fields.keys():
         values.pop(key, None)
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""The tables of a scenario that every protocol shares or that belong to a service, key by key with type, bounds and meaning."""
+"""Tables of a scenario that all protocols or services share: keys, types, bounds, meaning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sim.data import datasets
 from sim.keys import Chosen, complete
 
 HONEST = "honest"
-"""Group of every participant that is in no adversary group, and the behaviour that every role has."""
+"""Group of every participant that is in no adversary group, and the behaviour that every role has.
+"""
 
 
 def _not_nan(value: float) -> float:
@@ -35,7 +36,7 @@ Parameters = dict[str, Any]
 
 
 class Settings(BaseModel):
-    """Base of every table: unknown keys are refused, values never change, parameters of plug-ins are complete.
+    """Base of every table: no unknown keys, frozen, parameters of plug-ins complete.
 
     The text under a key is its description.
     """
@@ -45,7 +46,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete_params(cls, values: Any) -> Any:
-        """Check the plug-ins named and write out their parameters: what is complete can be compared."""
+        """Check the plug-ins named and write out their parameters, so that scenarios compare."""
         return complete(cls, values) if isinstance(values, Mapping) else values
 
 
@@ -81,7 +82,10 @@ class Group(Settings):
 
 
 class RationalGroup(Group):
-    """A group whose participants may choose among strategies; a protocol adds the table `strategies` and its roles."""
+    """A group whose participants may choose among strategies.
+
+    A protocol adds the table `strategies` and its roles.
+    """
 
     learner: Annotated[str, Chosen(learners, "learner_params")] = "bandit"
     """How they choose among `strategies` (`fedstake list learners`)."""
@@ -97,13 +101,19 @@ class DataSettings(Settings):
     params: Parameters = {}
     """Parameters of the data set."""
     partition: Literal["iid", "shards", "dirichlet", "quantity"] = "shards"
-    """How training samples are dealt: equal random parts; VBFL's label shards; label skew; size skew."""
+    """How training samples are dealt: equal random parts; VBFL's label shards; label skew; size
+    skew.
+    """
     shards_per_device: Count = 2
     """Label shards per device (shards); each holds one or two labels."""
     alpha: Annotated[Finite, Field(ge=0.001, le=1e6)] = 0.5
-    """Concentration of the Dirichlet distribution (dirichlet, quantity): the smaller, the more skewed."""
+    """Concentration of the Dirichlet distribution (dirichlet, quantity): the smaller, the more
+    skewed.
+    """
     validation_fraction: Annotated[Finite, Field(ge=0, le=0.5)] = 0.1
-    """Share of the training samples that is held out; nobody trains on it. Validators and rules measure on it."""
+    """Share of the training samples that is held out; nobody trains on it. Validators and rules
+    measure on it.
+    """
 
 
 class LinkSettings(Settings):
@@ -150,7 +160,9 @@ class AvailabilitySettings(Settings):
     """Devices going offline and coming back."""
 
     kind: Literal["always", "per-round", "alternating"] = "always"
-    """Always there; drawn anew for every round; or exponential spells on the clock, beginning online."""
+    """Always there; drawn anew for every round; or exponential spells on the clock, beginning
+    online.
+    """
     online: Probability = 0.9
     """Probability of being there for a whole round (per-round)."""
     mean_online_s: Annotated[Finite, Field(ge=1)] = 3_600.0
@@ -163,12 +175,18 @@ class StorageSettings(Settings):
     """Where updates live: inside the chain's blocks, or in a store beside it."""
 
     kind: Literal["chain", "off-chain"] = "chain"
-    """Updates travel inside transactions and blocks; or these carry digests, and who needs an update fetches it."""
+    """Updates travel inside transactions and blocks; or these carry digests, and who needs an
+    update fetches it.
+    """
     latency_s: NonNegative = 0.0
     """Seconds per request to the store, beside the bytes (off-chain)."""
     bytes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
     """Speed at which the store serves one request; the device's link may be slower (off-chain)."""
     availability: Probability = 1.0
-    """Probability that a validator's request finds the update; one that does not is not judged by it (off-chain)."""
+    """Probability that a validator's request finds the update; one that does not is not judged by
+    it (off-chain).
+    """
     cost_per_mb: NonNegative = 0.0
-    """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility (off-chain)."""
+    """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility
+    (off-chain).
+    """

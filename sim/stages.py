@@ -13,8 +13,9 @@ Process = Generator[simpy.Event, Any, None]
 class Stages:
     """Simulated seconds of one round, and what is pending in each of its stages.
 
-    A stage ends when its last process or callback is done; deadlines that nobody waits for any more do not keep it open. The
-    environment lives for one round and is run until its queue is empty, so that nothing survives into the next one.
+    A stage ends when its last process or callback is done; deadlines that nobody waits for any more
+    do not keep it open. The environment lives for one round and is run until its queue is empty, so
+    that nothing survives into the next one.
     """
 
     def __init__(self, start_s: float) -> None:
@@ -66,7 +67,10 @@ class Stages:
     def after(
         self, stage: str | None, delay_s: float, action: Callable[..., None], *args: Any
     ) -> None:
-        """Call `action(*args)` after a delay, as part of a stage (None: of none). Infinite delays never happen."""
+        """Call `action(*args)` after a delay, as part of a stage (None: of none).
+
+        Infinite delays never happen.
+        """
         if delay_s == float("inf"):
             return
         self._enter(stage)

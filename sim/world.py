@@ -17,9 +17,12 @@ from sim.scenario import Scenario
 
 
 class World(mesa.Model):
-    """`scenario` decides everything that happens; wall time, threads and process count decide nothing.
+    """A kernel and a protocol as a Mesa model.
 
-    Raises `SettingError` for a scenario that nobody could play and `DataError` for data that are not there.
+    `scenario` decides everything that happens; wall time, threads and process count decide nothing.
+
+    Raises `SettingError` for a scenario that nobody could play and `DataError` for data that are
+    not there.
     """
 
     def __init__(self, scenario: Scenario, data: str | Path | None = None) -> None:
@@ -48,7 +51,7 @@ class World(mesa.Model):
             yield self.round_index
 
     def close(self) -> None:
-        """Let go of what Mesa keeps: without this every model ever built stays alive in `Agent._ids` (Mesa 3.x)."""
+        """Drop what Mesa keeps: every model ever built stays alive in `Agent._ids` (Mesa 3.x)."""
         self.remove_all_agents()
         ids = getattr(mesa.Agent, "_ids", None)
         if ids is not None:
@@ -69,7 +72,11 @@ class World(mesa.Model):
 
 @contextmanager
 def _no_cyclic_gc() -> Iterator[None]:
-    """A round makes many small objects and few cycles: collecting in its middle costs half of a large round's time."""
+    """Pause the cyclic garbage collector.
+
+    A round makes many small objects and few cycles: collecting in its middle costs half of a large
+    round's time.
+    """
     was = gc.isenabled()
     gc.disable()
     try:

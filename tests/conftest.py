@@ -53,7 +53,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
-    """The folder that holds mnist/t10k-*; tests that need real MNIST are skipped without it."""
+    """Return the folder with mnist/t10k-*; tests of real MNIST are skipped without it."""
     for folder in (os.environ.get("FEDSTAKE_DATA"), Path(__file__).parents[2] / "shared" / "data"):
         if folder and (Path(folder) / "mnist" / "t10k-images-idx3-ubyte.gz").is_file():
             return Path(folder)

@@ -1,7 +1,7 @@
-"""The net under every change: scenarios that reach each corner of the protocols, and digests of all their tables.
+"""The net under every change: scenarios for each corner, and digests of all their tables.
 
-`python -m tests.net` writes the digests of the tables anew, `python -m tests.net --raw` prints digests of the exact values,
-to be compared between two versions on one machine.
+`python -m tests.net` writes the digests of the tables anew, `python -m tests.net --raw` prints
+digests of the exact values, to be compared between two versions on one machine.
 """
 
 import hashlib
@@ -271,7 +271,8 @@ TABLES = {**JOURNALS, **PRESETS, **CORNERS}
 """Whose tables are kept as digests, column by column, in `tests/golden/tables.json`."""
 
 HASHES = {
-    "head", "hash", "previous", "commitment", "opening", "version", "parent", "weights", "block", "restores",
+    "head", "hash", "previous", "commitment", "opening", "version", "parent", "weights", "block",
+    "restores",
 }  # fmt: skip
 """Text that depends on the last bit of a model: only which ones are equal is compared."""
 
@@ -289,7 +290,10 @@ def recorded(name: str) -> dict[str, pa.Table]:
 
 
 def digests(tables: dict[str, pa.Table]) -> dict[str, dict[str, str]]:
-    """By table and column what it holds: a constant as it is, else 16 digits of SHA-256 over all its values."""
+    """Return by table and column a constant as it is, else a digest of all values.
+
+    The digest is 16 digits of SHA-256.
+    """
     return {
         name: {
             column: _digest(_settled(column, table[column]))
@@ -300,7 +304,7 @@ def digests(tables: dict[str, pa.Table]) -> dict[str, dict[str, str]]:
 
 
 def raw(tables: dict[str, pa.Table]) -> dict[str, dict[str, str]]:
-    """As `digests`, of the exact values."""
+    """Return the same as `digests`, of the exact values."""
     return {
         name: {column: _digest(table[column].to_pylist()) for column in sorted(table.column_names)}
         for name, table in tables.items()

@@ -156,7 +156,7 @@ def test_no_circle_file_by_file():
 
 
 def test_no_circle_outside_the_world():
-    """What holds already: nothing but the simulation has circles."""
+    """Nothing but the simulation has circles."""
     outside = [circle for circle in circles(house()) if not circle[0].startswith("sim.")]
     assert outside == []
 

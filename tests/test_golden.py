@@ -1,7 +1,9 @@
-"""Golden journals and tables: any change of meaning is a visible difference. `python -m tests.test_golden` writes them anew.
+"""Golden journals and tables: any change of meaning is a visible difference.
 
-The scenarios with kept journals accept every update or judge it by its origin, so that no rounding of a processor can change
-a vote.
+`python -m tests.test_golden` writes them anew.
+
+The scenarios with kept journals accept every update or judge it by its origin, so that no rounding
+of a processor can change a vote.
 """
 
 import json

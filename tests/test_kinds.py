@@ -52,7 +52,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_registry_of_the_house_is_found():
-    """By its source, wherever it stands; compared with every call of `Registry` that there is."""
+    """Every registry is found by its source: compared with every call of `Registry`."""
     calls = 0
     for room in kinds.FLOORS:
         for path in (HOUSE / room).rglob("*.py"):

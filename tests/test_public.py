@@ -165,7 +165,7 @@ def test_importing_is_cheap(statement):
 
 
 def test_a_plug_in_needs_one_import_and_may_come_first(tmp_path):
-    """As an installed module, imported before anything of the house, and loaded by a registry."""
+    """An installed module, imported before anything of the house, and loaded by a registry."""
     (tmp_path / "theirs.py").write_text((HOUSE / "tests" / "plugins" / "generous.py").read_text())
     first = "import theirs; print(theirs.Generous.configure({}).params.amount)"
     assert python(first, tmp_path) == "5"

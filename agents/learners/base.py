@@ -18,7 +18,8 @@ class Learner(Plugin, ABC):
 
 def means(plays: tuple[tuple[int, float], ...], strategies: int) -> list[float | None]:
     """Return the mean payoff of each strategy, None for one that was never played."""
-    total, count = [0.0] * strategies, [0] * strategies
+    total = [0.0] * strategies
+    count = [0] * strategies
     for choice, payoff in plays:
         total[choice] += payoff
         count[choice] += 1

@@ -39,7 +39,7 @@ def programs() -> Path:
 
 
 def installed() -> bool:
-    """Whether the programs are there; installation is atomic, so they are complete."""
+    """Return whether the programs are there; installation is atomic, so they are complete."""
     return (programs() / "node_modules").is_dir()
 
 

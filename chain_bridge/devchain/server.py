@@ -50,7 +50,7 @@ class DevChain:
         return _is_ours(self.pid)
 
     def died(self) -> bool:
-        """Whether it has ended; waits a moment, because its connection breaks before it ends."""
+        """Return whether it has ended; waits, since its connection breaks before it ends."""
         until = time.monotonic() + 2.0
         while self.alive() and time.monotonic() < until:
             time.sleep(0.05)
@@ -207,7 +207,7 @@ def _deepen() -> None:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether a process is a dev chain, and not another that was given its number."""
+    """Return whether a process is a dev chain, not another that was given its number."""
     try:
         listed = subprocess.run(
             ["ps", "-ww", "-o", "command=", "-p", str(pid)],
@@ -273,7 +273,7 @@ def status() -> DevChain | None:
 
 
 def is_bundled(url: str) -> bool:
-    """Whether a bundled dev chain of this version answers at an address on this machine."""
+    """Return whether a bundled dev chain of this version answers at an address on this machine."""
     if not installed() or not re.fullmatch(rf"wss?://({re.escape(HOST)}|localhost)(:\d+)?/?", url):
         return False
     try:

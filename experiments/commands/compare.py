@@ -55,8 +55,9 @@ def compare(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """The scorecard of a sweep's mechanisms and its winner; or, of one run with a tape, what each
-    rule would have paid.
+    """Print the scorecard of a sweep's mechanisms, or what each rule would have paid in a run.
+
+    Of a sweep also the winner; a run needs a tape.
 
     Example: fedstake compare results/mechanisms
     """

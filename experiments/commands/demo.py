@@ -35,8 +35,9 @@ def demo(
     ] = True,
     debug: DebugOption = False,
 ) -> None:
-    """The main job, small: mechanisms under attack on real digits, scorecard, report, and the
-    winner repeated on a chain.
+    """Do the main job, small: compare mechanisms under attack and replay the winner on a chain.
+
+    It plays on real digits and writes a scorecard and a report.
 
     Example: fedstake demo --seeds 5
     """

@@ -23,73 +23,83 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from chain_bridge import Witnessed
+    from chain_bridge import Options, Witnessed
     from chain_bridge.script import Script
 
 SHOWN = 20
 """Rows of a long table that are printed."""
 
 
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ws://HOST:PORT",
+        help="A Substrate dev node [default: starts the bundled dev chain].",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing."),
+]
+TokenOption = Annotated[
+    str, typer.Option(help="What holds the run's money: asset, native, or auto.")
+]
+AssetOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")]
+ScaleOption = Annotated[
+    int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
+]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="At most so many calls in a batch [default: what the chain's weights allow]; "
+        "one never spans rounds.",
+    ),
+]
+ForeignOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-endpoint",
+        help="Sign on a chain that is not the bundled one (a dev node all the same).",
+    ),
+]
+GenesisOption = Annotated[
+    str | None, typer.Option(metavar="HASH", help="What the hash of block 0 must be.")
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(help="The operator's key, readable by its owner alone [default: FEDSTAKE_KEY]."),
+]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="For each answer of the chain.")
+]
+
+
 def replay(
     run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ws://HOST:PORT",
-            help="A Substrate dev node [default: starts the bundled dev chain].",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the plan, its calls and its fees; sign nothing."),
-    ] = False,
-    token: Annotated[
-        str, typer.Option(help="What holds the run's money: asset, native, or auto.")
-    ] = "auto",  # noqa: S107 - not a secret
-    asset: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")] = 1,
-    scale: Annotated[
-        int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
-    ] = 1,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="At most so many calls in a batch [default: what the chain's weights allow]; "
-            "one never spans rounds.",
-        ),
-    ] = None,
-    allow_endpoint: Annotated[
-        bool,
-        typer.Option(
-            "--allow-endpoint",
-            help="Sign on a chain that is not the bundled one (a dev node all the same).",
-        ),
-    ] = False,
-    genesis: Annotated[
-        str | None, typer.Option(metavar="HASH", help="What the hash of block 0 must be.")
-    ] = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="The operator's key, readable by its owner alone [default: FEDSTAKE_KEY]."
-        ),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="For each answer of the chain.")
-    ] = 60.0,
+    endpoint: EndpointOption = None,
+    dry_run: DryRunOption = False,
+    token: TokenOption = "auto",  # noqa: S107 - not a secret
+    asset: AssetOption = 1,
+    scale: ScaleOption = 1,
+    batch: BatchOption = None,
+    allow_endpoint: ForeignOption = False,
+    genesis: GenesisOption = None,
+    key_file: KeyOption = None,
+    timeout: TimeoutOption = 60.0,
     out: Annotated[
         Path | None, typer.Option(help="Where to write [default: RUN_DIR/replay].")
     ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Repeat a recorded run on a real dev chain, batch by batch exactly once, and reconcile it to
-    the last unit.
+    """Repeat a recorded run on a real dev chain and reconcile it to the last unit.
+
+    Each batch is sent exactly once, also after an interruption.
 
     Example: fedstake replay results/digits-quick-548d72b99108
     """
     with one_line_errors(debug):
-        from chain_bridge import Options, replay_run
-        from chain_bridge import dry_run as plan_of
+        from chain_bridge import Options
         from experiments.rundir import check_place, open_run
 
         open_run(run_dir)
@@ -106,14 +116,22 @@ def replay(
         )
         folder = out or run_dir / ("replay-plan" if dry_run else "replay")
         check_place(folder)
-        if dry_run:
-            _show_plan(plan_of(run_dir, options), folder)
-            return
-        with progress("replay", 1) as report_done:
-            done = replay_run(run_dir, options, out=folder, on_batch=report_done.of)
-        show_replay(done)
-        if not done.books.agrees:
-            raise typer.Exit(EXIT_FAILED)
+        _replay(run_dir, options, folder, dry_run=dry_run)
+
+
+def _replay(run_dir: Path, options: Options, folder: Path, *, dry_run: bool) -> None:
+    """Show the plan of a replay, or do it; exit with a failure when the books differ."""
+    from chain_bridge import dry_run as plan_of
+    from chain_bridge import replay_run
+
+    if dry_run:
+        _show_plan(plan_of(run_dir, options), folder)
+        return
+    with progress("replay", 1) as report_done:
+        done = replay_run(run_dir, options, out=folder, on_batch=report_done.of)
+    show_replay(done)
+    if not done.books.agrees:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _show_plan(script: Script, folder: Path) -> None:

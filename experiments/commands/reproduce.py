@@ -49,8 +49,7 @@ def reproduce(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Play a paper's experiments, draw its figures, and say of every published value whether it
-    holds.
+    """Play a paper's experiments, draw its figures and check every published value.
 
     Example: fedstake reproduce vbfl --size smoke
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ from experiments.terminal import (
     progress,
     show,
 )
+
+if TYPE_CHECKING:
+    from experiments.rundir import RunResult
+    from sim.scenario import Scenario
 
 
 def run(
@@ -51,38 +55,44 @@ def run(
     """
     with one_line_errors(debug, scenario):
         from experiments.loader import load_scenario, parse_override
-        from experiments.numerals import rounded
-        from experiments.reports.run import incomes, summary
-        from experiments.runner import run as run_scenario
 
         overrides = dict(parse_override(text) for text in set_ or [])
         if seed is not None:
             overrides["seed"] = seed
         loaded = load_scenario(scenario, overrides)
-        played: list[int] = []
-        with progress(loaded.name, loaded.rounds) as report_done:
+        result = _play(loaded, out, data=data, checkpoint_every=checkpoint_every, force=force)
+        _show(result, loaded)
 
-            def on_round(world: Any) -> None:
-                played.append(world.round_index)
-                report_done(world.round_index)
 
-            result = run_scenario(
-                loaded,
-                out,
-                data=data,
-                on_round=on_round,
-                checkpoint_every=checkpoint_every,
-                force=force,
-            )
-        if not played:
-            out_console.print("this very run was recorded before; --force runs it again")
-        show(summary(result), f"{loaded.name}, seed {loaded.seed}")
-        table = incomes(result)
-        if not table.empty:
-            show(rounded(table))
-        out_console.print(
-            f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
-        )
+def _play(loaded: Scenario, out: Path | None, **options: Any) -> RunResult:
+    """Play a scenario with a progress bar, unless it was recorded before."""
+    from experiments.runner import run as run_scenario
+
+    played: list[int] = []
+    with progress(loaded.name, loaded.rounds) as report_done:
+
+        def on_round(world: Any) -> None:
+            played.append(world.round_index)
+            report_done(world.round_index)
+
+        result = run_scenario(loaded, out, on_round=on_round, **options)
+    if not played:
+        out_console.print("this very run was recorded before; --force runs it again")
+    return result
+
+
+def _show(result: RunResult, loaded: Scenario) -> None:
+    """Print what a run came to, and where it is."""
+    from experiments.numerals import rounded
+    from experiments.reports.run import incomes, summary
+
+    show(summary(result), f"{loaded.name}, seed {loaded.seed}")
+    table = incomes(result)
+    if not table.empty:
+        show(rounded(table))
+    out_console.print(
+        f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
+    )
 
 
 def register(app: typer.Typer) -> None:

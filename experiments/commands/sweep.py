@@ -22,7 +22,7 @@ from experiments.terminal import (
 
 if TYPE_CHECKING:
     from experiments.results import Results
-    from experiments.sweeps.drive import Sweep
+    from experiments.sweeps.drive import Outcome, Sweep
 
 
 def sweep(
@@ -51,8 +51,9 @@ def sweep(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Run every combination of a sweep. The same command goes on after a crash; finished runs are
-    never run again.
+    """Run every combination of a sweep; the same command goes on after a crash.
+
+    Finished runs are never run again.
 
     Example: fedstake sweep sweep.toml --workers 4
     """
@@ -70,21 +71,27 @@ def sweep(
         if compact:
             results.compact()
         _show_means(results)
-        size = results.runs()["bytes"].sum()
-        out_console.print(
-            f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, "
-            f"{outcome.failed} failed, {duration(outcome.wall_s)}, "
-            f"{size / 1e6:,.1f} MB of tables in {outcome.folder}",
+        _show_outcome(outcome, results)
+        if outcome.failed:
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _show_outcome(outcome: Outcome, results: Results) -> None:
+    """Print how many runs there are now, and the first of those that failed."""
+    size = results.runs()["bytes"].sum()
+    out_console.print(
+        f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, "
+        f"{outcome.failed} failed, {duration(outcome.wall_s)}, "
+        f"{size / 1e6:,.1f} MB of tables in {outcome.folder}",
+        markup=False,
+    )
+    if outcome.failed:
+        first = results.failures().iloc[0]
+        err_console.print(
+            f"fedstake: {outcome.failed} runs failed; the first in {first['stage']}: "
+            f"{first['error']} (Results.open(...).failures() has all)",
             markup=False,
         )
-        if outcome.failed:
-            first = results.failures().iloc[0]
-            err_console.print(
-                f"fedstake: {outcome.failed} runs failed; the first in {first['stage']}: "
-                f"{first['error']} (Results.open(...).failures() has all)",
-                markup=False,
-            )
-            raise typer.Exit(EXIT_FAILED)
 
 
 def _show_cost(planned: Sweep, workers: int | None, data: Path | None) -> None:

@@ -85,9 +85,11 @@ def draw(table: pd.DataFrame) -> Sheet:
     for panel in panels:
         lines = []
         for level, color in colors.items():
-            part, name = panel.part, ""
+            part = panel.part
+            name = ""
             if color_by:
-                part, name = part[part[color_by] == level], label(color_by, level)
+                part = part[part[color_by] == level]
+                name = label(color_by, level)
             if not part.empty:
                 _curve(panel.axes, part, color)
                 lines.append((part["round"].iloc[-1], part["accuracy"].iloc[-1], name, color))

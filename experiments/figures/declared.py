@@ -51,7 +51,8 @@ def declared_figures(run: RunResult, taken: Collection[str] = ()) -> list[Figure
     if len(declarations) > MOST_CHARTS:
         raise RunError(f"{where}: charts: {len(declarations)} charts, at most {MOST_CHARTS}")
     read = functools.cache(run.table)
-    names, figures = set(taken), []
+    names = set(taken)
+    figures = []
     for number, declaration in enumerate(declarations, start=1):
         try:
             chart = _parse(declaration, names)

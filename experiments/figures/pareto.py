@@ -48,7 +48,8 @@ def data(results: Results) -> pd.DataFrame:
     choices = [f for f in varied if f not in attacks]
     facets = [f for f in attacks if f not in axes][:2]
     if not choices:
-        facets, choices = [], attacks
+        facets = []
+        choices = attacks
     if not choices:
         return pd.DataFrame()
 

@@ -110,7 +110,8 @@ def draw(table: pd.DataFrame) -> Sheet:
     for i, outcome in enumerate(outcomes):
         rows = named[named["outcome"] == outcome]
         for j, factor in enumerate(factors):
-            axes, part = grid[i, j], rows[rows["factor"] == factor]
+            axes = grid[i, j]
+            part = rows[rows["factor"] == factor]
             _draw_panel(axes, part, colors)
             axes.set(xlabel=short(factor), ylabel=OUTCOMES[outcome])
             # The range of the results: bars may reach farther.

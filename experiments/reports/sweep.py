@@ -117,7 +117,8 @@ def _scorecard(results: Results) -> list[Section]:
 
     They are computed again where the sweep's file says how, so that they fit the runs.
     """
-    sections, folder = [], results.folder
+    sections = []
+    folder = results.folder
     if results.spec.get("scorecard"):
         try:
             compare(results)

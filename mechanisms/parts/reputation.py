@@ -94,11 +94,14 @@ class Reputation(Part):
         scores = {r.worker: self._score(r, before) for r in records}
         votes: dict[int, list[bool]] = {}
         for r in sorted(records, key=lambda r: r.worker):
-            for voters, vote in ((r.positive, True), (r.negative, False)):
-                for v in voters:
-                    votes.setdefault(v, []).append(vote == r.accepted)
+            for v in r.positive:
+                votes.setdefault(v, []).append(r.accepted)
+            for v in r.negative:
+                votes.setdefault(v, []).append(not r.accepted)
         scores |= {v: sum(right) / len(right) for v, right in votes.items()}
-        rate, after = self.params.rate, dict(before)
+        # Who neither worked nor voted keeps its reputation.
+        rate = self.params.rate
+        after = dict(before)
         for d, score in sorted(scores.items()):
             after[d] = (1 - rate) * before.get(d, self.params.initial) + rate * score
         return {str(d): r for d, r in after.items()}

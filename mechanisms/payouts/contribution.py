@@ -118,7 +118,10 @@ class Shapley(Shares):
 
 
 def exact(game: Coalitions, n: int) -> Float64:
-    """phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)), `float64[n]`."""
+    """Return the exact Shapley values, `float64[n]`.
+
+    phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)).
+    """
     codes = np.arange(2**n)
     members = (codes[:, None] >> np.arange(n) & 1).astype(np.bool_)
     value = game.values(members)

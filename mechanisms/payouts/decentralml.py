@@ -115,7 +115,8 @@ class Decentralml(PayoutRule):
         if p.whitelist:
             accepted = [(worker, i) for worker, i in accepted if worker in p.whitelist]
         gains = self._gains(seen, [i for _, i in accepted])
-        payments, pool = [], left
+        payments = []
+        pool = left
         for (worker, _), gain in zip(accepted, gains, strict=True):
             if p.improve_only and gain <= 0:
                 continue

@@ -105,6 +105,15 @@ HIDDEN: Mapping[str, Mapping[str, Any]] = {
 }
 """Values that a record shows to rules that do not observe "votes", "claims" and so on."""
 
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "stakes": ("stakes",),
+    "updates": ("updates",),
+    "aggregate": ("start", "result"),
+    "utility": ("utility",),
+    "conduct": ("conduct",),
+}
+"""Fields of a block that only rules see that observe "stakes", "updates" and so on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlockObservation:
@@ -145,13 +154,11 @@ class BlockObservation:
         records = self.records
         if hidden:
             records = tuple(replace(r, **hidden) for r in records)
-        return replace(
-            self,
-            records=records,
-            stakes=self.stakes if "stakes" in observes else (),
-            updates=self.updates if "updates" in observes else None,
-            start=self.start if "aggregate" in observes else None,
-            result=self.result if "aggregate" in observes else None,
-            utility=self.utility if "utility" in observes else None,
-            conduct=self.conduct if "conduct" in observes else None,
+        # Only what is named is handed on; a new field stays hidden until `SHOWN` names it.
+        shown: dict[str, Any] = {}
+        for name, fields in SHOWN.items():
+            if name in observes:
+                shown |= {field: getattr(self, field) for field in fields}
+        return BlockObservation(
+            round=self.round, miner=self.miner, records=records, memory=self.memory, **shown
         )

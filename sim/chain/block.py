@@ -30,7 +30,10 @@ class BlockBody:
 
     @cached_property
     def root(self) -> bytes:
-        """SHA-256 over the ids of all transactions in order; each id covers the digest of an update's real bytes."""
+        """SHA-256 over the ids of all transactions in order.
+
+        Each id covers the digest of an update's real bytes.
+        """
         return hashlib.sha256(b"".join(t.id for t in self.transactions)).digest()
 
     @cached_property
@@ -42,9 +45,13 @@ class BlockBody:
         for v in self.votes:
             if v.score is not None:
                 reports[v.worker].append((v.validator, v.score))
-            (positive if v.accept else negative)[v.worker].append(v.validator)
-        return tuple(
-            UpdateRecord.from_votes(
+            if v.accept:
+                positive[v.worker].append(v.validator)
+            else:
+                negative[v.worker].append(v.validator)
+        records = []
+        for u in sorted(self.updates, key=lambda u: u.worker):
+            record = UpdateRecord.from_votes(
                 worker=u.worker,
                 claimed_samples=u.samples,
                 claimed_epochs=u.epochs,
@@ -52,32 +59,37 @@ class BlockBody:
                 negative=tuple(sorted(negative[u.worker])),
                 reports=tuple(sorted(reports[u.worker])),
             )
-            for u in sorted(self.updates, key=lambda u: u.worker)
-        )
+            records.append(record)
+        return tuple(records)
 
     @cached_property
     def size_bytes(self) -> int:
         """Real bytes: VBFL's blocks carry the updates themselves."""
-        return sum(u.size_bytes + u.header_bytes for u in self.updates) + sum(
-            v.size_bytes for v in self.votes
-        )
+        updates = sum(u.size_bytes + u.header_bytes for u in self.updates)
+        return updates + sum(v.size_bytes for v in self.votes)
 
     def authentic(self, keys: Keyring) -> bool:
-        """Every signature holds, every vote is on an update of this block, and nobody speaks twice."""
+        """Return whether signatures hold, votes are on its updates, and nobody repeats."""
         ids = {u.worker: u.id for u in self.updates}
-        once = len(ids) == len(self.updates) and len(
-            {(v.validator, v.worker) for v in self.votes}
-        ) == len(self.votes)
-        return (
-            once
-            and all(ids.get(v.worker) == v.update_id for v in self.votes)
-            and all(t.authentic(keys) for t in self.transactions)
-        )
+        if len(ids) < len(self.updates):
+            return False
+        voted = {(v.validator, v.worker) for v in self.votes}
+        if len(voted) < len(self.votes):
+            return False
+        for v in self.votes:
+            if ids.get(v.worker) != v.update_id:
+                return False
+        # Signatures come last: they cost most.
+        return all(t.authentic(keys) for t in self.transactions)
 
 
 @dataclass(frozen=True)
 class Block:
-    """`hash` covers the previous hash, the body's root and the header; `signature` is the miner's over the hash."""
+    """A signed block.
+
+    `hash` covers the previous hash, the body's root and the header; `signature` is the miner's over
+    the hash.
+    """
 
     round: int
     height: int
@@ -103,9 +115,10 @@ class Block:
         return replace(self, signature=keys.sign(self.miner, self.hash))
 
     def authentic(self, keys: Keyring, payload_digests: Mapping[int, bytes]) -> bool:
-        """The miner signed it, its transactions are authentic, and the updates it carries are the ones signed for.
+        """Return whether miner and transactions are authentic and the updates are the signed ones.
 
-        `payload_digests[worker]` is the SHA-256 of the bytes that this block really carries for that worker.
+        `payload_digests[worker]` is the SHA-256 of the bytes that this block really carries for
+        that worker.
         """
         return (
             keys.verify(self.miner, self.hash, self.signature)

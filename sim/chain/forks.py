@@ -1,8 +1,9 @@
 """Who holds which chain, which chain counts, and what moves when chains part and meet again.
 
-Money forks with the chain in two ways. What a block newly issues to a device travels inside the chain state (`payments`): the
-device is credited when it adopts the state, and the credit is taken back when it leaves it. What a rule moves between other
-accounts (`moves`) is executed once, by `settle`, on the chain that counts.
+Money forks with the chain in two ways. What a block newly issues to a device travels inside the
+chain state (`payments`): the device is credited when it adopts the state, and the credit is taken
+back when it leaves it. What a rule moves between other accounts (`moves`) is executed once, by
+`settle`, on the chain that counts.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from sim.money.treasury import Treasury
 class Holding:
     """What a device holds: the state of its chain, and models by their key in the store.
 
-    `previous_model` is the chain's model before the present one. `live_model` stands in for the chain's model where the
-    published code's alias is in force (`chain.live_model_alias`).
+    `previous_model` is the chain's model before the present one. `live_model` stands in for the
+    chain's model where the published code's alias is in force (`chain.live_model_alias`).
     """
 
     state: ChainState
@@ -43,7 +44,10 @@ class Holding:
 
 
 class Forks:
-    """The chain of every device. Without a server the canonical chain is the one that most devices hold."""
+    """The chain of every device.
+
+    Without a server the canonical chain is the one that most devices hold.
+    """
 
     def __init__(self, root: ChainState, devices: int, treasury: Treasury) -> None:
         self.book = ChainBook(root)
@@ -66,7 +70,8 @@ class Forks:
     def canonical(self) -> ChainState:
         """Return the chain that most devices hold (ties: heaviest, then lowest head hash)."""
         chains = Counter(holding.state.head for holding in self._held)
-        # Under `resync = "chain-only"` devices on one chain may hold different models: take the most common of those.
+        # Under `resync = "chain-only"` devices on one chain may hold different models: take the
+        # most common of those.
         states = Counter(holding.state.id for holding in self._held)
         held = {holding.state.id: holding.state for holding in self._held}
         return min(
@@ -74,7 +79,9 @@ class Forks:
         )
 
     def adopt(self, device: int, new: ChainState, time_s: float, *, replay: bool = True) -> None:
-        """Move a device to another chain state: undo what only its old chain paid it, credit what only the new one does.
+        """Move a device to another chain state, and its balance with it.
+
+        Payments of the old chain alone are taken back, those of the new one alone are credited.
 
         `replay=False` changes the chain alone.
         """
@@ -95,7 +102,7 @@ class Forks:
         self.penalised.clear()
 
     def settle(self) -> None:
-        """Execute the moves of the blocks that count now, and take back those of blocks that no longer do."""
+        """Execute the moves of canonical blocks, and reverse those of blocks that no longer are."""
         canonical = self.canonical()
         leave, apply = branches(self.settled, canonical)
         self.settled = canonical
@@ -113,9 +120,12 @@ class Forks:
         keys = {canonical.model}
         for holding in self._held:
             keys |= {holding.state.model, holding.model, holding.previous_model}
-        chains = {s.id: s for s in (*(h.state for h in self._held), canonical)}
+        # Most devices share a state: look at each one once.
+        chains = {canonical.id: canonical}
+        for holding in self._held:
+            chains[holding.state.id] = holding.state
         for state in chains.values():
-            keys |= {kept.model for kept in state.kept}
+            keys.update(kept.model for kept in state.kept)
         return keys
 
     # --- checkpoints --------------------------------------------------------------------------
@@ -137,7 +147,10 @@ class Forks:
         }
 
     def restore(self, state: Mapping[str, Any], keys: Mapping[int, int]) -> dict[int, ChainState]:
-        """Continue from `to_state`; `keys` are the keys of models now by those of then. Returns all states by id."""
+        """Continue from `to_state`; `keys` are the keys of models now by those of then.
+
+        Returns all states by id.
+        """
         by_id: dict[int, ChainState] = {}
         for values in state["chains"]:
             restored = from_plain(values, by_id, keys)
@@ -153,7 +166,7 @@ class Forks:
 
 
 class ServerChain(Forks):
-    """The one chain of a server or contract: what it holds counts, whoever is there to download it."""
+    """The one chain of a server or contract, canonical whoever has downloaded it."""
 
     def __init__(self, root: ChainState, devices: int, treasury: Treasury) -> None:
         super().__init__(root, devices, treasury)

@@ -9,7 +9,10 @@ from sim.streams import Streams
 
 
 class Keyring:
-    """One deterministic key pair per device. Simulation keys: derived from the run's seed, worth nothing elsewhere."""
+    """One deterministic key pair per device.
+
+    Simulation keys: derived from the run's seed, worth nothing elsewhere.
+    """
 
     def __init__(self, streams: Streams, devices: int) -> None:
         self._private = [SigningKey(streams.rng("keys", d).bytes(32)) for d in range(devices)]
@@ -18,11 +21,11 @@ class Keyring:
         self._verdicts: dict[tuple[int, bytes, bytes], bool] = {}
 
     def sign(self, device: int, message: bytes) -> bytes:
-        """64-byte signature."""
+        """Return a device's 64-byte signature."""
         return self._private[device].sign(message).signature
 
     def verify(self, device: int, message: bytes, signature: bytes) -> bool:
-        """Whether `device` signed `message`. Every receiver asks; the answer is computed once."""
+        """Return whether `device` signed `message`; computed once, whoever asks."""
         key = (device, message, signature)
         if key not in self._verdicts:
             self._verdicts[key] = _verify(self._public[device], message, signature)

@@ -1,4 +1,4 @@
-"""What a device's chain says, as an immutable value: head, weight, model, who is shut out, who is paid."""
+"""The state of a device's chain, immutable: head, weight, model, exclusions, payments."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ Streak = tuple[int, int]
 class ChainState:
     """The result of applying a chain of blocks. Devices whose chains agree share one object.
 
-    `weight` ranks chains: the stakes of the miners of its blocks (pos) or their work (pow). `payments` are those of the
-    last block that devices credit themselves, `moves` those that its payout rule makes between other accounts, `memory` is
-    what that rule remembers. `model` is a key of the world's model store. `versions` are those that the last block released,
-    `kept` the newest, of which the last is the present one.
+    `weight` ranks chains: the stakes of the miners of its blocks (pos) or their work (pow).
+    `payments` are those of the last block that devices credit themselves, `moves` those that its
+    payout rule makes between other accounts, `memory` is what that rule remembers. `model` is a key
+    of the world's model store. `versions` are those that the last block released, `kept` the
+    newest, of which the last is the present one.
     """
 
     id: int
@@ -45,7 +46,7 @@ class ChainState:
     kept: tuple[Kept, ...] = ()
 
     def lineage(self) -> Iterator[ChainState]:
-        """This state, its parent, and so on to genesis."""
+        """Yield this state, its parent, and so on to genesis."""
         at: ChainState | None = self
         while at is not None:
             yield at
@@ -53,7 +54,7 @@ class ChainState:
 
 
 def genesis(model: int, memory: Memory, kept: tuple[Kept, ...] = ()) -> ChainState:
-    """The chain before any block."""
+    """Return the chain before any block."""
     versions = tuple(k.version for k in kept)
     return ChainState(
         id=0,
@@ -74,7 +75,10 @@ def chain_rank(state: ChainState) -> tuple[int, int, bytes]:
 
 
 def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[ChainState]]:
-    """States to leave (newest first) and to apply (oldest first) from `old` to `new` over their last common ancestor."""
+    """Return the states to leave (newest first) and to apply (oldest first) from `old` to `new`.
+
+    Both end at the last common ancestor.
+    """
     if new.parent is old:
         return [], [new]
     ours = {s.id for s in old.lineage()}
@@ -93,7 +97,7 @@ def branches(old: ChainState, new: ChainState) -> tuple[list[ChainState], list[C
 
 
 def tally(state: ChainState, records: Iterable[UpdateRecord]) -> dict[int, tuple[int, int]]:
-    """How many updates of each worker the chain holds that were accepted and rejected, after a block."""
+    """Return by worker how many of its updates the chain accepted and rejected, after a block."""
     outcomes = dict(state.outcomes)
     for r in records:
         good, bad = outcomes.get(r.worker, (0, 0))
@@ -113,7 +117,7 @@ class ChainBook:
         self._applied: dict[tuple[int, bytes], ChainState] = {}
 
     def apply(self, state: ChainState, block: Block, build: Build) -> ChainState:
-        """The state after `block` on top of `state`; `build` makes it when it is new."""
+        """Return the state after `block` on top of `state`; `build` makes it when it is new."""
         key = (state.id, block.hash)
         if key not in self._applied:
             self._applied[key] = build(state, block)
@@ -157,7 +161,8 @@ def from_plain(
     Args:
         flat: the JSON values.
         known: states by id, the parent among them.
-        models: by key of a model when it was written its key now. Models of past states are not kept: no device needs them.
+        models: by key of a model when it was written its key now. Models of past states are not
+            kept: no device needs them.
     """
     values = dict(flat)
     values["parent"] = None if flat["parent"] is None else known[flat["parent"]]

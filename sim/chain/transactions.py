@@ -14,7 +14,10 @@ SIGNATURE_BYTES = 64
 
 @dataclass(frozen=True)
 class UpdateTransaction:
-    """A worker's claim: `digest` is the SHA-256 of the update's real bytes (float32, little-endian)."""
+    """A worker's claim about its update.
+
+    `digest` is the SHA-256 of the update's real bytes (float32, little-endian).
+    """
 
     round: int
     worker: int
@@ -57,13 +60,16 @@ class UpdateTransaction:
         )
 
     def authentic(self, keys: Keyring) -> bool:
-        """Whether the worker signed exactly this."""
+        """Return whether the worker signed exactly this."""
         return keys.verify(self.worker, self.message, self.signature)
 
 
 @dataclass(frozen=True)
 class VoteTransaction:
-    """A validator's vote on one update, bound to it by the update transaction's id, and what it reports of it if asked."""
+    """A validator's vote on one update, bound to it by the update transaction's id.
+
+    `score` is the validator's report on the update, if the rule asks for one.
+    """
 
     round: int
     validator: int

@@ -1,4 +1,4 @@
-"""The model registry: what the global model has been, as a chain of versions that nobody can rewrite unseen."""
+"""Versions of the global model, as a chain that nobody can rewrite unseen."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Version:
-    """One model: SHA-256 of its weights, the hash of the block that made it, and the version before.
+    """One model: SHA-256 of its weights, hash of the block that made it, and parent version.
 
-    `author` is the block's miner, -1 where there is none. `accuracy` is on the held-out samples, NaN where there are none.
-    A rollback names the version that it `restores`.
+    `author` is the block's miner, -1 where there is none. `accuracy` is on the held-out samples,
+    NaN where there are none. A rollback names the version that it `restores`.
     """
 
     parent: bytes
@@ -42,12 +42,12 @@ class Version:
         ).digest()
 
     def to_plain(self) -> list[Any]:
-        """JSON values, hashes in hexadecimal."""
+        """Return JSON values, hashes in hexadecimal."""
         return [x.hex() if isinstance(x, bytes) else x for x in astuple(self)]
 
     @classmethod
     def from_plain(cls, values: Sequence[Any]) -> Version:
-        """What `to_plain` wrote."""
+        """Return the version that `to_plain` wrote."""
         parent, weights, block, when, author, accuracy, restores = values
         read = bytes.fromhex
         return cls(read(parent), read(weights), read(block), when, author, accuracy, read(restores))
@@ -61,7 +61,10 @@ class Kept(NamedTuple):
 
 
 def verify(versions: Iterable[Version], newest: bytes) -> bool:
-    """Whether these are all versions up to the one whose id is `newest`, unchanged, and every rollback restores one of them."""
+    """Return whether these are all versions up to the id `newest`, unchanged.
+
+    Every rollback must restore one of them.
+    """
     weights: dict[bytes, bytes] = {}
     last = FIRST
     for v in versions:
@@ -73,9 +76,9 @@ def verify(versions: Iterable[Version], newest: bytes) -> bool:
 
 
 def worth_restoring(kept: Sequence[Kept], accuracy: float, drop: float) -> Kept | None:
-    """The most accurate version kept (ties: the newest), when a model of this accuracy falls below it by more than `drop`.
+    """Return the most accurate version kept (ties: the newest) if a model falls far below it.
 
-    None when it does not; a `drop` of 0 never does.
+    That is by more than `drop`; a `drop` of 0 never restores anything. None: nothing to restore.
     """
     if not drop or math.isnan(accuracy):
         return None

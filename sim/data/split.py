@@ -41,8 +41,10 @@ def split_data(
         settings: how its training samples are dealt, and how many are held out.
         devices: to how many devices.
         streams: random streams of the run.
-        source: "holdout": validation samples are the held-out ones; "test": the test set, VBFL's leak.
-        holding: "shared": all devices hold all validation samples; "sharded": each holds its own part.
+        source: "holdout": validation samples are the held-out ones; "test": the test set, VBFL's
+            leak.
+        holding: "shared": all devices hold all validation samples; "sharded": each holds its own
+            part.
 
     Raises `DataError` when there are too few samples.
     """

@@ -37,7 +37,8 @@ class Evaluation:
 
 def layout_of(module: nn.Module) -> tuple[ParameterSlot, ...]:
     """Return the place of each parameter in a row, in the module's own order."""
-    slots, at = [], 0
+    slots = []
+    at = 0
     for name, p in module.named_parameters():
         slots.append(ParameterSlot(name, tuple(p.shape), at, p.numel()))
         at += p.numel()

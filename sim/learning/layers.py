@@ -113,7 +113,7 @@ class MaxPool2d:
         )
 
     def store(self) -> None:
-        """No parameters."""
+        """Do nothing: there are no parameters."""
 
 
 class ReLU:
@@ -129,7 +129,7 @@ class ReLU:
         return grad * (y > 0)
 
     def store(self) -> None:
-        """No parameters."""
+        """Do nothing: there are no parameters."""
 
 
 class Flatten:
@@ -144,7 +144,7 @@ class Flatten:
         return grad.view(shape)
 
     def store(self) -> None:
-        """No parameters."""
+        """Do nothing: there are no parameters."""
 
 
 Layer = Linear | Conv2d | MaxPool2d | ReLU | Flatten

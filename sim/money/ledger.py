@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is asked of the ledger."""
+    """One movement of money asked of the ledger."""
 
     debit: str
     credit: str
@@ -41,14 +41,17 @@ class Transfer:
 
 
 def device_account(device: int) -> str:
-    """Account name of a device."""
+    """Return the account name of a device."""
     return f"device:{device}"
 
 
 class Ledger:
-    """Accounts of integers. `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
+    """Accounts of integers.
 
-    Conservation, checked after every posting: for each asset the sum over ordinary accounts equals issued minus burned.
+    `issuance` and `burn` are the two ends of the world; every other balance is >= 0.
+
+    Conservation, checked after every posting: for each asset the sum over ordinary accounts equals
+    issued minus burned.
     """
 
     def __init__(self) -> None:
@@ -71,7 +74,7 @@ class Ledger:
                 self._balances[asset] = grown
 
     def balance(self, account: str, asset: str) -> int:
-        """Base units held by an account."""
+        """Return the base units held by an account."""
         if account not in self._index:
             raise LedgerError(f"no account {account!r}")
         held = self._balances.get(asset)
@@ -88,42 +91,48 @@ class Ledger:
         batch = [t for t in transfers if self._well_formed(t).amount]
         if not batch:
             return
-        delta: dict[str, dict[str, int]] = {}
+        changes: dict[str, dict[str, int]] = {}
         for t in batch:
-            moves = delta.setdefault(t.asset, {})
+            moves = changes.setdefault(t.asset, {})
             moves[t.debit] = moves.get(t.debit, 0) - t.amount
             moves[t.credit] = moves.get(t.credit, 0) + t.amount
-        for asset, moves in delta.items():
-            for account, change in moves.items():
-                if account not in (ISSUANCE, BURN):
-                    after = self.balance(account, asset) + change
-                    if after < 0:
-                        raise LedgerError(
-                            f"{account} holds {after - change} {asset}, cannot pay {-change}"
-                        )
-                    if after > MAX_AMOUNT:
-                        raise LedgerError(f"{account} would hold more than 2**63 - 1 {asset}")
-            supply = (
-                self.issued(asset)
-                - moves.get(ISSUANCE, 0)
-                - self.burned(asset)
-                - moves.get(BURN, 0)
-            )
-            if supply > MAX_AMOUNT:
-                raise LedgerError(f"supply of {asset} would exceed 2**63 - 1")
-        for asset, moves in delta.items():
-            held = self._balances.setdefault(asset, np.zeros(len(self._index), dtype=np.int64))
-            for account, change in moves.items():
-                if account == ISSUANCE:
-                    self._issued[asset] = self.issued(asset) - change
-                elif account == BURN:
-                    self._burned[asset] = self.burned(asset) + change
-                else:
-                    held[self._index[account]] += change
+
+        # Check everything before anything moves: a batch is atomic.
+        for asset, moves in changes.items():
+            self._check_moves(asset, moves)
+        for asset, moves in changes.items():
+            self._apply(asset, moves)
             self._check(asset)
-        self.journal += [
-            Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason) for t in batch
-        ]
+        for t in batch:
+            entry = Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason)
+            self.journal.append(entry)
+
+    def _check_moves(self, asset: str, moves: Mapping[str, int]) -> None:
+        """Raise `LedgerError` when a balance or the supply would leave its bounds."""
+        for account, change in moves.items():
+            if account in (ISSUANCE, BURN):
+                continue
+            before = self.balance(account, asset)
+            if before + change < 0:
+                raise LedgerError(f"{account} holds {before} {asset}, cannot pay {-change}")
+            if before + change > MAX_AMOUNT:
+                raise LedgerError(f"{account} would hold more than 2**63 - 1 {asset}")
+        # Issuance only pays and burn only receives: their changes are what is made and destroyed.
+        issued = self.issued(asset) - moves.get(ISSUANCE, 0)
+        burned = self.burned(asset) + moves.get(BURN, 0)
+        if issued - burned > MAX_AMOUNT:
+            raise LedgerError(f"supply of {asset} would exceed 2**63 - 1")
+
+    def _apply(self, asset: str, moves: Mapping[str, int]) -> None:
+        """Change the balances of one asset."""
+        held = self._balances.setdefault(asset, np.zeros(len(self._index), dtype=np.int64))
+        for account, change in moves.items():
+            if account == ISSUANCE:
+                self._issued[asset] = self.issued(asset) - change
+            elif account == BURN:
+                self._burned[asset] = self.burned(asset) + change
+            else:
+                held[self._index[account]] += change
 
     def _well_formed(self, t: Transfer) -> Transfer:
         if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:
@@ -142,13 +151,14 @@ class Ledger:
         total = int(self._balances[asset].sum())
         if total != self.issued(asset) - self.burned(asset):
             raise AssertionError(
-                f"{asset} not conserved: {total} held, {self.issued(asset)} issued, {self.burned(asset)} burned"
+                f"{asset} not conserved: {total} held, {self.issued(asset)} issued, "
+                f"{self.burned(asset)} burned"
             )
 
-    # --- checkpoints --------------------------------------------------------------------------------------------
+    # --- checkpoints ------------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, object]:
-        """JSON-able state at a round boundary."""
+        """Return JSON values at a round boundary."""
         return {
             "accounts": list(self._index),
             "balances": {asset: held.tolist() for asset, held in self._balances.items()},

@@ -18,7 +18,8 @@ def check_memory(rule: PayoutRule, memory: Memory) -> Memory:
         raise ValueError(f"{rule!r} remembers what is no plain JSON: {error}") from None
     if again != memory:
         raise ValueError(
-            f"{rule!r} remembers what JSON changes: keys must be text, lists not tuples, numbers finite"
+            f"{rule!r} remembers what JSON changes: keys must be text, lists not tuples, "
+            "numbers finite"
         )
     return again
 
@@ -26,7 +27,7 @@ def check_memory(rule: PayoutRule, memory: Memory) -> Memory:
 def check_payments(
     rule: PayoutRule, payments: Iterable[Payment], devices: int, *, opening: bool = False
 ) -> None:
-    """Raise `ValueError` unless each payment has an integer amount, existing accounts and a payer that may pay.
+    """Raise `ValueError` unless amounts are integers, accounts exist and payers may pay.
 
     Devices pay only in the opening of a rule, where they join of their own will.
     """
@@ -48,7 +49,10 @@ def check_payments(
 
 
 def reversed_payment(p: Payment) -> Payment:
-    """Return the payment that undoes another: what was issued is burned, what was burned is issued again."""
+    """Return the payment that undoes another.
+
+    What was issued is burned, what was burned is issued again.
+    """
     payee = BURN if p.payer == ISSUANCE else p.payer
     payer = ISSUANCE if p.payee == BURN else p.payee
     return Payment(payee, p.amount, f"reorg.{p.reason}", payer)

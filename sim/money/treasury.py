@@ -42,17 +42,20 @@ class Treasury:
         """Execute payments as one batch, all or none: `LedgerError` when one cannot be made.
 
         Args:
-            payments: from and to devices (by number), accounts of rules (by name), issuance and burn.
+            payments: from and to devices (by number), accounts of rules (by name), issuance and
+                burn.
             time_s: simulated time of the entries, by default the clock's.
             round: of the entries, by default the clock's.
         """
+        now = self._clock
+        transfers = [
+            Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
+            for p in payments
+        ]
         self.ledger.post(
-            [
-                Transfer(_account(p.payer), _account(p.payee), p.amount, p.reason, self.asset)
-                for p in payments
-            ],
-            time_s=self._clock.time_s if time_s is None else time_s,
-            round=self._clock.round if round is None else round,
+            transfers,
+            time_s=now.time_s if time_s is None else time_s,
+            round=now.round if round is None else round,
         )
 
     def balance(self, device: int) -> int:
@@ -62,11 +65,13 @@ class Treasury:
     # --- side payments ------------------------------------------------------------------------
 
     def set_aside(self, devices: Iterable[int]) -> None:
-        """Let devices spend beside the rules what they hold now, and nothing that they earn later."""
+        """Let devices spend beside the rules what they hold now, not what they earn later."""
         self._spendable = {device: self.balance(device) for device in devices}
 
     def pay_aside(self, payer: int, payee: int, amount: int, reason: str, time_s: float) -> bool:
-        """Move base units between devices beside the rules, if the payer has them left of what was set aside.
+        """Move base units between devices beside the rules; return whether the payer has them.
+
+        Only money that was set aside can be spent.
 
         Rewards cannot be spent this way: a device's chain may yet take them back.
         """

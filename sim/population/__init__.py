@@ -1,5 +1,6 @@
 """Who is there: groups, identities, presence, learners, and what a participant has of it all.
 
-A device is `eligible` when the rule lets it take part, `present` when it wants to take part itself (churners, identities in
-reserve), `online` when it is present and its network is up, and `active` when its group deviates in the present round.
+A device is `eligible` when the rule lets it take part, `present` when it wants to take part itself
+(churners, identities in reserve), `online` when it is present and its network is up, and `active`
+when its group deviates in the present round.
 """

@@ -17,10 +17,11 @@ Behaviours = Mapping[str, Plugin]
 
 @dataclass(frozen=True)
 class Membership:
-    """A group and its behaviour in each role; outside its rounds its members do what honest ones do.
+    """A group and its behaviour in each role; outside its rounds its members are honest.
 
-    `spares` are members that wait for the place of another. `strategies` are what a member may choose among, each for one or
-    more roles. `settings` are the group's keys in the scenario, None for the honest.
+    `spares` are members that wait for the place of another. `strategies` are what a member may
+    choose among, each for one or more roles. `settings` are the group's keys in the scenario, None
+    for the honest.
     """
 
     group: str
@@ -79,7 +80,7 @@ def _membership(group: Group, members: Sequence[int]) -> Membership:
         group.name,
         _behaviours(group),
         group,
-        tuple(members[len(members) - spares :]) if spares else (),
+        tuple(members[len(members) - spares :]),
         strategies,
         _learner(group),
     )
@@ -88,11 +89,12 @@ def _membership(group: Group, members: Sequence[int]) -> Membership:
 def _behaviours(table: Settings) -> dict[str, Plugin]:
     """Return the behaviours that a group or a strategy names, by role."""
     marks = chosen_fields(type(table))
-    return {
-        role: mark.registry.create(getattr(table, role), getattr(table, mark.params))
-        for role, mark in marks.items()
-        if role != "learner"
-    }
+    behaviours = {}
+    for role, mark in marks.items():
+        if role != "learner":
+            params = getattr(table, mark.params)
+            behaviours[role] = mark.registry.create(getattr(table, role), params)
+    return behaviours
 
 
 def _learner(group: Group) -> Any:
@@ -105,8 +107,11 @@ def _learner(group: Group) -> Any:
 
 def coalitions(groups: Sequence[Membership]) -> list[frozenset[int]]:
     """Return for every participant the members of its adversary group, nobody for an honest one."""
-    members: dict[str, set[int]] = {}
+    members: dict[str, set[int]] = {HONEST: set()}
     for device, membership in enumerate(groups):
-        members.setdefault(membership.group, set()).add(device)
-    nobody: frozenset[int] = frozenset()
-    return [nobody if m.group == HONEST else frozenset(members[m.group]) for m in groups]
+        # The honest do not conspire: their coalition stays empty.
+        if membership.group != HONEST:
+            members.setdefault(membership.group, set()).add(device)
+    # Members share one set: a population may be large.
+    frozen = {group: frozenset(devices) for group, devices in members.items()}
+    return [frozen[membership.group] for membership in groups]

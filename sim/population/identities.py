@@ -1,4 +1,4 @@
-"""Participants that come and go on purpose: churners, and whitewashers that return under another identity."""
+"""Churners, and whitewashers that return under another identity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from sim.streams import Streams
 
 
 class Identities:
-    """Which identities are in play. The spares of a group wait; each takes the place of a member that has lost its standing.
+    """Which identities are in play.
+
+    The spares of a group wait; each takes the place of a member that has lost its standing.
 
     A member that has lost its standing leaves for ever; the spare belongs to the same operator.
     """
@@ -25,7 +27,10 @@ class Identities:
         return device not in self.away
 
     def present(self, device: int, round: int) -> bool:
-        """Return whether a participant in play chooses to take part in a round; availability is checked elsewhere."""
+        """Return whether a participant in play chooses to take part in a round.
+
+        Availability is checked elsewhere.
+        """
         if device in self.away:
             return False
         membership = self._groups[device]
@@ -35,7 +40,7 @@ class Identities:
         return bool(draw < membership.presence)
 
     def replace(self, fallen: Container[int]) -> list[tuple[int, int]]:
-        """Let members that lost their standing leave and spares come in; return who left and who came in its place."""
+        """Let spares replace members that lost their standing; return who left and who came."""
         replaced = []
         for group, spares in self.waiting.items():
             for device, membership in enumerate(self._groups):

@@ -27,7 +27,10 @@ class Learners:
         self.plays: dict[int, list[Play]] = {device: [] for device in rational}
 
     def choose(self, round: int) -> None:
-        """Let all choose at once, on what was known before. Raises `ValueError` for a strategy that there is not."""
+        """Let all choose at once, on what was known before.
+
+        Raises `ValueError` for a strategy that there is not.
+        """
         chosen = {}
         for members in self._members.values():
             for index, device in enumerate(members):
@@ -49,15 +52,23 @@ class Learners:
     ) -> ChoiceObservation:
         """Return what a participant sees before it chooses."""
         others = [other for other in members if other != device]
+        # A strategy is named after its behaviour in the first role.
         strategies = self._groups[device].strategies
+        names = tuple(next(iter(s.values())).name for s in strategies)
+        peers: list[Play] = []
+        history: list[Play] = []
+        for other in others:
+            plays = self.plays[other]
+            peers += plays[-1:]
+            history += plays
         return ChoiceObservation(
             round=round,
             device=device,
             index=index,
-            strategies=tuple(next(iter(s.values())).name for s in strategies),
+            strategies=names,
             own=tuple(self.plays[device]),
-            peers=tuple(self.plays[other][-1] for other in others if self.plays[other]),
-            history=tuple(play for other in others for play in self.plays[other]),
+            peers=tuple(peers),
+            history=tuple(history),
             rng=self._streams.rng("learner", device, round),
         )
 

@@ -15,9 +15,10 @@ from sim.settings import HONEST
 
 
 class Participant(mesa.Agent):
-    """`device` is its number 0..n-1, `account` its account, `group` its adversary group or "honest".
+    """A participant of a run.
 
-    `role` is what it does in the present round, None where it has no part in it.
+    `device` is its number 0..n-1, `group` its adversary group or "honest". `role` is what
+    it does in the present round, None where it has no part in it.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Participant(mesa.Agent):
         return self.group != HONEST
 
     def behaviour(self, role: str) -> Any:
-        """Return its behaviour in a role in the present round; a rational participant has chosen one."""
+        """Return its behaviour in a role in the present round; learners have chosen theirs."""
         if not self.active:
             return self._honest.behaviours[role]
         choice = self._learners.choice.get(self.device)
@@ -58,6 +59,6 @@ class Participant(mesa.Agent):
 
     @property
     def strategy(self) -> str:
-        """Name of its behaviour in the first role of the protocol; its group where there are no behaviours."""
+        """Name of its behaviour in the protocol's first role; its group where there are none."""
         role = next(iter(self._own.behaviours), None)
         return self.group if role is None else self.behaviour(role).name

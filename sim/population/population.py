@@ -18,7 +18,10 @@ from sim.streams import Streams
 
 
 class Population:
-    """Participants by device. `groups` and `coalitions` have an entry for each: its membership, and its fellow members."""
+    """Participants by device.
+
+    `groups` and `coalitions` have an entry for each: its membership, and its fellow members.
+    """
 
     def __init__(
         self, model: mesa.Model, scenario: Scenario, streams: Streams, clock: Clock

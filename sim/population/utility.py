@@ -1,4 +1,4 @@
-"""What a round is worth to a participant: the one definition that tables, learners, scorecards and games share."""
+"""The utility of a round: one definition for tables, learners, scorecards and games."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 class Stakes:
     """What a round means for each participant beside its income, by device; what is missing is 0.
 
-    `locked` and `locked_before`: base units that rules hold for it at the round's end and start. `costs`: base units of work
-    that nobody is paid for, one mapping for each kind. `benefit`: base units that the round is worth to it otherwise.
+    `locked` and `locked_before`: base units that rules hold for it at the round's end and start.
+    `costs`: base units of work that nobody is paid for, one mapping for each kind. `benefit`: base
+    units that the round is worth to it otherwise.
     """
 
     locked: Mapping[int, int] = field(default_factory=dict)

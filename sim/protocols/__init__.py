@@ -1,1 +1,4 @@
-"""The games, one folder each. Nothing imports one by name: `sim.registries.protocols` finds them."""
+"""The games, one folder each.
+
+Nothing imports one by name: `sim.registries.protocols` finds them.
+"""

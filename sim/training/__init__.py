@@ -1,1 +1,1 @@
-"""What every protocol that trains models shares: data, engine, model store, local work, voting, aggregation, settlement."""
+"""Services of protocols that train: data, engine, models, local work, votes, settlement."""

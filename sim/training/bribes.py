@@ -19,10 +19,13 @@ def collect(
     concede: int,
     time_s: float,
 ) -> dict[int, NDArray[np.bool_]]:
-    """Let workers pay the validators that name a price; return who paid each: `bool[n]` over the workers that it judges.
+    """Let workers bribe the validators that name a price; return who paid each.
 
-    A group's devices pay up to their group's `bribe`; honest ones only where they are threatened, up to `concede`. A worker
-    does not pay a validator of its own group, and stops when what it held at the start is spent.
+    The result is `bool[n]` over the workers that a validator judges.
+
+    A group's devices pay up to their group's `bribe`; honest ones only where they are threatened,
+    up to `concede`. A worker does not pay a validator of its own group, and stops when what it held
+    at the start is spent.
     """
     paid = {v: np.zeros(len(workers), dtype=np.bool_) for v, workers in judged.items()}
     for v in sorted(judged):

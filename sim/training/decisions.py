@@ -1,4 +1,4 @@
-"""A miner or aggregator at work: what it makes of the block, or the aggregate, that it is about to deliver."""
+"""Decisions of a miner or aggregator about the block or aggregate that it is to deliver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from sim.training.local_work import LocalWork
 def decide(
     game: TrainingGame, work: LocalWork, miner: int, records: tuple[UpdateRecord, ...]
 ) -> MiningDecision:
-    """Return what the miner's behaviour decides about `records`; it sees their rows only where it knows "updates"."""
+    """Return what the miner's behaviour decides about `records`.
+
+    It sees their rows only where it knows "updates".
+    """
     behaviour = game.population[miner].behaviour("miner")
     rows = None
     if "updates" in behaviour.knows:

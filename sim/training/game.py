@@ -1,4 +1,4 @@
-"""What a protocol that trains is built of: the kernel's services and those of training, rules, and who holds which chain."""
+"""The parts of a protocol that trains: services, rules, and the chains that devices hold."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TrainingGame:
         self._closed = False
 
     def _open(self, chain: type[Forks]) -> Forks:
-        """Open the accounts, let the payout rule take its deposits, and return the chain before any block."""
+        """Open the accounts and take the rule's deposits; return the chain before any block."""
         devices = range(self.scenario.devices)
         self.treasury.open(self.bench.balances, self.payout.accounts())
         balances = tuple(self.treasury.balance(device) for device in devices)
@@ -85,7 +85,7 @@ class TrainingGame:
         ]
 
     def require_members(self, needed: int) -> None:
-        """Raise `SettingError` when the payout rule lets fewer devices join than the first round needs."""
+        """Raise `SettingError` when the payout rule admits too few devices."""
         playing = len(self.admitted(self.forks.canonical().memory))
         if playing < needed:
             rule = self.scenario.payout.mechanism
@@ -115,7 +115,7 @@ class TrainingGame:
             self._locked_before = self.locked()
 
     def locked(self) -> Mapping[int, int]:
-        """Return the base units that the payout rule holds for each device; nothing once it has closed."""
+        """Return the base units that the payout rule holds for each device."""
         if self._closed:
             return {}
         return self.payout.locked(self.forks.settled.memory)
@@ -126,7 +126,7 @@ class TrainingGame:
         return self._locked_before
 
     def end_time(self, end_s: float) -> None:
-        """Move the clock on, execute what moves once, and after the last round let the payout rule give back what it holds.
+        """Move the clock on and settle; after the last round close the payout rule.
 
         A round in which nothing happened lasts until a device comes or goes.
         """
@@ -138,14 +138,20 @@ class TrainingGame:
             self._close_contract()
 
     def _close_contract(self) -> None:
-        """Give back what the payout rule holds; entries bear the number of a round that never comes."""
+        """Give back what the payout rule holds.
+
+        The entries bear the number of a round that is never played.
+        """
         self._closed = True
         closing = self.payout.close(self.forks.settled.memory)
         check_payments(self.payout, closing.payments, self.scenario.devices)
         self.treasury.post(closing.payments, round=self.clock.round + 1)
 
     def replace_fallen(self) -> None:
-        """Let members that are shut out, no longer admitted or slashed leave, and the spares of their group come in."""
+        """Replace excluded members of groups by spare identities of the same group.
+
+        Excluded is who is shut out, no longer admitted or slashed.
+        """
         canonical = self.forks.canonical()
         fallen = set(self.forks.penalised) | canonical.blocked | self._dismissed(canonical)
         for device, newcomer in self.population.identities.replace(fallen):

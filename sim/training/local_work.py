@@ -1,4 +1,4 @@
-"""The numerics of a round, before the clock decides what arrives: training, tampering, digests, accuracies."""
+"""The numerics of a round before its clock starts: training, tampering, digests, accuracy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from sim.training.submissions import Submissions, submit_into
 class LocalWork:
     """What the workers of a round submit, one row per worker, and the baselines of its validators.
 
-    `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no NaN or infinity, claims of
-    work that are whole numbers. `trained_epochs` is the work that was done, whatever is claimed.
+    `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no
+    NaN or infinity, claims of work that are whole numbers. `trained_epochs` is the work that was
+    done, whatever is claimed.
     """
 
     workers: list[int]
@@ -39,13 +40,16 @@ class LocalWork:
         self.replaced: dict[bytes, dict[int, FloatMatrix]] = {}
 
     def tamper(self, block: bytes, rows: Mapping[int, FloatMatrix]) -> None:
-        """Note that the block with this hash carries other rows for some workers than those sent."""
+        """Note rows that the block with this hash carries in the place of those sent."""
         size = self.updates.shape[1]
         resized = {w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()}
         self.replaced[block] = resized
 
     def rows_of(self, workers: Sequence[int], block: bytes = b"") -> FloatMatrix:
-        """Return the rows of these workers, as a block carries them; no copy when they are all of them, untouched."""
+        """Return the rows of these workers, as a block carries them.
+
+        No copy is made when they are all of them, untouched.
+        """
         replaced = self.replaced.get(block, {})
         if list(workers) == self.workers and not replaced:
             return self.updates
@@ -64,7 +68,7 @@ def do_local_work(
     baseline_epochs: int = 0,
     sealed: bool = False,
 ) -> LocalWork:
-    """Train all workers and all baselines in one call of the engine, then let behaviours decide what is submitted.
+    """Train workers and baselines in one call, then let behaviours decide what is submitted.
 
     Args:
         game: the services of the run.
@@ -110,7 +114,7 @@ def _effort(game: TrainingGame, worker: int, asked: int) -> int:
 def _epoch_log(
     game: TrainingGame, workers: Sequence[int]
 ) -> Callable[[int, int, FloatMatrix], None] | None:
-    """Return what records the accuracy of workers after each epoch, where the scenario asks for it."""
+    """Return the recorder of accuracy after each epoch, where the scenario asks for it."""
     recorder = game.kernel.recorder
     if not recorder.records("epochs"):
         return None
@@ -141,14 +145,14 @@ def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
 
 def _job(game: TrainingGame, device: int, purpose: str, epochs: int) -> TrainingJob:
     """Return the training of one device from its own global model on its own samples."""
-    round = game.clock.round
-    rng = game.streams.rng(purpose, device, round)
+    identity = (device, game.clock.round)
+    rng = game.streams.rng(purpose, *identity)
     samples = game.bench.samples(device)
     order = np.empty((0, len(samples)), dtype=np.int64)
     if epochs:
         order = np.stack([rng.permutation(samples) for _ in range(epochs)])
     start = game.bench.models[game.forks[device].model]
-    return TrainingJob(start, order, game.streams.seed63(f"{purpose}.seed", device, round))
+    return TrainingJob(start, order, game.streams.seed63(f"{purpose}.seed", *identity))
 
 
 def _protect_in_place(game: TrainingGame, workers: Sequence[int], updates: FloatMatrix) -> None:

@@ -11,7 +11,9 @@ from mechanisms.vocabulary import ParameterSlot
 
 
 def update_bytes(layout: Sequence[ParameterSlot], how: str) -> int:
-    """`real`: four bytes per parameter. `printed`: length of the text in which torch shows the tensors, as VBFL's code counts.
+    """Return the bytes of an update; `real`: four per parameter.
+
+    `printed`: length of the text in which torch shows the tensors, as VBFL's code counts.
 
     Printed tensors are elided beyond 1,000 elements, so that text is far shorter than the update.
     """

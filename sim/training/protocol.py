@@ -35,7 +35,10 @@ EXAMPLE = {
 
 
 class TrainingProtocol(Protocol):
-    """Builds the services of training, and keeps what lasts beyond a round; subclasses play the round."""
+    """Base of protocols that train: it builds the services and keeps what lasts beyond a round.
+
+    Subclasses play the round.
+    """
 
     Scenario: ClassVar[type[scenarios.Scenario]] = TrainingScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
@@ -80,7 +83,7 @@ class TrainingProtocol(Protocol):
             )
 
     def facts(self) -> dict[str, Any]:
-        """Return how models were trained, how large they are, and the head of the canonical chain."""
+        """Return engine and size of the models, and the head of the canonical chain."""
         engine = self.game.bench.engine
         return {
             "trainer": engine.trainer,

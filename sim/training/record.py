@@ -18,7 +18,7 @@ from sim.training.local_work import LocalWork
 
 
 class GlobalAccuracy:
-    """Test accuracy and loss of the global model of every device; each distinct model is measured once."""
+    """Test accuracy and loss of each device's global model; distinct models are measured once."""
 
     def __init__(self, game: TrainingGame) -> None:
         bench, held = game.bench, [holding.model for holding in game.forks]
@@ -84,14 +84,17 @@ def participant_columns(
     privacy = game.scenario.privacy
     columns = {}
     for device, holding in enumerate(game.forks):
-        record = by_worker.get(device)
+        epochs = accepted = None
+        if device in by_worker:
+            record = by_worker[device]
+            epochs, accepted = record.claimed_epochs, record.accepted
         spent = None
         if privacy.noise:
             spent = epsilon(privacy.noise, privacy.delta, game.sent[device])
         columns[device] = {
             "samples": len(game.bench.samples(device)),
-            "epochs": record.claimed_epochs if record else None,
-            "accepted": record.accepted if record else None,
+            "epochs": epochs,
+            "accepted": accepted,
             "local_accuracy": local.get(device),
             "accuracy": tested.accuracy[holding.model],
             "compute_s": compute_s.get(device, 0.0),
@@ -154,7 +157,7 @@ def record_participants(
 
 
 def _benefits(game: TrainingGame, error: float) -> dict[int, float]:
-    """Return what the error of the global model is worth to the members of each group that are active."""
+    """Return by device what the global model's error is worth to active members of groups."""
     rates = {g.name: g.damage_benefit for g in game.scenario.adversaries}
     in_play = game.population.identities.in_play
     return {

@@ -12,7 +12,7 @@ from sim.training.workbench import Workbench
 
 
 class Released(NamedTuple):
-    """The model that counts after a block, the versions that the block releases, and those that may be restored later."""
+    """The model after a block, the versions that it releases, and those that may be restored."""
 
     model: int
     versions: tuple[Version, ...] = ()
@@ -38,7 +38,7 @@ def release(
     author: int,
     round: int,
 ) -> Released:
-    """Release the model that a block on top of `parent` made; when it is much worse than one before, that one comes back.
+    """Release the model of a block on top of `parent`, or roll back to a much better one.
 
     A block that changes nothing releases nothing.
 

@@ -27,7 +27,8 @@ def share_identities(
 ) -> dict[int, int]:
     """Let the devices of a group of sybils hold one device's samples and stake; changes `split`.
 
-    Returns the initial balance of every device. Raises `SettingError` when there are too few samples to split.
+    Returns the initial balance of every device. Raises `SettingError` when there are too few
+    samples to split.
     """
     balances = dict.fromkeys(range(len(groups)), initial_balance)
     for i, group in enumerate(settings):
@@ -54,7 +55,7 @@ def share_identities(
 def _prepare_spares(
     members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]
 ) -> None:
-    """Give a whitewasher's later identities the samples of the earlier ones, and all of them the earlier ones' money."""
+    """Give a whitewasher's later identities the samples and the money of the earlier ones."""
     first, later = members[: len(members) - spares], members[len(members) - spares :]
     for i, device in enumerate(later):
         twin = first[i % len(first)]
@@ -65,7 +66,7 @@ def _prepare_spares(
 
 
 def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samples | None:
-    """Return the test samples on which the success of targeted attacks is measured; None when no group has such an aim."""
+    """Return the test samples that measure targeted attacks; None when no group has such an aim."""
     found = []
     for m in {m.group: m for m in groups}.values():
         seen = DataObservation(
@@ -88,11 +89,13 @@ def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samp
 def poison(
     data: Dataset, groups: Sequence[Membership], split: Split, streams: Streams
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[int, NDArray[np.int64]]]:
-    """Return the samples to train on, and by device the indices of those that it trains on instead of its own.
+    """Return the samples to train on, and by device the indices that replace its own.
 
     The samples are the data set's, and behind them the poisoned ones.
     """
-    xs, ys, size = [data.x_train], [data.y_train], len(data.y_train)
+    xs = [data.x_train]
+    ys = [data.y_train]
+    size = len(data.y_train)
     instead: dict[int, NDArray[np.int64]] = {}
     for device, m in enumerate(groups):
         indices = split.train[device]

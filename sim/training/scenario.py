@@ -30,7 +30,9 @@ from sim.training.settings import (
 )
 
 LEAST_NOISE = 1e-3
-"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can state."""
+"""Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can
+state.
+"""
 
 
 class TrainingScenario(Scenario):
@@ -156,7 +158,7 @@ class TrainingScenario(Scenario):
             self.check_secrecy()
 
     def check_secrecy(self) -> None:
-        """Refuse what cannot do with the sum of the updates alone; protocols add what only they have."""
+        """Refuse plug-ins that need more than the sum of the updates; protocols add their own."""
         for choice in self.choices():
             reason = needs_single_updates(choice)
             if reason:

@@ -1,6 +1,7 @@
 """Secure aggregation: everybody learns the sum of the updates and nobody learns a single one.
 
-Bonawitz et al. 2017, doi:10.1145/3133956.3133982. The masks themselves are not simulated; what they would hide is refused.
+Bonawitz et al. 2017, doi:10.1145/3133956.3133982. The masks themselves are not simulated; what they
+would hide is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CURIOUS = {
 
 
 def needs_single_updates(choice: Choice) -> str:
-    """Return why a plug-in cannot do with the sum alone, and what would be right; empty when it can."""
+    """Return why a plug-in needs single updates, and what would be right; empty if it does not."""
     kind = choice.registry
     if kind in (rules.payouts, rules.parts):
         hidden = " and ".join(sorted(choice.create().observes & HIDDEN))

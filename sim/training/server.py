@@ -1,4 +1,4 @@
-"""What rounds without a chain of their own share: a server or contract that is always there, and devices that turn to it."""
+"""Rounds without a chain of their own: a server or contract that is always online."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sim.training.settling import settle
 class Server:
     """The server of one round; it sends and receives at the speed of the device at the other end.
 
-    `ready_s` is when each device that is there at the start can begin to train: those that missed the last aggregate download
-    it first.
+    `ready_s` is when each device that is there at the start can begin to train: those that missed
+    the last aggregate download it first.
     """
 
     def __init__(self, game: TrainingGame, chain: ServerChain, clock: Stages) -> None:
@@ -38,7 +38,7 @@ class Server:
         return start_s + self.send_s(device)
 
     def send_s(self, device: int, size: int | None = None) -> float:
-        """Return the seconds of a message between the server and a device, by default one that carries an update."""
+        """Return the seconds of a message between server and device, by default with an update."""
         size = self.size if size is None else size
         link = float(self.game.network.link[device])
         return self.game.scenario.network.latency_s + size / link
@@ -51,7 +51,7 @@ class Server:
         return self.compute_s[worker]
 
     def accepts(self, work: LocalWork, worker: int) -> bool:
-        """Return whether a worker's transaction is of this round and signed by the worker; else it is noted."""
+        """Return whether a worker's transaction is of this round and authentic; note it if not."""
         if worker in work.sent.replayed:
             kind = "replayed"
         elif worker in work.sent.forged and self.game.scenario.chain.check_signatures:
@@ -69,7 +69,7 @@ class Server:
         miner: int | None,
         conduct: Conduct | None = None,
     ) -> None:
-        """Settle the round with the model of this key, and send it to every device that is there."""
+        """Settle the round with the model of this key, and send it to every online device."""
         game, current = self.game, self.chain.head
         head = hashlib.sha256(current.head + game.bench.models.digest(model)).digest()
         author = -1 if miner is None else miner

@@ -1,4 +1,4 @@
-"""The tables of a scenario that trains models: every key, its type, its bounds and what it means."""
+"""Tables of a scenario that trains models: keys, types, bounds, meaning."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class AggregationSettings(Settings):
     params: Parameters = {}
     """Parameters of the rule."""
     before: tuple[TransformSettings, ...] = ()
-    """Transforms that the updates go through first, in this order: `[[aggregation.before]]` with `rule` and `params`."""
+    """Transforms that the updates go through first, in this order: `[[aggregation.before]]` with
+    `rule` and `params`.
+    """
 
 
 class PartSettings(Settings):
@@ -84,7 +86,9 @@ class PayoutSettings(MoneySettings):
     params: Parameters = {}
     """Parameters of the rule."""
     utility_samples: Natural = 0
-    """Held-out samples, at most, on which rules measure what updates are worth, drawn once per run; 0: all."""
+    """Held-out samples, at most, on which rules measure what updates are worth, drawn once per run;
+    0: all.
+    """
     parts: tuple[PartSettings, ...] = ()
     """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
 
@@ -99,25 +103,36 @@ class WorkerStrategy(Settings):
 
 
 class WorkerGroup(RationalGroup):
-    """A group of devices that deviate as workers, drawn at random (`count`) or named (`devices`)."""
+    """Devices that deviate as workers, drawn at random (`count`) or named (`devices`)."""
 
     worker: Annotated[str, Chosen(behaviours.workers, "worker_params")] = HONEST
     """Behaviour as worker (`fedstake list behaviours`)."""
     worker_params: Parameters = {}
     """Parameters of that behaviour."""
     identities: Literal["own", "split", "duplicate"] = "own"
-    """Sybils: one operator's samples are split among all members, or copied to all, and its stake is split."""
+    """Sybils: one operator's samples are split among all members, or copied to all, and its stake
+    is split.
+    """
     damage_benefit: NonNegative = 0.0
-    """What a round is worth to each member beside its income, in base units times the error of the global model."""
+    """What a round is worth to each member beside its income, in base units times the error of the
+    global model.
+    """
     spares: Natural = 0
-    """Whitewashers: so many of the group's identities wait, and take the place of members that are shut out or slashed; they
-    join at the start, hold the samples of the others and share their money."""
+    """Whitewashers: so many of the group's identities wait, and take the place of members that are
+    shut out or slashed; they join at the start, hold the samples of the others and share their
+    money.
+    """
     strategies: tuple[WorkerStrategy, ...] = ()
-    """Rational devices: what each may play as worker, instead of `worker`: `[[adversaries.strategies]]`."""
+    """Rational devices: what each may play as worker, instead of `worker`:
+    `[[adversaries.strategies]]`.
+    """
 
 
 class VotingGroup(WorkerGroup):
-    """A group of devices that deviate as workers, validators or miners, drawn at random (`count`) or named (`devices`)."""
+    """Devices that deviate as workers, validators or miners.
+
+    They are drawn at random (`count`) or named (`devices`).
+    """
 
     validator: Annotated[str, Chosen(behaviours.validators, "validator_params")] = HONEST
     """Behaviour as validator."""
@@ -128,7 +143,9 @@ class VotingGroup(WorkerGroup):
     miner_params: Parameters = {}
     """Parameters of that behaviour."""
     bribe: Amount = 0
-    """What a member pays a validator for a positive vote, at most, out of what it held at the start."""
+    """What a member pays a validator for a positive vote, at most, out of what it held at the
+    start.
+    """
 
 
 class CostSettings(Settings):
@@ -142,7 +159,9 @@ class VotingCostSettings(CostSettings):
     """What work costs the device that does it, and what honest workers give in to."""
 
     concede: Amount = 0
-    """What a worker of no group pays a validator that threatens to vote against it, at most, out of what it held at the start."""
+    """What a worker of no group pays a validator that threatens to vote against it, at most, out of
+    what it held at the start.
+    """
 
 
 class RecordSettings(Settings):
@@ -153,8 +172,10 @@ class RecordSettings(Settings):
     local_accuracy: StrictBool = False
     """Test accuracy of every submitted update (column `local_accuracy` of `participants`)."""
     tape: StrictBool = False
-    """Everything that payout rules could observe, all updates included (tables `tape` and `opening`): what
-    `fedstake compare` replays. Held in memory until the run ends: 4 bytes x parameters x updates."""
+    """Everything that payout rules could observe, all updates included (tables `tape` and
+    `opening`): what `fedstake compare` replays. Held in memory until the run ends: 4 bytes x
+    parameters x updates.
+    """
 
 
 class PrivacySettings(Settings):
@@ -165,7 +186,9 @@ class PrivacySettings(Settings):
     clip: NonNegative = 0.0
     """Largest L2 norm of the change that a worker sends; 0: any."""
     noise: Annotated[Finite, Field(ge=0, le=1e6)] = 0.0
-    """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units of `clip`; 0: none."""
+    """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units
+    of `clip`; 0: none.
+    """
     delta: Annotated[Finite, Field(gt=0, lt=1)] = 1e-5
     """Probability at which the epsilon in table `participants` is stated."""
 
@@ -174,7 +197,9 @@ class VersionSettings(Settings):
     """Which versions of the model are kept, and when an older one comes back."""
 
     rollback_drop: Probability = 0.0
-    """A new model that is worse than the best kept version by more than this accuracy (held-out samples) is undone; 0: never."""
+    """A new model that is worse than the best kept version by more than this accuracy (held-out
+    samples) is undone; 0: never.
+    """
     keep: Annotated[Count, Field(le=1_000)] = 5
     """How many of the last versions may come back."""
     record: StrictBool = False

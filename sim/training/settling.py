@@ -1,4 +1,4 @@
-"""What accepted updates come to: the next model, and who is paid for them."""
+"""Settlement of accepted updates: the next model, and who is paid for them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def aggregate(
     start: int,
     block: bytes = b"",
 ) -> int:
-    """Aggregate the updates of `records` to the model with key `start`; return the key of the new model.
+    """Aggregate the updates of `records` to the model `start`; return the new model's key.
 
-    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when the rule returns something
-    else than one finite row.
+    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when
+    the rule returns something else than one finite row.
     """
     if game.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
@@ -62,7 +62,7 @@ def _as_row(row: FloatMatrix, size: int) -> FloatMatrix:
 
 @dataclass(frozen=True)
 class Settled:
-    """A settlement as a chain state holds it: what devices credit themselves, what moves otherwise, what is remembered."""
+    """A settlement in a chain state: credits of devices, other moves, the rule's memory."""
 
     payments: dict[int, tuple[Payment, ...]]
     moves: tuple[Payment, ...]
@@ -94,35 +94,23 @@ def settle(
 
     Raises `ValueError` for a payment that nobody could receive or make.
     """
-    # What the rule may see.
-    observes, taped = game.payout.observes, game.kernel.recorder.records("tape")
-    workers = [r.worker for r in records]
-    start = game.bench.models[parent.model]
-    updates = utility = None
-    if taped or observes & {"updates", "utility"}:
-        updates = work.rows_of(workers, block)
-    if updates is not None and "utility" in observes:
-        utility = game.bench.utility(updates, start)
-    if taped or "work" in observes:
-        records = tuple(_audited(game, work, r) for r in records)
-    seen = BlockObservation(
-        round=game.clock.round,
+    # Ask the rule.
+    seen = _observation(
+        game,
+        work,
+        parent,
+        result=result,
         miner=miner,
         records=records,
-        memory=parent.memory,
-        stakes=game.stakes,
-        updates=updates,
-        start=start,
-        result=game.bench.models[result],
-        utility=utility,
+        block=block,
         conduct=conduct,
     )
-    if taped:
+    if game.kernel.recorder.records("tape"):
         game.kernel.recorder.add("tape", [taped_block(seen, parent.id, block)])
-
-    # What it decides.
-    settlement = game.payout.settle(seen.shown_to(observes))
+    settlement = game.payout.settle(seen.shown_to(game.payout.observes))
     check_payments(game.payout, settlement.payments, game.scenario.devices)
+
+    # Keep its answer: devices credit themselves when they adopt the block, the rest moves once.
     by_payee: dict[int, list[Payment]] = {}
     moves = []
     for p in settlement.payments:
@@ -135,6 +123,42 @@ def settle(
         memory = check_memory(game.payout, settlement.memory)
     payments = {device: tuple(ps) for device, ps in by_payee.items()}
     return Settled(payments, tuple(moves), memory)
+
+
+def _observation(
+    game: TrainingGame,
+    work: LocalWork,
+    parent: ChainState,
+    *,
+    result: int,
+    miner: int | None,
+    records: tuple[UpdateRecord, ...],
+    block: bytes,
+    conduct: Conduct | None,
+) -> BlockObservation:
+    """Return a block as the payout rule and the tape need it; what neither needs is left out."""
+    observes = game.payout.observes
+    taped = game.kernel.recorder.records("tape")
+    start = game.bench.models[parent.model]
+    updates = utility = None
+    if taped or observes & {"updates", "utility"}:
+        updates = work.rows_of([r.worker for r in records], block)
+    if updates is not None and "utility" in observes:
+        utility = game.bench.utility(updates, start)
+    if taped or "work" in observes:
+        records = tuple(_audited(game, work, r) for r in records)
+    return BlockObservation(
+        round=game.clock.round,
+        miner=miner,
+        records=records,
+        memory=parent.memory,
+        stakes=game.stakes,
+        updates=updates,
+        start=start,
+        result=game.bench.models[result],
+        utility=utility,
+        conduct=conduct,
+    )
 
 
 def _audited(game: TrainingGame, work: LocalWork, record: UpdateRecord) -> UpdateRecord:

@@ -1,4 +1,4 @@
-"""What workers send once they have trained: every behaviour acts once, on all rows of its devices."""
+"""Submissions of workers: every behaviour acts once, on all rows of its devices."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ MOST_CLAIMED = 10**9
 class Submissions:
     """What was sent, by row and by device.
 
-    By row: the work claimed, whether what was sent has the right form, and whether it is `genuine`: what training as asked on
-    the device's own samples gives, with true claims. By device: who forges a signature, replays an old transaction, sends its
-    own twice, keeps what it committed to, or reveals something else (`switched`, its digest).
+    By row: the work claimed, whether what was sent has the right form, and whether it is `genuine`:
+    what training as asked on the device's own samples gives, with true claims. By device: who
+    forges a signature, replays an old transaction, sends its own twice, keeps what it committed to,
+    or reveals something else (`switched`, its digest).
     """
 
     claimed_samples: NDArray[np.int64]
@@ -46,7 +47,7 @@ def submit_into(
     *,
     sealed: bool,
 ) -> Submissions:
-    """Let behaviours act; rows of honest devices stay as they were trained, others are overwritten in `updates`.
+    """Let behaviours act and overwrite their rows of `updates`; honest rows stay as trained.
 
     `sealed`: what others send cannot be seen before everybody has committed.
     """
@@ -86,24 +87,31 @@ def _observation(
     at: list[int],
 ) -> WorkerObservation:
     """Return what the devices of one behaviour see; `at` are their rows."""
-    models, knows = game.bench.models, behaviour.knows
+    models = game.bench.models
+    knows = behaviour.knows
     holdings = [game.forks[device] for device in devices]
     previous = None
     if "previous" in knows:
         previous = np.stack([models[held.previous_model] for held in holdings])
-    round = game.clock.round
+    rules = None
+    if "rules" in knows:
+        rules = game.scenario.stated_rules()
+    validation = None
+    if "validation" in knows:
+        validation = game.bench.validators_accuracy
+    now = game.clock.round
     return WorkerObservation(
-        round=round,
+        round=now,
         devices=tuple(devices),
         updates=updates,
         global_models=np.stack([models[held.model] for held in holdings]),
         samples=sent.claimed_samples[at],
         epochs=sent.claimed_epochs[at],
         layout=game.bench.engine.layout,
-        rngs=tuple(game.streams.rng("adversary.worker", d, round) for d in devices),
+        rngs=tuple(game.streams.rng("adversary.worker", d, now) for d in devices),
         others=others,
-        rules=game.scenario.stated_rules() if "rules" in knows else None,
-        validation=game.bench.validators_accuracy if "validation" in knows else None,
+        rules=rules,
+        validation=validation,
         previous_models=previous,
     )
 
@@ -174,7 +182,7 @@ MALFORMED = np.empty(0, dtype=np.float32)
 
 
 def _numbers(given: Any, kind: type | None = np.float32) -> NDArray[Any] | None:
-    """Return what a behaviour gave as an array, None where it is none: ragged, text, whatever code of others may return."""
+    """Return a behaviour's answer as an array, None where it is none: ragged, text, anything."""
     try:
         array = np.asarray(given) if kind is None else np.asarray(given, dtype=kind)
     except (TypeError, ValueError, OverflowError):

@@ -11,7 +11,8 @@ ROUNDS = {
     "loss": Column(NUMBER, "of the same: mean cross-entropy"),
     "attack_success": Column(
         NUMBER,
-        "share of the samples that a targeted attack aims at that the same model classifies as it wants",
+        "share of the samples that a targeted attack aims at that the same model classifies as it "
+        "wants",
     ),
     "accuracy_mean": Column(NUMBER, "mean over the models that devices hold"),
     "accuracy_max": Column(NUMBER, "best of them"),
@@ -32,7 +33,8 @@ PARTICIPANTS = {
     "epochs": Column(INTEGER, "epochs that it claims; null: no update of it was judged"),
     "accepted": Column(
         TRUTH,
-        "whether its update was accepted, as judged: a part such as `consent` may still refuse to pay it",
+        "whether its update was accepted, as judged: a part such as `consent` may still refuse to "
+        "pay it",
     ),
     "local_accuracy": Column(NUMBER, "test accuracy of its update, with `record.local_accuracy`"),
     "accuracy": Column(NUMBER, "test accuracy of the global model that it holds after the round"),
@@ -102,7 +104,8 @@ VERSIONS = Table(
             NUMBER, "on the samples held out for validators; null where there are none"
         ),
     },
-    only="`versions.record` or `versions.rollback_drop`: the versions of the canonical chain at the end",
+    only="`versions.record` or `versions.rollback_drop`: the versions of the canonical chain at "
+    "the end",
 )
 
 EPOCHS = Table(
@@ -152,8 +155,9 @@ TAPE = Table(
         "canonical": Column(TRUTH, "whether it is on the canonical chain at the end"),
         "holders": Column(INTEGERS, "devices whose own chain holds it at the end"),
     },
-    only="`record.tape`: what every payout rule could have observed. Updates are not compressed: 4 bytes x parameters x "
-    "(updates + 2) per block. A block that no chain holds at the end counts in no comparison",
+    only="`record.tape`: what every payout rule could have observed. Updates are not compressed: "
+    "4 bytes x parameters x (updates + 2) per block. A block that no chain holds at the end "
+    "counts in no comparison",
 )
 
 OPENING = Table(

@@ -1,4 +1,4 @@
-"""The tape of a run: everything that a payout rule could have observed of every block, as rows of the table `tape`."""
+"""The tape of a run: what a payout rule could observe of every block, as table `tape`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def taped_block(seen: BlockObservation, parent: int, head: bytes) -> dict[str, A
     for name in PER_RECORD:
         values = (getattr(record, name) for record in seen.records)
         records[name] = [list(v) if isinstance(v, tuple) else v for v in values]
-    records["reports"] = [
-        [[float(validator), score] for validator, score in record.reports]
-        for record in seen.records
-    ]
+    # Parquet lists have one type: the validator's number becomes a float beside its score.
+    records["reports"] = []
+    for record in seen.records:
+        records["reports"].append(
+            [[float(validator), score] for validator, score in record.reports]
+        )
     return {
         "round": seen.round,
         "head": head.hex(),
@@ -60,11 +62,12 @@ def _taped_conduct(conduct: Conduct) -> dict[str, Any]:
 
 
 def mark_tape(recorder: Recorder, forks: Forks) -> None:
-    """Mark at the run's end which block came before each, which are on the canonical chain, and who holds each."""
+    """Mark at the run's end each block's predecessor, its holders, and the canonical chain."""
     tape = recorder.columns("tape")
     keys = zip(tape["parent"], tape["head"], strict=True)
     number = {key: i for i, key in enumerate(keys)}
-    # A state that was copied under a new id keeps its parent and head, which is why blocks are known by these.
+    # A state that was copied under a new id keeps its parent and head, which is why blocks are
+    # known by these.
     heads: list[tuple[int | None, ChainState]] = [
         (device, holding.state) for device, holding in enumerate(forks)
     ]
@@ -84,7 +87,7 @@ def mark_tape(recorder: Recorder, forks: Forks) -> None:
 
 
 def opening_row(balances: Mapping[int, int], data: Dataset, samples: Samples) -> dict[str, Any]:
-    """Return the row of the table `opening`: what devices held, and the samples on which utility is measured."""
+    """Return the row of the table `opening`: balances, and the samples that measure utility."""
     x, y = samples
     return {
         "balances": [balances[device] for device in range(len(balances))],
@@ -96,29 +99,30 @@ def opening_row(balances: Mapping[int, int], data: Dataset, samples: Samples) ->
 
 
 def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
-    """Return the full observation of row `i`, without memory and utility: those belong to whoever replays it."""
+    """Return the observation of row `i` without memory and utility, which the replayer adds."""
     names = ("round", "miner", "stakes", *PER_RECORD)
     row: dict[str, Any] = {name: table[name][i].as_py() for name in names}
-    row["reports"] = [
-        tuple((int(validator), score) for validator, score in reports) for reports in row["reports"]
-    ]
+    # Parquet gives lists where records have tuples, and floats for the validators of reports.
+    reports = []
+    for pairs in row["reports"]:
+        reports.append(tuple((int(validator), score) for validator, score in pairs))  # noqa: PERF401
+    row["reports"] = reports
     columns = [[_hashable(v) for v in row[name]] for name in PER_RECORD]
-    records = tuple(
-        UpdateRecord(**dict(zip(PER_RECORD, values, strict=True)))
-        for values in zip(*columns, strict=True)
-    )
-    updates, start, result = (
-        _floats(table[name][i]).reshape(-1, parameters) for name in ("updates", "start", "result")
-    )
+    records = []
+    for values in zip(*columns, strict=True):
+        records.append(UpdateRecord(**dict(zip(PER_RECORD, values, strict=True))))  # noqa: PERF401
+    updates = _floats(table["updates"][i]).reshape(-1, parameters)
+    start = _floats(table["start"][i])
+    result = _floats(table["result"][i])
     return BlockObservation(
         round=row["round"],
         miner=row["miner"],
-        records=records,
+        records=tuple(records),
         memory={},
         stakes=tuple(row["stakes"]),
         updates=updates,
-        start=start.reshape(-1),
-        result=result.reshape(-1),
+        start=start,
+        result=result,
         conduct=_read_conduct(table, i),
     )
 
@@ -139,5 +143,5 @@ def _hashable(value: Any) -> Any:
 
 
 def _floats(value: pa.LargeBinaryScalar) -> FloatMatrix:
-    """No copy: models are most of a tape."""
+    """Return an array's values without a copy: models are most of a tape."""
     return np.frombuffer(value.as_buffer(), dtype=np.float32)

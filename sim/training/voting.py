@@ -28,10 +28,10 @@ def vote(
     support: NDArray[np.float64] | None,
     paid: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], list[float | None]]:
-    """Return votes on `workers`, as the validator's behaviour makes them of its verdicts, and a score of each.
+    """Return a validator's votes on `workers`, and a score of each.
 
-    The score is None where no rule asks for it. `support` and `paid` are as in `VoteObservation`. Raises `ValueError` when the
-    behaviour answers in the wrong form.
+    The score is None where no rule asks for it. `support` and `paid` are as in `VoteObservation`.
+    Raises `ValueError` when the behaviour answers in the wrong form.
     """
     behaviour = game.population[validator].behaviour("validator")
     seen = VoteObservation(
@@ -61,7 +61,7 @@ def vote(
 
 
 def _similarity(game: TrainingGame, work: LocalWork, seen: VoteObservation) -> NDArray[np.float64]:
-    """Return the cosine of each worker's change to the mean change of all finite ones that the validator was sent.
+    """Return the cosine of each worker's change to the mean change of all finite ones sent.
 
     0 for a row that is not finite.
     """

@@ -1,4 +1,4 @@
-"""The workbench of protocols that train: data, engine, model store, and everything that is measured with them."""
+"""The workbench of protocols that train: data, engine, models, and all measurements."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sim.training.scenario import TrainingScenario
 class Workbench:
     """Who holds which samples, and what models are worth on them.
 
-    `balances` is what every device holds at the start: sybils share. Raises `DataError` for data that are not there and
-    `SettingError` for a model that does not fit them.
+    `balances` is what every device holds at the start: sybils share. Raises `DataError` for data
+    that are not there and `SettingError` for a model that does not fit them.
     """
 
     def __init__(self, kernel: Kernel, scenario: TrainingScenario) -> None:
@@ -79,7 +79,10 @@ class Workbench:
         )
 
     def utility(self, updates: FloatMatrix, start: FloatMatrix) -> CoalitionUtility:
-        """Return what coalitions of updates `[n, P]` to the model `start` `[P]` are worth on held-out samples."""
+        """Return the worth of coalitions of updates `[n, P]` to the model `start` `[P]`.
+
+        It is measured on the held-out samples.
+        """
         return self.engine.coalitions(updates, start, *self.utility_samples)
 
     def held_out_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
@@ -94,13 +97,16 @@ class Workbench:
         return self.engine.evaluate(rows, self.dataset.x_test, self.dataset.y_test).accuracy
 
     def accuracy_of(self, model: int) -> float:
-        """Return the accuracy of a stored model on the held-out samples; NaN when there are none."""
+        """Return the accuracy of a stored model on the held-out samples; NaN without any."""
         if not len(self.split.held_out):
             return math.nan
         return float(self.held_out_accuracy(self.models[model][None])[0])
 
     def attack_success(self, model: int) -> float | None:
-        """Return the share of the samples that targeted attacks aim at that a model classifies as they want; None: no aim."""
+        """Return the share of aimed-at samples that a model classifies as attackers want.
+
+        None when no group has such an aim.
+        """
         if self._probe is None:
             return None
         digests = [self.models.digest(model)]
@@ -108,7 +114,10 @@ class Workbench:
         return float(measured.accuracy[0])
 
     def root_update(self, model: int) -> FloatMatrix:
-        """Return a stored model trained for the workers' epochs on the held-out samples: what a clean update looks like."""
+        """Return a stored model trained for the workers' epochs on the held-out samples.
+
+        It shows what a clean update looks like.
+        """
         key = self.models.digest(model)
         if key not in self._roots:
             rng = self.streams.rng("root", self._clock.round)

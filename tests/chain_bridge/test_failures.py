@@ -37,7 +37,7 @@ def send(chain, operator, call):
 
 
 def strangers(books):
-    """Whether the books agree and report two other transactions of the operator in between."""
+    """Return whether the books agree and report two foreign transactions of the operator."""
     return books.agrees and any(
         s.startswith("2 transactions of the operator for other runs") for s in books.skipped
     )
@@ -146,7 +146,7 @@ def test_a_batch_over_the_weight_limit(chain, recorded, scripted):
 
 
 def with_limit(chain, ref_time, act):
-    """As on a chain whose extrinsics may weigh so much."""
+    """Pretend that the chain's extrinsics may weigh only so much."""
     from chain_bridge.runtime import Weight
 
     limits = chain.runtime.limits

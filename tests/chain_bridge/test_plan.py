@@ -255,7 +255,7 @@ class TestPacking:
             assert calls is None or n <= calls - 1
 
     def test_storage_proofs_bind_where_the_runtime_counts_them(self):
-        """As on runtimes since weights V2: bytes of proof are used up before time."""
+        """Runtimes since weights V2: bytes of proof are used up before time."""
         entries = [(1, ISSUANCE, "device:0", "S", 1, "x")] * 100
         timed, proven = (
             pack(self.script(entries), Limits(Weight(10**6, p), 10**6, None)) for p in (0, 100)

@@ -104,7 +104,7 @@ def check(file, out, undisturbed):
 
 
 def none_again(before, out):
-    """What had finished before is untouched."""
+    """Check that what had finished before is untouched."""
     after = stamps(out)
     assert before.items() <= after.items(), "a finished run was computed again"
     return after

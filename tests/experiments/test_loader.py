@@ -122,7 +122,8 @@ def test_plug_ins_lie_beside_the_scenario_and_their_place_does_not_matter(tmp_pa
 def test_an_unfinished_plug_in_is_refused_at_once(tmp_path):
     path = tmp_path / "rule.py"
     path.write_text(
-        "from mechanisms.payouts.base import PayoutRule\nclass Rule(PayoutRule):\n    name = 'rule'\n"
+        "from mechanisms.payouts.base import PayoutRule\n"
+        "class Rule(PayoutRule):\n    name = 'rule'\n"
     )
     with pytest.raises(ScenarioError, match="does not define settle"):
         load_scenario("digits-quick", {"payout.mechanism": f"{path}:Rule"})

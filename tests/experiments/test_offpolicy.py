@@ -100,7 +100,7 @@ def test_parameters_of_the_run_s_own_rule_are_kept(tiny, tmp_path):
 
 
 def test_nothing_of_the_run_s_own_rule_decides_what_others_get(tiny, tmp_path):
-    """Flat pay does not move votes, and stakes do not matter without a race: both runs hold the same events."""
+    """Flat pay does not move votes and stakes do not matter without a race: same events."""
     tables = []
     for mechanism in ("none", "data-size"):
         result = run(

@@ -1,4 +1,4 @@
-"""Results of a sweep: whole while it grows, compacted or not, exact, and plain about what they cannot read."""
+"""Results of a sweep: whole while it grows, compacted or not, exact, clear about damage."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def same(ours, theirs):
         pd.testing.assert_frame_equal(frame, theirs[name])
 
 
-# --- frames -----------------------------------------------------------------------------------------------------
+# --- frames ---------------------------------------------------------------------------------------
 
 
 def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
@@ -111,12 +111,12 @@ def test_columns_and_conditions(shared):
     ],
 )
 def test_a_wrong_question_is_one_line(shared, call, parts):
-    with pytest.raises(RunError) as told:
+    with pytest.raises(RunError) as raised:
         call(Results.open(shared))
-    assert str(shared) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(shared) in str(raised.value)
+    assert "\n" not in str(raised.value)
     for part in parts:
-        assert part in str(told.value)
+        assert part in str(raised.value)
 
 
 def test_a_factor_may_be_called_like_a_column(tmp_path):
@@ -168,7 +168,7 @@ def test_whole_numbers_are_exact_and_gaps_are_gaps(folder):
     assert str(results.participants()["accepted"].dtype) == "boolean"
 
 
-# --- outcomes and summaries -------------------------------------------------------------------------------------
+# --- outcomes and summaries -----------------------------------------------------------------------
 
 
 def test_outcomes_by_hand(shared):
@@ -213,7 +213,7 @@ def test_intervals_agree_with_scipy(shared):
     assert list(both.columns) == ["attack", RATE, "runs", "accuracy"]
     assert list(both["runs"]) == [3] * 4
     assert results.summary(by=[])["runs"].tolist() == [12]
-    assert results.summary().columns[:2].tolist() == [RATE, "attack"], "all factors, unless told"
+    assert results.summary().columns[:2].tolist() == [RATE, "attack"], "all factors by default"
 
 
 def test_the_bootstrap_agrees_with_scipy():
@@ -239,7 +239,7 @@ def test_a_large_bootstrap_is_drawn_in_blocks(monkeypatch):
     assert interval(values, "bootstrap") == pytest.approx(whole), "the same draws"
 
 
-# --- growing ----------------------------------------------------------------------------------------------------
+# --- growing --------------------------------------------------------------------------------------
 
 
 def test_results_open_while_the_sweep_still_writes(tmp_path):
@@ -277,7 +277,7 @@ def test_refresh_shows_more(tmp_path):
     assert len(results.rounds()) == 4
 
 
-# --- compacting -------------------------------------------------------------------------------------------------
+# --- compacting -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("remove", [False, True])
@@ -331,7 +331,7 @@ def test_a_crash_in_the_middle_of_compacting_loses_nothing(folder, monkeypatch, 
         raise Power
 
     def crash(*_, **__):
-        """As a kill does it: nothing is tidied up."""
+        """Stop like a kill: nothing is tidied up."""
         monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
         raise Power
 
@@ -368,12 +368,12 @@ def test_a_run_without_its_folder_is_not_compacted_away(folder):
     assert [p.run_id for p in Sweep(asked(set={**TINY, "rounds": 2}), folder).todo] == [gone]
 
 
-# --- what cannot be read ----------------------------------------------------------------------------------------
+# --- what cannot be read --------------------------------------------------------------------------
 
 
 def older(folder):
-    told = json.loads((folder / "sweep.json").read_text())
-    (folder / "sweep.json").write_text(json.dumps(told | {"schema_version": 1}))
+    sweep = json.loads((folder / "sweep.json").read_text())
+    (folder / "sweep.json").write_text(json.dumps(sweep | {"schema_version": 1}))
 
 
 @pytest.mark.parametrize(
@@ -405,11 +405,11 @@ def older(folder):
 )
 def test_what_cannot_be_read_says_why_in_one_line(folder, damage, parts):
     damage(folder)
-    with pytest.raises(RunError) as told:
+    with pytest.raises(RunError) as raised:
         Results.open(folder).rounds()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     for part in parts:
-        assert part in str(told.value), told.value
+        assert part in str(raised.value), raised.value
 
 
 def test_a_damaged_table_is_not_compacted_and_nothing_is_removed(folder):

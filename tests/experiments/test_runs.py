@@ -120,9 +120,9 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     saved = checkpoints.newest(world.kernel.scenario, tmp_path / "run.checkpoint")
     with pytest.raises(RunError, match="another scenario or seed"):
         checkpoints.load(tiny(seed=5), saved)
-    told = json.loads((saved / "state.json").read_text())
-    del told["state"]["kernel"]["treasury"]
-    for damage in ("{", json.dumps({"run_id": 3}), json.dumps(told)):
+    state = json.loads((saved / "state.json").read_text())
+    del state["state"]["kernel"]["treasury"]
+    for damage in ("{", json.dumps({"run_id": 3}), json.dumps(state)):
         (saved / "state.json").write_text(damage)
         with pytest.raises(RunError, match="checkpoint"):
             run(tiny(), tmp_path / "run", checkpoint_every=1)
@@ -211,7 +211,7 @@ def test_report_leaves_other_files_alone(tiny, tmp_path):
 
 
 def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tiny, tmp_path):
-    """The old run stands aside when the process dies: the next run puts it back before anything else."""
+    """The old run stands aside when the process dies: the next run puts it back first."""
     first = run(tiny(rounds=1), tmp_path / "run")
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
@@ -226,7 +226,7 @@ def test_a_kill_between_the_two_renames_of_a_replacement_loses_nothing(tiny, tmp
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_a_failure_and_the_others_go_on(tiny, tmp_path):
-    """A real pool, broken by a rule that ends its process: every future of the pool fails, every other run is made good."""
+    """A real pool, broken by a rule that ends its process: every other run is made good."""
     (tmp_path / "deadly.py").write_text(
         "import os\n"
         "from mechanisms.payouts.base import PayoutRule\n"
@@ -264,8 +264,8 @@ def test_failure_is_data(tiny, tmp_path):
     assert isinstance(failed, RunFailure)
     assert failed.stage == "build"
     assert "too few" in failed.error
-    told = json.loads((tmp_path / "failures" / f"{bad.run_id()}.json").read_text())
-    assert "Traceback" in told["traceback"]
+    failure = json.loads((tmp_path / "failures" / f"{bad.run_id()}.json").read_text())
+    assert "Traceback" in failure["traceback"]
 
 
 def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
@@ -375,7 +375,7 @@ def command(*args, **more):
 
 
 def test_a_full_disk_leaves_nothing_that_reads_as_complete(tmp_path):
-    """RLIMIT_FSIZE stands for a full disk: writes beyond 2 kB fail with a real OSError from the kernel."""
+    """RLIMIT_FSIZE stands for a full disk: writes beyond 2 kB fail with a real OSError."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
@@ -397,7 +397,7 @@ def test_a_full_disk_leaves_nothing_that_reads_as_complete(tmp_path):
 
 @pytest.mark.slow
 def test_kill_minus_nine_at_any_moment(tmp_path):
-    """At growing delays until the run gets through: never a directory that reads as complete but is not, and a rerun works."""
+    """At growing delays until the run gets through: no false complete run, and a rerun works."""
     args = command(
         "digits-quick",
         "--set",

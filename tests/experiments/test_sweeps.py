@@ -49,7 +49,7 @@ def asked(**changes):
 
 
 def stamps(folder):
-    """When each finished run was written."""
+    """Return when each finished run was written."""
     return {
         p.parent.name: p.stat().st_mtime_ns
         for p in (Path(folder) / "runs").glob("[!.]*/manifest.json")

@@ -194,7 +194,8 @@ def test_utilities_add_up_to_what_moved(changes, forks):
     utility = world.tables["participants"].groupby("device").utility.sum()
     for d in range(8):
         assert (
-            utility[d] == world.kernel.treasury.balance(d) - world.kernel.scenario.payout.initial_balance
+            utility[d]
+            == world.kernel.treasury.balance(d) - world.kernel.scenario.payout.initial_balance
         )
 
 

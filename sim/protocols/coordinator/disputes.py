@@ -1,4 +1,4 @@
-"""What a drawn aggregator delivers, and what becomes of it when members recompute and dispute it."""
+"""Delivery of the aggregate by the drawn aggregator, and disputes about it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def deliver(
 ) -> tuple[Delivery, Conduct]:
     """Let the aggregator of `conduct` deliver; return what it delivers, and its fault.
 
-    An aggregator that does not deliver, or delivers what is no number, is absent: the model stays the one before.
+    An aggregator that does not deliver, or delivers what is no number, is absent: the model stays
+    the one before.
     """
     clock, aggregator = server.clock, conduct.aggregator
     assert aggregator is not None
@@ -67,9 +68,13 @@ def dispute(
     members: Iterable[int],
     conduct: Conduct,
 ) -> tuple[int, Conduct]:
-    """Let some members recompute the aggregate within the challenge window, and dispute it if they are so minded.
+    """Let some members recompute the aggregate within the challenge window and dispute it.
 
-    Returns the key of the model that counts in the end, and what the contract knows of the aggregator and its challengers.
+    Returns the key of the model that counts in the end, and what the contract knows of the
+    aggregator and its challengers.
+
+    Returns the key of the model that counts in the end, and what the contract knows of the
+    aggregator and its challengers.
     """
     digest = game.bench.models.digest
     wrong = digest(delivered.model) != digest(delivered.right)
@@ -82,6 +87,7 @@ def dispute(
         for d in disputing:
             game.incidents.note(now, d, conduct.aggregator, "false-challenge")
         return delivered.model, replace(conduct, false_challengers=frozenset(disputing))
+    # One challenger counts as the first; which one is luck.
     draw = game.streams.rng("dispute", game.clock.round).integers(len(disputing))
     winner = disputing[int(draw)]
     game.incidents.note(now, conduct.aggregator, winner, "wrong-aggregate")
@@ -90,7 +96,8 @@ def dispute(
 
 def _watching(game: CoordinatorGame, server: Server, members: Iterable[int]) -> list[int]:
     """Return the members that recompute the aggregate; it costs them time."""
-    settings, watching = game.scenario.coordinator, []
+    settings = game.scenario.coordinator
+    watching = []
     for d in members:
         if d not in server.online_at_start:
             continue

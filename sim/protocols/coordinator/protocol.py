@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sim.kernel import Kernel
 from sim.notes import Note
-from sim.protocol import Table
+from sim.protocol import Outcome, Table
 from sim.protocols.coordinator.game import CoordinatorGame
 from sim.protocols.coordinator.round import CoordinatorRound
 from sim.protocols.coordinator.settings import CoordinatorScenario
@@ -20,23 +20,27 @@ PARTICIPANTS = {
     "commitment": Column(TEXT, "what it committed to, hexadecimal"),
     "opening": Column(
         TEXT,
-        "with commit-reveal what the worker revealed, hexadecimal: 32 bytes SHA-256 of its update, claimed samples and epochs "
-        "(two little-endian int64), 16 bytes of salt; its commitment is the SHA-256 of `commit`, the device (little-endian "
-        "int64) and this",
+        "with commit-reveal what the worker revealed, hexadecimal: 32 bytes SHA-256 of its update, "
+        "claimed samples and epochs (two little-endian int64), 16 bytes of salt; its "
+        "commitment is the SHA-256 of `commit`, the device (little-endian int64) and this",
     ),
     "conduct": Column(
         TEXT,
-        "what became of its update: `verified`, `rejected`, `malformed`, `late`, `unrevealed`, `mismatched`, `absent`, "
-        "`duplicate`, `forged`, `replayed`, `unsettled` (its aggregator did not deliver)",
+        "what became of its update: `verified`, `rejected`, `malformed`, `late`, `unrevealed`, "
+        "`mismatched`, `absent`, `duplicate`, `forged`, `replayed`, `unsettled` (its aggregator "
+        "did not deliver)",
     ),
 }
 
 
 class Coordinator(TrainingProtocol):
-    """A round under a contract: commit-reveal, a committee of verifiers, a bonded aggregator, disputes."""
+    """A round under a contract: commitments, verifiers, a bonded aggregator, disputes."""
 
     name = "coordinator"
-    summary = "a contract collects commitments and reveals, a committee verifies, a bonded device aggregates"
+    summary = (
+        "a contract collects commitments and reveals, a committee verifies, "
+        "a bonded device aggregates"
+    )
     reference = "seed 003, the guide on on-chain coordination"
     Scenario: ClassVar[type[Scenario]] = CoordinatorScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
@@ -45,7 +49,10 @@ class Coordinator(TrainingProtocol):
         "participants": {**tables.PARTICIPANTS, **tables.VOTED_PARTICIPANTS, **PARTICIPANTS},
         "votes": tables.VOTES,
     }
-    outcomes = {**declared.OUTCOMES, "block_time_s": declared.BLOCK_TIME}
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        **declared.OUTCOMES,
+        "block_time_s": declared.BLOCK_TIME,
+    }
     notes = (
         declared.ROLES,
         *(

@@ -44,7 +44,10 @@ def record(
     commitments: Mapping[int, bytes],
     openings: Mapping[int, bytes],
 ) -> None:
-    """Record all rows of a round: `winner` is its aggregator, `block_time_s` when the aggregate was final."""
+    """Record all rows of a round.
+
+    `winner` is its aggregator, `block_time_s` the time at which the aggregate was final.
+    """
     tested = GlobalAccuracy(game)
 
     # Rounds.

@@ -1,7 +1,7 @@
 """A round under an on-chain coordinator: commit, reveal, verify, aggregate, dispute, settle.
 
-The contract's rules are in `mechanisms/lifecycle.py`; here time passes and devices act. Calls that the contract refuses are
-noted as incidents and change nothing.
+The contract's rules are in `mechanisms/lifecycle.py`; here time passes and devices act. Calls that
+the contract refuses are noted as incidents and change nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ COMMIT_BYTES = 32 + SIGNATURE_BYTES
 
 
 class CoordinatorRound:
-    """One round, complete before its clock starts: who aggregates, who verifies, who trains, and what they trained.
+    """One round; seats and updates are complete before its clock starts.
 
-    `contract` is None where nobody trains. `conduct_of` says what became of each worker's update, `votes` what the committee
-    voted, `records` the updates that were judged.
+    `contract` is None where nobody trains. `conduct_of` says what became of each worker's update,
+    `votes` what the committee voted, `records` the updates that were judged.
     """
 
     def __init__(self, game: CoordinatorGame) -> None:
@@ -41,9 +41,9 @@ class CoordinatorRound:
         self.server = Server(game, game.forks, self.clock)
         # Seats.
         members = game.admitted(game.forks.head.memory)
-        here = [device for device in members if device in self.server.online_at_start]
-        self.aggregator = self._draw_aggregator(here)
-        self.committee = self._draw_committee(here)
+        online = [device for device in members if device in self.server.online_at_start]
+        self.aggregator = self._draw_aggregator(online)
+        self.committee = self._draw_committee(online)
         seated = {self.aggregator, *self.committee}
         self.workers = [device for device in members if device not in seated]
         self.work = self._train()
@@ -83,7 +83,7 @@ class CoordinatorRound:
 
     # --- who does what ------------------------------------------------------------------------
 
-    def _draw_aggregator(self, here: Sequence[int]) -> int | None:
+    def _draw_aggregator(self, online: Sequence[int]) -> int | None:
         """Return the device that aggregates; None: the organisation itself.
 
         Drawn by stake: with probability proportional to what a device holds and has locked.
@@ -93,12 +93,14 @@ class CoordinatorRound:
             return None
         memory = game.forks.head.memory
         bonded = game.payout.aggregators(memory)
-        if how == "fixed":  # called even when it is away: then it does not deliver
+        if how == "fixed":
+            # It is called even when it is offline: then it does not deliver.
             fixed = self.settings.aggregator_device
-            in_play = game.population.identities.in_play(fixed)
-            return fixed if in_play and (bonded is None or fixed in bonded) else None
-        willing = [device for device in here if bonded is None or device in bonded]
-        if not willing or len(here) < 2:
+            if not game.population.identities.in_play(fixed):
+                return None
+            return fixed if bonded is None or fixed in bonded else None
+        willing = [device for device in online if bonded is None or device in bonded]
+        if not willing or len(online) < 2:
             return None
         locked = game.payout.locked(memory)
         weights = np.array([game.stakes[d] + locked.get(d, 0) for d in willing], dtype=np.float64)
@@ -107,10 +109,10 @@ class CoordinatorRound:
         rng = game.streams.rng("aggregator", game.clock.round)
         return int(rng.choice(willing, p=shares))
 
-    def _draw_committee(self, here: Sequence[int]) -> list[int]:
+    def _draw_committee(self, online: Sequence[int]) -> list[int]:
         """Return the devices that verify, leaving at least one to train."""
         game = self.game
-        free = [device for device in here if device != self.aggregator]
+        free = [device for device in online if device != self.aggregator]
         size = min(game.verifier.committee, max(0, len(free) - 1))
         if not size:
             return []
@@ -140,7 +142,7 @@ class CoordinatorRound:
     # --- on the clock ---------------------------------------------------------------------------
 
     def _submit(self, w: int) -> Process:
-        """Train, prove, and commit; without commit-reveal the commitment and the update travel together."""
+        """Train, prove and commit; without commit-reveal the update travels with the commitment."""
         clock, i = self.clock, self.work.row[w]
         self.server.train_s(self.work, w)
         self.server.compute_s[w] += self.game.verifier.prove_s
@@ -167,7 +169,7 @@ class CoordinatorRound:
                 self._refuse(w, refused)
 
     def _collect(self) -> Process:
-        """When everybody has committed or the deadline is past: open for reveals."""
+        """Open for reveals when everybody has committed or the deadline is past."""
         clock, settings = self.clock, self.settings
         submitted = clock.stage("submission")
         deadline = self.contract.submission_deadline_s
@@ -176,7 +178,8 @@ class CoordinatorRound:
         if missing and not math.isinf(deadline):
             yield clock.until(deadline)  # the contract cannot know that nobody else will come
         if missing and math.isinf(deadline):
-            # Without a deadline the coordinator ends submissions itself once all that are there have answered.
+            # Without a deadline the coordinator ends submissions itself once all that are there
+            # have answered.
             self.contract = replace(self.contract, submission_deadline_s=clock.now)
         clock.act()
         self.contract = self.contract.close_submissions(clock.now, settings.reveal_s)
@@ -184,14 +187,17 @@ class CoordinatorRound:
             clock.start("showing", self._reveal(w))
 
     def _reveal(self, w: int) -> Process:
-        """Send the update itself, before the reveal deadline; without commit-reveal it is there already."""
+        """Send the update itself before the reveal deadline, unless it came with the commitment."""
         clock, work = self.clock, self.work
-        shown, arrival_s = work.digests[work.row[w]], clock.now
+        shown = work.digests[work.row[w]]
+        arrival_s = clock.now
         if self.settings.commit_reveal:
             if w in work.sent.unrevealed or not self.game.online(w, clock.now):
                 return
             self.game.sent[w] += 1
-            shown, arrival_s = work.sent.switched.get(w, shown), clock.now + self.server.send_s(w)
+            # A cheat may show another update than it committed to: the contract compares them.
+            shown = work.sent.switched.get(w, shown)
+            arrival_s = clock.now + self.server.send_s(w)
             yield clock.until(min(arrival_s, self.contract.reveal_deadline_s))
             if not self.game.online(w, clock.now):
                 return
@@ -205,7 +211,7 @@ class CoordinatorRound:
             self._refuse(w, refused)
 
     def _content(self, w: int, digest: bytes) -> bytes:
-        """What a worker is bound to: its update and its claims."""
+        """Return what a worker is bound to: its update and its claims."""
         i, sent = self.work.row[w], self.work.sent
         return digest + struct.pack(
             "<qq", int(sent.claimed_samples[i]), int(sent.claimed_epochs[i])
@@ -254,7 +260,8 @@ class CoordinatorRound:
                 time_s=clock.last_s,
             )
         else:
-            # A single verifier, or a committee that nobody is left to sit on: the first row decides.
+            # A single verifier, or a committee that nobody is left to sit on: the first row
+            # decides.
             self.records = tuple(
                 replace(claimed(work, w), accepted=bool(verdict))
                 for w, verdict in zip(judged, verdicts[0], strict=True)
@@ -290,7 +297,7 @@ class CoordinatorRound:
     def _delivered(
         self, verified: list[UpdateRecord], right: Delivery, conduct: Conduct
     ) -> tuple[int, Conduct]:
-        """Return the model that counts after the aggregator and those who dispute it, and what the contract knows of them."""
+        """Return the model after delivery and disputes, and the conduct that is known."""
         delivered, conduct = deliver(self.game, self.server, self.work, verified, right, conduct)
         if conduct.fault:
             return delivered.model, conduct

@@ -23,13 +23,21 @@ class CoordinatorSettings(Settings):
     params: Parameters = {}
     """Parameters of the verifier."""
     commit_reveal: StrictBool = True
-    """Workers commit to a salted hash first and reveal later, so that nobody can copy what others send."""
+    """Workers commit to a salted hash first and reveal later, so that nobody can copy what others
+    send.
+    """
     submission_s: Deadline = math.inf
-    """Commitments that arrive later than this after the round's start are refused; inf waits for everybody who is there."""
+    """Commitments that arrive later than this after the round's start are refused; inf waits for
+    everybody who is there.
+    """
     reveal_s: Deadline = 3_600.0
-    """Reveals that arrive later than this after the end of submissions are refused (the guide: one hour)."""
+    """Reveals that arrive later than this after the end of submissions are refused (the guide: one
+    hour).
+    """
     aggregator: Literal["organisation", "fixed", "stake"] = "stake"
-    """Who aggregates: the organisation itself, one permissioned device, or a bonded device drawn by stake for each round."""
+    """Who aggregates: the organisation itself, one permissioned device, or a bonded device drawn by
+    stake for each round.
+    """
     aggregator_device: Natural = 0
     """The permissioned device (fixed)."""
     challenge_s: NonNegative = 60.0

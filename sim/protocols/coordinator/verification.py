@@ -75,7 +75,7 @@ def let_vote(
     verdicts: NDArray[np.bool_],
     time_s: float,
 ) -> tuple[tuple[UpdateRecord, ...], list[CastVote]]:
-    """Let each committee member vote as its behaviour makes of its verdict; return the updates as judged, and the votes.
+    """Let each committee member vote on its verdicts; return the judged updates and the votes.
 
     Members that wait for votes of others come last.
     """
@@ -92,7 +92,9 @@ def let_vote(
     seats = {v: k for k, v in enumerate(committee)}
     for v in sorted(committee, key=lambda v: (waits[v], v)):
         own = verdicts[seats[v]]
-        support = np.array([tallies[w].support for w in judged]) if waits[v] else None
+        support = None
+        if waits[v]:
+            support = np.array([tallies[w].support for w in judged])
         votes, scores = vote(game, work, v, judged, verdicts=own, support=support, paid=paid[v])
         for k, w in enumerate(judged):
             tallies[w].add(v, bool(votes[k]), scores[k])

@@ -1,4 +1,4 @@
-"""Vanilla federated averaging: every device trains, a server averages what arrives, nobody validates."""
+"""Federated averaging: every device trains, a server averages, nobody validates."""
 
 from sim.protocols.fedavg.protocol import Fedavg
 

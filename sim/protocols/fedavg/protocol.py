@@ -24,7 +24,10 @@ class FedavgScenario(TrainingScenario):
 
 
 class Fedavg(TrainingProtocol):
-    """Federated averaging, McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1; the baseline of the VBFL paper."""
+    """Federated averaging, the baseline of the VBFL paper.
+
+    McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1.
+    """
 
     name = "fedavg"
     summary = "every device trains, a server averages what arrives, nobody validates"

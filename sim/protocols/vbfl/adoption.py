@@ -1,4 +1,4 @@
-"""From a block to the chains of the devices: who accepts it, fetches it and appends it, and when."""
+"""Adoption of a block: who accepts it, fetches it and appends it, and when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from sim.protocols.vbfl.processor import BlockProcessor
 
 
 class Adoption:
-    """`won[m]` is the block that miner m has taken, `appended[d]` the one that device d has appended.
+    """The stage in which devices take a block and append it.
+
+    `won[m]` is the block that miner m has taken, `appended[d]` the one that device d has appended.
 
     `adopted_s` is when the last device appended one.
     """
@@ -27,7 +29,10 @@ class Adoption:
         self._authentic: dict[bytes, bool] = {}
 
     def block_bytes(self, block: Block) -> int:
-        """Return the size on the wire: VBFL's blocks carry the updates, or the digests of those that lie in the store."""
+        """Return the size of a block on the wire.
+
+        It carries the updates, or the digests of those that are in the store.
+        """
         game = self.plan.game
         payload = 0 if game.store.off_chain else self.plan.update_bytes
         carried = len(block.body.updates) * (payload - game.bench.engine.size * 4)
@@ -44,7 +49,10 @@ class Adoption:
                 self.plan.clock.after(None, delay_s, self._download, device, block)
 
     def not_ready(self, device: int, action: Callable[..., None], *args: Any) -> bool:
-        """Return whether a device is still fetching the chain under a block; the action is called again when it has it."""
+        """Return whether a device is still fetching the chain under a block.
+
+        The action is called again when it has it.
+        """
         ready_s = self.plan.ready_s.get(device, self.plan.start_s)
         wait_s = ready_s - self.plan.clock.now
         if wait_s > 0:
@@ -54,7 +62,8 @@ class Adoption:
     def holds(self, device: int, block: Block) -> bool:
         """Return whether a device accepts a block.
 
-        It must come from a miner that may publish and is not shut out, be linked to the device's head, and be authentic.
+        It must come from a miner that may publish and is not shut out, be linked to the device's
+        head, and be authentic.
         """
         game = self.plan.game
         state, checks = game.forks.state(device), game.scenario.chain
@@ -74,7 +83,7 @@ class Adoption:
         return self._authentic[block.hash]
 
     def _payload_digests(self, block: Block) -> dict[int, bytes]:
-        """Return the digests of the bytes that a block really carries: as sent, or what its miner put in their place."""
+        """Return the digests of the bytes that a block really carries, tampering included."""
         work = self.plan.work
         replaced = work.replaced.get(block.hash, {})
         digests = {}
@@ -90,11 +99,14 @@ class Adoption:
     def _download(self, device: int, block: Block) -> None:
         if self.not_ready(device, self._download, device, block):
             return
-        if self.plan.there(device) and self.holds(device, block):
+        if self.plan.online(device) and self.holds(device, block):
             self._fetch_and_append(device, block)
 
     def _fetch_and_append(self, device: int, block: Block) -> None:
-        """Append a block that holds, once the accepted updates are there that the device has not trained or judged itself."""
+        """Append a valid block once the device has all accepted updates.
+
+        It fetches those that it has not trained or judged itself.
+        """
         store = self.plan.game.store
         missing = 0
         if store.off_chain:
@@ -107,7 +119,7 @@ class Adoption:
         self.plan.clock.after(None, fetch_s, self._append_fetched, device, block)
 
     def _append_fetched(self, device: int, block: Block) -> None:
-        if self.plan.there(device) and self.holds(device, block):
+        if self.plan.online(device) and self.holds(device, block):
             self._append(device, block)
 
     def _append(self, device: int, block: Block) -> None:

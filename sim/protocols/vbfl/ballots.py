@@ -38,7 +38,7 @@ class Ballot:
 
 
 def judge(plan: Plan) -> dict[Pair, Ballot]:
-    """Return verdict and vote of every validator on every update that it may be sent, by validator and worker."""
+    """Return verdict and vote of every validator on every update, by validator and worker."""
     game, work = plan.game, plan.work
     # What each validator is sent and measures.
     ballots = _unavailable(plan)
@@ -49,7 +49,8 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
                 sent[v].append(worker)
     measured = _measure(plan, sent)
 
-    # What each makes of it. Validators that want to know the votes of others before they cast their own come last.
+    # What each makes of it. Validators that want to know the votes of others before they cast their
+    # own come last.
     waits = {v: waits_for_votes(game, v) for v in work.validators}
     support: dict[int, list[bool]] = {w: [] for w in work.workers}
     paid = bribes.collect(
@@ -61,8 +62,11 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
     )
     for v in sorted(measured, key=lambda v: (waits[v], v)):
         seen, workers = measured[v], sent[v]
+        # No rule can accept a row that is not finite: it could not be aggregated.
         verdicts = game.validation.verdicts(seen) & work.finite[[work.row[w] for w in workers]]
-        known = _support(support, workers) if waits[v] else None
+        known = None
+        if waits[v]:
+            known = _support(support, workers)
         votes, scores = vote(game, work, v, workers, verdicts=verdicts, support=known, paid=paid[v])
         for k, w in enumerate(workers):
             ballots[v, w] = Ballot(
@@ -74,19 +78,25 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
                 vote=bool(votes[k]),
                 score=scores[k],
             )
+            # Waiting validators see the votes of those that did not wait, not each other's.
             if not waits[v]:
                 support[w].append(bool(votes[k]))
     return dict(sorted(ballots.items()))
 
 
 def _support(support: Mapping[int, Sequence[bool]], workers: Sequence[int]) -> np.ndarray:
-    """Return the share of positive votes on each worker's update so far; 0.5 where there is none."""
-    return np.array([np.mean(support[w]) if support[w] else 0.5 for w in workers])
+    """Return the share of positive votes on each worker's update so far; 0.5 without any."""
+    shares = np.full(len(workers), 0.5)
+    for k, w in enumerate(workers):
+        if support[w]:
+            shares[k] = np.mean(support[w])
+    return shares
 
 
 def _unavailable(plan: Plan) -> dict[Pair, Ballot]:
     """Return ballots without a vote for the updates that a validator will not find in the store."""
-    game, ballots = plan.game, {}
+    game = plan.game
+    ballots = {}
     if not game.store.off_chain:
         return {}
     for worker in plan.work.workers:
@@ -97,11 +107,12 @@ def _unavailable(plan: Plan) -> dict[Pair, Ballot]:
 
 
 def _measure(plan: Plan, sent: Mapping[int, Sequence[int]]) -> dict[int, ValidationObservation]:
-    """Return what every validator with something to judge measures, and what else the validation rule asks to see."""
+    """Return what each validator measures, and what else the validation rule asks to see."""
     rule = plan.game.validation
-    measured = {
-        v: _observation(plan, i, v, sent[v]) for i, v in enumerate(plan.work.validators) if sent[v]
-    }
+    measured = {}
+    for i, v in enumerate(plan.work.validators):
+        if sent[v]:
+            measured[v] = _observation(plan, i, v, sent[v])
     if "reports" in rule.observes and rule.individual:
         return _share_reports(measured)
     return measured

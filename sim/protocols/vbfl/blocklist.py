@@ -16,9 +16,10 @@ def shut_out(
     when: int,
     rules: BlocklistSettings,
 ) -> tuple[dict[int, Streak], dict[int, Streak], frozenset[int]]:
-    """Streaks of rejected updates and of absences after a block, and who is shut out now.
+    """Return streaks of rejected updates and of absences after a block, and who is shut out now.
 
-    An update is rejected when more validators voted against it than for it. `workers` are all workers of the round.
+    An update is rejected when more validators voted against it than for it. `workers` are all
+    workers of the round.
     """
     consecutive = rules.in_a_row == "rounds"
     rejected, absent, blocked = dict(state.rejected), dict(state.absent), set(state.blocked)

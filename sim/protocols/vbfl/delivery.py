@@ -1,4 +1,4 @@
-"""From the workers to the miners: who receives which update and which vote, and when."""
+"""Delivery of updates and votes, from the workers over the validators to the miners."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from sim.stages import Process
 class Delivery:
     """What is on the wire between workers, validators and miners.
 
-    `arrivals[i, j]` is when the vote of ballot i is with miner j, infinite where it never is. `fetched` are the pairs
-    (device, worker) of updates that a device has. `compute_s` and `storage_cost` are what the work cost each device.
+    `arrivals[i, j]` is when the vote of ballot i is with miner j, infinite where it never is.
+    `fetched` are the pairs (device, worker) of updates that a device has. `compute_s` and
+    `storage_cost` are what the work cost each device.
     """
 
     def __init__(self, plan: Plan, ballots: dict[Pair, Ballot]) -> None:
@@ -36,7 +37,8 @@ class Delivery:
     def start(self) -> None:
         """Schedule the work of all workers, and the baselines of all validators."""
         plan, clock = self.plan, self.plan.clock
-        # Open until every worker has been started, so that a stage without anything to do still closes.
+        # Open until every worker has been started, so that a stage without anything to do still
+        # closes.
         clock.after(VALIDATION, 0.0, lambda: None)
         for w in plan.work.workers:
             clock.start(VALIDATION, self._work(w))
@@ -57,7 +59,7 @@ class Delivery:
         committee = plan.seats.committee[w]
 
         yield from self._reached(plan.ready_s[w] + train_s, committee, w)
-        if self._too_late(plan.ready_s[w] + train_s) or not plan.there(w):
+        if self._too_late(plan.ready_s[w] + train_s) or not plan.online(w):
             return
         clock.act()
         game.sent[w] += 1
@@ -65,18 +67,21 @@ class Delivery:
             self.storage_cost[w] = game.store.cost(plan.update_bytes)
             stored_s = clock.now + game.store.seconds(w, 1, plan.update_bytes)
             yield from self._reached(stored_s, committee, w)
-            if self._too_late(stored_s) or not plan.there(w):
+            if self._too_late(stored_s) or not plan.online(w):
                 return
             clock.act()
         arrival_s = clock.now + game.network.delay(w, committee[0], plan.message_bytes(w))
         yield from self._reached(arrival_s, committee, w)
-        if self._too_late(arrival_s) or not plan.there(committee[0]):
+        if self._too_late(arrival_s) or not plan.online(committee[0]):
             return
         self._receive_update(committee[0], w)
         self._send_on(w, committee)
 
     def _reached(self, time_s: float, committee: Sequence[int], w: int) -> Process:
-        """Wait until a time. Validators wait for what is missing, but not longer than their deadline: then it is missed."""
+        """Wait until a time.
+
+        Validators wait for what is missing, but not longer than their deadline: then it is missed.
+        """
         yield self.plan.clock.until(min(time_s, self._ends_s))
         if self._too_late(time_s):
             self._miss(committee, w)
@@ -109,7 +114,7 @@ class Delivery:
     def _receive_update(self, v: int, w: int) -> None:
         """Check an update's transaction; then judge it, or fetch it from the store first."""
         plan, game, ballot = self.plan, self.plan.game, self.ballots[v, w]
-        if not plan.there(v):
+        if not plan.online(v):
             return
         if plan.updates[w].round != game.clock.round:
             self._refuse(ballot, "replayed")
@@ -118,9 +123,8 @@ class Delivery:
         if checks and not plan.updates[w].authentic(game.keys):
             self._refuse(ballot, "forged")
             return
-        if (
-            w in plan.work.sent.duplicated
-        ):  # the second transaction came along; one worker, one update
+        # The second transaction comes along with the first; one worker has one update.
+        if w in plan.work.sent.duplicated:
             game.incidents.note(plan.clock.now, w, v, "duplicate")
         if not game.store.off_chain:
             self._evaluate(v, w)
@@ -133,11 +137,13 @@ class Delivery:
     def _evaluate(self, v: int, w: int) -> None:
         """Begin to judge an update, as soon as those before it are done."""
         plan, clock, game = self.plan, self.plan.clock, self.plan.game
-        if not plan.there(v):
+        if not plan.online(v):
             return
         self.fetched.add((v, w))
         begin = max(clock.now, self._busy_until[v])
-        samples = len(game.bench.split.validation[v][1]) if game.validation.individual else 0
+        samples = 0
+        if game.validation.individual:
+            samples = len(game.bench.split.validation[v][1])
         evaluation_s = game.network.evaluation_s(v, samples)
         self.compute_s[v] += evaluation_s
         done = begin + evaluation_s
@@ -154,7 +160,7 @@ class Delivery:
         """Sign the vote and send it, with the update it is about, to the associated miner."""
         plan, clock, game = self.plan, self.plan.clock, self.plan.game
         ballot = self.ballots[v, w]
-        if ballot.vote is None or not plan.there(v):
+        if ballot.vote is None or not plan.online(v):
             return
         clock.act()
         ballot.time_s = clock.now
@@ -171,15 +177,18 @@ class Delivery:
     # --- miners -------------------------------------------------------------------------------
 
     def _receive_vote(self, miner: int, v: int, w: int, size: int) -> None:
-        """Let the associated miner send a vote on to all others; nothing waits for single deliveries, so times are enough."""
-        if not self.plan.there(miner):
+        """Let the associated miner send a vote on to all others.
+
+        Nothing waits for single deliveries, so times are enough.
+        """
+        if not self.plan.online(miner):
             return
         self.plan.clock.act()
         self.ballots[v, w].status = "unused"
         self.arrivals[self._cell_of[v, w]] = self.arrivals_at_miners(miner, size)
 
     def arrivals_at_miners(self, sender: int, size: int) -> NDArray[np.float64]:
-        """Return when a message sent now is with each miner, `float64[miners]`: never, where nobody is there to receive it."""
+        """Return when a message sent now reaches each miner, `float64[miners]`; inf: never."""
         game = self.plan.game
         delays = game.network.delays(sender, self._miner_ids, size)
         arrivals = self.plan.clock.now + delays

@@ -13,7 +13,7 @@ from sim.training.game import TrainingGame
 
 
 class VbflGame(TrainingGame):
-    """What rounds of VBFL need beside the services of training: roles, validation, keys, and where updates are stored."""
+    """The services of VBFL beside those of training: roles, validation, keys, storage."""
 
     scenario: VbflScenario
     network: Network

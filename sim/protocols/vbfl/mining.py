@@ -18,7 +18,11 @@ from sim.training.decisions import decide
 
 
 class Mining:
-    """`published` are the blocks sent, each with the times at which it reaches the miners; `withheld` those that were not."""
+    """The stage in which miners assemble blocks and one wins.
+
+    `published` are the blocks sent, each with the times at which it reaches the miners; `withheld`
+    those that were not.
+    """
 
     def __init__(self, delivery: Delivery, adoption: Adoption) -> None:
         self.delivery, self.adoption, self.plan = delivery, adoption, delivery.plan
@@ -58,7 +62,7 @@ class Mining:
             yield clock.until(float(in_time.max()))
         if clock.now < self.plan.ready_s[m]:
             yield clock.until(self.plan.ready_s[m])
-        if not self.plan.there(m):
+        if not self.plan.online(m):
             return
 
         # Assemble and decide.
@@ -91,10 +95,10 @@ class Mining:
         """Sign a block and send it to all miners, unless its miner withholds it."""
         game, clock = self.plan.game, self.plan.clock
         state, stake = game.forks.state(m), game.treasury.balance(m)
-        round = game.clock.round
-        block = Block(round, state.height + 1, state.head, m, stake, body, clock.now)
+        block = Block(game.clock.round, state.height + 1, state.head, m, stake, body, clock.now)
         block = block.signed(game.keys)
-        if decision.replaced and not game.store.off_chain:  # a digest cannot be given other bytes
+        # In a store updates are found by digest: a miner cannot give a digest other bytes.
+        if decision.replaced and not game.store.off_chain:
             self.plan.work.tamper(block.hash, decision.replaced)
         if not decision.publish:
             self.withheld.append(block)
@@ -112,7 +116,10 @@ class Mining:
     def _assemble(
         self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()
     ) -> BlockBody:
-        """Return the body that a miner builds from the votes it has, without malformed updates and shut-out workers."""
+        """Return the body that a miner builds from the votes it has.
+
+        Malformed updates and shut-out workers are left out.
+        """
         left_out = self.plan.game.forks.state(m).blocked | censored
         key = (arrived.tobytes(), left_out)
         if key in self._bodies:
@@ -138,32 +145,35 @@ class Mining:
     # --- taking a winner ----------------------------------------------------------------------
 
     def _first_block_wins(self, m: int, block: Block) -> None:
-        """Proof of work: let a miner take the first block that arrives in time and holds."""
+        """Let a miner take the first valid block that arrives in time (proof of work)."""
         if self.adoption.not_ready(m, self._first_block_wins, m, block):
             return
-        if m in self.adoption.won or not self.plan.there(m):
+        if m in self.adoption.won or not self.plan.online(m):
             return
         if self.adoption.holds(m, block):
             self._first_block[m].succeed()
             self.adoption.win(m, block)
 
     def _choose(self, m: int) -> Process:
-        """Proof of stake: when all candidates are there or the deadline is past, let a miner take the best that holds."""
+        """Let a miner take the best valid block (proof of stake).
+
+        It waits until all candidates are there or the deadline is past.
+        """
         # Wait.
         clock, game, deadline = self.plan.clock, self.plan.game, self._blocks_end_s
         closed = clock.stage(MINING)
         yield closed if math.isinf(deadline) else closed | clock.until(deadline)
         j = self.delivery.miner_index[m]
-        known = [
-            (block, float(arrivals[j]))
-            for block, arrivals in self.published
-            if arrivals[j] <= deadline and arrivals[j] < np.inf
-        ]
+        # Blocks that never reach this miner arrive at infinity, also without a deadline.
+        known = []
+        for block, arrivals in self.published:
+            if arrivals[j] <= deadline and arrivals[j] < np.inf:
+                known.append((block, float(arrivals[j])))
         latest = max((at for _, at in known), default=clock.now)
         latest = max(latest, self.plan.ready_s[m])
         if latest > clock.now:
             yield clock.until(latest)
-        if not self.plan.there(m):
+        if not self.plan.online(m):
             return
 
         # Choose.

@@ -1,4 +1,4 @@
-"""What a VBFL round knows before its clock starts: who is there, on which chain, in which role, with which update."""
+"""The plan of a VBFL round before its clock starts: presence, chains, roles, updates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ VALIDATION, MINING, CHOOSING = "validation", "mining", "choosing"
 class Plan:
     """Everything that the clock does not decide.
 
-    `ready_s` is when each device that is there has the chain that it plays on; `resynced` are those that changed chains.
-    `updates` are the signed transactions of the workers, `update_bytes` the size of an update on the wire.
+    `ready_s` is when each online device has the chain that it plays on; `resynced` are those
+    that changed chains. `updates` are the signed transactions of the workers, `update_bytes` the
+    size of an update on the wire.
     """
 
     game: VbflGame
@@ -42,15 +43,15 @@ class Plan:
 
     @property
     def miners(self) -> list[int]:
-        """The miners that are there."""
-        return [m for m in self.seats.miners if m in self.seats.here]
+        """The miners that are online."""
+        return [m for m in self.seats.miners if m in self.seats.online]
 
-    def there(self, device: int) -> bool:
-        """Return whether a device is there now."""
+    def online(self, device: int) -> bool:
+        """Return whether a device is online now."""
         return self.game.online(device, self.clock.now)
 
     def message_bytes(self, worker: int) -> int:
-        """Return the size of the message that brings a worker's update: the update, or the transaction with its digest."""
+        """Return the size of the message with a worker's update, or with its digest alone."""
         if self.game.store.off_chain:
             return self.updates[worker].header_bytes
         return self.update_bytes
@@ -74,7 +75,7 @@ def make_plan(game: VbflGame) -> Plan:
 def _resync(
     game: VbflGame, start_s: float, online: Sequence[int], update_bytes: int
 ) -> tuple[dict[int, float], set[int]]:
-    """Let each device adopt the heaviest chain that it can fetch from a device that is there (ties: longest, lowest hash).
+    """Let each device adopt the heaviest chain that it can fetch (ties: longest, lowest hash).
 
     Returns when each is ready, and who changed chains.
     """
@@ -105,7 +106,7 @@ def _better_chain(
     best_first: Sequence[ChainState],
     holders: dict[int, list[int]],
 ) -> tuple[ChainState, int] | None:
-    """Return the best chain that a device can reach if it is better than its own, and who it is fetched from."""
+    """Return the best chain that a device can reach if it beats its own, and the source."""
     own = game.forks.state(device)
     for state in best_first:
         if chain_rank(state) >= chain_rank(own):
@@ -127,7 +128,8 @@ def _switch(
     """Move a device to another chain; return when it has fetched it."""
     own = game.forks.state(device)
     replay = game.scenario.chain.resync == "replay"
-    # Chains are fetched from the last common ancestor on; heights differ little, so count the newest blocks.
+    # Chains are fetched from the last common ancestor on; heights differ little, so count the
+    # newest blocks.
     missing = max(1, state.height - own.height)
     newest = zip(state.lineage(), range(missing), strict=False)
     size = sum(s.size_bytes for s, _ in newest)
@@ -135,8 +137,8 @@ def _switch(
     if game.store.off_chain and replay:  # the chain carries digests: its model comes from the store
         ready_s += game.store.seconds(device, 1, update_bytes)
     if not replay:
-        id = game.forks.book.new_id()
-        state = replace(state, id=id, model=own.model, blocked=own.blocked)
+        fresh = game.forks.book.new_id()
+        state = replace(state, id=fresh, model=own.model, blocked=own.blocked)
     game.forks.adopt(device, state, start_s, replay=replay)
     return ready_s
 
@@ -145,22 +147,25 @@ def _switch(
 
 
 def _train(game: VbflGame, seats: Seating) -> LocalWork:
-    """Train the workers that found a validator, and the baselines of the validators that are there."""
+    """Train the workers that found a validator, and the baselines of online validators."""
     asked = game.validation.baseline_epochs
     epochs = asked if asked >= 0 else game.scenario.training.epochs
     workers = sorted(seats.validator_of)
-    validators = [v for v in seats.validators if v in seats.here]
+    validators = [v for v in seats.validators if v in seats.online]
     return do_local_work(game, workers, validators, baseline_epochs=epochs)
 
 
 def _sign_updates(game: VbflGame, work: LocalWork) -> dict[int, UpdateTransaction]:
     """Return the transaction of every worker, signed by itself unless it forges."""
-    size, sent = game.bench.engine.size * 4, work.sent
+    sent = work.sent
+    size = game.bench.engine.size * 4
     signed = {}
     for w, i in work.row.items():
-        round = game.clock.round - 1 if w in sent.replayed else game.clock.round
+        signed_round = game.clock.round
+        if w in sent.replayed:
+            signed_round -= 1
         claims = int(sent.claimed_samples[i]), int(sent.claimed_epochs[i])
-        transaction = UpdateTransaction(round, w, work.digests[i], size, *claims)
+        transaction = UpdateTransaction(signed_round, w, work.digests[i], size, *claims)
         transaction = transaction.signed(game.keys)
         if w in sent.forged:
             transaction = replace(transaction, signature=bytes(64))

@@ -14,7 +14,9 @@ from sim.training.settling import Settled, aggregate, settle
 
 
 class BlockProcessor:
-    """Applies blocks to chain states. Devices whose chains agree share the result, which is computed once.
+    """Applies blocks to chain states.
+
+    Devices whose chains agree share the result, which is computed once.
 
     Args:
         game: the services of the run.
@@ -77,7 +79,7 @@ class BlockProcessor:
         )
 
     def _model(self, state: ChainState, block: Block, blocked: frozenset[int]) -> int:
-        """Return the key of the global model after a block; unchanged when it holds no usable update."""
+        """Return the key of the global model after a block; unchanged without a usable update."""
         usable = [r for r in block.body.records if r.accepted and r.worker not in blocked]
         if not usable:
             return state.model

@@ -34,7 +34,7 @@ class Vbfl(TrainingProtocol):
         "votes": VOTES,
         "blocks": BLOCKS,
     }
-    outcomes = {
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
         **declared.OUTCOMES,
         "block_time_s": declared.BLOCK_TIME,
         "forked": Outcome("rounds", "avg(forked::int)", "share of rounds that forked", "min"),

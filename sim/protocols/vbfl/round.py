@@ -1,7 +1,7 @@
-"""The VBFL round: workers train, validators vote, miners assemble blocks, one block wins and is processed.
+"""The VBFL round: workers train, validators vote, miners assemble blocks, one block wins.
 
-Chen et al., arXiv:2101.03300. Numerics are computed first (`plan`, `ballots`); the clock then decides what arrives in time
-(`delivery`, `mining`, `adoption`).
+Chen et al., arXiv:2101.03300. Numerics are computed first (`plan`, `ballots`); the clock then
+decides what arrives in time (`delivery`, `mining`, `adoption`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ def play_round(game: VbflGame) -> None:
 
 
 def _keep_live_models(delivery: Delivery) -> None:
-    """Keep the network that a device used last as its global model while it never had a block (the published alias).
+    """Keep the network that a device used last as its model while it has no block.
 
-    That is what a worker trained, and what a validator loaded to judge: the last update that it voted on.
+    This is the published code's alias. The network is what a worker trained, and what a validator
+    loaded to judge: the last update that it voted on.
     """
     game, work = delivery.plan.game, delivery.plan.work
     if not game.scenario.chain.live_model_alias:

@@ -12,15 +12,19 @@ from sim.protocols.vbfl.game import VbflGame
 
 @dataclass
 class Seating:
-    """`workers`, `validators` and `miners` are all that were drawn; `here` those of them that are online.
+    """The seats of a round.
 
-    `committee[w]` are the validators that judge worker w, its own first. Who has no entry found nobody to turn to.
+    `workers`, `validators` and `miners` are all that were drawn; `online` those of them that are
+    online.
+
+    `committee[w]` are the validators that judge worker w, its own first. Who has no entry found
+    nobody to turn to.
     """
 
     workers: list[int]
     validators: list[int]
     miners: list[int]
-    here: set[int]
+    online: set[int]
     validator_of: dict[int, int] = field(default_factory=dict)
     miner_of: dict[int, int] = field(default_factory=dict)
     committee: dict[int, list[int]] = field(default_factory=dict)
@@ -31,18 +35,17 @@ def seat(game: VbflGame, online: set[int]) -> Seating:
     roles = _draw_roles(game)
     for p in game.population:
         p.role = roles.get(p.device)
-    drawn = {
-        role: sorted(device for device, r in roles.items() if r is role)
-        for role in (Role.WORKER, Role.VALIDATOR, Role.MINER)
-    }
-    here = {device for device in roles if device in online}
-    seating = Seating(drawn[Role.WORKER], drawn[Role.VALIDATOR], drawn[Role.MINER], here)
+    drawn: dict[Role, list[int]] = {Role.WORKER: [], Role.VALIDATOR: [], Role.MINER: []}
+    for device in sorted(roles):
+        drawn[roles[device]].append(device)
+    seated = {device for device in roles if device in online}
+    seating = Seating(drawn[Role.WORKER], drawn[Role.VALIDATOR], drawn[Role.MINER], seated)
     _associate(game, seating)
     return seating
 
 
 def _draw_roles(game: VbflGame) -> dict[int, Role]:
-    """Return the role of every device that may play; nobody's when the payout rule admits too few to fill the roles."""
+    """Return the role of every eligible device; empty when they are too few for the roles."""
     # Who is eligible. Too few left to fill the roles: shut-out devices fill seats, lowest first.
     canonical = game.forks.canonical()
     shut = frozenset[int]() if game.scenario.blocklist.holds_roles else canonical.blocked
@@ -77,18 +80,21 @@ def _draw_roles(game: VbflGame) -> dict[int, Role]:
 
 
 def _associate(game: VbflGame, seating: Seating) -> None:
-    """Let each worker pick a validator and a miner, each validator a miner: uniformly among those it can reach and trusts."""
-    here, round = seating.here, game.clock.round
+    """Let each worker draw a validator and a miner, each validator a miner.
+
+    Uniform among those that it can reach and trusts.
+    """
+    online = seating.online
     blocked = [holding.state.blocked for holding in game.forks]
     component = game.network.component
     candidates = {
-        Role.VALIDATOR: [v for v in seating.validators if v in here],
-        Role.MINER: [m for m in seating.miners if m in here],
+        Role.VALIDATOR: [v for v in seating.validators if v in online],
+        Role.MINER: [m for m in seating.miners if m in online],
     }
 
     @cache
     def trusted_among(role: Role, shut: frozenset[int], part: int) -> list[int]:
-        """Return the devices of a role that are there, not shut out, and in one connected part of the network."""
+        """Return online devices of a role, not shut out, in one connected part of the network."""
         return [d for d in candidates[role] if d not in shut and component[d] == part]
 
     def choose(device: int, role: Role, purpose: str) -> int | None:
@@ -96,17 +102,17 @@ def _associate(game: VbflGame, seating: Seating) -> None:
         trusted = trusted_among(role, blocked[device], component[device])
         if not trusted:
             return None
-        draw = game.streams.rng(purpose, device, round).integers(len(trusted))
+        draw = game.streams.rng(purpose, device, game.clock.round).integers(len(trusted))
         choice = trusted[draw]
         return None if device in blocked[choice] else choice
 
     for device in (*seating.workers, *seating.validators):
-        miner = choose(device, Role.MINER, "association") if device in here else None
+        miner = choose(device, Role.MINER, "association") if device in online else None
         if miner is not None:
             seating.miner_of[device] = miner
     for worker in seating.workers:
         first = None
-        if worker in here:
+        if worker in online:
             first = choose(worker, Role.VALIDATOR, "association.validator")
         if first is not None:
             seating.validator_of[worker] = first

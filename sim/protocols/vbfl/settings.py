@@ -64,20 +64,28 @@ class ConsensusSettings(Settings):
     difficulty: Annotated[int, Field(ge=1, le=16, strict=True)] = 2
     """Leading hexadecimal zeros (pow)."""
     tie_rule: Literal["hash", "latest-arrival"] = "hash"
-    """Equal stakes: lowest hash of (previous block, miner's key); or, as published, whichever block comes last."""
+    """Equal stakes: lowest hash of (previous block, miner's key); or, as published, whichever block
+    comes last.
+    """
 
 
 class ChainSettings(SignatureSettings):
     """What devices check, and what they do when chains differ."""
 
     check_signatures: StrictBool = True
-    """Verify signatures of updates, votes and blocks, and that a block's updates are the ones signed for."""
+    """Verify signatures of updates, votes and blocks, and that a block's updates are the ones
+    signed for.
+    """
     check_links: StrictBool = True
     """Accept a block only on top of one's own last block."""
     resync: Literal["replay", "chain-only", "off"] = "replay"
-    """At a device's round start: adopt the heaviest chain with its model and rewards; the chain alone; or nothing."""
+    """At a device's round start: adopt the heaviest chain with its model and rewards; the chain
+    alone; or nothing.
+    """
     live_model_alias: StrictBool = False
-    """As published: before its first block a device's global model is the very network that it trains and judges with."""
+    """As published: before its first block a device's global model is the very network that it
+    trains and judges with.
+    """
 
 
 class BlocklistSettings(Settings):
@@ -86,9 +94,13 @@ class BlocklistSettings(Settings):
     knock_out_rounds: Natural = 6
     """Rejected this many times in a row (0: never)."""
     lazy_rounds: Natural = 10
-    """Worker without an update in the block this many times in a row (0: never); a chain cannot tell lazy from offline."""
+    """Worker without an update in the block this many times in a row (0: never); a chain cannot
+    tell lazy from offline.
+    """
     in_a_row: Literal["rounds", "rounds-as-worker"] = "rounds-as-worker"
-    """Consecutive rounds of the calendar (as published), or of those in which the device was a worker."""
+    """Consecutive rounds of the calendar (as published), or of those in which the device was a
+    worker.
+    """
     clock: Literal["round", "block"] = "round"
     """Rounds are counted by the round's number or, as published, by the height of the block."""
     holds_roles: StrictBool = False
@@ -107,10 +119,12 @@ class DeadlineSettings(Settings):
 
 
 class PublishedVersionSettings(VersionSettings):
-    """Which versions of the model are kept, who may publish them, and when an older one comes back."""
+    """Versions of the model: which are kept, who may publish, when an older one comes back."""
 
     publishers: tuple[Natural, ...] = ()
-    """Only these devices may publish a version: blocks of other miners are refused by everybody; empty: everybody may."""
+    """Only these devices may publish a version: blocks of other miners are refused by everybody;
+    empty: everybody may.
+    """
 
 
 class VbflScenario(TrainingScenario):

@@ -26,15 +26,17 @@ VOTES = tables.VOTES.with_columns(
     {
         "baseline_accuracy": Column(
             NUMBER,
-            "of the validator's own model on its own samples; null where nobody looks (`accept-all`)",
+            "of the validator's own model on its own samples; null where nobody looks "
+            "(`accept-all`)",
         ),
         "update_accuracy": Column(NUMBER, "of the update on the same samples"),
         "vad": Column(NUMBER, "`baseline_accuracy - update_accuracy`"),
         "status": Column(
             TEXT,
-            "`counted` in the winning block, `unused`, `late` for the validator, `lost` on the way, `forged`, `replayed` (a "
-            "transaction of another round), `malformed` (the update is not finite), `blocked` (the worker is shut out), "
-            "`censored` (a miner left it out), `unavailable` (the validator did not find the update in the store: no "
+            "`counted` in the winning block, `unused`, `late` for the validator, `lost` on the "
+            "way, `forged`, `replayed` (a transaction of another round), `malformed` (the update "
+            "is not finite), `blocked` (the worker is shut out), `censored` (a miner left it "
+            "out), `unavailable` (the validator did not find the update in the store: no "
             "verdict, no vote)",
         ),
     }
