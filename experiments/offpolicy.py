@@ -1,4 +1,4 @@
-"""Off-policy comparison: what every payout rule would have paid for the blocks of one recorded run."""
+"""Off-policy comparison: what each payout rule would have paid for the blocks of one run."""
 
 from __future__ import annotations
 
@@ -34,23 +34,27 @@ COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "erro
 def compare_payouts(
     run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None
 ) -> pd.DataFrame:
-    """What each payout rule would have paid to whom in a run that was recorded with `record.tape = true`.
+    """Return what each payout rule would have paid to whom in a run with `record.tape = true`.
 
-    Off-policy: roles, behaviour, votes, models and the stakes that rules are shown are those of the recorded run. The run's
-    own rule gets exactly the incomes of the run's journal (not with `chain.resync = "chain-only"`, where balances do not
-    follow chains). Of any other rule this is what it says about the same events; had it been in force, devices with
-    other stakes might have been drawn, have mined and have deviated otherwise, so a rule that decides who may play or that
-    moves the stakes is only approximated. As in a run, newly issued units go to devices whose own chain holds the block,
-    and pools pay on the chain that most devices hold at the end. Bribes are not the rule's and are left out.
+    Off-policy: roles, behaviour, votes, models and the stakes that rules are shown are those of the
+    recorded run. The run's own rule gets exactly the incomes of the run's journal (not with
+    `chain.resync = "chain-only"`, where balances do not follow chains). For any other rule this is
+    its answer to the same events. Had it been in force, devices with other stakes might have been
+    drawn, have mined and have deviated otherwise, so a rule that decides who may play or that moves
+    the stakes is only approximated. As in a run, newly issued units go to devices whose own chain
+    holds the block, and pools pay on the chain that most devices hold at the end. Bribes are not
+    the rule's and are left out.
 
-    Returns a row per mechanism and device: `mechanism`, `device`, `group`, `adversary`, `income` (base units, all in minus
-    all out), `cpu_s` (CPU seconds of the mechanism; the first that asks pays for measuring a coalition of updates, which all
-    share) and `error`. A rule that cannot run has one row, with its error and no income. Raises `RunError` without a tape.
+    Returns a row per mechanism and device: `mechanism`, `device`, `group`, `adversary`, `income`
+    (base units, all in minus all out), `cpu_s` (CPU seconds of the mechanism; the first that asks
+    pays for measuring a coalition of updates, which all share) and `error`. A rule that cannot run
+    has one row, with its error and no income. Raises `RunError` without a tape.
 
     Args:
         run: a recorded run.
-        rules: names of payout rules, or their parameters by name. Default: all that are shipped and installed, and the run's
-            own with its parts. The run's own rule keeps the parameters of the run where none are given.
+        rules: names of payout rules, or their parameters by name. Default: all that are shipped and
+            installed, and the run's own with its parts. The run's own rule keeps the parameters of
+            the run where none are given.
     """
     tape = _Tape(run)
     replays = [_Replay(name, make, tape.balances) for name, make in _wanted(run, rules).items()]
@@ -73,9 +77,10 @@ def compare_payouts(
 
 
 def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per mechanism of `compare_payouts`: mean incomes of honest devices and of adversaries, what all devices got
+    """Return one row per mechanism of a table of `compare_payouts`.
 
-    less what they paid (`spent`), CPU seconds, and the error of a rule that could not run.
+    Its columns: mean incomes of honest devices and of adversaries, what all devices got less what
+    they paid (`spent`), CPU seconds, and the error of a rule that could not run.
     """
     each = table.groupby("mechanism", sort=False)
     bad = table["adversary"].fillna(False).astype(bool)
@@ -94,9 +99,10 @@ def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_rules(run: RunResult, rules: Sequence[str] | None = None) -> pd.DataFrame:
-    """Compare rules on the tape of a run, as its protocol says; `compare_payouts` for protocols that train.
+    """Compare rules on the tape of a run, in the way that the run's protocol declares.
 
-    Raises `RunError` for a run whose protocol is not installed or records no tape, `PluginError` for an unknown rule.
+    Raises `RunError` for a run whose protocol is not installed or records no tape, and
+    `PluginError` for an unknown rule.
     """
     tape = _tape_of(run)
     registry = Registry.kinds()[tape.kind]
@@ -107,11 +113,12 @@ def compare_rules(run: RunResult, rules: Sequence[str] | None = None) -> pd.Data
 
 
 def _tape_of(run: RunResult) -> Tape:
-    """Return how the rules of a run's protocol are compared; only a protocol that is installed is asked."""
+    """Return how a run's protocol compares rules; only an installed protocol is asked."""
     name = str(run.manifest.get("protocol"))
     if name not in protocols.names():
         raise RunError(
-            f"{run.path}: played by protocol {name!r}, which is not installed; there are {', '.join(protocols.names())}"
+            f"{run.path}: played by protocol {name!r}, which is not installed; "
+            f"there are {', '.join(protocols.names())}"
         )
     tape: Tape | None = protocols.get(name).tape  # type: ignore[attr-defined]
     if tape is None:
@@ -125,20 +132,19 @@ Make = Callable[[], PayoutRule]
 def _wanted(
     run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None
 ) -> dict[str, Make]:
-    """By name how to make each rule."""
+    """Map the name of each rule to a factory for it."""
     payout = run.settings["payout"]
     own = {payout["mechanism"]: payout["params"]}
     if isinstance(rules, str):
         raise TypeError(f"rules = {rules!r}: give a list of names")
+    create, wanted = rules_of.payouts.create, dict[str, Make]()
     if isinstance(rules, Mapping):
-        return {
-            name: partial(rules_of.payouts.create, name, dict(params))
-            for name, params in rules.items()
-        }
+        for name, params in rules.items():
+            wanted[name] = partial(create, name, dict(params))
+        return wanted
     names = [*rules_of.payouts.names(), *own] if rules is None else rules
-    wanted: dict[str, Make] = {
-        name: partial(rules_of.payouts.create, name, dict(own.get(name, {}))) for name in names
-    }
+    for name in names:
+        wanted[name] = partial(create, name, dict(own.get(name, {})))
     if rules is None and payout["parts"]:
         whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
         scenario = run.scenario
@@ -149,7 +155,9 @@ def _wanted(
 
 @dataclass(frozen=True)
 class _Block:
-    """A block of the tape: its row, the row before, and which devices' chains, and whether the final one, hold it."""
+    """One taped block: its row, its predecessor's row, the devices that hold it, and whether it is
+    on the canonical chain.
+    """
 
     row: int
     previous: int | None
@@ -158,8 +166,12 @@ class _Block:
     seen: BlockObservation
     shown: dict[frozenset[str], BlockObservation]
 
+    def pays(self, payment: Payment) -> bool:
+        """Return whether a payment is made in the end: to whoever holds the block, or by it."""
+        return payment.payee in self.holders if payment.per_device else self.canonical
+
     def shown_to(self, observes: frozenset[str]) -> BlockObservation:
-        """What rules that observe these see; made once for all of them."""
+        """Return what rules that observe these see; made once for all of them."""
         if observes not in self.shown:
             self.shown[observes] = self.seen.shown_to(observes)
         return self.shown[observes]
@@ -178,31 +190,39 @@ class _Tape:
         self.balances: list[int] = self._value("balances")
 
     def blocks(self) -> Iterator[_Block]:
-        """Every block that counts, with what it would show to a rule that observes everything."""
+        """Yield every block that counts, with all that a rule could observe of it."""
         file = self._open("tape")
-        row = 0
+        first = 0
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             for i in range(table.num_rows):
-                canonical, holders = (
-                    table["canonical"][i].as_py(),
-                    frozenset(table["holders"][i].as_py()),
-                )
-                if canonical or holders:
-                    seen = read_block(table, i, self.run.manifest["parameters"])
-                    seen = replace(seen, utility=_Utility(self, seen) if self._value("y") else None)
-                    yield _Block(row, table["previous"][i].as_py(), canonical, holders, seen, {})
-                row += 1
+                # A block that no chain holds at the end was never paid for.
+                if table["canonical"][i].as_py() or table["holders"][i].as_py():
+                    yield self._block(table, i, first + i)
+            first += table.num_rows
+
+    def _block(self, table: pa.Table, i: int, row: int) -> _Block:
+        """Return the block in line `i` of a part of the tape, row `row` of the whole."""
+        seen = read_block(table, i, self.run.manifest["parameters"])
+        if self._value("y"):
+            seen = replace(seen, utility=_Utility(self, seen))
+        return _Block(
+            row=row,
+            previous=table["previous"][i].as_py(),
+            canonical=table["canonical"][i].as_py(),
+            holders=frozenset(table["holders"][i].as_py()),
+            seen=seen,
+            shown={},
+        )
 
     def people(self) -> list[tuple[int, str, bool]]:
-        """Number, group and whether it is an adversary of every device: the first rows of `participants`."""
+        """Return number, group and whether it is an adversary of every device.
+
+        These are in the first rows of `participants`.
+        """
         columns = ("device", "group", "adversary")
-        rows = (
-            self._open("participants")
-            .read_row_group(0, columns)
-            .slice(0, len(self.balances))
-            .to_pydict()
-        )
+        table = self._open("participants").read_row_group(0, columns)
+        rows = table.slice(0, len(self.balances)).to_pydict()
         return list(zip(*(rows[c] for c in columns), strict=True))
 
     @cached_property
@@ -237,7 +257,7 @@ class _Tape:
 
 
 class _Utility:
-    """Utility of a block; the engine is built when the first rule asks, so that other rules need no model."""
+    """Utility of a block; the engine is built when the first rule asks: others need no model."""
 
     def __init__(self, tape: _Tape, seen: BlockObservation) -> None:
         self._tape, self._seen = tape, seen
@@ -264,7 +284,7 @@ class _Replay:
         self._devices = len(balances)
         self._after: dict[int, Memory] = {}
         self._last: int | None = None
-        self._told = False
+        self._reported = False
         self._attempt(self._open, make)
 
     def play(self, block: _Block) -> None:
@@ -272,12 +292,14 @@ class _Replay:
         self._attempt(self._settle, block)
 
     def close(self) -> None:
-        """What the rule gives back at the end of the chain that most devices hold."""
+        """Let the rule give back what it holds at the end of the canonical chain."""
         self._attempt(self._close)
 
     def incomes(self) -> list[int]:
-        """Base units that each device got less what it paid; nothing for a rule that failed."""
-        return [] if self.error else [self._held[d] - before for d, before in self._before.items()]
+        """Return what each device got less what it paid; nothing for a rule that failed."""
+        if self.error:
+            return []
+        return [self._held[device] - before for device, before in self._before.items()]
 
     def _attempt(self, step: Any, *args: Any) -> None:
         if self.error:
@@ -302,31 +324,32 @@ class _Replay:
         self._post(opening.payments)
         self._memory: Memory = opening.memory or {}
 
-    def _settle(self, block: _Block) -> None:
-        observes = self._rule.observes
-        if "utility" in observes and block.seen.utility is None:
+    def _require(self, block: _Block) -> None:
+        """Raise `ValueError` when the tape lacks something that the rule observes."""
+        observes, seen = self._rule.observes, block.seen
+        if "utility" in observes and seen.utility is None:
             raise ValueError("needs held-out samples, which the run has none of")
-        if "reports" in observes and not self._told:
-            self._told = any(r.reports for r in block.seen.records)
-            if not self._told and any(r.positive or r.negative for r in block.seen.records):
-                raise ValueError(
-                    "needs reports of validators, which the run's own rule did not ask for"
-                )
-        if "conduct" in observes and block.seen.conduct is None:
+        if "conduct" in observes and seen.conduct is None:
+            raise ValueError("needs what only the contract of a coordinated round knows")
+        if "reports" not in observes or self._reported:
+            return
+        self._reported = any(record.reports for record in seen.records)
+        voted = any(record.positive or record.negative for record in seen.records)
+        if voted and not self._reported:
             raise ValueError(
-                "needs what only a coordinator's contract knows: a run with protocol = 'coordinator'"
+                "needs reports of validators, which the run's own rule did not ask for"
             )
+
+    def _settle(self, block: _Block) -> None:
+        self._require(block)
+        observes = self._rule.observes
         memory = self._memory if block.previous is None else self._after[block.previous]
         settlement = self._rule.settle(replace(block.shown_to(observes), memory=memory))
         check_payments(self._rule, settlement.payments, self._devices)
         self._after[block.row] = memory if settlement.memory is None else settlement.memory
         if block.canonical:
             self._last = block.row
-        self._post(
-            p
-            for p in settlement.payments
-            if (p.payee in block.holders if p.per_device else block.canonical)
-        )
+        self._post(p for p in settlement.payments if block.pays(p))
 
     def _close(self) -> None:
         closing = self._rule.close(self._memory if self._last is None else self._after[self._last])
@@ -334,7 +357,7 @@ class _Replay:
         self._post(closing.payments)
 
     def _post(self, payments: Iterable[Payment]) -> None:
-        """As the ledger does: a batch as a whole, and no account goes below zero."""
+        """Execute payments as the ledger does: as one batch, and no account goes below zero."""
         held, payers = self._held, set()
         for p in payments:
             if p.payer != ISSUANCE:

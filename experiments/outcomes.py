@@ -1,7 +1,7 @@
 """What runs come to: aggregates that a protocol declares, computed over recorded tables.
 
-A declaration comes from a recorded folder, perhaps somebody else's. It is one SQL expression, run in a database that reads
-nothing but that folder.
+A declaration comes from a recorded folder, perhaps somebody else's. It is one SQL expression, run
+in a database that reads nothing but that folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIELDS = {"table", "sql", "meaning", "best", "headline"}
 
 
 def checked(declared: Any, place: str) -> dict[str, dict[str, Any]]:
-    """Return declared outcomes by name; raise `RunError` unless each is one SQL expression over one table."""
+    """Return declared outcomes by name; raise `RunError` unless each is one SQL expression."""
     if not isinstance(declared, Mapping):
         raise RunError(f"{place}: outcomes: must be a table of outcomes")
     for name, outcome in declared.items():

@@ -372,7 +372,8 @@ class Results:
 
         Args:
             by: factors (default: all of them).
-            of: columns of `outcomes` (default: accuracy and utilities where there are any, and what the protocols put first).
+            of: columns of `outcomes` (default: accuracy and utilities where there are any, and
+                the headlines of the protocols).
             ci: "bootstrap" (percentiles of 2,000 resampled means), "t" (Student), or "none".
             level: of the intervals.
         """

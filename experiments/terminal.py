@@ -55,10 +55,10 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
         yield
     except typer.Exit:
         raise
-    except _expected() as error:
+    except FedstakeError as error:
         in_file = file and isinstance(error, _names_no_file())
         _complain(error, debug, f"{file}: {error}" if in_file else str(error))
-        raise typer.Exit(_exit_code(error)) from None
+        raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:  # the reader of our output has closed it
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,28 +85,6 @@ def _names_no_file() -> tuple[type[Exception], ...]:
     from sim.keys import SettingError
 
     return DataError, PluginError, SettingError
-
-
-# Until every error inherits from `FedstakeError`. Then delete these two functions, and above catch
-# `FedstakeError` and exit with `error.exit_code`.
-def _expected() -> tuple[type[Exception], ...]:
-    from chain_bridge.errors import BridgeError
-    from experiments.loader import ScenarioError
-    from experiments.pool import StoppedError
-    from experiments.rundir import RunError
-
-    return FedstakeError, *_names_no_file(), ScenarioError, RunError, StoppedError, BridgeError
-
-
-def _exit_code(error: Exception) -> int:
-    if isinstance(error, FedstakeError):
-        return error.exit_code
-    from chain_bridge.errors import BridgeError, PlanError, SafetyError
-    from experiments.pool import StoppedError
-
-    failed = isinstance(error, (StoppedError, BridgeError))
-    refused = isinstance(error, (PlanError, SafetyError))
-    return EXIT_FAILED if failed and not refused else EXIT_BAD_INPUT
 
 
 def _complain(error: BaseException, debug: bool, line: str) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from fedstake.errors import FedstakeError
+
 
 class Phase(StrEnum):
     """States of a round, in their order."""
@@ -23,7 +25,7 @@ class Phase(StrEnum):
     COMPLETED = "Completed"
 
 
-class TransitionError(ValueError):
+class TransitionError(FedstakeError, ValueError):
     """A call that the contract refuses without changing its state.
 
     `kind` is one word for tables.

@@ -113,7 +113,7 @@ class Scenario(Settings):
         return f"devices are numbered 0..{self.devices - 1}"
 
     def __reduce_ex__(self, version: Any) -> Any:
-        """Pickle a game by path as plain values: another process finds its class in the file again."""
+        """Pickle a game by path as plain values; another process finds its class in the file."""
         if ":" in self.protocol:
             return scenario_of, (self.to_dict(),)
         return super().__reduce_ex__(version)

@@ -1,4 +1,4 @@
-"""A game in one file outside the repository, played by path: nothing else of the house knows of it."""
+"""A game in one file, played by path: nothing else of the house knows of it."""
 
 import json
 import shutil
@@ -166,3 +166,19 @@ def test_replay_on_the_dev_chain(place):
     assert (books["difference"] == 0).all()
     declared = json.loads((place / "run" / "manifest.json").read_text())["notes"]
     assert [note["reason"] for note in declared] == ["draw"]
+
+
+def test_reading_results_runs_none_of_their_code(place):
+    """Report, scorecard, frames and the plan of a replay need no plug-in that came with a run."""
+    fedstake("run", "lottery.toml", "--out", "run")
+    fedstake("sweep", "prices.toml", "--workers", "1", "--out", "prices")
+    trap = f"import pathlib\npathlib.Path({str(place / 'sprung')!r}).write_text('ran')\n"
+    (place / "lottery.py").write_text(trap + LOTTERY.read_text())
+    fedstake("report", "run")
+    fedstake("report", "prices")
+    fedstake("compare", "prices")
+    results = fs.Results.open(place / "prices")
+    assert len(results.rounds()) == 96
+    assert len(results.outcomes()) == 12
+    assert len(fs.open_run(place / "run").participants) == 48
+    assert not (place / "sprung").exists()

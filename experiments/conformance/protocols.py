@@ -42,7 +42,7 @@ SECONDS = 2.0
 
 
 class ProtocolConformance(Conformance):
-    """A protocol's example is played: keys, money, records, checkpoints, notes and figures hold what is declared."""
+    """Play the example of a protocol: what it records, keeps and pays is what it declares."""
 
     plugin: ClassVar[type[Protocol]]
 
@@ -258,17 +258,17 @@ def _entries(journal: pd.DataFrame) -> Iterator[tuple[str, str, str, int]]:
 def _incomes(journal: pd.DataFrame, people: pd.DataFrame) -> np.ndarray:
     """Return by row of `participants` what came in less what went out in the round.
 
-    What a device paid to join is part of its first round, what is given back at the end of its last one.
+    What a device paid to join is part of its first round, what it gets back at the end of its last.
     """
     last = int(people["round"].max())
     moves: Counter[tuple[int, str]] = Counter()
-    rounds = journal["round"].clip(1, last).tolist()
+    numbers = journal["round"].clip(1, last).tolist()
     reasons = journal["reason"].tolist()
-    for round, reason, (debit, credit, _, amount) in zip(
-        rounds, reasons, _entries(journal), strict=True
+    for number, reason, (debit, credit, _, amount) in zip(
+        numbers, reasons, _entries(journal), strict=True
     ):
         if reason != "initial":
-            moves[round, debit] -= amount
-            moves[round, credit] += amount
+            moves[number, debit] -= amount
+            moves[number, credit] += amount
     pairs = zip(people["round"].tolist(), people["device"].tolist(), strict=True)
-    return np.array([moves[round, f"device:{device}"] for round, device in pairs])
+    return np.array([moves[number, f"device:{device}"] for number, device in pairs])

@@ -85,7 +85,7 @@ class Sweep:
         self.todo = self._missing_runs()
 
     def _outcomes(self) -> dict[str, dict[str, Any]]:
-        """Return what the runs come to, as their protocols declare it: readers need none of their code."""
+        """Return the outcomes that the protocols declare: readers of the sweep need no protocol."""
         scenarios = {run.scenario.protocol: run.scenario for run in self.runs}
         declared: dict[str, dict[str, Any]] = {}
         for scenario in scenarios.values():

@@ -1,7 +1,7 @@
 """What a sweep's folder says of itself: what it is, which runs ended, which have their data there.
 
-`sweep.json` and `plan.parquet` are written once, before the first run. `manifest.jsonl` gets one line
-per run, appended as the run ends.
+`sweep.json` and `plan.parquet` are written once, before the first run. `manifest.jsonl` gets one
+line per run, appended as the run ends.
 """
 
 from __future__ import annotations

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedstake.errors import FedstakeError
+
 ISSUANCE = "issuance"
 BURN = "burn"
 MAX_AMOUNT = 2**63 - 1
 
 
-class LedgerError(ValueError):
+class LedgerError(FedstakeError, ValueError):
     """A posting that would break a rule of money; nothing of its batch is applied."""
 
 

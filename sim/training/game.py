@@ -9,10 +9,15 @@ from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import Memory, OpeningObservation
 from sim.chain.forks import Forks
 from sim.chain.state import ChainState, genesis
+from sim.clock import Clock
 from sim.kernel import Kernel
 from sim.keys import SettingError
 from sim.money.payments import check_memory, check_payments
+from sim.money.treasury import Treasury
 from sim.network import Availability, Links
+from sim.population.population import Population
+from sim.recording import Incidents
+from sim.streams import Streams
 from sim.training.release import first_version
 from sim.training.scenario import TrainingScenario
 from sim.training.workbench import Workbench
@@ -34,9 +39,6 @@ class TrainingGame:
         self, kernel: Kernel, scenario: TrainingScenario, network: Links, chain: type[Forks]
     ) -> None:
         self.kernel, self.scenario, self.network = kernel, scenario, network
-        self.streams, self.clock = kernel.streams, kernel.clock
-        self.treasury, self.population = kernel.treasury, kernel.population
-        self.incidents = kernel.incidents
         self.bench = Workbench(kernel, scenario)
         self.availability = Availability(scenario.availability, kernel.streams)
         self.payout = scenario.payout_rule()
@@ -50,6 +52,31 @@ class TrainingGame:
         self.forks = self._open(chain)
         self._locked_before: Mapping[int, int] = {}
         self._closed = False
+
+    @property
+    def streams(self) -> Streams:
+        """The random streams of the run."""
+        return self.kernel.streams
+
+    @property
+    def clock(self) -> Clock:
+        """The present round and time."""
+        return self.kernel.clock
+
+    @property
+    def treasury(self) -> Treasury:
+        """The door for money."""
+        return self.kernel.treasury
+
+    @property
+    def population(self) -> Population:
+        """The participants."""
+        return self.kernel.population
+
+    @property
+    def incidents(self) -> Incidents:
+        """Where refused acts are noted."""
+        return self.kernel.incidents
 
     def _open(self, chain: type[Forks]) -> Forks:
         """Open the accounts and take the rule's deposits; return the chain before any block."""

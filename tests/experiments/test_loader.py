@@ -353,3 +353,43 @@ def test_absent_files_and_folders(tmp_path):
         load_scenario("~nobody-of-this-name/x.toml")
     with pytest.raises(ScenarioError, match="is a folder"):
         load_scenario(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("preset", "key", "value", "others"),
+    [
+        ("fedavg", "consensus.kind", "pow", ["vbfl"]),
+        ("fedavg", "chain.resync", "off", ["vbfl"]),
+        ("fedavg", "blocklist.lazy_rounds", 3, ["vbfl"]),
+        ("fedavg", "coordinator.watch", 0.9, ["coordinator"]),
+        ("fedavg", "validation.rule", "accept-all", ["vbfl"]),
+        ("fedavg", "storage.bytes_per_s", 5.0, ["vbfl"]),
+        ("fedavg", "network.topology", "ring", ["vbfl"]),
+        ("fedavg", "adversaries.0.validator", "flip", ["vbfl", "coordinator"]),
+        ("coordinator", "roles.rule", "uniform", ["vbfl"]),
+        ("coordinator", "deadlines.validator_s", 9.0, ["fedavg", "vbfl"]),
+        ("vbfl", "coordinator.verifier", "oracle", ["coordinator"]),
+    ],
+)
+def test_a_key_that_is_not_in_force_is_refused(preset, key, value, others):
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(preset, {key: value})
+    line = str(caught.value)
+    assert f"{key} = {value!r}" in line
+    assert f"no key of {preset}" in line
+    assert all(name in line for name in others)
+    assert "\n" not in line
+
+
+def test_keys_of_another_protocol_are_no_part_of_a_run():
+    """Another default of a foreign key can never give another run id: there is no such key."""
+    assert "consensus" not in load_scenario("fedavg").to_dict()
+    assert "coordinator" not in load_scenario("vbfl").to_dict()
+
+
+def test_naming_another_protocol_leaves_behind_what_it_lacks_but_no_adversary():
+    scenario = load_scenario("vbfl", {"protocol": "fedavg", "payout.mechanism": "none"})
+    assert scenario.protocol == "fedavg"
+    assert scenario.training == load_scenario("vbfl").training
+    with pytest.raises(ScenarioError, match=r"adversaries\.0\.miner"):
+        load_scenario("vbfl", {"adversaries.0.miner": "tamper", "protocol": "fedavg"})
