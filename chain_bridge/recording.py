@@ -43,8 +43,10 @@ class Recording:
 
     @property
     def mechanism(self) -> str:
+        """Return the payout rule of the run; of a protocol without one the protocol."""
         payout = self.settings.get("payout")
-        return str(payout.get("mechanism", "?")) if isinstance(payout, dict) else "?"
+        rule = payout.get("mechanism") if isinstance(payout, dict) else None
+        return str(rule or self.settings.get("protocol", "?")).rpartition(":")[2]
 
     @property
     def identity(self) -> bytes:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
 
 from fedstake.errors import InputError
 from mechanisms.plugin import nearest
-from sim.keys import SettingError, table_at
-from sim.scenario import Scenario, change, protocols_with, scenario_class, scenario_of
+from sim.keys import SettingError
+from sim.scenario import Scenario, change, scenario_of
 
 PRESETS = Path(__file__).parent / "scenarios"
 
@@ -70,8 +69,6 @@ def validate(values: Mapping[str, Any], file: str) -> Scenario:
         return scenario_of(values)
     except SettingError as error:
         raise ScenarioError(file, error.key, error.value, error.expected) from error
-    except ValidationError as error:
-        raise _one_line(error, values, file) from error
 
 
 def dumps(scenario: Scenario) -> str:
@@ -140,60 +137,6 @@ def locate(values: Any, folder: Path) -> None:
             file, _, class_name = value.rpartition(":")
             if (folder / file).is_file():
                 values[key] = f"{(folder / file).resolve()}:{class_name}"
-
-
-def _one_line(error: ValidationError, values: Mapping[str, Any], file: str) -> ScenarioError:
-    """Return the first error of pydantic's as ours, and how many more there are."""
-    first, *rest = error.errors()
-    more = f" (and {len(rest)} more)" if rest else ""
-    path = first["loc"]
-    inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, SettingError):
-        key = ".".join(map(str, (*path, inner.key)))
-        return ScenarioError(file, key, inner.value, inner.expected + more)
-    key = ".".join(map(str, path))
-    if first["type"] == "extra_forbidden":
-        expected = _unknown(path, values) + more
-        return ScenarioError(file, *_first_key(key, first["input"]), expected)
-    if first["type"] == "missing":
-        given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
-        return ScenarioError(file, key, None, f"missing; given: {given or 'nothing'}{more}")
-    message = _MESSAGES.get(first["type"])
-    if message is None:
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ScenarioError(file, key, first["input"], message + more)
-
-
-def _first_key(key: str, value: Any) -> tuple[str, Any]:
-    """Return the first dotted key in a table and its value.
-
-    The key is the table's own where it holds no table.
-    """
-    while isinstance(value, Mapping) and value:
-        inner = next(iter(value))
-        key, value = f"{key}.{inner}", value[inner]
-    return key, value
-
-
-def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
-    """Return what is wrong with a key that the scenario's protocol does not have."""
-    others = protocols_with(path)
-    if others:
-        protocol = values.get("protocol", "this protocol")
-        return f"is no key of {protocol}; it is one of {', '.join(others)}"
-    table = table_at(scenario_class(values), path[:-1])
-    known = [] if table is None else list(table.model_fields)
-    return f"unknown key; {nearest(str(path[-1]), known)}"
-
-
-_MESSAGES = {
-    "tuple_type": (
-        "must be a list; a list of tables is written with double brackets, as [[payout.parts]]"
-    ),
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "string_pattern_mismatch": ("letters, digits and . _ - only, beginning with a letter or digit"),
-}
 
 
 def _short(value: Any) -> str:

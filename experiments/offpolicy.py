@@ -155,8 +155,10 @@ def _wanted(
 
 @dataclass(frozen=True)
 class _Block:
-    """One taped block: its row, its predecessor's row, the devices that hold it, and whether it is
-    on the canonical chain.
+    """One taped block.
+
+    `row` and `previous` are its row and its predecessor's, `holders` the devices whose chain holds
+    it at the end, `canonical` whether the canonical chain does.
     """
 
     row: int

@@ -1,12 +1,16 @@
 """What runs come to: aggregates that a protocol declares, computed over recorded tables.
 
-A declaration comes from a recorded folder, perhaps somebody else's. It is one SQL expression, run
-in a database that reads nothing but that folder.
+A declaration comes from a recorded folder, perhaps somebody else's. It is one SQL expression over
+the columns of one table, without queries or functions of its own that read other things; it is run
+in a database that reads nothing but that folder, with bounded memory and time.
 """
 
 from __future__ import annotations
 
 import glob
+import math
+import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,59 +22,106 @@ from experiments.rundir import MANIFEST, RunError, RunResult
 
 FIELDS = {"table", "sql", "meaning", "best", "headline"}
 """What a declared outcome says of itself; see `sim.protocol.Outcome`."""
+KEYS = {"run_id", "cell", "seed", "row", "runs"}
+"""Names of columns that frames of outcomes have anyway."""
+NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
+FORBIDDEN = re.compile(r"--|/\*|;|\$\$|\b(select|from|with|range|generate_series|repeat)\b", re.I)
+"""Comments, further statements, queries, and functions that multiply rows or text."""
+LONGEST, MOST = 500, 100
+"""Letters of an expression; outcomes of a protocol."""
+SECONDS, MEMORY = 60.0, "2GB"
+"""Most that a query over outcomes may take."""
 
 
 def checked(declared: Any, place: str) -> dict[str, dict[str, Any]]:
-    """Return declared outcomes by name; raise `RunError` unless each is one SQL expression."""
-    if not isinstance(declared, Mapping):
-        raise RunError(f"{place}: outcomes: must be a table of outcomes")
+    """Return declared outcomes by name; raise `RunError` for a malformed one."""
+    if not isinstance(declared, Mapping) or len(declared) > MOST:
+        raise RunError(f"{place}: outcomes: must be a table of at most {MOST} outcomes")
     for name, outcome in declared.items():
-        where = f"{place}: outcomes.{name}"
+        where = f"{place}: outcomes.{name[:60]}"
+        if not NAME.fullmatch(name) or name.casefold() in KEYS:
+            raise RunError(f"{where}: letters, digits and _ only, and none of {_listed(KEYS)}")
         if not isinstance(outcome, Mapping) or outcome.keys() != FIELDS:
-            raise RunError(f"{where}: must have {', '.join(sorted(FIELDS))}")
+            raise RunError(f"{where}: must have {_listed(FIELDS)}")
+        if not isinstance(outcome["table"], str) or not NAME.fullmatch(outcome["table"]):
+            raise RunError(f"{where}.table = {outcome['table']!r}: must be the name of a table")
+        if outcome["best"] not in ("max", "min", "") or not isinstance(outcome["headline"], bool):
+            raise RunError(f"{where}: best must be max, min or empty, headline true or false")
+        if not isinstance(outcome["meaning"], str) or not outcome["meaning"].isprintable():
+            raise RunError(f"{where}.meaning: must be one line of text")
         check_expression(outcome["sql"], f"{where}.sql")
     return dict(declared)
 
 
 def check_expression(sql: Any, where: str) -> None:
-    """Raise `RunError` unless this is one SQL expression that selects and does nothing else."""
-    if not isinstance(sql, str):
-        raise RunError(f"{where} = {sql!r}: must be an SQL expression")
+    """Raise `RunError` unless this is one SQL expression over the columns of a table."""
+    if not isinstance(sql, str) or len(sql) > LONGEST or not sql.isprintable():
+        raise RunError(f"{where}: must be an SQL expression of at most {LONGEST} letters")
+    found = FORBIDDEN.search(sql)
+    if found:
+        raise RunError(f"{where} = {sql!r}: must be an expression without {found[0]!r}")
+    check_statement(f"select ({sql}) from t", f"{where} = {sql!r}")
+
+
+def check_statement(query: str, where: str) -> None:
+    """Raise `RunError` unless a text is exactly one query."""
     try:
-        statements = duckdb.extract_statements(f"select ({sql}) from t")
+        statements = duckdb.extract_statements(query)
     except duckdb.Error as error:
-        raise RunError(f"{where} = {sql!r}: {str(error).splitlines()[0]}") from None
+        raise RunError(f"{where}: {str(error).splitlines()[0]}") from None
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise RunError(f"{where} = {sql!r}: must be one SQL expression")
+        raise RunError(f"{where}: must be one SQL expression")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database that reads files of one folder, and nothing else."""
+    """Open a database that reads files of one folder and nothing else, for a bounded time."""
     with duckdb.connect() as db:
+        db.execute(f"set memory_limit = '{MEMORY}'")
+        db.execute("set max_temp_directory_size = '0KB'")
         db.execute(f"set allowed_directories = ['{_escaped(folder.absolute())}']")
         db.execute("set enable_external_access = false")
         db.execute("set lock_configuration = true")
-        yield db
+        timer = threading.Timer(SECONDS, db.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield db
+        finally:
+            timer.cancel()
 
 
-def of_run(run: RunResult) -> dict[str, tuple[str, Any]]:
+def of_run(run: RunResult) -> dict[str, tuple[str, str]]:
     """Return by name the meaning and the value of the outcomes that the summary of a run shows."""
     place = str(run.path / MANIFEST)
     found = {}
     with locked(run.path) as db:
         for name, outcome in checked(run.manifest.get("outcomes", {}), place).items():
-            if outcome["headline"] and run.has({outcome["table"]: ()}):
-                file = _escaped(run.path.absolute() / f"{outcome['table']}.parquet")
-                try:
-                    row = db.execute(
-                        f"select ({outcome['sql']}) from read_parquet('{file}')"
-                    ).fetchone()
-                except duckdb.Error as error:
-                    reason = str(error).splitlines()[0]
-                    raise RunError(f"{place}: outcomes.{name}.sql: {reason}") from None
-                found[name] = (str(outcome["meaning"]), row[0] if row else None)
+            if not outcome["headline"] or not run.has({outcome["table"]: ()}):
+                continue
+            file = _escaped(run.path.absolute() / f"{outcome['table']}.parquet")
+            query = f"select ({outcome['sql']}) from read_parquet('{file}')"
+            try:
+                row = db.execute(query).fetchone()
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                raise RunError(f"{place}: outcomes.{name}.sql: {reason}") from None
+            value = row[0] if row else None
+            found[name] = (outcome["meaning"], _text(value, f"{place}: outcomes.{name}.sql"))
     return found
+
+
+def _text(value: Any, where: str) -> str:
+    """Return a number for reading; raise `RunError` for what is none."""
+    if value is None:
+        return "none"
+    if not isinstance(value, int | float):
+        raise RunError(f"{where}: gives {type(value).__name__}, must give a number")
+    return f"{value:,}" if math.isfinite(value) else str(value)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _escaped(path: Path) -> str:

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
 
-from experiments.outcomes import checked, locked
+from experiments.outcomes import check_statement, checked, locked
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, PLAN, RUNS, SWEEP, read_sweep
-from sim.recording import CORE, Table
+from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
 
 KEYS = ("run_id", "cell", "seed")
@@ -120,8 +120,10 @@ class Results:
                 schema = pq.read_schema(file)
             except (pa.ArrowException, OSError):
                 continue  # a damaged run is reported where it is read
-            own = {f.name: f.type for f in schema if f.name not in ("run_id", "row")}
-            known.setdefault(file.stem, {}).update(own)
+            columns = known.setdefault(file.stem, {})
+            for f in schema:
+                if f.name not in ("run_id", "row"):
+                    columns[f.name] = _common(columns.get(f.name, f.type), f.type)
         return known
 
     def _samples(self) -> list[Path]:
@@ -316,7 +318,7 @@ class Results:
             if run_id not in self._compact.runs and (name in CORE or path.is_file()):
                 loose.append(_quoted(path))
         if loose:
-            columns = ", ".join(_name(column) for column in known)
+            columns = ", ".join(_cast(column, kind) for column, kind in known.items())
             parts.append(
                 "select regexp_extract(filename, '([0-9a-f]{32})/[^/]*$', 1) as run_id, "
                 f"file_row_number as row, {columns} from "
@@ -350,12 +352,18 @@ class Results:
 
     def _declared(self) -> dict[str, dict[str, Any]]:
         """Return the outcomes that the sweep's protocols declare; `RunError` for a bad one."""
-        return checked(self._sweep.get("outcomes", {}), f"{self.folder}: {SWEEP}")
+        place = f"{self.folder}: {SWEEP}"
+        outcomes = checked(self._sweep.get("outcomes", {}), place)
+        for name in outcomes:
+            if name in self.factors:
+                raise RunError(f"{place}: outcomes.{name}: a factor has this name")
+        return outcomes
 
     def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
         """Return a row per run with aggregates over its rows of a table."""
         columns = ", ".join(f"({sql}) as {_name(name)}" for name, sql in expressions.items())
         query = f"select run_id, {columns} from {_name(table)} group by run_id"
+        check_statement(query, f"{self.folder}: {SWEEP}: outcomes of {table}")
         with locked(self.folder) as db:
             return self._query(db, query, {table: table})
 
@@ -509,8 +517,23 @@ def _columns_in(file: Path, known: Mapping[str, pa.DataType]) -> str:
     """Return a list of columns in SQL: those that a file has not got are null."""
     there = set(pq.read_schema(file).names)
     return ", ".join(
-        _name(column) if column in there else _null(column, kind) for column, kind in known.items()
+        _cast(column, kind) if column in there else _null(column, kind)
+        for column, kind in known.items()
     )
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return the type that holds the values of both: games may use a name for different things."""
+    if one == other:
+        return one
+    if {one, other} == {INTEGER, NUMBER}:
+        return NUMBER
+    return TEXT
+
+
+def _cast(column: str, kind: pa.DataType) -> str:
+    """Return a column in SQL as one type."""
+    return f"{_name(column)}::{_sql_type(kind)} as {_name(column)}"
 
 
 def _null(column: str, kind: pa.DataType) -> str:

@@ -229,13 +229,13 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
     """
     scenario, game = world.kernel.scenario, type(world.protocol)
     return {
+        **world.protocol.facts(),
         "run_id": scenario.run_id(),
         "name": scenario.name,
         "seed": scenario.seed,
         "protocol": game.name,
         "rounds": world.round_index,
         "simulated_s": world.kernel.clock.time_s,
-        **world.protocol.facts(),
         "notes": [note.to_plain() for note in game.notes],
         "charts": [chart.to_plain() for chart in game.charts],
         "outcomes": {name: outcome.to_plain() for name, outcome in game.outcomes.items()},

@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from sim.protocol import Protocol as Protocol
     from sim.protocol import Tape as Tape
     from sim.recording import BYTES as BYTES
+    from sim.recording import CORE as CORE
     from sim.recording import INTEGER as INTEGER
     from sim.recording import INTEGERS as INTEGERS
     from sim.recording import NUMBER as NUMBER
@@ -112,12 +113,20 @@ if TYPE_CHECKING:
     from sim.scenario import scenario_of as scenario_of
     from sim.settings import Amount as Amount
     from sim.settings import Count as Count
+    from sim.settings import Deadline as Deadline
+    from sim.settings import Finite as Finite
     from sim.settings import Group as Group
     from sim.settings import MoneySettings as MoneySettings
     from sim.settings import Natural as Natural
     from sim.settings import NonNegative as NonNegative
+    from sim.settings import Parameters as Parameters
     from sim.settings import Probability as Probability
+    from sim.settings import RationalGroup as RationalGroup
     from sim.settings import Settings as Settings
+    from sim.training.protocol import TrainingProtocol as TrainingProtocol
+    from sim.training.scenario import TrainingScenario as TrainingScenario
+    from sim.training.settings import VotingGroup as VotingGroup
+    from sim.training.settings import WorkerGroup as WorkerGroup
 
 __all__ = list(homes(__name__))
 

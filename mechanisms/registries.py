@@ -1,4 +1,4 @@
-"""The kinds of rules: what lists, documentation and tests know of each stands here alone."""
+"""The kinds of rules; lists, documentation and tests read them here."""
 
 from mechanisms.registry import Registry
 

@@ -21,13 +21,17 @@ from typing import Any, ClassVar
 
 from mechanisms.plugin import Plugin, PluginError, nearest
 
+BY_PATH = "fedstake_plugin_"
+"""Begins the names of modules that are imported by path."""
+
 
 class Registry:
     """The plug-ins of one kind, imported on first use so that importing the house stays cheap.
 
     Args:
         kind: unique name, plural; the entry-point group is `fedstake.<kind>`.
-        package: folder of the shipped plug-ins as a Python package; "" where none are shipped.
+        package: folder of the shipped plug-ins as a Python package, or the one module that defines
+            them (`__name__` in a game of one file); "" where none are shipped.
         base: class that every plug-in inherits from: "module:Class", or a "Class" of
             `<package>.base`.
         one: the word for one of them, as messages use it.
@@ -78,7 +82,9 @@ class Registry:
         """Enter the register of kinds; raise ValueError when another registry has the name."""
         other = self._register.get(self.kind)
         # A module that is imported again declares the same registry again: the new one replaces it.
-        if other and (other.package, other._base_name) != (self.package, self._base_name):
+        same = other and (other.package, other._base_name) == (self.package, self._base_name)
+        edited = other and BY_PATH in other.package and BY_PATH in self.package
+        if other and not same and not edited:
             raise ValueError(
                 f"two kinds of plug-ins are called {self.kind!r}: "
                 f"{other._declared()} and {self._declared()}"
@@ -137,8 +143,10 @@ class Registry:
     def _modules(self) -> list[ModuleType]:
         if not self.package:
             return []
-        path = importlib.import_module(self.package).__path__
-        names = [info.name for info in pkgutil.iter_modules(path)]
+        home = importlib.import_module(self.package)
+        if not hasattr(home, "__path__"):  # one file holds the kind and its plug-ins
+            return [home]
+        names = [info.name for info in pkgutil.iter_modules(home.__path__)]
         return [importlib.import_module(f"{self.package}.{name}") for name in names]
 
     def _defined(self, module: ModuleType) -> list[type[Plugin]]:
@@ -168,7 +176,7 @@ def import_by_path(name: str) -> Any:
     path, class_name = _split_path(name)
     # The source is part of the key: an edited file is another module, as it is another run.
     source = str(path).encode() + b"\0" + path.read_bytes()
-    key = f"fedstake_plugin_{hashlib.sha256(source).hexdigest()[:16]}"
+    key = f"{BY_PATH}{hashlib.sha256(source).hexdigest()[:16]}"
     module = sys.modules.get(key) or _import_file(path, key, name)
     if not hasattr(module, class_name):
         raise PluginError(f"{path.name} defines no {class_name}", "", name)

@@ -98,5 +98,5 @@ class Versions:
         return {"type": "versions", **asdict(self)}
 
 
-Told = Note | Approval | Versions
+Declaration = Note | Approval | Versions
 """All that a protocol can declare for a chain."""

@@ -21,7 +21,7 @@ from mechanisms.registry import Registry
 from sim import scenario as scenarios
 from sim.charts import Chart
 from sim.kernel import Kernel
-from sim.notes import Approval, Note, Told, Versions
+from sim.notes import Approval, Declaration, Note, Versions
 from sim.recording import CORE, Column, Columns, Table
 from sim.registries import protocols
 
@@ -122,7 +122,7 @@ class Protocol(Plugin, ABC):
     """Its tables, and by name of a core table its own columns of that."""
     outcomes: ClassVar[Mapping[str, Outcome]] = {}
     """What its runs come to, by name."""
-    notes: ClassVar[tuple[Told, ...]] = ()
+    notes: ClassVar[tuple[Declaration, ...]] = ()
     """Notes that a chain records of its runs beside money."""
     charts: ClassVar[tuple[Chart, ...]] = ()
     """Figures of its runs beside those that `experiments/figures` has for their columns."""
@@ -154,7 +154,7 @@ class Protocol(Plugin, ABC):
         """Continue from `state`."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what the manifest of a run says beside what every run says; JSON values."""
+        """Return more entries for the manifest of a run: JSON values."""
         return {}
 
     @classmethod

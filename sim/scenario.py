@@ -12,9 +12,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mechanisms.plugin import PluginError
+from mechanisms.plugin import PluginError, nearest
 from sim.keys import (
     Choice,
     Chosen,
@@ -24,6 +24,7 @@ from sim.keys import (
     plain,
     plugins_first,
     set_key,
+    table_at,
     table_of,
 )
 from sim.keys import override as set_or_merge
@@ -109,7 +110,7 @@ class Scenario(Settings):
 
     @property
     def numbered(self) -> str:
-        """What is right where a device is named that is not there."""
+        """The valid range of device numbers, as messages say it."""
         return f"devices are numbered 0..{self.devices - 1}"
 
     def __reduce_ex__(self, version: Any) -> Any:
@@ -171,11 +172,11 @@ def scenario_class(values: Mapping[str, Any]) -> type[Scenario]:
 
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario of plain values.
-
-    Raises pydantic's `ValidationError`, or `SettingError` for the protocol.
-    """
-    return scenario_class(values).model_validate(values)
+    """Return the scenario of plain values; raise `SettingError` for the first wrong key."""
+    try:
+        return scenario_class(values).model_validate(values)
+    except ValidationError as error:
+        raise _first_problem(error, values) from error
 
 
 def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -209,6 +210,66 @@ def _drop_foreign(values: dict[str, Any], before: type[BaseModel], after: type[B
 def protocols_with(path: Sequence[str | int]) -> list[str]:
     """Return the names of the protocols that have a key."""
     return [name for name in protocols.names() if has_key(scenario_class({"protocol": name}), path)]
+
+
+# --- what is wrong ------------------------------------------------------------------------------
+
+
+def _first_problem(error: ValidationError, values: Mapping[str, Any]) -> SettingError:
+    """Return the first error of pydantic's as ours, and how many more there are."""
+    first, *rest = error.errors()
+    more = f" (and {len(rest)} more)" if rest else ""
+    path = first["loc"]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, SettingError):
+        key = ".".join(map(str, (*path, inner.key)))
+        return SettingError(key, inner.value, inner.expected + more)
+    key = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        expected = _unknown(path, values) + more
+        return SettingError(*_first_key(key, first["input"]), expected)
+    if first["type"] == "missing":
+        given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
+        return SettingError(key, None, f"missing; given: {given or 'nothing'}{more}")
+    message = _MESSAGES.get(first["type"])
+    if message is None:
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return SettingError(key, first["input"], message + more)
+
+
+def _first_key(key: str, value: Any) -> tuple[str, Any]:
+    """Return the first dotted key in a table and its value.
+
+    The key is the table's own where it holds no table.
+    """
+    while isinstance(value, Mapping) and value:
+        inner = next(iter(value))
+        key, value = f"{key}.{inner}", value[inner]
+    return key, value
+
+
+def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
+    """Return what is wrong with a key that the scenario's protocol does not have."""
+    others = protocols_with(path)
+    if others:
+        name = protocols.get(values.get("protocol", DEFAULT_PROTOCOL)).name
+        return f"is no key of {name}; it is one of {', '.join(others)}"
+    table = table_at(scenario_class(values), path[:-1])
+    known = [] if table is None else list(table.model_fields)
+    return f"unknown key; {nearest(str(path[-1]), known)}"
+
+
+_MESSAGES = {
+    "tuple_type": (
+        "must be a list; a list of tables is written with double brackets, as [[payout.parts]]"
+    ),
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "string_pattern_mismatch": ("letters, digits and . _ - only, beginning with a letter or digit"),
+}
+
+
+# --- canonical form -----------------------------------------------------------------------------
 
 
 def _canonical(values: dict[str, Any]) -> str:

@@ -29,8 +29,10 @@ SHARED = {
     "mechanisms.geometry",
 }
 LONGEST = 60
-SERVICES = {"Kernel", "World"}
-PROTOCOLS = {"vbfl", "fedavg", "coordinator"}
+SERVICES = {"Kernel", "World", "TrainingGame", "VbflGame", "CoordinatorGame"}
+PROTOCOLS = {path.name for path in (HOUSE / "sim" / "protocols").iterdir() if path.is_dir()} - {
+    "__pycache__"
+}
 
 
 @cache
@@ -155,10 +157,14 @@ def test_no_circle_file_by_file():
     assert circles(house()) == []
 
 
-def test_no_circle_outside_the_world():
-    """Nothing but the simulation has circles."""
-    outside = [circle for circle in circles(house()) if not circle[0].startswith("sim.")]
-    assert outside == []
+def test_protocols_stand_above_the_services_and_know_none_of_each_other():
+    for name, path in sources().items():
+        if not name.startswith("sim."):
+            continue
+        own = ".".join(name.split(".")[:3])
+        for other in imports(path):
+            if other.startswith("sim.protocols."):
+                assert f"{other}.".startswith(f"{own}."), f"{name} imports {other}"
 
 
 # --- functions ------------------------------------------------------------------------------

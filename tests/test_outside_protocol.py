@@ -182,3 +182,154 @@ def test_reading_results_runs_none_of_their_code(place):
     assert len(results.outcomes()) == 12
     assert len(fs.open_run(place / "run").participants) == 48
     assert not (place / "sprung").exists()
+
+
+AUCTION = '''
+"""A game in one file with behaviours and a kind of rules of its own."""
+
+from abc import ABC, abstractmethod
+from typing import Annotated
+
+from pydantic import Field
+
+import fedstake as fs
+
+
+class Bidder(fs.Plugin, ABC):
+    @abstractmethod
+    def bid(self, value): ...
+
+
+class Honest(Bidder):
+    """Bids its value."""
+
+    name, summary, reference = "honest", "bids its value", "Vickrey 1961"
+
+    def bid(self, value):
+        return value
+
+
+class Shader(Bidder):
+    """Bids half of its value."""
+
+    name, summary, reference = "shader", "bids half", "Vickrey 1961"
+
+    def bid(self, value):
+        return value // 2
+
+
+bidders = fs.Registry(
+    "bidders", package=__name__, base=f"{__name__}:Bidder", about="what is bid",
+    suite="experiments.conformance.common:Conformance",
+)
+
+
+class Bidders(fs.RationalGroup):
+    """A group of bidders."""
+
+    bidder: Annotated[str, fs.Chosen(bidders, "bidder_params")] = "honest"
+    """Behaviour."""
+    bidder_params: fs.Parameters = {}
+    """Its parameters."""
+
+
+class AuctionScenario(fs.Scenario):
+    adversaries: tuple[Bidders, ...] = ()
+
+
+class Auction(fs.Protocol):
+    """The highest bid wins and pays itself."""
+
+    name, summary, reference = "auction", "the highest bid wins", "Vickrey 1961"
+    Scenario = AuctionScenario
+    kinds = (bidders,)
+
+    def __init__(self, kernel):
+        super().__init__(kernel)
+        kernel.treasury.open({p.device: 1_000 for p in kernel.population}, {})
+
+    def play(self):
+        kernel, start_s = self.kernel, self.kernel.clock.time_s
+        kernel.clock.time_s += 1.0
+        rng = kernel.streams.rng("values", kernel.clock.round)
+        values = {p: int(rng.integers(50)) for p in kernel.population}
+        bids = {p.device: p.behaviour("bidder").bid(value) for p, value in values.items()}
+        winner = max(bids, key=bids.get)
+        kernel.treasury.post([fs.Payment("burn", bids[winner], "price", winner)])
+        kernel.record_round(start_s)
+        kernel.record_participants(list(bids), fs.Stakes())
+'''
+
+
+def test_a_game_in_one_file_brings_behaviours_of_its_own(place):
+    (place / "auction.py").write_text(AUCTION)
+    game = {"protocol": "auction.py:Auction", "rounds": 4, "devices": 5}
+    group = {"name": "shaders", "count": 2, "bidder": "shader"}
+    (place / "auction.toml").write_text(
+        'protocol = "auction.py:Auction"\nrounds = 4\ndevices = 5\n'
+    )
+    result = fs.run(fs.scenario_of(game | {"adversaries": [group]}), place / "shaded")
+    strategies = result.participants.groupby("group", observed=True)["strategy"].first()
+    assert strategies.to_dict() == {"honest": "honest", "shaders": "shader"}
+    fedstake("run", "auction.toml", "--out", "honest")
+    assert fs.open_run(place / "honest").journal["amount"].sum() > result.journal["amount"].sum()
+    assert "bidder" in {kind.kind.removesuffix("s") for kind in fs.all_kinds()}
+    with pytest.raises(fs.SettingError, match=r"adversaries\.0\.bidder = 'shadr'.*shader"):
+        fs.scenario_of(game | {"adversaries": [group | {"bidder": "shadr"}]})
+    assert "checks passed" in str(fs.check("auction.py:Auction"))
+
+
+def test_games_that_use_a_name_for_different_things_are_read_together(place):
+    text = LOTTERY.read_text()
+    other = text.replace("fs.INTEGER", "fs.TEXT").replace('{"pot": pot,', '{"pot": f"{pot} units",')
+    other = other.replace('"winner": winner}', '"winner": str(winner)}')
+    other = other.replace('"max(pot)"', '"count(pot)"')
+    (place / "raffle.py").write_text(other.replace('"lottery", "an', '"raffle", "an'))
+    sweep = SWEEP.partition("[[design]]")[0] + (
+        '\n[[design]]\n[design.factors.game]\nlottery = { protocol = "lottery.py:Lottery" }\n'
+        'raffle = { protocol = "raffle.py:Lottery" }\n'
+    )
+    (place / "both.toml").write_text(sweep)
+    results = fs.sweep("both.toml", "both", workers=1)
+    before = results.rounds(columns=["round", "pot"])
+    assert before["pot"].str.contains("units").sum() == 24
+    assert results.compact() == 6
+    pd.testing.assert_frame_equal(results.rounds(columns=["round", "pot"]), before)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        ({"sql": "1) --"}, "without '--'"),
+        ({"sql": "(select count(*) from range(9))"}, "without"),
+        ({"sql": "count(*)) from rounds; copy t to 'x'"}, "without"),
+        ({"sql": "max(nothing)"}, "nothing"),
+        ({"sql": "'abc'"}, "must give a number"),
+        ({"sql": 3}, "must be an SQL expression"),
+        ({"table": ["rounds"]}, "must be the name of a table"),
+        ({"table": "../rounds"}, "must be the name of a table"),
+        ({"meaning": "a\x1b[31mb"}, "one line of text"),
+        ({"best": "most"}, "best must be max, min or empty"),
+    ],
+)
+def test_hostile_outcomes_cost_one_line(place, outcome, message):
+    fedstake("run", "lottery.toml", "--out", "run")
+    file = place / "run" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["outcomes"]["largest_pot"] |= outcome
+    file.write_text(json.dumps(manifest))
+    done = CliRunner().invoke(app, ["report", "run"])
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+    assert len(done.output.strip().splitlines()) == 1
+
+
+def test_the_name_of_an_outcome_is_no_sql(place):
+    fs.sweep("prices.toml", "prices", workers=1)
+    file = place / "prices" / "sweep.json"
+    sweep = json.loads(file.read_text())
+    bad = dict(sweep["outcomes"]["largest_pot"])
+    sweep["outcomes"] = {"a": bad, "'\n from rounds; copy t to 'x.csv'; select 1 --": bad}
+    file.write_text(json.dumps(sweep))
+    with pytest.raises(fs.RunError, match="letters, digits and _ only"):
+        fs.Results.open("prices").outcomes()

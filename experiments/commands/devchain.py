@@ -52,7 +52,7 @@ def down(debug: DebugOption = False) -> None:
 
 @devchain.command()
 def status(debug: DebugOption = False) -> None:
-    """Say where the dev chain is and what it says of itself; exit code 1 when none is up.
+    """Print the dev chain's address and version; exit code 1 when none is up.
 
     Example: fedstake devchain status
     """

@@ -79,8 +79,8 @@ def summary(run: RunResult) -> pd.DataFrame:
         for name, columns, value in SUMMARY:
             if set(columns) <= set(run.rounds.columns):
                 rows.append((name, value(run)))
-    for name, (_, found) in of_run(run).items():
-        rows.append((name.replace("_", " "), "none" if found is None else f"{found:,}"))
+    for name, (_, value_text) in of_run(run).items():
+        rows.append((name.replace("_", " "), value_text))
     return pd.DataFrame(rows, columns=["", "value"])
 
 

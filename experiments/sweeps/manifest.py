@@ -1,4 +1,4 @@
-"""What a sweep's folder says of itself: what it is, which runs ended, which have their data there.
+"""The index of a sweep's folder: its plan, the runs that ended, the data that are there.
 
 `sweep.json` and `plan.parquet` are written once, before the first run. `manifest.jsonl` gets one
 line per run, appended as the run ends.

@@ -64,7 +64,7 @@ class Forks:
         return iter(self._held)
 
     def state(self, device: int) -> ChainState:
-        """Return what a device's own chain says."""
+        """Return the state of a device's own chain."""
         return self._held[device].state
 
     def canonical(self) -> ChainState:
@@ -166,7 +166,7 @@ class Forks:
 
 
 class ServerChain(Forks):
-    """The one chain of a server or contract, canonical whoever has downloaded it."""
+    """The single chain of a server or contract; it is always canonical."""
 
     def __init__(self, root: ChainState, devices: int, treasury: Treasury) -> None:
         super().__init__(root, devices, treasury)

@@ -109,7 +109,7 @@ Build = Callable[[ChainState, Block], ChainState]
 
 
 class ChainBook:
-    """All chain states of a run: applying a block to a state is computed once, whoever asks."""
+    """The chain states of a run; a block is applied to a state once, whoever holds it."""
 
     def __init__(self, root: ChainState) -> None:
         self.root = root

@@ -65,7 +65,7 @@ class Treasury:
     # --- side payments ------------------------------------------------------------------------
 
     def set_aside(self, devices: Iterable[int]) -> None:
-        """Let devices spend beside the rules what they hold now, not what they earn later."""
+        """Reserve current balances for side payments; later income is excluded."""
         self._spendable = {device: self.balance(device) for device in devices}
 
     def pay_aside(self, payer: int, payee: int, amount: int, reason: str, time_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Who is there: groups, identities, presence, learners, and what a participant has of it all.
+"""Participants: groups, identities, presence, learners, and the utility of a round.
 
 A device is `eligible` when the rule lets it take part, `present` when it wants to take part itself
 (churners, identities in reserve), `online` when it is present and its network is up, and `active`

@@ -27,7 +27,7 @@ class Learners:
         self.plays: dict[int, list[Play]] = {device: [] for device in rational}
 
     def choose(self, round: int) -> None:
-        """Let all choose at once, on what was known before.
+        """Let all learners choose at once, from earlier rounds only.
 
         Raises `ValueError` for a strategy that there is not.
         """
@@ -73,7 +73,7 @@ class Learners:
         )
 
     def observe(self, utilities: Mapping[int, float]) -> None:
-        """Note what those that played their strategy in a round have from it."""
+        """Record the utility of those that played their strategy in a round."""
         for device, choice in self.choice.items():
             if device in utilities:
                 self.plays[device].append((choice, utilities[device]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Stakes:
-    """What a round means for each participant beside its income, by device; what is missing is 0.
+    """Locked amounts, costs and benefits of a round by device; 0 where none is given.
 
     `locked` and `locked_before`: base units that rules hold for it at the round's end and start.
     `costs`: base units of work that nobody is paid for, one mapping for each kind. `benefit`: base

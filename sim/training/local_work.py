@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mechanisms.vocabulary import FloatMatrix
 from sim.learning.engine import row_digest
 from sim.learning.job import TrainingJob
+from sim.population.population import Population
 from sim.privacy import clip_and_blur
 from sim.training.game import TrainingGame
 from sim.training.submissions import Submissions, submit_into
@@ -79,7 +80,7 @@ def do_local_work(
     """
     # Train.
     asked = game.scenario.training.epochs
-    effort = np.array([_effort(game, w, asked) for w in workers], dtype=np.int64)
+    effort = np.array([_effort(game.population, w, asked) for w in workers], dtype=np.int64)
     jobs = [
         _job(game, w, "training", epochs)
         for w, epochs in zip(workers, effort.tolist(), strict=True)
@@ -105,9 +106,9 @@ def do_local_work(
     )
 
 
-def _effort(game: TrainingGame, worker: int, asked: int) -> int:
+def _effort(population: Population, worker: int, asked: int) -> int:
     """Return the epochs that a worker really trains."""
-    behaviour = game.population[worker].behaviour("worker")
+    behaviour = population[worker].behaviour("worker")
     return max(0, behaviour.effort(asked))
 
 

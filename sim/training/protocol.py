@@ -10,7 +10,7 @@ import numpy as np
 
 from sim import scenario as scenarios
 from sim.kernel import Kernel
-from sim.notes import Told
+from sim.notes import Declaration
 from sim.protocol import Outcome, Protocol, Table
 from sim.recording import Columns
 from sim.training import declared, tables
@@ -47,7 +47,7 @@ class TrainingProtocol(Protocol):
         **tables.SHARED,
     }
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
-    notes: ClassVar[tuple[Told, ...]] = (declared.ROLES, declared.VERSIONS)
+    notes: ClassVar[tuple[Declaration, ...]] = (declared.ROLES, declared.VERSIONS)
     tape = declared.TAPE
 
     def __init__(self, kernel: Kernel) -> None:

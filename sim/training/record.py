@@ -176,7 +176,7 @@ def _local_accuracies(game: TrainingGame, work: LocalWork) -> dict[int, float]:
 
 
 def measured(accuracy: float) -> float | None:
-    """Return None for NaN: what nobody measured."""
+    """Return None for NaN, an accuracy that was not measured."""
     return None if math.isnan(accuracy) else accuracy
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -51,6 +51,9 @@ class TrainingScenario(Scenario):
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     versions: VersionSettings = Field(default_factory=VersionSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+
+    knows_conduct: ClassVar[bool] = False
+    """Whether a contract knows who kept to the rules of a round, beside the records of updates."""
 
     def validation_samples(self) -> tuple[str, str]:
         """Return which samples validators judge with, and how they hold them."""
@@ -127,8 +130,10 @@ class TrainingScenario(Scenario):
                 raise SettingError(choice.key, choice.name, needs)
 
     def _check_conduct(self) -> None:
-        """Refuse rules that observe what only a coordinator's contract knows."""
-        needs = "needs protocol = 'coordinator'"
+        """Refuse rules that observe conduct where no contract knows it."""
+        if self.knows_conduct:
+            return
+        needs = "observes conduct, which no contract knows here; needs protocol = 'coordinator'"
         for choice in self.choices():
             if choice.registry not in (rules.payouts, rules.parts):
                 continue

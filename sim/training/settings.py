@@ -156,7 +156,7 @@ class CostSettings(Settings):
 
 
 class VotingCostSettings(CostSettings):
-    """What work costs the device that does it, and what honest workers give in to."""
+    """Costs of work, and the largest price that an honest worker pays under threat."""
 
     concede: Amount = 0
     """What a worker of no group pays a validator that threatens to vote against it, at most, out of

@@ -21,6 +21,7 @@ from sim.money.payments import check_memory, check_payments
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork
 from sim.training.tape import taped_block
+from sim.training.workbench import Workbench
 
 
 def aggregate(
@@ -146,7 +147,7 @@ def _observation(
     if updates is not None and "utility" in observes:
         utility = game.bench.utility(updates, start)
     if taped or "work" in observes:
-        records = tuple(_audited(game, work, r) for r in records)
+        records = tuple(_audited(game.bench, work, r) for r in records)
     return BlockObservation(
         round=game.clock.round,
         miner=miner,
@@ -161,10 +162,10 @@ def _observation(
     )
 
 
-def _audited(game: TrainingGame, work: LocalWork, record: UpdateRecord) -> UpdateRecord:
+def _audited(bench: Workbench, work: LocalWork, record: UpdateRecord) -> UpdateRecord:
     """Return a record with the work that was really done."""
     return replace(
         record,
-        verified_samples=len(game.bench.samples(record.worker)),
+        verified_samples=len(bench.samples(record.worker)),
         verified_epochs=int(work.trained_epochs[work.row[record.worker]]),
     )

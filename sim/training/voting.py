@@ -1,4 +1,4 @@
-"""A validator at work: what it casts on the updates it was sent, and what it reports of them."""
+"""Votes and scores of one validator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from mechanisms.geometry import cosines_to_sum
 from mechanisms.vocabulary import VoteObservation
+from sim.population.population import Population
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork
 
 
-def waits_for_votes(game: TrainingGame, validator: int) -> bool:
+def waits_for_votes(population: Population, validator: int) -> bool:
     """Return whether a validator wants to know the votes of others before it casts its own."""
-    return "votes" in game.population[validator].behaviour("validator").knows
+    return "votes" in population[validator].behaviour("validator").knows
 
 
 def vote(

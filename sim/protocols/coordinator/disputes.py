@@ -72,9 +72,6 @@ def dispute(
 
     Returns the key of the model that counts in the end, and what the contract knows of the
     aggregator and its challengers.
-
-    Returns the key of the model that counts in the end, and what the contract knows of the
-    aggregator and its challengers.
     """
     digest = game.bench.models.digest
     wrong = digest(delivered.model) != digest(delivered.right)

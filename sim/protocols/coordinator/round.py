@@ -227,7 +227,7 @@ class CoordinatorRound:
     # --- after the reveals ---------------------------------------------------------------------
 
     def _verify(self) -> None:
-        """Judge what was revealed; what has not the right form never counts."""
+        """Judge the revealed updates; malformed ones are rejected."""
         game, work, clock = self.game, self.work, self.clock
         # Refuse.
         for w in sorted(self.contract.unrevealed):

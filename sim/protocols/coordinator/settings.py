@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictBool
 
@@ -51,6 +51,8 @@ class CoordinatorSettings(Settings):
 class CoordinatorScenario(TrainingScenario):
     """A run under an on-chain coordinator."""
 
+    knows_conduct: ClassVar[bool] = True
+
     coordinator: CoordinatorSettings = Field(default_factory=CoordinatorSettings)
     adversaries: tuple[VotingGroup, ...] = ()
     costs: VotingCostSettings = Field(default_factory=VotingCostSettings)
@@ -64,9 +66,6 @@ class CoordinatorScenario(TrainingScenario):
     def check(self) -> None:
         super().check()
         self._check_seats()
-
-    def _check_conduct(self) -> None:
-        """Accept every rule: the contract knows the conduct of all."""
 
     def _check_seats(self) -> None:
         device = self.coordinator.aggregator_device

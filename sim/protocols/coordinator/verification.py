@@ -81,7 +81,7 @@ def let_vote(
     """
     tallies = {w: Tally() for w in judged}
     cast: list[CastVote] = []
-    waits = {v: waits_for_votes(game, v) for v in committee}
+    waits = {v: waits_for_votes(game.population, v) for v in committee}
     paid = bribes.collect(
         game.population,
         game.treasury,

@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 
 @dataclass
 class Ballot:
-    """One (validator, update) pair: what the rule said, what is cast, and what became of it.
+    """One (validator, update) pair: the verdict of the rule, the vote cast, and its status.
 
     No verdict and no vote: the validator cannot find the update in the store.
     """
@@ -51,7 +51,7 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
 
     # What each makes of it. Validators that want to know the votes of others before they cast their
     # own come last.
-    waits = {v: waits_for_votes(game, v) for v in work.validators}
+    waits = {v: waits_for_votes(game.population, v) for v in work.validators}
     support: dict[int, list[bool]] = {w: [] for w in work.workers}
     paid = bribes.collect(
         game.population,

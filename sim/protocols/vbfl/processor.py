@@ -1,4 +1,4 @@
-"""What a block makes of a chain: the next model, who is paid, who is shut out."""
+"""The effects of a block on a chain: next model, payments, devices shut out."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sim.protocols.vbfl.record import record
 
 
 def play_round(game: VbflGame) -> None:
-    """Play and record one round. Everything here dies with it; what lasts is in `game`."""
+    """Play and record one round; whatever lasts beyond it is in `game`."""
     plan = make_plan(game)
     delivery = Delivery(plan, judge(plan))
     adoption = Adoption(delivery)
