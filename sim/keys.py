@@ -140,9 +140,17 @@ def table_at(root: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel
 
 
 def has_key(root: type[BaseModel], path: Sequence[str | int]) -> bool:
-    """Return whether a class of scenarios has a key."""
-    table = table_at(root, path[:-1])
-    return table is not None and path[-1] in table.model_fields
+    """Return whether a class of scenarios has a key; parameters of plug-ins may have any name."""
+    table: type[BaseModel] | None = root
+    for part in path:
+        if table is None:  # inside the parameters of a plug-in
+            return True
+        if isinstance(part, int) or part.isdecimal():
+            continue
+        if part not in table.model_fields:
+            return False
+        table = table_of(table.model_fields[part])
+    return True
 
 
 def selector(root: type[BaseModel], key: str) -> Chosen | None:

@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.loader import ScenarioError
+from experiments.loader import ScenarioError, read_values
 from experiments.sweeps.plan import Spec, load_spec
 from mechanisms.plugin import nearest
+from sim.keys import has_key
+from sim.scenario import scenario_class
 
 HERE = Path(__file__).parent
 SIZES = "sizes.toml"
@@ -92,8 +94,11 @@ def parts(paper: str, size: str, extra: Sequence[str] = ()) -> dict[str, Part]:
 def _part(file: Path, size: Size, group: Group) -> Part:
     """Return a sweep with the settings of its size and group."""
     spec = load_spec(file)
+    # A size is for all sweeps of a paper: a sweep takes the keys that its protocol has.
+    protocol = scenario_class(read_values(spec.scenario))
+    common = {key: value for key, value in size.set.items() if has_key(protocol, key.split("."))}
     # The keys of the sweep replace those of the size; the keys of the group replace both.
-    settings = {**size.set, **spec.set, **group.set}
+    settings = {**common, **spec.set, **group.set}
     spec = spec.model_copy(update={"set": settings, "seeds": group.seeds or size.seeds})
     costs = group.authors_cpu_s_per_round or size.authors_cpu_s_per_round
     return Part(spec, group.cpu_s_per_round or size.cpu_s_per_round, costs)

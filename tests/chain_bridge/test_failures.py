@@ -239,7 +239,7 @@ def test_a_chain_without_assets(chain, operator, recorded, scripted):
 
 def test_a_chain_without_registry_and_multisig(chain, operator, recorded, scripted):
     without(chain, "Uniques", "Multisig")
-    script = scripted(chain, recorded(registry={"record": True}, **COORDINATOR))
+    script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR))
     assert script.skipped == [
         "collective approvals: the chain has no Multisig.approve_as_multi",
         "model versions: the chain has no Uniques.create",
@@ -399,7 +399,7 @@ class TestTheBooksCatch:
 
     def test_calls_that_say_something_else(self, chain, operator, recorded, scripted):
         """A client that signs another hash, item and other texts under the right headers."""
-        script = scripted(chain, recorded(registry={"record": True}, **COORDINATOR))
+        script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR))
         right, changed = list(script.actions), set()
         for kind, change in (
             ("metadata", "data"),

@@ -225,7 +225,7 @@ def test_what_is_asked_of_the_chain_cannot_be_sent(
 
 
 def test_model_versions_become_items(chain, operator, recorded, scripted):
-    folder = recorded(registry={"record": True})
+    folder = recorded(versions={"record": True})
     script = scripted(chain, folder)
     versions = read(folder).tables["versions"]
     assert script.plan.counts()["version"] == len(versions) > 2

@@ -18,7 +18,7 @@ from experiments.figures.panels import name_points, spread
 from experiments.figures.pareto import front
 from experiments.reports import open_recorded
 from experiments.results import interval
-from tests.conftest import TINY
+from tests.conftest import TINY, TINY_SERVER
 
 FIGURES = {f.name: f for f in sweep_figures()}
 GRID = {
@@ -356,7 +356,8 @@ def test_labels_are_dark_enough(color):
 
 def test_nothing_is_drawn_of_what_is_not_there(tmp_path):
     quiet = sweep(
-        {**spec(name="quiet", seeds=1, rounds=1), "scenario": "fedavg"},
+        spec(name="quiet", seeds=1, rounds=1)
+        | {"scenario": "fedavg", "set": {**TINY_SERVER, "rounds": 1}},
         tmp_path / "quiet",
         workers=1,
     )
