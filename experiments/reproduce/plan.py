@@ -95,10 +95,11 @@ def _part(file: Path, size: Size, group: Group) -> Part:
     """Return a sweep with the settings of its size and group."""
     spec = load_spec(file)
     # A size is for all sweeps of a paper: a sweep takes the keys that its protocol has.
-    protocol = scenario_class(read_values(spec.scenario))
-    common = {key: value for key, value in size.set.items() if has_key(protocol, key.split("."))}
+    own = {**spec.set, **group.set}
+    played = scenario_class({**read_values(spec.scenario), **own})
+    common = {key: value for key, value in size.set.items() if has_key(played, key.split("."))}
     # The keys of the sweep replace those of the size; the keys of the group replace both.
-    settings = {**common, **spec.set, **group.set}
+    settings = {**common, **own}
     spec = spec.model_copy(update={"set": settings, "seeds": group.seeds or size.seeds})
     costs = group.authors_cpu_s_per_round or size.authors_cpu_s_per_round
     return Part(spec, group.cpu_s_per_round or size.cpu_s_per_round, costs)
