@@ -69,6 +69,7 @@ def test_run_report_and_rerun(cli, tmp_path):
             ["run", "digits-quick", "--set", "model.name=nowhere.py:X"],
             ["model.name", "no such file"],
         ),
+        (["run", "nowhere.py:X"], ["nowhere.py:X", "no such file"]),  # no emoji for :X:
         (["report", "nowhere"], ["nowhere", "no such folder"]),
         (["compare", "nowhere"], ["nowhere", "no such folder"]),
         (
