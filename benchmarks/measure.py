@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from experiments.rundir import write_run
 from sim.training.game import TrainingGame
 from sim.training.protocol import TrainingProtocol
 from sim.training.workbench import Workbench
@@ -25,6 +28,16 @@ def game(world: World) -> TrainingGame:
 def bench(world: World) -> Workbench:
     """Return the data, engine and models of a world whose protocol trains."""
     return game(world).bench
+
+
+def write_tables(world: World) -> float:
+    """Write the run of a world to a temporary folder; return the CPU seconds."""
+    scenario = world.kernel.scenario
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        tables = world.kernel.tables()
+        write_run(Path(folder) / "run", scenario, tables, {"run_id": scenario.run_id()})
+        return time.process_time() - began
 
 
 class Stopwatch:

@@ -16,14 +16,11 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from measure import Stopwatch, bench
+from measure import Stopwatch, bench, write_tables
 
 from experiments import load_scenario
-from experiments.rundir import write_run
 from sim.threads import single_threaded
 from sim.world import World
 
@@ -65,16 +62,7 @@ def measure(devices: int, rounds: int, model: str) -> dict[str, float]:
         world.step()
         total.append(time.process_time() - began)
         other.append(total[-1] - (learning.seconds - before))
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
-        tables = world.kernel.tables()
-        write_run(
-            Path(folder) / "run",
-            world.kernel.scenario,
-            tables,
-            {"run_id": world.kernel.scenario.run_id()},
-        )
-        writing = (time.process_time() - began) / (rounds + 1)
+    writing = write_tables(world) / (rounds + 1)
     round_cpu = statistics.median(total[1:]) + writing
     other_cpu = statistics.median(other[1:]) + writing
     rounds_so_far = world.kernel.recorder.columns("rounds")

@@ -16,17 +16,14 @@ import argparse
 import json
 import resource
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import torch
-from measure import Stopwatch, bench, game, gflop, peak_gflops
+from measure import Stopwatch, bench, game, gflop, peak_gflops, write_tables
 from torch import nn
 from torch.nn import functional
 
 from experiments import load_scenario
-from experiments.rundir import write_run
 from sim.learning import models
 from sim.threads import single_threaded
 from sim.world import World
@@ -79,20 +76,6 @@ def alternate(world: World, build: nn.Module, rounds: int) -> tuple[list[float],
             flush=True,
         )
     return ours, plain
-
-
-def write_tables(world: World) -> float:
-    """Write the run to a temporary folder; return the CPU seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
-        tables = world.kernel.tables()
-        write_run(
-            Path(folder) / "run",
-            world.kernel.scenario,
-            tables,
-            {"run_id": world.kernel.scenario.run_id()},
-        )
-        return time.process_time() - began
 
 
 def count_gflop(world: World, build: nn.Module) -> float:
