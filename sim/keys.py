@@ -28,11 +28,13 @@ class Chosen:
     """Marks a key that chooses a plug-in, as in `rule: Annotated[str, Chosen(roles)] = "counts"`.
 
     `params` is the key beside it that holds the parameters of the plug-in; "": it has none in the
-    scenario.
+    scenario. `role` says of a key of a group whether the plug-in is a behaviour in a role of that
+    name.
     """
 
     registry: Registry
     params: str = "params"
+    role: bool = True
 
 
 @dataclass(frozen=True)

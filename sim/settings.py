@@ -87,7 +87,7 @@ class RationalGroup(Group):
     A protocol adds the table `strategies` and its roles.
     """
 
-    learner: Annotated[str, Chosen(learners, "learner_params")] = "bandit"
+    learner: Annotated[str, Chosen(learners, "learner_params", role=False)] = "bandit"
     """How they choose among `strategies` (`fedstake list learners`)."""
     learner_params: Parameters = {}
     """Parameters of the learner."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.registries import learners
 from mechanisms.plugin import Plugin
 from sim.keys import chosen_fields
-from sim.settings import HONEST, Group, Settings
+from sim.settings import HONEST, Group, RationalGroup, Settings
 from sim.streams import Streams
 
 Behaviours = Mapping[str, Plugin]
@@ -46,7 +47,7 @@ class Membership:
 
 def roles_of(group: type[Group]) -> tuple[str, ...]:
     """Return the roles in which a protocol's groups have a behaviour, the first one first."""
-    return tuple(name for name in chosen_fields(group) if name != "learner")
+    return tuple(name for name, mark in chosen_fields(group).items() if mark.role)
 
 
 def honest(group: type[Group]) -> Membership:
@@ -91,18 +92,17 @@ def _behaviours(table: Settings) -> dict[str, Plugin]:
     marks = chosen_fields(type(table))
     behaviours = {}
     for role, mark in marks.items():
-        if role != "learner":
+        if mark.role:
             params = getattr(table, mark.params)
             behaviours[role] = mark.registry.create(getattr(table, role), params)
     return behaviours
 
 
 def _learner(group: Group) -> Any:
-    mark = chosen_fields(type(group)).get("learner")
-    if mark is None:
+    """Return how members choose among strategies; None in a game without any."""
+    if not isinstance(group, RationalGroup):
         return None
-    name, params = getattr(group, "learner"), getattr(group, mark.params)  # noqa: B009
-    return mark.registry.create(name, params)
+    return learners.create(group.learner, group.learner_params)
 
 
 def coalitions(groups: Sequence[Membership]) -> list[frozenset[int]]:
