@@ -133,7 +133,7 @@ class TrainingScenario(Scenario):
         """Refuse rules that observe conduct where no contract knows it."""
         if self.knows_conduct:
             return
-        needs = "observes conduct, which no contract knows here; needs protocol = 'coordinator'"
+        needs = "needs protocol = 'coordinator': it observes conduct, which no contract knows here"
         for choice in self.choices():
             if choice.registry not in (rules.payouts, rules.parts):
                 continue
