@@ -8,7 +8,7 @@ from typing import Any
 import mesa
 
 from sim.clock import Clock
-from sim.population.groups import Membership, coalitions, draw_groups, honest
+from sim.population.groups import coalitions, draw_groups, honest
 from sim.population.identities import Identities
 from sim.population.learners import Learners
 from sim.population.participant import Participant
@@ -46,10 +46,6 @@ class Population:
 
     def __getitem__(self, device: int) -> Participant:
         return self._participants[device]
-
-    def membership(self, device: int) -> Membership:
-        """Return the group of a participant and what its members do."""
-        return self.groups[device]
 
     def present(self, device: int) -> bool:
         """Return whether a participant is in play and chooses to take part in the present round."""
