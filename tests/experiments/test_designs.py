@@ -285,7 +285,7 @@ MISTAKES = {
     ),
     "a column": (
         "[[design]]\nfactors = {accuracy = {a = {rounds = 2}}}",
-        ["factors.accuracy", "column of the results"],
+        ["design.factors = 'accuracy'", "column of the results"],
     ),
     "a factor twice": (
         "[[design]]\nfactors = {rounds = [1]}\n[[design]]\nfactors = {rounds = [2]}",
