@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from chain_bridge.errors import BridgeError, PlanError
 from experiments import commands
 from experiments.cli import app
-from experiments.kinds import described
+from experiments.kinds import listed
 from experiments.loader import ScenarioError
 from experiments.pool import StoppedError
 from experiments.terminal import one_line_errors
@@ -63,7 +63,7 @@ def test_help_imports_nothing_that_takes_time():
 
 def test_list_alone_prints_the_kinds_and_each_can_be_listed():
     printed = CliRunner().invoke(app, ["list"]).output
-    kinds = [name for name, _ in described()] + ["scenarios"]
+    kinds = [*listed(), "scenarios"]
     assert {"mechanisms", "behaviours", "protocols"} <= set(kinds)
     assert [kind for kind in kinds if kind not in printed] == []
     for kind in kinds:
