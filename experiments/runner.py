@@ -73,7 +73,8 @@ def run(
         on_start: called with the world before its first round.
         on_round: called with the world after every round.
         checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was
-            interrupted continues from its last checkpoint.
+            interrupted continues from its last checkpoint; of a damaged one it warns, and uses the
+            one before.
         force: run again and replace what is there.
     """
     if not isinstance(scenario, Scenario):
@@ -88,8 +89,8 @@ def run(
         checkpoint.remove(scenario, saved)  # of a run that was killed at its very end
         return existing
     began, cpu = time.perf_counter(), time.process_time()
-    newest = None if force else checkpoint.newest(scenario, saved)
-    world = checkpoint.load(scenario, newest, data) if newest else World(scenario, data)
+    resumed = None if force else checkpoint.resume(scenario, saved, data)
+    world = resumed or World(scenario, data)
     try:
         if on_start:
             on_start(world)
@@ -99,7 +100,7 @@ def run(
             if checkpoint_every and index % checkpoint_every == 0 and index < scenario.rounds:
                 checkpoint.save(world, saved)
         manifest = _manifest(
-            world, time.perf_counter() - began, time.process_time() - cpu, newest is not None
+            world, time.perf_counter() - began, time.process_time() - cpu, resumed is not None
         )
         result = write_run(path, scenario, world.kernel.tables(), manifest)
     finally:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fedstake.errors import FedstakeError
+from fedstake.errors import FedstakeError, FedstakeWarning
 
 if TYPE_CHECKING:
     from experiments.sweeps.drive import OnReceipt
@@ -49,10 +50,12 @@ DataOption = Annotated[
 def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
     """Turn errors into one line and an exit code: 2 bad input, 1 a run that failed, 130 Ctrl-C.
 
-    `file` is the scenario that errors of settings and data belong to.
+    `file` is the scenario that errors of settings and data belong to. Warnings of the house are a
+    line as well.
     """
     try:
-        yield
+        with _one_line_warnings():
+            yield
     except typer.Exit:
         raise
     except FedstakeError as error:
@@ -76,6 +79,25 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
             error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)"
         )
         raise typer.Exit(EXIT_FAILED) from None
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Print each `FedstakeWarning` as one line of stderr; others stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FedstakeWarning)
+        show_others = warnings.showwarning
+
+        def show_one(
+            message: Warning | str, category: type[Warning], *place: Any, **more: Any
+        ) -> None:
+            if issubclass(category, FedstakeWarning):
+                err_console.print(f"fedstake: {message}", markup=False)
+            else:
+                show_others(message, category, *place, **more)
+
+        warnings.showwarning = show_one
+        yield
 
 
 def _names_no_file() -> tuple[type[Exception], ...]:

@@ -4,7 +4,8 @@
     └── InputError            2   an input is wrong; the message names it and what would be right
 
 Errors of single modules (`ScenarioError`, `RunError`, `PluginError`, ...) inherit from
-one of these two where they are defined. A plug-in may do the same.
+one of these two where they are defined. A plug-in may do the same. What went on all the same is a
+`FedstakeWarning`; commands print it as one line as well.
 """
 
 from __future__ import annotations
@@ -22,3 +23,7 @@ class InputError(FedstakeError, ValueError):
     """A wrong input: scenario, sweep, plug-in, data file, run directory or command line."""
 
     exit_code: ClassVar[int] = 2
+
+
+class FedstakeWarning(UserWarning):
+    """Something was wrong and could be helped; the message says what and how."""

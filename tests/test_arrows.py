@@ -20,8 +20,8 @@ ALLOWED = {
     "mechanisms": {"mechanisms"},
     "chain_bridge": {"chain_bridge"},
 }
-FOR_ALL = {"fedstake.errors"}
-"""The root of errors may be imported everywhere."""
+FOR_ALL = {"fedstake.errors", "fedstake.outside"}
+"""The root of errors and the reader of foreign text may be imported everywhere."""
 SHARED = {
     "mechanisms.vocabulary",
     "mechanisms.plugin",

@@ -127,12 +127,35 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
         with pytest.raises(RunError, match="checkpoint"):
             run(tiny(), tmp_path / "run", checkpoint_every=1)
     checkpoints.save(world, tmp_path / "run.checkpoint")
-    (saved / "models.npz").write_bytes(b"PK broken")
-    with pytest.raises(RunError, match="not a readable checkpoint"):
-        run(tiny(), tmp_path / "run", checkpoint_every=1)
+    for damage in (b"PK broken", b""):
+        (saved / "models.npz").write_bytes(damage)
+        with pytest.raises(RunError, match=r"models\.npz: damaged, its SHA-256"):
+            run(tiny(), tmp_path / "run", checkpoint_every=1)
     (tmp_path / "other.checkpoint").write_text("x")
     with pytest.raises(RunError, match="is a file"):
         run(tiny(), tmp_path / "other", checkpoint_every=1)
+
+
+@pytest.mark.parametrize("name", ["models.npz", "state.json", "hashes.json"])
+def test_of_a_damaged_checkpoint_the_one_before_is_used_and_that_is_said(tiny, tmp_path, name):
+    """A flipped bit anywhere in a checkpoint never gets into a result."""
+    whole = run(tiny(), tmp_path / "whole")
+    world = World(tiny())
+    for _ in range(2):
+        world.step()
+        checkpoints.save(world, tmp_path / "run.checkpoint")
+    world.close()
+    file = checkpoints.newest(tiny(), tmp_path / "run.checkpoint") / name
+    body = bytearray(file.read_bytes())
+    for place in range(0, len(body), max(1, len(body) // 7)):
+        body[place] ^= 1
+        file.write_bytes(bytes(body))
+        with pytest.warns(checkpoints.DamagedCheckpointWarning, match="going on from round 1"):
+            checkpoints.resume(tiny(), tmp_path / "run.checkpoint").close()
+    with pytest.warns(checkpoints.DamagedCheckpointWarning):
+        resumed = run(tiny(), tmp_path / "run")
+    assert resumed.manifest["resumed"]
+    assert digests(resumed.path) == digests(whole.path)
 
 
 def test_runs_leave_each_others_checkpoints_alone(tiny, tmp_path):
@@ -155,15 +178,15 @@ def test_a_checkpoint_left_by_a_kill_at_the_end_is_cleaned_up(tiny, tmp_path):
     assert not (tmp_path / "run.checkpoint").exists()
 
 
-def test_the_newest_checkpoint_is_the_only_one(tiny, tmp_path):
+def test_the_newest_checkpoint_and_the_one_before_are_kept(tiny, tmp_path):
     world = World(tiny())
-    for _ in range(2):
+    for _ in range(3):
         world.step()
         checkpoints.save(world, tmp_path / "run.checkpoint")
     assert checkpoints.newest(world.kernel.scenario, tmp_path / "run.checkpoint").name.endswith(
-        "round-0000002"
+        "round-0000003"
     )
-    assert len(list((tmp_path / "run.checkpoint").iterdir())) == 1
+    assert len(list((tmp_path / "run.checkpoint").iterdir())) == 2
 
 
 def test_a_finished_run_is_reused_and_another_is_not_overwritten(tiny, tmp_path):

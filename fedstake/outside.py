@@ -1,0 +1,180 @@
+"""Text from outside: files that somebody else may have written, and the names in them.
+
+Whatever reads such a file reads it here, so that one place holds what a file may be: a regular file
+of a bounded size, UTF-8 with or without a byte order mark, values of a bounded depth. A file that
+this package writes carries a hash of its own (`seal`), which is verified when it is read
+(`unseal`). `literal` is how a name from outside is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedstake.errors import InputError
+
+TEXT_BYTES = 4 << 20
+"""Most bytes of a text that people write."""
+RECORD_BYTES = 1 << 30
+"""Most bytes of a text that this package writes."""
+DEPTH = 60
+"""Most tables and lists inside each other."""
+SEAL = "sha256"
+"""Key of a sealed file that holds the hash of all others."""
+
+
+class UnreadableError(InputError):
+    """A file that cannot be read as what it should be; `reason` is the message without the file."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = str(path), reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.reason)
+
+
+def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
+    """Return the bytes of a regular file of at most `most` bytes.
+
+    Raises `FileNotFoundError` without the file and `UnreadableError` for anything else that is no
+    such file: a folder, a device, a pipe, a circle of links, a name that no file can have.
+    """
+    try:
+        # Opening a pipe must not wait until somebody writes into it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISDIR(mode):
+                raise UnreadableError(path, "is a folder")
+            if not stat.S_ISREG(mode):
+                raise UnreadableError(path, "is no regular file")
+            raw = file.read(most + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadableError(path, f"cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        if isinstance(error, UnreadableError):
+            raise
+        raise UnreadableError(path, f"is no name of a file ({error})") from None
+    if len(raw) > most:
+        raise UnreadableError(path, f"is larger than {most:,} bytes, the most that is read")
+    return raw
+
+
+def read_text(path: str | Path, most: int = TEXT_BYTES) -> str:
+    """Return the text of a file; a byte order mark is left out. Errors as for `read_bytes`."""
+    raw = read_bytes(path, most)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(path, f"is not UTF-8 text ({error.reason})") from None
+
+
+def read_toml(path: str | Path, most: int = TEXT_BYTES) -> dict[str, Any]:
+    """Return the values of a TOML file. Errors as for `read_bytes`."""
+    return _parsed(tomllib.loads, read_text(path, most), path, "TOML")
+
+
+def read_json(path: str | Path, most: int = RECORD_BYTES) -> Any:
+    """Return the values of a JSON file. Errors as for `read_bytes`."""
+    return parse_json(read_text(path, most), path)
+
+
+def parse_json(text: str, path: str | Path) -> Any:
+    """Return the values of JSON text; `UnreadableError` names the file it is from."""
+    return _parsed(json.loads, text, path, "JSON")
+
+
+def _parsed(parse: Callable[[str], Any], text: str, path: str | Path, kind: str) -> Any:
+    """Return values with a bounded depth and text that can be stored anywhere."""
+    try:
+        values = parse(text)
+    except RecursionError:
+        raise UnreadableError(path, f"is not {kind}: {_too_deep()}") from None
+    except ValueError as error:
+        raise UnreadableError(path, f"is not {kind}: {literal(str(error))}") from None
+    wrong = problem(values)
+    if wrong:
+        raise UnreadableError(path, wrong)
+    return values
+
+
+def problem(values: Any) -> str:
+    """Return what is wrong with parsed values, "" for nothing: their depth, or text in them."""
+    level = [values]
+    for _ in range(DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, str) and not _storable(value):
+                return f"holds text that cannot be stored: {literal(value)[:60]!r}"
+            if isinstance(value, Mapping):
+                inner += [*value.keys(), *value.values()]
+            elif isinstance(value, list | tuple):
+                inner += value
+        if not inner:
+            return ""
+        level = inner
+    return _too_deep()
+
+
+def _too_deep() -> str:
+    return f"more than {DEPTH} tables or lists inside each other"
+
+
+def _storable(text: str) -> bool:
+    """Return whether text has neither a NUL nor half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+# --- hashes -------------------------------------------------------------------------------------
+
+
+def seal(values: Mapping[str, Any]) -> str:
+    """Return values as JSON text that carries a hash of its own; keys keep their order."""
+    return json.dumps({**values, SEAL: _digest(values)}, indent=2) + "\n"
+
+
+def unseal(path: str | Path, most: int = RECORD_BYTES) -> dict[str, Any]:
+    """Return the values of a file that `seal` wrote, its hash verified and left out.
+
+    Raises `FileNotFoundError` without the file, `UnreadableError` for a damaged one.
+    """
+    values = read_json(path, most)
+    if not isinstance(values, dict):
+        raise UnreadableError(path, "must hold keys and values")
+    if SEAL not in values:
+        raise UnreadableError(path, f"has no {SEAL} of its own: damaged, or of an earlier version")
+    recorded = values.pop(SEAL)
+    if recorded != _digest(values):
+        raise UnreadableError(path, "damaged, its SHA-256 is not the recorded one")
+    return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of values, whatever the order of their keys."""
+    plain = json.loads(json.dumps(values))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def literal(text: str) -> str:
+    r"""Return a text as it can be shown anywhere: one line, no character that steers.
+
+    Line breaks, terminal escapes, marks of direction and the like are written as escapes, as
+    `\n` and `\x1b`. Everything that is seen stays as it is.
+    """
+    return "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    seen = letter.isprintable() or letter == "\u00a0"
+    return letter if seen else letter.encode("unicode_escape").decode("ascii")
