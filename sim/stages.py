@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from heapq import heappush
+from math import isfinite
 from typing import Any
 
 import simpy
+from simpy.events import NORMAL
 
 Process = Generator[simpy.Event, Any, None]
+
+
+class _Environment(simpy.Environment):
+    """SimPy's environment with events at absolute times.
+
+    SimPy knows delays only, and `now + (time - now)` can be a bit before `time`: whoever waits for
+    a deadline would find it not yet reached.
+    """
+
+    def at(self, time_s: float) -> simpy.Event:
+        """Return an event that happens at a time, not before the present one."""
+        event = simpy.Event(self)
+        event._ok, event._value = True, None  # as `simpy.Timeout` does
+        heappush(self._queue, (max(time_s, self._now), NORMAL, next(self._eid), event))
+        return event
 
 
 class Stages:
@@ -16,28 +34,33 @@ class Stages:
     A stage ends when its last process or callback is done; deadlines that nobody waits for any more
     do not keep it open. The environment lives for one round and is run until its queue is empty, so
     that nothing survives into the next one.
+
+    All times are absolute and none is computed twice: whoever waited for a time finds `now` equal
+    to it, so that comparisons with deadlines are exact.
     """
 
     def __init__(self, start_s: float) -> None:
         self.start_s = start_s
         self.last_s = start_s
-        self._env = simpy.Environment(initial_time=start_s)
+        self._env = _Environment(initial_time=start_s)
         self._open: dict[str, int] = {}
         self._idle: dict[str, simpy.Event] = {}
+        self._failed: Exception | None = None
 
     @property
     def now(self) -> float:
         """Simulated seconds since the start of the run."""
         return float(self._env.now)
 
-    def timeout(self, delay_s: float) -> simpy.Event:
-        """Return an event after `delay_s` seconds; waiting for ever is a mistake in a protocol."""
-        assert delay_s < float("inf"), "nothing arrives after an infinite delay"
-        return self._env.timeout(max(0.0, delay_s))
-
     def until(self, time_s: float) -> simpy.Event:
-        """Return an event at an absolute time (now, when that is past)."""
-        return self.timeout(time_s - self.now)
+        """Return an event at a time (now, when that is past).
+
+        Raises `ValueError` for a time that never comes: waiting for ever is a mistake in a
+        protocol.
+        """
+        if not isfinite(time_s):
+            raise ValueError(f"cannot wait until {time_s} s: nothing ever happens then")
+        return self._env.at(time_s)
 
     def event(self) -> simpy.Event:
         """Return an event that somebody makes happen."""
@@ -59,19 +82,19 @@ class Stages:
         self._enter(stage)
 
         def whole() -> Process:
-            yield from process
+            try:
+                yield from process
+            except Exception as error:
+                # SimPy raises a copy that it makes of the arguments: not every error allows that.
+                self._failed = error
+                raise
             self._leave(stage)
 
         self._env.process(whole())
 
-    def after(
-        self, stage: str | None, delay_s: float, action: Callable[..., None], *args: Any
-    ) -> None:
-        """Call `action(*args)` after a delay, as part of a stage (None: of none).
-
-        Infinite delays never happen.
-        """
-        if delay_s == float("inf"):
+    def at(self, stage: str | None, time_s: float, action: Callable[..., None], *args: Any) -> None:
+        """Call `action(*args)` at a time (infinity: never), as part of a stage (None: of none)."""
+        if time_s == float("inf"):
             return
         self._enter(stage)
 
@@ -79,13 +102,18 @@ class Stages:
             action(*args)
             self._leave(stage)
 
-        event = self.timeout(delay_s)
+        event = self.until(time_s)
         assert event.callbacks is not None
         event.callbacks.append(fire)
 
     def run(self) -> None:
-        """Play until nothing is pending."""
-        self._env.run()
+        """Play until nothing is pending; raise what a process raises."""
+        try:
+            self._env.run()
+        except Exception:
+            if self._failed is not None:
+                raise self._failed from None
+            raise
 
     def _enter(self, stage: str | None) -> None:
         if stage is None:

@@ -46,7 +46,8 @@ class Adoption:
         for device, miner in self.plan.seats.miner_of.items():
             if miner == m:
                 delay_s = self.plan.game.network.delay(m, device, size)
-                self.plan.clock.after(None, delay_s, self._download, device, block)
+                arrival_s = self.plan.clock.now + delay_s
+                self.plan.clock.at(None, arrival_s, self._download, device, block)
 
     def not_ready(self, device: int, action: Callable[..., None], *args: Any) -> bool:
         """Return whether a device is still fetching the chain under a block.
@@ -54,10 +55,10 @@ class Adoption:
         The action is called again when it has it.
         """
         ready_s = self.plan.ready_s.get(device, self.plan.start_s)
-        wait_s = ready_s - self.plan.clock.now
-        if wait_s > 0:
-            self.plan.clock.after(None, wait_s, action, *args)
-        return wait_s > 0
+        wait = ready_s > self.plan.clock.now
+        if wait:
+            self.plan.clock.at(None, ready_s, action, *args)
+        return wait
 
     def holds(self, device: int, block: Block) -> bool:
         """Return whether a device accepts a block.
@@ -115,8 +116,8 @@ class Adoption:
         if not missing:
             self._append(device, block)
             return
-        fetch_s = store.seconds(device, missing, self.plan.update_bytes)
-        self.plan.clock.after(None, fetch_s, self._append_fetched, device, block)
+        fetched_s = self.plan.clock.now + store.seconds(device, missing, self.plan.update_bytes)
+        self.plan.clock.at(None, fetched_s, self._append_fetched, device, block)
 
     def _append_fetched(self, device: int, block: Block) -> None:
         if self.plan.online(device) and self.holds(device, block):

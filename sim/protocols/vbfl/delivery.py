@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Delivery:
         plan, clock = self.plan, self.plan.clock
         # Open until every worker has been started, so that a stage without anything to do still
         # closes.
-        clock.after(VALIDATION, 0.0, lambda: None)
+        clock.at(VALIDATION, clock.now, lambda: None)
         for w in plan.work.workers:
             clock.start(VALIDATION, self._work(w))
         for v in plan.work.validators:
@@ -98,16 +98,16 @@ class Delivery:
         network = self.plan.game.network
         first, *others = committee
         for v in others:
-            delay_s = network.delay(first, v, self.plan.message_bytes(w))
-            self._within_deadline(delay_s, v, w, self._receive_update)
+            arrival_s = self.plan.clock.now + network.delay(first, v, self.plan.message_bytes(w))
+            self._by_deadline(arrival_s, v, w, self._receive_update)
 
-    def _within_deadline(self, delay_s: float, v: int, w: int, action: object) -> None:
-        """Call `action(v, w)` after a delay, or miss the update at the validators' deadline."""
+    def _by_deadline(self, time_s: float, v: int, w: int, action: Callable[..., None]) -> None:
+        """Call `action(v, w)` at a time, or miss the update at the validators' deadline."""
         clock = self.plan.clock
-        if clock.now + delay_s > self._ends_s:
-            clock.after(VALIDATION, self._ends_s - clock.now, self._miss, (v,), w)
+        if self._too_late(time_s):
+            clock.at(VALIDATION, self._ends_s, self._miss, (v,), w)
         else:
-            clock.after(VALIDATION, delay_s, action, v, w)  # type: ignore[arg-type]
+            clock.at(VALIDATION, time_s, action, v, w)
 
     # --- validators ---------------------------------------------------------------------------
 
@@ -131,8 +131,8 @@ class Delivery:
         elif ballot.vote is None:
             ballot.status = "unavailable"
         else:
-            fetch_s = game.store.seconds(v, 1, plan.update_bytes)
-            self._within_deadline(fetch_s, v, w, self._evaluate)
+            fetched_s = plan.clock.now + game.store.seconds(v, 1, plan.update_bytes)
+            self._by_deadline(fetched_s, v, w, self._evaluate)
 
     def _evaluate(self, v: int, w: int) -> None:
         """Begin to judge an update, as soon as those before it are done."""
@@ -149,7 +149,7 @@ class Delivery:
         done = begin + evaluation_s
         if game.scenario.network.validator_queue == "fifo":
             self._busy_until[v] = done
-        clock.after(VALIDATION, done - clock.now, self._cast, v, w)
+        clock.at(VALIDATION, done, self._cast, v, w)
 
     def _refuse(self, ballot: Ballot, kind: str) -> None:
         ballot.status = kind
@@ -171,8 +171,8 @@ class Delivery:
         miner = plan.seats.miner_of.get(v)
         if miner is not None:
             size = plan.message_bytes(w) + transaction.size_bytes
-            delay_s = game.network.delay(v, miner, size)
-            clock.after(VALIDATION, delay_s, self._receive_vote, miner, v, w, size)
+            arrival_s = clock.now + game.network.delay(v, miner, size)
+            clock.at(VALIDATION, arrival_s, self._receive_vote, miner, v, w, size)
 
     # --- miners -------------------------------------------------------------------------------
 

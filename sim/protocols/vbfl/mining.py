@@ -41,7 +41,7 @@ class Mining:
     def start(self) -> None:
         """Schedule all miners that are there."""
         clock, miners = self.plan.clock, self.plan.miners
-        clock.after(MINING, 0.0, lambda: None)
+        clock.at(MINING, clock.now, lambda: None)
         for m in miners:
             clock.start(MINING, self._mine(m))
         if not self._proof_of_work:
@@ -74,11 +74,11 @@ class Mining:
 
         # Race.
         if self._proof_of_work:
-            race_s = self._race_s(m)
-            if clock.now + race_s > self._blocks_end_s:
+            found_s = clock.now + self._race_s(m)
+            if found_s > self._blocks_end_s:
                 return
             beaten = self._first_block[m]
-            yield clock.timeout(race_s) | beaten
+            yield clock.until(found_s) | beaten
             if beaten.triggered:
                 return
         clock.act()
@@ -110,8 +110,7 @@ class Mining:
             return
         for j, other in enumerate(self.plan.miners):
             if arrivals[j] <= self._blocks_end_s:
-                delay_s = float(arrivals[j]) - clock.now
-                clock.after(None, delay_s, self._first_block_wins, other, block)
+                clock.at(None, float(arrivals[j]), self._first_block_wins, other, block)
 
     def _assemble(
         self, m: int, arrived: NDArray[np.bool_], censored: frozenset[int] = frozenset()
