@@ -14,6 +14,7 @@ from substrateinterface import Keypair, KeypairType
 from chain_bridge.errors import PlanError, SafetyError
 from chain_bridge.runtime import blake2
 from chain_bridge.scale import compact
+from fedstake.outside import UnreadableError, read_text
 
 Scheme = Literal["ed25519", "sr25519"]
 
@@ -159,11 +160,11 @@ def operator_key(key_file: Path | None = None) -> Signer | None:
                     f"{key_file}: others may read this key (mode {stat.S_IMODE(mode):03o}); "
                     "chmod 600 it"
                 )
-            return _from(str(key_file), key_file.read_text())
+            return _from(str(key_file), read_text(key_file))
         except OSError as error:
             raise PlanError(f"{key_file}: cannot read the key ({error.strerror})") from None
-        except UnicodeDecodeError:
-            raise PlanError(f"{key_file}: not a text file") from None
+        except UnreadableError as error:
+            raise PlanError(f"{key_file}: cannot read the key: {error.reason}") from None
     secret = os.environ.get(KEY)
     return _from(KEY, secret) if secret else None
 

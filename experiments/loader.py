@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,23 @@ from typing import Any
 import tomli_w
 
 from fedstake.errors import InputError
+from fedstake.outside import UnreadableError, literal, parse_toml, problem, read_toml, shown
 from mechanisms.plugin import nearest
 from sim.keys import SettingError
 from sim.scenario import Scenario, change, scenario_of
 
 PRESETS = Path(__file__).parent / "scenarios"
+MOST_EXTENDS = 20
+"""Most scenarios that extend each other."""
 
 
 class ScenarioError(InputError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = file
+        where = shown(file)
         if key:
-            where += f": {key}"
+            where += f": {_cut(literal(key))}"
             if value is not None:
                 where += f" = {_short(value)}"
         super().__init__(f"{where}: {expected}")
@@ -61,6 +63,9 @@ def _change(values: dict[str, Any], changes: Mapping[str, Any], file: str) -> No
         change(values, changes)
     except SettingError as error:
         raise ScenarioError(file, error.key, error.value, error.expected) from error
+    wrong = problem(values)
+    if wrong:
+        raise ScenarioError(file, "", None, wrong)
 
 
 def validate(values: Mapping[str, Any], file: str) -> Scenario:
@@ -83,49 +88,73 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not sign or not key:
         raise ScenarioError("--set", text, "", "write key=value, as training.epochs=2")
     try:
-        return key, tomllib.loads(f"value = {raw.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, parse_toml(f"value = {raw.strip()}", "--set")["value"]
+    except UnreadableError:
         return key, raw.strip()
 
 
 def read_values(source: str | Path) -> dict[str, Any]:
     """Return the plain values of a preset or TOML file, with what it extends; not checked yet."""
-    return _read(source, seen=())
+    layers = _layers(str(source))
+    name, values = layers.pop()
+    while layers:
+        name, more = layers.pop()
+        _change(values, more, name)
+    return values
 
 
-def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    name = str(source)
-    path = Path(os.path.expanduser(source))  # leaves ~nobody as it is, where Path raises
-    preset = PRESETS / f"{name}.toml"
-    if not path.is_file() and re.fullmatch(r"[\w.-]+", name) and preset.is_file():
-        path = preset
-    place = str(path.resolve())
-    if place in seen:
-        raise ScenarioError(
-            name, "extends", Path(seen[-1]).name, "scenarios extend each other in a circle"
-        )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ScenarioError(
-            name, "", None, f"no such file or preset; {nearest(name, preset_names())}"
-        ) from None
-    except IsADirectoryError:
-        raise ScenarioError(name, "", None, "is a folder; give a TOML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(name, "", None, f"cannot be read ({error})") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ScenarioError(name, "", None, f"is not TOML: {error}") from None
-    locate(values, path.parent)
+def _layers(source: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the values of a file and of all that it extends, with their names, itself first."""
+    layers: list[tuple[str, dict[str, Any]]] = []
+    seen: list[str] = []
+    name: str | None = source
+    while name is not None:
+        path = _path_of(name)
+        missing = f"no such file or preset; {nearest(name, preset_names())}"
+        values = toml_values(path, name, missing)
+        place = os.path.realpath(path)
+        if place in seen:
+            last = os.path.basename(seen[-1])
+            expected = "scenarios extend each other in a circle"
+            raise ScenarioError(name, "extends", last, expected)
+        if len(seen) > MOST_EXTENDS:
+            expected = f"at most {MOST_EXTENDS} scenarios extend each other"
+            raise ScenarioError(source, "extends", name, expected)
+        locate(values, path.parent)
+        seen.append(place)
+        layers.append((name, values))
+        name = _base(values, name, path.parent)
+    return layers
+
+
+def _base(values: dict[str, Any], name: str, folder: Path) -> str | None:
+    """Take out and return what a file extends: a file beside it first; None for nothing."""
     base = values.pop("extends", None)
     if base is None:
-        return values
+        return None
     if not isinstance(base, str):
         raise ScenarioError(name, "extends", base, "must be the name of a preset or a file")
-    near = path.parent / base
-    merged = _read(near if near.is_file() else base, (*seen, place))
-    _change(merged, values, name)
-    return merged
+    near = folder / base
+    return str(near) if os.path.isfile(near) else base
+
+
+def _path_of(name: str) -> Path:
+    """Return the path of a file or preset."""
+    path = Path(os.path.expanduser(name))  # leaves ~nobody as it is, where Path raises
+    if os.path.isfile(path) or not re.fullmatch(r"[\w.-]+", name):
+        return path
+    preset = PRESETS / f"{name}.toml"
+    return preset if os.path.isfile(preset) else path
+
+
+def toml_values(path: Path, name: str, missing: str) -> dict[str, Any]:
+    """Return the values of a TOML file; `ScenarioError` under its name, `missing` without it."""
+    try:
+        return read_toml(path)
+    except FileNotFoundError:
+        raise ScenarioError(name, "", None, missing) from None
+    except UnreadableError as error:
+        raise ScenarioError(name, "", None, error.reason) from None
 
 
 def locate(values: Any, folder: Path) -> None:
@@ -135,10 +164,13 @@ def locate(values: Any, folder: Path) -> None:
             locate(value, folder)
         elif isinstance(value, str) and ".py:" in value:
             file, _, class_name = value.rpartition(":")
-            if (folder / file).is_file():
+            if os.path.isfile(folder / file):
                 values[key] = f"{(folder / file).resolve()}:{class_name}"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -33,7 +33,7 @@ class UnreadableError(InputError):
     """A file that cannot be read as what it should be; `reason` is the message without the file."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{shown(path)}: {reason}")
         self.path, self.reason = str(path), reason
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -48,24 +48,38 @@ def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     """
     try:
         # Opening a pipe must not wait until somebody writes into it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISDIR(mode):
-                raise UnreadableError(path, "is a folder")
-            if not stat.S_ISREG(mode):
-                raise UnreadableError(path, "is no regular file")
-            raw = file.read(most + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _require_regular(descriptor, path)
+            raw = _read(descriptor, most + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UnreadableError(path, f"cannot be read ({error.strerror})") from None
+    except UnreadableError:
+        raise
     except ValueError as error:
-        if isinstance(error, UnreadableError):
-            raise
         raise UnreadableError(path, f"is no name of a file ({error})") from None
     if len(raw) > most:
         raise UnreadableError(path, f"is larger than {most:,} bytes, the most that is read")
     return raw
+
+
+def _require_regular(descriptor: int, path: str | Path) -> None:
+    """Raise `UnreadableError` for a folder, a device, a pipe."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise UnreadableError(path, "is a folder")
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(path, "is no regular file")
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    """Return the bytes of an open file, at most so many."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(most)
 
 
 def read_text(path: str | Path, most: int = TEXT_BYTES) -> str:
@@ -79,12 +93,17 @@ def read_text(path: str | Path, most: int = TEXT_BYTES) -> str:
 
 def read_toml(path: str | Path, most: int = TEXT_BYTES) -> dict[str, Any]:
     """Return the values of a TOML file. Errors as for `read_bytes`."""
-    return _parsed(tomllib.loads, read_text(path, most), path, "TOML")
+    return parse_toml(read_text(path, most), path)
 
 
 def read_json(path: str | Path, most: int = RECORD_BYTES) -> Any:
     """Return the values of a JSON file. Errors as for `read_bytes`."""
     return parse_json(read_text(path, most), path)
+
+
+def parse_toml(text: str, path: str | Path) -> dict[str, Any]:
+    """Return the values of TOML text; `UnreadableError` names the file it is from."""
+    return _parsed(tomllib.loads, text, path, "TOML")
 
 
 def parse_json(text: str, path: str | Path) -> Any:
@@ -172,9 +191,15 @@ def literal(text: str) -> str:
     Line breaks, terminal escapes, marks of direction and the like are written as escapes, as
     `\n` and `\x1b`. Everything that is seen stays as it is.
     """
-    return "".join(map(_shown, text))
+    return "".join(map(_escaped, text))
 
 
-def _shown(letter: str) -> str:
+def shown(path: str | Path) -> str:
+    """Return a path as messages show it: literally, of a very long one both ends."""
+    text = literal(str(path))
+    return text if len(text) <= 240 else f"{text[:120]}…{text[-60:]}"
+
+
+def _escaped(letter: str) -> str:
     seen = letter.isprintable() or letter == "\u00a0"
     return letter if seen else letter.encode("unicode_escape").decode("ascii")

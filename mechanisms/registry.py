@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
+from fedstake.outside import UnreadableError, read_bytes
 from mechanisms.plugin import Plugin, PluginError, nearest
 
 BY_PATH = "fedstake_plugin_"
@@ -131,7 +133,7 @@ class Registry:
         """
         if ":" not in name:
             return ""
-        return hashlib.sha256(_split_path(name)[0].read_bytes()).hexdigest()
+        return hashlib.sha256(_source(_split_path(name)[0], name)).hexdigest()
 
     def _folder(self) -> dict[str, type[Plugin]]:
         """Return the shipped plug-ins by name."""
@@ -175,7 +177,7 @@ def import_by_path(name: str) -> Any:
     """Return a `path/to/file.py:ClassName`; raise `PluginError` when it cannot be imported."""
     path, class_name = _split_path(name)
     # The source is part of the key: an edited file is another module, as it is another run.
-    source = str(path).encode() + b"\0" + path.read_bytes()
+    source = str(path).encode() + b"\0" + _source(path, name)
     key = f"{BY_PATH}{hashlib.sha256(source).hexdigest()[:16]}"
     module = sys.modules.get(key) or _import_file(path, key, name)
     if not hasattr(module, class_name):
@@ -209,7 +211,15 @@ def _loaded(entry: EntryPoint) -> Any:
 
 def _split_path(name: str) -> tuple[Path, str]:
     file, _, class_name = name.rpartition(":")
-    path = Path(file).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(file))
+    if not os.path.isfile(path):
         raise PluginError("no such file; write path/to/file.py:ClassName", "", name)
     return path.resolve(), class_name
+
+
+def _source(path: Path, name: str) -> bytes:
+    """Return the bytes of a plug-in's file."""
+    try:
+        return read_bytes(path)
+    except UnreadableError as error:
+        raise PluginError(error.reason, "", name) from None

@@ -14,6 +14,9 @@ from fedstake.errors import InputError
 from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
 
+DEEPEST = 20
+"""Most tables and lists inside each other, parameters of plug-ins included."""
+
 
 class SettingError(InputError):
     """One wrong setting: dotted key, value, and what would be right."""
@@ -200,6 +203,8 @@ def _container(values: dict[str, Any], key: str, value: Any) -> tuple[Any, Any]:
     A table that is missing on the way is made.
     """
     *path, last = key.split(".")
+    if len(path) > DEEPEST:
+        raise SettingError(key, value, f"{len(path) + 1} parts, a key has at most {DEEPEST + 1}")
     at: Any = values
     for part in path:
         if isinstance(at, list):

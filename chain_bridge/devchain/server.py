@@ -21,6 +21,7 @@ from chain_bridge.devchain.install import HERE, folder, install, installed, lock
 from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError, ChainSilentError
 from chain_bridge.keys import environment
+from fedstake.outside import read_json
 
 CHOPSTICKS = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
 HOST = "127.0.0.1"
@@ -265,7 +266,7 @@ def down() -> DevChain | None:
 def status() -> DevChain | None:
     """Return the user's dev chain; None when none runs."""
     try:
-        record = json.loads(_running().read_text())
+        record = read_json(_running())
         chain = DevChain(record["url"], record["pid"], record["digest"], record["log"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.loader import ScenarioError, locate, read_values, validate
+from experiments.loader import ScenarioError, locate, read_values, toml_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
@@ -178,21 +177,11 @@ def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     if isinstance(source, Mapping):
         return _check(dict(source), "sweep")
     path = Path(os.path.expanduser(source))
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ScenarioError(
-            str(source), "", None, "no such file; a sweep is described in a TOML file"
-        ) from None
-    except IsADirectoryError:
-        raise ScenarioError(str(source), "", None, "is a folder; give a TOML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(str(source), "", None, f"cannot be read ({error})") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ScenarioError(str(source), "", None, f"is not TOML: {error}") from None
+    missing = "no such file; a sweep is described in a TOML file"
+    values = toml_values(path, str(source), missing)
     locate(values, path.parent)
     base = values.get("scenario")
-    if isinstance(base, str) and (path.parent / base).is_file():
+    if isinstance(base, str) and os.path.isfile(path.parent / base):
         values["scenario"] = str((path.parent / base).resolve())
     return _check(values, str(source))
 

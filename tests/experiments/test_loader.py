@@ -332,7 +332,7 @@ def test_bad_scenarios_are_refused_in_one_line(overrides, parts):
     ("content", "message"),
     [
         (b"rounds = \n", "is not TOML"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"extends = 3\n", "must be the name"),
         (b'extends = "digits-quik"\n', "did you mean 'digits-quick'"),
         (b"devices = 3\n", "at least"),
