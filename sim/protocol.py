@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from mechanisms.plugin import Plugin
 from mechanisms.registry import Registry
 from sim import scenario as scenarios
 from sim.charts import Chart
-from sim.kernel import Kernel
 from sim.notes import Approval, Declaration, Note, Versions
 from sim.recording import CORE, Column, Columns, Table
 from sim.registries import protocols
+
+if TYPE_CHECKING:
+    from sim.kernel import Kernel
 
 __all__ = [
     "CORE_OUTCOMES",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import stats
 
 from agents.crowd import mean_and_deviation, same_row
 from agents.workers.base import WorkerBehaviour
@@ -51,4 +51,5 @@ def z_max(n: int, malicious: int) -> float:
     honest = n - malicious
     if honest < 1 or supporters <= 0:
         return 0.0
-    return max(0.0, float(stats.norm.ppf((honest - supporters) / honest)))
+    share = (honest - supporters) / honest
+    return NormalDist().inv_cdf(share) if share > 0.5 else 0.0

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sim import scenario as scenarios
-from sim.kernel import Kernel
 from sim.notes import Declaration
 from sim.protocol import Outcome, Protocol, Table
 from sim.recording import Columns
 from sim.training import declared, tables
-from sim.training.game import TrainingGame
-from sim.training.record import version_rows
 from sim.training.scenario import TrainingScenario
-from sim.training.tape import mark_tape, opening_row
+
+if TYPE_CHECKING:
+    from sim.kernel import Kernel
+    from sim.training.game import TrainingGame
 
 EXAMPLE = {
     "rounds": 4,
@@ -73,6 +73,9 @@ class TrainingProtocol(Protocol):
 
     def close(self) -> None:
         """Record the versions of the canonical chain, and finish the tape."""
+        from sim.training.record import version_rows
+        from sim.training.tape import mark_tape, opening_row
+
         game, recorder = self.game, self.kernel.recorder
         recorder.add("versions", version_rows(game.forks.canonical()))
         if recorder.records("tape"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from mechanisms.plugin import Plugin
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ModelSource(Plugin, ABC):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from sim.learning.architectures.base import ModelSource
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class MnistCnn(ModelSource):
@@ -18,6 +21,8 @@ class MnistCnn(ModelSource):
     reference = "McMahan et al. 2017, arXiv:1602.05629; Chen et al., arXiv:2101.03300"
 
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        from torch import nn
+
         if len(shape) != 3 or shape[1] % 4 or shape[2] % 4:
             raise ValueError(
                 "mnist_cnn needs images whose sides are multiples of 4, not samples of shape "

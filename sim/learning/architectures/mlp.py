@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from mechanisms.plugin import param
 from sim.learning.architectures.base import ModelSource
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 def perceptron(sizes: list[int]) -> nn.Sequential:
     """Flatten, then Linear layers with ReLU between them."""
+    from torch import nn
+
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         layers += [nn.ReLU()] if i else []

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sim.kernel import Kernel
 from sim.notes import Note
 from sim.protocol import Outcome, Table
-from sim.protocols.coordinator.game import CoordinatorGame
-from sim.protocols.coordinator.round import CoordinatorRound
 from sim.protocols.coordinator.settings import CoordinatorScenario
 from sim.recording import TEXT, Column, Columns
 from sim.scenario import Scenario
 from sim.training import declared, tables
 from sim.training.protocol import TrainingProtocol
+
+if TYPE_CHECKING:
+    from sim.kernel import Kernel
+    from sim.protocols.coordinator.game import CoordinatorGame
 
 PARTICIPANTS = {
     "commitment": Column(TEXT, "what it committed to, hexadecimal"),
@@ -75,9 +76,13 @@ class Coordinator(TrainingProtocol):
     game: CoordinatorGame
 
     def build(self, kernel: Kernel) -> CoordinatorGame:
+        from sim.protocols.coordinator.game import CoordinatorGame
+
         return CoordinatorGame(kernel)
 
     def play_round(self) -> None:
+        from sim.protocols.coordinator.round import CoordinatorRound
+
         CoordinatorRound(self.game).play()
 
     @classmethod

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sim.chain.forks import ServerChain
-from sim.kernel import Kernel
-from sim.network import Links
-from sim.protocols.fedavg.round import FedavgRound
 from sim.scenario import Scenario
-from sim.training.game import TrainingGame
 from sim.training.protocol import TrainingProtocol
 from sim.training.scenario import TrainingScenario
 from sim.training.settings import ServerDeadlineSettings
+
+if TYPE_CHECKING:
+    from sim.kernel import Kernel
+    from sim.training.game import TrainingGame
 
 
 class FedavgScenario(TrainingScenario):
@@ -35,6 +34,10 @@ class Fedavg(TrainingProtocol):
     Scenario: ClassVar[type[Scenario]] = FedavgScenario
 
     def build(self, kernel: Kernel) -> TrainingGame:
+        from sim.chain.forks import ServerChain
+        from sim.network import Links
+        from sim.training.game import TrainingGame
+
         scenario = kernel.scenario
         assert isinstance(scenario, FedavgScenario)
         links = Links(scenario.network, scenario.devices, kernel.streams)
@@ -43,6 +46,9 @@ class Fedavg(TrainingProtocol):
         return game
 
     def play_round(self) -> None:
+        from sim.chain.forks import ServerChain
+        from sim.protocols.fedavg.round import FedavgRound
+
         forks, scenario = self.game.forks, self.game.scenario
         assert isinstance(forks, ServerChain)
         assert isinstance(scenario, FedavgScenario)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sim.kernel import Kernel
 from sim.notes import Note
 from sim.protocol import Outcome, Table
-from sim.protocols.vbfl.game import VbflGame
-from sim.protocols.vbfl.round import play_round
 from sim.protocols.vbfl.settings import VbflScenario
 from sim.protocols.vbfl.tables import BLOCKS, PARTICIPANTS, ROUNDS, VOTES
 from sim.recording import Columns
 from sim.scenario import Scenario
 from sim.training import declared, tables
 from sim.training.protocol import TrainingProtocol
+
+if TYPE_CHECKING:
+    from sim.kernel import Kernel
+    from sim.protocols.vbfl.game import VbflGame
 
 
 class Vbfl(TrainingProtocol):
@@ -57,9 +58,13 @@ class Vbfl(TrainingProtocol):
     game: VbflGame
 
     def build(self, kernel: Kernel) -> VbflGame:
+        from sim.protocols.vbfl.game import VbflGame
+
         return VbflGame(kernel)
 
     def play_round(self) -> None:
+        from sim.protocols.vbfl.round import play_round
+
         play_round(self.game)
         self.game.keys.forget()
 
