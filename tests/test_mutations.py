@@ -21,10 +21,13 @@ def test_an_audit_sees_money_from_nowhere():
 
 
 def test_changes_reach_plug_ins_and_their_parameters():
-    rng = np.random.default_rng(0)
-    base = mutations.bases()[0]
-    keys = set()
-    for _ in range(400):
-        _, changes = mutations.mutated(base, rng)
-        keys |= {".".join(map(str, change.key)) for change in changes}
+    base = next(base for base in mutations.bases() if base["protocol"] == "vbfl")
+    keys = {".".join(map(str, key)) for key, _ in mutations.leaves(base)}
     assert {"payout.mechanism", "validation.params.threshold", "rounds"} <= keys
+    rng = np.random.default_rng(0)
+    tried = [
+        mutations.candidates(base, ("payout", "mechanism"), "vbfl", rng),
+        mutations.candidates(base, ("validation", "params", "threshold"), 0.08, rng),
+    ]
+    assert "flat" in tried[0]
+    assert 0.16 in tried[1]
