@@ -269,8 +269,6 @@ class _Utility:
 
     @cached_property
     def _values(self) -> Any:
-        assert self._seen.updates is not None
-        assert self._seen.start is not None
         return self._tape.engine.coalitions(
             self._seen.updates, self._seen.start, *self._tape.held_out
         )

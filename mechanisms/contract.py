@@ -6,12 +6,13 @@ from abc import ABC
 from collections.abc import Mapping
 
 from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import Memory, OpeningObservation, Settlement
+from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Settlement
 
 
 class Contract(Plugin, ABC):
     """Base of payout rules and parts. `observes` names what is shown: see `BlockObservation`."""
 
+    sees = BlockObservation
     observes: frozenset[str] = frozenset()
     anonymous: bool = True
     """Whether renaming devices only renames payments."""

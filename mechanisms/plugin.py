@@ -63,6 +63,8 @@ class Plugin:
     reference: ClassVar[str] = ""
     stochastic: ClassVar[bool] = False
     Params: ClassVar[type] = NoParams
+    sees: ClassVar[Any] = None
+    """Class of the observations of which it declares what it is shown; None: it is shown all."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Parameters of each configuration that the conformance suite tries."""
     params: Any
@@ -91,6 +93,19 @@ class Plugin:
             "stochastic": cls.stochastic,
             "params": [_described(f) for f in dataclasses.fields(cls.Params)],
         }
+
+
+def check_declared(plugin: Plugin) -> None:
+    """Raise `PluginError` when a plug-in declares to see what its kind is never shown."""
+    if plugin.sees is None:
+        return
+    attribute, known = plugin.sees.declares, sorted(plugin.sees.names())
+    declared = getattr(plugin, attribute)
+    if not isinstance(declared, frozenset | set):
+        example = f"{attribute} = frozenset({{{known[0]!r}}})"
+        raise PluginError(f"{attribute} = {declared!r}: must be a set of names, as {example}")
+    for name in sorted(declared - set(known)):
+        raise PluginError(f"{attribute}: there is no {name!r} to see; {nearest(name, known)}")
 
 
 def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:

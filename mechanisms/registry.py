@@ -21,7 +21,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
 from fedstake.outside import UnreadableError, read_bytes
-from mechanisms.plugin import Plugin, PluginError, nearest
+from mechanisms.plugin import Plugin, PluginError, check_declared, nearest
 
 BY_PATH = "fedstake_plugin_"
 """Begins the names of modules that are imported by path."""
@@ -124,7 +124,9 @@ class Registry:
 
     def create(self, name: str, params: dict[str, Any] | None = None) -> Any:
         """Find and configure a plug-in in one step."""
-        return self.get(name).configure(params or {})
+        made = self.get(name).configure(params or {})
+        check_declared(made)
+        return made
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of the source of a plug-in named by path, "" for the others.

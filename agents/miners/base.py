@@ -12,6 +12,7 @@ from mechanisms.vocabulary import DisputeObservation, MiningDecision, MiningObse
 class MinerBehaviour(Plugin, ABC):
     """Base of miner behaviours. `knows` names what is shown beside the miner's candidate block."""
 
+    sees = MiningObservation
     knows: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod

@@ -26,7 +26,6 @@ class Tamper(MinerBehaviour):
     params: Params
 
     def mine(self, seen: MiningObservation) -> MiningDecision:
-        assert seen.updates is not None
         rows = np.float32(self.params.factor) * seen.updates
         return MiningDecision(
             replaced={r.worker: row for r, row in zip(seen.records, rows, strict=True)}

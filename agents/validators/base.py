@@ -15,6 +15,7 @@ from mechanisms.vocabulary import VoteObservation
 class ValidatorBehaviour(Plugin, ABC):
     """Base of validator behaviours. `knows` names what is shown beside the validator's verdicts."""
 
+    sees = VoteObservation
     knows: ClassVar[frozenset[str]] = frozenset()
     threatens: ClassVar[bool] = False
     """Whether it lets honest workers know that they had better pay its price."""

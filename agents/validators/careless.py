@@ -56,5 +56,4 @@ class CopyMajority(ValidatorBehaviour):
     knows = frozenset({"votes"})
 
     def vote(self, seen: VoteObservation) -> NDArray[np.bool_]:
-        assert seen.support is not None
         return seen.support >= 0.5

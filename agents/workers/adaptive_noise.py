@@ -38,8 +38,6 @@ class AdaptiveNoise(WorkerBehaviour):
     params: Params
 
     def submit(self, seen: WorkerObservation) -> Submission:
-        assert seen.rules is not None
-        assert seen.validation is not None
         p = self.params
         allowed = p.margin * float(seen.rules["validation"]["params"].get("threshold", 0.0))
         noise = np.stack(

@@ -18,6 +18,7 @@ class WorkerBehaviour(Plugin, ABC):
     See `WorkerObservation`.
     """
 
+    sees = WorkerObservation
     knows: ClassVar[frozenset[str]] = frozenset()
 
     def effort(self, epochs: int) -> int:

@@ -60,7 +60,6 @@ class FreeRideStale(_FreeRider):
     knows = frozenset({"previous"})
 
     def submit(self, seen: WorkerObservation) -> Submission:
-        assert seen.previous_models is not None
         return Submission(2 * seen.global_models - seen.previous_models, seen.samples, seen.epochs)
 
 

@@ -44,16 +44,7 @@ class WorkerConformance(Conformance):
         others, updates, global_models, previous = (
             rng.standard_normal((n, WIDTH)).astype(np.float32) for n in (4, k, k, k)
         )
-        known = {
-            "others": others,
-            "previous": previous,
-            "rules": {"validation": {"rule": "threshold", "params": {"threshold": 0.1}}},
-            "validation": lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1)),
-        }
-        unknown = sorted(self.plugin.knows - known.keys())
-        assert not unknown, f"`knows` names what there is not: {', '.join(unknown)}"
-        shown: dict[str, Any] = {name: known[name] for name in self.plugin.knows}
-        return WorkerObservation(
+        seen = WorkerObservation(
             round=1,
             devices=tuple(range(k)),
             updates=updates,
@@ -62,11 +53,12 @@ class WorkerConformance(Conformance):
             epochs=np.full(k, 5),
             layout=LAYOUT,
             rngs=tuple(np.random.default_rng(i) for i in range(k)),
-            others=shown.get("others"),
-            previous_models=shown.get("previous"),
-            rules=shown.get("rules"),
-            validation=shown.get("validation"),
+            others=others,
+            previous_models=previous,
+            rules={"validation": {"rule": "threshold", "params": {"threshold": 0.1}}},
+            validation=lambda rows: 1 / (1 + np.linalg.norm(rows, axis=1)),
         )
+        return seen.shown_to(self.plugin.knows)
 
 
 class ValidatorConformance(Conformance):
@@ -82,15 +74,16 @@ class ValidatorConformance(Conformance):
                 )
 
     def _seen(self, n: int) -> VoteObservation:
-        return VoteObservation(
+        seen = VoteObservation(
             round=1,
             validator=0,
             workers=tuple(range(n)),
             verdicts=np.random.default_rng(n).random(n) < 0.5,
             rng=np.random.default_rng(2),
             coalition=frozenset({0, 3}),
-            support=np.linspace(0, 1, n) if "votes" in self.plugin.knows else None,
+            support=np.linspace(0, 1, n),
         )
+        return seen.shown_to(self.plugin.knows)
 
 
 class MinerConformance(Conformance):
@@ -125,11 +118,12 @@ class MinerConformance(Conformance):
             for worker in range(3)
         ]
         updates = np.ones((3, WIDTH), dtype=np.float32)
-        return MiningObservation(
+        seen = MiningObservation(
             round=1,
             miner=9,
             records=tuple(records),
             rng=np.random.default_rng(3),
             coalition=frozenset({2, 9}),
-            updates=updates if "updates" in self.plugin.knows else None,
+            updates=updates,
         )
+        return seen.shown_to(self.plugin.knows)

@@ -113,11 +113,10 @@ class PayoutConformance(Conformance):
         """Return what was seen, its records and what belongs to each in another order."""
         order = np.random.default_rng(seed).permutation(len(block.records))
         changes: dict[str, Any] = {"records": tuple(seen.records[i] for i in order)}
-        if seen.updates is not None:
+        shown = vars(seen)
+        if "updates" in shown:
             changes["updates"] = seen.updates[order]
-        if seen.utility is not None:
-            assert block.updates is not None
-            assert block.start is not None
+        if "utility" in shown:
             changes["utility"] = Utility(block.updates[order], block.start)
         return dataclasses.replace(seen, **changes)
 
@@ -146,7 +145,6 @@ def _renamed_all(devices: Any) -> tuple[int, ...]:
 
 def _renamed_block(block: BlockObservation) -> BlockObservation:
     conduct = block.conduct
-    assert conduct is not None
     renamed_conduct = dataclasses.replace(
         conduct,
         aggregator=_renamed(conduct.aggregator),

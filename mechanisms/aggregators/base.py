@@ -21,6 +21,7 @@ class AggregationRule(Plugin, ABC):
     individual   needs single updates; a rule that does not needs only their (weighted) sum
     """
 
+    sees = AggregationObservation
     observes: ClassVar[frozenset[str]] = frozenset()
     convex: ClassVar[bool] = True
     individual: ClassVar[bool] = True

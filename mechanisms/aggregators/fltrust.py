@@ -27,7 +27,6 @@ class FLTrust(AggregationRule):
     convex = False
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        assert seen.root is not None
         base = seen.global_model.astype(np.float64)
         root = seen.root.astype(np.float64) - base
         length = float(np.sqrt(root @ root))

@@ -36,7 +36,7 @@ class TrimmedMean(AggregationRule):
         f = min(self.params.f, (n - 1) // 2)
         row = np.empty(seen.updates.shape[1], dtype=np.float32)
         for at in column_blocks(seen.updates, itemsize=4):
-            columns = np.ascontiguousarray(seen.updates[:, at].T)
+            columns = np.array(seen.updates[:, at].T, order="C")
             if f:
                 columns.partition([f, n - f - 1], axis=1)
             row[at] = columns[:, f : n - f].mean(axis=1, dtype=np.float64)

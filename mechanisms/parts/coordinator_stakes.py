@@ -120,7 +120,6 @@ class CoordinatorStakes(Part):
         return {d: held + bonds[d] for d, held in stakes.held.items()}
 
     def settle(self, seen: BlockObservation, payments: tuple[Payment, ...]) -> Settlement:
-        assert seen.conduct is not None
         p, own, conduct = self.params, list(payments), seen.conduct
         stakes = Deposits(STAKES, seen.memory["stakes"])
         bonds = Deposits(BONDS, seen.memory["bonds"])

@@ -23,7 +23,6 @@ class Coalitions:
     """v(S) for coalitions of the accepted updates, numbered in the order of workers."""
 
     def __init__(self, seen: BlockObservation) -> None:
-        assert seen.utility is not None
         self._utility, self._records = seen.utility, len(seen.records)
         order = sorted((r.worker, i) for i, r in enumerate(seen.records) if r.accepted)
         self.workers = [w for w, _ in order]

@@ -48,8 +48,6 @@ class Cosine(Shares):
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         if self.params.to == "committee":
             return {r.worker: _reported(r) for r in accepted}
-        assert seen.updates is not None
-        assert seen.start is not None
         rows = seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]]
         # Rounded, so that equal updates get equal weights whatever the order of the sums.
         values = cosines_to_sum(rows, seen.start, others=self.params.to == "others").round(12)

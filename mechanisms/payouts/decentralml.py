@@ -130,7 +130,6 @@ class Decentralml(PayoutRule):
     def _gains(self, seen: BlockObservation, rows: list[int]) -> list[float]:
         if not self.params.improve_only or not rows:
             return [0.0] * len(rows)
-        assert seen.utility is not None
         alone = np.zeros((len(rows) + 1, len(seen.records)), dtype=np.bool_)
         alone[range(len(rows)), rows] = True
         *values, before = seen.utility(alone)

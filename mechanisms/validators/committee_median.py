@@ -32,5 +32,4 @@ class CommitteeMedian(ValidationRule):
         return self.params.baseline_epochs
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
-        assert seen.reports is not None
         return np.nanmedian(seen.reports, axis=0) <= self.params.threshold + ROUNDING

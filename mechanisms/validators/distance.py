@@ -32,7 +32,6 @@ class Distance(ValidationRule):
     params: Params
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
-        assert seen.updates is not None
         if len(seen.updates) == 0:
             return np.zeros(0, dtype=np.bool_)
         finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))

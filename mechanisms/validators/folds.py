@@ -45,8 +45,6 @@ class Folds(ValidationRule):
         return self.params.baseline_epochs
 
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
-        assert seen.correct is not None
-        assert seen.labels is not None
         k = min(self.params.folds, len(seen.labels))
         fold = np.arange(len(seen.labels)) % k
         if self.params.stratified:

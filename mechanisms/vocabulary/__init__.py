@@ -19,6 +19,7 @@ from mechanisms.vocabulary.coordinator import (
     DisputeObservation,
     VerificationObservation,
 )
+from mechanisms.vocabulary.observation import HiddenError, Observation, absent
 from mechanisms.vocabulary.records import (
     FloatMatrix,
     Memory,
@@ -46,9 +47,11 @@ __all__ = [
     "DataObservation",
     "DisputeObservation",
     "FloatMatrix",
+    "HiddenError",
     "Memory",
     "MiningDecision",
     "MiningObservation",
+    "Observation",
     "OpeningObservation",
     "ParameterSlot",
     "Payment",
@@ -62,4 +65,5 @@ __all__ = [
     "VerificationObservation",
     "VoteObservation",
     "WorkerObservation",
+    "absent",
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms.vocabulary.observation import Observation, absent
 from mechanisms.vocabulary.records import FloatMatrix, ParameterSlot, UpdateRecord
 
 
@@ -19,8 +21,10 @@ class RowEvaluator(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataObservation:
+class DataObservation(Observation):
     """A device's own training samples before the run: `x` `float32[n, *shape]`, `y` `int64[n]`."""
+
+    actor = "device"
 
     device: int
     x: NDArray[np.float32]
@@ -30,12 +34,12 @@ class DataObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerObservation:
+class WorkerObservation(Observation):
     """What the workers of one behaviour see after local training.
 
     `updates` is `float32[k, P]`: the rows that the k devices of this group trained, for as many
-    epochs as they chose; `epochs` is what the protocol asks for. A behaviour gets what it declares
-    in `knows`, else None:
+    epochs as they chose; `epochs` is what the protocol asks for. The rest is shown to behaviours
+    that name it in `knows`:
 
     "others"      `others`: the trained rows of all other workers
     "previous"    `previous_models`: the global models that its devices held before the present ones
@@ -43,6 +47,18 @@ class WorkerObservation:
                   in the scenario
     "validation"  `validation(rows)`: accuracies on all samples that validators judge with
     """
+
+    groups = MappingProxyType(
+        {
+            "others": ("others",),
+            "previous": ("previous_models",),
+            "rules": ("rules",),
+            "validation": ("validation",),
+        }
+    )
+    declares = "knows"
+    shown = "behaviours"
+    actor = "devices"
 
     round: int
     devices: tuple[int, ...]
@@ -52,10 +68,10 @@ class WorkerObservation:
     epochs: NDArray[np.int64]
     layout: tuple[ParameterSlot, ...]
     rngs: tuple[np.random.Generator, ...]
-    others: FloatMatrix | None = None
-    previous_models: FloatMatrix | None = None
-    rules: Mapping[str, Any] | None = None
-    validation: RowEvaluator | None = None
+    others: FloatMatrix = absent()
+    previous_models: FloatMatrix = absent()
+    rules: Mapping[str, Any] = absent()
+    validation: RowEvaluator = absent()
 
 
 @dataclass(frozen=True)
@@ -80,13 +96,15 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChoiceObservation:
+class ChoiceObservation(Observation):
     """What a rational device sees before a round.
 
     A play is (strategy, utility in base units) of a round as worker. `own` are the device's plays,
     oldest first; `peers` the last play of each other member of its group; `history` all plays of
     those. `index` is the device's place in the group.
     """
+
+    actor = "device"
 
     round: int
     device: int
@@ -99,14 +117,19 @@ class ChoiceObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoteObservation:
+class VoteObservation(Observation):
     """What a validator's behaviour sees: the rule's verdict on each update that it was sent.
 
     `coalition` are the devices of its own group (empty for an honest device). With
     `knows = {"votes"}`, `support[i]` is the share of positive votes on update i among validators
-    that do not wait for others (0.5 without any), else None. `paid` `bool[n]` marks the workers
-    that paid its price; None when it asks none.
+    that do not wait for others (0.5 without any). `paid` `bool[n]` marks the workers that paid
+    its price; None when it asks none.
     """
+
+    groups = MappingProxyType({"votes": ("support",)})
+    declares = "knows"
+    shown = "behaviours"
+    actor = "validator"
 
     round: int
     validator: int
@@ -114,7 +137,7 @@ class VoteObservation:
     verdicts: NDArray[np.bool_]
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
-    support: NDArray[np.float64] | None = None
+    support: NDArray[np.float64] = absent()
     paid: NDArray[np.bool_] | None = None
 
     def payers(self) -> NDArray[np.bool_]:
@@ -123,19 +146,24 @@ class VoteObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiningObservation:
+class MiningObservation(Observation):
     """What a miner's behaviour sees when its candidate block is ready.
 
     `coalition` are the devices of its own group. With `knows = {"updates"}`, `updates[i]` is the
-    row of `records[i]`, else None.
+    row of `records[i]`.
     """
+
+    groups = MappingProxyType({"updates": ("updates",)})
+    declares = "knows"
+    shown = "behaviours"
+    actor = "miner"
 
     round: int
     miner: int
     records: tuple[UpdateRecord, ...]
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
-    updates: FloatMatrix | None = None
+    updates: FloatMatrix = absent()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms.vocabulary.observation import Observation
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conduct:
@@ -27,7 +29,7 @@ class Conduct:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerificationObservation:
+class VerificationObservation(Observation):
     """What a verifier sees of the revealed updates of a round.
 
     `genuine` `bool[n]`: whether re-executing the work of each worker would give its update.
@@ -40,12 +42,14 @@ class VerificationObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DisputeObservation:
+class DisputeObservation(Observation):
     """What a member sees after it has recomputed the aggregate of a round.
 
     `wrong`: the aggregate that was delivered is another. `coalition` are the devices of the
     member's own group.
     """
+
+    actor = "device"
 
     round: int
     device: int

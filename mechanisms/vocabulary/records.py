@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mechanisms.vocabulary.observation import Observation
 
 FloatMatrix = NDArray[np.float32]
 
@@ -40,7 +43,7 @@ class ParameterSlot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateRecord:
+class UpdateRecord(Observation):
     """One update as a block records it: the worker's claims, and who voted which way.
 
     `accepted` is the outcome of the vote, see `from_votes`. `verified_samples` and
@@ -48,6 +51,15 @@ class UpdateRecord:
     pairs (validator, score): the cosine of the update to the mean of those that the validator was
     sent, as the validator reports it.
     """
+
+    groups = MappingProxyType(
+        {
+            "votes": ("positive", "negative"),
+            "claims": ("claimed_samples", "claimed_epochs"),
+            "work": ("verified_samples", "verified_epochs"),
+            "reports": ("reports",),
+        }
+    )
 
     worker: int
     claimed_samples: int

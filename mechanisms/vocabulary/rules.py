@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.vocabulary.coordinator import Conduct
+from mechanisms.vocabulary.observation import Observation, absent
 from mechanisms.vocabulary.records import FloatMatrix, Memory, UpdateRecord
 
 
@@ -25,8 +26,12 @@ class CoalitionUtility(Protocol):
     def __call__(self, members: NDArray[np.bool_]) -> NDArray[np.float64]: ...
 
 
+INDIVIDUAL = "single updates"
+"""Stands for what only rules see that look at single updates."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class RoleObservation:
+class RoleObservation(Observation):
     """What a role rule sees before a round: the eligible devices and their stakes (base units).
 
     `outcomes` are pairs (accepted, rejected): the updates of each eligible device on the chain.
@@ -41,7 +46,7 @@ class RoleObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValidationObservation:
+class ValidationObservation(Observation):
     """What one validator sees when it judges the updates of a round.
 
     `update_accuracies[i]` and `baseline_accuracy` are measured on the validator's own validation
@@ -56,36 +61,59 @@ class ValidationObservation:
     "updates"    `updates` `float32[n, P]`
     """
 
+    groups = MappingProxyType(
+        {
+            INDIVIDUAL: ("baseline_accuracy", "update_accuracies"),
+            "global": ("global_accuracy",),
+            "samples": ("correct", "labels"),
+            "reports": ("reports",),
+            "updates": ("updates",),
+        }
+    )
+    actor = "validator"
+
     round: int
     validator: int
     workers: tuple[int, ...]
     baseline_accuracy: float
     update_accuracies: NDArray[np.float64]
-    global_accuracy: float = math.nan
-    correct: NDArray[np.bool_] | None = None
-    labels: NDArray[np.int64] | None = None
-    reports: NDArray[np.float64] | None = None
-    updates: FloatMatrix | None = None
+    global_accuracy: float = absent()
+    correct: NDArray[np.bool_] = absent()
+    labels: NDArray[np.int64] = absent()
+    reports: NDArray[np.float64] = absent()
+    updates: FloatMatrix = absent()
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """Return the names that a rule can declare."""
+        return super().names() - {INDIVIDUAL}
+
+    @classmethod
+    def condition(cls, group: str) -> str:
+        """Return what a rule writes to see a group of fields."""
+        return "individual = True" if group == INDIVIDUAL else super().condition(group)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AggregationObservation:
+class AggregationObservation(Observation):
     """The accepted updates of a block, sorted by worker.
 
     Rows `float32[n, P]`, claimed samples `int64[n]`, and the global model `float32[P]` that they
     started from. `root` is an update trained on a clean data set, for rules that observe it.
     """
 
+    groups = MappingProxyType({"root": ("root",)})
+
     round: int
     workers: tuple[int, ...]
     updates: FloatMatrix
     samples: NDArray[np.int64]
     global_model: FloatMatrix
-    root: FloatMatrix | None = None
+    root: FloatMatrix = absent()
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpeningObservation:
+class OpeningObservation(Observation):
     """What a payout rule sees before the first round: the devices and their base units."""
 
     devices: tuple[int, ...]
@@ -97,26 +125,8 @@ class OpeningObservation:
         return cls(devices=tuple(balances), balances=tuple(balances.values()))
 
 
-HIDDEN: Mapping[str, Mapping[str, Any]] = {
-    "votes": {"positive": (), "negative": ()},
-    "claims": {"claimed_samples": 0, "claimed_epochs": 0},
-    "work": {"verified_samples": 0, "verified_epochs": 0},
-    "reports": {"reports": ()},
-}
-"""Values that a record shows to rules that do not observe "votes", "claims" and so on."""
-
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    "stakes": ("stakes",),
-    "updates": ("updates",),
-    "aggregate": ("start", "result"),
-    "utility": ("utility",),
-    "conduct": ("conduct",),
-}
-"""Fields of a block that only rules see that observe "stakes", "updates" and so on."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class BlockObservation:
+class BlockObservation(Observation):
     """What a payout rule sees of one block.
 
     `miner` is None when a coordinator aggregates and there is no chain. Every rule sees who sent an
@@ -134,31 +144,33 @@ class BlockObservation:
                  `protocol = "coordinator"`
     """
 
+    groups = MappingProxyType(
+        {
+            "stakes": ("stakes",),
+            "updates": ("updates",),
+            "aggregate": ("start", "result"),
+            "utility": ("utility",),
+            "conduct": ("conduct",),
+        }
+    )
+
     round: int
     miner: int | None
     records: tuple[UpdateRecord, ...]
     memory: Memory = field(default_factory=dict)
     stakes: tuple[int, ...] = ()
-    updates: FloatMatrix | None = None
-    start: FloatMatrix | None = None
-    result: FloatMatrix | None = None
-    utility: CoalitionUtility | None = None
-    conduct: Conduct | None = None
+    updates: FloatMatrix = absent()
+    start: FloatMatrix = absent()
+    result: FloatMatrix = absent()
+    utility: CoalitionUtility = absent()
+    conduct: Conduct = absent()
 
-    def shown_to(self, observes: frozenset[str]) -> BlockObservation:
-        """Return what a rule that observes these names may see."""
-        hidden: dict[str, Any] = {}
-        for name, values in HIDDEN.items():
-            if name not in observes:
-                hidden |= values
-        records = self.records
-        if hidden:
-            records = tuple(replace(r, **hidden) for r in records)
-        # Only what is named is handed on; a new field stays hidden until `SHOWN` names it.
-        shown: dict[str, Any] = {}
-        for name, fields in SHOWN.items():
-            if name in observes:
-                shown |= {field: getattr(self, field) for field in fields}
-        return BlockObservation(
-            round=self.round, miner=self.miner, records=records, memory=self.memory, **shown
-        )
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """Return the names that a rule can declare: of the block, and of its records."""
+        return super().names() | UpdateRecord.names()
+
+    def shown_to(self, names: Collection[str] = ()) -> Self:
+        """Return what a rule that declares these names may see, of the records as well."""
+        records = tuple(record.shown_to(names) for record in self.records)
+        return super(BlockObservation, replace(self, records=records)).shown_to(names)

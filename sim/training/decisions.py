@@ -15,15 +15,15 @@ def decide(
     It sees their rows only where it knows "updates".
     """
     behaviour = game.population[miner].behaviour("miner")
-    rows = None
+    known = {}
     if "updates" in behaviour.knows:
-        rows = work.updates[[work.row[r.worker] for r in records]]
+        known["updates"] = work.updates[[work.row[r.worker] for r in records]]
     seen = MiningObservation(
         round=game.clock.round,
         miner=miner,
         records=records,
         rng=game.streams.rng("adversary.miner", miner, game.clock.round),
         coalition=game.population.coalitions[miner],
-        updates=rows,
+        **known,
     )
-    return behaviour.mine(seen)
+    return behaviour.mine(seen.shown_to(behaviour.knows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -40,18 +41,20 @@ def aggregate(
         return start  # the sum of one update is that update
     models = game.bench.models
     workers = [r.worker for r in records]
-    root = game.bench.root_update(start) if "root" in game.aggregation.observes else None
+    known = {}
+    if "root" in game.aggregation.observes:
+        known["root"] = game.bench.root_update(start)
     seen = AggregationObservation(
         round=game.clock.round,
         workers=tuple(workers),
         updates=work.rows_of(workers, block),
         samples=np.array([r.claimed_samples for r in records], dtype=np.int64),
         global_model=models[start],
-        root=root,
+        **known,
     )
     for transform in game.transforms:
-        seen = replace(seen, updates=transform.apply(seen))
-    row = game.aggregation.aggregate(seen)
+        seen = replace(seen, updates=transform.apply(seen.shown_to()))
+    row = game.aggregation.aggregate(seen.shown_to(game.aggregation.observes))
     return models.add(_as_row(row, game.bench.engine.size))
 
 
@@ -141,11 +144,13 @@ def _observation(
     observes = game.payout.observes
     taped = game.kernel.recorder.records("tape")
     start = game.bench.models[parent.model]
-    updates = utility = None
+    known: dict[str, Any] = {}
     if taped or observes & {"updates", "utility"}:
-        updates = work.rows_of([r.worker for r in records], block)
-    if updates is not None and "utility" in observes:
-        utility = game.bench.utility(updates, start)
+        known["updates"] = work.rows_of([r.worker for r in records], block)
+    if "utility" in observes:
+        known["utility"] = game.bench.utility(known["updates"], start)
+    if conduct is not None:
+        known["conduct"] = conduct
     if taped or "work" in observes:
         records = tuple(_audited(game.bench, work, r) for r in records)
     return BlockObservation(
@@ -154,11 +159,9 @@ def _observation(
         records=records,
         memory=parent.memory,
         stakes=game.stakes,
-        updates=updates,
         start=start,
         result=game.bench.models[result],
-        utility=utility,
-        conduct=conduct,
+        **known,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,10 +68,10 @@ def submit_into(
     trained = updates.copy() if peeking else None
     for behaviour, at in groups.values():
         devices = [workers[i] for i in at]
-        others = None
+        known = {}
         if trained is not None and "others" in behaviour.knows:
-            others = np.delete(trained, at, axis=0)
-        seen = _observation(game, behaviour, devices, updates[at], others, sent, at)
+            known["others"] = np.delete(trained, at, axis=0)
+        seen = _observation(game, behaviour, devices, updates[at], known, sent, at)
         # What is not finite is left out of every block.
         with np.errstate(over="ignore", invalid="ignore"):
             _take_into(sent, behaviour.submit(seen), seen, at, updates)
@@ -82,25 +83,25 @@ def _observation(
     behaviour: WorkerBehaviour,
     devices: list[int],
     updates: FloatMatrix,
-    others: FloatMatrix | None,
+    known: dict[str, Any],
     sent: Submissions,
     at: list[int],
 ) -> WorkerObservation:
-    """Return what the devices of one behaviour see; `at` are their rows."""
+    """Return what the devices of one behaviour see; `at` are their rows.
+
+    `known` is what it sees of others, where it can.
+    """
     models = game.bench.models
     knows = behaviour.knows
     holdings = [game.forks[device] for device in devices]
-    previous = None
     if "previous" in knows:
-        previous = np.stack([models[held.previous_model] for held in holdings])
-    rules = None
+        known["previous_models"] = np.stack([models[held.previous_model] for held in holdings])
     if "rules" in knows:
-        rules = game.scenario.stated_rules()
-    validation = None
+        known["rules"] = deepcopy(game.scenario.stated_rules())
     if "validation" in knows:
-        validation = game.bench.validators_accuracy
+        known["validation"] = game.bench.validators_accuracy
     now = game.clock.round
-    return WorkerObservation(
+    seen = WorkerObservation(
         round=now,
         devices=tuple(devices),
         updates=updates,
@@ -109,11 +110,9 @@ def _observation(
         epochs=sent.claimed_epochs[at],
         layout=game.bench.engine.layout,
         rngs=tuple(game.streams.rng("adversary.worker", d, now) for d in devices),
-        others=others,
-        rules=rules,
-        validation=validation,
-        previous_models=previous,
+        **known,
     )
+    return seen.shown_to(knows)
 
 
 def _take_into(

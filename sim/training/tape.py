@@ -25,9 +25,6 @@ def taped_block(seen: BlockObservation, parent: int, head: bytes) -> dict[str, A
 
     `mark_tape` fills in the last three columns.
     """
-    assert seen.updates is not None
-    assert seen.start is not None
-    assert seen.result is not None
     records: dict[str, Any] = {}
     for name in PER_RECORD:
         values = (getattr(record, name) for record in seen.records)
@@ -114,6 +111,8 @@ def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
     updates = _floats(table["updates"][i]).reshape(-1, parameters)
     start = _floats(table["start"][i])
     result = _floats(table["result"][i])
+    conduct = _read_conduct(table, i)
+    known: dict[str, Any] = {} if conduct is None else {"conduct": conduct}
     return BlockObservation(
         round=row["round"],
         miner=row["miner"],
@@ -123,7 +122,7 @@ def read_block(table: pa.Table, i: int, parameters: int) -> BlockObservation:
         updates=updates,
         start=start,
         result=result,
-        conduct=_read_conduct(table, i),
+        **known,
     )
 
 

@@ -39,12 +39,12 @@ def vote(
         round=game.clock.round,
         validator=validator,
         workers=tuple(workers),
-        verdicts=verdicts.copy(),
+        verdicts=verdicts,
         rng=game.streams.rng("adversary.validator", validator, game.clock.round),
         coalition=game.population.coalitions[validator],
-        support=support,
         paid=paid,
-    )
+        **({} if support is None else {"support": support}),
+    ).shown_to(behaviour.knows)
     votes = np.asarray(behaviour.vote(seen))
     if votes.shape != (len(workers),):
         raise ValueError(

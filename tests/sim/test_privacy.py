@@ -45,9 +45,7 @@ class TestSecureAggregation:
             "    individual = False\n"
             "    observes = frozenset({'global', 'samples', 'reports', 'updates'})\n"
             "    def verdicts(self, seen):\n"
-            "        assert np.isnan(seen.update_accuracies).all()\n"
-            "        assert np.isnan(seen.baseline_accuracy)\n"
-            "        assert seen.correct is seen.reports is seen.updates is None\n"
+            "        assert set(vars(seen)) == {'round', 'validator', 'workers'}\n"
             "        return np.ones(len(seen.workers), dtype=bool)\n"
         )
         world = play(tiny(**{**SECURE, "validation__rule": f"{path}:Spy"}))
