@@ -104,7 +104,9 @@ class TestBlocks:
         fields = {**BlockObservation.groups, **UpdateRecord.groups}[group]
         holder = seen if group in BlockObservation.groups else seen.records[0]
         for name in fields:
-            with pytest.raises(HiddenError, match=f"shown only to rules with observes = .'{group}'"):
+            with pytest.raises(
+                HiddenError, match=f"shown only to rules with observes = .'{group}'"
+            ):
                 getattr(holder, name)
 
     def test_rules_and_parts_are_asked_through_the_same_observation(self):
@@ -153,10 +155,16 @@ DECLARING = [registry for registry in all_kinds() if registry.base.sees is not N
 
 
 @pytest.mark.parametrize("registry", DECLARING, ids=lambda registry: registry.kind)
-def test_a_declaration_of_what_there_is_not_is_refused(registry, monkeypatch):
+@pytest.mark.parametrize(
+    ("declared", "message"), [({"vote"}, "there is no 'vote' to see"), ("votes", "must be a set")]
+)
+def test_a_declaration_of_what_there_is_not_is_refused(registry, declared, message, monkeypatch):
     plugin = registry.all()[0]
     attribute = plugin.sees.declares
-    monkeypatch.setattr(plugin, "__init__", lambda self, params=None: setattr(self, attribute, bad))
-    for bad, message in (({"vote"}, "there is no 'vote' to see"), ("votes", "must be a set")):
-        with pytest.raises(PluginError, match=f"^{attribute}.*{message}"):
-            registry.create(plugin.name)
+
+    def misdeclare(self, params=None):
+        setattr(self, attribute, declared)
+
+    monkeypatch.setattr(plugin, "__init__", misdeclare)
+    with pytest.raises(PluginError, match=f"^{attribute}.*{message}"):
+        registry.create(plugin.name)

@@ -77,4 +77,3 @@ def _permuted(seen: ValidationObservation, order: np.ndarray) -> ValidationObser
         reports=seen.reports[:, order],
         updates=seen.updates[order],
     )
-

@@ -19,7 +19,7 @@ from mechanisms.vocabulary.coordinator import (
     DisputeObservation,
     VerificationObservation,
 )
-from mechanisms.vocabulary.observation import HiddenError, Observation, absent
+from mechanisms.vocabulary.observation import ABSENT, HiddenError, Observation
 from mechanisms.vocabulary.records import (
     FloatMatrix,
     Memory,
@@ -39,6 +39,7 @@ from mechanisms.vocabulary.rules import (
 )
 
 __all__ = [
+    "ABSENT",
     "AggregationObservation",
     "BlockObservation",
     "ChoiceObservation",
@@ -65,5 +66,4 @@ __all__ = [
     "VerificationObservation",
     "VoteObservation",
     "WorkerObservation",
-    "absent",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.vocabulary.observation import Observation, absent
+from mechanisms.vocabulary.observation import ABSENT, Observation
 from mechanisms.vocabulary.records import FloatMatrix, ParameterSlot, UpdateRecord
 
 
@@ -68,10 +68,10 @@ class WorkerObservation(Observation):
     epochs: NDArray[np.int64]
     layout: tuple[ParameterSlot, ...]
     rngs: tuple[np.random.Generator, ...]
-    others: FloatMatrix = absent()
-    previous_models: FloatMatrix = absent()
-    rules: Mapping[str, Any] = absent()
-    validation: RowEvaluator = absent()
+    others: FloatMatrix = ABSENT
+    previous_models: FloatMatrix = ABSENT
+    rules: Mapping[str, Any] = ABSENT
+    validation: RowEvaluator = ABSENT
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class VoteObservation(Observation):
     verdicts: NDArray[np.bool_]
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
-    support: NDArray[np.float64] = absent()
+    support: NDArray[np.float64] = ABSENT
     paid: NDArray[np.bool_] | None = None
 
     def payers(self) -> NDArray[np.bool_]:
@@ -163,7 +163,7 @@ class MiningObservation(Observation):
     records: tuple[UpdateRecord, ...]
     rng: np.random.Generator
     coalition: frozenset[int] = frozenset()
-    updates: FloatMatrix = absent()
+    updates: FloatMatrix = ABSENT
 
 
 @dataclass(frozen=True)

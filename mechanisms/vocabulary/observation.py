@@ -18,9 +18,8 @@ class HiddenError(FedstakeError):
     """A plug-in that reads what it did not declare, or what its run has not got."""
 
 
-def absent() -> Any:
-    """Declare a field of an observation that is not always there."""
-    return dataclasses.field(default=None)
+ABSENT: Any = None
+"""Default of a field of an observation that is not there in every run."""
 
 
 class Observation:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.vocabulary.coordinator import Conduct
-from mechanisms.vocabulary.observation import Observation, absent
+from mechanisms.vocabulary.observation import ABSENT, Observation
 from mechanisms.vocabulary.records import FloatMatrix, Memory, UpdateRecord
 
 
@@ -77,11 +77,11 @@ class ValidationObservation(Observation):
     workers: tuple[int, ...]
     baseline_accuracy: float
     update_accuracies: NDArray[np.float64]
-    global_accuracy: float = absent()
-    correct: NDArray[np.bool_] = absent()
-    labels: NDArray[np.int64] = absent()
-    reports: NDArray[np.float64] = absent()
-    updates: FloatMatrix = absent()
+    global_accuracy: float = ABSENT
+    correct: NDArray[np.bool_] = ABSENT
+    labels: NDArray[np.int64] = ABSENT
+    reports: NDArray[np.float64] = ABSENT
+    updates: FloatMatrix = ABSENT
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -109,7 +109,7 @@ class AggregationObservation(Observation):
     updates: FloatMatrix
     samples: NDArray[np.int64]
     global_model: FloatMatrix
-    root: FloatMatrix = absent()
+    root: FloatMatrix = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +159,11 @@ class BlockObservation(Observation):
     records: tuple[UpdateRecord, ...]
     memory: Memory = field(default_factory=dict)
     stakes: tuple[int, ...] = ()
-    updates: FloatMatrix = absent()
-    start: FloatMatrix = absent()
-    result: FloatMatrix = absent()
-    utility: CoalitionUtility = absent()
-    conduct: Conduct = absent()
+    updates: FloatMatrix = ABSENT
+    start: FloatMatrix = ABSENT
+    result: FloatMatrix = ABSENT
+    utility: CoalitionUtility = ABSENT
+    conduct: Conduct = ABSENT
 
     @classmethod
     def names(cls) -> frozenset[str]:

@@ -122,7 +122,7 @@ def test_a_class_will_do_and_so_will_a_name_that_kinds_are_listed_under():
         ),
         ("First", ["fails 1 of 5", "must not depend on the order of the records"]),
         ("Crash", ["fails 2 of 5", "payments: IndexError: tuple index out of range (line 31)"]),
-        ("Scribbler", ["fails 1 of 4", "writes into the updates that it is shown"]),
+        ("Scribbler", ["fails 1 of 4", "output array is read-only (line 42)"]),
         ("Unfinished", ["does not define settle"]),
         ("Choosy", ["fails 3 of 5", "unknown parameter"]),
     ],

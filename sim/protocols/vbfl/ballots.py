@@ -63,7 +63,8 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
     for v in sorted(measured, key=lambda v: (waits[v], v)):
         seen, workers = measured[v], sent[v]
         # No rule can accept a row that is not finite: it could not be aggregated.
-        verdicts = game.validation.verdicts(game.validation.shown(seen)) & work.finite[[work.row[w] for w in workers]]
+        judged = game.validation.verdicts(game.validation.shown(seen))
+        verdicts = judged & work.finite[[work.row[w] for w in workers]]
         known = None
         if waits[v]:
             known = _support(support, workers)
