@@ -1,15 +1,19 @@
 # Two commands: `make demo` (the main job) and `make test`. Both set everything up first.
+# `make soak` runs the tests that repeat for long what `make test` does a few times: kills, long replays.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test soak lint setup clean
 
 demo: setup
 	$(BIN)/fedstake demo
 
 test: setup
 	FEDSTAKE_REQUIRE_CHAIN=1 $(BIN)/python -m pytest
+
+soak: setup
+	FEDSTAKE_REQUIRE_CHAIN=1 $(BIN)/python -m pytest --soak -m soak
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,6 +14,20 @@ settings.register_profile("fedstake", deadline=None, derandomize=bool(os.environ
 settings.load_profile("fedstake")
 single_threaded()
 
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="run the tests marked soak as well")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the tests marked soak unless they are asked for."""
+    if config.getoption("--soak"):
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=soak)
+    items[:] = [item for item in items if item not in soak]
+
+
 TINY = {
     "rounds": 3,
     "devices": 8,

@@ -50,7 +50,7 @@ def progress_of(process, done):
     )
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
     """Each client is killed at a random moment after one more batch; a last one finishes."""
     draw = random.Random(kills)
@@ -86,7 +86,7 @@ def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
         assert [x.batch for x in landed] == list(range(verdict["batches"]))
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.soak)])
 def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
     """A bundled chain that dies is started again, empty: all is sent again, to the same hash."""
     monkeypatch.setattr("chain_bridge.witness.RESTARTS", kills)

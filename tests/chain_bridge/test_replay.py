@@ -302,7 +302,7 @@ def test_a_run_of_another_protocol_is_replayed_too(chain, operator, recorded, sc
     assert list(books.fees.by_round()) == ["round", "calls", "fee"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("preset", ["vbfl", "coordinator", "equal-share"])
 def test_twenty_devices_fifty_rounds(preset, tmp_path):
     """The sizes that the tables of papers have, on real digits; twice, with one hash."""

@@ -30,7 +30,7 @@ PATIENCE_S = 120.0
 
 
 @pytest.fixture(
-    scope="module", params=[12, pytest.param(80, marks=pytest.mark.slow)], ids=["quick", "full"]
+    scope="module", params=[12, pytest.param(80, marks=pytest.mark.soak)], ids=["quick", "full"]
 )
 def asked(request, tmp_path_factory):
     """(sweep's file, its tables undisturbed, how many kills); twice as many runs as seeds."""
