@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 
 from experiments.rundir import RunError, RunResult
 from mechanisms import registries as rules_of
+from mechanisms.combined import Combined
 from mechanisms.payouts.base import PayoutRule
-from mechanisms.registry import Registry
+from mechanisms.plugin import PluginError
+from mechanisms.registry import Registry, reading, require_trust
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment
 from sim.learning import models
 from sim.learning.engine import LearningEngine
@@ -25,14 +27,17 @@ from sim.money.ledger import BURN, ISSUANCE
 from sim.money.payments import check_payments
 from sim.protocol import Tape
 from sim.registries import protocols
-from sim.training.scenario import TrainingScenario
 from sim.training.tape import read_block
 
+Make = Callable[[], PayoutRule]
 COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "error")
 
 
 def compare_payouts(
-    run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None
+    run: RunResult,
+    rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """Return what each payout rule would have paid to whom in a run with `record.tape = true`.
 
@@ -55,9 +60,20 @@ def compare_payouts(
         rules: names of payout rules, or their parameters by name. Default: all that are shipped and
             installed, and the run's own with its parts. The run's own rule keeps the parameters of
             the run where none are given.
+        trust: import plug-in files that the run names, its own rule or model; without it they are
+            refused. Files that `rules` names are imported.
     """
+    if isinstance(rules, str):
+        raise TypeError(f"rules = {rules!r}: give a list of names")
+    asked = rules if rules is None or isinstance(rules, Mapping) else list(rules)
+    with reading(trust=trust, own=asked or ()):
+        return _played(run, _wanted(run, asked))
+
+
+def _played(run: RunResult, wanted: Mapping[str, Make]) -> pd.DataFrame:
+    """Return the table of `compare_payouts` for rules that are made by these factories."""
     tape = _Tape(run)
-    replays = [_Replay(name, make, tape.balances) for name, make in _wanted(run, rules).items()]
+    replays = [_Replay(name, make, tape.balances) for name, make in wanted.items()]
     for block in tape.blocks():
         for replay in replays:
             replay.play(block)
@@ -98,18 +114,21 @@ def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def compare_rules(run: RunResult, rules: Sequence[str] | None = None) -> pd.DataFrame:
+def compare_rules(
+    run: RunResult, rules: Sequence[str] | None = None, *, trust: bool = False
+) -> pd.DataFrame:
     """Compare rules on the tape of a run, in the way that the run's protocol declares.
 
-    Raises `RunError` for a run whose protocol is not installed or records no tape, and
-    `PluginError` for an unknown rule.
+    `trust` as for `compare_payouts`. Raises `RunError` for a run whose protocol is not installed or
+    records no tape, and `PluginError` for an unknown rule.
     """
-    tape = _tape_of(run)
-    registry = Registry.kinds()[tape.kind]
-    for name in rules or ():
-        registry.get(name)
-    module, _, function = tape.reader.partition(":")
-    return getattr(import_module(module), function)(run, rules)
+    with reading(trust=trust, own=rules or ()):
+        tape = _tape_of(run)
+        registry = Registry.kinds()[tape.kind]
+        for name in rules or ():
+            registry.get(name)
+        module, _, function = tape.reader.partition(":")
+        return getattr(import_module(module), function)(run, rules)
 
 
 def _tape_of(run: RunResult) -> Tape:
@@ -126,31 +145,43 @@ def _tape_of(run: RunResult) -> Tape:
     return tape
 
 
-Make = Callable[[], PayoutRule]
-
-
 def _wanted(
-    run: RunResult, rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+    run: RunResult, rules: Sequence[str] | Mapping[str, Mapping[str, Any]] | None
 ) -> dict[str, Make]:
     """Map the name of each rule to a factory for it."""
     payout = run.settings["payout"]
     own = {payout["mechanism"]: payout["params"]}
-    if isinstance(rules, str):
-        raise TypeError(f"rules = {rules!r}: give a list of names")
     create, wanted = rules_of.payouts.create, dict[str, Make]()
     if isinstance(rules, Mapping):
         for name, params in rules.items():
             wanted[name] = partial(create, name, dict(params))
         return wanted
+    if rules is None:
+        _require_trust(run)
     names = [*rules_of.payouts.names(), *own] if rules is None else rules
     for name in names:
         wanted[name] = partial(create, name, dict(own.get(name, {})))
     if rules is None and payout["parts"]:
         whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
-        scenario = run.scenario
-        assert isinstance(scenario, TrainingScenario)
-        wanted[whole] = scenario.payout_rule
+        wanted[whole] = partial(_with_parts, payout)
     return wanted
+
+
+def _require_trust(run: RunResult) -> None:
+    """Raise `RunError` when the run's own rule or a part is a file that must not be imported."""
+    payout = run.settings["payout"]
+    try:
+        for name in (payout["mechanism"], *(part["part"] for part in payout["parts"])):
+            require_trust(name)
+    except PluginError as error:
+        raise RunError(f"{run.path}: {error}; --rule NAME compares a shipped rule") from None
+
+
+def _with_parts(payout: Mapping[str, Any]) -> PayoutRule:
+    """Return the payout rule of a run with its parts around it."""
+    rule: PayoutRule = rules_of.payouts.create(payout["mechanism"], payout["params"])
+    parts = [rules_of.parts.create(part["part"], part["params"]) for part in payout["parts"]]
+    return Combined(rule, parts)
 
 
 @dataclass(frozen=True)

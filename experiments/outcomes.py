@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import math
 import re
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,16 @@ LONGEST, MOST = 500, 100
 """Letters of an expression; outcomes of a protocol."""
 SECONDS, MEMORY = 60.0, "2GB"
 """Most that a query over outcomes may take."""
+LOCKS = (
+    ("autoinstall_known_extensions", "false"),
+    ("autoload_known_extensions", "false"),
+    ("allow_community_extensions", "false"),
+    ("allow_persistent_secrets", "false"),
+    ("python_enable_replacements", "false"),
+    ("enable_external_access", "false"),
+    ("lock_configuration", "true"),
+)
+"""Settings of a locked database; the last two in this order, after all others."""
 
 
 def checked(declared: Any, place: str) -> dict[str, dict[str, Any]]:
@@ -70,21 +81,39 @@ def check_statement(query: str, where: str) -> None:
     except duckdb.Error as error:
         raise RunError(f"{where}: {str(error).splitlines()[0]}") from None
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise RunError(f"{where}: must be one SQL expression")
+        raise RunError(f"{where}: must be one SQL query that reads")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database that reads files of one folder and nothing else, for a bounded time."""
-    with duckdb.connect() as db:
-        db.execute(f"set memory_limit = '{MEMORY}'")
-        db.execute("set max_temp_directory_size = '0KB'")
-        db.execute(f"set allowed_directories = ['{_escaped(folder.absolute())}']")
-        db.execute("set enable_external_access = false")
-        db.execute("set lock_configuration = true")
-        timer = threading.Timer(SECONDS, db.interrupt)
+def locked(
+    folder: Path, *, seconds: float | None = SECONDS, memory: str = MEMORY, spill: str = "0KB"
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database that reads files of one folder and nothing else, for a bounded time.
+
+    No other file, no network, no extension, no variable of Python; nothing of this can be unlocked.
+
+    Args:
+        folder: whose files can be read.
+        seconds: longest time of all queries; None: no limit, for those that the user asks.
+        memory: most memory.
+        spill: most disk space for what does not fit in memory, in a folder that is removed.
+    """
+    # Paths are compared twice, as patterns and as what they stand for.
+    home = str(folder.absolute())
+    allowed = ", ".join(_text_in_sql(path) for path in dict.fromkeys((home, glob.escape(home))))
+    with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as db:
+        db.execute(f"set temp_directory = {_text_in_sql(scratch)}")
+        for setting, value in (
+            ("memory_limit", f"'{memory}'"),
+            ("max_temp_directory_size", f"'{spill}'"),
+            ("allowed_directories", f"[{allowed}]"),
+            *LOCKS,
+        ):
+            db.execute(f"set {setting} = {value}")
+        timer = threading.Timer(seconds or 0.0, db.interrupt)
         timer.daemon = True
-        timer.start()
+        if seconds is not None:
+            timer.start()
         try:
             yield db
         finally:
@@ -122,6 +151,11 @@ def _text(value: Any, where: str) -> str:
 
 def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names))
+
+
+def _text_in_sql(path: str) -> str:
+    """Return a path as an SQL string."""
+    return "'" + path.replace("'", "''") + "'"
 
 
 def _escaped(path: Path) -> str:

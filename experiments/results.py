@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -237,13 +238,13 @@ class Results:
                 )
         # A factor steps aside for a column of its name; DuckDB does not tell cases apart.
         taken = {column.casefold() for column in known}
-        keys = [_name(key) for key in KEYS]
+        keys = [sql_name(key) for key in KEYS]
         plan = list(keys)
         for factor in self.factors:
             shown = factor if factor.casefold() not in taken else f"factor.{factor}"
-            keys.append(_name(shown))
-            plan.append(f"{_name(factor)} as {_name(shown)}")
-        own = [f"t.{_name(column)}" for column in wanted]
+            keys.append(sql_name(shown))
+            plan.append(f"{sql_name(factor)} as {sql_name(shown)}")
+        own = [f"t.{sql_name(column)}" for column in wanted]
         condition = f"where ({where})" if where else ""
         query = (
             f"select {', '.join([*keys, *own])} from t "
@@ -263,6 +264,9 @@ class Results:
     def sql(self, query: str, tables: Iterable[str] = (), **names: str) -> pd.DataFrame:
         """Return the answer to a DuckDB query over the tables and the plan `p`.
 
+        It reads the files of this folder and nothing else, and can write nothing. A name from
+        outside, as that of a factor, belongs in `sql_name`.
+
         Args:
             query: reads tables by their names; each has a `run_id` and a `row` beside its own
                 columns.
@@ -270,9 +274,17 @@ class Results:
             names: other names for tables, as `t="rounds"`.
         """
         used = names or {name: name for name in tuple(tables) or self.columns}
-        with duckdb.connect() as db:
+        check_statement(query, f"{self.folder}: query")
+        with self._database() as db:
             db.register("p", self._plan.drop(columns="scenario"))
             return self._query(db, query, used)
+
+    def _database(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Return a database for queries of this package and its user: locked, but not in a hurry.
+
+        The data may be larger than memory.
+        """
+        return locked(self.folder, seconds=None, memory="80%", spill="1TB")
 
     def _query(
         self, db: duckdb.DuckDBPyConnection, query: str, views: Mapping[str, str]
@@ -281,7 +293,7 @@ class Results:
         sources = {alias: self._source(name) for alias, name in views.items()}
         try:
             for alias, source in sources.items():
-                db.execute(f"create view {_name(alias)} as {source}")
+                db.execute(f"create view {sql_name(alias)} as {source}")
             # By way of Arrow: whole numbers with gaps stay whole, and exact.
             return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
         except duckdb.Error as error:
@@ -361,8 +373,8 @@ class Results:
 
     def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
         """Return a row per run with aggregates over its rows of a table."""
-        columns = ", ".join(f"({sql}) as {_name(name)}" for name, sql in expressions.items())
-        query = f"select run_id, {columns} from {_name(table)} group by run_id"
+        columns = ", ".join(f"({sql}) as {sql_name(name)}" for name, sql in expressions.items())
+        query = f"select run_id, {columns} from {sql_name(table)} group by run_id"
         check_statement(query, f"{self.folder}: {SWEEP}: outcomes of {table}")
         with locked(self.folder) as db:
             return self._query(db, query, {table: table})
@@ -467,7 +479,7 @@ class Results:
 
     def _write_compact(self, name: str, columns: Mapping[str, pa.DataType], file: Path) -> None:
         schema = pa.schema([("run_id", pa.string()), ("row", pa.int64()), *columns.items()])
-        with duckdb.connect() as db, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        with self._database() as db, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             try:
                 rows = db.sql(f"select * from ({self._source(name)}) order by run_id, row")
                 for batch in rows.to_arrow_reader(100_000):
@@ -501,11 +513,11 @@ def interval(values: np.ndarray, how: str, level: float = 0.95) -> tuple[float, 
 
 def _quoted(path: Path) -> str:
     """Return a path as an SQL string; `[` and the like stand for themselves."""
-    return "'" + glob.escape(str(path)).replace("'", "''") + "'"
+    return "'" + glob.escape(str(path.absolute())).replace("'", "''") + "'"
 
 
-def _name(column: str) -> str:
-    """Return a column's or table's name in SQL."""
+def sql_name(column: str) -> str:
+    """Return a column's or table's name in SQL, whatever is in it."""
     return '"' + column.replace('"', '""') + '"'
 
 
@@ -533,12 +545,12 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 def _cast(column: str, kind: pa.DataType) -> str:
     """Return a column in SQL as one type."""
-    return f"{_name(column)}::{_sql_type(kind)} as {_name(column)}"
+    return f"{sql_name(column)}::{_sql_type(kind)} as {sql_name(column)}"
 
 
 def _null(column: str, kind: pa.DataType) -> str:
     """Return an empty column in SQL."""
-    return f"null::{_sql_type(kind)} as {_name(column)}"
+    return f"null::{_sql_type(kind)} as {sql_name(column)}"
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:

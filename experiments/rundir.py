@@ -20,11 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.loader import dumps, load_scenario
+from experiments.loader import dumps, validate
 from fedstake.errors import InputError
 from sim.scenario import SCHEMA_VERSION, Scenario
 
-MANIFEST = "manifest.json"
+MANIFEST, SCENARIO = "manifest.json", "scenario.toml"
 
 
 class RunError(InputError):
@@ -46,8 +46,8 @@ class RunResult:
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The scenario, checked; plug-ins that it names by file must be there."""
-        return load_scenario(self.path / "scenario.toml")
+        """The scenario, checked; plug-ins that it names by file must be there, and are imported."""
+        return validate(self.settings, str(self.path / SCENARIO))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -44,6 +44,10 @@ DataOption = Annotated[
         "--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache]."
     ),
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Import plug-in files that the results name; they run code."),
+]
 
 
 @contextlib.contextmanager

@@ -14,17 +14,53 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
-from fedstake.outside import UnreadableError, read_bytes
+from fedstake.outside import UnreadableError, read_bytes, shown
 from mechanisms.plugin import Plugin, PluginError, check_declared, nearest
 
 BY_PATH = "fedstake_plugin_"
 """Begins the names of modules that are imported by path."""
+
+_trusted: ContextVar[bool | None] = ContextVar("trusted", default=None)
+"""Whether plug-in files may be imported while results are read; None: none are being read."""
+_typed: ContextVar[frozenset[str]] = ContextVar("typed", default=frozenset())
+"""Plug-ins by path that the user names and not the results."""
+
+
+@contextmanager
+def reading(*, trust: bool = False, own: Iterable[str] = ()) -> Iterator[None]:
+    """Hold that nothing in this block imports a plug-in file that results name.
+
+    Results may come from somebody else. Importing one raises `PluginError`.
+
+    Args:
+        trust: the user says that the files may be imported; it holds for blocks inside as well.
+        own: plug-ins by path that the user names.
+    """
+    trusted = _trusted.set(trust or bool(_trusted.get()))
+    typed = _typed.set(_typed.get() | frozenset(own))
+    try:
+        yield
+    finally:
+        _typed.reset(typed)
+        _trusted.reset(trusted)
+
+
+def require_trust(name: str) -> None:
+    """Raise `PluginError` for a plug-in by path that only the results name; see `reading`."""
+    if ":" in name and _trusted.get() is False and name not in _typed.get():
+        raise PluginError(
+            f"the results name the plug-in file {shown(name)}, imported only with --trust",
+            "",
+            name,
+        )
 
 
 class Registry:
@@ -177,6 +213,7 @@ class Registry:
 
 def import_by_path(name: str) -> Any:
     """Return a `path/to/file.py:ClassName`; raise `PluginError` when it cannot be imported."""
+    require_trust(name)
     path, class_name = _split_path(name)
     # The source is part of the key: an edited file is another module, as it is another run.
     source = str(path).encode() + b"\0" + _source(path, name)

@@ -11,6 +11,7 @@ from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
+    TrustOption,
     counted,
     err_console,
     one_line_errors,
@@ -53,6 +54,7 @@ def compare(
         int | None, typer.Option(min=1, help="Of a sweep's file: processes [default: all cores].")
     ] = None,
     data: DataOption = None,
+    trust: TrustOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Print the scorecard of a sweep's mechanisms, or what each rule would have paid in a run.
@@ -66,11 +68,11 @@ def compare(
         from experiments.sweeps.manifest import SWEEP
 
         if source.is_file():
-            _compare_mechanisms(_play(source, workers, data))
+            _compare_mechanisms(_play(source, workers, data), trust=True)
         elif (source / SWEEP).is_file():
-            _compare_mechanisms(source)
+            _compare_mechanisms(source, trust=trust)
         elif (source / "manifest.json").is_file():
-            _compare_rules(source, rule, out)
+            _compare_rules(source, rule, out, trust=trust)
         elif source.exists():
             raise RunError(
                 f"{source}: neither a sweep (file or folder) nor a run directory with a tape"
@@ -88,14 +90,19 @@ def _play(source: Path, workers: int | None, data: Path | None) -> Path:
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 
-def _compare_mechanisms(folder: Path) -> None:
-    """Print the scorecard of a sweep, the ranking and the winner."""
+def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
+    """Print the scorecard of a sweep, the ranking and the winner.
+
+    `trust`: import plug-in files that the sweep names.
+    """
     from experiments.numerals import rounded
     from experiments.results import Results
     from experiments.scorecard.winner import compare as score
+    from mechanisms.registry import reading
 
-    results = Results.open(folder)
-    verdict = score(results)
+    with reading(trust=trust):
+        results = Results.open(folder)
+        verdict = score(results)
     table = verdict.table
     keys = [c for c in table.columns if c in results.factors]
     shown = [c for c in (*keys, *OUTCOMES) if c in table]
@@ -135,7 +142,9 @@ def _show_gains(table: pd.DataFrame, keys: list[str]) -> None:
     show(gained, "what deviating and splitting gain, with simultaneous intervals")
 
 
-def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) -> None:
+def _compare_rules(
+    directory: Path, rule: list[str] | None, out: Path | None, *, trust: bool
+) -> None:
     """Print what each payout rule would have paid for the blocks of a run."""
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
@@ -144,7 +153,7 @@ def _compare_rules(directory: Path, rule: list[str] | None, out: Path | None) ->
     result = open_run(directory)
     if out:
         check_place(out.parent)
-    table = compare_rules(result, rule or None)
+    table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)
     for column in ("honest", "adversary", "spent"):
         shown[column] = [number(v, 0) for v in shown[column]]

@@ -101,22 +101,24 @@ def replay(
     with one_line_errors(debug):
         from chain_bridge import Options
         from experiments.rundir import check_place, open_run
+        from mechanisms.registry import reading
 
-        open_run(run_dir)
-        options = Options(
-            endpoint=endpoint,
-            token=token,  # type: ignore[arg-type]
-            asset=asset,
-            scale=scale,
-            batch=batch,
-            allow_endpoint=allow_endpoint,
-            genesis=genesis,
-            key_file=key_file,
-            timeout_s=timeout,
-        )
-        folder = out or run_dir / ("replay-plan" if dry_run else "replay")
-        check_place(folder)
-        _replay(run_dir, options, folder, dry_run=dry_run)
+        with reading():
+            open_run(run_dir)
+            options = Options(
+                endpoint=endpoint,
+                token=token,  # type: ignore[arg-type]
+                asset=asset,
+                scale=scale,
+                batch=batch,
+                allow_endpoint=allow_endpoint,
+                genesis=genesis,
+                key_file=key_file,
+                timeout_s=timeout,
+            )
+            folder = out or run_dir / ("replay-plan" if dry_run else "replay")
+            check_place(folder)
+            _replay(run_dir, options, folder, dry_run=dry_run)
 
 
 def _replay(run_dir: Path, options: Options, folder: Path, *, dry_run: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.terminal import DebugOption, one_line_errors, out_console, progress
+from experiments.terminal import DebugOption, TrustOption, one_line_errors, out_console, progress
 
 
 def report(
@@ -15,6 +15,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")
     ] = None,
+    trust: TrustOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Draw the figures of a run or a sweep (PNG, SVG, CSV) and one self-contained report.html.
@@ -26,13 +27,15 @@ def report(
         from experiments.reports import open_recorded
         from experiments.reports import report as write_report
         from experiments.rundir import RunResult
+        from mechanisms.registry import reading
 
-        recorded = open_recorded(directory)
-        if isinstance(recorded, RunResult):
-            page = write_report(recorded, out)
-        else:
-            with progress("report", len(sweep_figures())) as report_done:
-                page = write_report(recorded, out, on_figure=report_done)
+        with reading(trust=trust):
+            recorded = open_recorded(directory)
+            if isinstance(recorded, RunResult):
+                page = write_report(recorded, out)
+            else:
+                with progress("report", len(sweep_figures())) as report_done:
+                    page = write_report(recorded, out, on_figure=report_done)
         out_console.print(f"{page}", markup=False)
 
 

@@ -10,7 +10,7 @@ from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
 from experiments.figures.factors import choose, ordered
 from experiments.figures.gains import OWNED, OWNED_NEEDS
 from experiments.figures.panels import multiples, name_lines
-from experiments.results import Results
+from experiments.results import Results, sql_name
 
 QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 VALUES = ("who", "round", *QUANTILES, "devices")
@@ -25,7 +25,7 @@ def data(results: Results) -> pd.DataFrame:
     if outcomes.empty:
         return pd.DataFrame()
     chosen = choose(results, outcomes, ["honest_utility", "adversary_utility"], 2)
-    keys = [f'p."{f}"' for f in chosen.shown] + ["who", "o.round"]
+    keys = [*(f"p.{sql_name(f)}" for f in chosen.shown), "o.who", "o.round"]
     spread = ", ".join(f"quantile_cont(o.gained, {q}) as {name}" for name, q in QUANTILES.items())
     table = results.sql(
         f"select {', '.join(keys)}, {spread}, count(distinct (o.run_id, o.device)) as devices "
