@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
@@ -24,6 +25,15 @@ class SettingError(InputError):
     def __init__(self, key: str, value: Any, expected: str) -> None:
         super().__init__(f"{key} = {value!r}: {expected}")
         self.key, self.value, self.expected = key, value, expected
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Put the dotted key of a table before the keys of the `SettingError`s raised inside."""
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(f"{place}.{error.key}", error.value, error.expected) from None
 
 
 @dataclass(frozen=True)

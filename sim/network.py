@@ -1,4 +1,4 @@
-"""Topology, links, computing power and presence of devices, which give simulated durations.
+"""Topology, links and computing power of devices, which give simulated durations.
 
 Durations follow a cost model, never wall time:
     training    samples * epochs / compute_samples_per_s
@@ -8,14 +8,12 @@ Durations follow a cost model, never wall time:
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.keys import SettingError
-from sim.settings import AvailabilitySettings, LinkSettings, NetworkSettings
+from sim.settings import LinkSettings, NetworkSettings
 from sim.streams import Streams
 
 EVALUATION_COST = 1 / 3
@@ -160,47 +158,3 @@ def _build_graph(settings: NetworkSettings, n: int, streams: Streams) -> nx.Grap
             "network.topology", kind, f"gives {graph.number_of_nodes()} nodes for {n} devices"
         )
     return graph
-
-
-class Availability:
-    """Presence of devices in the network: a pure function of the seed, so that runs can resume."""
-
-    def __init__(self, settings: AvailabilitySettings, streams: Streams) -> None:
-        self.settings = settings
-        self.streams = streams
-        self._toggles: dict[int, tuple[list[float], np.random.Generator]] = {}
-        self._round_draw = lru_cache(maxsize=1 << 16)(self._draw_round)
-
-    def online(self, device: int, round: int, time_s: float) -> bool:
-        """Return whether a device is online in a round, at a simulated time."""
-        if self.settings.kind == "always":
-            return True
-        if self.settings.kind == "per-round":
-            return self._round_draw(device, round)
-        return self._alternating(device, time_s)
-
-    def next_change_s(self, devices: int, time_s: float) -> float:
-        """Return when the first device comes or goes after a time.
-
-        That time itself where presence does not depend on the clock.
-        """
-        if self.settings.kind != "alternating":
-            return time_s
-        return min(self._toggle_after(d, time_s) for d in range(devices))
-
-    def _draw_round(self, device: int, round: int) -> bool:
-        return bool(self.streams.rng("online", device, round).random() < self.settings.online)
-
-    def _alternating(self, device: int, time_s: float) -> bool:
-        """Return whether a device with exponential spells, the first one online, is online."""
-        self._toggle_after(device, time_s)
-        return int(np.searchsorted(self._toggles[device][0], time_s, side="right")) % 2 == 1
-
-    def _toggle_after(self, device: int, time_s: float) -> float:
-        """Return when a device next comes or goes; its toggle times are drawn as far as needed."""
-        toggles, rng = self._toggles.setdefault(device, ([0.0], self.streams.rng("online", device)))
-        while toggles[-1] <= time_s:
-            online = len(toggles) % 2 == 1
-            mean = self.settings.mean_online_s if online else self.settings.mean_offline_s
-            toggles.append(toggles[-1] + rng.exponential(mean))
-        return float(toggles[int(np.searchsorted(toggles, time_s, side="right"))])

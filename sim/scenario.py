@@ -31,7 +31,7 @@ from sim.keys import override as set_or_merge
 from sim.registries import protocols
 from sim.settings import HONEST, Count, Group, MoneySettings, Settings
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
 
 DEFAULT_PROTOCOL = "vbfl"

@@ -10,16 +10,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from agents.registries import learners
 from sim.data import datasets
-from sim.keys import Chosen, complete
+from sim.keys import Chosen, SettingError, complete
 
 HONEST = "honest"
 """Group of every participant that is in no adversary group, and the behaviour that every role has.
 """
 
 
-def _not_nan(value: float) -> float:
+MOST_SECONDS = 1e9
+"""Simulated seconds of a run, 31 years: beyond them a run is a mistake, and floats lose seconds."""
+
+
+def _deadline(value: float) -> float:
     if math.isnan(value):
         raise ValueError("must be a number, not NaN")
+    if MOST_SECONDS < value < math.inf:
+        raise ValueError(f"at most {MOST_SECONDS:g}, or inf")
     return value
 
 
@@ -31,7 +37,7 @@ NonNegative = Annotated[Finite, Field(ge=0, le=1e9)]
 Probability = Annotated[Finite, Field(ge=0, le=1)]
 Speed = Annotated[Finite, Field(ge=0.001)]
 Spread = Annotated[Finite, Field(ge=0, le=5)]
-Deadline = Annotated[float, Field(gt=0, strict=True), AfterValidator(_not_nan)]
+Deadline = Annotated[float, Field(gt=0, strict=True), AfterValidator(_deadline)]
 Parameters = dict[str, Any]
 
 
@@ -156,6 +162,39 @@ class NetworkSettings(LinkSettings):
     """Hashes per second of a device of mean computing power (pow)."""
 
 
+class OutageSettings(Settings):
+    """One scripted outage: some devices are offline between two times, whatever else holds."""
+
+    from_s: NonNegative
+    """When it begins, in simulated seconds since the start of the run."""
+    until_s: Deadline
+    """When it ends; inf: never."""
+    share: Probability = 0.0
+    """Share of all devices that it hits, drawn by the run's seed."""
+    devices: tuple[Natural, ...] = ()
+    """Which devices it hits, by number; instead of `share`."""
+
+    def size(self, devices: int) -> int:
+        """Return how many of so many devices a share is, rounded to whole ones."""
+        return math.floor(self.share * devices + 0.5)
+
+    def check(self, devices: int) -> None:
+        """Raise `SettingError`, with a key relative to the table, for an outage of nobody."""
+        if not self.until_s > self.from_s:
+            raise SettingError("until_s", self.until_s, f"must be after from_s = {self.from_s:g}")
+        if bool(self.share) == bool(self.devices):
+            expected = "give either share or devices: whom the outage hits"
+            raise SettingError("share", self.share, expected)
+        if self.share and not self.size(devices):
+            expected = f"is nobody of {devices} devices; at least {0.5 / devices:g}"
+            raise SettingError("share", self.share, expected)
+        for device in self.devices:
+            if device >= devices:
+                raise SettingError("devices", device, f"devices are numbered 0..{devices - 1}")
+        if len(set(self.devices)) < len(self.devices):
+            raise SettingError("devices", list(self.devices), "names a device twice")
+
+
 class AvailabilitySettings(Settings):
     """Devices going offline and coming back."""
 
@@ -165,10 +204,12 @@ class AvailabilitySettings(Settings):
     """
     online: Probability = 0.9
     """Probability of being there for a whole round (per-round)."""
-    mean_online_s: Annotated[Finite, Field(ge=1)] = 3_600.0
+    mean_online_s: Annotated[Finite, Field(ge=1, le=1e9)] = 3_600.0
     """Mean length of a spell online (alternating)."""
-    mean_offline_s: Annotated[Finite, Field(ge=1)] = 600.0
+    mean_offline_s: Annotated[Finite, Field(ge=1, le=1e9)] = 600.0
     """Mean length of a spell offline (alternating)."""
+    outages: tuple[OutageSettings, ...] = ()
+    """Scripted outages on top of any kind: `[[availability.outages]]`."""
 
 
 class StorageSettings(Settings):

@@ -12,8 +12,10 @@ import mesa
 import numpy as np
 
 from sim.kernel import Kernel
+from sim.keys import SettingError
 from sim.protocol import Protocol, protocols
 from sim.scenario import Scenario
+from sim.settings import MOST_SECONDS
 
 
 class World(mesa.Model):
@@ -41,6 +43,7 @@ class World(mesa.Model):
         self.kernel.begin_round()
         with _no_cyclic_gc():
             self.protocol.play()
+        self._check_time()
 
     def run(self) -> Iterator[int]:
         """Play the remaining rounds, yielding the number of each one finished."""
@@ -49,6 +52,18 @@ class World(mesa.Model):
             if self.kernel.last_round:
                 self.protocol.close()
             yield self.round_index
+
+    def _check_time(self) -> None:
+        """Raise `SettingError` when more simulated time has passed than a run may have."""
+        clock = self.kernel.clock
+        if clock.time_s <= MOST_SECONDS:
+            return
+        expected = (
+            f"at most {clock.round - 1}: round {clock.round} ends {clock.time_s:.3g} s after the "
+            f"start, and a run may last {MOST_SECONDS:.0e} simulated seconds (31 years); play "
+            "fewer rounds, or make them shorter"
+        )
+        raise SettingError("rounds", self.kernel.scenario.rounds, expected)
 
     def close(self) -> None:
         """Drop what Mesa keeps: every model ever built stays alive in `Agent._ids` (Mesa 3.x)."""

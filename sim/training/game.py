@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import Memory, OpeningObservation
+from sim.availability import Availability
 from sim.chain.forks import Forks
 from sim.chain.state import ChainState, genesis
 from sim.clock import Clock
@@ -14,7 +15,7 @@ from sim.kernel import Kernel
 from sim.keys import SettingError
 from sim.money.payments import check_memory, check_payments
 from sim.money.treasury import Treasury
-from sim.network import Availability, Links
+from sim.network import Links
 from sim.population.population import Population
 from sim.recording import Incidents
 from sim.streams import Streams
@@ -40,7 +41,8 @@ class TrainingGame:
     ) -> None:
         self.kernel, self.scenario, self.network = kernel, scenario, network
         self.bench = Workbench(kernel, scenario)
-        self.availability = Availability(scenario.availability, kernel.streams)
+        self.availability = Availability(scenario.availability, scenario.devices, kernel.streams)
+        kernel.recorder.add("outages", self.availability.outage_rows())
         self.payout = scenario.payout_rule()
         aggregation = scenario.aggregation
         self.aggregation = rules.aggregators.create(aggregation.rule, aggregation.params)
@@ -158,7 +160,7 @@ class TrainingGame:
         A round in which nothing happened lasts until a device comes or goes.
         """
         if end_s <= self.clock.time_s:
-            end_s = self.availability.next_change_s(self.scenario.devices, self.clock.time_s)
+            end_s = self.availability.next_change_s(self.clock.time_s)
         self.clock.time_s = end_s
         self.forks.settle()
         if self.kernel.last_round:

@@ -121,6 +121,7 @@ class TrainingProtocol(Protocol):
             "versions": scenario.versions.on,
             "tape": scenario.record.tape,
             "opening": scenario.record.tape,
+            "outages": bool(scenario.availability.outages),
         }
         return {name: t for name, t in cls.all_tables().items() if wanted.get(name, True)}
 

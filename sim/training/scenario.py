@@ -11,7 +11,7 @@ from agents.workers.base import WorkerBehaviour
 from mechanisms import registries as rules
 from mechanisms.combined import Combined
 from mechanisms.payouts.base import PayoutRule
-from sim.keys import SettingError
+from sim.keys import SettingError, within
 from sim.privacy import INSTALL, accountant_installed
 from sim.scenario import Scenario
 from sim.settings import HONEST, AvailabilitySettings, DataSettings, LinkSettings
@@ -88,6 +88,9 @@ class TrainingScenario(Scenario):
         self._check_conduct()
         self._check_parts()
         self._check_privacy()
+        for i, outage in enumerate(self.availability.outages):
+            with within(f"availability.outages.{i}"):
+                outage.check(self.devices)
 
     def _check_behaviours(self) -> None:
         for i, group in enumerate(self.adversaries):

@@ -172,5 +172,22 @@ OPENING = Table(
     only="`record.tape`: with it a tape needs no data folder",
 )
 
-SHARED = {"versions": VERSIONS, "epochs": EPOCHS, "tape": TAPE, "opening": OPENING}
+OUTAGES = Table(
+    "device of a scripted outage",
+    {
+        "outage": Column(INTEGER, "its place in `availability.outages`, from 0"),
+        "device": Column(INTEGER, "whom it hits"),
+        "from_s": Column(NUMBER, "when it begins"),
+        "until_s": Column(NUMBER, "when it ends; infinite: never"),
+    },
+    only="`availability.outages`",
+)
+
+SHARED = {
+    "versions": VERSIONS,
+    "epochs": EPOCHS,
+    "tape": TAPE,
+    "opening": OPENING,
+    "outages": OUTAGES,
+}
 """Tables of every protocol that trains, each only where the scenario asks for it."""

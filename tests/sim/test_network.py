@@ -2,8 +2,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from sim.network import Availability, Network
-from sim.settings import AvailabilitySettings, NetworkSettings
+from sim.network import Network
+from sim.settings import NetworkSettings
 from sim.streams import Streams
 
 
@@ -82,37 +82,3 @@ def test_one_devices_speed_does_not_depend_on_the_others():
         network(3, compute="lognormal").compute.tolist()
         == network(9, compute="lognormal").compute[:3].tolist()
     )
-
-
-def test_presence_is_a_pure_function():
-    settings = AvailabilitySettings(kind="alternating", mean_online_s=30.0, mean_offline_s=10.0)
-    asked, other = (Availability(settings, Streams(2)) for _ in range(2))
-    times = np.linspace(0, 20_000, 5_001)
-    forwards = [asked.online(3, 1, t) for t in times]
-    backwards = [other.online(3, 1, t) for t in times[::-1]][::-1]
-    assert forwards == backwards
-    assert np.mean(forwards) == pytest.approx(0.75, abs=0.05)
-    assert asked.online(3, 1, 0.0)
-
-
-def test_presence_per_round():
-    there = Availability(AvailabilitySettings(kind="per-round", online=0.3), Streams(0))
-    drawn = [there.online(d, r, 0.0) for d in range(50) for r in range(40)]
-    assert np.mean(drawn) == pytest.approx(0.3, abs=0.04)
-    assert all(there.online(4, 9, t) == there.online(4, 9, 0.0) for t in (1.0, 1e6))
-
-
-def test_the_next_change_of_presence():
-    there = Availability(
-        AvailabilitySettings(kind="alternating", mean_online_s=30.0, mean_offline_s=10.0),
-        Streams(2),
-    )
-    now = 0.0
-    for _ in range(50):
-        change = there.next_change_s(5, now)
-        assert change > now
-        middle = [there.online(d, 1, (now + change) / 2) for d in range(5)]
-        assert middle == [there.online(d, 1, now) for d in range(5)]
-        assert middle != [there.online(d, 1, change) for d in range(5)]
-        now = change
-    assert Availability(AvailabilitySettings(), Streams(2)).next_change_s(5, 7.0) == 7.0

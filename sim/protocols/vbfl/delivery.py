@@ -192,7 +192,7 @@ class Delivery:
         game = self.plan.game
         delays = game.network.delays(sender, self._miner_ids, size)
         arrivals = self.plan.clock.now + delays
-        if game.scenario.availability.kind == "alternating":
+        if game.availability.on_clock:
             pairs = zip(self._miner_ids.tolist(), arrivals, strict=True)
             there = [at < np.inf and game.online(m, at) for m, at in pairs]
             arrivals[~np.array(there)] = np.inf

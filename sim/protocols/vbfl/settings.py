@@ -10,6 +10,7 @@ from pydantic import Field, StrictBool
 from mechanisms import registries as rules
 from sim.keys import Chosen, SettingError
 from sim.settings import (
+    MOST_SECONDS,
     DataSettings,
     Deadline,
     Natural,
@@ -156,6 +157,7 @@ class VbflScenario(TrainingScenario):
         super().check()
         self._check_roles()
         self._check_network()
+        self._check_difficulty()
         self._check_publishers()
 
     def _check_roles(self) -> None:
@@ -190,6 +192,19 @@ class VbflScenario(TrainingScenario):
         if net.topology == "random-regular" and net.degree * self.devices % 2:
             expected = f"degree * devices ({self.devices}) must be even"
             raise SettingError("network.degree", net.degree, expected)
+
+    def _check_difficulty(self) -> None:
+        """Refuse proofs of work that all devices together cannot do in the time of a run."""
+        consensus, hashes_per_s = self.consensus, self.network.hashes_per_s * self.devices
+        mean_s = self.rounds * 16.0**consensus.difficulty / hashes_per_s
+        if consensus.kind == "pow" and mean_s > MOST_SECONDS:
+            most = math.floor(math.log(MOST_SECONDS * hashes_per_s / self.rounds, 16))
+            expected = (
+                f"at most {most} for {self.rounds} rounds of {self.devices} devices with "
+                f"network.hashes_per_s = {self.network.hashes_per_s:g}: a run may last "
+                f"{MOST_SECONDS:.0e} simulated seconds (31 years)"
+            )
+            raise SettingError("consensus.difficulty", consensus.difficulty, expected)
 
     def _check_publishers(self) -> None:
         publishers = self.versions.publishers
