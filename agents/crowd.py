@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mechanisms.geometry import column_blocks
+from mechanisms.geometry import column_blocks, combine
 from mechanisms.vocabulary import FloatMatrix, Submission, WorkerObservation
 
 
@@ -21,11 +21,11 @@ def mean_and_deviation(seen: WorkerObservation) -> tuple[FloatMatrix, FloatMatri
     Both are `float32[P]`.
     """
     rows = honest_rows(seen)
-    mean, deviation = np.empty((2, rows.shape[1]), dtype=np.float32)
+    mean = combine(np.ones(len(rows)), rows) / len(rows)
+    deviation = np.empty(rows.shape[1], dtype=np.float32)
     for at in column_blocks(rows):
-        block = rows[:, at].astype(np.float64)
-        mean[at], deviation[at] = block.mean(axis=0), block.std(axis=0)
-    return mean, deviation
+        deviation[at] = rows[:, at].astype(np.float64).std(axis=0)
+    return mean.astype(np.float32), deviation
 
 
 def same_row(seen: WorkerObservation, row: FloatMatrix) -> Submission:

@@ -1,12 +1,13 @@
-"""Geometry of rows: norms and distances in float64, in blocks of columns.
+"""Geometry of rows: norms, distances and sums in float64, in blocks of columns.
 
-Everything takes `float32[n, P]`; blocks keep memory near that of the rows. Distances come from the
-Gram matrix of the centred rows (one symmetric product), which keeps 16 digits when rows lie close
-together.
+Everything takes `float32[n, P]`; blocks keep memory near that of the rows. Rows come from
+strangers: no scale here is the largest or the mean of the rows, which one sender can make as large
+as it likes, and what cancels beside a far larger number is computed again without it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,13 @@ from mechanisms.vocabulary import FloatMatrix
 BLOCK_BYTES = 32 << 20
 Float64 = NDArray[np.float64]
 
+CANCELLED = 1e-3
+"""Part of its terms below which a sum or difference is computed again, more exactly."""
+FAR = 32
+"""Times the size of the median row: beyond it float32 begins to lose the others."""
+TIED = 1e-9
+"""Relative difference below which two scores or distances are equal."""
+
 
 def column_blocks(rows: FloatMatrix, itemsize: int = 8) -> Iterator[slice]:
     """Yield slices of columns such that `n` rows of a block take about `BLOCK_BYTES`."""
@@ -24,6 +32,27 @@ def column_blocks(rows: FloatMatrix, itemsize: int = 8) -> Iterator[slice]:
     step = max(1, BLOCK_BYTES // max(1, n * itemsize))
     for start in range(0, size, step):
         yield slice(start, min(size, start + step))
+
+
+def finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
+    """Return `bool[n]`: rows without NaN or infinity.
+
+    A float64 sum of float32 numbers is finite exactly when all of them are.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(rows.sum(axis=1, dtype=np.float64))
+
+
+def middle(rows: FloatMatrix) -> Float64:
+    """Return the median of each column, `float64[P]`: fewer than n / 2 rows cannot move it far."""
+    low, high = (len(rows) - 1) // 2, len(rows) // 2
+    median = np.empty(rows.shape[1])
+    for at in column_blocks(rows, itemsize=4):
+        # Contiguous columns: partitioning along rows would stride through memory.
+        columns = np.array(rows[:, at].T, order="C")
+        columns.partition([low, high], axis=1)
+        median[at] = (columns[:, low].astype(np.float64) + columns[:, high]) / 2
+    return median
 
 
 def squared_norms(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float64:
@@ -37,41 +66,52 @@ def squared_norms(rows: FloatMatrix, origin: NDArray[np.floating] | None = None)
     return total
 
 
-def gram(rows: FloatMatrix, origin: NDArray[np.floating] | None = None) -> Float64:
-    """Return `float64[n, n]`: inner products of the rows relative to `origin` `[P]`.
+def inner_products(
+    rows: FloatMatrix, origin: NDArray[np.floating], direction: NDArray[np.floating]
+) -> Float64:
+    """Return `float64[n]`: inner products of the rows, relative to `origin`, with `direction`."""
+    along = np.zeros(len(rows))
+    for at in column_blocks(rows):
+        along += (rows[:, at].astype(np.float64) - origin[at]) @ direction[at]
+    return along
 
-    None: relative to the mean of the rows.
-    """
+
+def gram(rows: FloatMatrix, origin: NDArray[np.floating]) -> Float64:
+    """Return `float64[n, n]`: inner products of the rows relative to `origin` `[P]`."""
     total = np.zeros((len(rows), len(rows)))
     for at in column_blocks(rows):
         block = rows[:, at].astype(np.float64)
-        block -= block.mean(axis=0) if origin is None else origin[at]
+        block -= origin[at]
         total += block @ block.T
     return total
 
 
-def along_sum(rows: FloatMatrix, origin: NDArray[np.floating]) -> tuple[Float64, Float64]:
-    """Return squared lengths of the rows and their inner products with the sum of all rows.
-
-    Both are `float64[n]`, relative to `origin` `[P]`.
-    """
-    own, along = np.zeros(len(rows)), np.zeros(len(rows))
-    # Each block is read three times: small blocks stay in the cache.
-    for at in column_blocks(rows, itemsize=8 * 64):
-        block = rows[:, at].astype(np.float64)
-        block -= origin[at]
-        own += np.einsum("ij,ij->i", block, block)
-        along += block @ block.sum(axis=0)
-    return own, along
-
-
 def squared_distances(rows: FloatMatrix) -> Float64:
-    """Return `float64[n, n]`: squared Euclidean distances, never negative, zero on the diagonal."""
-    inner = gram(rows)
+    """Return `float64[n, n]`: squared Euclidean distances, each with a relative error near 1e-12.
+
+    They come from the Gram matrix around the median of each column, one symmetric product. Pairs
+    that lie close together and far from the median cancel there, and are subtracted row from row.
+    """
+    inner = gram(rows, middle(rows))
     own = np.diag(inner)
-    distances = np.maximum(own[:, None] + own[None, :] - 2 * inner, 0.0)
+    around = own[:, None] + own[None, :]
+    distances = around - 2 * inner
+    cancelled = np.triu(distances < CANCELLED * around, k=1)
+    for i in np.flatnonzero(cancelled.any(axis=1)).tolist():
+        others = np.flatnonzero(cancelled[i])
+        distances[i, others] = distances[others, i] = _apart(rows, i, others)
     np.fill_diagonal(distances, 0.0)
     return distances
+
+
+def _apart(rows: FloatMatrix, i: int, others: NDArray[np.int64]) -> Float64:
+    """Return `float64[m]`: squared distances of row `i` to m others, without any cancellation."""
+    total = np.zeros(len(others))
+    for at in column_blocks(rows):
+        block = rows[others, at].astype(np.float64)
+        block -= rows[i, at]
+        total += np.einsum("ij,ij->i", block, block)
+    return total
 
 
 def cosines(rows: FloatMatrix, origin: FloatMatrix) -> Float64:
@@ -87,20 +127,21 @@ def cosines_to_sum(rows: FloatMatrix, origin: FloatMatrix, *, others: bool = Fal
 
     Rows are relative to `origin`. The cosine is 0 if either vector has length 0.
     """
-    own, along = along_sum(rows, origin)
-    whole = along.sum()
+    everyone = np.ones(len(rows))
+    total = combine(everyone, rows, origin)
+    own, along = squared_norms(rows, origin), inner_products(rows, origin, total)
+    whole = float(total @ total)
+    aim = np.full(len(rows), whole)
     if others:
         aim = whole - 2 * along + own
-        aim[aim < ROUNDING * (whole + own)] = 0.0
         along = along - own
-    else:
-        aim = np.full(len(own), max(0.0, whole))
-    scale = np.sqrt(own * aim)
+        # A row far longer than the sum of the others: that sum is taken without it.
+        for i in np.flatnonzero(aim < CANCELLED * (whole + own)).tolist():
+            rest = combine(np.where(np.arange(len(rows)) == i, 0.0, everyone), rows, origin)
+            aim[i] = rest @ rest
+            along[i] = inner_products(rows[i : i + 1], origin, rest)[0]
+    scale = np.sqrt(own) * np.sqrt(aim)
     return np.divide(along, scale, out=np.zeros_like(scale), where=scale > 0)
-
-
-ROUNDING = 1e-12
-"""Relative size below which a difference of squared lengths is rounding."""
 
 
 def clip_factors(norms: Float64, bound: float) -> Float64:
@@ -110,14 +151,59 @@ def clip_factors(norms: Float64, bound: float) -> Float64:
     return np.minimum(1.0, bound / np.where(norms > bound, norms, bound))
 
 
-def combine(weights: Float64, rows: FloatMatrix) -> Float64:
-    """Return sum_i weights[i] rows[i], `float64[P]`."""
+def combine(
+    weights: Float64, rows: FloatMatrix, origin: NDArray[np.floating] | None = None
+) -> Float64:
+    """Return sum_i weights[i] (rows[i] - origin), `float64[P]`; origin None: zero.
+
+    Beside a far row, columns in which large numbers cancel are summed exactly.
+    """
+    base = np.zeros(rows.shape[1]) if origin is None else origin
     total = np.empty(rows.shape[1])
+    used = weights != 0
+    far = used.any() and far_apart((np.abs(weights) * row_sizes(rows))[used])
     for at in column_blocks(rows):
-        total[at] = weights @ rows[:, at].astype(np.float64)
+        block = rows[:, at].astype(np.float64)
+        if origin is not None:
+            block -= base[at]
+        total[at] = weights @ block
+        if far:
+            size = np.abs(weights) @ np.abs(block)
+            cancelled = at.start + np.flatnonzero(np.abs(total[at]) < CANCELLED * size)
+            total[cancelled] = _exact_sums(weights, rows[:, cancelled], base[cancelled])
     return total
 
 
-def lowest(scores: Float64, scale: float) -> int:
-    """Return the first index whose score is the smallest within rounding (1e-9 of `scale`)."""
-    return int(np.flatnonzero(scores <= scores.min() + 1e-9 * scale)[0])
+def row_sizes(rows: FloatMatrix) -> FloatMatrix:
+    """Return `float32[n]`: the largest absolute value of each row."""
+    return np.maximum(rows.max(axis=1), -rows.min(axis=1))
+
+
+def far_apart(sizes: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return `bool[...]`: whether some of `sizes` `[..., n]` are so large that sums lose others."""
+    return sizes.max(axis=-1) > FAR * np.median(sizes, axis=-1)
+
+
+def _exact_sums(weights: Float64, rows: FloatMatrix, origin: NDArray[np.floating]) -> Float64:
+    """Return sum_i weights[i] (rows[i] - origin), `float64[P]`, as if in endless precision."""
+    # Halves of a weight have 26 digits and a row has 24: their products are exact.
+    wide = weights * (2**27 + 1)
+    high = wide - (wide - weights)
+    x = rows.astype(np.float64)
+    parts = [high, weights - high]
+    terms = [half[:, None] * values for half in parts for values in (x, -origin[None, :])]
+    return np.array([math.fsum(column) for column in np.concatenate(terms).T.tolist()])
+
+
+def means(values: FloatMatrix) -> Float64:
+    """Return the mean of each row of `values` `[m, k]`, exact where large numbers cancel."""
+    wide = values.astype(np.float64)
+    total = wide.sum(axis=1)
+    cancelled = np.abs(total) < CANCELLED * np.abs(wide).sum(axis=1)
+    total[cancelled] = [math.fsum(row) for row in wide[cancelled].tolist()]
+    return total / wide.shape[1]
+
+
+def lowest(scores: Float64) -> int:
+    """Return the first index whose score equals the smallest one, up to `TIED` of that."""
+    return int(np.flatnonzero(scores <= scores.min() * (1 + TIED))[0])

@@ -28,11 +28,11 @@ def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
     """Choose `rows` rows by repeated Krum, each time among the remaining ones; sorted by index.
 
     With m rows remaining, a score is the sum of the max(1, m - f - 2) smallest squared distances to
-    other remaining rows (El Mhamdi et al. 2018, algorithm of Bulyan). The sums are updated while
-    rows leave, so that the whole takes O(n^2) and not O(n^3).
+    other remaining rows (El Mhamdi et al. 2018, algorithm of Bulyan). Which distances count is
+    updated while rows leave. Their sums are taken anew each time: subtracting from a sum would
+    leave nothing of it beside a far larger distance that it once held.
     """
     n = len(distances)
-    scale = float(distances.max()) * n
     itself_first = distances + np.diag(np.full(n, -1.0))
     order = np.argsort(itself_first, axis=1, kind="stable")
     rank = np.empty_like(order)
@@ -41,27 +41,23 @@ def choose(distances: Float64, f: int, rows: int) -> NDArray[np.int64]:
     each = np.arange(n)
     count = n - f - 2
     last = np.full(n, max(0, count))  # rank of the farthest row that is counted
-    sums = np.zeros(n)
-    if count >= 1:
-        sums = np.take_along_axis(distances, order, axis=1)[:, 1 : count + 1].sum(axis=1)
+    counted = np.take_along_axis(distances, order, axis=1)
+    counted[:, max(1, count + 1) :] = 0.0
     chosen = []
     for left in range(n, n - rows, -1):
         count = left - f - 2
         if count < 1:  # too few are left for the rule's number of neighbours: take the nearest one
             rest = np.flatnonzero(alive)
-            scores = closest_sums(distances[np.ix_(rest, rest)], 1)
-            pick = int(rest[lowest(scores, scale)])
+            pick = int(rest[lowest(closest_sums(distances[np.ix_(rest, rest)], 1))])
         else:
-            scores = np.where(alive, sums, np.inf)
-            pick = lowest(scores, scale)
+            pick = lowest(np.where(alive, counted.sum(axis=1), np.inf))
         chosen.append(pick)
         alive[pick] = False
         if count > 1:
             # From now on one neighbour fewer is counted: the row that left, or else the farthest.
-            counted = rank[:, pick] <= last
-            farthest = order[each, last]
-            sums -= np.where(counted, distances[each, pick], distances[each, farthest])
-            last -= ~counted | (farthest == pick)
+            leaves = np.minimum(rank[:, pick], last)
+            counted[each, leaves] = 0.0
+            last = np.maximum(last - (leaves == last), 0)
             while (dead := ~alive[order[each, last]] & (last > 0)).any():
                 last -= dead
     return np.array(sorted(chosen), dtype=np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.crowd import honest_rows, mean_and_deviation, same_row
 from agents.workers.base import WorkerBehaviour
-from mechanisms.geometry import column_blocks, squared_distances, squared_norms
+from mechanisms.geometry import inner_products, squared_distances, squared_norms
 from mechanisms.plugin import param
 from mechanisms.vocabulary import Submission, WorkerObservation
 
@@ -43,9 +43,7 @@ class _Spread(WorkerBehaviour):
         }[self.params.direction]
         # ||mean + gamma p - x_i||^2 = apart_i + 2 gamma along_i + gamma^2 square
         apart = squared_norms(rows, mean)
-        along = np.zeros(len(rows))
-        for at in column_blocks(rows):
-            along += (mean[at].astype(np.float64) - rows[:, at]) @ away[at]
+        along = -inner_products(rows, mean, away)
         square = float(away @ away)
         gamma = self.largest(apart, along, square, squared_distances(rows)) if square else 0.0
         return same_row(seen, (mean + gamma * away).astype(np.float32))
@@ -100,5 +98,10 @@ def _root(
     constant: NDArray[np.float64] | float, half_linear: NDArray[np.float64] | float, square: float
 ) -> NDArray[np.float64]:
     """Return the larger root of square * g^2 + 2 half_linear * g + constant = 0, at least 0."""
-    inside = np.maximum(np.square(half_linear) - square * np.asarray(constant), 0.0)
-    return np.maximum((np.sqrt(inside) - half_linear) / square, 0.0)
+    half_linear, constant = np.asarray(half_linear), np.asarray(constant)
+    inside = np.maximum(np.square(half_linear) - square * constant, 0.0)
+    # Of the two forms of a root the one whose terms have the same sign.
+    sides = np.sqrt(inside) + np.abs(half_linear)
+    root = np.where(half_linear > 0, -constant, sides)
+    below = np.where(half_linear > 0, sides, square)
+    return np.maximum(root / below, 0.0)

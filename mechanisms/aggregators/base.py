@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms.geometry import finite_rows
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
 
@@ -32,8 +33,7 @@ class AggregationRule(Plugin, ABC):
         Rows with NaN or infinity are left out; raises ValueError when no row is left. Must not
         depend on the order of the rows, except for ties.
         """
-        with np.errstate(invalid="ignore", over="ignore"):
-            finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))
+        finite = finite_rows(seen.updates)
         if not finite.all():
             if not finite.any():
                 raise ValueError("no update is finite")

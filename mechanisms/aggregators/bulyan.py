@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
-from mechanisms.geometry import column_blocks, squared_distances
+from mechanisms.geometry import column_blocks, means, squared_distances
 from mechanisms.krum import choose, tolerated
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
@@ -43,22 +43,21 @@ class Bulyan(AggregationRule):
         row = np.empty(seen.updates.shape[1], dtype=np.float32)
         for at in column_blocks(seen.updates):
             values = np.sort(np.ascontiguousarray(seen.updates[:, at][chosen].T), axis=1)
-            row[at] = _around_median(values, beta)
+            row[at] = around_median(values, beta)
         return row
 
 
-def _around_median(values: FloatMatrix, beta: int) -> np.ndarray:
+def around_median(values: FloatMatrix, beta: int) -> np.ndarray:
     """Return the mean of the beta values closest to the median of each sorted row `[m, theta]`.
 
-    In a sorted row these values are a window.
+    In a sorted row these values are a window. Only the values in it are added up: of a difference
+    of running sums a far value before it would leave nothing.
     """
     theta = values.shape[1]
     wide = values.astype(np.float64)
-    median = (wide[:, (theta - 1) // 2] + wide[:, theta // 2]) / 2
+    twice_median = wide[:, (theta - 1) // 2] + wide[:, theta // 2]
     # The window moves right while its first value is farther from the median than the value
     # behind its end.
-    left, behind = wide[:, : theta - beta], wide[:, beta:]
-    start = (median[:, None] - left > behind - median[:, None]).sum(axis=1)
-    total = np.concatenate([np.zeros((len(wide), 1)), np.cumsum(wide, axis=1)], axis=1)
-    rows = np.arange(len(wide))
-    return (total[rows, start + beta] - total[rows, start]) / beta
+    start = (wide[:, : theta - beta] + wide[:, beta:] < twice_median[:, None]).sum(axis=1)
+    window = start[:, None] + np.arange(beta)
+    return means(np.take_along_axis(values, window, axis=1))

@@ -37,5 +37,5 @@ class CentredClipping(AggregationRule):
         for _ in range(self.params.iterations):
             distances = np.sqrt(squared_norms(seen.updates, centre))
             factors = clip_factors(distances, self.params.radius) / n
-            centre = centre * (1 - factors.sum()) + combine(factors, seen.updates)
+            centre = centre + combine(factors, seen.updates, centre)
         return centre

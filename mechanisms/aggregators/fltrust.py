@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
-from mechanisms.geometry import column_blocks, combine, squared_norms
+from mechanisms.geometry import combine, inner_products, squared_norms
 from mechanisms.vocabulary import AggregationObservation
 
 
@@ -31,9 +31,7 @@ class FLTrust(AggregationRule):
         root = seen.root.astype(np.float64) - base
         length = float(np.sqrt(root @ root))
         norms = np.sqrt(squared_norms(seen.updates, base))
-        along = np.zeros(len(norms))
-        for at in column_blocks(seen.updates):
-            along += (seen.updates[:, at].astype(np.float64) - base[at]) @ root[at]
+        along = inner_products(seen.updates, base, root)
         usable = (norms > 0) & (length > 0)
         trust = np.zeros(len(norms))
         trust[usable] = np.maximum(0.0, along[usable] / (norms[usable] * length))
@@ -41,4 +39,4 @@ class FLTrust(AggregationRule):
             return seen.global_model
         weights = np.zeros(len(norms))
         weights[usable] = trust[usable] / trust.sum() * length / norms[usable]
-        return base * (1 - weights.sum()) + combine(weights, seen.updates)
+        return base + combine(weights, seen.updates, base)

@@ -24,7 +24,8 @@ class FoolsGold(AggregationRule):
     convex = False
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        weights = _weights(cosines(seen.updates, seen.global_model))
+        # Rounded, so that updates that point the same way are not told apart by rounding.
+        weights = _weights(cosines(seen.updates, seen.global_model).round(12))
         if weights.sum() == 0:
             return seen.global_model
         return combine(weights / weights.sum(), seen.updates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
-from mechanisms.geometry import combine, gram
+from mechanisms.geometry import combine, gram, middle
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
@@ -17,7 +17,8 @@ class GeometricMedian(AggregationRule):
     """argmin_z sum_i ||x_i - z||: z <- sum_i w_i x_i with w_i proportional to 1 / ||x_i - z||.
 
     z is always a weighted mean of the rows, so that the iterations run on n weights and the Gram
-    matrix; the rows are read twice.
+    matrix around the coordinate-wise median m, where they begin. The scale of all that is small is
+    the median of ||x_i - m||, which less than half of the rows cannot move far.
     """
 
     name = "geometric-median"
@@ -27,26 +28,28 @@ class GeometricMedian(AggregationRule):
     @dataclass(frozen=True)
     class Params:
         smoothing: float = param(
-            1e-6, help="distances below this part of the mean distance count as this", gt=0, le=1
+            1e-6, help="distances below this part of the median one count as this", gt=0, le=1
         )
         iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1)
-        tolerance: float = param(1e-10, help="stop when no weight moves by more", gt=0)
+        tolerance: float = param(1e-10, help="stop when z moves by less, in median distances", gt=0)
 
     params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        n = len(seen.workers)
-        inner = gram(seen.updates)
+        centre = middle(seen.updates)
+        inner = gram(seen.updates, centre)
         own = np.diag(inner)
-        weights = np.full(n, 1 / n)
-        floor = self.params.smoothing * float(np.sqrt(own).mean())
-        if floor == 0:  # all rows are the same
-            return seen.updates[0].copy()
+        scale = float(np.sqrt(np.median(own)))
+        if scale == 0:  # half of the rows or more lie at the median: it is the minimum
+            return centre
+        floor, enough = self.params.smoothing * scale, (self.params.tolerance * scale) ** 2
+        distance, weights = np.sqrt(own), np.zeros(len(own))
         for _ in range(self.params.iterations):
-            reach = inner @ weights
-            distance = np.sqrt(np.maximum(own - 2 * reach + weights @ reach, 0.0))
             pull = 1 / np.maximum(distance, floor)
             before, weights = weights, pull / pull.sum()
-            if np.abs(weights - before).max() < self.params.tolerance:
+            moved = weights - before
+            if moved @ inner @ moved < enough:
                 break
+            reach = inner @ weights
+            distance = np.sqrt(np.maximum(own - 2 * reach + weights @ reach, 0.0))
         return combine(weights, seen.updates)

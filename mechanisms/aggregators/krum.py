@@ -40,8 +40,7 @@ class Krum(AggregationRule):
     params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        scores = _scores(seen, self.params)
-        return seen.updates[lowest(scores, float(scores.max()))].copy()
+        return seen.updates[lowest(_scores(seen, self.params))].copy()
 
 
 class MultiKrum(AggregationRule):
@@ -64,7 +63,7 @@ class MultiKrum(AggregationRule):
         scores = _scores(seen, self.params)
         weights = np.zeros(n)
         for _ in range(keep):
-            best = lowest(scores, float(scores[np.isfinite(scores)].max()))
+            best = lowest(scores)
             weights[best], scores[best] = 1 / keep, np.inf
         return combine(weights, seen.updates)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
-from mechanisms.geometry import combine
+from mechanisms.geometry import combine, far_apart, row_sizes
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
@@ -31,14 +31,12 @@ class Mean(AggregationRule):
     params: Params
 
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
-        n = len(seen.workers)
+        counts = np.ones(len(seen.workers))
         if self.params.weighted and seen.samples.sum() > 0:
-            weights = (seen.samples / seen.samples.sum()).astype(seen.updates.dtype)
-        else:
-            weights = np.full(n, 1 / n, dtype=seen.updates.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = weights @ seen.updates
-        if np.isfinite(mean).all():
-            return mean
-        # Numbers near the end of float32 overflow in float32 and need float64.
-        return combine(weights.astype(np.float64), seen.updates)
+            counts = seen.samples.astype(np.float64)
+        if not far_apart(row_sizes(seen.updates)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean = (counts / counts.sum()).astype(np.float32) @ seen.updates
+            if np.isfinite(mean).all():
+                return mean
+        return combine(counts, seen.updates) / counts.sum()

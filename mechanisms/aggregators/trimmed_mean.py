@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.aggregators.base import AggregationRule
-from mechanisms.geometry import column_blocks
+from mechanisms.geometry import column_blocks, means
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
 
@@ -39,5 +39,5 @@ class TrimmedMean(AggregationRule):
             columns = np.array(seen.updates[:, at].T, order="C")
             if f:
                 columns.partition([f, n - f - 1], axis=1)
-            row[at] = columns[:, f : n - f].mean(axis=1, dtype=np.float64)
+            row[at] = means(columns[:, f : n - f])
         return row

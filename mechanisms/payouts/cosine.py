@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from mechanisms.geometry import cosines_to_sum
+import numpy as np
+
+from mechanisms.geometry import cosines_to_sum, finite_rows
 from mechanisms.payouts.shares import Shares
 from mechanisms.plugin import param
 from mechanisms.vocabulary import BlockObservation, UpdateRecord
@@ -49,8 +51,10 @@ class Cosine(Shares):
         if self.params.to == "committee":
             return {r.worker: _reported(r) for r in accepted}
         rows = seen.updates[[i for i, r in enumerate(seen.records) if r.accepted]]
+        values, finite = np.zeros(len(rows)), finite_rows(rows)
         # Rounded, so that equal updates get equal weights whatever the order of the sums.
-        values = cosines_to_sum(rows, seen.start, others=self.params.to == "others").round(12)
+        others = self.params.to == "others"
+        values[finite] = cosines_to_sum(rows[finite], seen.start, others=others).round(12)
         return {r.worker: max(0.0, w) for r, w in zip(accepted, values.tolist(), strict=True)}
 
 

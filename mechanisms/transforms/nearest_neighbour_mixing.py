@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechanisms.geometry import squared_distances
+from mechanisms.geometry import TIED, combine, far_apart, row_sizes, squared_distances
 from mechanisms.plugin import param
 from mechanisms.transforms.base import Transform
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
@@ -36,7 +36,16 @@ class NearestNeighbourMixing(Transform):
         keep = n - min(self.params.f, (n - 1) // 2)
         distances = squared_distances(seen.updates)
         np.fill_diagonal(distances, -1.0)
-        nearest = np.argsort(distances, axis=1, kind="stable")[:, :keep]
+        # 0 for what is nearer than the last one that is kept, 1 for what is as near as that.
+        last = np.partition(distances, keep - 1, axis=1)[:, keep - 1 : keep]
+        place = (distances > last * (1 - TIED)).astype(np.int8) + (distances > last * (1 + TIED))
+        nearest = np.argsort(place, axis=1, kind="stable")[:, :keep]
         weights = np.zeros((n, n), dtype=np.float32)
         np.put_along_axis(weights, nearest, np.float32(1 / keep), axis=1)
-        return weights @ seen.updates
+        mixed = weights @ seen.updates
+        # Only who is as far as an attacker can have one among its nearest.
+        sizes = row_sizes(seen.updates)
+        for i in np.flatnonzero(far_apart(sizes[nearest])).tolist():
+            chosen = (weights[i] > 0).astype(np.float64)
+            mixed[i] = combine(chosen, seen.updates) / keep
+        return mixed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mechanisms.geometry import clip_factors, squared_norms
+from mechanisms.geometry import clip_factors, column_blocks, squared_norms
 from mechanisms.plugin import param
 from mechanisms.transforms.base import Transform
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
@@ -32,7 +32,10 @@ class NormClipping(Transform):
     params: Params
 
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
-        base = seen.global_model
+        base = seen.global_model.astype(np.float64)
         distances = np.sqrt(squared_norms(seen.updates, base))
-        factors = clip_factors(distances, self.params.bound).astype(np.float32)
-        return base + (seen.updates - base) * factors[:, None]
+        factors = clip_factors(distances, self.params.bound)
+        rows = np.empty_like(seen.updates)
+        for at in column_blocks(rows):
+            rows[:, at] = base[at] + (seen.updates[:, at] - base[at]) * factors[:, None]
+        return rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.geometry import squared_norms
+from mechanisms.geometry import TIED, finite_rows, middle, squared_norms
 from mechanisms.plugin import param
 from mechanisms.validators.base import ValidationRule
 from mechanisms.vocabulary import ValidationObservation
@@ -34,10 +34,10 @@ class Distance(ValidationRule):
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
         if len(seen.updates) == 0:
             return np.zeros(0, dtype=np.bool_)
-        finite = np.isfinite(seen.updates.sum(axis=1, dtype=np.float64))
+        finite = finite_rows(seen.updates)
         verdicts = np.zeros(len(finite), dtype=np.bool_)
         rows = seen.updates[finite]
         if len(rows):
-            away = np.sqrt(squared_norms(rows, np.median(rows, axis=0)))
-            verdicts[finite] = away <= self.params.factor * np.median(away) * (1 + 1e-9)
+            away = np.sqrt(squared_norms(rows, middle(rows)))
+            verdicts[finite] = away <= self.params.factor * np.median(away) * (1 + TIED)
         return verdicts

@@ -100,6 +100,9 @@ class StackedMeans:
                 len(chunk), hidden, -1
             )
             self._first.index_add_(0, torch.tensor(chunk), products)
+        # Coalitions without a row give it the weight 0, which infinity would turn into NaN.
+        for values in (self._first, self._rest):
+            values[new] = torch.nan_to_num(values[new])
         self._ready[new] = True
 
     def _right(self, weights: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms.geometry import finite_rows
 from mechanisms.vocabulary import FloatMatrix
 from sim.learning.engine import row_digest
 from sim.learning.job import TrainingJob
@@ -97,7 +98,7 @@ def do_local_work(
         workers=list(workers),
         updates=updates,
         digests=[row_digest(row) for row in updates],
-        finite=_finite_rows(updates) & sent.formed,
+        finite=finite_rows(updates) & sent.formed,
         trained_epochs=effort,
         sent=sent,
         validators=list(validators),
@@ -133,15 +134,6 @@ def _epoch_log(
         recorder.add("epochs", [entry])
 
     return on_epoch
-
-
-def _finite_rows(rows: FloatMatrix) -> NDArray[np.bool_]:
-    """Return `bool[K]`: rows without NaN or infinity.
-
-    A float64 sum of float32 numbers is finite exactly when all of them are.
-    """
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(rows.sum(axis=1, dtype=np.float64))
 
 
 def _job(game: TrainingGame, device: int, purpose: str, epochs: int) -> TrainingJob:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mechanisms.geometry import finite_rows
 from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
@@ -34,12 +35,18 @@ def aggregate(
 ) -> int:
     """Aggregate the updates of `records` to the model `start`; return the new model's key.
 
-    `block` is the hash of the block that carries them, where there is one. Raises `ValueError` when
-    the rule returns something else than one finite row.
+    Rows that are not finite are left out; without any other the model stays. `block` is the hash of
+    the block that carries them, where there is one. Raises `ValueError` when the rule returns
+    something else than one finite row.
     """
     if game.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
     models = game.bench.models
+    # A tampered block can carry rows that are not finite.
+    finite = finite_rows(work.rows_of([r.worker for r in records], block))
+    records = [r for r, good in zip(records, finite.tolist(), strict=True) if good]
+    if not records:
+        return start
     workers = [r.worker for r in records]
     known = {}
     if "root" in game.aggregation.observes:

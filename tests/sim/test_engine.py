@@ -421,6 +421,20 @@ class TestCoalitions:
         measured = engine.coalitions(rows, start, x, y)(members)
         np.testing.assert_allclose(measured, engine.evaluate(means, x, y).accuracy, atol=0.011)
 
+    @pytest.mark.parametrize("far", [1e30, 3e38, np.inf, np.nan])
+    @pytest.mark.parametrize("name", ["mlp", "mnist_cnn"])
+    def test_a_far_row_does_not_touch_coalitions_without_it(self, name, far):
+        x, y = images(40, 8)
+        engine = engine_for(name, x, y, dtype=torch.float32)
+        rows, start = self.rows(engine, 4)
+        members = RNG.random((12, 4)) < 0.5
+        expected = engine.coalitions(rows, start, x, y)(members)
+        rows[2] = far
+        found = engine.coalitions(rows, start, x, y)(members)
+        apart = ~members[:, 2]
+        np.testing.assert_array_equal(found[apart], expected[apart])
+        assert ((found >= 0) & (found <= 1)).all()
+
     def test_of_equal_logits_the_first_counts(self):
         x, y = images(60, 8)
         engine = engine_for("mlp", x, y)
