@@ -10,7 +10,7 @@ from mechanisms.vocabulary import FloatMatrix, Submission, WorkerObservation
 
 def honest_rows(seen: WorkerObservation) -> FloatMatrix:
     """Return the updates of the workers outside the group, or the group's own if there are none."""
-    if seen.others is None or len(seen.others) == 0:
+    if len(seen.others) == 0:
         return seen.updates
     return seen.others
 

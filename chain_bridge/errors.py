@@ -28,9 +28,11 @@ class RpcError(BridgeError):
     """The chain answered a request with an error."""
 
     def __init__(self, method: str, code: int | None, message: str) -> None:
-        super().__init__(f"the chain refused {method}: {message}")
-        self.code = code
-        self.message = message
+        super().__init__(method, code, message)
+        self.method, self.code, self.message = method, code, message
+
+    def __str__(self) -> str:
+        return f"the chain refused {self.method}: {self.message}"
 
 
 class ReplayError(BridgeError):

@@ -28,13 +28,16 @@ class ScenarioError(InputError):
     """A scenario that cannot run; one line."""
 
     def __init__(self, file: str, key: str, value: Any, expected: str) -> None:
-        where = shown(file)
-        if key:
-            where += f": {_cut(literal(key))}"
-            if value is not None:
-                where += f" = {_short(value)}"
-        super().__init__(f"{where}: {expected}")
+        super().__init__(file, key, value, expected)
         self.file, self.key, self.value, self.expected = file, key, value, expected
+
+    def __str__(self) -> str:
+        where = shown(self.file)
+        if self.key:
+            where += f": {_cut(literal(self.key))}"
+            if self.value is not None:
+                where += f" = {_short(self.value)}"
+        return f"{where}: {self.expected}"
 
 
 def preset_names() -> list[str]:

@@ -14,7 +14,11 @@ from typing import ClassVar
 
 
 class FedstakeError(Exception):
-    """Base of all errors that are raised on purpose; commands print the message as one line."""
+    """Base of all errors that are raised on purpose; commands print the message as one line.
+
+    `args` are the arguments of the constructor, so that an error can be pickled and made again: a
+    class with a constructor of its own hands all of them on, and says its message in `__str__`.
+    """
 
     exit_code: ClassVar[int] = 1
 

@@ -33,11 +33,11 @@ class UnreadableError(InputError):
     """A file that cannot be read as what it should be; `reason` is the message without the file."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{shown(path)}: {reason}")
+        super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.reason)
+    def __str__(self) -> str:
+        return f"{shown(self.path)}: {self.reason}"
 
 
 def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:

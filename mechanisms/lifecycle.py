@@ -32,8 +32,11 @@ class TransitionError(FedstakeError, ValueError):
     """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+        super().__init__(kind, message)
+        self.kind, self.message = kind, message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def commitment(device: int, digest: bytes, salt: bytes) -> bytes:

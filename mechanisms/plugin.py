@@ -12,14 +12,19 @@ from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from fedstake.errors import InputError
 
+BY_PATH = "fedstake_plugin_"
+"""Begins the names of modules that are imported by path."""
+
 
 class PluginError(InputError):
     """A plug-in that cannot be found, or wrong parameters; `key` is relative to its table."""
 
     def __init__(self, message: str, key: str = "", value: Any = None) -> None:
-        super().__init__(message)
-        self.key = key
-        self.value = value
+        super().__init__(message, key, value)
+        self.message, self.key, self.value = message, key, value
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def param(
@@ -96,16 +101,16 @@ class Plugin:
 
 
 def check_declared(plugin: Plugin) -> None:
-    """Raise `PluginError` when a plug-in declares to see what its kind is never shown."""
+    """Raise `ValueError` when a plug-in declares to see what its kind is never shown."""
     if plugin.sees is None:
         return
     attribute, known = plugin.sees.declares, sorted(plugin.sees.names())
     declared = getattr(plugin, attribute)
     if not isinstance(declared, frozenset | set):
         example = f"{attribute} = frozenset({{{known[0]!r}}})"
-        raise PluginError(f"{attribute} = {declared!r}: must be a set of names, as {example}")
+        raise ValueError(f"{attribute} = {declared!r}: must be a set of names, as {example}")
     for name in sorted(declared - set(known)):
-        raise PluginError(f"{attribute}: there is no {name!r} to see; {nearest(name, known)}")
+        raise ValueError(f"{attribute}: there is no {name!r} to see; {nearest(name, known)}")
 
 
 def _described(field: dataclasses.Field[Any]) -> dict[str, Any]:

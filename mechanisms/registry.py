@@ -22,11 +22,10 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
+from fedstake.interrupts import noticing_interrupts
 from fedstake.outside import UnreadableError, read_bytes, shown
-from mechanisms.plugin import Plugin, PluginError, check_declared, nearest
-
-BY_PATH = "fedstake_plugin_"
-"""Begins the names of modules that are imported by path."""
+from mechanisms.failures import described, failure
+from mechanisms.plugin import BY_PATH, Plugin, PluginError, check_declared, nearest
 
 _trusted: ContextVar[bool | None] = ContextVar("trusted", default=None)
 """Whether plug-in files may be imported while results are read; None: none are being read."""
@@ -160,8 +159,17 @@ class Registry:
 
     def create(self, name: str, params: dict[str, Any] | None = None) -> Any:
         """Find and configure a plug-in in one step."""
-        made = self.get(name).configure(params or {})
-        check_declared(made)
+        plugin = self.get(name)
+        try:
+            made = plugin.configure(params or {})
+        except PluginError:
+            raise
+        except Exception as error:  # whatever a constructor may raise
+            raise PluginError(str(failure(error) or described(error)), "", name) from error
+        try:
+            check_declared(made)
+        except ValueError as error:
+            raise PluginError(str(error), "", name) from None
         return made
 
     def fingerprint(self, name: str) -> str:
@@ -208,6 +216,8 @@ class Registry:
         missing = sorted(getattr(cls, "__abstractmethods__", ()))
         if missing:
             raise PluginError(f"does not define {', '.join(missing)}", "", name)
+        if not cls.name:
+            raise PluginError("has no name; give the class one, as name = 'mine'", "", name)
         return cls
 
 
@@ -230,12 +240,15 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
         raise PluginError(f"cannot import {path.name}; give a Python file", "", name)
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[key]
-        message = f"{path.name} fails to import: {type(error).__name__}: {error}"
-        raise PluginError(message, "", name) from error
+    with noticing_interrupts() as interrupted:
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:  # it may even exit
+            del sys.modules[key]
+            if interrupted():
+                raise
+            message = f"{path.name} fails to import: {described(error)}"
+            raise PluginError(message, "", name) from error
     return module
 
 

@@ -23,8 +23,11 @@ class SettingError(InputError):
     """One wrong setting: dotted key, value, and what would be right."""
 
     def __init__(self, key: str, value: Any, expected: str) -> None:
-        super().__init__(f"{key} = {value!r}: {expected}")
+        super().__init__(key, value, expected)
         self.key, self.value, self.expected = key, value, expected
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value!r}: {self.expected}"
 
 
 @contextmanager
@@ -121,12 +124,10 @@ def _complete_params(
 ) -> dict[str, Any]:
     """Return all parameters of a plug-in as it would be configured."""
     try:
-        plugin = mark.registry.get(name)
+        return plain(dataclasses.asdict(mark.registry.create(name, dict(params)).params))
     except PluginError as error:
-        raise SettingError(key, name, str(error)) from error
-    try:
-        return plain(dataclasses.asdict(plugin.configure(params).params))
-    except PluginError as error:
+        if error.value == name and not error.key:  # the plug-in itself is wrong, no parameter
+            raise SettingError(key, name, str(error)) from error
         inner = f"{mark.params}.{error.key}" if error.key else mark.params
         raise SettingError(inner, error.value, str(error)) from error
 

@@ -45,7 +45,8 @@ class Stages:
         self._env = _Environment(initial_time=start_s)
         self._open: dict[str, int] = {}
         self._idle: dict[str, simpy.Event] = {}
-        self._failed: Exception | None = None
+        self._failed: BaseException | None = None
+        self._running = False
 
     @property
     def now(self) -> float:
@@ -84,9 +85,11 @@ class Stages:
         def whole() -> Process:
             try:
                 yield from process
-            except Exception as error:
+            except BaseException as error:
                 # SimPy raises a copy that it makes of the arguments: not every error allows that.
-                self._failed = error
+                # Processes that nobody waits for any more are closed after the run.
+                if self._running:
+                    self._failed = error
                 raise
             self._leave(stage)
 
@@ -108,12 +111,16 @@ class Stages:
 
     def run(self) -> None:
         """Play until nothing is pending; raise what a process raises."""
+        self._running = True
         try:
             self._env.run()
-        except Exception:
-            if self._failed is not None:
-                raise self._failed from None
-            raise
+        except BaseException:
+            if self._failed is None:
+                raise
+        finally:
+            self._running = False
+        if self._failed is not None:
+            raise self._failed
 
     def _enter(self, stage: str | None) -> None:
         if stage is None:

@@ -11,6 +11,7 @@ from typing import Any
 import mesa
 import numpy as np
 
+from mechanisms.failures import told
 from sim.kernel import Kernel
 from sim.keys import SettingError
 from sim.protocol import Protocol, protocols
@@ -23,15 +24,16 @@ class World(mesa.Model):
 
     `scenario` decides everything that happens; wall time, threads and process count decide nothing.
 
-    Raises `SettingError` for a scenario that nobody could play and `DataError` for data that are
-    not there.
+    Raises `SettingError` for a scenario that nobody could play, `DataError` for data that are not
+    there, and `PluginFailedError` for what a plug-in raises, here and in every round.
     """
 
     def __init__(self, scenario: Scenario, data: str | Path | None = None) -> None:
         super().__init__(rng=scenario.seed % 2**32)
         game: type[Protocol] = protocols.get(scenario.protocol)  # type: ignore[assignment]
-        self.kernel = Kernel(scenario, self, game.recorded(scenario), data)
-        self.protocol = game(self.kernel)
+        with told(round=0):
+            self.kernel = Kernel(scenario, self, game.recorded(scenario), data)
+            self.protocol = game(self.kernel)
 
     @property
     def round_index(self) -> int:
@@ -40,8 +42,8 @@ class World(mesa.Model):
 
     def step(self) -> None:
         """Play one round; what is in flight afterwards is in the state of the protocol."""
-        self.kernel.begin_round()
-        with _no_cyclic_gc():
+        with told(self.round_index + 1), _no_cyclic_gc():
+            self.kernel.begin_round()
             self.protocol.play()
         self._check_time()
 
@@ -50,7 +52,8 @@ class World(mesa.Model):
         while self.round_index < self.kernel.scenario.rounds:
             self.step()
             if self.kernel.last_round:
-                self.protocol.close()
+                with told(self.round_index):
+                    self.protocol.close()
             yield self.round_index
 
     def _check_time(self) -> None:

@@ -20,8 +20,8 @@ ALLOWED = {
     "mechanisms": {"mechanisms"},
     "chain_bridge": {"chain_bridge"},
 }
-FOR_ALL = {"fedstake.errors", "fedstake.outside"}
-"""The root of errors and the reader of foreign text may be imported everywhere."""
+FOR_ALL = {"fedstake.errors", "fedstake.interrupts", "fedstake.outside"}
+"""The root of errors, the reader of foreign text and Ctrl-C may be imported everywhere."""
 SHARED = {
     "mechanisms.vocabulary",
     "mechanisms.plugin",

@@ -36,7 +36,7 @@ class Alie(WorkerBehaviour):
     def submit(self, seen: WorkerObservation) -> Submission:
         mean, deviation = mean_and_deviation(seen)
         malicious = len(seen.devices)
-        honest = 0 if seen.others is None else len(seen.others)
+        honest = len(seen.others)
         z = self.params.z or z_max(malicious + honest, malicious)
         return same_row(seen, mean - np.float32(z) * deviation)
 

@@ -50,11 +50,15 @@ class CheckError(FedstakeError):
     """A plug-in that does not keep what its kind promises; `failures` holds each failed check."""
 
     def __init__(self, plugin: type, kind: str, failures: list[Failure], checks: int) -> None:
-        lines = [f"{plugin.__name__} ({kind}) fails {len(failures)} of {checks} checks"]
-        lines += [f"  {failure.check}: {failure.message}" for failure in failures]
-        super().__init__("\n".join(lines))
-        self.plugin = plugin
+        super().__init__(plugin, kind, failures, checks)
+        self.plugin, self.kind, self.checks = plugin, kind, checks
         self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        fails = f"fails {len(self.failures)} of {self.checks} checks"
+        lines = [f"{self.plugin.__name__} ({self.kind}) {fails}"]
+        lines += [f"  {failure.check}: {failure.message}" for failure in self.failures]
+        return "\n".join(lines)
 
 
 def check(plugin: type[Plugin] | str, name: str | None = None) -> Checked:

@@ -41,7 +41,8 @@ class WorkerObservation(Observation):
     epochs as they chose; `epochs` is what the protocol asks for. The rest is shown to behaviours
     that name it in `knows`:
 
-    "others"      `others`: the trained rows of all other workers
+    "others"      `others`: the trained rows of all other workers; no rows where commitments are
+                  made before anything is revealed
     "previous"    `previous_models`: the global models that its devices held before the present ones
     "rules"       `rules`: plug-in and parameters of "validation", "aggregation" and "payout", as
                   in the scenario

@@ -69,8 +69,8 @@ def submit_into(
     for behaviour, at in groups.values():
         devices = [workers[i] for i in at]
         known = {}
-        if trained is not None and "others" in behaviour.knows:
-            known["others"] = np.delete(trained, at, axis=0)
+        if "others" in behaviour.knows:
+            known["others"] = updates[:0] if trained is None else np.delete(trained, at, axis=0)
         seen = _observation(game, behaviour, devices, updates[at], known, sent, at)
         # What is not finite is left out of every block.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -8,6 +8,7 @@ import mesa
 import numpy as np
 import pytest
 
+from mechanisms.failures import PluginFailedError
 from sim.chain.state import branches
 from sim.money.ledger import BURN, ISSUANCE
 from sim.protocols.fedavg import round as fedavg
@@ -387,7 +388,7 @@ class TestMoney:
             "    name = summary = reference = 'rule'\n"
             f"    def settle(self, block):\n        return Settlement(({payment},))\n"
         )
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(PluginFailedError, match=message):
             play(tiny(payout__mechanism=f"{path}:Rule"))
 
     def test_a_rule_is_shown_what_it_observes_and_nothing_else(self, tiny, tmp_path):
