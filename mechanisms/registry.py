@@ -245,7 +245,8 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
             spec.loader.exec_module(module)
         except BaseException as error:  # it may even exit
             del sys.modules[key]
-            if interrupted():
+            own = isinstance(error, Exception) or failure(error) is not None
+            if interrupted() or not own:
                 raise
             message = f"{path.name} fails to import: {described(error)}"
             raise PluginError(message, "", name) from error

@@ -8,6 +8,7 @@ import pytest
 from fedstake.interrupts import noticing_interrupts
 from mechanisms.failures import PluginFailedError, told
 from mechanisms.payouts.flat import Flat
+from mechanisms.plugin import PluginError
 from mechanisms.registry import import_by_path
 
 
@@ -87,3 +88,11 @@ def test_in_other_threads_and_where_ctrl_c_is_ignored_nothing_is_noticed():
     finally:
         signal.signal(signal.SIGINT, before)
     assert found == [False, False]
+
+
+@pytest.mark.parametrize("line", ["raise KeyboardInterrupt", "raise BaseException", "exit(3)"])
+def test_a_file_that_stops_the_import_is_a_wrong_plug_in(tmp_path, line):
+    path = tmp_path / "bad.py"
+    path.write_text(f"{line}\n")
+    with pytest.raises(PluginError, match=r"bad\.py fails to import: \w+"):
+        import_by_path(f"{path}:Bad")
