@@ -15,6 +15,8 @@ from fedstake.interrupts import noticing_interrupts
 from mechanisms.plugin import BY_PATH, Plugin
 from mechanisms.vocabulary.observation import Observation
 
+USUAL = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What code raises by itself; other exceptions may be raised on top of it, by handlers."""
 PROTOCOLS = "sim.protocols."
 """Where the protocols of the house are: an error in them is no error of a plug-in."""
 
@@ -92,7 +94,7 @@ def failure(error: BaseException, round: int | None = None) -> PluginFailedError
     call = _call(error)
     if call is None:
         return None
-    if not isinstance(error, Exception) and not call.ends_it:
+    if not isinstance(error, USUAL) and not call.ends_it:
         return None  # raised by a handler of signals on top of the plug-in, as a time limit is
     failed = PluginFailedError(call.place, described(error), round, call.who)
     failed.__cause__ = error
