@@ -26,6 +26,7 @@ from fedstake.interrupts import noticing_interrupts
 from fedstake.outside import UnreadableError, read_bytes, shown
 from mechanisms.failures import described, failure
 from mechanisms.plugin import BY_PATH, Plugin, PluginError, check_declared, nearest
+from mechanisms.sources import forget_changed, local_sources
 
 _trusted: ContextVar[bool | None] = ContextVar("trusted", default=None)
 """Whether plug-in files may be imported while results are read; None: none are being read."""
@@ -175,11 +176,15 @@ class Registry:
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of the source of a plug-in named by path, "" for the others.
 
-        It is part of a run's identity.
+        Modules that it imports from beside itself count. It is part of a run's identity.
         """
         if ":" not in name:
             return ""
-        return hashlib.sha256(_source(_split_path(name)[0], name)).hexdigest()
+        return _digest(_split_path(name)[0], name)
+
+    def is_shipped(self, name: str) -> bool:
+        """Return whether a name is that of a plug-in of the house."""
+        return name in self._folder()
 
     def _folder(self) -> dict[str, type[Plugin]]:
         """Return the shipped plug-ins by name."""
@@ -226,8 +231,8 @@ def import_by_path(name: str) -> Any:
     require_trust(name)
     path, class_name = _split_path(name)
     # The source is part of the key: an edited file is another module, as it is another run.
-    source = str(path).encode() + b"\0" + _source(path, name)
-    key = f"{BY_PATH}{hashlib.sha256(source).hexdigest()[:16]}"
+    source = f"{path}\0{_digest(path, name)}"
+    key = f"{BY_PATH}{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     module = sys.modules.get(key) or _import_file(path, key, name)
     if not hasattr(module, class_name):
         raise PluginError(f"{path.name} defines no {class_name}", "", name)
@@ -239,6 +244,7 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise PluginError(f"cannot import {path.name}; give a Python file", "", name)
     module = importlib.util.module_from_spec(spec)
+    forget_changed(local_sources(path)[1:])
     sys.modules[key] = module
     with noticing_interrupts() as interrupted:
         try:
@@ -268,6 +274,14 @@ def _split_path(name: str) -> tuple[Path, str]:
     if not os.path.isfile(path):
         raise PluginError("no such file; write path/to/file.py:ClassName", "", name)
     return path.resolve(), class_name
+
+
+def _digest(path: Path, name: str) -> str:
+    """Return the SHA-256 of a file, and of the modules that it imports from beside itself."""
+    found = hashlib.sha256(_source(path, name))
+    for file in local_sources(path)[1:]:
+        found.update(f"\0{file.name}\0".encode() + _source(file, name))
+    return found.hexdigest()
 
 
 def _source(path: Path, name: str) -> bytes:

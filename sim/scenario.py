@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -133,13 +134,26 @@ class Scenario(Settings):
         """Return canonical JSON: sorted keys, no spaces, infinity as the string "inf"."""
         return _canonical(self.to_dict())
 
-    def run_id(self) -> str:
-        """Return 32 hexadecimal digits: BLAKE2b of the scenario, schema and plug-in files."""
+    def contents(self, data: Path | None = None) -> dict[str, str]:
+        """Return by key the SHA-256 of what the scenario names and does not hold, such as samples.
+
+        `data` is the folder of data files.
+        """
+        return {}
+
+    def run_id(self, data: str | os.PathLike[str] | None = None) -> str:
+        """Return 32 hexadecimal digits: BLAKE2b of all that decides the run.
+
+        That is the scenario, the schema, the files of plug-ins with what they import from beside
+        themselves, and the samples of a data set that is not shipped, read with `data` as the
+        folder of data files. Raises `DataError` where these cannot be read.
+        """
         values = self.to_dict()
-        sources = {}
+        sources = self.contents(None if data is None else Path(data))
         for choice in self.choices():
             if ":" in choice.name:  # where the file lies does not matter, what is in it does
-                sources[choice.key] = choice.registry.fingerprint(choice.name)
+                file = choice.registry.fingerprint(choice.name)
+                sources[choice.key] = file + sources.get(choice.key, "")
                 set_key(values, choice.key, os.path.basename(choice.name))
         text = json.dumps([SCHEMA_VERSION, _canonical(values), sources], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -105,6 +105,33 @@ def test_an_edited_file_is_another_plug_in(tiny, tmp_path):
     assert {e.amount for e in played(second)} == {a + 1 for a in paid}
 
 
+@pytest.mark.parametrize("helper", ["helper.py", "helper/__init__.py", "helper/inner.py"])
+def test_an_edited_module_beside_a_plug_in_is_another_plug_in(tiny, tmp_path, monkeypatch, helper):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = (PLUGINS / "generous.py").read_text()
+    amount = {"helper.py": "helper", "helper/__init__.py": "helper"}.get(helper, "helper.inner")
+    imported = f"from {amount} import MORE\n"
+    paying = source.replace("self.params.amount, ", "self.params.amount + MORE, ")
+    head = "from dataclasses import dataclass\n"
+    (tmp_path / "rule.py").write_text(paying.replace(head, f"{head}{imported}"))
+    module = tmp_path / helper
+    module.parent.mkdir(exist_ok=True)
+    module.write_text("MORE = 1\n")
+    (module.parent / "unrelated.py").write_text("x = 1\n")
+
+    def rule():
+        return tiny(payout__mechanism=f"{tmp_path / 'rule.py'}:Generous", rounds=1)
+
+    before, paid = rule().run_id(), {e.amount for e in played(rule())}
+    (module.parent / "unrelated.py").write_text("x = 2\n")
+    assert rule().run_id() == before, "it imports nothing of that file"
+    module.write_text("MORE = 9\n")
+    assert rule().run_id() != before
+    assert {e.amount for e in played(rule())} == {a + 8 for a in paid}
+    for name in [name for name in sys.modules if name.partition(".")[0] == "helper"]:
+        del sys.modules[name]
+
+
 def played(scenario):
     world = World(scenario)
     world.step()

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from functools import lru_cache
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.data import datasets
-from sim.data.sources.base import Dataset
+from sim.data.sources.base import DataError, Dataset
+
+KEPT = 2
+"""Data sets that stay in memory for the next runs of a sweep."""
+
+Stamp = tuple[int, int, int]
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
@@ -23,14 +33,93 @@ def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
-    """Load the data set of a scenario; it stays in memory for the next runs of a sweep."""
-    return _load(name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
+    """Load the data set of a scenario, or take it from memory while its files are the same.
+
+    A shipped source gives the same samples every time: its files are checked against a checksum.
+    One named by path or by an entry point stays in memory only while every file that its `load`
+    opened is unchanged. Raises `DataError`.
+    """
+    key = (name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
+    kept = _kept.get(key)
+    if kept is None or not kept.fresh():
+        kept = _kept[key] = _load(name, params, folder)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return kept.data
 
 
-@lru_cache(maxsize=2)
-def _load(name: str, params: str, source: str, folder: Path) -> Dataset:
-    """Load a set; `source`, the hash of a source named by path, tells edited files apart."""
-    data = datasets.create(name, json.loads(params)).load(folder)
-    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
-        array.setflags(write=False)
-    return data
+def content_digest(name: str, params: dict[str, Any], folder: Path) -> str:
+    """Return the SHA-256 of the samples of a data set that is not shipped, "" for those that are.
+
+    It is part of a run's identity: the samples of shipped ones follow from name and parameters.
+    Raises `DataError`.
+    """
+    if datasets.is_shipped(name):
+        return ""
+    return load_dataset(name, params, folder).digest
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A data set in memory, with the files that it came from as they were."""
+
+    data: Dataset
+    files: dict[str, Stamp | None]
+    checked: bool
+    """Its samples follow from its name, or files were seen that tell when they have changed."""
+
+    def fresh(self) -> bool:
+        return self.checked and all(_stamp(file) == stamp for file, stamp in self.files.items())
+
+
+_kept: OrderedDict[tuple[str, str, str, Path], _Kept] = OrderedDict()
+
+
+def _load(name: str, params: dict[str, Any], folder: Path) -> _Kept:
+    source = datasets.create(name, params)
+    with _watched_files() as opened:
+        data = source.load(folder)
+    if not isinstance(data, Dataset):
+        raise DataError(f"{name}: load must return a Dataset, not {type(data).__name__}")
+    shipped = datasets.is_shipped(name)
+    files = {} if shipped else {file: _stamp(file) for file in opened}
+    return _Kept(data, files, checked=shipped or bool(files))
+
+
+def _stamp(file: str) -> Stamp | None:
+    """Return what changes with the content of a file; None where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+# --- which files a source opens -----------------------------------------------------------------
+
+_watching = threading.local()
+_hooked = False
+
+
+@contextmanager
+def _watched_files() -> Iterator[set[str]]:
+    """Collect the paths that this thread opens meanwhile, as Python's audit events tell them."""
+    global _hooked
+    if not _hooked:  # an audit hook stays for good
+        sys.addaudithook(_note_opened)
+        _hooked = True
+    opened: set[str] = set()
+    _watching.opened = opened
+    try:
+        yield opened
+    finally:
+        _watching.opened = None
+
+
+def _note_opened(event: str, args: tuple[Any, ...]) -> None:
+    if event != "open":
+        return
+    opened = getattr(_watching, "opened", None)
+    if opened is not None and isinstance(args[0], str | bytes | os.PathLike):
+        opened.add(os.path.abspath(os.fsdecode(args[0])))

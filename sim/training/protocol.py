@@ -86,11 +86,12 @@ class TrainingProtocol(Protocol):
             )
 
     def facts(self) -> dict[str, Any]:
-        """Return engine and size of the models, and the head of the canonical chain."""
+        """Return engine and size of the models, samples left over, and the canonical head."""
         engine = self.game.bench.engine
         return {
             "trainer": engine.trainer,
             "parameters": engine.size,
+            "unused_samples": self.game.bench.unused_samples(),
             "head": self.game.forks.canonical().head.hex(),
         }
 

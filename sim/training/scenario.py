@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from agents.workers.base import WorkerBehaviour
 from mechanisms import registries as rules
 from mechanisms.combined import Combined
 from mechanisms.payouts.base import PayoutRule
+from sim.data.folder import content_digest, data_folder
 from sim.keys import SettingError, within
 from sim.privacy import INSTALL, accountant_installed
 from sim.scenario import Scenario
@@ -54,6 +56,12 @@ class TrainingScenario(Scenario):
 
     knows_conduct: ClassVar[bool] = False
     """Whether a contract knows who kept to the rules of a round, beside the records of updates."""
+
+    def contents(self, data: Path | None = None) -> dict[str, str]:
+        """Return the SHA-256 of the samples, where the data set is not a shipped one."""
+        chosen = self.data
+        digest = content_digest(chosen.dataset, chosen.params, data_folder(data))
+        return {"data.dataset": digest} if digest else {}
 
     def validation_samples(self) -> tuple[str, str]:
         """Return which samples validators judge with, and how they hold them."""

@@ -66,6 +66,11 @@ class Workbench:
         poisoned = self._poisoned.get(device) if self._population[device].active else None
         return self.split.train[device] if poisoned is None else poisoned
 
+    def unused_samples(self) -> int:
+        """Return how many training samples nobody trains on and nobody judges with."""
+        dealt = sum(len(part) for part in self.split.train)
+        return len(self.dataset.y_train) - dealt - len(self.split.held_out)
+
     def start(self) -> int:
         """Store the model that everybody begins with and return its key."""
         return self.models.add(self.engine.initial())

@@ -3,17 +3,21 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments import load_scenario
 from sim.data import partition
 from sim.data.folder import data_folder, load_dataset
-from sim.data.sources.base import DataError
+from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
 from sim.data.sources.synthetic import Synthetic
 from sim.data.split import split_data
 from sim.settings import DataSettings
 from sim.streams import Streams
+from sim.world import World
+from tests.conftest import TINY
 
 
 @settings(max_examples=50)
@@ -204,3 +208,123 @@ def test_data_folder_order(monkeypatch, tmp_path):
     monkeypatch.delenv("FEDSTAKE_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert data_folder() == tmp_path / "cache" / "fedstake" / "data"
+
+
+@pytest.mark.parametrize(("per_device", "unused"), [(30, 550), (2, 30)])
+def test_samples_that_shards_leave_over_are_told(per_device, unused):
+    few = {
+        "rounds": 1,
+        "data.partition": "shards",
+        "data.shards_per_device": per_device,
+        "data.validation_fraction": 0.2,
+    }
+    world = World(load_scenario("digits-quick", few))
+    world.close()
+    facts = world.protocol.facts()
+    assert facts["unused_samples"] == unused
+    assert unused == 1_438 - 288 - sum(len(part) for part in world.protocol.game.bench.split.train)
+
+
+# --- data sets that are not ours ------------------------------------------------------------------
+
+GOOD = {
+    "x_train": np.zeros((4, 3), np.float32),
+    "y_train": np.array([0, 1, 2, 0]),
+    "x_test": np.zeros((2, 3), np.float32),
+    "y_test": np.array([1, 2]),
+    "classes": 3,
+}
+
+
+def made(**changes):
+    return Dataset("mine", **(GOOD | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"x_test": np.zeros((2, 4))}, r"x_test holds samples of shape \(4,\)"),
+        ({"y_train": np.array([1, 2, 3, 1])}, "y_train holds the label 3; labels go from 0 to 2"),
+        ({"y_test": np.array([-1, 0])}, "y_test holds the label -1"),
+        ({"y_train": np.array([0, 1, 2])}, r"y_train has shape \(3,\); it must be \(4,\)"),
+        ({"y_train": np.eye(4)}, "one label per sample"),
+        ({"y_train": np.array([0.5, 1, 2, 0])}, "y_train holds numbers that are not whole"),
+        ({"y_train": np.array([np.nan, 1, 2, 0])}, "not whole"),
+        ({"y_train": np.array([2**64 - 1, 0, 0, 0], np.uint64)}, "y_train holds"),
+        ({"y_test": np.array(["a", "b"])}, "y_test is of type"),
+        ({"y_test": np.array([True, False])}, "y_test is of type bool"),
+        ({"x_train": np.full((4, 3), np.nan)}, "x_train holds values that are not finite"),
+        ({"x_train": np.full((4, 3), 1e300)}, "not finite in float32"),
+        ({"x_train": np.zeros(4)}, "x_train has 1 dimensions"),
+        ({"x_test": np.zeros((0, 3)), "y_test": np.zeros(0, int)}, "at least one sample"),
+        ({"x_train": [[1, 2], [3]]}, "x_train is no array of numbers"),
+        ({"x_train": None}, "x_train is of type object"),
+        ({"classes": 1}, "classes is 1"),
+        ({"classes": 3.0}, "classes is 3.0"),
+        ({"classes": True}, "classes is True"),
+    ],
+    ids=str,
+)
+def test_a_wrong_data_set_is_refused_when_it_is_made(changes, said):
+    with pytest.raises(DataError, match=said) as told:
+        made(**changes)
+    assert "\n" not in str(told.value)
+    assert str(told.value).startswith("data set 'mine'")
+
+
+@pytest.mark.parametrize("form", [np.float64, np.int16, np.uint8, torch.tensor, np.ndarray.tolist])
+def test_numbers_of_other_types_are_converted_and_never_scaled(form):
+    x = np.arange(12).reshape(4, 3)
+    data = made(x_train=form(x), y_train=form(GOOD["y_train"]), classes=np.int32(3))
+    assert (data.x_train == x).all()
+    assert [data.x_train.dtype, data.y_train.dtype, data.classes] == [np.float32, np.int64, 3]
+    assert not data.x_train.flags.writeable
+
+
+OWN_SET = """
+import numpy as np
+from sim.data.sources.base import Dataset, DatasetSource
+class Own(DatasetSource):
+    name = summary = reference = "own"
+    def load(self, folder):
+        x = np.load(folder / "x.npy")
+        return Dataset("own", x, np.arange(len(x)) % 2, x[:2], [0, 1], 2)
+"""
+
+
+@pytest.fixture
+def own_set(tmp_path):
+    """A scenario on a data set of the user, and its two folders of data."""
+    (tmp_path / "own.py").write_text(OWN_SET)
+    for name, value in (("a", 0.0), ("b", 1.0)):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "x.npy", np.full((40, 3), value, np.float32))
+    keys = {key: value for key, value in TINY.items() if key != "data.params"}
+    scenario = load_scenario("vbfl", {**keys, "data.dataset": f"{tmp_path / 'own.py'}:Own"})
+    return scenario, tmp_path / "a", tmp_path / "b"
+
+
+def test_the_samples_of_an_own_set_are_part_of_a_run_s_identity(own_set):
+    scenario, a, b = own_set
+    before = scenario.run_id(a)
+    assert scenario.run_id(b) != before
+    assert scenario.run_id(a) == before
+    np.save(a / "x.npy", np.full((40, 3), 2.0, np.float32))
+    assert scenario.run_id(a) != before, "the file was changed within one process"
+
+
+def test_an_own_set_is_loaded_once_while_its_files_are_the_same(own_set):
+    scenario, a, _ = own_set
+    name = scenario.data.dataset
+    first = load_dataset(name, {}, a)
+    assert load_dataset(name, {}, a) is first
+    np.save(a / "x.npy", np.full((40, 3), 2.0, np.float32))
+    assert (load_dataset(name, {}, a).x_train == 2).all()
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    returned = OWN_SET.replace('return Dataset("own", ', "return (")
+    (tmp_path / "own.py").write_text(returned)
+    np.save(tmp_path / "x.npy", np.zeros((4, 3)))
+    with pytest.raises(DataError, match="load must return a Dataset, not tuple"):
+        load_dataset(f"{tmp_path / 'own.py'}:Own", {}, tmp_path)

@@ -10,10 +10,10 @@ from sim.data.sources.base import Dataset, DatasetSource
 
 
 class Digits(DatasetSource):
-    """Every fifth image is a test image (360), the others train (1,437); grey levels in 0..1."""
+    """Every fifth image is a test image (359), the others train (1,438); grey levels in 0..1."""
 
     name = "digits"
-    summary = "scikit-learn digits, 8x8, 1,437 train / 360 test, embedded"
+    summary = "scikit-learn digits, 8x8, 1,438 train / 359 test, embedded"
     reference = "Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits"
 
     def load(self, folder: Path) -> Dataset:
