@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.numerals import number, with_interval
+from experiments.numerals import how_many, number, with_interval
+from experiments.orderings import place_of
 from experiments.reports import report
 from experiments.results import Results
 from experiments.rundir import RunError
@@ -25,6 +26,7 @@ class Outcome:
     Args:
         table: one row per mechanism.
         ranking: by the stated objective.
+        title: what the ranking is by.
         reading: the result in a sentence or two.
         page: the report.
         winner: scenario file of the winner; None when nobody wins.
@@ -35,6 +37,7 @@ class Outcome:
 
     table: pd.DataFrame
     ranking: pd.DataFrame
+    title: str
     reading: str
     page: Path
     winner: Path | None
@@ -57,7 +60,7 @@ def play(
     if len(failures):
         first = failures.iloc[0]
         raise RunError(
-            f"{demo.folder}: {len(failures)} runs failed, "
+            f"{demo.folder}: {how_many(len(failures), 'run')} failed, "
             f"the first in {first['stage']}: {first['error']}"
         )
     verdict = compare(results)
@@ -65,6 +68,7 @@ def play(
     return Outcome(
         table=_table(verdict),
         ranking=verdict.ranking,
+        title=verdict.title,
         reading=_reading(verdict),
         page=report(results),
         winner=demo.folder / "winner.toml" if verdict.winner else None,
@@ -74,11 +78,15 @@ def play(
 
 
 def _worst(results: Results, verdict: Verdict) -> tuple[str, Path] | None:
-    """Return the attack that gains most against the winner, and the winner's first run under it."""
-    if verdict.winner is None:
-        return None
+    """Return the attack that gains most against the winner, and the winner's first run under it.
+
+    None when nobody wins, or when no attack has a known advantage.
+    """
     cells = verdict.table[verdict.table["mechanism"] == verdict.winner]
-    attack = str(cells.sort_values("advantage", kind="stable")["attack"].iloc[-1])
+    worst = place_of("max", cells["advantage"])
+    if worst is None:
+        return None
+    attack = str(cells["attack"].iloc[worst])
     runs = results.runs()
     attacked = runs[(runs["mechanism"] == verdict.winner) & (runs["attack"] == attack)]
     return attack, results.run(attacked["run_id"].iloc[0]).path
@@ -109,10 +117,10 @@ def _reading(verdict: Verdict) -> str:
         f"VBFL from {vbfl['accuracy']:.2f} to {vbfl['worst accuracy']:.2f}."
     )
     if verdict.winner is None:
-        return f"{attacked} No mechanism keeps all bounds of the objective."
+        return f"{attacked} No winner: {verdict.reason}."
     gap = verdict.ranking.set_index("mechanism")["advantage"][verdict.winner]
     relation = "less" if gap < 0 else "more"
     return (
-        f"{attacked} Winner: {verdict.winner}{verdict.note}: at the worst attackers have "
-        f"{number(abs(gap), 0)} base units {relation} than honest devices of the same runs."
+        f"{attacked} Winner: {verdict.winner}{verdict.note}: in the worst attack, attackers earn "
+        f"{number(abs(gap), 0)} {relation} per device than honest devices (base units, same runs)."
     )

@@ -27,17 +27,24 @@ def number(value: Any, decimals: int) -> str:
     return f"{float(value):z,.{decimals}f}".replace("-", "−")
 
 
+def how_many(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 seed, 3 seeds, 1,200 runs."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def with_interval(table: pd.DataFrame, column: str) -> list[str]:
     """Return a column with its interval as text: −1,204 (−1,600 to −808).
 
-    The bounds are the columns `<column>_low` and `<column>_high`; missing ones are left out.
+    The bounds are the columns `<column>_low` and `<column>_high`; missing and infinite ones are
+    left out.
     """
     columns = [table[name] for name in (column, f"{column}_low", f"{column}_high")]
     decimals = digits(pd.concat(columns))
     texts = []
     for row in zip(*columns, strict=True):
         value, low, high = (number(v, decimals) for v in row)
-        texts.append(value if low == "–" else f"{value} ({low} to {high})")
+        bounded = all(pd.notna(bound) and math.isfinite(bound) for bound in row[1:])
+        texts.append(f"{value} ({low} to {high})" if bounded else value)
     return texts
 
 

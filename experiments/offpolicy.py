@@ -53,7 +53,8 @@ def compare_payouts(
     Returns a row per mechanism and device: `mechanism`, `device`, `group`, `adversary`, `income`
     (base units, all in minus all out), `cpu_s` (CPU seconds of the mechanism; the first that asks
     pays for measuring a coalition of updates, which all share) and `error`. A rule that cannot run
-    has one row, with its error and no income. Raises `RunError` without a tape.
+    has one row, with its error and no income; so has a rule that lets nobody join with the run's
+    balances, which no run could have been played with. Raises `RunError` without a tape.
 
     Args:
         run: a recorded run.
@@ -120,15 +121,23 @@ def compare_rules(
     """Compare rules on the tape of a run, in the way that the run's protocol declares.
 
     `trust` as for `compare_payouts`. Raises `RunError` for a run whose protocol is not installed or
-    records no tape, and `PluginError` for an unknown rule.
+    records no tape, and `PluginError`, which names it, for an unknown rule.
     """
     with reading(trust=trust, own=rules or ()):
         tape = _tape_of(run)
         registry = Registry.kinds()[tape.kind]
         for name in rules or ():
-            registry.get(name)
+            _check_rule(registry, name)
         module, _, function = tape.reader.partition(":")
         return getattr(import_module(module), function)(run, rules)
+
+
+def _check_rule(registry: Registry, name: str) -> None:
+    """Raise `PluginError`, which names the option, for a rule that is not there."""
+    try:
+        registry.get(name)
+    except PluginError as error:
+        raise PluginError(f"--rule {name}: {error}", "", name) from None
 
 
 def _tape_of(run: RunResult) -> Tape:
@@ -305,6 +314,10 @@ class _Utility:
         )
 
 
+class _UnplayableError(Exception):
+    """The recorded run could not have been played with this rule; the message says why."""
+
+
 class _Replay:
     """One rule from its opening to its close, with its own memory and its own books."""
 
@@ -338,6 +351,8 @@ class _Replay:
         began = time.process_time()
         try:
             step(*args)
+        except _UnplayableError as error:
+            self.error = str(error)
         except Exception as error:  # a rule may raise anything; the others go on
             self.error = f"{type(error).__name__}: {error}"
         self.cpu_s += time.process_time() - began
@@ -354,20 +369,26 @@ class _Replay:
         check_payments(self._rule, opening.payments, self._devices, opening=True)
         self._post(opening.payments)
         self._memory: Memory = opening.memory or {}
+        if self._rule.members(self._memory) == frozenset():
+            held = max(self._before.values())
+            raise _UnplayableError(
+                f"nobody could have joined: no device can pay what it takes, they hold {held:,} "
+                "base units at most (payout.initial_balance); a run with this rule is refused"
+            )
 
     def _require(self, block: _Block) -> None:
-        """Raise `ValueError` when the tape lacks something that the rule observes."""
+        """Raise `_UnplayableError` when the tape lacks something that the rule observes."""
         observes, seen = self._rule.observes, block.seen
         if "utility" in observes and seen.utility is None:
-            raise ValueError("needs held-out samples, which the run has none of")
+            raise _UnplayableError("needs held-out samples, which the run has none of")
         if "conduct" in observes and seen.conduct is None:
-            raise ValueError("needs what only the contract of a coordinated round knows")
+            raise _UnplayableError("needs what only the contract of a coordinated round knows")
         if "reports" not in observes or self._reported:
             return
         self._reported = any(record.reports for record in seen.records)
         voted = any(record.positive or record.negative for record in seen.records)
         if voted and not self._reported:
-            raise ValueError(
+            raise _UnplayableError(
                 "needs reports of validators, which the run's own rule did not ask for"
             )
 

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
+from experiments.intervals import WAYS, interval
 from experiments.outcomes import check_statement, checked, locked
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
@@ -30,8 +30,6 @@ from sim.scenario import SCHEMA_VERSION
 KEYS = ("run_id", "cell", "seed")
 USUAL = ("accuracy", "honest_utility", "adversary_utility")
 """Outcomes that a summary shows where there are any."""
-RESAMPLES, BLOCK = 2_000, 4_000_000
-"""Of a bootstrap: how many, and how many values are drawn at a time."""
 
 
 class Results:
@@ -371,6 +369,10 @@ class Results:
                 raise RunError(f"{place}: outcomes.{name}: a factor has this name")
         return outcomes
 
+    def directions(self) -> dict[str, str]:
+        """Return which direction of each declared outcome is good: max, min, or "" for neither."""
+        return {name: outcome["best"] for name, outcome in self._declared().items()}
+
     def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
         """Return a row per run with aggregates over its rows of a table."""
         columns = ", ".join(f"({sql}) as {sql_name(name)}" for name, sql in expressions.items())
@@ -383,7 +385,7 @@ class Results:
         self,
         by: str | Sequence[str] | None = None,
         of: str | Sequence[str] | None = None,
-        ci: str = "bootstrap",
+        ci: str = "auto",
         level: float = 0.95,
     ) -> pd.DataFrame:
         """Return mean and interval of outcomes per group of runs.
@@ -394,11 +396,12 @@ class Results:
             by: factors (default: all of them).
             of: columns of `outcomes` (default: accuracy and utilities where there are any, and
                 the headlines of the protocols).
-            ci: "bootstrap" (percentiles of 2,000 resampled means), "t" (Student), or "none".
+            ci: "t" (Student), "bootstrap" (percentiles of 2,000 resampled means), "none", or
+                "auto": Student's for a group of fewer than ten runs, else the bootstrap.
             level: of the intervals.
         """
-        if ci not in ("bootstrap", "t", "none"):
-            raise RunError(f"{self.folder}: ci = {ci!r}: must be bootstrap, t or none")
+        if ci not in WAYS:
+            raise RunError(f"{self.folder}: ci = {ci!r}: must be auto, bootstrap, t or none")
         if not 0 < level < 1:
             raise RunError(f"{self.folder}: level = {level}: must be between 0 and 1")
         frame = self.outcomes()
@@ -488,27 +491,6 @@ class Results:
                 raise RunError(f"{self.folder}: {str(error).splitlines()[0]}") from None
         with file.open("rb") as written:
             os.fsync(written.fileno())
-
-
-def interval(values: np.ndarray, how: str, level: float = 0.95) -> tuple[float, float]:
-    """Return the confidence interval of a mean; NaN for fewer than two values."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    if how == "t":
-        quantile = stats.t.ppf((1 + level) / 2, len(values) - 1)
-        half = quantile * values.std(ddof=1) / len(values) ** 0.5
-        return float(values.mean() - half), float(values.mean() + half)
-    if how != "bootstrap":
-        raise ValueError(f"ci = {how!r}: must be bootstrap, t or none")
-    rng = np.random.default_rng(0)
-    n = len(values)
-    step = BLOCK // n + 1
-    means = []
-    for start in range(0, RESAMPLES, step):
-        size = min(RESAMPLES - start, step)
-        means.append(values[rng.integers(n, size=(size, n))].mean(axis=1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _quoted(path: Path) -> str:

@@ -20,7 +20,7 @@ from experiments.terminal import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from experiments.scorecard.winner import Verdict
 
 OUTCOMES = (
     "runs",
@@ -48,7 +48,10 @@ def compare(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Of a run: also write a CSV file with the income of every device."),
+        typer.Option(
+            help="Of a sweep's file: its folder [default: results/NAME]. "
+            "Of a run: a CSV file with the income of every device."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Of a sweep's file: processes [default: all cores].")
@@ -68,8 +71,11 @@ def compare(
         from experiments.sweeps.manifest import SWEEP
 
         if source.is_file():
-            _compare_mechanisms(_play(source, workers, data), trust=True)
+            _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
+            _compare_mechanisms(_play(source, out, workers, data), trust=True)
         elif (source / SWEEP).is_file():
+            _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
+            _refuse("--out", out, f"the results of {source} are written into that folder")
             _compare_mechanisms(source, trust=trust)
         elif (source / "manifest.json").is_file():
             _compare_rules(source, rule, out, trust=trust)
@@ -81,17 +87,27 @@ def compare(
             raise RunError(f"{source}: no such folder or file")
 
 
-def _play(source: Path, workers: int | None, data: Path | None) -> Path:
-    """Run the missing runs of a sweep; return its folder."""
+def _refuse(option: str, given: object, why: str) -> None:
+    """Raise `RunError` for an option that is given where it has no meaning."""
+    from experiments.rundir import RunError
+
+    if given:
+        raise RunError(f"{option}: {why}")
+
+
+def _play(source: Path, out: Path | None, workers: int | None, data: Path | None) -> Path:
+    """Check all that is asked of a sweep, run its missing runs and return its folder."""
+    from experiments.scorecard.before import check_before
     from experiments.sweeps.drive import Sweep
 
-    planned = Sweep(source)
+    planned = Sweep(source, out)
+    check_before(planned.spec, planned.runs)
     with counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt:
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 
 def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
-    """Print the scorecard of a sweep, the ranking and the winner.
+    """Print the scorecard of a sweep, the gains, the ranking and the winner.
 
     `trust`: import plug-in files that the sweep names.
     """
@@ -106,15 +122,14 @@ def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
     table = verdict.table
     keys = [c for c in table.columns if c in results.factors]
     shown = [c for c in (*keys, *OUTCOMES) if c in table]
-    show(
-        rounded(table[shown], keys),
-        f"{results.name}: what each mechanism comes to, under each attack",
-    )
-    _show_gains(table, keys)
-    show(rounded(verdict.ranking, keys), "ranking by the stated objective")
-    winner = verdict.winner or "none: every mechanism breaks a bound"
+    show(rounded(table[shown], keys), f"{results.name}: results by {_and(keys)}")
+    _show_gains(verdict, keys)
+    out_console.print()
+    show(rounded(verdict.ranking, keys), verdict.title)
     files = "\n".join(f"        {file}" for file in verdict.files)
-    out_console.print(f"\nwinner: {winner}{verdict.note}\n{files}", markup=False)
+    out_console.print(f"\n{verdict.answer}\n{files}", markup=False)
+    for warning in verdict.warnings:
+        err_console.print(f"fedstake: {folder}: {warning}", markup=False)
     if (table["runs"] < table["planned"]).any():
         err_console.print(
             f"fedstake: {folder}: some runs failed or are missing; "
@@ -124,22 +139,28 @@ def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show_gains(table: pd.DataFrame, keys: list[str]) -> None:
-    """Print what deviating and splitting gain, where the sweep measured it."""
-    from experiments.numerals import with_interval
+def _and(names: list[str]) -> str:
+    """Return names in words: mechanism, attack and threshold."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
-    measured = [c for c in table.columns if c.startswith(("ic_gap", "sybil_gain"))]
-    gaps = [c for c in measured if not c.endswith(("_low", "_high"))]
-    if not gaps:
-        return
-    rows = table[table[gaps].notna().any(axis=1)]
-    gained = rows[[k for k in keys if rows[k].nunique() > 1 or k == keys[0]]].copy()
-    for column in gaps:
-        gained[column] = with_interval(rows, column)
-    for column in ("best_deviation", "incentive_compatible"):
-        if column in rows:
-            gained[column.replace("_", " ")] = rows[column]
-    show(gained, "what deviating and splitting gain, with simultaneous intervals")
+
+def _show_gains(verdict: Verdict, keys: list[str]) -> None:
+    """Print the gain of each deviation, what that says of honesty, and the gain of sybils."""
+    from experiments.scorecard.showing import compatibility, gains_in_words, sybils
+
+    level = f"{100 * verdict.level:.4g} %"
+    tables = {
+        f"gain from deviating (per device, {level} simultaneous intervals)": gains_in_words(
+            verdict
+        ),
+        "incentive compatibility, of what was tried": compatibility(verdict, keys),
+        f"gain from sybils (per operator, {level} intervals)": sybils(verdict, keys),
+    }
+    for heading, table in tables.items():
+        if not table.empty:
+            out_console.print()
+            show(table, heading)
 
 
 def _compare_rules(
@@ -158,13 +179,15 @@ def _compare_rules(
     for column in ("honest", "adversary", "spent"):
         shown[column] = [number(v, 0) for v in shown[column]]
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
-    shown = shown.fillna("") if shown["error"].notna().any() else shown.drop(columns="error")
+    failed = shown[shown["error"].notna()]
     settings = result.settings
     unit = f"{settings['payout']['asset']}, mean income per device"
     show(
-        shown,
+        shown.drop(columns="error"),
         f"payout rules on the blocks of {settings['name']}, seed {settings['seed']} ({unit})",
     )
+    for name, error in zip(failed["mechanism"], failed["error"], strict=True):
+        out_console.print(f"{name}: {error}", markup=False)
     if out:
         write_file(out, table.to_csv(index=False))
         out_console.print(f"\nincome of every device: {out}", markup=False)

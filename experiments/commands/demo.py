@@ -1,4 +1,4 @@
-"""`fedstake demo`: the main job, small."""
+"""`fedstake demo`: a small end-to-end example."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def demo(
     ] = True,
     debug: DebugOption = False,
 ) -> None:
-    """Do the main job, small: compare mechanisms under attack and replay the winner on a chain.
+    """A small end-to-end example: compare mechanisms under attack, replay the winner on a chain.
 
     It plays on real digits and writes a scorecard and a report.
 
@@ -54,16 +54,14 @@ def demo(
 
 def _show(outcome: Outcome, out: Path, seeds: int) -> None:
     """Print the scorecard, the ranking, and what to do next."""
-    from experiments.numerals import rounded
+    from experiments.numerals import how_many, rounded
 
     show(
         rounded(outcome.table),
-        f"mechanisms under attack on real digits, {seeds} seeds, base units per device",
+        f"mechanisms under attack on real digits, {how_many(seeds, 'seed')}, base units per device",
     )
-    show(
-        rounded(outcome.ranking),
-        "ranking by the stated objective (experiments/sweeps/demo.toml)",
-    )
+    out_console.print()
+    show(rounded(outcome.ranking), f"{outcome.title} (experiments/sweeps/demo.toml)")
     winner = f"winner:     fedstake run {outcome.winner}\n" if outcome.winner else ""
     out_console.print(
         f"\n{outcome.reading}\n\n"

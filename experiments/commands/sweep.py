@@ -78,9 +78,11 @@ def sweep(
 
 def _show_outcome(outcome: Outcome, results: Results) -> None:
     """Print how many runs there are now, and the first of those that failed."""
+    from experiments.numerals import how_many
+
     size = results.runs()["bytes"].sum()
     out_console.print(
-        f"\n{outcome.planned} runs: {outcome.found} found, {outcome.done} done, "
+        f"\n{how_many(outcome.planned, 'run')}: {outcome.found} found, {outcome.done} done, "
         f"{outcome.failed} failed, {duration(outcome.wall_s)}, "
         f"{size / 1e6:,.1f} MB of tables in {outcome.folder}",
         markup=False,
@@ -88,7 +90,7 @@ def _show_outcome(outcome: Outcome, results: Results) -> None:
     if outcome.failed:
         first = results.failures().iloc[0]
         err_console.print(
-            f"fedstake: {outcome.failed} runs failed; the first in {first['stage']}: "
+            f"fedstake: {how_many(outcome.failed, 'run')} failed; the first in {first['stage']}: "
             f"{first['error']} (Results.open(...).failures() has all)",
             markup=False,
         )
@@ -96,9 +98,11 @@ def _show_outcome(outcome: Outcome, results: Results) -> None:
 
 def _show_cost(planned: Sweep, workers: int | None, data: Path | None) -> None:
     """Print what the runs to do would cost."""
+    from experiments.numerals import how_many
+
     cost = planned.estimate(workers=workers, data=data)
     out_console.print(
-        f"{cost.runs} runs, {cost.todo} to do; from {cost.pilots} pilots: "
+        f"{how_many(cost.runs, 'run')}, {cost.todo} to do; from {how_many(cost.pilots, 'pilot')}: "
         f"{duration(cost.cpu_s)} of CPU time, {duration(cost.wall_s)} on "
         f"{workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB of disk",
         markup=False,

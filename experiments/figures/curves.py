@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,15 +10,16 @@ from matplotlib.ticker import MaxNLocator
 from experiments.figures.base import HONEST, LEVELS, Sheet, SweepFigure
 from experiments.figures.factors import choose, each, label, ordered
 from experiments.figures.panels import CURVES, keep, levels, multiples, name_lines
+from experiments.intervals import in_words, interval
 from experiments.results import Results
 
 VALUES = ("round", "accuracy", "low", "high", "seeds")
-RESAMPLES = 2_000
 
 
 def data(results: Results) -> pd.DataFrame:
     """Return one row per shown levels and round: mean accuracy, its band, the number of seeds."""
-    runs = ordered(results, results.rounds(columns=["round", "accuracy"]))
+    known = results.rounds(columns=["round", "accuracy"]).dropna(subset="accuracy")
+    runs = ordered(results, known)
     if runs.empty:
         return pd.DataFrame()
     first = dict.fromkeys([*results.factors, "seed"], "first")
@@ -35,36 +35,20 @@ def data(results: Results) -> pd.DataFrame:
         parts.append(band)
     table = ordered_like(pd.concat(parts, ignore_index=True), runs, chosen.shown)
     table = table[[*chosen.shown, *VALUES]]
-    table.attrs["notes"] = chosen.notes
+    table.attrs["notes"] = [in_words(table["seeds"], "Bands"), *chosen.notes]
     return table
 
 
 def bands(part: pd.DataFrame) -> pd.DataFrame:
-    """Return per round the mean over seeds and its 95 % band.
+    """Return per round the mean over seeds, its 95 % interval, and how many seeds there are.
 
-    The band is from the 2.5 to the 97.5 % quantile of 2,000 bootstrapped means; whole seeds are
-    drawn, so that the rounds of a seed stay together.
+    Bounds are NaN for a single seed.
     """
-    wide = part.pivot(index="seed", columns="round", values="accuracy")
-    whole = wide.dropna().to_numpy()
-    low = high = np.full(wide.shape[1], np.nan)
-    n = len(whole)
-    if n > 1:
-        picks = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-        # How often each resample has each seed: one count over (resample, seed) numbered in rows.
-        numbered = picks + n * np.arange(RESAMPLES)[:, None]
-        counts = np.bincount(numbered.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
-        weights = counts / n
-        low, high = np.quantile(weights @ whole, [0.025, 0.975], axis=0)
-    return pd.DataFrame(
-        {
-            "round": wide.columns.astype(int),
-            "accuracy": wide.mean().to_numpy(),
-            "low": low,
-            "high": high,
-            "seeds": wide.count().to_numpy(),
-        }
-    )
+    rows = []
+    for at, values in part.groupby("round")["accuracy"]:
+        low, high = interval(values.to_numpy(dtype=float))
+        rows.append((int(str(at)), values.mean(), low, high, len(values)))
+    return pd.DataFrame(rows, columns=list(VALUES))
 
 
 def ordered_like(table: pd.DataFrame, model: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
@@ -122,8 +106,7 @@ def _curve(axes: Axes, part: pd.DataFrame, color: str) -> None:
 FIGURE = SweepFigure(
     name="accuracy-curves",
     title="Accuracy per round",
-    caption="Accuracy of the most-held model on the reported test set: mean over seeds, with the "
-    "95 % bootstrap band of that mean.",
+    caption="Accuracy of the model held by most devices on the reported test set: mean over seeds.",
     needs={"rounds": ("round", "accuracy")},
     data=data,
     draw=draw,

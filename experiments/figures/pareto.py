@@ -15,7 +15,8 @@ from experiments.figures.base import ACCENT, NEUTRAL, Sheet, SweepFigure, thousa
 from experiments.figures.factors import concerns, continuous, crossed, each, label, ordered, short
 from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
 from experiments.figures.panels import CURVES, multiples, name_points
-from experiments.results import Results, interval
+from experiments.intervals import in_words, interval
+from experiments.results import Results
 
 VALUES = (
     "point",
@@ -37,7 +38,7 @@ def data(results: Results) -> pd.DataFrame:
     """
     runs = results.outcomes().merge(per_run(gains(results)), on="run_id")
     runs = runs.rename(columns={"adversary_gained": "gained"})
-    runs = ordered(results, runs[runs["gained"].notna()])
+    runs = ordered(results, runs.dropna(subset=["gained", "accuracy"]))
     if runs.empty or not runs["gained"].any():
         return pd.DataFrame()
 
@@ -67,7 +68,7 @@ def data(results: Results) -> pd.DataFrame:
         table.loc[part.index, "front"] = best
 
     # What the caption has to add.
-    notes = []
+    notes = [in_words(table["runs"])]
     if len(choices) > 1:
         notes.append(f"Points are named by {' · '.join(short(f) for f in choices)}.")
     hidden = [short(f) for f in attacks if f not in facets and f not in choices]
@@ -86,7 +87,7 @@ def _row(
     row = {factor: level for factor, level in levels.items() if factor not in choices}
     row |= {"point": " · ".join(names), "runs": len(part)}
     for column in ("accuracy", "gained"):
-        low, high = interval(part[column].to_numpy(float), "bootstrap")
+        low, high = interval(part[column].to_numpy(float))
         row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
     return row
 
@@ -94,11 +95,13 @@ def _row(
 def front(taken: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     """Return whether each point is on the Pareto front.
 
-    It is when no other point has as little taken and as high an accuracy, and is better in one.
+    It is when no other point has as little taken and as high an accuracy, and is better in one. A
+    point of which one is not known (NaN) is not.
     """
+    known = ~np.isnan(taken) & ~np.isnan(accuracy)
     as_good = (taken[None] <= taken[:, None]) & (accuracy[None] >= accuracy[:, None])
     better = (taken[None] < taken[:, None]) | (accuracy[None] > accuracy[:, None])
-    return np.logical_not(np.any(as_good & better, axis=1))
+    return known & np.logical_not(np.any(as_good & better, axis=1))
 
 
 def draw(table: pd.DataFrame) -> Sheet:
@@ -186,8 +189,8 @@ def _names(axes: Axes, part: pd.DataFrame, texts: list[str]) -> None:
 FIGURE = SweepFigure(
     name="pareto",
     title="Accuracy against adversaries' income",
-    caption="Final accuracy against what an adversary earns: means over runs, 95 % bootstrap "
-    "intervals; better is up and to the left. "
+    caption="Final accuracy against what an adversary earns: means over runs; better is up "
+    "and to the left. "
     f"Green: no other choice is better in both; the line joins them. {CAPTION}",
     needs={"rounds": ("round", "accuracy"), "participants": OWNED_NEEDS},
     data=data,

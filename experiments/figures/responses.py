@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from experiments.figures.base import HONEST, LEVELS, NEUTRAL, Sheet, SweepFigure, blank, thousands
 from experiments.figures.factors import continuous, crossed, label, ordered, share_explained, short
 from experiments.figures.panels import COLUMNS, levels, words
+from experiments.intervals import interval
 from experiments.results import Results
 
 OUTCOMES = {
@@ -77,14 +78,16 @@ def bins(values: pd.Series) -> pd.Series:
 
 
 def means(part: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean value, the mean result and its standard error per bin of cells.
+    """Return per bin of cells the mean value, the mean result, its 95 % interval, and the cells.
 
-    The seeds of a cell count as one.
+    The seeds of a cell count as one. Bounds are NaN for a bin of one cell.
     """
     cells = part.groupby("cell")[["value", "result"]].mean()
-    binned = cells.groupby(bins(cells["value"]))
-    table = binned.agg(value=("value", "mean"), result=("result", "mean"), se=("result", "sem"))
-    return table.reset_index(drop=True)
+    rows = []
+    for _, inside in cells.groupby(bins(cells["value"])):
+        low, high = interval(inside["result"].to_numpy(dtype=float))
+        rows.append((*inside[["value", "result"]].mean(), low, high, len(inside)))
+    return pd.DataFrame(rows, columns=["value", "result", "low", "high", "cells"])
 
 
 def draw(table: pd.DataFrame) -> Sheet:
@@ -145,10 +148,11 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[str, str]) -> No
     )
     for level, color in colors.items():
         mean = means(part[part["level"] == level])
+        bars = [mean["result"] - mean["low"], mean["high"] - mean["result"]]
         axes.errorbar(
             mean["value"],
             mean["result"],
-            2 * mean["se"].fillna(0),
+            [bar.fillna(0) for bar in bars],
             color=color,
             linewidth=1.6,
             marker="o",
@@ -170,8 +174,9 @@ def _alike(part: pd.DataFrame) -> bool:
 FIGURE = SweepFigure(
     name="responses",
     title="Outcome against each sampled factor",
-    caption="One point per run; the line joins means of bins with as many cells each, bars are two "
-    "standard errors. Grey: colour makes no difference.",
+    caption="Points are runs; the line joins means over equal-sized bins of cells, bars are their "
+    "95 % intervals (Student's t below ten cells), none for a bin of one cell. "
+    "Grey: colour makes no difference.",
     needs={"participants": ("device", "adversary", "utility")},
     data=data,
     draw=draw,

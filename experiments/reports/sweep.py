@@ -12,16 +12,17 @@ import tomli_w
 from experiments.figures import sweep_figures
 from experiments.figures.base import style
 from experiments.figures.factors import ordered
-from experiments.numerals import with_interval
+from experiments.intervals import in_words
+from experiments.numerals import how_many, rounded, with_interval
 from experiments.reports.page import Section, page, save
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
-from experiments.scorecard.winner import compare
+from experiments.scorecard.showing import compatibility, gains_in_words
+from experiments.scorecard.winner import SCORECARD, WINNER, Verdict, compare, evidence
 from experiments.sweeps.plan import Spec
 
 ROWS = 400
 """Rows of a table on the page; the CSV has all."""
-SCORECARD, WINNER = "scorecard.csv", "winner.toml"
 OUTCOMES = {
     "accuracy": "accuracy",
     "honest_utility": "utility, honest",
@@ -82,9 +83,9 @@ def _subtitle(results: Results) -> str:
     states = [f"{count.get(state, 0):,} {state}" for state in ("done", "failed", "missing")]
     seeds = sorted(runs["seed"].unique())
     parts = [
-        f"{len(runs):,} runs: {', '.join(states)}",
-        f"{runs['cell'].nunique():,} cells",
-        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({_range(seeds)})",
+        f"{how_many(len(runs), 'run')}: {', '.join(states)}",
+        how_many(runs["cell"].nunique(), "cell"),
+        f"{how_many(len(seeds), 'seed')} ({_range(seeds)})",
         f"from {Path(results.spec.get('scenario', Spec().scenario)).name}",
     ]
     return " · ".join(parts)
@@ -117,21 +118,40 @@ def _scorecard(results: Results) -> list[Section]:
 
     They are computed again where the sweep's file says how, so that they fit the runs.
     """
-    sections = []
     folder = results.folder
     if results.spec.get("scorecard"):
         try:
-            compare(results)
+            return _verdict(compare(results), results.factors)
         except RunError as error:
             return [Section("Scorecard", note=str(error))]
+    sections = []
     if (folder / SCORECARD).is_file():
         sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
     if (folder / WINNER).is_file():
-        lines = (folder / WINNER).read_text(encoding="utf-8").splitlines()
-        comments = [line[2:] for line in lines if line.startswith("# ")]
-        # Its rows of the scorecard, which are in braces, are in the table above.
-        evidence = [line for line in comments if "{" not in line]
-        sections.append(Section("Winner", pre="\n".join(evidence)))
+        text = (folder / WINNER).read_text(encoding="utf-8")
+        sections.append(Section("Winner", pre=evidence(text)))
+    return sections
+
+
+def _verdict(verdict: Verdict, factors: list[str]) -> list[Section]:
+    """Return the scorecard, the gains of deviations, and the winner or why there is none."""
+    keys = [c for c in verdict.table.columns if c in factors]
+    sections = [Section("Scorecard", verdict.table)]
+    gains = gains_in_words(verdict)
+    if not gains.empty:
+        note = (
+            "Mean gain of a deviating device over the same device when nobody attacks, paired by "
+            f"seed, base units per run; {100 * verdict.level:.4g} % intervals that hold together "
+            f"(Student, Bonferroni). {' '.join(f'{text}.' for text in verdict.warnings)}"
+        )
+        sections += [
+            Section("Gain from deviating", gains, note=note.strip()),
+            Section("Incentive compatibility", compatibility(verdict, keys)),
+        ]
+    title = verdict.title
+    sections.append(
+        Section(f"R{title[1:]}", rounded(verdict.ranking, keys), note=f"W{verdict.answer[1:]}.")
+    )
     return sections
 
 
@@ -158,8 +178,8 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
         if column in summary and summary[column].notna().any():
             shown[name] = with_interval(summary, column)
     note = (
-        "Means over the seeds of each cell with their 95 % bootstrap intervals; "
-        f"utility in base units per device and run. {_rows_note(len(shown), 'outcomes.csv')}"
+        "Means over the seeds of each cell; utility in base units per device and run. "
+        f"{in_words(summary['runs'])} {_rows_note(len(shown), 'outcomes.csv')}"
     )
     return [Section("Outcomes", shown.head(ROWS), note=note)]
 

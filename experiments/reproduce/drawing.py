@@ -30,7 +30,7 @@ def curves(
     """
     ends = []
     for arm, (label, color) in arms.items():
-        groups = table[table["arm"] == arm].groupby(x)[y]
+        groups = table[table["arm"] == arm].dropna(subset=y).groupby(x)[y]
         if not len(groups):
             continue
         mean, low, high = groups.mean(), groups.min(), groups.max()

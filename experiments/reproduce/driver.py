@@ -12,7 +12,7 @@ import tomli_w
 from matplotlib.figure import Figure as Canvas
 
 from experiments.figures.base import style
-from experiments.numerals import number
+from experiments.numerals import how_many, number
 from experiments.reports.page import Panel, Section, page, save
 from experiments.reproduce import verdicts
 from experiments.reproduce.evidence import Evidence
@@ -92,7 +92,7 @@ class Reproduction:
             if len(failed):
                 first = failed.iloc[0]
                 raise RunError(
-                    f"{sweep.folder}: {len(failed)} runs failed; "
+                    f"{sweep.folder}: {how_many(len(failed), 'run')} failed; "
                     f"the first in {first['stage']}: {first['error']}"
                 )
         return Evidence(results)

@@ -6,17 +6,24 @@ that no run of the sweep can have is left out; one that only some runs have is N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.results import Results, interval
-from experiments.rundir import RunError
-from experiments.scorecard.deviations import deviation_gap, sybil_gains
+from experiments.intervals import interval
+from experiments.results import Results
+from experiments.scorecard.deviations import (
+    COLUMNS,
+    deviation_gains,
+    deviation_gap,
+    sybil_gains,
+)
+from experiments.scorecard.levels import check_levels
 from experiments.scorecard.measures import gini, nakamoto
-from experiments.scorecard.settings import ScorecardSettings, read_settings
-from mechanisms.plugin import nearest
+from experiments.scorecard.settings import ScorecardSettings
 
 MEANS_BEFORE = (
     "reached_target",
@@ -30,19 +37,30 @@ MEANS_BEFORE = (
 """Columns of `_read_runs` whose means over runs stand before the other measures of runs."""
 
 
-def scorecard(results: Results, settings: ScorecardSettings | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Scores:
+    """The scorecard of a sweep and the gains of the deviations that it was computed with."""
+
+    table: pd.DataFrame
+    """One row per mechanism, adversary and environment."""
+    gains: pd.DataFrame
+    """One row per mechanism, environment and deviation; columns as `deviations.COLUMNS`."""
+
+
+def score(results: Results, s: ScorecardSettings, asked: Sequence[str] = ()) -> Scores:
     """Return the scorecard; `docs/reference/scorecard.md` explains its columns.
 
-    Raises `RunError` for a factor or level that the sweep does not have.
+    `asked` are outcomes that shall be measured beside the usual ones. Raises `RunError` for a
+    factor or level that the sweep does not have, and for an honest level at which devices deviate.
     """
-    s = settings or read_settings(results.spec.get("scorecard", {}), str(results.folder))
-    environment = check_factors(results, s)
+    environment = check_levels(s, str(results.folder), results.factors, plan_of(results))
     runs = _read_runs(results, s)
     people = _read_people(results)
     known = set(results.runs().columns)
-    asked = [name for name in s.objective.measures if name not in known]
+    more = [name for name in asked if name not in known]
 
-    rows = []
+    rows: list[dict[Any, Any]] = []
+    gains: list[dict[Any, Any]] = []
     factors = [s.mechanism, s.adversary, *environment]
     for levels, planned in results.runs().groupby(factors, sort=False):
         cell = dict(zip(factors, levels, strict=True))
@@ -50,35 +68,29 @@ def scorecard(results: Results, settings: ScorecardSettings | None = None) -> pd
         row = cell | {"planned": len(planned), "runs": len(finished)}
         if len(finished):
             members = people[people["run_id"].isin(planned["run_id"])]
-            row |= _measure_runs(finished, asked, s)
+            row |= _measure_runs(finished, more, s)
             row |= _measure_people(members, s)
             if str(cell[s.adversary]) == s.honest:
-                here = _select(people, {key: cell[key] for key in (s.mechanism, *environment)})
-                row |= deviation_gap(here, s) | sybil_gains(here, s)
+                among = {key: cell[key] for key in (s.mechanism, *environment)}
+                here = _select(people, among)
+                tried = deviation_gains(here, s)
+                row |= deviation_gap(tried, s) | sybil_gains(here, s)
+                where = {_beside(factor): level for factor, level in among.items()}
+                gains += [where | gain for gain in tried.to_dict("records")]
         rows.append(row)
-    return pd.DataFrame(rows)
+    columns = [_beside(factor) for factor in (s.mechanism, *environment)]
+    return Scores(pd.DataFrame(rows), pd.DataFrame(gains, columns=[*columns, *COLUMNS]))
 
 
-def check_factors(results: Results, s: ScorecardSettings) -> list[str]:
-    """Return the names of the remaining factors, the environments.
+def _beside(factor: str) -> str:
+    """Return a factor's name in the table of gains: it steps aside for a column of its name."""
+    return f"factor.{factor}" if factor in COLUMNS else factor
 
-    Raises `RunError` when the settings name a factor or level that the sweep does not have.
-    """
-    for key in ("mechanism", "adversary"):
-        factor = getattr(s, key)
-        if factor not in results.factors:
-            hint = nearest(factor, results.factors)
-            raise RunError(
-                f"{results.folder}: scorecard.{key} = {factor!r}: no such factor; {hint}"
-            )
-    levels = list(dict.fromkeys(results.runs()[s.adversary].astype(str)))
-    for level in (s.honest, *(s.deviations or ()), *s.sybils.values(), *s.single.values()):
-        if level not in levels:
-            hint = nearest(level, levels)
-            raise RunError(
-                f"{results.folder}: scorecard: {s.adversary} has no level {level!r}; {hint}"
-            )
-    return [f for f in results.factors if f not in (s.mechanism, s.adversary)]
+
+def plan_of(results: Results) -> pd.DataFrame:
+    """Return one row per planned run: its factors and its `scenario` as plain values."""
+    runs = results.runs()
+    return runs.assign(scenario=runs["cell"].map(results.scenarios()))
 
 
 def _select(frame: pd.DataFrame, levels: dict[str, Any]) -> pd.DataFrame:
@@ -109,7 +121,9 @@ def _read_people(results: Results) -> pd.DataFrame:
         tables=("participants",),
     )
     plan = results.runs()[["run_id", "seed", "cell", *results.factors]]
-    return frame.merge(plan, on="run_id")
+    # In the order of the plan: sums, and what stands first, are the same every time.
+    joined = plan.merge(frame, on="run_id")
+    return joined.sort_values(["cell", "seed", "device"], ignore_index=True)
 
 
 def _read_runs(results: Results, s: ScorecardSettings) -> pd.DataFrame:
@@ -194,9 +208,9 @@ def _measure_runs(group: pd.DataFrame, asked: list[str], s: ScorecardSettings) -
     """Return the measures of finished runs; of those in `asked` also the means of outcomes."""
     row: dict[str, Any] = {}
     if "accuracy" in group:
-        accuracy = group["accuracy"].astype(float).to_numpy()
-        low, high = interval(accuracy, "bootstrap", s.level)
-        row |= {"accuracy": float(accuracy.mean()), "accuracy_low": low, "accuracy_high": high}
+        accuracy = group["accuracy"].astype(float).dropna()
+        low, high = interval(accuracy.to_numpy(), level=s.level)
+        row |= {"accuracy": _mean(accuracy), "accuracy_low": low, "accuracy_high": high}
     row |= {name: _mean(group[name]) for name in MEANS_BEFORE if name in group}
     row |= {
         "advantage": _mean(group["adversary_utility"] - group["honest_utility"]),

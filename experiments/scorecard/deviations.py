@@ -2,57 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from experiments.numerals import how_many
+from experiments.orderings import place_of
 from experiments.scorecard.measures import paired_gaps
 from experiments.scorecard.settings import ScorecardSettings
 
+COLUMNS = ("deviation", "devices", "seeds", "gain", "gain_low", "gain_high", "spread")
+"""Of a table of gains: the level, how many devices deviate there at once, the pairs of runs, the
+mean gain per device with its simultaneous interval, and the gain's range over seeds."""
+LEAST_SEEDS = 3
+"""With fewer pairs of runs nothing is said of incentive compatibility."""
+ROUNDING = 1e-9
+"""Share of a gain below which its range over seeds is none."""
 
-def deviation_gap(people: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
-    """Return the largest mean gain of a deviation over the same devices when nobody attacks.
+
+def deviation_gains(people: pd.DataFrame, s: ScorecardSettings) -> pd.DataFrame:
+    """Return one row per deviation: its gain over the same devices when nobody attacks.
 
     `people` has one row per run and device of one mechanism and environment: `seed`, `device`,
-    `attacks`, `utility` and the level of the adversary. Nothing is returned without a deviation.
+    `attacks`, `utility` and the level of the adversary. The gain of a seed is the mean over the
+    deviating devices; a seed in which it is not known does not count.
     """
-    gains = _deviation_gains(people, s)
-    if not gains:
+    each = _gains_by_seed(people, s)
+    gaps = paired_gaps({level: gains for level, (_, gains) in each.items()}, s.level)
+    rows = []
+    for level, (devices, gains) in each.items():
+        rows.append((level, devices, len(gains), *gaps[level], max(gains) - min(gains)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def deviation_gap(gains: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
+    """Return the largest gain of a table of `deviation_gains`, and what it says of incentives.
+
+    Deviations of one device count; where only coalitions were tried, these, and the verdict is
+    "undetermined". Nothing is returned without a deviation.
+    """
+    alone = gains[gains["devices"] == 1]
+    counted = gains if alone.empty else alone
+    worst = place_of("max", counted["gain"])
+    if worst is None:
         return {}
-    gaps = paired_gaps(gains, s.level)
-    worst = max(gaps, key=lambda level: gaps[level][0])
-    # Bounds of the largest gap, whichever deviation has it.
-    low = max(gap[1] for gap in gaps.values())
-    high = max(gap[2] for gap in gaps.values())
-    verdict = "undetermined"
-    if high <= s.tolerance:
-        verdict = "yes"
-    elif low > s.tolerance:
-        verdict = "no"
+    best = counted.iloc[worst]
+    verdict, basis = _verdict(counted, coalitions=alone.empty, s=s)
     return {
-        "ic_gap": gaps[worst][0],
-        "ic_gap_low": low,
-        "ic_gap_high": high,
-        "best_deviation": worst,
+        "ic_gap": float(best["gain"]),
+        # Bounds of the largest gain, whichever deviation has it.
+        "ic_gap_low": float(counted["gain_low"].max()),
+        "ic_gap_high": float(counted["gain_high"].max()),
+        "best_deviation": best["deviation"],
         "incentive_compatible": verdict,
+        "ic_basis": basis,
     }
 
 
-def _deviation_gains(people: pd.DataFrame, s: ScorecardSettings) -> dict[str, list[float]]:
-    """Return per deviation its gain in each seed: mean over deviating devices, against honesty."""
+def _verdict(counted: pd.DataFrame, *, coalitions: bool, s: ScorecardSettings) -> tuple[str, str]:
+    """Return yes, no or undetermined, and in words what that rests on."""
+    varied = counted["spread"] > ROUNDING * counted["gain"].abs()
+    enough = counted["seeds"] >= LEAST_SEEDS
+    seeds = int(counted["seeds"].min())
+    basis = [
+        how_many(len(counted), "deviation"),
+        how_many(seeds, "seed"),
+        f"simultaneous {100 * s.level:.4g} % intervals",
+    ]
+    doubts = {
+        "only coalitions were tried": coalitions,
+        f"fewer than {LEAST_SEEDS} seeds": not enough.all(),
+        "a gain is the same in all seeds": not varied[enough].all(),
+    }
+    doubted = [doubt for doubt, held in doubts.items() if held]
+    sure = counted[enough & varied]
+    verdict = "undetermined"
+    if not coalitions and (sure["gain_low"] > s.tolerance).any():
+        verdict = "no"
+    elif not doubted and (counted["gain_high"] <= s.tolerance).all():
+        verdict = "yes"
+    return verdict, ", ".join([*basis, *doubted])
+
+
+def coalition_warnings(gains: pd.DataFrame) -> list[str]:
+    """Return a sentence for each level of a table of gains at which several devices deviate."""
+    if gains.empty:
+        return []
+    most = gains.groupby("deviation", sort=False)["devices"].max()
+    return [
+        f"{level}: {devices} devices deviate at once, a coalition: "
+        "its gain is no evidence on incentive compatibility"
+        for level, devices in most.items()
+        if devices > 1
+    ]
+
+
+def _gains_by_seed(
+    people: pd.DataFrame, s: ScorecardSettings
+) -> dict[str, tuple[int, list[float]]]:
+    """Return per deviation how many devices deviate at most, and its mean gain in each seed."""
     honest = _honest_utility(people, s)
     seeds = set(honest.index.get_level_values("seed"))
-    gains = {}
+    found: dict[str, tuple[int, list[float]]] = {}
     for level in _deviations(people, s):
         deviating = _attackers(people, level, s)
-        gain = []
+        sizes, gains = [], []
         for seed, group in deviating.groupby("seed"):
-            if seed in seeds:
-                before = honest.loc[seed].reindex(group["device"])
-                gain.append((group.set_index("device")["utility"] - before).mean())
-        if gain:
-            gains[str(level)] = gain
-    return gains
+            if seed not in seeds:
+                continue
+            before = honest.loc[seed].reindex(group["device"])
+            gain = float((group.set_index("device")["utility"] - before).mean())
+            if not pd.isna(gain):
+                sizes.append(len(group))
+                gains.append(gain)
+        if gains:
+            found[str(level)] = max(sizes), gains
+    return found
 
 
 def _deviations(people: pd.DataFrame, s: ScorecardSettings) -> list[str]:
@@ -91,9 +157,10 @@ def _sybil_gain(
         operators = [key for key in first.items() if key in honest]
         alone = {seed: float(honest[seed, device]) for seed, device in operators}
     gains = [together[seed] - alone[seed] for seed in sorted(together.keys() & alone.keys())]
-    if not gains:
+    known = [gain for gain in gains if not pd.isna(gain)]
+    if not known:
         return float("nan"), float("nan"), float("nan")
-    return paired_gaps({level: gains}, s.level)[level]
+    return paired_gaps({level: known}, s.level)[level]
 
 
 def _attackers(people: pd.DataFrame, level: str, s: ScorecardSettings) -> pd.DataFrame:
@@ -101,7 +168,7 @@ def _attackers(people: pd.DataFrame, level: str, s: ScorecardSettings) -> pd.Dat
     return people[(people[s.adversary].astype(str) == level) & people["attacks"].astype(bool)]
 
 
-def _total_utility(attackers: pd.DataFrame) -> dict[Any, float]:
+def _total_utility(attackers: pd.DataFrame) -> Mapping[Any, float]:
     """Return the utility of all attackers together by seed."""
     return dict(attackers.groupby("seed")["utility"].sum())
 

@@ -13,11 +13,12 @@ def gini(holdings: ArrayLike) -> float:
     """Return the Gini coefficient with the n / (n - 1) correction: 0 all equal, 1 one holds all.
 
     G = sum_i (2 i - n - 1) x_i / (n sum x) for x sorted ascending, times n / (n - 1) (Deltas 2003,
-    Rev. Econ. Stat. 85). NaN for fewer than two holdings or when nothing is held.
+    Rev. Econ. Stat. 85). NaN for fewer than two holdings, when nothing is held, or when one of them
+    is not known (NaN).
     """
     x = np.sort(np.asarray(holdings, dtype=float))
     n, total = len(x), x.sum()
-    if n < 2 or total <= 0:
+    if n < 2 or not total > 0:
         return float("nan")
     return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * total) * n / (n - 1))
 
@@ -25,10 +26,10 @@ def gini(holdings: ArrayLike) -> float:
 def nakamoto(holdings: ArrayLike, share: float = 0.5) -> float:
     """Return the least number of devices that together hold more than `share` of the total.
 
-    NaN when nothing is held.
+    NaN when nothing is held, or when a holding is not known (NaN).
     """
     x = np.sort(np.asarray(holdings, dtype=float))[::-1]
-    if x.sum() <= 0:
+    if not x.sum() > 0:
         return float("nan")
     return float(np.searchsorted(np.cumsum(x), share * x.sum(), side="right") + 1)
 
@@ -37,10 +38,10 @@ def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
     """Compare shares of pay with deserved ones; both are scaled to sum to 1, negative values are 0.
 
     `l1`: sum of absolute differences (0 to 2). `rank`: Spearman's correlation. `under`: the largest
-    shortfall of a share. All are NaN when either sums to zero.
+    shortfall of a share. All are NaN when either sums to zero or holds NaN.
     """
     p, d = (np.maximum(np.asarray(v, dtype=float), 0) for v in (paid, deserved))
-    if p.sum() <= 0 or d.sum() <= 0:
+    if not (p.sum() > 0 and d.sum() > 0):
         return {"l1": float("nan"), "rank": float("nan"), "under": float("nan")}
     p, d = p / p.sum(), d / d.sum()
     varied = len(p) > 1 and np.ptp(p) > 0 and np.ptp(d) > 0

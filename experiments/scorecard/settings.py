@@ -40,10 +40,12 @@ class Objective(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    measure: str = "accuracy"
+    measure: str
     """Column of the scorecard, or an outcome of the sweep."""
-    best: Literal["max", "min"] = "max"
-    """Whether larger or smaller values are better."""
+    best: Literal["max", "min"] | None = None
+    """Whether larger or smaller values are better.
+
+    By default the good direction of the measure; for a measure without one it must be given."""
     over: Literal["worst", "mean"] = "worst"
     """A mechanism's value: its worst over all adversaries and environments, or their mean."""
     bounds: dict[str, Bound] = {}
@@ -53,6 +55,10 @@ class Objective(BaseModel):
     def measures(self) -> tuple[str, ...]:
         """Names of all measures that the objective and its bounds ask for."""
         return self.measure, *self.bounds
+
+
+UNSTATED = Objective(measure="advantage")
+"""What mechanisms are ranked by where no objective is stated; then none of them is the winner."""
 
 
 def _labels(value: Any) -> Any:
@@ -97,7 +103,8 @@ class ScorecardSettings(BaseModel):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Level of confidence intervals."""
     fees: Fees = Fees()
-    objective: Objective = Objective()
+    objective: Objective | None = None
+    """What the winner is best in; without it there is none."""
 
 
 def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
@@ -105,11 +112,15 @@ def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
     try:
         return ScorecardSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key comes before the one that is missing for it.
+        first = min(error.errors(), key=lambda found: found["type"] == "missing")
         expected = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             *path, key = first["loc"]
             expected = f"unknown key; {nearest(str(key), list(_table_at(path).model_fields))}"
+        if first["type"] == "missing":
+            key = ".".join(str(part) for part in ("scorecard", *first["loc"]))
+            raise RunError(f"{place}: {key}: must be given") from None
         where = ".".join(str(part) for part in ("scorecard", *first["loc"]))
         raise RunError(f"{place}: {where} = {first.get('input')!r}: {expected}") from None
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from experiments.results import Results
 from experiments.rundir import RunResult
-from experiments.scorecard.card import check_factors
+from experiments.scorecard.card import plan_of
+from experiments.scorecard.levels import check_levels
 from experiments.scorecard.measures import fairness
 from experiments.scorecard.settings import ScorecardSettings, read_settings
 from experiments.sweeps.manifest import RUNS
@@ -25,7 +26,8 @@ def against_shapley(results: Results, settings: ScorecardSettings | None = None)
     updates (`record.tape = true`).
     """
     s = settings or read_settings(results.spec.get("scorecard", {}), str(results.folder))
-    keys = [s.mechanism, s.adversary, *check_factors(results, s)]
+    environment = check_levels(s, str(results.folder), results.factors, plan_of(results))
+    keys = [s.mechanism, s.adversary, *environment]
     rows = list(_fairness_of_runs(results, keys))
     if not rows:
         return pd.DataFrame(columns=[*keys, *COLUMNS])

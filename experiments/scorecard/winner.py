@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,25 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
+from experiments.numerals import how_many
+from experiments.orderings import opposite, place_of
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
-from experiments.scorecard.card import scorecard
-from experiments.scorecard.settings import Bound, ScorecardSettings, read_settings
+from experiments.scorecard.card import score
+from experiments.scorecard.columns import check_measures, directed
+from experiments.scorecard.deviations import coalition_warnings
+from experiments.scorecard.settings import (
+    UNSTATED,
+    Bound,
+    Objective,
+    ScorecardSettings,
+    read_settings,
+)
 from experiments.scorecard.shapley import against_shapley
-from mechanisms.plugin import nearest
+
+SCORECARD, GAINS, RANKING, WINNER = "scorecard.csv", "gains.csv", "ranking.csv", "winner.toml"
+ROWS = "its rows of the scorecard:"
+"""Heads the rows of the winner in the comments of `winner.toml`."""
 
 
 @dataclass(frozen=True)
@@ -25,102 +39,190 @@ class Verdict:
 
     table: pd.DataFrame
     """The scorecard."""
+    gains: pd.DataFrame
+    """Per mechanism, environment and deviation what it gains, with a simultaneous interval."""
     ranking: pd.DataFrame
-    """Per mechanism its value and what it breaks: bounds; `unfinished`, a cell without a finished
+    """Per mechanism its value and what it violates: bounds; `unfinished`, a cell without a finished
     run; `unknown`, a measure that none of its rows has."""
+    title: str
+    """What the ranking is by, and in which direction."""
     winner: str | None
-    """The best mechanism that breaks nothing; None when there is none."""
+    """The one best mechanism that violates nothing; None when there is none."""
+    reason: str
+    """Why there is no winner; empty when there is one."""
     files: tuple[Path, ...]
     """The files that were written."""
+    level: float
+    """Of the intervals."""
     note: str = ""
-    """Mechanisms that tie with the winner, and runs that failed or are missing."""
+    """Runs that failed or are missing."""
+    warnings: tuple[str, ...] = ()
+    """What the numbers do not show."""
+
+    @property
+    def answer(self) -> str:
+        """The winner, or why there is none, in one line."""
+        if self.winner is None:
+            return f"winner: none: {self.reason}{self.note}"
+        return f"winner: {self.winner}{self.note}"
 
 
 def compare(results: Results | str | Path, settings: ScorecardSettings | None = None) -> Verdict:
     """Score a sweep and rank its mechanisms.
 
-    Writes `scorecard.csv`, `ranking.csv` and, when there is a winner, `winner.toml` into its
-    folder. Raises `RunError` for settings that do not fit the sweep.
+    Writes `scorecard.csv`, `gains.csv`, `ranking.csv` and, when there is a winner, `winner.toml`
+    into its folder. Raises `RunError` for settings that do not fit the sweep.
     """
     opened = results if isinstance(results, Results) else Results.open(results)
-    s = settings or read_settings(opened.spec.get("scorecard", {}), str(opened.folder))
+    place = str(opened.folder)
+    s = settings or read_settings(opened.spec.get("scorecard", {}), place)
+    asked = s.objective or UNSTATED
 
     # Score and rank.
-    table = scorecard(opened, s)
+    scores = score(opened, s, asked.measures)
+    table = scores.table
     if not table["runs"].sum():
-        raise RunError(f"{opened.folder}: no run is finished yet")
+        raise RunError(f"{place}: no run is finished yet")
     fair = against_shapley(opened, s)
     if not fair.empty:
         table = table.merge(fair, how="left")
-    ranking = rank(table, s, str(opened.folder))
-    ahead = ranking[ranking["breaks"] == ""]
-    winner = None if ahead.empty else str(ahead[s.mechanism].iloc[0])
+    numbers = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
+    check_measures(asked, numbers, place)
+    objective = directed(asked, opened.directions(), place)
+    ranking = rank(table, s.mechanism, objective)
+    reason = _no_winner(opened, table, ranking, s, objective)
+    winner = None if reason else str(ranking[s.mechanism].iloc[0])
 
     # Write.
-    files = [opened.folder / "scorecard.csv", opened.folder / "ranking.csv"]
-    write_file(files[0], table.to_csv(index=False, float_format="%.6g"))
-    write_file(files[1], ranking.to_csv(index=False, float_format="%.6g"))
-    target = opened.folder / "winner.toml"
+    files = [opened.folder / name for name in (SCORECARD, GAINS, RANKING)]
+    for file, frame in zip(files, (table, scores.gains, ranking), strict=True):
+        write_file(file, frame.to_csv(index=False, float_format="%.6g"))
+    target = opened.folder / WINNER
     if winner is None:
         target.unlink(missing_ok=True)
     else:
-        write_file(target, winner_toml(opened, table, ranking, winner, s))
+        write_file(target, winner_toml(opened, table, ranking, winner, s.mechanism, objective))
         files.append(target)
 
-    note = "" if winner is None else tie(ranking, s)
     missing = int((table["planned"] - table["runs"]).sum())
-    if missing:
-        note += f"; {missing} of {int(table['planned'].sum())} runs failed or are missing"
-    return Verdict(table, ranking, winner, tuple(files), note)
+    planned = how_many(int(table["planned"].sum()), "run")
+    return Verdict(
+        table=table,
+        gains=scores.gains,
+        ranking=ranking,
+        title=title(objective, stated=s.objective is not None),
+        winner=winner,
+        reason=reason,
+        files=tuple(files),
+        level=s.level,
+        note=f"; {missing} of {planned} failed or are missing" if missing else "",
+        warnings=tuple(coalition_warnings(scores.gains)),
+    )
 
 
-def rank(table: pd.DataFrame, s: ScorecardSettings, place: str) -> pd.DataFrame:
-    """Return the mechanisms, best first, those that break nothing before the others.
+def title(objective: Objective, *, stated: bool) -> str:
+    """Return what a ranking is by: "ranking by advantage, worst attack, lowest first"."""
+    over = {"worst": "worst attack", "mean": "mean over attacks"}[objective.over]
+    first = {"max": "highest", "min": "lowest"}[_best(objective)]
+    text = f"ranking by {objective.measure}, {over}, {first} first"
+    return text if stated else f"{text} (default objective)"
 
-    Raises `RunError` when the objective or a bound asks for a measure that the table does not have.
+
+def rank(table: pd.DataFrame, mechanism: str, objective: Objective) -> pd.DataFrame:
+    """Return the mechanisms, best first, those that violate nothing before the others.
+
+    `mechanism` is the factor whose levels are compared.
     """
-    _check_measures(table, s, place)
-    o = s.objective
+    o = objective
     rows = []
-    for mechanism, group in table.groupby(s.mechanism, sort=False):
-        value = _value(group[o.measure].dropna(), s)
-        breaks = []
+    for name, group in table.groupby(mechanism, sort=False):
+        value = _value(group[o.measure].dropna(), o)
+        violates = []
         if (group["runs"] == 0).any():
-            breaks.append("unfinished")
+            violates.append("unfinished")
         if np.isnan(value):
-            breaks.append("unknown")
-        breaks += [name for name, bound in o.bounds.items() if not _keeps(group[name], bound)]
-        rows.append({s.mechanism: mechanism, o.measure: value, "breaks": ", ".join(breaks)})
+            violates.append("unknown")
+        violates += [key for key, bound in o.bounds.items() if not _keeps(group[key], bound)]
+        rows.append({mechanism: name, o.measure: value, "violates": ", ".join(violates)})
     frame = pd.DataFrame(rows)
-    frame["kept"] = frame["breaks"] == ""
+    frame["kept"] = frame["violates"] == ""
     order = frame.sort_values(
         ["kept", o.measure], ascending=[False, o.best == "min"], kind="stable", na_position="last"
     )
     return order.drop(columns="kept").reset_index(drop=True)
 
 
-def _check_measures(table: pd.DataFrame, s: ScorecardSettings, place: str) -> None:
-    """Raise `RunError`, in one line, for all measures asked for that the table does not have."""
-    o = s.objective
-    numbers = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
-    asked = [(f"measure = {o.measure!r}", o.measure)]
-    asked += [(f"bounds.{name}", name) for name in o.bounds]
-    missing = [
-        f"scorecard.objective.{key}: no measure of this sweep; {nearest(name, numbers)}"
-        for key, name in asked
-        if name not in numbers
-    ]
-    if missing:
-        raise RunError(f"{place}: {'; '.join(missing)}")
+def _no_winner(
+    results: Results,
+    table: pd.DataFrame,
+    ranking: pd.DataFrame,
+    s: ScorecardSettings,
+    objective: Objective,
+) -> str:
+    """Return in plain words why no mechanism can be called the winner; empty when one can."""
+    if s.objective is None:
+        return (
+            "the sweep states no objective; add one to its file, as "
+            '[scorecard.objective] with measure = "advantage"'
+        )
+    ahead = ranking[ranking["violates"] == ""]
+    if ahead.empty:
+        bounded = set(", ".join(ranking["violates"]).split(", ")) & objective.bounds.keys()
+        if bounded:
+            return "every mechanism violates a bound"
+        return "no mechanism has a known value in all its cells"
+    values = ahead[objective.measure].to_numpy(dtype=float)
+    tied = ahead[s.mechanism][_same(values, values[0])].tolist()
+    if len(tied) == 1:
+        return ""
+    names = _listed([str(name) for name in tied])
+    if _cannot_differ(results, table, tied, s, objective.measure):
+        return (
+            f"{names} tie: {objective.measure} is the same in every pair of their runs, "
+            "so it cannot tell them apart; choose a measure that they change"
+        )
+    return f"{names} tie at {objective.measure} = {values[0]:.6g}"
 
 
-def _value(values: pd.Series, s: ScorecardSettings) -> float:
-    """Return a mechanism's value from that of its rows; NaN without any."""
+def _cannot_differ(
+    results: Results, table: pd.DataFrame, names: Sequence[Any], s: ScorecardSettings, measure: str
+) -> bool:
+    """Return whether mechanisms have the same value in all pairs of runs that differ in them alone.
+
+    Of a measure that single runs do not have, in all pairs of rows of the scorecard.
+    """
+    runs = results.outcomes()
+    runs["advantage"] = runs["adversary_utility"] - runs["honest_utility"]
+    frame, keys = (runs, ["seed"]) if measure in runs else (table, [])
+    keys = [*keys, *(factor for factor in results.factors if factor != s.mechanism)]
+    pairs = frame[frame[s.mechanism].isin(names)].groupby(keys, dropna=False)[measure]
+    return bool(_same(pairs.min().to_numpy(float), pairs.max().to_numpy(float)).all())
+
+
+def _same(values: np.ndarray, others: Any) -> np.ndarray:
+    """Return which values are the same but for rounding; unknown ones are the same."""
+    return np.isclose(values, others, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in words: a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _best(objective: Objective) -> Any:
+    """Return the direction of an objective that states it."""
+    assert objective.best is not None
+    return objective.best
+
+
+def _value(values: pd.Series, objective: Objective) -> float:
+    """Return a mechanism's value from the known ones of its rows; NaN without any."""
     if values.empty:
         return float("nan")
-    if s.objective.over == "mean":
+    if objective.over == "mean":
         return float(values.mean())
-    return float(values.min() if s.objective.best == "max" else values.max())
+    return float(values.min() if objective.best == "max" else values.max())
 
 
 def _keeps(values: pd.Series, bound: Bound) -> bool:
@@ -134,49 +236,53 @@ def _keeps(values: pd.Series, bound: Bound) -> bool:
 
 
 def winner_toml(
-    results: Results, table: pd.DataFrame, ranking: pd.DataFrame, winner: str, s: ScorecardSettings
+    results: Results,
+    table: pd.DataFrame,
+    ranking: pd.DataFrame,
+    winner: str,
+    mechanism: str,
+    objective: Objective,
 ) -> str:
     """Return the winning scenario under its hardest adversary, with the evidence as comments."""
-    o = s.objective
-    own = table[table[s.mechanism].astype(str) == winner]
-    hardest = own.sort_values(o.measure, ascending=o.best == "max").iloc[0]
+    o = objective
+    own = table[table[mechanism].astype(str) == winner]
+    worst = place_of(opposite(_best(o)), own[o.measure])
+    assert worst is not None  # the value of a winner is known
+    hardest = own.iloc[worst]
 
     # The scenario of the first seed of the cell where the winner's measure is worst.
     runs = results.runs()
     for key in results.factors:
         runs = runs[runs[key] == hardest[key]]
-    first = runs.sort_values("seed").iloc[0]
-    scenario = results.scenarios()[int(first["cell"])] | {"seed": int(first["seed"])}
+    scenario = results.scenarios()[int(runs["cell"].iloc[0])] | {"seed": int(runs["seed"].min())}
 
     finished = f"runs: {int(table['runs'].sum())} of {int(table['planned'].sum())}"
     missing = int((table["planned"] - table["runs"]).sum())
     if missing:
         finished += f", {missing} failed or missing"
-    objective = f"objective: {o.over} {o.measure}, {o.best}imal"
+    stated = title(o, stated=True)
     if o.bounds:
         limits = [f"{name} {_limits(bound)}" for name, bound in o.bounds.items()]
-        objective += f", with {', '.join(limits)}"
+        stated += f", with {', '.join(limits)}"
+    levels = ", ".join(f"{key} = {hardest[key]}" for key in results.factors if key != mechanism)
     lines = [
-        f"winner of the sweep {results.name}: {s.mechanism} = {winner}{tie(ranking, s)}",
+        f"winner of the sweep {results.name}: {mechanism} = {winner}",
         finished,
-        objective,
-        *(f"  {i}. {_rank_line(row, s)}" for i, row in enumerate(_rows(ranking), 1)),
-        "its rows of the scorecard:",
-        *(f"  {json.dumps(_rounded(row))}" for row in _rows(own)),
-        f"below: its scenario under {s.adversary} = {hardest[s.adversary]}, "
-        f"where its {o.measure} is worst; run it with",
+        f"{stated}:",
+        *(f"  {i}. {_rank_line(row, mechanism, o)}" for i, row in enumerate(_rows(ranking), 1)),
+        f"below: its scenario under {levels}, where its {o.measure} is worst; run it with",
         "  fedstake run winner.toml",
+        ROWS,
+        *(f"  {json.dumps(_rounded(row))}" for row in _rows(own)),
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n" + tomli_w.dumps(scenario)
 
 
-def tie(ranking: pd.DataFrame, s: ScorecardSettings) -> str:
-    """Return which other mechanisms have the winner's value; an empty text when none has."""
-    best = ranking[ranking["breaks"] == ""]
-    values = best[s.objective.measure]
-    same = best[np.isclose(values, values.iloc[0])]
-    others = same[s.mechanism].astype(str).iloc[1:]
-    return f" (tie with {', '.join(others)})" if len(others) else ""
+def evidence(text: str) -> str:
+    """Return the comments of a `winner.toml` for reading, without its rows of the scorecard."""
+    comments = [line[2:] for line in text.splitlines() if line.startswith("# ")]
+    end = comments.index(ROWS) if ROWS in comments else len(comments)
+    return "\n".join(comments[:end])
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -189,9 +295,9 @@ def _limits(bound: Bound) -> str:
     return " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
 
 
-def _rank_line(row: dict[str, Any], s: ScorecardSettings) -> str:
-    line = f"{row[s.mechanism]}: {row[s.objective.measure]:.6g}"
-    return f"{line}, breaks {row['breaks']}" if row["breaks"] else line
+def _rank_line(row: dict[str, Any], mechanism: str, objective: Objective) -> str:
+    line = f"{row[mechanism]}: {row[objective.measure]:.6g}"
+    return f"{line}, violates {row['violates']}" if row["violates"] else line
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:

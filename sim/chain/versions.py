@@ -78,9 +78,13 @@ def verify(versions: Iterable[Version], newest: bytes) -> bool:
 def worth_restoring(kept: Sequence[Kept], accuracy: float, drop: float) -> Kept | None:
     """Return the most accurate version kept (ties: the newest) if a model falls far below it.
 
-    That is by more than `drop`; a `drop` of 0 never restores anything. None: nothing to restore.
+    That is by more than `drop`; a `drop` of 0 never restores anything. A version whose accuracy is
+    not known (NaN) is never the best. None: nothing to restore.
     """
     if not drop or math.isnan(accuracy):
         return None
-    best = max(reversed(kept), key=lambda k: k.version.accuracy)
+    measured = [k for k in reversed(kept) if not math.isnan(k.version.accuracy)]
+    best = max(measured, key=lambda k: k.version.accuracy, default=None)
+    if best is None:
+        return None
     return best if best.version.accuracy - accuracy > drop + ROUNDING else None

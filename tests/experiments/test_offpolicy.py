@@ -7,6 +7,7 @@ import pytest
 from experiments import by_mechanism, checkpoint, compare_payouts, open_run, run
 from experiments.rundir import RunError
 from mechanisms import registries as rules
+from sim.keys import SettingError
 from sim.world import World
 from tests.mechanisms.test_payouts import FORKS
 
@@ -146,8 +147,22 @@ def test_without_held_out_samples_only_rules_that_need_them_fail(tiny, tmp_path)
     )
     table = compare_payouts(result)
     failed = table[table["error"].notna()]["mechanism"].tolist()
-    assert failed == ["coordinator", "decentralml", "improvement", "leave-one-out", "shapley"]
+    needing = ["coordinator", "decentralml", "improvement", "leave-one-out", "shapley"]
+    assert failed == [*needing, "slashed-vbfl"], "with nothing in hand nobody could pay its stake"
     assert by_mechanism(table)["mechanism"].tolist() == rules.payouts.names()
+
+
+def test_a_rule_that_nobody_could_have_joined_is_an_error_as_it_is_in_a_run(tiny, tmp_path):
+    settings = PAID | {"payout__initial_balance": 0}
+    table = compare_payouts(run(tiny(**settings), tmp_path / "poor"), ["slashed-vbfl", "flat"])
+    failed = table.set_index("mechanism")["error"].dropna()
+    assert list(failed.index) == ["slashed-vbfl"]
+    assert failed["slashed-vbfl"].startswith("nobody could have joined: ")
+    assert pd.isna(by_mechanism(table).set_index("mechanism").at["slashed-vbfl", "honest"])
+    with pytest.raises(SettingError, match="lets 0 devices join 'slashed-vbfl'"):
+        World(tiny(**(settings | {"payout__mechanism": "slashed-vbfl"})))
+    rich = run(tiny(**(settings | {"payout__initial_balance": 50_000})), tmp_path / "rich")
+    assert compare_payouts(rich, ["slashed-vbfl"])["error"].isna().all()
 
 
 def test_summary_is_that_of_the_devices(tiny, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from experiments import Results, RunError, sweep
-from experiments.results import interval
+from experiments.intervals import interval
 from experiments.rundir import write_run
 from experiments.sweeps.drive import Sweep
 from sim.protocol import protocols
@@ -105,7 +105,7 @@ def test_columns_and_conditions(shared):
         (lambda r: r.sql("selekt 1"), ["syntax"]),
         (lambda r: r.summary(by="nothing"), ["no column 'nothing'", "attack"]),
         (lambda r: r.summary(of="nothing"), ["no column 'nothing'", "accuracy"]),
-        (lambda r: r.summary(ci="normal"), ["ci = 'normal'", "bootstrap, t or none"]),
+        (lambda r: r.summary(ci="normal"), ["ci = 'normal'", "auto, bootstrap, t or none"]),
         (lambda r: r.summary(level=95), ["level = 95", "between 0 and 1"]),
         (lambda r: r.run("0" * 32), ["no such folder"]),
     ],
@@ -235,7 +235,7 @@ def test_the_bootstrap_agrees_with_scipy():
 def test_a_large_bootstrap_is_drawn_in_blocks(monkeypatch):
     values = np.random.default_rng(3).normal(size=50)
     whole = interval(values, "bootstrap")
-    monkeypatch.setattr("experiments.results.BLOCK", 333)
+    monkeypatch.setattr("experiments.intervals.BLOCK", 333)
     assert interval(values, "bootstrap") == pytest.approx(whole), "the same draws"
 
 

@@ -13,6 +13,14 @@ from hypothesis import strategies as st
 
 from experiments import RunError, ScenarioError, compare, load_scenario, run, sweep
 from experiments.results import Results
+from experiments.scorecard.columns import direction
+from experiments.scorecard.deviations import (
+    COLUMNS,
+    coalition_warnings,
+    deviation_gains,
+    deviation_gap,
+)
+from experiments.scorecard.levels import deviates
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
 from experiments.scorecard.settings import read_settings
 from tests.conftest import TINY
@@ -132,6 +140,21 @@ def test_idling_loses_where_verified_work_is_paid(verdict):
     assert row(verdict, "work")["incentive_compatible"] in ("yes", "undetermined")
 
 
+def test_the_gain_of_each_deviation_has_its_own_interval(verdict):
+    found, folder = verdict
+    gains = found.gains.set_index("mechanism")
+    assert list(found.gains.columns) == ["mechanism", *COLUMNS]
+    assert (gains["deviation"] == "idle").all(), "sybils are no deviation"
+    assert (gains["devices"] == 1).all()
+    assert (gains["seeds"] == 4).all()
+    assert ((gains["gain_low"] < gains["gain"]) & (gains["gain"] < gains["gain_high"])).all()
+    assert gains.loc["work", "gain"] == row(verdict, "work")["ic_gap"]
+    written = pd.read_csv(folder / "gains.csv")
+    assert written["gain"].tolist() == pytest.approx(found.gains["gain"].tolist(), rel=1e-5)
+    basis = row(verdict, "work")["ic_basis"]
+    assert basis.startswith("1 deviation, 4 seeds, simultaneous 95 % intervals")
+
+
 def test_sybils_gain_where_presence_is_paid(verdict):
     assert row(verdict, "flat")["sybil_gain_2"] > row(verdict, "work")["sybil_gain_2"]
 
@@ -150,7 +173,7 @@ def test_the_winner_can_be_run_and_is_what_the_objective_says(verdict, tmp_path)
     scenario = load_scenario(folder / "winner.toml")
     assert scenario.payout.mechanism == "vbfl-verified"
     text = (folder / "winner.toml").read_text()
-    assert "objective: worst ic_gap, minimal" in text
+    assert "ranking by ic_gap, worst attack, lowest first, with accuracy >= 0.0:" in text
     again = run(scenario, tmp_path / "again")
     assert (folder / "runs" / again.run_id).is_dir(), "it is one of the sweep's own runs"
 
@@ -189,12 +212,12 @@ def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
     ]
     results = sweep(spec, tmp_path / "sound", workers=1)
     found = compare(results)
-    assert found.winner is not None
-    assert "tie" in found.note, "payout rules do not change what is learned"
+    assert found.winner is None
+    assert "flat and vbfl tie: accuracy is the same in every pair of their runs" in found.reason
     spec["design"][0]["factors"]["attack"]["bad"] = {"adversaries": crash}
     found = compare(sweep(spec, tmp_path / "broken", workers=1))
     assert found.winner is None
-    assert set(found.ranking["breaks"]) == {"unfinished"}
+    assert set(found.ranking["violates"]) == {"unfinished"}
     assert "2 of 4 runs failed or are missing" in found.note
     assert (found.table["planned"] == 1).all()
 
@@ -295,9 +318,55 @@ def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
     )
     found = compare(Results.open(verdict[1]), settings)
     assert found.winner is None
-    assert (found.ranking["breaks"] == "accuracy").all()
+    assert (found.ranking["violates"] == "accuracy").all()
     assert not (verdict[1] / "winner.toml").exists()
     compare(verdict[1])
+
+
+def tried(**gains):
+    """People of one mechanism: utilities 0 when honest, as given per seed at each deviation."""
+    rows = []
+    for level, (devices, values) in gains.items():
+        for seed, value in enumerate(values):
+            for device in range(3):
+                deviates = device < devices
+                rows.append((seed, device, level, deviates, float(value) if deviates else 0.0))
+                rows.append((seed, device, "nobody", False, 0.0))
+    columns = ["seed", "device", "attack", "attacks", "utility"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates()
+
+
+@pytest.mark.parametrize(
+    ("people", "verdict", "basis"),
+    [
+        (tried(lie=(1, [-5, -6, -7])), "yes", "1 deviation, 3 seeds"),
+        (tried(lie=(1, [-5, -6, -7]), idle=(1, [8, 9, 10])), "no", "2 deviations, 3 seeds"),
+        (tried(lie=(1, [-5, 6, -7])), "undetermined", "intervals"),
+        (tried(lie=(1, [-5, -6])), "undetermined", "1 deviation, 2 seeds"),
+        (tried(lie=(1, [-5, -6])), "undetermined", "fewer than 3 seeds"),
+        (tried(lie=(1, [0, 0, 0])), "undetermined", "a gain is the same in all seeds"),
+        (tried(lie=(1, [7, 7, 7])), "undetermined", "a gain is the same in all seeds"),
+        (tried(mob=(3, [-5, -6, -7])), "undetermined", "only coalitions were tried"),
+        (tried(mob=(3, [8, 9, 10])), "undetermined", "only coalitions were tried"),
+        (tried(lie=(1, [-5, -6, -7]), mob=(3, [8, 9, 10])), "yes", "1 deviation, 3 seeds"),
+    ],
+)
+def test_incentive_compatible_is_said_of_enough_alone(people, verdict, basis):
+    settings = read_settings({}, "here")
+    gains = deviation_gains(people, settings)
+    found = deviation_gap(gains, settings)
+    assert found["incentive_compatible"] == verdict
+    assert basis in found["ic_basis"]
+    warned = [text.partition(":")[0] for text in coalition_warnings(gains)]
+    assert warned == [level for level in ("mob",) if level in set(people["attack"])]
+
+
+def test_a_gain_that_is_not_known_is_no_extreme():
+    people = tried(lie=(1, [-5, -6, -7]), gone=(1, [1, 2, 3]))
+    people.loc[(people["attack"] == "gone") & people["attacks"], "utility"] = np.nan
+    settings = read_settings({"deviations": ["gone", "lie"]}, "here")
+    found = deviation_gap(deviation_gains(people, settings), settings)
+    assert (found["best_deviation"], found["ic_gap"]) == ("lie", -6)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +383,9 @@ def test_bounds_that_nobody_keeps_leave_no_winner(verdict):
         ({"target_accuracy": 1.5}, "scorecard.target_accuracy = 1.5"),
         ({"target_acuracy": 0.9}, "did you mean 'target_accuracy'"),
         ({"fees": {"votes": 1}}, "scorecard.fees.votes"),
+        ({"objective": {"best": "max"}}, "scorecard.objective.measure: must be given"),
+        ({"objective": {"measure": "issued"}}, "scorecard.objective.best: must be given"),
+        ({"honest": "idle"}, "1 device of group 'bad' deviate"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(verdict, settings, part):
@@ -342,13 +414,17 @@ class Recorded(Results):
 
     name, factors, versions = "lottery", ["rule", "attack"], {}
 
-    def __init__(self, folder, tables, outcomes=None, scorecard=None):
+    def __init__(self, folder, tables, outcomes=None, scorecard=None, best=None):
         self.folder, self.tables, self.extra = folder, tables, outcomes
+        self.best = best or {}
         self.card = {"mechanism": "rule"} | (scorecard or {})
 
     @property
     def spec(self):
         return {"name": self.name, "scorecard": self.card}
+
+    def directions(self):
+        return self.best
 
     def has(self, needs):
         return all(
@@ -427,7 +503,7 @@ CORE = {
     "rule", "attack", "planned", "runs", "honest_income", "adversary_income", "honest_utility",
     "adversary_utility", "advantage", "spent", "budget_low", "budget_high", "ir_violations",
     "gini", "nakamoto", "ic_gap", "ic_gap_low", "ic_gap_high", "best_deviation",
-    "incentive_compatible",
+    "incentive_compatible", "ic_basis",
 }  # fmt: skip
 
 
@@ -440,6 +516,71 @@ def test_any_protocol_is_scored_by_what_it_records(lottery, tmp_path):
     assert (found.table["spent"] == found.table["budget_high"] * -1).all()
     assert found.winner == "even"
     assert tomllib.loads((tmp_path / "winner.toml").read_text())["protocol"] == "lottery"
+
+
+def test_the_direction_is_that_of_the_measure_and_is_said(lottery):
+    found = compare(lottery(scorecard={"objective": {"measure": "ic_gap"}}))
+    assert found.title == "ranking by ic_gap, worst attack, lowest first"
+    assert found.winner == "even"
+    stated = {"measure": "ic_gap", "best": "max", "over": "mean"}
+    found = compare(lottery(scorecard={"objective": stated}))
+    assert found.title == "ranking by ic_gap, mean over attacks, highest first"
+    assert found.winner == "uneven"
+
+
+def test_every_measure_has_a_direction(verdict, lottery):
+    frames = [verdict[0].table, compare(lottery()).table]
+    keys = {"mechanism", "rule", "attack", "planned", "runs"}
+    for frame in frames:
+        numbers = [c for c in frame if pd.api.types.is_numeric_dtype(frame[c])]
+        assert [c for c in numbers if c not in keys and not direction(c, {})] == []
+    good = {name: direction(name, {}) for name in ("advantage", "adversary_utility", "ic_gap")}
+    good |= {name: direction(name, {}) for name in ("ir_violations", "spent", "gini")}
+    good |= {name: direction(name, {}) for name in ("honest_rejected", "sybil_gain_3_high")}
+    assert set(good.values()) == {"min"}
+    assert direction("pots", {"pots": "max", "issued": ""}) == "max"
+    assert direction("issued", {"issued": ""}) == ""
+
+
+def test_without_an_objective_there_is_a_ranking_and_no_winner(lottery, tmp_path):
+    (tmp_path / "winner.toml").write_text("old")
+    found = compare(lottery())
+    assert found.winner is None
+    assert found.title == "ranking by advantage, worst attack, lowest first (default objective)"
+    assert found.ranking["rule"].tolist() == ["even", "uneven"]
+    assert "winner: none: the sweep states no objective" in found.answer
+    assert not (tmp_path / "winner.toml").exists()
+
+
+def test_a_tie_names_no_winner_and_says_whether_the_measure_can_differ(lottery):
+    runs = Recorded(None, {}).runs()
+    same = pd.DataFrame({"run_id": runs["run_id"], "pots": runs["seed"] * 1.0})
+    settings = {"objective": {"measure": "pots"}}
+    found = compare(lottery(outcomes=same, scorecard=settings, best={"pots": "max"}))
+    assert found.winner is None
+    assert "even and uneven tie: pots is the same in every pair of their runs" in found.answer
+    other = same.assign(pots=np.where(runs["rule"] == "even", 2 - runs["seed"], runs["seed"]))
+    found = compare(lottery(outcomes=other, scorecard=settings, best={"pots": "max"}))
+    assert found.reason == "even and uneven tie at pots = 1"
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ({"count": 0, "worker": "lazy", "worker_params": {}}, False),
+        ({"count": 3, "worker": "lazy", "worker_params": {}}, True),
+        ({"devices": [1], "count": 0, "worker": "lazy", "worker_params": {}}, True),
+        ({"count": 3, "worker": "honest", "worker_params": {}, "spares": 0}, False),
+        ({"count": 3, "worker": "honest", "worker_params": {}, "spares": 1}, True),
+        ({"count": 3, "worker": "honest", "worker_params": {}, "presence": 0.5}, True),
+        ({"count": 3, "identities": "split", "presence": 1.0}, True),
+        ({"count": 3, "strategies": [], "learner": "bandit", "learner_params": {"a": 1}}, False),
+        ({"count": 3, "strategies": [{"worker": "lazy"}]}, True),
+        ({"count": 3, "damage_benefit": 2.0, "from_round": 4, "identities": "own"}, False),
+    ],
+)
+def test_who_deviates(group, expected):
+    assert deviates({"name": "g"} | group) is expected
 
 
 def test_measures_come_with_the_columns_that_they_need(lottery):
@@ -479,7 +620,7 @@ def test_what_only_some_protocols_of_a_sweep_record_is_not_known_of_the_others(l
     assert np.isinf(table.loc["even", "rounds_to_target"]).all()
     assert table.loc["uneven", known].isna().all(axis=None)
     assert found.winner == "even"
-    breaks = found.ranking.set_index("rule")["breaks"]
+    breaks = found.ranking.set_index("rule")["violates"]
     assert breaks["uneven"] == "unknown"
 
 
@@ -491,6 +632,7 @@ def test_an_objective_may_ask_for_an_outcome_that_the_protocol_declares(lottery)
         lottery(
             outcomes=share,
             scorecard={"objective": {"measure": "winners", "bounds": {"simulated_s": {"max": 20}}}},
+            best={"winners": "max"},
         )
     )
     assert {*found.table.columns} == CORE | {"winners", "simulated_s"}

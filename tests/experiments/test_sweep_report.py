@@ -16,8 +16,8 @@ from experiments.figures.factors import choose, continuous, crossed, label, shar
 from experiments.figures.gains import gains
 from experiments.figures.panels import name_points, spread
 from experiments.figures.pareto import front
+from experiments.intervals import interval
 from experiments.reports import open_recorded
-from experiments.results import interval
 from tests.conftest import TINY, TINY_SERVER
 
 FIGURES = {f.name: f for f in sweep_figures()}
@@ -146,15 +146,15 @@ def test_bands_are_those_of_results_and_of_closed_form():
     found = curves.bands(part)
     assert found["accuracy"].to_numpy() == pytest.approx(wide.mean(axis=0))
     assert [(r.low, r.high) for r in found.itertuples()] == [
-        pytest.approx(interval(wide[:, r], "bootstrap")) for r in range(4)
+        pytest.approx(interval(wide[:, r], "t")) for r in range(4)
     ]
     assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), (
         "one seed has no band"
     )
-    # Two seeds at 0 and 1: a resampled mean is 0, 1/2 or 1 with 1/4, 1/2, 1/4; so the 95 % band is
-    # the whole range.
+    # Two seeds at 0 and 1: a standard error of 1/2, 12.7 of which are half an interval of Student.
     two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "accuracy": [0.0, 1.0]})
-    assert curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist() == [0.5, 0.0, 1.0]
+    bounds = curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist()
+    assert bounds == pytest.approx([0.5, 0.5 - 12.7062 / 2, 0.5 + 12.7062 / 2], rel=1e-5)
 
 
 def test_curves_are_the_means_of_rounds(grid):
