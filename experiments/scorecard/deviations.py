@@ -60,9 +60,14 @@ def deviation_gap(gains: pd.DataFrame, s: ScorecardSettings) -> dict[str, Any]:
     }
 
 
+def varies(gains: pd.DataFrame) -> pd.Series:
+    """Return of each row of a table of gains whether its gain differs between seeds."""
+    return gains["spread"] > ROUNDING * gains["gain"].abs()
+
+
 def _verdict(counted: pd.DataFrame, *, coalitions: bool, s: ScorecardSettings) -> tuple[str, str]:
     """Return yes, no or undetermined, and in words what that rests on."""
-    varied = counted["spread"] > ROUNDING * counted["gain"].abs()
+    varied = varies(counted)
     enough = counted["seeds"] >= LEAST_SEEDS
     seeds = int(counted["seeds"].min())
     basis = [

@@ -7,19 +7,26 @@ from collections.abc import Sequence
 import pandas as pd
 
 from experiments.numerals import with_interval
-from experiments.scorecard.deviations import COLUMNS
+from experiments.scorecard.deviations import COLUMNS, varies
 from experiments.scorecard.winner import Verdict
 
 
 def gains_in_words(verdict: Verdict) -> pd.DataFrame:
     """Return one row per mechanism, environment and deviation: who deviates, and what it gains.
 
-    An environment is there where the sweep has several levels of it.
+    An environment is there where the sweep has several levels of it. A gain that is the same in all
+    seeds has no interval: one of no width would promise too much.
     """
     gains = verdict.gains
     keys = _varied(gains, [c for c in gains.columns if c not in COLUMNS])
     shown = gains[[*keys, "deviation", "devices", "seeds"]].copy()
-    shown["gain"] = with_interval(gains, "gain") if len(gains) else []
+    if gains.empty:
+        return shown
+    bounds = ["gain_low", "gain_high"]
+    fixed = ~varies(gains)
+    known = gains.assign(**{bound: gains[bound].mask(fixed) for bound in bounds})
+    texts = pd.Series(with_interval(known, "gain"), index=gains.index)
+    shown["gain"] = texts.mask(fixed & (gains["seeds"] > 1), texts + " in all seeds")
     return shown
 
 

@@ -23,6 +23,7 @@ from experiments.scorecard.deviations import (
 from experiments.scorecard.levels import deviates
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
 from experiments.scorecard.settings import read_settings
+from experiments.scorecard.showing import compatibility, gains_in_words
 from tests.conftest import TINY
 
 holdings = st.lists(st.integers(0, 10**9), min_size=2, max_size=30).filter(lambda x: sum(x) > 0)
@@ -550,6 +551,16 @@ def test_without_an_objective_there_is_a_ranking_and_no_winner(lottery, tmp_path
     assert found.ranking["rule"].tolist() == ["even", "uneven"]
     assert "winner: none: the sweep states no objective" in found.answer
     assert not (tmp_path / "winner.toml").exists()
+
+
+def test_a_gain_that_is_the_same_in_all_seeds_is_shown_without_an_interval(lottery):
+    found = compare(lottery())
+    shown = gains_in_words(found)
+    assert shown["gain"].tolist() == ["−4 in all seeds", "6 in all seeds"]
+    assert compatibility(found, ["rule", "attack"])["incentive compatible"].tolist() == [
+        "undetermined",
+        "undetermined",
+    ]
 
 
 def test_a_tie_names_no_winner_and_says_whether_the_measure_can_differ(lottery):
