@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
+import numpy as np
 from pydantic import BaseModel
 
 from fedstake.errors import InputError
@@ -133,7 +134,12 @@ def _complete_params(
 
 
 def plain(value: Any) -> Any:
-    """Return a value with lists for tuples, all the way down."""
+    """Return a value as TOML and JSON have it, all the way down.
+
+    Tuples and NumPy's arrays become lists, NumPy's numbers those of Python.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

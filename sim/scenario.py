@@ -187,6 +187,7 @@ def scenario_class(values: Mapping[str, Any]) -> type[Scenario]:
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
     """Return the scenario of plain values; raise `SettingError` for the first wrong key."""
+    values = plain(values)
     try:
         return scenario_class(values).model_validate(values)
     except ValidationError as error:
@@ -202,11 +203,11 @@ def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     """
     if "protocol" in changes:
         before = scenario_class(values)
-        values["protocol"] = changes["protocol"]
+        values["protocol"] = plain(changes["protocol"])
         _drop_foreign(values, before, scenario_class(values))
     root = scenario_class(values)
     for key in plugins_first(root, changes):
-        set_or_merge(root, values, key, changes[key])
+        set_or_merge(root, values, key, plain(changes[key]))
 
 
 def _drop_foreign(values: dict[str, Any], before: type[BaseModel], after: type[BaseModel]) -> None:

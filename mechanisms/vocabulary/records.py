@@ -105,6 +105,7 @@ class Payment:
     Either is a device's number or the name of an account. "issuance" creates units and "burn"
     destroys them; other accounts, such as "escrow:pool", are declared by the rule
     (`PayoutRule.accounts`). `holder` is the device that loses by a penalty paid out of a deposit.
+    NumPy's integers are taken as Python's.
     """
 
     payee: int | str
@@ -112,6 +113,12 @@ class Payment:
     reason: str
     payer: int | str = "issuance"
     holder: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("payee", "amount", "payer", "holder"):
+            value = getattr(self, name)
+            if isinstance(value, np.integer):
+                object.__setattr__(self, name, int(value))
 
     @property
     def per_device(self) -> bool:

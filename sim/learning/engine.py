@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -82,11 +83,13 @@ class LearningEngine:
                 )
             module = module.to(dtype)
             # Inside the seeded block: lazy layers draw their weights on the first sample.
-            _check_output(module, _tensor(x[:1], dtype), classes, least=int(y.max()) + 1)
-        if any(True for _ in module.buffers()):
+            first = _tensor(x[:1], dtype)
+            _check_output(module, first, classes, least=int(y.max()) + 1)
+            changed = changed_by_training(module, first)
+        if changed:
             raise ValueError(
-                "models with buffers (such as batch norm) cannot be averaged row by row; "
-                "use group norm"
+                f"training changes the buffer {changed!r}, as batch norm does; such statistics "
+                "cannot be averaged row by row; use group norm"
             )
         if not any(p.requires_grad for p in module.parameters()):
             raise ValueError("the model has no parameters to train")
@@ -236,6 +239,24 @@ def _check_output(module: nn.Module, sample: Tensor, classes: int | None, *, lea
             f"the model gives {shape} for one of {takes}; "
             f"it should give logits (1, {classes or least})"
         )
+
+
+@torch.no_grad()
+def changed_by_training(module: nn.Module, sample: Tensor) -> str:
+    """Return the name of a buffer that a forward pass in training changes, "" when none does.
+
+    Constants such as masks and positions stay as they are; statistics of batch norm do not.
+    """
+    trial = copy.deepcopy(module).train()
+    before = {name: buffer.clone() for name, buffer in trial.named_buffers()}
+    if not before:
+        return ""
+    trial(torch.cat([sample, sample + 1]))  # batch norm needs two samples
+    after = dict(trial.named_buffers())
+    for name, buffer in before.items():
+        if not torch.equal(after[name], buffer):
+            return name
+    return ""
 
 
 def _tensor(array: NDArray[np.generic], dtype: torch.dtype | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from experiments.loader import (
     preset_names,
     validate,
 )
+from mechanisms.vocabulary import Payment
 from sim.scenario import Scenario
 
 
@@ -393,3 +395,24 @@ def test_naming_another_protocol_leaves_behind_what_it_lacks_but_no_adversary():
     assert scenario.training == load_scenario("vbfl").training
     with pytest.raises(ScenarioError, match=r"adversaries\.0\.miner"):
         load_scenario("vbfl", {"adversaries.0.miner": "tamper", "protocol": "fedavg"})
+
+
+def test_numbers_of_numpy_are_taken_as_python_s(tiny):
+    given = {
+        "rounds": np.int64(2),
+        "validation.params.threshold": np.float64(0.25),
+        "record.epoch_accuracy": np.bool_(True),
+        "model": {"name": np.str_("mlp"), "params": {"hidden": np.array([4, 3])}},
+    }
+    scenario = tiny(**{key.replace(".", "__"): value for key, value in given.items()})
+    same = tiny(
+        rounds=2,
+        validation__params__threshold=0.25,
+        record__epoch_accuracy=True,
+        model={"name": "mlp", "params": {"hidden": [4, 3]}},
+    )
+    assert scenario == same
+    assert scenario.run_id() == same.run_id()
+    assert type(scenario.rounds) is int
+    payment = Payment(np.int64(3), np.int32(5), "reward.flat")
+    assert [type(payment.payee), type(payment.amount)] == [int, int]

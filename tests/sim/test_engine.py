@@ -309,9 +309,36 @@ def test_layout_and_schedule():
     np.testing.assert_allclose(weights, [[1 / 3] * 3, [0.5, 0.5, 0]] * 2)
 
 
+class Positioned(nn.Module):
+    """A linear model with a mask and positions that never change."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.register_buffer("mask", torch.ones(64))
+        self.register_buffer("position", torch.arange(64, dtype=torch.float32) / 64)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1) * self.mask + self.position)
+
+
+def test_constant_buffers_are_part_of_the_model_and_not_of_its_row():
+    x, y = images(20, 8)
+    engine = LearningEngine(Positioned, x, y, learning_rate=0.1, batch_size=5, seed=0)
+    assert engine.size == 650
+    order = np.arange(20)[None]
+    trained = engine.train([TrainingJob(engine.initial(), order)])
+    assert not np.array_equal(trained[0], engine.initial())
+    measured = engine.evaluate(trained, x, y)
+    weight, bias = trained[0][:640].reshape(10, 64), trained[0][640:]
+    position = np.arange(64, dtype=np.float32) / 64
+    logits = (x.reshape(20, -1) + position) @ weight.T + bias
+    assert measured.correct[0] == (logits.argmax(1) == y).sum()
+
+
 def test_batch_norm_is_refused():
     x, y = images(20, 8)
-    with pytest.raises(ValueError, match="buffers"):
+    with pytest.raises(ValueError, match=r"the buffer '2\.running_mean'"):
         LearningEngine(
             lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)),
             x,

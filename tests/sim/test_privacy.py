@@ -170,16 +170,17 @@ def closed_form(noise, delta, updates):
         return renyi + math.log1p(-1 / alpha) - math.log(delta * alpha) / (alpha - 1)
 
     return minimize_scalar(
-        at, bounds=(math.log(0.02), math.log(5_000)), method="bounded", options={"xatol": 1e-9}
+        at, bounds=(math.log(1e-7), math.log(5_000)), method="bounded", options={"xatol": 1e-9}
     ).fun
 
 
 class TestEpsilon:
-    @given(st.floats(0.5, 60.0), st.floats(1e-8, 1e-2), st.integers(1, 200))
+    @given(st.floats(1e-3, 60.0), st.floats(1e-8, 1e-2), st.integers(1, 200))
     def test_it_is_the_closed_form(self, noise, delta, updates):
-        """From above, since the accountant tries fewer orders, and within 0.1 %."""
+        """From above, since the accountant tries fewer orders, and within 0.1 %; huge ones 2 %."""
         best, told = closed_form(noise, delta, updates), epsilon(noise, delta, updates)
-        assert best * (1 - 1e-6) <= told <= best * 1.001
+        share = 0.001 if best < 10_000 else 0.02
+        assert best * (1 - 1e-6) <= told <= best * (1 + share)
 
     def test_it_is_an_upper_bound_of_the_exact_one(self):
         """n Gaussians are one of noise multiplier sigma / sqrt(n), whose epsilon is known.
