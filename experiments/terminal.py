@@ -16,8 +16,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from fedstake.errors import FedstakeError, FedstakeWarning
+from fedstake.outside import literal
 
 if TYPE_CHECKING:
     from experiments.sweeps.drive import OnReceipt
@@ -25,7 +27,20 @@ if TYPE_CHECKING:
     from experiments.sweeps.manifest import Receipt
 
 
-class _Console(Console):
+class _Literal(Console):
+    """A console on which names from outside steer nothing."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does, text without characters that steer a terminal."""
+        super().print(*map(_shown, objects), **options)
+
+
+def _shown(item: Any) -> Any:
+    """Return a text with its line breaks, each line literal; anything else as it is."""
+    return "\n".join(map(literal, item.split("\n"))) if isinstance(item, str) else item
+
+
+class _Console(_Literal):
     """A console that lets `BrokenPipeError` through, so that `fedstake ... | head` ends quietly."""
 
     def on_broken_pipe(self) -> None:
@@ -33,7 +48,7 @@ class _Console(Console):
 
 
 out_console = _Console(soft_wrap=True, highlight=False, emoji=False)
-err_console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+err_console = _Literal(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 
@@ -173,7 +188,7 @@ def progress(
         yield Tell(label, total, left_s, None)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -203,20 +218,26 @@ def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterato
 def show(table: Any, title: str = "") -> None:
     """Print a pandas frame as a table of text."""
     view = Table(
-        title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
+        title=Text(_shown(title), "table.title") if title else None,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
     )
-    for i, column in enumerate(table.columns):
-        longest = max((len(str(v)) for v in table[column]), default=0)
-        words = max((len(w) for w in str(column).split()), default=0)
+    headings = [literal(str(column)) for column in table.columns]
+    rows = [[literal(str(v)) for v in row] for row in table.itertuples(index=False)]
+    for i, heading in enumerate(headings):
+        longest = max((len(row[i]) for row in rows), default=0)
+        words = max((len(w) for w in heading.split()), default=0)
         # What is in a table is never cut; a terminal that is too narrow folds lines.
         view.add_column(
-            str(column),
+            Text(heading),
             justify="left" if i == 0 else "right",
             min_width=max(longest, words),
             overflow="fold",
         )
-    for row in table.itertuples(index=False):
-        view.add_row(*(str(v) for v in row))
+    for row in rows:
+        view.add_row(*map(Text, row))
     out_console.print(view)
 
 

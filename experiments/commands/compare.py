@@ -170,6 +170,7 @@ def _compare_rules(
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
     from experiments.rundir import check_place, open_run, write_file
+    from experiments.spreadsheet import csv_text
 
     result = open_run(directory)
     if out:
@@ -189,7 +190,7 @@ def _compare_rules(
     for name, error in zip(failed["mechanism"], failed["error"], strict=True):
         out_console.print(f"{name}: {error}", markup=False)
     if out:
-        write_file(out, table.to_csv(index=False))
+        write_file(out, csv_text(table))
         out_console.print(f"\nincome of every device: {out}", markup=False)
 
 

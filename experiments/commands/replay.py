@@ -138,6 +138,9 @@ def _replay(run_dir: Path, options: Options, folder: Path, *, dry_run: bool) -> 
 
 def _show_plan(script: Script, folder: Path) -> None:
     """Print the plan of a replay, and write all of its calls to a CSV file."""
+    from experiments.rundir import write_file
+    from experiments.spreadsheet import csv_text
+
     run = script.plan.run
     show(
         _prices(script),
@@ -150,7 +153,7 @@ def _show_plan(script: Script, folder: Path) -> None:
     _show_skipped(script.skipped)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.csv"
-    script.frame().to_csv(path, index=False)
+    write_file(path, csv_text(script.frame()))
     out_console.print(
         f"\n{len(script.actions):,} calls in {len(script.batches):,} batches, "
         f"at most about {script.estimate():,} native units of fees; nothing was signed\n"

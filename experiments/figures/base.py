@@ -98,6 +98,7 @@ def style() -> Iterator[None]:
             "axes.prop_cycle": cycler(color=list(CYCLE)),
             "legend.frameon": False,
             "svg.fonttype": "none",
+            "text.parse_math": False,  # names from outside may hold a "$"
             "svg.hashsalt": "fedstake",
         }
     ):

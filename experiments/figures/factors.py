@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.results import Results
+from fedstake.outside import literal
 
 SAMPLED = ("random", "sobol", "latin-hypercube")
 
@@ -129,14 +130,14 @@ def concerns(results: Results, factor: str, table: str) -> bool:
 
 
 def short(factor: str) -> str:
-    """Return the last part of a dotted key."""
-    return factor.rpartition(".")[2]
+    """Return the last part of a dotted key, as it can be shown."""
+    return literal(factor.rpartition(".")[2])
 
 
 def label(factor: str, level: Any) -> str:
     """Return a level in words: a name as it is, a number with its factor."""
     if isinstance(level, str):
-        return level
+        return literal(level)
     text = f"{level:.3g}" if isinstance(level, float | np.floating) else str(level).lower()
     return f"{short(factor)} = {text}"
 

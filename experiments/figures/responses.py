@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from experiments.figures.base import HONEST, LEVELS, NEUTRAL, Sheet, SweepFigure, blank, thousands
 from experiments.figures.factors import continuous, crossed, label, ordered, share_explained, short
@@ -160,6 +160,8 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[str, str]) -> No
         )
     if part["log"].any():
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatter())
+        axes.xaxis.set_minor_formatter(LogFormatter())
     else:
         whole = bool((part["value"] % 1 == 0).all())
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole))

@@ -12,9 +12,13 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
+from matplotlib.ticker import Formatter
 
 from experiments.numerals import digits, number
 from experiments.rundir import write_file
+from experiments.spreadsheet import csv_text
+from fedstake.outside import literal
 
 _HERE = Path(__file__).parent
 _CSS = (_HERE / "page.css").read_text(encoding="utf-8")
@@ -58,6 +62,7 @@ def save(
     command: str,
 ) -> Panel:
     """Write a canvas as PNG and SVG, and its table as CSV; other files are left alone."""
+    _draw_literally(sheet)
     sheet.draw_without_rendering()
     sheet.set_layout_engine("none")  # laid out once, so that both files are the same
     png, svg = io.BytesIO(), io.BytesIO()
@@ -65,8 +70,34 @@ def save(
     sheet.savefig(svg, format="svg", metadata={"Date": None})
     write_file(folder / f"{name}.png", png.getvalue())
     write_file(folder / f"{name}.svg", svg.getvalue())
-    write_file(folder / f"{name}.csv", table.to_csv(index=False))
+    write_file(folder / f"{name}.csv", csv_text(table))
     return Panel(name, title, caption, png.getvalue(), command, sheet.get_figwidth())
+
+
+def _draw_literally(sheet: Canvas) -> None:
+    """Let no text of a drawing steer: no formulas, no control characters but line breaks."""
+    for text in sheet.findobj(Text):
+        text.set(text=_lines(text.get_text()), parse_math=False)
+    # The texts of ticks are made again whenever a drawing is laid out.
+    for axes in sheet.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            _format_literally(axis.get_major_formatter())
+
+
+def _format_literally(formatter: Formatter) -> None:
+    """Let a formatter of ticks make literal texts."""
+    made = formatter.format_ticks
+    formatter.format_ticks = lambda values: list(map(_lines, made(values)))  # type: ignore[method-assign]
+
+
+def _lines(text: str) -> str:
+    """Return a text with its line breaks, each line literal."""
+    return "\n".join(map(literal, text.split("\n")))
+
+
+def _html(text: str) -> str:
+    """Return a text as HTML shows it: literally."""
+    return html.escape(_lines(text))
 
 
 def page(
@@ -78,7 +109,7 @@ def page(
 ) -> str:
     """Return the whole page as HTML: sections, figures, sections."""
     parts = [
-        f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(subtitle)}</p>",
+        f"<h1>{_html(title)}</h1><p class=sub>{_html(subtitle)}</p>",
         *map(_section, before),
     ]
     if panels:
@@ -88,20 +119,20 @@ def page(
         '<meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{html.escape(title)} · Fedstake</title><style>{_CSS}</style>"
+        f"<title>{_html(title)} · Fedstake</title><style>{_CSS}</style>"
     )
     body = f"<main>{''.join(parts)}</main><script>{_SCRIPT}</script>"
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
 def _section(section: Section) -> str:
-    parts = [f"<h2>{html.escape(section.heading)}</h2>"]
+    parts = [f"<h2>{_html(section.heading)}</h2>"]
     if section.note:
-        parts.append(f"<p class=sub>{html.escape(section.note)}</p>")
+        parts.append(f"<p class=sub>{_html(section.note)}</p>")
     if section.table is not None:
         parts.append(table(section.table, section.heading))
     if section.pre:
-        parts.append(f"<pre tabindex=0>{html.escape(section.pre)}</pre>")
+        parts.append(f"<pre tabindex=0>{_html(section.pre)}</pre>")
     return f"<section>{''.join(parts)}</section>"
 
 
@@ -110,8 +141,8 @@ def _figure(panel: Panel) -> str:
     # A wide figure scrolls on a small screen rather than become too small to read.
     wide = " wide" if pixels > 600 else ""
     image = base64.b64encode(panel.png).decode()
-    name, title = html.escape(panel.name), html.escape(panel.title)
-    caption = html.escape(panel.caption)
+    name, title = _html(panel.name), _html(panel.title)
+    caption = _html(panel.caption)
     return (
         f'<figure id="{name}" style="--w:{pixels}px"><h3>{title}</h3>'
         f'<div class="plate{wide}" tabindex=0 role=region aria-label="{title}">'
@@ -119,7 +150,7 @@ def _figure(panel: Panel) -> str:
         f"<figcaption>{caption} "
         f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>; '
         f'drawing: <a href="{name}.svg">{name}.svg</a>. '
-        f"Made by <code>{html.escape(panel.command)}</code></span></figcaption></figure>"
+        f"Made by <code>{_html(panel.command)}</code></span></figcaption></figure>"
     )
 
 
@@ -129,7 +160,7 @@ def table(frame: pd.DataFrame, name: str) -> str:
     head = "".join(heading for heading, _ in columns)
     rows = zip(*(cells for _, cells in columns), strict=True)
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    label = html.escape(name)
+    label = _html(name)
     return (
         f'<div class=wrap tabindex=0 role=region aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -138,7 +169,7 @@ def table(frame: pd.DataFrame, name: str) -> str:
 
 def _column(values: pd.Series, name: str) -> tuple[str, list[str]]:
     """Return the heading of a column and its cells."""
-    heading = html.escape(name).replace(".", ".<wbr>")
+    heading = _html(name).replace(".", ".<wbr>")
     if values.dtype.kind in "iuf":
         decimals = digits(values)
         return f"<th scope=col>{heading}</th>", [_number(v, decimals) for v in values]
@@ -148,7 +179,7 @@ def _column(values: pd.Series, name: str) -> tuple[str, list[str]]:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None or value != value else html.escape(str(value))
+    return "–" if value is None or value != value else _html(str(value))
 
 
 _AMOUNT = r"^([-−]?[\d.,]+( \(.* to .*\)| ± [\d.]+|%)?|–)$"

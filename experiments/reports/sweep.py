@@ -19,6 +19,7 @@ from experiments.results import Results
 from experiments.rundir import RunError, write_file
 from experiments.scorecard.showing import compatibility, gains_in_words
 from experiments.scorecard.winner import SCORECARD, WINNER, Verdict, compare, evidence
+from experiments.spreadsheet import csv_frame, csv_text
 from experiments.sweeps.plan import Spec
 
 ROWS = 400
@@ -126,7 +127,7 @@ def _scorecard(results: Results) -> list[Section]:
             return [Section("Scorecard", note=str(error))]
     sections = []
     if (folder / SCORECARD).is_file():
-        sections.append(Section("Scorecard", pd.read_csv(folder / SCORECARD)))
+        sections.append(Section("Scorecard", csv_frame(folder / SCORECARD)))
     if (folder / WINNER).is_file():
         text = (folder / WINNER).read_text(encoding="utf-8")
         sections.append(Section("Winner", pre=evidence(text)))
@@ -160,7 +161,7 @@ def _failures(results: Results, target: Path) -> list[Section]:
     if failed.empty:
         (target / "failures.csv").unlink(missing_ok=True)
         return []
-    write_file(target / "failures.csv", failed.to_csv(index=False))
+    write_file(target / "failures.csv", csv_text(failed))
     shown = failed[["seed", *results.factors, "stage", "error"]]
     note = f"{_rows_note(len(shown), 'failures.csv')} Tracebacks are there."
     return [Section("Failures", shown.head(ROWS), note=note)]
@@ -172,7 +173,7 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
         return [Section("Outcomes", note="No run is done yet.")]
     recorded = [column for column in OUTCOMES if column in outcomes]
     summary = results.summary(of=recorded)
-    write_file(target / "outcomes.csv", summary.to_csv(index=False))
+    write_file(target / "outcomes.csv", csv_text(summary))
     shown = summary[[*results.factors, "runs"]].copy()
     for column, name in OUTCOMES.items():
         if column in summary and summary[column].notna().any():

@@ -20,6 +20,7 @@ from experiments.reproduce.paper import Paper, PaperFigure
 from experiments.reproduce.plan import HERE, Part, parts, sizes
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
+from experiments.spreadsheet import csv_text
 from experiments.sweeps.drive import OnReceipt, Sweep
 from experiments.sweeps.plan import PlannedRun
 from sim.world import World
@@ -111,7 +112,7 @@ class Reproduction:
         tables += [("CPU time against the authors' code", cost)]
 
         # Write the tables.
-        write_file(self.folder / "verdicts.csv", found.to_csv(index=False))
+        write_file(self.folder / "verdicts.csv", csv_text(found))
         text = [f"# {paper.title}\n\n`{self.command}`: {size}.\n"]
         text += [f"\n## {heading}\n\n{verdicts.markdown(table)}" for heading, table in tables]
         write_file(self.folder / "verdicts.md", "".join(text))

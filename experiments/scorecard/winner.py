@@ -27,6 +27,8 @@ from experiments.scorecard.settings import (
     read_settings,
 )
 from experiments.scorecard.shapley import against_shapley
+from experiments.spreadsheet import csv_text
+from fedstake.outside import literal
 
 SCORECARD, GAINS, RANKING, WINNER = "scorecard.csv", "gains.csv", "ranking.csv", "winner.toml"
 ROWS = "its rows of the scorecard:"
@@ -96,7 +98,7 @@ def compare(results: Results | str | Path, settings: ScorecardSettings | None = 
     # Write.
     files = [opened.folder / name for name in (SCORECARD, GAINS, RANKING)]
     for file, frame in zip(files, (table, scores.gains, ranking), strict=True):
-        write_file(file, frame.to_csv(index=False, float_format="%.6g"))
+        write_file(file, csv_text(frame, "%.6g"))
     target = opened.folder / WINNER
     if winner is None:
         target.unlink(missing_ok=True)
@@ -275,7 +277,7 @@ def winner_toml(
         ROWS,
         *(f"  {json.dumps(_rounded(row))}" for row in _rows(own)),
     ]
-    return "".join(f"# {line}\n" for line in lines) + "\n" + tomli_w.dumps(scenario)
+    return "".join(f"# {literal(line)}\n" for line in lines) + "\n" + tomli_w.dumps(scenario)
 
 
 def evidence(text: str) -> str:

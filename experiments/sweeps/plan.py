@@ -127,6 +127,8 @@ def _check_name(name: str, where: str, names: dict[str, str]) -> None:
 
     `names` maps the names so far, in lower case, to where they stand; this one is added.
     """
+    if not name:
+        raise SettingError(where, name, "a factor needs a name")
     if name.casefold() in TAKEN:
         raise SettingError(
             where, name, "is a column of the results; choose another name, with named levels"
