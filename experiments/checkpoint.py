@@ -1,23 +1,38 @@
 """Checkpoints at round boundaries: plain JSON and arrays, no pickle.
 
 A folder beside the run directory holds them; their names begin with the run's id, so that runs
-never touch each other's. Each lists the hashes of its files, which are verified before it is used.
+never touch each other's. A checkpoint is a folder with what changes from round to round, and a part
+of a log with what only grows: recorded rows, journal, chains. Each process appends to a log of its
+own, so that a checkpoint costs what is new since the one before. A checkpoint lists the hashes of
+its files and of its part of the log, which are verified before it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from experiments.rundir import RunError, whole_folder
+from experiments.rundir import RunError, alive, brief, naming, whole_folder
 from fedstake.errors import FedstakeWarning
-from fedstake.outside import RECORD_BYTES, UnreadableError, read_bytes, read_json, seal, unseal
+from fedstake.outside import (
+    RECORD_BYTES,
+    UnreadableError,
+    parse_json,
+    read_bytes,
+    read_json,
+    seal,
+    unseal,
+)
 from sim.scenario import Scenario
 from sim.world import World
 
@@ -30,37 +45,138 @@ class DamagedCheckpointWarning(FedstakeWarning):
     """A checkpoint that is damaged and was left out; an earlier one is used."""
 
 
-def save(world: World, folder: Path) -> None:
-    """Write the state of a world between two rounds.
+@dataclass(frozen=True)
+class Boundary:
+    """What changes from round to round, as it was after a round."""
 
-    Older checkpoints of the run but the one before are deleted, only when the new one is there.
+    round: int
+    state: str
+    arrays: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Log:
+    """What only grows: `size` bytes of it are on disk, the lines `pending` are not yet."""
+
+    size: int
+    hash: Any
+    pending: Sequence[bytes]
+
+    def written(self) -> Log:
+        """Return the log with all of its lines on disk."""
+        body = b"".join(self.pending)
+        grown = self.hash.copy()
+        grown.update(body)
+        return Log(self.size + len(body), grown, ())
+
+
+EMPTY = Log(0, hashlib.sha256(), ())
+
+
+class Checkpoints:
+    """The checkpoints that one process writes of one run.
+
+    `note` remembers the state between two rounds in memory, which costs little; `write` writes what
+    was noted last. So a run that is interrupted within a round keeps the rounds before.
     """
-    state, arrays = world.to_state()
-    path = folder / f"{_prefix(world.kernel.scenario)}{world.round_index:07d}"
-    with whole_folder(path) as partial:
-        np.savez(partial / "models.npz", **arrays)  # type: ignore[arg-type]
-        text = json.dumps({"run_id": world.kernel.scenario.run_id(), "state": state})
-        (partial / "state.json").write_text(text)
-        hashes = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
-        (partial / HASHES).write_text(seal({"files": hashes}))
-    others = [older for older in _all(world.kernel.scenario, folder) if older != path]
-    for older in others[: len(others) + 1 - KEPT]:
-        shutil.rmtree(older, ignore_errors=True)
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self._run_id, self._folder = scenario.run_id(), folder
+        self._file = folder / f"{_logs(self._run_id)}{os.getpid()}-{os.urandom(4).hex()}"
+        self._marks: Mapping[str, int] = {}
+        self._log = EMPTY
+        self._noted: Boundary | None = None
+
+    @property
+    def round(self) -> int:
+        """Number of the round that was noted last, 0 before any."""
+        return self._noted.round if self._noted else 0
+
+    def note(self, world: World) -> None:
+        """Remember the state of a world between two rounds."""
+        if self._log.size and not self._file.is_file():  # another process has cleaned up
+            self._marks, self._log = {}, EMPTY
+        state, arrays = world.to_state(self._marks)
+        line = json.dumps(state.pop("history")).encode() + b"\n"
+        self._marks = state.pop("marks")
+        self._log = Log(self._log.size, self._log.hash, [*self._log.pending, line])
+        text = json.dumps({"run_id": self._run_id, "state": state})
+        kept = {name: _frozen(array) for name, array in arrays.items()}
+        self._noted = Boundary(world.round_index, text, kept)
+
+    def write(self) -> None:
+        """Write what was noted last.
+
+        Older checkpoints of the run but the one before are deleted, only when the new one is there.
+        """
+        assert self._noted is not None
+        with naming(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with open(self._file, "ab") as file:
+                file.truncate(self._log.size)  # of what a failed attempt has left
+                file.writelines(self._log.pending)
+                file.flush()
+                os.fsync(file.fileno())
+            self._log = self._log.written()
+            path = self._write(self._folder, self._file.name, self._log)
+        others = [older for older in _all(self._run_id, self._folder) if older != path]
+        for older in others[: len(others) + 1 - KEPT]:
+            shutil.rmtree(older, ignore_errors=True)
+        _remove_logs(self._run_id, self._folder, keep=self._file)
+
+    def export(self, folder: Path) -> None:
+        """Write what was noted last into another folder, with a log of its own."""
+        assert self._noted is not None
+        folder.mkdir()
+        log = folder / f"{_logs(self._run_id)}whole"
+        if self._log.size:
+            shutil.copyfile(self._file, log)
+        with open(log, "ab") as file:
+            file.truncate(self._log.size)
+            file.writelines(self._log.pending)
+        self._write(folder, log.name, self._log.written())
+
+    def _write(self, folder: Path, name: str, log: Log) -> Path:
+        """Write the folder of a checkpoint whose log is on disk under a name; return it."""
+        assert self._noted is not None
+        path = folder / f"{_rounds(self._run_id)}{self._noted.round:07d}"
+        with whole_folder(path) as partial:
+            np.savez(partial / "models.npz", **self._noted.arrays)  # type: ignore[arg-type]
+            (partial / "state.json").write_text(self._noted.state)
+            files = sorted(partial.iterdir())
+            hashes = {file.name: _sha256(read_bytes(file, RECORD_BYTES)) for file in files}
+            part = {"name": name, "bytes": log.size, "sha256": log.hash.hexdigest()}
+            (partial / HASHES).write_text(seal({"files": hashes, "log": part}))
+        return path
+
+
+def folder_of(run: Path) -> Path:
+    """Return the folder of the checkpoints of a run directory, beside it."""
+    return run.with_name(f"{brief(run.name)}.checkpoint")
+
+
+def save(world: World, folder: Path) -> None:
+    """Write a checkpoint of a world between two rounds."""
+    checkpoints = Checkpoints(world.kernel.scenario, folder)
+    checkpoints.note(world)
+    checkpoints.write()
 
 
 def newest(scenario: Scenario, folder: Path) -> Path | None:
-    """Return the last checkpoint of a run in a folder of `save`."""
+    """Return the last checkpoint of a run in a folder of checkpoints."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; checkpoints go into a folder of that name")
-    return max(_all(scenario, folder), default=None)
+    return max(_all(scenario.run_id(), folder), default=None)
 
 
 def remove(scenario: Scenario, folder: Path) -> None:
     """Delete the checkpoints of a run, and the folder when nothing else is in it."""
     if not folder.is_dir():
         return
-    for path in [*_all(scenario, folder), *folder.glob(f".{_prefix(scenario)}*.partial-*")]:
+    run_id = scenario.run_id()
+    for path in [*_all(run_id, folder), *folder.glob(f".{_rounds(run_id)}*.partial-*")]:
         shutil.rmtree(path, ignore_errors=True)
+    _remove_logs(run_id, folder)
     if not any(folder.iterdir()):
         folder.rmdir()
 
@@ -72,7 +188,7 @@ def resume(scenario: Scenario, folder: Path, data: str | Path | None = None) -> 
     """
     newest(scenario, folder)
     damaged = None
-    for path in reversed(_all(scenario, folder)):
+    for path in reversed(_all(scenario.run_id(), folder)):
         try:
             world = load(scenario, path, data)
         except RunError as error:
@@ -90,25 +206,33 @@ def resume(scenario: Scenario, folder: Path, data: str | Path | None = None) -> 
     return None
 
 
-def load(scenario: Scenario, path: Path, data: str | Path | None = None) -> World:
-    """Return a world that continues from a checkpoint; the scenario must be the same.
+def load(
+    scenario: Scenario, path: Path, data: str | Path | None = None, of: str | None = None
+) -> World:
+    """Return a world that continues from a checkpoint.
 
     Raises `RunError` for a checkpoint that is damaged or of another run.
+
+    Args:
+        scenario: what is played from there on.
+        path: the checkpoint.
+        data: folder of data files.
+        of: id of the run that wrote the checkpoint, by default that of the scenario.
     """
     try:
-        _verify(path)
+        history = _verified(path)
         saved = read_json(path / "state.json")
         with np.load(path / "models.npz", allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-        run_id, state = str(saved["run_id"]), saved["state"]
+        run_id, state = str(saved["run_id"]), {**saved["state"], "history": history}
     except UnreadableError as error:
         raise RunError(f"{path}: not a readable checkpoint ({_short(error)})") from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise RunError(f"{path}: not a readable checkpoint ({error})") from error
-    if run_id != scenario.run_id():
+    expected = of or scenario.run_id()
+    if run_id != expected:
         raise RunError(
-            f"{path}: checkpoint of another scenario or seed "
-            f"({run_id[:12]}, not {scenario.run_id()[:12]})"
+            f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {expected[:12]})"
         )
     world = World(scenario, data)
     try:
@@ -121,25 +245,78 @@ def load(scenario: Scenario, path: Path, data: str | Path | None = None) -> Worl
     return world
 
 
-def _verify(path: Path) -> None:
-    """Raise `UnreadableError` unless the files are those that the hashes of a checkpoint list."""
-    files = unseal(path / HASHES)["files"]
+# --- files --------------------------------------------------------------------------------------
+
+
+def _verified(path: Path) -> dict[str, list[Any]]:
+    """Return the history of a checkpoint.
+
+    Raises `UnreadableError` unless its files and its part of the log have the hashes that it lists.
+    """
+    hashes = unseal(path / HASHES)
     for name in ("models.npz", "state.json"):
-        if files[name] != _sha256(path / name):
-            raise UnreadableError(path / name, "damaged, its SHA-256 is not the recorded one")
+        _check(path / name, read_bytes(path / name, RECORD_BYTES), hashes["files"][name])
+    part = hashes["log"]
+    log = path.parent / Path(part["name"]).name
+    body = read_bytes(log, RECORD_BYTES)[: part["bytes"]]
+    _check(log, body, part["sha256"])
+    history: dict[str, list[Any]] = {}
+    for line in body.splitlines():
+        for name, rows in parse_json(line.decode(), log).items():
+            history.setdefault(name, []).extend(rows)
+    return history
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(read_bytes(file, RECORD_BYTES)).hexdigest()
+def _check(file: Path, body: bytes, sha256: str) -> None:
+    if sha256 != _sha256(body):
+        raise UnreadableError(file, "damaged, its SHA-256 is not the recorded one")
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _short(error: UnreadableError) -> str:
     return f"{Path(error.path).name}: {error.reason}"
 
 
-def _prefix(scenario: Scenario) -> str:
-    return f"{scenario.run_id()[:12]}-round-"
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """Return an array that nobody changes any more: itself, or a copy."""
+    return array.copy() if array.flags.writeable else array
 
 
-def _all(scenario: Scenario, folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_prefix(scenario)}*[0-9]")) if folder.is_dir() else []
+def _remove_logs(run_id: str, folder: Path, keep: Path | None = None) -> None:
+    """Delete the logs that no checkpoint needs; those of other living processes stay."""
+    needed = {_log_of(path) for path in _all(run_id, folder)}
+    for log in folder.glob(f"{_logs(run_id)}*"):
+        if log != keep and log.name not in needed and not _used(log, run_id):
+            log.unlink(missing_ok=True)
+
+
+def _used(log: Path, run_id: str) -> bool:
+    """Return whether another process may yet append to a log."""
+    pid = log.name.removeprefix(_logs(run_id)).partition("-")[0]
+    return pid.isdecimal() and int(pid) != os.getpid() and alive(int(pid))
+
+
+def _log_of(path: Path) -> str:
+    """Return the name of a checkpoint's log, "" where the checkpoint is damaged."""
+    try:
+        return str(unseal(path / HASHES)["log"]["name"])
+    except (OSError, UnreadableError, LookupError, TypeError):
+        return ""
+
+
+def _rounds(run_id: str) -> str:
+    """Return how the names of a run's checkpoints begin."""
+    return f"{run_id[:12]}-round-"
+
+
+def _logs(run_id: str) -> str:
+    """Return how the names of a run's logs begin."""
+    return f"{run_id[:12]}-log-"
+
+
+def _all(run_id: str, folder: Path) -> list[Path]:
+    """Return the checkpoints of a run, the last one last."""
+    return sorted(folder.glob(f"{_rounds(run_id)}*[0-9]")) if folder.is_dir() else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -162,19 +163,108 @@ def _why_no_run(folder: Path) -> str:
     return reason
 
 
+def brief(name: str) -> str:
+    """Return a file name that can be lengthened: a long one is its beginning and a hash."""
+    raw = os.fsencode(name)
+    if len(raw) <= 100:
+        return name
+    return f"{name[:20]}-{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+def resolved(path: Path) -> Path:
+    """Return where a path leads: links are followed, and stay what they are.
+
+    Raises `RunError` for a link that leads nowhere.
+    """
+    for place in (path, *path.parents):
+        if os.path.islink(place) and not os.path.exists(place):
+            link = "" if place == path else f"{place} "
+            raise RunError(
+                f"{path}: {link}is a link to {os.readlink(place)}, which is not there; "
+                "make that folder or remove the link"
+            )
+    return Path(os.path.realpath(path))
+
+
 def check_place(path: Path) -> None:
-    """Raise `RunError` unless a folder can be made or written at `path`."""
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        what = "is" if place == path.absolute() else f"{place} is"
-        raise RunError(f"{path}: {what} a file, --out must name a folder")
+    """Raise `RunError` unless `whole_folder` can put a folder at `path`: by doing it with none."""
+    with _refusing(path):
+        real = resolved(path)
+        if real.parent == real:
+            raise RunError(f"{path}: is the root of the file system; name a folder in it")
+        if real in (Path.cwd(), *Path.cwd().parents):
+            raise RunError(f"{path}: is the current folder or around it; name a folder in it")
+        probe = _beside(_home(path, real) / real.name)
+        try:
+            _make(probe, real)
+            if real.exists():
+                os.rename(real, probe / _OLD)
+        finally:
+            if (probe / _OLD).exists():
+                os.rename(probe / _OLD, real)
+            shutil.rmtree(probe, ignore_errors=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `RunError` unless files can be written into a folder at `path`, made if need be."""
+    with _refusing(path):
+        real = resolved(path)
+        if real.is_dir():
+            with tempfile.TemporaryFile(dir=real):
+                return
+        probe = _beside(_home(path, real) / real.name)
+        try:
+            _make(probe, real)
+        finally:
+            shutil.rmtree(probe, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a `RunError`."""
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        yield
     except OSError as error:
-        raise RunError(f"{path}: cannot write to {place} ({error.strerror})") from None
+        if error.errno == errno.EBUSY:
+            reason = "is a mount point, which no folder can replace; name a folder in it"
+            raise RunError(f"{path}: {reason}") from None
+        raise RunError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _home(path: Path, real: Path) -> Path:
+    """Return the nearest folder above `real` that is there; `RunError` names `path`."""
+    if real.exists() and not real.is_dir():
+        raise RunError(f"{path}: is a file, --out must name a folder")
+    home = real.parent
+    while not home.exists():
+        home = home.parent
+    if not home.is_dir():
+        raise RunError(f"{path}: {home} is a file, --out must name a folder")
+    return home
+
+
+def _make(probe: Path, real: Path) -> None:
+    """Make the missing folders of a path inside another folder, the last one by a rename."""
+    missing = [real.name]
+    for folder in real.parents:
+        if folder == probe.parent:
+            break
+        missing.insert(0, folder.name)
+    target = probe.joinpath(*missing)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = probe / "new"
+    new.mkdir()
+    os.rename(new, target)
+
+
+@contextlib.contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Let an error of the file system, such as a full disk, name the place that was asked for."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise OSError(number, os.strerror(number), str(place)) from error
 
 
 def write_run(
@@ -219,25 +309,33 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it appears under its name only when the block ends well.
 
     Otherwise nothing is left behind. An existing folder is replaced: the caller has made sure that
-    it may be (`may_replace`).
+    it may be (`may_replace`). Of a link the target is replaced. Errors of the file system name the
+    path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    recover(path)
-    partial = _beside(path)
-    try:
-        yield partial
-        for file in partial.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        partial.chmod(0o755)
+    real = resolved(path)
+    with naming(path):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        recover(real)
+        partial = _beside(real)
         try:
-            os.rename(partial, path)
-        except OSError:  # a folder is there, perhaps since a moment ago
-            if not path.is_dir():
-                raise
-            _exchange(path, partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            yield partial
+            _put(partial, real)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, path: Path) -> None:
+    """Give a folder its name once its files are on disk."""
+    for file in filter(Path.is_file, partial.rglob("*")):
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+    partial.chmod(0o755)
+    try:
+        os.rename(partial, path)
+    except OSError:  # a folder is there, perhaps since a moment ago
+        if not path.is_dir():
+            raise
+        _exchange(path, partial)
 
 
 def may_replace(path: Path) -> bool:
@@ -257,10 +355,10 @@ def recover(path: Path) -> None:
 
     Put back the folders that they were replacing, and delete what they left half written.
     """
-    prefix = f".{path.name}.partial-"
+    prefix = _partial_prefix(path)
     for entry in path.parent.glob(f"{glob.escape(prefix)}*"):
         pid = entry.name.removeprefix(prefix).partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not alive(int(pid)):
             if (entry / _OLD).is_dir() and not path.exists():
                 os.rename(entry / _OLD, path)
             shutil.rmtree(entry, ignore_errors=True)
@@ -269,8 +367,14 @@ def recover(path: Path) -> None:
 _OLD = "old"
 
 
+def _partial_prefix(path: Path) -> str:
+    """Return how the names of half-written folders begin; the process that writes one follows."""
+    return f".{brief(path.name)}.partial-"
+
+
 def _beside(path: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+    prefix = f"{_partial_prefix(path)}{os.getpid()}-"
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
 
 
 def _exchange(path: Path, partial: Path) -> None:
@@ -291,23 +395,27 @@ def _exchange(path: Path, partial: Path) -> None:
 
 
 def write_file(path: Path, body: bytes | str) -> None:
-    """Write one file whole or not at all."""
+    """Write one file whole or not at all; of a link its target. Errors name the path."""
     raw = body.encode() if isinstance(body, str) else body
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as partial:
+    real = Path(os.path.realpath(path))
+    prefix = f".{brief(real.name)}."
+    with (
+        naming(path),
+        tempfile.NamedTemporaryFile(dir=real.parent, prefix=prefix, delete=False) as partial,
+    ):
         try:
             partial.write(raw)
             partial.flush()
             os.fsync(partial.fileno())
             os.chmod(partial.name, 0o644)
-            os.replace(partial.name, path)
+            os.replace(partial.name, real)
         except BaseException:
             Path(partial.name).unlink(missing_ok=True)
             raise
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Return whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -13,6 +13,7 @@ import resource
 import subprocess
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -25,20 +26,42 @@ from experiments import checkpoint
 from experiments.loader import load_scenario
 from experiments.pool import Task, in_processes, on_executor
 from experiments.rundir import (
+    MANIFEST,
     RunError,
     RunResult,
     check_place,
+    check_writable,
     may_replace,
     open_run,
     recover,
+    resolved,
     write_file,
     write_run,
 )
+from fedstake.errors import FedstakeWarning, Interrupted
 from sim.scenario import Scenario
 from sim.threads import single_threaded
 from sim.world import World
 
 OnRound = Callable[[World], None]
+
+CHECKPOINT_S = 60.0
+"""Wall time after which a run that is not finished keeps a checkpoint by itself."""
+
+
+class Watch:
+    """Seconds since it was made: of the clock on the wall, and of this process."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def wall_s(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_s(self) -> float:
+        return time.process_time() - self._cpu
 
 
 @dataclass(frozen=True)
@@ -65,53 +88,104 @@ def run(
 ) -> RunResult:
     """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
 
+    About every minute and on Ctrl-C a checkpoint is kept beside `out`, and deleted when the run is
+    recorded. A run that was interrupted continues from its last checkpoint; of a damaged one it
+    warns, and uses the one before. What is recorded does not depend on checkpoints.
+
     Args:
         scenario: what to run; a preset's name or a TOML file will do.
-        out: the run directory, by default `results/<name>-<run id>`. A complete run of the same
-            scenario there is reused.
+        out: the run directory, by default `results/<name>-<run id>`; of a link its target. A
+            complete run of the same scenario there is reused.
         data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
-        on_start: called with the world before its first round.
+        on_start: called with the world before the first round that is played.
         on_round: called with the world after every round.
-        checkpoint_every: keep a checkpoint beside `out` every so many rounds. A run that was
-            interrupted continues from its last checkpoint; of a damaged one it warns, and uses the
-            one before.
-        force: run again and replace what is there.
+        checkpoint_every: keep a checkpoint every so many rounds as well.
+        force: run again from the first round and replace what is there.
+
+    Raises `Interrupted` on Ctrl-C: it says what was kept.
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
-    run_id = scenario.run_id()
-    path = Path(out) if out else Path("results") / f"{scenario.name}-{run_id[:12]}"
-    check_place(path)
-    recover(path)
-    saved = path.with_name(path.name + ".checkpoint")
-    existing = _existing(path, run_id, force)
+    path = Path(out) if out is not None else _usual_place(scenario)
+    saved = _prepared(path, force)
+    existing = _existing(path, scenario.run_id(), force)
     if existing is not None:
         checkpoint.remove(scenario, saved)  # of a run that was killed at its very end
         return existing
-    began, cpu = time.perf_counter(), time.process_time()
-    resumed = None if force else checkpoint.resume(scenario, saved, data)
+    if force:
+        checkpoint.remove(scenario, saved)
+    watch = Watch()
+    kept = checkpoint.Checkpoints(scenario, saved)
+    resumed = checkpoint.resume(scenario, saved, data)
     world = resumed or World(scenario, data)
     try:
+        if resumed:
+            kept.note(world)
         if on_start:
             on_start(world)
-        for index in world.run():
-            if on_round:
-                on_round(world)
-            if checkpoint_every and index % checkpoint_every == 0 and index < scenario.rounds:
-                checkpoint.save(world, saved)
-        manifest = _manifest(
-            world, time.perf_counter() - began, time.process_time() - cpu, resumed is not None
-        )
+        _play(world, kept, checkpoint_every, on_round)
+        manifest = _manifest(world, watch, resumed is not None)
         result = write_run(path, scenario, world.kernel.tables(), manifest)
+    except KeyboardInterrupt as error:
+        raise Interrupted(_interrupted(kept, force)) from error
     finally:
         world.close()
     checkpoint.remove(scenario, saved)
     return result
 
 
+def _usual_place(scenario: Scenario) -> Path:
+    return Path("results") / f"{scenario.name}-{scenario.run_id()[:12]}"
+
+
+def _prepared(path: Path, force: bool) -> Path:
+    """Check a run directory and clean up in its place; return the folder of its checkpoints."""
+    if force or not os.path.isfile(path / MANIFEST):
+        check_place(path)
+    real = resolved(path)
+    recover(real)
+    return checkpoint.folder_of(real)
+
+
+def _play(world: World, kept: checkpoint.Checkpoints, every: int, on_round: OnRound | None) -> None:
+    """Play the remaining rounds and keep checkpoints, all `every` rounds and all `CHECKPOINT_S`."""
+    written = time.monotonic()
+    for index in world.run():
+        if not world.kernel.last_round:
+            kept.note(world)
+            asked = every > 0 and index % every == 0
+            if asked or time.monotonic() - written >= CHECKPOINT_S:
+                _keep(kept)
+                written = time.monotonic()
+        if on_round:
+            on_round(world)
+
+
+def _keep(kept: checkpoint.Checkpoints) -> None:
+    """Write a checkpoint; a disk that is full costs the checkpoint, not the run."""
+    try:
+        kept.write()
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}; no checkpoint is kept, the run goes on"
+        warnings.warn(message, FedstakeWarning, stacklevel=2)
+
+
+def _interrupted(kept: checkpoint.Checkpoints, force: bool) -> str:
+    """Keep the last round that was finished, and return what there is to say of it."""
+    if not kept.round:
+        return "interrupted before the end of round 1; the same command begins again"
+    try:
+        kept.write()
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+        return f"interrupted after round {kept.round}, which could not be kept ({reason})"
+    command = "the same command without --force" if force else "the same command"
+    return f"interrupted after round {kept.round}; {command} goes on from round {kept.round + 1}"
+
+
 def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
     """Return the run itself when it is there already; raise `RunError` for anything else there."""
-    if not path.exists() or not any(path.iterdir()):
+    if not path.is_dir() or not any(path.iterdir()):
         return None
     if force:
         if not may_replace(path):
@@ -152,7 +226,8 @@ def run_many(
     """
     wanted = list(scenarios)
     folder = Path(out).absolute()  # workers may be elsewhere
-    check_place(folder)
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if data is not None:
         data = Path(data).absolute()
     tasks = [(scenario, folder, data) for scenario in wanted]
@@ -223,7 +298,7 @@ PACKAGES = ("fedstake", "mesa", "simpy", "numpy", "torch", "pyarrow", "pandas")
 """Whose versions the manifest of a run states."""
 
 
-def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[str, Any]:
+def _manifest(world: World, watch: Watch, resumed: bool) -> dict[str, Any]:
     """Return the manifest of a run.
 
     It includes what the protocol declares, so that readers need none of its code.
@@ -244,8 +319,8 @@ def _manifest(world: World, wall_s: float, cpu_s: float, resumed: bool) -> dict[
         "git": git_state(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "wall_s": wall_s,
-        "cpu_s": cpu_s,
+        "wall_s": watch.wall_s,
+        "cpu_s": watch.cpu_s,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "resumed": resumed,
     }

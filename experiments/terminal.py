@@ -85,10 +85,8 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-    except KeyboardInterrupt:
-        err_console.print(
-            "fedstake: interrupted; what was finished is kept, the same command goes on from there"
-        )
+    except KeyboardInterrupt as error:
+        err_console.print(f"fedstake: {str(error) or 'interrupted'}", markup=False)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
@@ -146,7 +144,7 @@ class Tell:
         bar: Progress | None,
     ) -> None:
         self._label, self._total, self._left_s, self._bar = label, total, left_s, bar
-        self._began = time.monotonic()
+        self._began, self._first = time.monotonic(), 0
         self._task = bar.add_task(label, total=total, left="") if bar else None
 
     def __call__(self, done: int) -> None:
@@ -156,6 +154,12 @@ class Tell:
         elif done % max(1, self._total // 10) == 0 or done == self._total:
             line = f"{self._label}: {done}/{self._total}"
             err_console.print(f"{line}, {left}" if left else line, markup=False)
+
+    def begin(self, done: int) -> None:
+        """Begin with some done before: they say nothing about the speed."""
+        self._began, self._first = time.monotonic(), done
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done)
 
     def of(self, done: int, total: int) -> None:
         """Show the number done and a new total."""
@@ -167,9 +171,9 @@ class Tell:
         estimate = None
         if self._left_s:
             estimate = self._left_s()
-        elif done:
+        elif done > self._first:
             took = time.monotonic() - self._began
-            estimate = (self._total - done) * took / done
+            estimate = (self._total - done) * took / (done - self._first)
         if estimate is None or done == self._total:
             return ""
         return f"about {duration(estimate)} left"

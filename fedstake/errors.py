@@ -31,3 +31,7 @@ class InputError(FedstakeError, ValueError):
 
 class FedstakeWarning(UserWarning):
     """Something was wrong and could be helped; the message says what and how."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; the message says what was kept of the work, and what the same command does next."""

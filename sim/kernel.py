@@ -5,7 +5,7 @@ The kernel knows no protocol, no role, no block and no model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from sim.clock import Clock
 from sim.money.treasury import Treasury
 from sim.population.population import Population
 from sim.population.utility import Stakes
-from sim.recording import Incidents, Recorder, Table
+from sim.recording import History, Incidents, Recorder, Table
 from sim.scenario import Scenario
 from sim.streams import Streams
+
+JOURNAL, PLAYS = "journal", "plays of learners"
+"""Names of records beside the tables."""
 
 
 class Kernel:
@@ -43,7 +46,7 @@ class Kernel:
         self.streams = Streams(scenario.seed)
         self.clock = Clock()
         self.treasury = Treasury(scenario.payout.asset, self.clock)
-        self.recorder = Recorder({n: t for n, t in tables.items() if n != "journal"})
+        self.recorder = Recorder({n: t for n, t in tables.items() if n != JOURNAL})
         self.incidents = Incidents(self.recorder, self.clock)
         self.population = Population(model, scenario, self.streams, self.clock)
 
@@ -113,12 +116,12 @@ class Kernel:
 
     def tables(self) -> dict[str, pa.Table]:
         """Return everything recorded so far, the journal included."""
-        return {**self.recorder.tables(), "journal": self.treasury.journal()}
+        return {**self.recorder.tables(), JOURNAL: self.treasury.journal()}
 
     # --- checkpoints --------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
-        """Return JSON values at a round boundary.
+        """Return JSON values at a round boundary; what only grows is in `history`.
 
         Random streams have no state: they are keyed by identity.
         """
@@ -127,12 +130,19 @@ class Kernel:
             "time_s": self.clock.time_s,
             "treasury": self.treasury.to_state(),
             "population": self.population.to_state(),
-            "tables": self.recorder.to_state(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `to_state`; the scenario must be the same."""
+    def history(self, after: Mapping[str, int]) -> dict[str, History]:
+        """Return by record what was added after its mark: tables, journal, plays of learners."""
+        return {
+            **self.recorder.history(after),
+            JOURNAL: self.treasury.history(after.get(JOURNAL, 0)),
+            PLAYS: self.population.learners.history(after.get(PLAYS, 0)),
+        }
+
+    def restore(self, state: Mapping[str, Any], history: Mapping[str, Sequence[Any]]) -> None:
+        """Continue from `to_state` and all rows of `history`; the scenario must be the same."""
         self.clock.round, self.clock.time_s = state["round"], state["time_s"]
-        self.treasury.restore(state["treasury"])
-        self.population.restore(state["population"])
-        self.recorder.from_state(state["tables"])
+        self.treasury.restore(state["treasury"], history.get(JOURNAL, ()))
+        self.population.restore(state["population"], history.get(PLAYS, ()))
+        self.recorder.restore(history)

@@ -21,7 +21,7 @@ from mechanisms.registry import Registry
 from sim import scenario as scenarios
 from sim.charts import Chart
 from sim.notes import Approval, Declaration, Note, Versions
-from sim.recording import CORE, Column, Columns, Table
+from sim.recording import CORE, Column, Columns, History, Table
 from sim.registries import protocols
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "Approval",
     "Chart",
     "Column",
+    "History",
     "Note",
     "Outcome",
     "Protocol",
@@ -152,8 +153,16 @@ class Protocol(Plugin, ABC):
         """Return what lasts beyond a round, in flight or not: JSON values and arrays by name."""
         return {}, {}
 
+    def history(self, after: int) -> History:
+        """Return what was added to the protocol's own records after a mark, 0 at first.
+
+        For records that only ever grow: a checkpoint writes each of their rows once, where `state`
+        is written whole every time. As `History(self.log[after:], len(self.log))`.
+        """
+        return History([], 0)
+
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Continue from `state`."""
+        """Continue from `state`; `state["history"]` has all rows that `history` gave."""
 
     def facts(self) -> dict[str, Any]:
         """Return more entries for the manifest of a run: JSON values."""

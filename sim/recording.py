@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +24,16 @@ class Column(NamedTuple):
 
 
 Columns = Mapping[str, Column]
+
+
+class History(NamedTuple):
+    """What was added to a record that only ever grows, and a mark: where to go on next time.
+
+    Rows are JSON values; those that were given once never change.
+    """
+
+    rows: Sequence[Any]
+    mark: int
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ class Recorder:
                 columns[name].append(value)
 
     def columns(self, table: str) -> dict[str, list[Any]]:
-        """Return the columns of a table, to be read or filled in."""
+        """Return the columns of a table, to be read; after the last round also to be filled in."""
         return self._columns[table]
 
     def tables(self) -> dict[str, pa.Table]:
@@ -145,24 +155,41 @@ class Recorder:
 
     # --- checkpoints --------------------------------------------------------------------------
 
-    def to_state(self) -> dict[str, Any]:
-        """Return JSON values; bytes as base64."""
-        return self._recoded(lambda raw: b64encode(raw).decode())
-
-    def from_state(self, state: dict[str, Any]) -> None:
-        """Take over what `to_state` gave."""
-        self._columns = state
-        self._columns = self._recoded(b64decode)
-
-    def _recoded(self, code: Callable[[Any], Any]) -> dict[str, Any]:
-        """Return the columns with `code` applied to those of bytes, which JSON cannot hold."""
-        recoded: dict[str, Any] = {}
+    def history(self, after: Mapping[str, int]) -> dict[str, History]:
+        """Return by table the rows after a mark, as lists of values; bytes are base64."""
+        found = {}
         for name, columns in self._columns.items():
-            recoded[name] = dict(columns)
-            for column, values in columns.items():
-                if self.schema[name].columns[column].type == BYTES:
-                    recoded[name][column] = [code(value) for value in values]
-        return recoded
+            start = after.get(name, 0)
+            parts = [
+                _in_json(values[start:], self.schema[name].columns[column])
+                for column, values in columns.items()
+            ]
+            rows = list(zip(*parts, strict=True))
+            found[name] = History(rows, start + len(rows))
+        return found
+
+    def restore(self, history: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+        """Take over all rows that `history` gave, by table."""
+        for name, table in self.schema.items():
+            rows = history.get(name, ())
+            columns: dict[str, list[Any]] = {}
+            for i, (column, kind) in enumerate(table.columns.items()):
+                columns[column] = _from_json([row[i] for row in rows], kind)
+            self._columns[name] = columns
+
+
+def _in_json(values: list[Any], column: Column) -> list[Any]:
+    """Return values of a column as JSON can hold them."""
+    if column.type != BYTES:
+        return values
+    return [b64encode(raw).decode() for raw in values]
+
+
+def _from_json(values: list[Any], column: Column) -> list[Any]:
+    """Return what `_in_json` was given."""
+    if column.type != BYTES:
+        return values
+    return [b64decode(text) for text in values]
 
 
 def _typed(table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from sim.keys import SettingError
 from sim.protocol import Protocol, protocols
 from sim.scenario import Scenario
 from sim.settings import MOST_SECONDS
+
+PROTOCOL = "protocol"
+"""Name of the record that a protocol keeps of itself."""
 
 
 class World(mesa.Model):
@@ -77,15 +80,37 @@ class World(mesa.Model):
 
     # --- checkpoints --------------------------------------------------------------------------
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return JSON values and arrays at a round boundary."""
-        own, arrays = self.protocol.state()
-        return {"kernel": self.kernel.to_state(), "protocol": own}, arrays
+    def to_state(
+        self, after: Mapping[str, int] | None = None
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return JSON values and arrays at a round boundary.
 
-    def restore(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Continue from `to_state`; the world must have been built from the same scenario."""
-        self.kernel.restore(state["kernel"])
-        self.protocol.restore(state["protocol"], arrays)
+        `history` holds by record what was added after the marks `after` (default: everything);
+        `marks` are those for the next time.
+        """
+        marks = dict(after or {})
+        own, arrays = self.protocol.state()
+        records = {
+            **self.kernel.history(marks),
+            PROTOCOL: self.protocol.history(marks.get(PROTOCOL, 0)),
+        }
+        state = {
+            "kernel": self.kernel.to_state(),
+            "protocol": own,
+            "history": {name: record.rows for name, record in records.items() if record.rows},
+            "marks": {name: record.mark for name, record in records.items()},
+        }
+        return state, arrays
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Continue from `to_state` with its whole history.
+
+        The world must have been built from the same scenario.
+        """
+        history = state["history"]
+        self.kernel.restore(state["kernel"], history)
+        own = {"history": history.get(PROTOCOL, []), **state["protocol"]}
+        self.protocol.restore(own, arrays)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 from experiments.terminal import (
     DataOption,
     DebugOption,
+    err_console,
     one_line_errors,
     out_console,
     progress,
@@ -41,7 +42,7 @@ def run(
         typer.Option(
             min=0,
             metavar="ROUNDS",
-            help="Keep a checkpoint every so many rounds; an interrupted run resumes.",
+            help="Keep a checkpoint every so many rounds, beside one about every minute.",
         ),
     ] = 0,
     force: Annotated[
@@ -71,13 +72,21 @@ def _play(loaded: Scenario, out: Path | None, **options: Any) -> RunResult:
     played: list[int] = []
     with progress(loaded.name, loaded.rounds) as report_done:
 
+        def on_start(world: Any) -> None:
+            report_done.begin(world.round_index)
+            if world.round_index:
+                err_console.print(
+                    f"{loaded.name}: goes on from round {world.round_index + 1} of {loaded.rounds}",
+                    markup=False,
+                )
+
         def on_round(world: Any) -> None:
             played.append(world.round_index)
             report_done(world.round_index)
 
-        result = run_scenario(loaded, out, on_round=on_round, **options)
+        result = run_scenario(loaded, out, on_start=on_start, on_round=on_round, **options)
     if not played:
-        out_console.print("this very run was recorded before; --force runs it again")
+        out_console.print("already recorded; --force runs it again")
     return result
 
 

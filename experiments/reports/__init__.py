@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.reports.run import incomes, report_run, summary
 from experiments.reports.sweep import report_sweep
 from experiments.results import Results
-from experiments.rundir import MANIFEST, RunError, RunResult, check_place, open_run
+from experiments.rundir import MANIFEST, RunError, RunResult, check_writable, open_run
 from experiments.sweeps.manifest import SWEEP
 
 __all__ = ["incomes", "open_recorded", "report", "summary"]
@@ -31,7 +31,7 @@ def report(
     """
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
     target = Path(out) if out else home / "report"
-    check_place(target)
+    check_writable(target)
     target.mkdir(parents=True, exist_ok=True)
     command = ["fedstake", "report", str(home)]
     if out:

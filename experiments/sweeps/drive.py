@@ -21,13 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.pool import StoppedError
-from experiments.rundir import RunError, RunResult, check_place, write_file
+from experiments.rundir import RunError, RunResult, check_writable, write_file
 from experiments.runner import RunFailure, git_state, installed, run_many
 from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import PLAN, RUNS, SWEEP, read_sweep
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
+from fedstake.errors import Interrupted
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
 
@@ -76,7 +77,7 @@ class Sweep:
     ) -> None:
         self.spec = source if isinstance(source, Spec) else load_spec(source)
         self.folder = Path(out) if out else Path("results") / self.spec.name
-        check_place(self.folder)
+        check_writable(self.folder)
         self.runs = plan(self.spec)
         self.digest = digest(self.runs)
         self._check_folder()
@@ -194,9 +195,14 @@ class Sweep:
 
     @contextlib.contextmanager
     def _say_how_far(self, counts: Counter[str], dask: str | None) -> Iterator[None]:
-        """Add to a `StoppedError` how many runs have ended, and where."""
+        """Add to a `StoppedError` and to Ctrl-C how many runs have ended, and where."""
         try:
             yield
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted; {counts.total()} of {len(self.todo)} runs ended and are kept, "
+                "the same command goes on with the others"
+            ) from None
         except StoppedError as error:
             where = f"--dask {dask}: " if dask and dask not in str(error) else ""
             raise StoppedError(

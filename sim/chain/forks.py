@@ -9,7 +9,7 @@ back when it leaves it. What a rule moves between other accounts (`moves`) is ex
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from sim.chain.state import (
 )
 from sim.money.payments import reversed_payment
 from sim.money.treasury import Treasury
+from sim.recording import History
 
 
 @dataclass
@@ -135,24 +136,42 @@ class Forks:
         return [*(holding.state for holding in self._held), self.settled]
 
     def to_state(self) -> dict[str, Any]:
-        """Return JSON values at a round boundary."""
-        states = {s.id: s for head in self._heads() for s in head.lineage()}
+        """Return JSON values at a round boundary; the chains themselves are in `history`."""
         return {
             "next_state": self.book.next_id,
-            "chains": [to_plain(states[i]) for i in sorted(states)],
             "heads": [holding.state.id for holding in self._held],
             "live_models": [holding.live_model for holding in self._held],
             "previous_models": [holding.previous_model for holding in self._held],
             "settled": self.settled.id,
         }
 
-    def restore(self, state: Mapping[str, Any], keys: Mapping[int, int]) -> dict[int, ChainState]:
-        """Continue from `to_state`; `keys` are the keys of models now by those of then.
+    def history(self, after: int) -> History:
+        """Return the states of all chains that are held, from the number `after` on.
 
-        Returns all states by id.
+        A state never changes, and has a higher number than its parent: below the mark nothing is
+        new.
+        """
+        states: dict[int, ChainState] = {}
+        for head in self._heads():
+            for state in head.lineage():
+                if state.id < after or state.id in states:
+                    break
+                states[state.id] = state
+        rows = [to_plain(states[number]) for number in sorted(states)]
+        return History(rows, self.book.next_id)
+
+    def restore(
+        self,
+        state: Mapping[str, Any],
+        chains: Iterable[Mapping[str, Any]],
+        keys: Mapping[int, int],
+    ) -> dict[int, ChainState]:
+        """Continue from `to_state` and all rows of `history`; return the states by id.
+
+        `keys` are the keys of models now by those of then.
         """
         by_id: dict[int, ChainState] = {}
-        for values in state["chains"]:
+        for values in chains:
             restored = from_plain(values, by_id, keys)
             by_id[restored.id] = restored
         self.book = ChainBook(by_id[0])
@@ -183,8 +202,13 @@ class ServerChain(Forks):
         """Return JSON values at a round boundary."""
         return super().to_state() | {"server": self.head.id}
 
-    def restore(self, state: Mapping[str, Any], keys: Mapping[int, int]) -> dict[int, ChainState]:
-        """Continue from `to_state`."""
-        by_id = super().restore(state, keys)
+    def restore(
+        self,
+        state: Mapping[str, Any],
+        chains: Iterable[Mapping[str, Any]],
+        keys: Mapping[int, int],
+    ) -> dict[int, ChainState]:
+        """Continue from `to_state` and all rows of `history`."""
+        by_id = super().restore(state, chains, keys)
         self.head = by_id[state["server"]]
         return by_id

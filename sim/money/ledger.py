@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -160,17 +160,17 @@ class Ledger:
     # --- checkpoints ------------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, object]:
-        """Return JSON values at a round boundary."""
+        """Return JSON values at a round boundary, without the journal, which only grows."""
         return {
             "accounts": list(self._index),
             "balances": {asset: held.tolist() for asset, held in self._balances.items()},
             "issued": self._issued,
             "burned": self._burned,
-            "journal": [list(e) for e in self.journal],
         }
 
     @classmethod
-    def from_state(cls, state: dict) -> Ledger:
+    def from_state(cls, state: dict, journal: Iterable[Iterable[Any]]) -> Ledger:
+        """Return the ledger of `to_state` with all entries of its journal."""
         ledger = cls()
         ledger.open(state["accounts"])
         ledger._balances = {
@@ -178,7 +178,7 @@ class Ledger:
         }
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])
-        ledger.journal = [Entry(*row) for row in state["journal"]]
+        ledger.journal = [Entry(*row) for row in journal]
         for asset in ledger._balances:
             ledger._check(asset)
         return ledger

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
 from sim.money.ledger import BURN, ISSUANCE, Entry, Ledger, Transfer, device_account
-from sim.recording import CORE
+from sim.recording import CORE, History
 
 
 class Treasury:
@@ -121,13 +121,18 @@ class Treasury:
     # --- checkpoints --------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
-        """Return JSON values at a round boundary."""
+        """Return JSON values at a round boundary; the journal is in `history`."""
         spendable = {str(device): amount for device, amount in self._spendable.items()}
         return {"ledger": self.ledger.to_state(), "spendable": spendable}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `to_state`."""
-        self.ledger = Ledger.from_state(state["ledger"])
+    def history(self, after: int) -> History:
+        """Return the entries of the journal after a mark."""
+        entries = self.ledger.journal
+        return History(entries[after:], len(entries))
+
+    def restore(self, state: Mapping[str, Any], journal: Iterable[Iterable[Any]]) -> None:
+        """Continue from `to_state` and all entries of `history`."""
+        self.ledger = Ledger.from_state(state["ledger"], journal)
         self._spendable = {int(device): amount for device, amount in state["spendable"].items()}
 
 

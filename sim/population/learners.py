@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mechanisms.vocabulary import ChoiceObservation
 from sim.population.groups import Membership
+from sim.recording import History
 from sim.streams import Streams
 
 Play = tuple[int, float]
@@ -25,6 +26,8 @@ class Learners:
         rational = [device for members in self._members.values() for device in members]
         self.choice: dict[int, int] = dict.fromkeys(rational, 0)
         self.plays: dict[int, list[Play]] = {device: [] for device in rational}
+        self._log: list[tuple[int, int, float]] = []
+        """(device, strategy, utility) of every play of everybody."""
 
     def choose(self, round: int) -> None:
         """Let all learners choose at once, from earlier rounds only.
@@ -76,17 +79,22 @@ class Learners:
         """Record the utility of those that played their strategy in a round."""
         for device, choice in self.choice.items():
             if device in utilities:
-                self.plays[device].append((choice, utilities[device]))
+                self._add(device, choice, utilities[device])
+
+    def _add(self, device: int, choice: int, utility: float) -> None:
+        self.plays[device].append((choice, utility))
+        self._log.append((device, choice, utility))
 
     def to_state(self) -> dict[str, Any]:
-        """Return JSON values at a round boundary."""
-        return {
-            "choice": {str(device): choice for device, choice in self.choice.items()},
-            "plays": {str(device): plays for device, plays in self.plays.items()},
-        }
+        """Return JSON values at a round boundary; the plays are in `history`."""
+        return {"choice": {str(device): choice for device, choice in self.choice.items()}}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `to_state`."""
+    def history(self, after: int) -> History:
+        """Return the plays of everybody after a mark."""
+        return History(self._log[after:], len(self._log))
+
+    def restore(self, state: Mapping[str, Any], plays: Iterable[tuple[int, int, float]]) -> None:
+        """Continue from `to_state` and all plays of `history`."""
         self.choice = {int(device): choice for device, choice in state["choice"].items()}
-        plays = state["plays"].items()
-        self.plays = {int(device): [(c, u) for c, u in pairs] for device, pairs in plays}
+        for device, choice, utility in plays:
+            self._add(device, choice, utility)

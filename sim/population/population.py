@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import mesa
@@ -55,10 +55,10 @@ class Population:
         """Return JSON values at a round boundary."""
         return {"identities": self.identities.to_state(), "learners": self.learners.to_state()}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `to_state`."""
+    def restore(self, state: Mapping[str, Any], plays: Iterable[tuple[int, int, float]]) -> None:
+        """Continue from `to_state`, and all plays of the learners."""
         self.identities.restore(state["identities"])
-        self.learners.restore(state["learners"])
+        self.learners.restore(state["learners"], plays)
 
 
 def group_class(scenario: Scenario) -> type[Group]:

@@ -11,7 +11,7 @@ import numpy as np
 from sim import scenario as scenarios
 from sim.notes import Declaration
 from sim.protocol import Outcome, Protocol, Table
-from sim.recording import Columns
+from sim.recording import Columns, History
 from sim.training import declared, tables
 from sim.training.scenario import TrainingScenario
 
@@ -104,13 +104,17 @@ class TrainingProtocol(Protocol):
         arrays = {str(key): game.bench.models[key] for key in in_use}
         return {"forks": game.forks.to_state(), "sent": game.sent}, arrays
 
+    def history(self, after: int) -> History:
+        """Return the states of chains that were added after a mark."""
+        return self.game.forks.history(after)
+
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Continue from `state`."""
+        """Continue from `state` and all states of chains in its `history`."""
         models = self.game.bench.models
         keys = {
             int(key): models.add(np.array(row, dtype=np.float32)) for key, row in arrays.items()
         }
-        self.game.forks.restore(state["forks"], keys)
+        self.game.forks.restore(state["forks"], state["history"], keys)
         self.game.sent = list(state["sent"])
 
     @classmethod

@@ -41,7 +41,7 @@ def test_run_report_and_rerun(cli, tmp_path):
         "report.html"
     } == names
     again = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
-    assert "recorded before" in again.output
+    assert "already recorded" in again.output
     other = cli("run", "digits-quick", *QUICK, "--seed", "4", "--out", "mine")
     assert other.exit_code == 2
     assert "holds another run" in other.output

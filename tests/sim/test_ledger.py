@@ -60,7 +60,7 @@ def test_state_round_trip():
         time_s=0.5,
         round=2,
     )
-    again = Ledger.from_state(ledger.to_state())
+    again = Ledger.from_state(ledger.to_state(), ledger.journal)
     assert again.journal == ledger.journal
     assert again.balance("device:0", "A") == 7
 
