@@ -6,7 +6,7 @@ workers = Registry(
     "worker behaviours",
     package="agents.workers",
     base="WorkerBehaviour",
-    about="what a worker sends and claims",
+    about="attacks and honest work: what a worker sends and claims",
     key="adversaries.N.worker",
     suite="experiments.conformance.behaviours:WorkerConformance",
     listed={"behaviours": "worker"},

@@ -19,6 +19,8 @@ from mechanisms.plugin import nearest
 from sim.keys import SettingError
 from sim.scenario import Scenario, change, scenario_of
 
+SWEEP_KEYS = ("scenario", "set", "seeds", "design", "scorecard")
+"""Keys of the file of a sweep, which is no scenario."""
 PRESETS = Path(__file__).parent / "scenarios"
 MOST_EXTENDS = 20
 """Most scenarios that extend each other."""
@@ -76,6 +78,8 @@ def validate(values: Mapping[str, Any], file: str) -> Scenario:
     try:
         return scenario_of(values)
     except SettingError as error:
+        if error.key.split(".")[0] in SWEEP_KEYS and values.keys() & {"design", "scenario"}:
+            raise ScenarioError(file, "", None, f"is a sweep; fedstake sweep {file}") from error
         raise ScenarioError(file, error.key, error.value, error.expected) from error
 
 
@@ -124,10 +128,17 @@ def _layers(source: str) -> list[tuple[str, dict[str, Any]]]:
             expected = f"at most {MOST_EXTENDS} scenarios extend each other"
             raise ScenarioError(source, "extends", name, expected)
         locate(values, path.parent)
+        values.setdefault("name", label(path))
         seen.append(place)
         layers.append((name, values))
         name = _base(values, name, path.parent)
     return layers
+
+
+def label(path: Path) -> str:
+    """Return the name of a file without its ending, as a scenario or a sweep can be called."""
+    words = re.findall(r"[A-Za-z0-9._-]+", path.stem)
+    return "-".join(words).lstrip("._-")[:80] or "scenario"
 
 
 def _base(values: dict[str, Any], name: str, folder: Path) -> str | None:
@@ -165,10 +176,10 @@ def locate(values: Any, folder: Path) -> None:
     for key, value in values.items() if isinstance(values, dict) else enumerate(values):
         if isinstance(value, dict | list):
             locate(value, folder)
-        elif isinstance(value, str) and ".py:" in value:
-            file, _, class_name = value.rpartition(":")
+        elif isinstance(value, str) and (".py:" in value or value.endswith(".py")):
+            file, sign, class_name = value.rpartition(":") if ":" in value else (value, "", "")
             if os.path.isfile(folder / file):
-                values[key] = f"{(folder / file).resolve()}:{class_name}"
+                values[key] = f"{(folder / file).resolve()}{sign}{class_name}"
 
 
 def _short(value: Any) -> str:

@@ -148,8 +148,8 @@ class Registry:
 
     def get(self, name: str) -> type[Plugin]:
         """Return the class of a name or a `path/to/file.py:ClassName`; raise `PluginError`."""
-        if ":" in name:
-            return self._checked(import_by_path(name), name)
+        if ":" in name or name.endswith(".py"):
+            return self._from_file(name)
         shipped = self._folder()
         if name in shipped:
             return shipped[name]
@@ -157,6 +157,17 @@ class Registry:
             if entry.name == name:
                 return self._checked(_loaded(entry), name)
         raise PluginError(f"no such {self.one}; {nearest(name, self.names())}", "", name)
+
+    def _from_file(self, name: str) -> type[Plugin]:
+        """Return a class by path; where the name names none, say which of the file would do."""
+        module, class_name = _module_of(name)
+        if not class_name or not hasattr(module, class_name):
+            written, _, _ = name.rpartition(":")
+            fit = [f"{written or name}:{cls.__name__}" for cls in self._defined(module)]
+            wrong = f"the file defines no {class_name}" if class_name else "names no class"
+            right = f"write {' or '.join(fit)}" if fit else f"there is no {self._base_name} in it"
+            raise PluginError(f"{wrong}; {right}", "", name)
+        return self._checked(getattr(module, class_name), name)
 
     def create(self, name: str, params: dict[str, Any] | None = None) -> Any:
         """Find and configure a plug-in in one step."""
@@ -228,15 +239,20 @@ class Registry:
 
 def import_by_path(name: str) -> Any:
     """Return a `path/to/file.py:ClassName`; raise `PluginError` when it cannot be imported."""
+    module, class_name = _module_of(name)
+    if not hasattr(module, class_name):
+        raise PluginError(f"the file defines no {class_name}", "", name)
+    return getattr(module, class_name)
+
+
+def _module_of(name: str) -> tuple[ModuleType, str]:
+    """Return the module of a `path/to/file.py:ClassName`, imported, and the name of the class."""
     require_trust(name)
     path, class_name = _split_path(name)
     # The source is part of the key: an edited file is another module, as it is another run.
     source = f"{path}\0{_digest(path, name)}"
     key = f"{BY_PATH}{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    module = sys.modules.get(key) or _import_file(path, key, name)
-    if not hasattr(module, class_name):
-        raise PluginError(f"{path.name} defines no {class_name}", "", name)
-    return getattr(module, class_name)
+    return sys.modules.get(key) or _import_file(path, key, name), class_name
 
 
 def _import_file(path: Path, key: str, name: str) -> ModuleType:
@@ -269,7 +285,7 @@ def _loaded(entry: EntryPoint) -> Any:
 
 
 def _split_path(name: str) -> tuple[Path, str]:
-    file, _, class_name = name.rpartition(":")
+    file, _, class_name = name.rpartition(":") if ":" in name else (name, "", "")
     path = Path(os.path.expanduser(file))
     if not os.path.isfile(path):
         raise PluginError("no such file; write path/to/file.py:ClassName", "", name)

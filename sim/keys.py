@@ -161,6 +161,39 @@ def table_at(root: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel
     return table
 
 
+def dotted_keys(
+    table: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    """Yield all dotted keys of a table, with the parameters of the plug-ins that values name."""
+    for name, field in table.model_fields.items():
+        inner, value = table_of(field), values.get(name)
+        if inner is None:
+            yield f"{prefix}{name}"
+        elif isinstance(value, list | tuple):
+            for i, entry in enumerate(value):
+                yield from dotted_keys(inner, _table(entry), f"{prefix}{name}.{i}.")
+        else:
+            yield from dotted_keys(inner, _table(value), f"{prefix}{name}.")
+    for name, mark in chosen_fields(table).items():
+        chosen = values.get(name, table.model_fields[name].default)
+        for parameter in _parameters(mark, chosen):
+            yield f"{prefix}{mark.params}.{parameter}"
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _parameters(mark: Chosen, chosen: Any) -> list[str]:
+    """Return the names of the parameters of a plug-in; none where there is no such plug-in."""
+    if not mark.params or not isinstance(chosen, str):
+        return []
+    try:
+        return [field.name for field in dataclasses.fields(mark.registry.get(chosen).Params)]
+    except PluginError:
+        return []
+
+
 def has_key(root: type[BaseModel], path: Sequence[str | int]) -> bool:
     """Return whether a class of scenarios has a key; parameters of plug-ins may have any name."""
     table: type[BaseModel] | None = root

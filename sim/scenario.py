@@ -5,6 +5,7 @@ Every protocol has a class of its own.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
@@ -21,6 +22,7 @@ from sim.keys import (
     Chosen,
     SettingError,
     choices,
+    dotted_keys,
     has_key,
     plain,
     plugins_first,
@@ -99,8 +101,10 @@ class Scenario(Settings):
         total = sum(group.size for group in self.adversaries)
         if total > self.devices:
             last = f"adversaries.{len(self.adversaries) - 1}.count"
-            expected = f"all groups together: at most the {self.devices} devices there are"
-            raise SettingError(last, total, expected)
+            expected = f"there are only {self.devices} devices"
+            if len(self.adversaries) > 1:
+                expected = f"all groups together have {total}, and {expected}"
+            raise SettingError(last, self.adversaries[-1].size, expected)
 
     def _check_money(self) -> None:
         largest = (2**63 - 1) // self.devices
@@ -269,9 +273,22 @@ def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
     if others:
         name = protocols.get(values.get("protocol", DEFAULT_PROTOCOL)).name
         return f"is no key of {name}; it is one of {', '.join(others)}"
-    table = table_at(scenario_class(values), path[:-1])
+    root, last = scenario_class(values), str(path[-1])
+    elsewhere = {key: key.rpartition(".")[2] for key in dotted_keys(root, values)}
+    same = [key for key, end in elsewhere.items() if end == last]
+    if same:
+        return f"unknown key; did you mean {' or '.join(same[:3])}?"
+    table = table_at(root, path[:-1])
     known = [] if table is None else list(table.model_fields)
-    return f"unknown key; {nearest(str(path[-1]), known)}"
+    near = difflib.get_close_matches(last, elsewhere.values(), n=1, cutoff=0.8)
+    if near and not difflib.get_close_matches(last, known, n=1):
+        return f"unknown key; did you mean {_first_with(elsewhere, near[0])}?"
+    return f"unknown key; {nearest(last, known)}"
+
+
+def _first_with(keys: Mapping[str, str], end: str) -> str:
+    """Return the first dotted key that ends in a word."""
+    return next(key for key, last in keys.items() if last == end)
 
 
 _MESSAGES = {

@@ -28,7 +28,6 @@ def list_(
     with one_line_errors(debug):
         from experiments.kinds import described, listed
         from experiments.loader import ScenarioError
-        from mechanisms.plugin import nearest
 
         if kind == SCENARIOS:
             _list_scenarios()
@@ -39,10 +38,22 @@ def list_(
             return
         kinds = listed()
         if kind not in kinds:
-            raise ScenarioError("list", "kind", kind, nearest(kind, [*kinds, KINDS, SCENARIOS]))
+            raise ScenarioError("list", "kind", kind, _meant(kind, [*kinds, KINDS, SCENARIOS]))
         for role, registry in kinds[kind]:
             for plugin in registry.all():
                 _describe(plugin, f"{role} " if role else "")
+
+
+def _meant(word: str, known: list[str]) -> str:
+    """Return which kind may have been meant: one whose line in the list of kinds has the word."""
+    from experiments.kinds import described
+    from mechanisms.plugin import nearest
+
+    stem = word.lower().removesuffix("s")
+    names = [name.partition(" ")[0] for name, about in described() if stem in about]
+    if names and len(stem) > 2:
+        return f"did you mean {' or '.join(dict.fromkeys(names))}?"
+    return nearest(word, known)
 
 
 def _list_scenarios() -> None:

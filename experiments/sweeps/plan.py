@@ -23,13 +23,13 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.loader import ScenarioError, locate, read_values, toml_values, validate
+from experiments.loader import ScenarioError, label, locate, read_values, toml_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
 from sim.keys import SettingError
 from sim.protocol import CORE_OUTCOMES, Outcome, protocols
-from sim.scenario import Scenario, change
+from sim.scenario import Scenario, change, scenario_class
 
 RUN_COLUMNS = (
     "run_id", "cell", "seed", "scenario", "row", "runs", "status", "wall_s", "cpu_s", "bytes",
@@ -182,6 +182,7 @@ def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     missing = "no such file; a sweep is described in a TOML file"
     values = toml_values(path, str(source), missing)
     locate(values, path.parent)
+    values.setdefault("name", label(path))
     base = values.get("scenario")
     if isinstance(base, str) and os.path.isfile(path.parent / base):
         values["scenario"] = str((path.parent / base).resolve())
@@ -193,6 +194,12 @@ def _check(values: dict[str, Any], file: str) -> Spec:
         spec = Spec.model_validate(values)
     except ValidationError as error:
         first = first_error(error, Spec)
+        if not values.keys() & {"design", "seeds", "scenario"} and _is_scenario(values):
+            expected = (
+                f"is a scenario; fedstake run {file} plays it, "
+                f'and a sweep of it begins with scenario = "{os.path.basename(file)}"'
+            )
+            raise ScenarioError(file, "", None, expected) from error
         raise ScenarioError(file, first.key, first.value, first.expected) from error
     try:
         read_settings(spec.scorecard, file)
@@ -200,6 +207,12 @@ def _check(values: dict[str, Any], file: str) -> Spec:
         raise ScenarioError(file, "", None, str(error).removeprefix(f"{file}: ")) from error
     spec._file = file
     return spec
+
+
+def _is_scenario(values: Mapping[str, Any]) -> bool:
+    """Return whether a table has a key that scenarios have and sweeps have not."""
+    keys = scenario_class({}).model_fields.keys() | {"extends"}
+    return bool(values.keys() & (keys - Spec.model_fields.keys()))
 
 
 def plan(spec: Spec) -> list[PlannedRun]:
@@ -222,10 +235,15 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
         # Check the first seed of the cell; the others differ in the seed only.
         values = copy.deepcopy(base)
         settings = [pair for level in point.values() for pair in level.settings.items()]
-        _apply(values, settings, where)
-        locate(values, Path.cwd())
-        values["seed"] = spec.seed_list[0]
-        first = validate(values, where)
+        try:
+            _apply(values, settings, where)
+            locate(values, Path.cwd())
+            values["seed"] = spec.seed_list[0]
+            first = validate(values, where)
+        except ScenarioError as error:
+            if labels != {error.key: error.value}:
+                raise
+            raise ScenarioError(spec.file, error.key, error.value, error.expected) from error
         _check_names(labels, first, spec.file)
         before = seen.setdefault(first.run_id(), cell)
         if before != cell:

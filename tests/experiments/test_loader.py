@@ -55,7 +55,9 @@ def test_canonical_form_is_the_identity(tmp_path):
     written = tmp_path / "a.toml"
     written.write_text('extends = "digits-quick"\n[training]\nlearning_rate = 1\nepochs = 5\n')
     other = tmp_path / "b.toml"
-    other.write_text('extends = "digits-quick"\ntraining = { epochs = 5, learning_rate = 1.0 }\n')
+    other.write_text(
+        'extends = "digits-quick"\nname = "a"\ntraining = { epochs = 5, learning_rate = 1.0 }\n'
+    )
     assert load_scenario(written) == load_scenario(other)
     assert load_scenario(written).run_id() == load_scenario(other).run_id()
     assert load_scenario(written, {"seed": 1}).run_id() != load_scenario(other).run_id()
@@ -111,7 +113,8 @@ def test_plug_ins_lie_beside_the_scenario_and_their_place_does_not_matter(tmp_pa
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "rule.py").write_text(source)
         (tmp_path / folder / "s.toml").write_text(
-            'extends = "digits-quick"\n[payout]\nmechanism = "rule.py:Generous"\n'
+            'extends = "digits-quick"\nname = "digits-quick"\n'
+            '[payout]\nmechanism = "rule.py:Generous"\n'
         )
         ids.add(load_scenario(tmp_path / folder / "s.toml").run_id())
     assert len(ids) == 1

@@ -164,7 +164,10 @@ class VbflScenario(TrainingScenario):
         minimum = rules.roles.create(self.roles.rule, self.roles.params).minimum()
         if sum(minimum) > self.devices - self.spares:
             beside = f" beside {self.spares} spare identities" if self.spares else ""
-            expected = f"the roles need at least {sum(minimum)} devices{beside}"
+            rule = {"roles.rule": self.roles.rule}
+            params = {f"roles.params.{name}": v for name, v in self.roles.params.items()}
+            asked = ", ".join(f"{key} = {value!r}" for key, value in (params or rule).items())
+            expected = f"at least {sum(minimum)}{beside}, as {asked} asks for; change either"
             raise SettingError("devices", self.devices, expected)
         if self.validation.committee > minimum[1]:
             expected = f"at most {minimum[1]}, the validators always drawn"
