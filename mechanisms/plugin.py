@@ -80,6 +80,15 @@ class Plugin:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.params})"
 
+    def used(self, n: int) -> Mapping[str, int]:
+        """Return by name what `n` inputs leave of the parameters that too few of them cut down.
+
+        Inputs are the updates of an aggregation rule or transform, the samples of a validation
+        rule, the devices that can sit on a verifier's committee. What is less than was asked for is
+        recorded in table `reduced`.
+        """
+        return {}
+
     @classmethod
     def configure(cls, values: Mapping[str, Any]) -> Any:
         """Build the plug-in from a table of a scenario.

@@ -14,7 +14,10 @@ from experiments import load_scenario, run
 from tests import net
 
 KEPT = json.loads((net.FOLDER / "tables.json").read_text())
-ADDED = {"participants": {"cost", "benefit"}}
+ADDED = {
+    "participants": {"cost", "benefit"},
+    "reduced": {"round", "rule", "parameter", "asked", "used", "inputs"},
+}
 """Columns that came later than the digests."""
 
 

@@ -42,6 +42,15 @@ def permuted(seen: AggregationObservation, order: np.ndarray) -> AggregationObse
     )
 
 
+def check_used(rule: Any) -> None:
+    """Check that what `used` names are parameters, used with no more than was asked for."""
+    for n in (1, 2, 5, 1_000):
+        for name, used in rule.used(n).items():
+            asked = getattr(rule.params, name, None)
+            assert asked is not None, f"`used` names {name!r}, which is no parameter"
+            assert 0 <= used <= asked, f"uses {name} = {used} of {n} updates, asked for {asked}"
+
+
 class AggregationConformance(Conformance):
     """A finite row of the right size that does not depend on the order of the updates.
 
@@ -51,6 +60,7 @@ class AggregationConformance(Conformance):
     def test_aggregate(self):
         rng = np.random.default_rng(1)
         for rule in self.made():
+            check_used(rule)
             for n in (1, 2, 5, 12):
                 updates = normal(rng, n, WIDTH)
                 seen = observation(updates, rng.integers(1, 100, n), root=normal(rng, WIDTH))
@@ -90,6 +100,15 @@ class AggregationConformance(Conformance):
             with refused(ValueError, "updates of which none is finite"):
                 rule.aggregate(dataclasses.replace(seen, updates=nothing))
 
+    def test_a_far_row_leaves_a_finite_aggregate(self):
+        rng = np.random.default_rng(4)
+        for rule in self.made():
+            for far in (1e30, 3e38):
+                updates = normal(rng, 6, WIDTH)
+                updates[0] = far
+                row = rule.aggregate(observation(updates, root=updates[1]))
+                assert np.isfinite(row).all(), f"a row at {far:g} leaves nothing finite"
+
     def test_identical_rows_are_their_aggregate(self):
         row = np.linspace(-2, 2, WIDTH, dtype=np.float32)
         for rule in self.made():
@@ -127,6 +146,7 @@ class TransformConformance(Conformance):
     def test_rows(self):
         rng = np.random.default_rng(1)
         for transform in self.made():
+            check_used(transform)
             for n in (1, 2, 5, 12):
                 seen = observation(normal(rng, n, WIDTH), 3, root=None)
                 self._apply(transform, seen, rng.permutation(n))

@@ -79,9 +79,25 @@ def summary(run: RunResult) -> pd.DataFrame:
         for name, columns, value in SUMMARY:
             if set(columns) <= set(run.rounds.columns):
                 rows.append((name, value(run)))
+    cut_down = _cut_down(run)
+    if cut_down:
+        rows.append(("ran with less than asked for", cut_down))
     for name, (_, value_text) in of_run(run).items():
         rows.append((name.replace("_", " "), value_text))
     return pd.DataFrame(rows, columns=["", "value"])
+
+
+def _cut_down(run: RunResult) -> str:
+    """Return which parameters were cut down, to what and how often; empty: none was."""
+    if not run.has({"reduced": ("round", "rule", "parameter", "asked", "used")}):
+        return ""
+    parts = []
+    groups = run.table("reduced").groupby(["rule", "parameter", "asked"], observed=True)
+    for (rule, parameter, asked), rows in groups:
+        used = " to ".join(f"{v}" for v in sorted({rows["used"].min(), rows["used"].max()}))
+        rounds = f"{rows['round'].nunique()} of {len(run.rounds)} rounds"
+        parts.append(f"{rule}: {parameter} = {used}, not {asked}, in {rounds}")
+    return "; ".join(parts)
 
 
 def _final_accuracy(run: RunResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,9 +35,12 @@ class Bulyan(AggregationRule):
 
     params: Params
 
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"f": tolerated(self.params.f, n, (4, 3))}
+
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
-        f = tolerated(self.params.f, n, (4, 3))
+        f = self.used(n)["f"]
         theta = n - 2 * f
         chosen = np.arange(n) if f == 0 else choose(squared_distances(seen.updates), f, theta)
         beta = theta - 2 * f

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from mechanisms.geometry import combine, lowest, squared_distances
 from mechanisms.krum import closest_sums, tolerated
 from mechanisms.plugin import param
 from mechanisms.vocabulary import AggregationObservation
+
+NEEDS = (2, 3)
+"""Tolerating f malicious updates takes 2f + 3 of them."""
 
 
 class Krum(AggregationRule):
@@ -39,6 +43,9 @@ class Krum(AggregationRule):
 
     params: Params
 
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"f": tolerated(self.params.f, n, NEEDS)}
+
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         return seen.updates[lowest(_scores(seen, self.params))].copy()
 
@@ -57,9 +64,14 @@ class MultiKrum(AggregationRule):
 
     params: Params
 
+    def used(self, n: int) -> Mapping[str, int]:
+        kept = {"keep": min(n, self.params.keep)} if self.params.keep else {}
+        return {"f": tolerated(self.params.f, n, NEEDS), **kept}
+
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
-        keep = min(n, self.params.keep or n - tolerated(self.params.f, n, (2, 3)))
+        used = self.used(n)
+        keep = used.get("keep", n - used["f"])
         scores = _scores(seen, self.params)
         weights = np.zeros(n)
         for _ in range(keep):
@@ -70,6 +82,6 @@ class MultiKrum(AggregationRule):
 
 def _scores(seen: AggregationObservation, params: Krum.Params) -> np.ndarray:
     n = len(seen.workers)
-    f = tolerated(params.f, n, (2, 3))
+    f = tolerated(params.f, n, NEEDS)
     neighbours = n - f - 2 if params.neighbours == "n-f-2" else n - f - 1
     return closest_sums(squared_distances(seen.updates), max(1, neighbours))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +32,12 @@ class TrimmedMean(AggregationRule):
 
     params: Params
 
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"f": min(self.params.f, (n - 1) // 2)}
+
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:
         n = len(seen.workers)
-        f = min(self.params.f, (n - 1) // 2)
+        f = self.used(n)["f"]
         row = np.empty(seen.updates.shape[1], dtype=np.float32)
         for at in column_blocks(seen.updates, itemsize=4):
             columns = np.array(seen.updates[:, at].T, order="C")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +32,12 @@ class NearestNeighbourMixing(Transform):
 
     params: Params
 
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"f": min(self.params.f, (n - 1) // 2)}
+
     def apply(self, seen: AggregationObservation) -> FloatMatrix:
         n = len(seen.workers)
-        keep = n - min(self.params.f, (n - 1) // 2)
+        keep = n - self.used(n)["f"]
         distances = squared_distances(seen.updates)
         np.fill_diagonal(distances, -1.0)
         # 0 for what is nearer than the last one that is kept, 1 for what is as near as that.

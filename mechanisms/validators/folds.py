@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,11 @@ class Folds(ValidationRule):
     def baseline_epochs(self) -> int:
         return self.params.baseline_epochs
 
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"folds": min(self.params.folds, n)}
+
     def verdicts(self, seen: ValidationObservation) -> NDArray[np.bool_]:
-        k = min(self.params.folds, len(seen.labels))
+        k = self.used(len(seen.labels))["folds"]
         fold = np.arange(len(seen.labels)) % k
         if self.params.stratified:
             order = np.argsort(seen.labels, kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,9 @@ class Committee(Verifier):
     @property
     def committee(self) -> int:
         return self.params.size
+
+    def used(self, n: int) -> Mapping[str, int]:
+        return {"size": min(self.params.size, n)}
 
     @property
     def verify_s(self) -> float:

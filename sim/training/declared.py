@@ -23,6 +23,12 @@ OUTCOMES = {
     "rejected_adversary": Outcome(
         "rounds", "sum(rejected_adversary)::bigint", "updates of adversaries rejected", "max"
     ),
+    "reduced_rounds": Outcome(
+        "reduced",
+        "count(distinct round)",
+        "rounds in which a rule ran with less than was asked for, see table `reduced`",
+        "min",
+    ),
     "attack_success": Outcome(
         "rounds",
         "arg_max(attack_success, round)",

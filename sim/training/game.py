@@ -19,6 +19,7 @@ from sim.network import Links
 from sim.population.population import Population
 from sim.recording import Incidents
 from sim.streams import Streams
+from sim.training.reductions import Reductions
 from sim.training.release import first_version
 from sim.training.scenario import TrainingScenario
 from sim.training.workbench import Workbench
@@ -51,6 +52,7 @@ class TrainingGame:
         """Base units of each device at the present round's start."""
         self.sent = [0] * scenario.devices
         """Updates that left each device so far: what its privacy has been spent on."""
+        self.reduced = Reductions(kernel.recorder, kernel.clock)
         self.forks = self._open(chain)
         self._locked_before: Mapping[int, int] = {}
         self._closed = False

@@ -67,6 +67,7 @@ class TrainingProtocol(Protocol):
         game = self.game
         game.begin_round()
         self.play_round()
+        game.reduced.record()
         game.replace_fallen()
         game.bench.end_round(game.forks.models_in_use())
         game.forks.book.forget()

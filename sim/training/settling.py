@@ -59,6 +59,8 @@ def aggregate(
         global_model=models[start],
         **known,
     )
+    for rule in (*game.transforms, game.aggregation):
+        game.reduced.note(rule, len(workers))
     for transform in game.transforms:
         seen = replace(seen, updates=transform.apply(seen.shown_to()))
     row = game.aggregation.aggregate(seen.shown_to(game.aggregation.observes))

@@ -183,11 +183,26 @@ OUTAGES = Table(
     only="`availability.outages`",
 )
 
+REDUCED = Table(
+    "parameter that was cut down in a round",
+    {
+        "round": Column(INTEGER, "which round"),
+        "rule": Column(TEXT, "whose parameter"),
+        "parameter": Column(TEXT, "its name"),
+        "asked": Column(INTEGER, "what the scenario asks for"),
+        "used": Column(INTEGER, "what was used; where several differ in a round, the smallest"),
+        "inputs": Column(
+            INTEGER, "how many updates, samples or devices there were, too few for more"
+        ),
+    },
+)
+
 SHARED = {
+    "reduced": REDUCED,
     "versions": VERSIONS,
     "epochs": EPOCHS,
     "tape": TAPE,
     "opening": OPENING,
     "outages": OUTAGES,
 }
-"""Tables of every protocol that trains, each only where the scenario asks for it."""
+"""Tables of every protocol that trains, most of them only where the scenario asks for it."""

@@ -113,7 +113,9 @@ class CoordinatorRound:
         """Return the devices that verify, leaving at least one to train."""
         game = self.game
         free = [device for device in online if device != self.aggregator]
-        size = min(game.verifier.committee, max(0, len(free) - 1))
+        seats = max(0, len(free) - 1)
+        game.reduced.note(game.verifier, seats)
+        size = min(game.verifier.committee, seats)
         if not size:
             return []
         rng = game.streams.rng("verifiers", game.clock.round)

@@ -132,6 +132,7 @@ def _observation(plan: Plan, i: int, v: int, workers: Sequence[int]) -> Validati
     if not game.validation.individual:  # hidden by not being measured at all
         return seen
     x, y = game.bench.split.validation[v]
+    game.reduced.note(game.validation, len(y))
     engine = game.bench.engine
     rows = [work.row[w] for w in workers]
     updates = [work.updates[j] for j in rows]

@@ -124,7 +124,10 @@ def _associate(game: VbflGame, seating: Seating) -> None:
 def _committee(game: VbflGame, worker: int, others: Sequence[int]) -> Sequence[int]:
     """Return those that the first validator sends the update on to: all others, or a drawn few."""
     size = game.scenario.validation.committee
-    if not size or size - 1 >= len(others):
+    there = 1 + len(others)
+    if size:
+        game.reduced.add("validation", "committee", size, min(size, there), there)
+    if not size or size >= there:
         return others
     rng = game.streams.rng("committee", worker, game.clock.round)
     return sorted(rng.choice(others, size=size - 1, replace=False).tolist())
