@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -10,10 +11,14 @@ from typing import Any, Literal, NamedTuple
 
 from substrateinterface import SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
-from websocket import WebSocketException
+from websocket import WebSocketException, WebSocketTimeoutException
 
+from chain_bridge.answers import is_proper
 from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
 from chain_bridge.runtime import Runtime
+from chain_bridge.wire import FloodError, Wire
+from fedstake.errors import FedstakeError
+from fedstake.outside import shown
 
 PAGE = 1000  # keys asked for at once
 
@@ -42,8 +47,9 @@ class Event:
 class Chain:
     """A chain behind a WebSocket address.
 
-    Every request ends within `timeout_s` seconds, or with `ChainSilentError`. Not thread safe: use
-    one connection per thread, as the library requires.
+    Whatever the other end does, a request ends within `timeout_s` seconds, or with
+    `ChainSilentError`, and reads a bounded number of bytes. An answer that no node gives is a
+    `BridgeError`. Not thread safe: use one connection per thread, as the library requires.
     """
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
@@ -51,21 +57,25 @@ class Chain:
             raise PlanError(f"--endpoint {url}: must begin with ws:// or wss://")
         self.url = url
         self.timeout_s = timeout_s
+        self._wire: Wire | None = None
         self._connection: SubstrateInterface | None = None
         self._connect()
 
-    def _connect(self) -> SubstrateInterface:
-        if self._connection is None:
+    def _connect(self) -> tuple[SubstrateInterface, Wire]:
+        if self._connection is None or self._wire is None:
             try:
-                self._connection = SubstrateInterface(
-                    url=self.url,
-                    # The library's check of UTF-8 is slow, byte by byte in Python; JSON checks it.
-                    ws_options={"timeout": self.timeout_s, "skip_utf8_validation": True},
-                    use_remote_preset=False,
-                    # What was sent may have arrived: ask the chain, do not send it again.
-                    auto_reconnect=False,
-                )
-                self._connection.rpc_request("system_chain", [])["result"].lower()
+                # The library's check of UTF-8 is slow, byte by byte in Python; JSON checks it.
+                self._wire = Wire(skip_utf8_validation=True)
+                self._wire.connect(self.url, timeout=self.timeout_s)
+                with self._wire.within(self.timeout_s):
+                    self._connection = SubstrateInterface(
+                        websocket=self._wire,
+                        use_remote_preset=False,
+                        auto_discover=False,  # asks for names before it has looked at an answer
+                        # What was sent may have arrived: ask the chain, do not send it again.
+                        auto_reconnect=False,
+                    )
+                    name = self._connection.rpc_request("system_chain", [])["result"]
             except (OSError, WebSocketException) as error:
                 self.close()
                 raise ChainSilentError(
@@ -76,14 +86,15 @@ class Chain:
                 raise ChainSilentError(
                     f"{self.url} answers, but is no Substrate node ({_words(error)})"
                 ) from error
-        return self._connection
+            self._check("system_chain", name)
+        return self._connection, self._wire
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
-        if self._connection is not None:
+        if self._wire is not None:
             with contextlib.suppress(Exception):
-                self._connection.close()
-            self._connection = None
+                self._wire.shutdown()  # without the ceremony, for which it would have to answer
+        self._connection = self._wire = None
 
     def __enter__(self) -> Chain:
         return self
@@ -94,32 +105,62 @@ class Chain:
     def rpc(self, method: str, *params: Any) -> Any:
         """Return the result of a request.
 
-        Raises `RpcError` when the chain refuses it, `ChainSilentError` when no answer comes.
+        Raises `RpcError` when the chain refuses it, `ChainSilentError` when no answer comes,
+        `BridgeError` when the answer is not what a node gives.
         """
-        connection = self._connect()
+        connection, wire = self._connect()
+        with self._answering(method), wire.within(self.timeout_s):
+            answer = connection.rpc_request(method, list(params))["result"]
+        self._check(method, answer)
+        return answer
+
+    @contextlib.contextmanager
+    def _answering(self, method: str) -> Iterator[None]:
+        """Turn what the libraries raise while a method is answered into errors of the bridge."""
         try:
-            return connection.rpc_request(method, list(params))["result"]
+            yield
         except SubstrateRequestException as error:
             answer = error.args[0] if error.args else ""
             if isinstance(answer, dict):
                 raise RpcError(method, answer.get("code"), _refusal(answer)) from error
-            raise RpcError(method, None, str(answer)) from error
-        except TimeoutError as error:
+            self.close()
+            raise BridgeError(
+                f"{self.url} gave no proper answer to {method} ({shown(str(answer))})"
+            ) from error
+        except (TimeoutError, WebSocketTimeoutException) as error:
             self.close()
             raise ChainSilentError(
                 f"{self.url} did not answer {method} within {self.timeout_s:g} s"
             ) from error
         except (WebSocketException, OSError) as error:
             self.close()
-            if "timed out" in str(error):
-                fault = f"did not answer {method} within {self.timeout_s:g} s"
-            else:
-                fault = f"broke off during {method}"
-            raise ChainSilentError(f"{self.url} {fault} ({_words(error)})") from error
-        except (KeyError, ValueError) as error:
+            raise ChainSilentError(
+                f"{self.url} broke off during {method} ({_words(error)})"
+            ) from error
+        except Exception as error:  # an answer of any form: the library may raise anything
             self.close()
             raise BridgeError(
                 f"{self.url} gave no proper answer to {method} ({_words(error)})"
+            ) from error
+
+    def _check(self, method: str, answer: Any) -> None:
+        """Raise `BridgeError` unless an answer has the form that nodes give it."""
+        if not is_proper(method, answer):
+            self.close()
+            raise BridgeError(
+                f"{self.url} is no Substrate node: it answered {_short(answer)} to {method}"
+            )
+
+    @contextlib.contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Raise `BridgeError` when something that the chain gave cannot be decoded."""
+        try:
+            yield
+        except FedstakeError:
+            raise
+        except Exception as error:  # bytes of any content: decoding may raise anything
+            raise BridgeError(
+                f"{self.url} gave {what} that cannot be read ({_words(error)})"
             ) from error
 
     # --- what the chain is ------------------------------------------------------------------------
@@ -128,16 +169,12 @@ class Chain:
     def runtime(self) -> Runtime:
         """The runtime of the head: metadata, versions, RPC methods."""
         version = self.rpc("state_getRuntimeVersion")
-        connection = self._connect()
-        try:
-            connection.init_runtime(block_hash=self.rpc("chain_getBlockHash", self.head().number))
-        except (WebSocketException, OSError) as error:
-            self.close()
-            raise ChainSilentError(
-                f"{self.url} did not give its metadata ({_words(error)})"
-            ) from error
-        metadata = connection.metadata.value[1]
-        version_of_metadata = next(iter(metadata))
+        head = self.head().hash
+        connection, wire = self._connect()
+        with self._answering("state_getMetadata"), wire.within(self.timeout_s):
+            connection.init_runtime(block_hash=head)
+            metadata = connection.metadata.value[1]
+            version_of_metadata = next(iter(metadata))
         if version_of_metadata != "V14":
             raise BridgeError(f"{self.url}: metadata {version_of_metadata}; this bridge reads V14")
         methods = self.rpc("rpc_methods")["methods"]
@@ -151,7 +188,7 @@ class Chain:
 
     @cached_property
     def genesis(self) -> str:
-        return self.rpc("chain_getBlockHash", 0)
+        return self._hash_of(0)
 
     # --- blocks -----------------------------------------------------------------------------------
 
@@ -159,12 +196,19 @@ class Chain:
         """Return the best block."""
         header = self.rpc("chain_getHeader")
         number = int(header["number"], 16)
-        return Head(number, self.rpc("chain_getBlockHash", number))
+        return Head(number, self._hash_of(number))
 
     def finalized(self) -> Head:
         """Return the last block that cannot be undone."""
         found = self.rpc("chain_getFinalizedHead")
         return Head(int(self.rpc("chain_getHeader", found)["number"], 16), found)
+
+    def _hash_of(self, number: int) -> str:
+        """Return the hash of a block that must be there."""
+        found = self.block_hash(number)
+        if found is None:
+            raise BridgeError(f"{self.url} has no block {number}")
+        return found
 
     def block_hash(self, number: int) -> str | None:
         """Return the hash of a block of the best chain; None above its head."""
@@ -188,7 +232,12 @@ class Chain:
         raw = self.rpc("state_getStorage", key, *_at(at))
         if raw is None:
             return self.runtime.storage_default(pallet, entry)
-        return self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
+        return self._value(pallet, entry, raw)
+
+    def _value(self, pallet: str, entry: str, raw: str) -> Any:
+        """Return a stored value, decoded."""
+        with self.reading(f"a value of {pallet}.{entry}"):
+            return self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:]))
 
     def read_many(
         self, pallet: str, entry: str, keys: Sequence[tuple[bytes, ...]], at: str | None = None
@@ -204,8 +253,7 @@ class Chain:
                 if raw is None:
                     found.append(None)
                 else:
-                    value = bytes.fromhex(raw[2:])
-                    found.append(self.runtime.storage_value(pallet, entry, value))
+                    found.append(self._value(pallet, entry, raw))
         return found
 
     def entries(
@@ -221,23 +269,18 @@ class Chain:
                 changes = dict(self.rpc("state_queryStorageAt", found, at)[0]["changes"])
             for key, raw in changes.items():
                 if raw is not None:
-                    yield (
-                        bytes.fromhex(key[2:]),
-                        self.runtime.storage_value(pallet, entry, bytes.fromhex(raw[2:])),
-                    )
+                    yield bytes.fromhex(key[2:]), self._value(pallet, entry, raw)
             if len(found) < PAGE:
                 return
+            if found[-1] == last:
+                raise BridgeError(f"{self.url} gives the same keys of {pallet}.{entry} again")
             last = found[-1]
 
     def events(self, block: str) -> list[Event]:
         """Return the events of a block, in order."""
-        events = []
-        for record in self.read("System", "Events", at=block) or ():
-            pallet, ((name, fields),) = record["event"]
-            phase, values = record["phase"]
-            extrinsic = values[0] if phase == "ApplyExtrinsic" else None
-            events.append(Event(extrinsic, f"{pallet}.{name}", _values(fields)))
-        return events
+        records = self.read("System", "Events", at=block) or ()
+        with self.reading("events"):
+            return [_event(record) for record in records]
 
     # --- sealing ----------------------------------------------------------------------------------
 
@@ -269,16 +312,33 @@ def _at(block: str | None) -> list[str]:
     return [block] if block else []
 
 
+def _event(record: Any) -> Event:
+    """Return one event of a decoded record."""
+    pallet, ((name, fields),) = record["event"]
+    phase, values = record["phase"]
+    extrinsic = values[0] if phase == "ApplyExtrinsic" else None
+    return Event(extrinsic, f"{pallet}.{name}", _values(fields))
+
+
+def _short(answer: Any) -> str:
+    """Return the beginning of an answer, without control characters."""
+    text = shown(repr(answer)[:200])
+    return f"{text[:60]}..." if len(text) > 60 else text
+
+
 def _values(fields: Any) -> tuple[Any, ...]:
     return tuple(fields.values()) if isinstance(fields, dict) else tuple(fields)
 
 
 def _words(error: BaseException) -> str:
     """Return the first line of an error, without what the library hangs on to it."""
+    if not isinstance(error, OSError | WebSocketException | FloodError | json.JSONDecodeError):
+        return "it has another form than that of a node"
     lines = str(error).strip().splitlines()
-    return lines[0].split(" -+-+- ")[0] if lines else type(error).__name__
+    return shown(lines[0].split(" -+-+- ")[0][:200]) if lines else type(error).__name__
 
 
 def _refusal(answer: dict[str, Any]) -> str:
     message, data = answer.get("message", "no reason given"), answer.get("data")
-    return f"{message} ({data})" if data else str(message)
+    whole = f"{message} ({data})" if data else str(message)
+    return shown(whole[:500])

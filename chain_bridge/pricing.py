@@ -64,7 +64,8 @@ def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
     at = [chain.block_hash(1)] if chain.sealing == "on demand" else []
     raw = chain.rpc("state_call", "TransactionPaymentApi_query_info", body, *at)
     two = isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict)
-    weight, fee = dispatch_info(bytes.fromhex(raw[2:]), two)
+    with chain.reading("a price"):
+        weight, fee = dispatch_info(bytes.fromhex(raw[2:]), two)
     return Price(weight, len(extrinsic), fee)
 
 
