@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from experiments.rundir import RunError, RunResult
 from mechanisms import registries as rules_of
 from mechanisms.combined import Combined
+from mechanisms.failures import described, told
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry, reading, require_trust
@@ -24,7 +25,7 @@ from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, 
 from sim.learning import models
 from sim.learning.engine import LearningEngine
 from sim.money.ledger import BURN, ISSUANCE
-from sim.money.payments import check_payments
+from sim.money.payments import checked
 from sim.protocol import Tape
 from sim.registries import protocols
 from sim.training.tape import read_block
@@ -350,15 +351,16 @@ class _Replay:
             return
         began = time.process_time()
         try:
-            step(*args)
+            with told():
+                step(*args)
         except _UnplayableError as error:
             self.error = str(error)
         except Exception as error:  # a rule may raise anything; the others go on
-            self.error = f"{type(error).__name__}: {error}"
+            self.error = described(error)
         self.cpu_s += time.process_time() - began
 
     def _open(self, make: Make) -> None:
-        self._rule = make()
+        self._rule = checked(make(), self._devices)
         self._held = dict(self._before)
         self._held.update(self._rule.accounts())
         opening = self._rule.open(
@@ -366,7 +368,6 @@ class _Replay:
                 devices=tuple(range(self._devices)), balances=tuple(self._before.values())
             )
         )
-        check_payments(self._rule, opening.payments, self._devices, opening=True)
         self._post(opening.payments)
         self._memory: Memory = opening.memory or {}
         if self._rule.members(self._memory) == frozenset():
@@ -397,7 +398,6 @@ class _Replay:
         observes = self._rule.observes
         memory = self._memory if block.previous is None else self._after[block.previous]
         settlement = self._rule.settle(replace(block.shown_to(observes), memory=memory))
-        check_payments(self._rule, settlement.payments, self._devices)
         self._after[block.row] = memory if settlement.memory is None else settlement.memory
         if block.canonical:
             self._last = block.row
@@ -405,7 +405,6 @@ class _Replay:
 
     def _close(self) -> None:
         closing = self._rule.close(self._memory if self._last is None else self._after[self._last])
-        check_payments(self._rule, closing.payments, self._devices)
         self._post(closing.payments)
 
     def _post(self, payments: Iterable[Payment]) -> None:

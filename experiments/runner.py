@@ -12,7 +12,6 @@ import platform
 import resource
 import subprocess
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -39,6 +38,7 @@ from experiments.rundir import (
     write_run,
 )
 from fedstake.errors import FedstakeWarning, Interrupted
+from mechanisms.failures import described, until_plugin
 from sim.scenario import Scenario
 from sim.threads import single_threaded
 from sim.world import World
@@ -277,14 +277,13 @@ def _failure_file(folder: Path, run_id: str) -> Path:
 
 
 def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) -> RunFailure:
-    trace = "".join(traceback.format_exception(error))
     failure = RunFailure(
         scenario.run_id(),
         scenario.name,
         scenario.seed,
         stage,
-        f"{type(error).__name__}: {error}",
-        trace,
+        described(error),
+        until_plugin(error),
     )
     file = _failure_file(folder, failure.run_id)
     # A full disk must not lose the outcomes of the others; the caller has the failure.

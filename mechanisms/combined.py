@@ -23,6 +23,7 @@ class Combined(PayoutRule):
         super().__init__(rule.params)
         self.rule, self.parts = rule, tuple(parts)
         self._all: tuple[PayoutRule | Part, ...] = (*self.parts, rule)
+        self.pieces = self._all[::-1]
         self.observes = frozenset[str]().union(*(x.observes for x in self._all))
         self.anonymous = all(x.anonymous for x in self._all)
 

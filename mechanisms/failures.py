@@ -54,11 +54,13 @@ class PluginFailedError(FedstakeError):
 
 def broken(plugin: Plugin, method: str, message: str, who: str = "") -> PluginFailedError:
     """Return the error of a plug-in whose method gave back what its kind does not allow."""
-    return PluginFailedError(f"{_definition(plugin, method)}", message, who=who)
+    return PluginFailedError(_definition(plugin, method), message, who=who)
 
 
 def _definition(plugin: Plugin, method: str) -> str:
-    """Return file and first line of a method that is called by name."""
+    """Return file and first line of a method, of a plug-in made of others of each of these."""
+    if plugin.pieces:
+        return " + ".join(_definition(piece, method) for piece in plugin.pieces)
     name = f"{type(plugin).__name__}.{method}"
     found = inspect.getattr_static(type(plugin), method, None)
     function = getattr(found, "fget", found)

@@ -73,12 +73,15 @@ class Plugin:
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Parameters of each configuration that the conformance suite tries."""
     params: Any
+    pieces: tuple[Plugin, ...] = ()
+    """The plug-ins that it is made of, which errors name in its place."""
 
     def __init__(self, params: Any = None) -> None:
         self.params = self.Params() if params is None else params
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.params})"
+        shown = "" if type(self.params) is NoParams else self.params
+        return f"{type(self).__name__}({shown})"
 
     def used(self, n: int) -> Mapping[str, int]:
         """Return by name what `n` inputs leave of the parameters that too few of them cut down.

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from mechanisms.failures import told
 from mechanisms.plugin import PluginError, nearest
 from sim.keys import (
     Choice,
@@ -190,10 +191,14 @@ def scenario_class(values: Mapping[str, Any]) -> type[Scenario]:
 
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario of plain values; raise `SettingError` for the first wrong key."""
+    """Return the scenario of plain values; raise `SettingError` for the first wrong key.
+
+    Raises `PluginFailedError` for what a plug-in raises when it is asked what it needs.
+    """
     values = plain(values)
     try:
-        return scenario_class(values).model_validate(values)
+        with told():
+            return scenario_class(values).model_validate(values)
     except ValidationError as error:
         raise _first_problem(error, values) from error
 

@@ -79,9 +79,8 @@ def summary(run: RunResult) -> pd.DataFrame:
         for name, columns, value in SUMMARY:
             if set(columns) <= set(run.rounds.columns):
                 rows.append((name, value(run)))
-    cut_down = _cut_down(run)
-    if cut_down:
-        rows.append(("ran with less than asked for", cut_down))
+    rows.append(("ran with less than asked for", _cut_down(run)))
+    rows = [(name, text) for name, text in rows if text]
     for name, (_, value_text) in of_run(run).items():
         rows.append((name.replace("_", " "), value_text))
     return pd.DataFrame(rows, columns=["", "value"])
@@ -114,6 +113,13 @@ def _honest_rejected(run: RunResult) -> str:
 
 def _adversaries_accepted(run: RunResult) -> str:
     return _share(_total(run, "accepted_adversary"), _total(run, "rejected_adversary"))
+
+
+def _malformed(run: RunResult) -> str:
+    """Return how many updates could never be aggregated, by behaviour; "" when all could."""
+    people = run.participants
+    counts = people[people["malformed"].fillna(False)]["strategy"].value_counts()
+    return ", ".join(f"{n} (behaviour {name})" for name, n in counts.items() if n)
 
 
 def _forked(run: RunResult) -> str:
@@ -152,6 +158,7 @@ SUMMARY: tuple[tuple[str, tuple[str, ...], Callable[[RunResult], str]], ...] = (
         ("accepted_adversary", "rejected_adversary"),
         _adversaries_accepted,
     ),
+    ("updates malformed", ("malformed",), _malformed),
     ("rounds forked", ("forked",), _forked),
     ("devices shut out at the end", ("blocked",), _shut_out),
     ("issued, less what was burned", ("issued", "burned"), _issued),

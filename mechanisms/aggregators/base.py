@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from mechanisms.geometry import finite_rows
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import AggregationObservation, FloatMatrix
@@ -42,7 +43,9 @@ class AggregationRule(Plugin, ABC):
                 seen, workers=kept, updates=seen.updates[finite], samples=seen.samples[finite]
             )
         largest = np.finfo(np.float32).max
-        return np.clip(self.combine(seen), -largest, largest).astype(np.float32)
+        shape = seen.updates.shape[1:]
+        row = answers.array(self, "combine", self.combine(seen), shape=shape, kind=answers.FLOAT)
+        return np.clip(row, -largest, largest).astype(np.float32)
 
     @abstractmethod
     def combine(self, seen: AggregationObservation) -> NDArray[np.floating]:

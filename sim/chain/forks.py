@@ -21,7 +21,7 @@ from sim.chain.state import (
     from_plain,
     to_plain,
 )
-from sim.money.payments import reversed_payment
+from sim.money.payments import Payer, reversed_payment
 from sim.money.treasury import Treasury
 from sim.recording import History
 
@@ -50,7 +50,7 @@ class Forks:
     Without a server the canonical chain is the one that most devices hold.
     """
 
-    def __init__(self, root: ChainState, devices: int, treasury: Treasury) -> None:
+    def __init__(self, root: ChainState, devices: int, treasury: Treasury | Payer) -> None:
         self.book = ChainBook(root)
         self.settled = root
         self.penalised: Counter[int] = Counter()
@@ -187,7 +187,7 @@ class Forks:
 class ServerChain(Forks):
     """The single chain of a server or contract; it is always canonical."""
 
-    def __init__(self, root: ChainState, devices: int, treasury: Treasury) -> None:
+    def __init__(self, root: ChainState, devices: int, treasury: Treasury | Payer) -> None:
         super().__init__(root, devices, treasury)
         self.head = root
 

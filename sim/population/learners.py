@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mechanisms import answers
 from mechanisms.vocabulary import ChoiceObservation
 from sim.population.groups import Membership
 from sim.recording import History
@@ -30,10 +31,7 @@ class Learners:
         """(device, strategy, utility) of every play of everybody."""
 
     def choose(self, round: int) -> None:
-        """Let all learners choose at once, from earlier rounds only.
-
-        Raises `ValueError` for a strategy that there is not.
-        """
+        """Let all learners choose at once, from earlier rounds only."""
         chosen = {}
         for members in self._members.values():
             for index, device in enumerate(members):
@@ -41,13 +39,9 @@ class Learners:
                 if not membership.active(round):
                     continue
                 seen = self._observation(round, device, index, members)
-                choice = int(membership.learner.choose(seen))
-                if not 0 <= choice < len(membership.strategies):
-                    last = len(membership.strategies) - 1
-                    raise ValueError(
-                        f"{membership.learner!r} chose strategy {choice}, there are 0..{last}"
-                    )
-                chosen[device] = choice
+                learner, strategies = membership.learner, len(membership.strategies)
+                choice = learner.choose(seen)
+                chosen[device] = answers.choice(learner, choice, strategies, seen.who)
         self.choice |= chosen
 
     def _observation(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from sim.money.treasury import Treasury
 from sim.population.population import Population
 
@@ -30,13 +31,14 @@ def collect(
     paid = {v: np.zeros(len(workers), dtype=np.bool_) for v, workers in judged.items()}
     for v in sorted(judged):
         behaviour = population[v].behaviour("validator")
-        if not behaviour.price:
+        price = answers.whole(behaviour, "price", behaviour.price, who=f"device {v}")
+        if not price:
             continue
         threat = concede if behaviour.threatens else 0
         for k, w in enumerate(judged[v]):
-            if v in population.coalitions[w] or behaviour.price > _limit(population, w, threat):
+            if v in population.coalitions[w] or price > _limit(population, w, threat):
                 continue
-            paid[v][k] = treasury.pay_aside(w, v, behaviour.price, "bribe", time_s)
+            paid[v][k] = treasury.pay_aside(w, v, price, "bribe", time_s)
     return paid
 
 

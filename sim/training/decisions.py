@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechanisms import answers
 from mechanisms.vocabulary import MiningDecision, MiningObservation, UpdateRecord
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork
@@ -26,4 +27,5 @@ def decide(
         coalition=game.population.coalitions[miner],
         **known,
     )
-    return behaviour.mine(seen.shown_to(behaviour.knows))
+    decision = behaviour.mine(seen.shown_to(behaviour.knows))
+    return answers.decision(behaviour, decision, seen, game.bench.engine.size)

@@ -29,6 +29,11 @@ OUTCOMES = {
         "rounds in which a rule ran with less than was asked for, see table `reduced`",
         "min",
     ),
+    "malformed_updates": Outcome(
+        "rounds",
+        "sum(malformed)::bigint",
+        "updates that could never be aggregated: NaN, infinity, or claims that nobody believes",
+    ),
     "attack_success": Outcome(
         "rounds",
         "arg_max(attack_success, round)",

@@ -13,7 +13,7 @@ from sim.chain.state import ChainState, genesis
 from sim.clock import Clock
 from sim.kernel import Kernel
 from sim.keys import SettingError
-from sim.money.payments import check_memory, check_payments
+from sim.money.payments import Payer, checked
 from sim.money.treasury import Treasury
 from sim.network import Links
 from sim.population.population import Population
@@ -44,7 +44,8 @@ class TrainingGame:
         self.bench = Workbench(kernel, scenario)
         self.availability = Availability(scenario.availability, scenario.devices, kernel.streams)
         kernel.recorder.add("outages", self.availability.outage_rows())
-        self.payout = scenario.payout_rule()
+        self.payout = checked(scenario.payout_rule(), scenario.devices)
+        self._payer = Payer(kernel.treasury, self.payout)
         aggregation = scenario.aggregation
         self.aggregation = rules.aggregators.create(aggregation.rule, aggregation.params)
         self.transforms = [rules.transforms.create(t.rule, t.params) for t in aggregation.before]
@@ -93,13 +94,11 @@ class TrainingGame:
             )
         except PluginError as error:
             raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
-        memory = opening.memory or {}
-        check_payments(self.payout, opening.payments, len(devices), opening=True)
-        check_memory(self.payout, memory)
         model = self.bench.start()
         kept = first_version(self.bench, self.scenario.versions, model)
-        forks = chain(genesis(model, memory, kept), len(devices), self.treasury)
-        self.treasury.post(opening.payments)
+        root = genesis(model, opening.memory or {}, kept)
+        forks = chain(root, len(devices), self._payer)
+        self._payer.post(opening.payments, "open")
         self.treasury.set_aside(devices)
         return forks
 
@@ -175,8 +174,7 @@ class TrainingGame:
         """
         self._closed = True
         closing = self.payout.close(self.forks.settled.memory)
-        check_payments(self.payout, closing.payments, self.scenario.devices)
-        self.treasury.post(closing.payments, round=self.clock.round + 1)
+        self._payer.post(closing.payments, "close", round=self.clock.round + 1)
 
     def replace_fallen(self) -> None:
         """Replace excluded members of groups by spare identities of the same group.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from mechanisms.geometry import finite_rows
 from mechanisms.vocabulary import FloatMatrix
 from sim.learning.engine import row_digest
@@ -22,9 +23,8 @@ from sim.training.submissions import Submissions, submit_into
 class LocalWork:
     """What the workers of a round submit, one row per worker, and the baselines of its validators.
 
-    `finite[i]` says whether row i may be aggregated at all: as many numbers as the model has, no
-    NaN or infinity, claims of work that are whole numbers. `trained_epochs` is the work that was
-    done, whatever is claimed.
+    `finite[i]` says whether row i may be aggregated at all: no NaN or infinity, claims of work that
+    can be believed. `trained_epochs` is the work that was done, whatever is claimed.
     """
 
     workers: list[int]
@@ -43,9 +43,8 @@ class LocalWork:
 
     def tamper(self, block: bytes, rows: Mapping[int, FloatMatrix]) -> None:
         """Note rows that the block with this hash carries in the place of those sent."""
-        size = self.updates.shape[1]
-        resized = {w: np.resize(np.asarray(row, dtype=np.float32), size) for w, row in rows.items()}
-        self.replaced[block] = resized
+        with np.errstate(over="ignore"):
+            self.replaced[block] = {w: np.asarray(row, np.float32) for w, row in rows.items()}
 
     def rows_of(self, workers: Sequence[int], block: bytes = b"") -> FloatMatrix:
         """Return the rows of these workers, as a block carries them.
@@ -98,7 +97,7 @@ def do_local_work(
         workers=list(workers),
         updates=updates,
         digests=[row_digest(row) for row in updates],
-        finite=finite_rows(updates) & sent.formed,
+        finite=finite_rows(updates) & sent.believable,
         trained_epochs=effort,
         sent=sent,
         validators=list(validators),
@@ -110,7 +109,7 @@ def do_local_work(
 def _effort(population: Population, worker: int, asked: int) -> int:
     """Return the epochs that a worker really trains."""
     behaviour = population[worker].behaviour("worker")
-    return max(0, behaviour.effort(asked))
+    return answers.whole(behaviour, "effort", behaviour.effort(asked), who=f"device {worker}")
 
 
 def _epoch_log(

@@ -66,6 +66,7 @@ def round_columns(
         "accepted_adversary": count[True, True],
         "rejected_honest": count[False, False],
         "rejected_adversary": count[False, True],
+        "malformed": int((~work.finite).sum()),
         "heads": len({holding.state.head for holding in game.forks}),
     }
 
@@ -81,6 +82,7 @@ def participant_columns(
     """Return by device the columns of `participants` that every protocol has that trains."""
     by_worker = {r.worker: r for r in records}
     local = _local_accuracies(game, work)
+    malformed = dict(zip(work.workers, (~work.finite).tolist(), strict=True))
     privacy = game.scenario.privacy
     columns = {}
     for device, holding in enumerate(game.forks):
@@ -95,6 +97,7 @@ def participant_columns(
             "samples": len(game.bench.samples(device)),
             "epochs": epochs,
             "accepted": accepted,
+            "malformed": malformed.get(device),
             "local_accuracy": local.get(device),
             "accuracy": tested.accuracy[holding.model],
             "compute_s": compute_s.get(device, 0.0),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from mechanisms.vocabulary import DataObservation
 from sim.data.sources.base import Dataset
 from sim.data.split import Split
@@ -76,14 +78,13 @@ def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samp
             classes=data.classes,
             rng=streams.rng("adversary.probe", m.group),
         )
-        aim = m.behaviours["worker"].probe(seen)  # type: ignore[attr-defined]
+        behaviour: Any = m.behaviours["worker"]
+        aim = answers.samples(behaviour, "probe", behaviour.probe(seen), seen)
         if aim is not None and len(aim[1]):
             found.append(aim)
     if not found:
         return None
-    x = np.concatenate([x for x, _ in found]).astype(np.float32)
-    y = np.concatenate([y for _, y in found]).astype(np.int64)
-    return x, y
+    return np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
 
 
 def poison(
@@ -106,10 +107,11 @@ def poison(
             classes=data.classes,
             rng=streams.rng("adversary.data", device),
         )
-        poisoned = m.behaviours["worker"].poison(seen)  # type: ignore[attr-defined]
+        behaviour: Any = m.behaviours["worker"]
+        poisoned = answers.samples(behaviour, "poison", behaviour.poison(seen), seen)
         if poisoned is not None:
-            xs.append(np.asarray(poisoned[0], dtype=np.float32))
-            ys.append(np.asarray(poisoned[1], dtype=np.int64))
+            xs.append(poisoned[0])
+            ys.append(poisoned[1])
             instead[device] = np.arange(size, size + len(ys[-1]))
             size += len(ys[-1])
     if len(xs) == 1:

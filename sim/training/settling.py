@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from mechanisms import answers
 from mechanisms.geometry import finite_rows
 from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
     Conduct,
-    FloatMatrix,
     Memory,
     Payment,
     UpdateRecord,
 )
 from sim.chain.state import ChainState
-from sim.money.payments import check_memory, check_payments
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork
 from sim.training.tape import taped_block
@@ -36,8 +35,7 @@ def aggregate(
     """Aggregate the updates of `records` to the model `start`; return the new model's key.
 
     Rows that are not finite are left out; without any other the model stays. `block` is the hash of
-    the block that carries them, where there is one. Raises `ValueError` when the rule returns
-    something else than one finite row.
+    the block that carries them, where there is one.
     """
     if game.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
@@ -62,15 +60,12 @@ def aggregate(
     for rule in (*game.transforms, game.aggregation):
         game.reduced.note(rule, len(workers))
     for transform in game.transforms:
-        seen = replace(seen, updates=transform.apply(seen.shown_to()))
-    row = game.aggregation.aggregate(seen.shown_to(game.aggregation.observes))
-    return models.add(_as_row(row, game.bench.engine.size))
-
-
-def _as_row(row: FloatMatrix, size: int) -> FloatMatrix:
-    if np.shape(row) != (size,) or not np.isfinite(row).all():
-        raise ValueError(f"the aggregation rule must return {size} finite numbers")
-    return np.asarray(row, dtype=np.float32)
+        rows = transform.apply(seen.shown_to())
+        rows = answers.numbers(transform, "apply", rows, seen.updates.shape)
+        seen = replace(seen, updates=rows)
+    rule = game.aggregation
+    row = rule.aggregate(seen.shown_to(rule.observes))
+    return models.add(answers.numbers(rule, "combine", row, (game.bench.engine.size,)))
 
 
 @dataclass(frozen=True)
@@ -104,8 +99,6 @@ def settle(
         records: its updates, as judged.
         block: its hash.
         conduct: what a contract knows beside the records.
-
-    Raises `ValueError` for a payment that nobody could receive or make.
     """
     # Ask the rule.
     seen = _observation(
@@ -121,7 +114,6 @@ def settle(
     if game.kernel.recorder.records("tape"):
         game.kernel.recorder.add("tape", [taped_block(seen, parent.id, block)])
     settlement = game.payout.settle(seen.shown_to(game.payout.observes))
-    check_payments(game.payout, settlement.payments, game.scenario.devices)
 
     # Keep its answer: devices credit themselves when they adopt the block, the rest moves once.
     by_payee: dict[int, list[Payment]] = {}
@@ -131,9 +123,7 @@ def settle(
             by_payee.setdefault(int(p.payee), []).append(p)
         else:
             moves.append(p)
-    memory = parent.memory
-    if settlement.memory is not None:
-        memory = check_memory(game.payout, settlement.memory)
+    memory = parent.memory if settlement.memory is None else settlement.memory
     payments = {device: tuple(ps) for device, ps in by_payee.items()}
     return Settled(payments, tuple(moves), memory)
 

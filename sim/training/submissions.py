@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.workers.base import WorkerBehaviour
+from mechanisms import answers
 from mechanisms.vocabulary import FloatMatrix, Submission, WorkerObservation
 from sim.learning.engine import row_digest
 from sim.training.game import TrainingGame
 
 MOST_CLAIMED = 10**9
-"""Samples or epochs that a worker can claim: more is malformed."""
+"""Samples or epochs that a worker can claim: nobody believes more."""
 
 
 @dataclass
 class Submissions:
     """What was sent, by row and by device.
 
-    By row: the work claimed, whether what was sent has the right form, and whether it is `genuine`:
+    By row: the work claimed, whether that is `believable`, and whether what was sent is `genuine`:
     what training as asked on the device's own samples gives, with true claims. By device: who
     forges a signature, replays an old transaction, sends its own twice, keeps what it committed to,
     or reveals something else (`switched`, its digest).
@@ -31,7 +32,7 @@ class Submissions:
 
     claimed_samples: NDArray[np.int64]
     claimed_epochs: NDArray[np.int64]
-    formed: NDArray[np.bool_]
+    believable: NDArray[np.bool_]
     genuine: NDArray[np.bool_]
     forged: set[int] = field(default_factory=set)
     replayed: set[int] = field(default_factory=set)
@@ -74,7 +75,8 @@ def submit_into(
         seen = _observation(game, behaviour, devices, updates[at], known, sent, at)
         # What is not finite is left out of every block.
         with np.errstate(over="ignore", invalid="ignore"):
-            _take_into(sent, behaviour.submit(seen), seen, at, updates)
+            act = answers.submission(behaviour, behaviour.submit(seen), seen)
+            _take_into(sent, act, seen, at, updates)
     return sent
 
 
@@ -122,7 +124,7 @@ def _take_into(
     at: list[int],
     updates: FloatMatrix,
 ) -> None:
-    """Check the form of what a behaviour sends and write it into `sent` and `updates`."""
+    """Write what a behaviour sends into `sent` and `updates`."""
     # How it is sent.
     if act.forged:
         sent.forged.update(seen.devices)
@@ -133,57 +135,20 @@ def _take_into(
     if not act.reveals:
         sent.unrevealed.update(seen.devices)
     if act.revealed is not None:
-        shown = _revealed_rows(act.revealed, len(at))
+        shown = np.asarray(act.revealed, dtype=np.float32)
         sent.switched.update(zip(seen.devices, map(row_digest, shown), strict=True))
 
-    # Whether it has the right form.
-    rows = _numbers(act.updates)
-    samples = _numbers(act.claimed_samples, None)
-    epochs = _numbers(act.claimed_epochs, None)
-    fits = rows is not None and rows.shape == seen.updates.shape
-    if not fits or not _whole_numbers(samples, len(at)) or not _whole_numbers(epochs, len(at)):
-        sent.formed[at] = sent.genuine[at] = False
-        return
-    assert rows is not None
-    assert samples is not None
-    assert epochs is not None
-
     # What it is.
+    rows = np.asarray(act.updates, dtype=np.float32)
+    samples, epochs = np.asarray(act.claimed_samples), np.asarray(act.claimed_epochs)
     true_claims = (samples == seen.samples) & (epochs == seen.epochs)
     sent.genuine[at] &= (rows == seen.updates).all(axis=1) & true_claims
     updates[at] = rows
-    sent.formed[at] = _believable(samples) & _believable(epochs)
+    sent.believable[at] = _believable(samples) & _believable(epochs)
     sent.claimed_samples[at] = np.clip(samples, 0, MOST_CLAIMED)
     sent.claimed_epochs[at] = np.clip(epochs, 0, MOST_CLAIMED)
-
-
-def _revealed_rows(revealed: Any, n: int) -> list[FloatMatrix]:
-    """Return the rows that n devices reveal; malformed ones where they are not n."""
-    rows = _numbers(revealed)
-    if rows is None or len(rows) != n:
-        return [MALFORMED] * n
-    return list(rows)
-
-
-def _whole_numbers(claim: NDArray[Any] | None, n: int) -> bool:
-    """Return whether a claim is n integers."""
-    return (
-        claim is not None and claim.shape == (n,) and bool(np.issubdtype(claim.dtype, np.integer))
-    )
 
 
 def _believable(claim: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which claims are neither negative nor beyond all bounds."""
     return (claim >= 0) & (claim <= MOST_CLAIMED)
-
-
-MALFORMED = np.empty(0, dtype=np.float32)
-
-
-def _numbers(given: Any, kind: type | None = np.float32) -> NDArray[Any] | None:
-    """Return a behaviour's answer as an array, None where it is none: ragged, text, anything."""
-    try:
-        array = np.asarray(given) if kind is None else np.asarray(given, dtype=kind)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return array if array.ndim else None

@@ -24,6 +24,10 @@ ROUNDS = {
     "accepted_adversary": Column(INTEGER, "updates that count, of adversaries"),
     "rejected_honest": Column(INTEGER, "updates of honest devices that were judged and rejected"),
     "rejected_adversary": Column(INTEGER, "updates of adversaries that were judged and rejected"),
+    "malformed": Column(
+        INTEGER,
+        "updates that could never be aggregated: NaN, infinity, or claims that nobody believes",
+    ),
     "heads": Column(INTEGER, "different chains that devices hold after the round"),
 }
 """Own columns of `rounds` of every protocol that trains."""
@@ -35,6 +39,9 @@ PARTICIPANTS = {
         TRUTH,
         "whether its update was accepted, as judged: a part such as `consent` may still refuse to "
         "pay it",
+    ),
+    "malformed": Column(
+        TRUTH, "whether its update could never be aggregated; null: it trained none"
     ),
     "local_accuracy": Column(NUMBER, "test accuracy of its update, with `record.local_accuracy`"),
     "accuracy": Column(NUMBER, "test accuracy of the global model that it holds after the round"),

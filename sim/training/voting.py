@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from mechanisms.geometry import cosines_to_sum
 from mechanisms.vocabulary import VoteObservation
 from sim.population.population import Population
@@ -32,7 +33,6 @@ def vote(
     """Return a validator's votes on `workers`, and a score of each.
 
     The score is None where no rule asks for it. `support` and `paid` are as in `VoteObservation`.
-    Raises `ValueError` when the behaviour answers in the wrong form.
     """
     behaviour = game.population[validator].behaviour("validator")
     seen = VoteObservation(
@@ -45,19 +45,17 @@ def vote(
         paid=paid,
         **({} if support is None else {"support": support}),
     ).shown_to(behaviour.knows)
-    votes = np.asarray(behaviour.vote(seen))
-    if votes.shape != (len(workers),):
-        raise ValueError(
-            f"{behaviour!r} cast votes of shape {votes.shape}, should be {(len(workers),)}"
-        )
+    shape, who = (len(workers),), seen.who
+    votes = behaviour.vote(seen)
+    votes = answers.array(behaviour, "vote", votes, shape=shape, kind=answers.BOOL, who=who)
     if "reports" not in game.payout.observes:
         return votes, [None] * len(workers)
     scores = _similarity(game, work, seen)
-    reported = np.asarray(behaviour.report(seen, scores), dtype=np.float64)
-    if reported.shape != scores.shape:
-        raise ValueError(
-            f"{behaviour!r} reported scores of shape {reported.shape}, should be {scores.shape}"
-        )
+    scores.setflags(write=False)
+    reported = behaviour.report(seen, scores)
+    reported = answers.array(
+        behaviour, "report", reported, shape=shape, kind=answers.FLOAT, who=who
+    )
     return votes, np.clip(np.nan_to_num(reported), -1.0, 1.0).tolist()
 
 

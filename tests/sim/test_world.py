@@ -233,21 +233,19 @@ class TestAttacks:
             "class Boast(WorkerBehaviour):\n"
             "    name = summary = reference = 'boast'\n"
             "    def submit(self, seen):\n"
-            "        kind = seen.round % 4\n"
-            "        rows = seen.updates[:, :3] if kind == 3 else seen.updates\n"
-            "        honest = seen.samples\n"
-            "        claims = (honest + 2**62, honest * 1.5, -honest, honest)[kind]\n"
-            "        return Submission(rows, claims, seen.epochs)\n"
+            "        claims = (seen.samples + 2**62, -seen.samples)[seen.round % 2]\n"
+            "        return Submission(seen.updates, claims, seen.epochs)\n"
         )
         world = play(
             tiny(rounds=8, adversaries__0__count=4, adversaries__0__worker=f"{path}:Boast")
         )
-        votes = frames(world)["votes"]
+        f = frames(world)
+        votes, people = f["votes"], f["participants"]
         assert set(votes[votes["worker_adversary"]]["status"]) == {"malformed"}
-        assert (
-            frames(world)["participants"].query("adversary and role == 'worker'")["income"].sum()
-            == 0
-        )
+        assert people.query("adversary and role == 'worker'")["income"].sum() == 0
+        malformed = people[people["malformed"].fillna(False)]
+        assert set(malformed["strategy"]) == {"boast"}
+        assert len(malformed) == f["rounds"]["malformed"].sum() > 0
 
     def test_the_largest_numbers_do_not_stop_an_average(self, tiny, tmp_path):
         path = tmp_path / "huge.py"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mechanisms import answers
 from mechanisms.vocabulary import Conduct, DisputeObservation, UpdateRecord
 from sim.protocols.coordinator.game import CoordinatorGame
 from sim.training.decisions import decide
@@ -112,4 +113,5 @@ def _disputes(game: CoordinatorGame, device: int, wrong: bool, conduct: Conduct)
         wrong=wrong,
         coalition=game.population.coalitions[device],
     )
-    return bool(game.population[device].behaviour("miner").challenges(seen))
+    behaviour = game.population[device].behaviour("miner")
+    return answers.truth(behaviour, "challenges", behaviour.challenges(seen), seen.who)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechanisms import answers
 from mechanisms import registries as rules
 from sim.chain.forks import ServerChain
 from sim.kernel import Kernel
@@ -23,7 +24,11 @@ class CoordinatorGame(TrainingGame):
         links = Links(scenario.network, scenario.devices, kernel.streams)
         super().__init__(kernel, scenario, links, ServerChain)
         settings = scenario.coordinator
-        self.verifier = rules.verifiers.create(settings.verifier, settings.params)
+        verifier = rules.verifiers.create(settings.verifier, settings.params)
+        answers.whole(verifier, "committee", verifier.committee)
+        answers.seconds(verifier, "prove_s", verifier.prove_s)
+        answers.seconds(verifier, "verify_s", verifier.verify_s)
+        self.verifier = verifier
         self.require_members(1)
         self._require_aggregator()
 

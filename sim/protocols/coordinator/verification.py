@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mechanisms import answers
 from mechanisms.vocabulary import UpdateRecord, VerificationObservation
 from sim.protocols.coordinator.game import CoordinatorGame
 from sim.protocols.coordinator.record import CastVote
@@ -49,10 +50,7 @@ class Tally:
 
 
 def verdicts_on(game: CoordinatorGame, work: LocalWork, judged: Sequence[int]) -> NDArray[np.bool_]:
-    """Return the verdict of each verifier on the updates of some workers, `bool[verifiers, n]`.
-
-    Raises `ValueError` when the verifier answers in the wrong form.
-    """
+    """Return the verdict of each verifier on the updates of some workers, `bool[verifiers, n]`."""
     verifier = game.verifier
     seen = VerificationObservation(
         round=game.clock.round,
@@ -60,10 +58,9 @@ def verdicts_on(game: CoordinatorGame, work: LocalWork, judged: Sequence[int]) -
         genuine=work.sent.genuine[[work.row[w] for w in judged]],
         rng=game.streams.rng("verification", game.clock.round),
     )
-    verdicts = np.asarray(verifier.verdicts(seen))
-    if verdicts.shape != (max(1, verifier.committee), len(judged)):
-        raise ValueError(f"{verifier!r} gave verdicts of shape {verdicts.shape}")
-    return verdicts
+    shape = (max(1, verifier.committee), len(judged))
+    verdicts = verifier.verdicts(seen)
+    return answers.array(verifier, "verdicts", verdicts, shape=shape, kind=answers.BOOL)
 
 
 def let_vote(

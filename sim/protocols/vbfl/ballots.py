@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mechanisms import answers
+from mechanisms.validators.base import ValidationRule
 from mechanisms.vocabulary import ValidationObservation
 from sim.chain.transactions import VoteTransaction
 from sim.protocols.vbfl.plan import Plan
@@ -63,7 +66,7 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
     for v in sorted(measured, key=lambda v: (waits[v], v)):
         seen, workers = measured[v], sent[v]
         # No rule can accept a row that is not finite: it could not be aggregated.
-        judged = game.validation.verdicts(game.validation.shown(seen))
+        judged = _verdicts(game.validation, seen)
         verdicts = judged & work.finite[[work.row[w] for w in workers]]
         known = None
         if waits[v]:
@@ -83,6 +86,13 @@ def judge(plan: Plan) -> dict[Pair, Ballot]:
             if not waits[v]:
                 support[w].append(bool(votes[k]))
     return dict(sorted(ballots.items()))
+
+
+def _verdicts(rule: ValidationRule, seen: ValidationObservation) -> NDArray[np.bool_]:
+    """Return the rule's verdict on each update, `bool[n]`."""
+    verdicts, shape = rule.verdicts(rule.shown(seen)), (len(seen.workers),)
+    kind = answers.BOOL
+    return answers.array(rule, "verdicts", verdicts, shape=shape, kind=kind, who=seen.who)
 
 
 def _support(support: Mapping[int, Sequence[bool]], workers: Sequence[int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mechanisms import answers
 from mechanisms import registries as rules
 from sim.chain.forks import Forks
 from sim.chain.signing import Keyring
@@ -26,6 +27,8 @@ class VbflGame(TrainingGame):
         self.roles = rules.roles.create(scenario.roles.rule, scenario.roles.params)
         validation = scenario.validation
         self.validation = rules.validators.create(validation.rule, validation.params)
+        epochs = self.validation.baseline_epochs
+        answers.whole(self.validation, "baseline_epochs", epochs, least=-1)
         self.keys = Keyring(kernel.streams, scenario.devices)
         self.store = UpdateStore(scenario.storage, network, kernel.streams)
         self.require_members(sum(self.roles.minimum()))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from mechanisms import answers
 from mechanisms.vocabulary import Role, RoleObservation
 from sim.protocols.vbfl.game import VbflGame
 
@@ -67,7 +68,7 @@ def _draw_roles(game: VbflGame) -> dict[int, Role]:
         rng=game.streams.rng("roles", game.clock.round),
         outcomes=tuple(canonical.outcomes.get(device, (0, 0)) for device in eligible),
     )
-    roles = game.roles.assign(seen)
+    roles = answers.roles(game.roles, game.roles.assign(seen), seen)
     workers = [device for device in trusted if roles[device] is Role.WORKER]
     swaps = iter(seen.rng.permutation(workers).tolist())
     for device in stand_ins:

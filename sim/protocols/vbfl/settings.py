@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool
 
+from mechanisms import answers
 from mechanisms import registries as rules
 from sim.keys import Chosen, SettingError
 from sim.settings import (
@@ -161,7 +162,8 @@ class VbflScenario(TrainingScenario):
         self._check_publishers()
 
     def _check_roles(self) -> None:
-        minimum = rules.roles.create(self.roles.rule, self.roles.params).minimum()
+        rule = rules.roles.create(self.roles.rule, self.roles.params)
+        minimum = answers.seats(rule, rule.minimum())
         if sum(minimum) > self.devices - self.spares:
             beside = f" beside {self.spares} spare identities" if self.spares else ""
             rule = {"roles.rule": self.roles.rule}

@@ -1,0 +1,259 @@
+"""What plug-ins give back is checked where it is used: a broken contract is an error, not a result.
+
+Each function returns the answer or raises the `PluginFailedError` of the plug-in, which says what
+should be returned.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Mapping, Set
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.failures import broken
+from mechanisms.plugin import Plugin
+from mechanisms.vocabulary import (
+    DataObservation,
+    FloatMatrix,
+    MiningDecision,
+    MiningObservation,
+    Payment,
+    Role,
+    RoleObservation,
+    Settlement,
+    Submission,
+    WorkerObservation,
+)
+
+BOOL, FLOAT, INTEGER = "bool", "float", "int"
+KINDS = {BOOL: np.bool_, FLOAT: np.floating, INTEGER: np.integer}
+"""Element types that an array may be asked to have."""
+
+
+def _returned(answer: Any) -> str:
+    """Return what an answer is, in words."""
+    if answer is None:
+        return "None"
+    name = type(answer).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def instance(plugin: Plugin, method: str, answer: Any, kind: type, who: str = "") -> Any:
+    """Return an answer of a class."""
+    if isinstance(answer, kind):
+        return answer
+    name = kind.__name__
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    message = f"must return {article} {name}, returned {_returned(answer)}"
+    raise broken(plugin, method, message, who)
+
+
+def array(
+    plugin: Plugin,
+    method: str,
+    answer: Any,
+    *,
+    shape: tuple[int, ...],
+    kind: str,
+    what: str = "",
+    who: str = "",
+) -> NDArray[Any]:
+    """Return an answer as an array of this shape and kind of elements; `what` names it."""
+    wanted = f"{what + ' must be' if what else 'must return'} {_form(kind, shape)}"
+    if answer is None or isinstance(answer, str | bytes | Mapping | Set):
+        raise broken(plugin, method, f"{wanted}, not {_returned(answer)}", who)
+    try:
+        found = np.asarray(answer)
+    except (TypeError, ValueError):  # ragged
+        raise broken(plugin, method, f"{wanted}, not {_returned(answer)}", who) from None
+    # An empty list has no elements of another kind.
+    fits = np.issubdtype(found.dtype, KINDS[kind]) or not found.size
+    if found.shape != shape or not fits:
+        raise broken(plugin, method, f"{wanted}, not {_form(found.dtype, found.shape)}", who)
+    return found
+
+
+def _form(kind: Any, shape: tuple[int, ...]) -> str:
+    """Return type and shape as the documentation writes them: float32[3, 10]."""
+    return f"{kind}[{', '.join(map(str, shape))}]"
+
+
+def whole(plugin: Plugin, method: str, answer: Any, least: int = 0, who: str = "") -> int:
+    """Return an integer that is not below `least`."""
+    try:
+        number = operator.index(answer)
+    except TypeError:
+        number = least - 1
+    if isinstance(answer, bool | np.bool_) or number < least:
+        message = f"must give an integer of at least {least}, gave {answer!r}"
+        raise broken(plugin, method, message, who)
+    return number
+
+
+def seconds(plugin: Plugin, method: str, answer: Any) -> float:
+    """Return a finite time that is not negative."""
+    if isinstance(answer, int | float | np.number) and 0 <= answer < np.inf:
+        return float(answer)
+    raise broken(plugin, method, f"must give seconds, 0 or more, gave {answer!r}")
+
+
+def truth(plugin: Plugin, method: str, answer: Any, who: str = "") -> bool:
+    """Return True or False."""
+    if isinstance(answer, np.bool_):
+        return bool(answer)
+    return bool(instance(plugin, method, answer, bool, who))
+
+
+# --- payout rules and parts ---------------------------------------------------------------------
+
+
+def settlement(plugin: Plugin, method: str, answer: Any) -> Settlement:
+    """Return a settlement whose payments are payments."""
+    settled: Settlement = instance(plugin, method, answer, Settlement)
+    if not isinstance(settled.payments, tuple | list):
+        message = f"payments must be a tuple, not {_returned(settled.payments)}"
+        raise broken(plugin, method, message)
+    for payment in settled.payments:
+        if not isinstance(payment, Payment):
+            raise broken(plugin, method, f"payments hold {_returned(payment)}, must be Payment")
+    return settled
+
+
+def members(plugin: Plugin, method: str, answer: Any) -> frozenset[int] | None:
+    """Return a set of devices, or None for all."""
+    return None if answer is None else devices(plugin, method, answer)
+
+
+def devices(plugin: Plugin, method: str, answer: Any) -> frozenset[int]:
+    """Return a set of devices."""
+    if not isinstance(answer, Set):
+        message = f"must return a frozenset of devices, returned {_returned(answer)}"
+        raise broken(plugin, method, message)
+    return frozenset(answer)
+
+
+def amounts(plugin: Plugin, method: str, answer: Any) -> Mapping[Any, int]:
+    """Return base units by account or device."""
+    if not isinstance(answer, Mapping):
+        message = f"must return a mapping to base units, returned {_returned(answer)}"
+        raise broken(plugin, method, message)
+    for name, amount in answer.items():
+        if type(amount) is not int or not 0 <= amount < 2**63:
+            message = f"gives {name!r} {amount!r}, must be an integer of base units, 0 or more"
+            raise broken(plugin, method, message)
+    return answer
+
+
+# --- behaviours ---------------------------------------------------------------------------------
+
+
+def submission(plugin: Plugin, answer: Any, seen: WorkerObservation) -> Submission:
+    """Return a submission in the form that the observation asks for.
+
+    What is in it may be anything: NaN, infinity and lies are strategies.
+    """
+    sent: Submission = instance(plugin, "submit", answer, Submission, seen.who)
+    claims, rows = (len(seen.devices),), seen.updates.shape
+    parts = [
+        ("updates", sent.updates, rows, FLOAT),
+        ("claimed_samples", sent.claimed_samples, claims, INTEGER),
+        ("claimed_epochs", sent.claimed_epochs, claims, INTEGER),
+    ]
+    if sent.revealed is not None:
+        parts.append(("revealed", sent.revealed, rows, FLOAT))
+    for what, value, shape, kind in parts:
+        array(plugin, "submit", value, shape=shape, kind=kind, what=what, who=seen.who)
+    for flag in ("forged", "replayed", "duplicated", "reveals"):
+        value = getattr(sent, flag)
+        if not isinstance(value, bool | np.bool_):
+            message = f"{flag} must be True or False, not {value!r}"
+            raise broken(plugin, "submit", message, seen.who)
+    return sent
+
+
+def samples(
+    plugin: Plugin, method: str, answer: Any, seen: DataObservation
+) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """Return samples of the shape of those seen, and their labels; or None."""
+    if answer is None:
+        return None
+    shape, classes, who = seen.x.shape[1:], seen.classes, seen.who
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        message = f"must return None or a pair (x, y), returned {_returned(answer)}"
+        raise broken(plugin, method, message, who)
+    n = np.size(answer[1])
+    x = array(plugin, method, answer[0], shape=(n, *shape), kind=FLOAT, what="x", who=who)
+    y = array(plugin, method, answer[1], shape=(n,), kind=INTEGER, what="y", who=who)
+    if n and not 0 <= y.min() <= y.max() < classes:
+        raise broken(plugin, method, f"y must be labels in 0..{classes - 1}", who)
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def decision(
+    plugin: Plugin, answer: Any, seen: MiningObservation, parameters: int
+) -> MiningDecision:
+    """Return a decision of a miner about the updates of its block."""
+    decided: MiningDecision = instance(plugin, "mine", answer, MiningDecision, seen.who)
+    if not isinstance(decided.publish, bool | np.bool_):
+        message = f"publish must be True or False, not {decided.publish!r}"
+        raise broken(plugin, "mine", message, seen.who)
+    for what, kind in (("censored", Set), ("replaced", Mapping)):
+        value = getattr(decided, what)
+        if not isinstance(value, kind):
+            message = f"{what} must be a {kind.__name__.lower()}, not {_returned(value)}"
+            raise broken(plugin, "mine", message, seen.who)
+    known = {record.worker for record in seen.records}
+    strangers: Collection[Any] = {*decided.censored, *decided.replaced} - known
+    if strangers:
+        message = f"names worker {min(strangers)!r}, which has no update in its block"
+        raise broken(plugin, "mine", message, seen.who)
+    for worker, row in decided.replaced.items():
+        what = f"replaced[{worker}]"
+        array(plugin, "mine", row, shape=(parameters,), kind=FLOAT, what=what, who=seen.who)
+    return decided
+
+
+def choice(plugin: Plugin, answer: Any, strategies: int, who: str) -> int:
+    """Return the number of a strategy."""
+    chosen = whole(plugin, "choose", answer, who=who)
+    if chosen >= strategies:
+        message = f"chose strategy {chosen}, there are 0..{strategies - 1}"
+        raise broken(plugin, "choose", message, who)
+    return chosen
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def roles(plugin: Plugin, answer: Any, seen: RoleObservation) -> dict[int, Role]:
+    """Return a role for every eligible device."""
+    if not isinstance(answer, Mapping):
+        message = f"must return a role for each device, returned {_returned(answer)}"
+        raise broken(plugin, "assign", message)
+    if answer.keys() != set(seen.eligible):
+        device = min(answer.keys() ^ set(seen.eligible))
+        state = "is not eligible" if device in answer else "gets no role"
+        raise broken(plugin, "assign", f"device {device} {state}")
+    for device, role in answer.items():
+        if not isinstance(role, Role):
+            raise broken(plugin, "assign", f"device {device} gets {role!r}, must be a Role")
+    return dict(answer)
+
+
+def seats(plugin: Plugin, answer: Any) -> tuple[int, ...]:
+    """Return the fewest workers, validators and miners that a rule can draw."""
+    if not isinstance(answer, tuple) or len(answer) != len(Role):
+        message = f"must return ({', '.join(Role)}), three integers, returned {answer!r}"
+        raise broken(plugin, "minimum", message)
+    return tuple(whole(plugin, "minimum", number) for number in answer)
+
+
+def numbers(plugin: Plugin, method: str, answer: Any, shape: tuple[int, ...]) -> FloatMatrix:
+    """Return finite numbers of this shape, `float32`."""
+    rows = array(plugin, method, answer, shape=shape, kind=FLOAT)
+    if not np.isfinite(rows).all():
+        raise broken(plugin, method, "must return finite numbers, returned NaN or infinity")
+    return rows.astype(np.float32, copy=False)
