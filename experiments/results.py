@@ -390,7 +390,8 @@ class Results:
     ) -> pd.DataFrame:
         """Return mean and interval of outcomes per group of runs.
 
-        A run is the unit, never a device or a round.
+        A run is the unit, never a device or a round. `runs` counts those that are done. Where a run
+        failed, `failed` counts these, and a group of failed runs alone has no means.
 
         Args:
             by: factors (default: all of them).
@@ -412,6 +413,10 @@ class Results:
                 raise RunError(
                     f"{self.folder}: no column {column!r}; there are {', '.join(frame.columns)}"
                 )
+        failed = self._plan.loc[self.runs()["status"] == "failed", [*KEYS, *self.factors]]
+        if len(failed):
+            both = pd.concat([frame.assign(failed=False), failed.assign(failed=True)])
+            frame = both.sort_values(["cell", "seed"], ignore_index=True)
         groups: Iterable[tuple[Any, pd.DataFrame]] = [((), frame)]
         if keys:
             groups = frame.groupby(keys, sort=False, dropna=False)
@@ -419,6 +424,9 @@ class Results:
         for labels, group in groups:
             row: dict[str, Any] = dict(zip(keys, labels, strict=True))
             row["runs"] = len(group)
+            if len(failed):
+                row["failed"] = int(group["failed"].sum())
+                row["runs"] -= row["failed"]
             for column in wanted:
                 values = group[column].dropna().to_numpy(dtype=float)
                 row[column] = values.mean() if len(values) else np.nan

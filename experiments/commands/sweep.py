@@ -89,9 +89,10 @@ def _show_outcome(outcome: Outcome, results: Results) -> None:
     )
     if outcome.failed:
         first = results.failures().iloc[0]
+        cell = ", ".join(f"{name} = {first[name]}" for name in (*results.factors, "seed"))
         err_console.print(
-            f"fedstake: {how_many(outcome.failed, 'run')} failed; the first in {first['stage']}: "
-            f"{first['error']} (Results.open(...).failures() has all)",
+            f"fedstake: {how_many(outcome.failed, 'run')} failed; the first in {first['stage']} "
+            f"({cell}): {first['error']} (Results.open(...).failures() has all)",
             markup=False,
         )
 

@@ -174,7 +174,8 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
     recorded = [column for column in OUTCOMES if column in outcomes]
     summary = results.summary(of=recorded)
     write_file(target / "outcomes.csv", csv_text(summary))
-    shown = summary[[*results.factors, "runs"]].copy()
+    counts = [name for name in ("runs", "failed") if name in summary]
+    shown = summary[[*results.factors, *counts]].copy()
     for column, name in OUTCOMES.items():
         if column in summary and summary[column].notna().any():
             shown[name] = with_interval(summary, column)

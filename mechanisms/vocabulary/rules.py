@@ -172,5 +172,8 @@ class BlockObservation(Observation):
 
     def shown_to(self, names: Collection[str] = ()) -> Self:
         """Return what a rule that declares these names may see, of the records as well."""
-        records = tuple(record.shown_to(names) for record in self.records)
-        return super(BlockObservation, replace(self, records=records)).shown_to(names)
+        block = self
+        if not UpdateRecord.names() <= set(names):
+            records = tuple(record.shown_to(names) for record in self.records)
+            block = replace(self, records=records)
+        return super(BlockObservation, block).shown_to(names)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import (
@@ -218,8 +219,13 @@ def test_a_failure_is_data_and_is_tried_again(tmp_path):
     failures = results.failures()
     assert list(failures["seed"]) == [0, 1, 2]
     assert set(failures["stage"]) == {"round 1"}
-    assert set(failures["error"]) == {"RuntimeError: boom"}
-    assert failures["traceback"].str.contains("in settle").all()
+    (error,) = set(failures["error"])
+    assert re.fullmatch(r"bad\.py:\d+ in \w+\.settle, round 1: RuntimeError: boom", error)
+    assert failures["traceback"].str.contains(r"in settle\n.*\nRuntimeError: boom\n$").all()
+    means = results.summary()
+    assert means["failed"].tolist() == [0, 3], "a cell that failed stays in the table"
+    assert means["runs"].tolist() == [3, 0]
+    assert means["accuracy"].isna().tolist() == [False, True]
     assert results.runs()["wall_s"].isna().sum() == 3
     assert len(results.outcomes()) == 3
 
@@ -245,7 +251,8 @@ def test_stages_are_told_apart(tmp_path):
     assert list(results.runs()["status"]) == ["done", "failed"], (
         "a plug-in that exits takes nobody along"
     )
-    assert list(results.failures()["error"]) == ["SystemExit: enough"]
+    (error,) = results.failures()["error"]
+    assert re.fullmatch(r"sulks\.py:\d+ in \w+\.settle, round 1: SystemExit: enough", error)
 
 
 def test_a_process_that_dies_once_is_no_failure(tmp_path):
@@ -594,7 +601,8 @@ def test_failures_end_with_one_line_and_exit_1(cli, tmp_path):
     assert done.exit_code == 1
     assert "4 failed" in done.output
     last = done.output.strip().splitlines()[-1]
-    assert last.startswith("fedstake: 4 runs failed; the first in build: ")
+    assert last.startswith("fedstake: 4 runs failed; the first in build (")
+    assert "seed = 0): " in last
 
 
 # --- how long it still takes ----------------------------------------------------------------------
