@@ -9,7 +9,9 @@ its files and of its part of the log, which are verified before it is used.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -97,7 +99,7 @@ class Checkpoints:
         if self._log.size and not self._file.is_file():  # another process has cleaned up
             self._marks, self._log = {}, EMPTY
         state, arrays = world.to_state(self._marks)
-        line = json.dumps(state.pop("history")).encode() + b"\n"
+        line = gzip.compress(json.dumps(state.pop("history")).encode() + b"\n", 1, mtime=0)
         self._marks = state.pop("marks")
         self._log = Log(self._log.size, self._log.hash, [*self._log.pending, line])
         text = json.dumps({"run_id": self._run_id, "state": state})
@@ -261,10 +263,18 @@ def _verified(path: Path) -> dict[str, list[Any]]:
     body = read_bytes(log, RECORD_BYTES)[: part["bytes"]]
     _check(log, body, part["sha256"])
     history: dict[str, list[Any]] = {}
-    for line in body.splitlines():
+    for line in _unpacked(log, body).splitlines():
         for name, rows in parse_json(line.decode(), log).items():
             history.setdefault(name, []).extend(rows)
     return history
+
+
+def _unpacked(log: Path, body: bytes) -> bytes:
+    """Return the lines of a log, each of which was packed by itself."""
+    text = gzip.GzipFile(fileobj=io.BytesIO(body)).read(RECORD_BYTES + 1)
+    if len(text) > RECORD_BYTES:
+        raise UnreadableError(log, f"holds more than {RECORD_BYTES:,} bytes, the most that is read")
+    return text
 
 
 def _check(file: Path, body: bytes, sha256: str) -> None:

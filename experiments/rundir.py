@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,8 @@ from fedstake.errors import InputError
 from sim.scenario import SCHEMA_VERSION, Scenario
 
 MANIFEST, SCENARIO = "manifest.json", "scenario.toml"
+STATE = "state"
+"""Folder of a run that keeps the state from which it can be extended."""
 
 
 class RunError(InputError):
@@ -268,10 +270,19 @@ def naming(place: Path) -> Iterator[None]:
 
 
 def write_run(
-    path: Path, scenario: Scenario, tables: dict[str, pa.Table], manifest: dict[str, Any]
+    path: Path,
+    scenario: Scenario,
+    tables: dict[str, pa.Table],
+    manifest: dict[str, Any],
+    keep_state: Callable[[Path], None] | None = None,
 ) -> RunResult:
-    """Write a run directory in one step: readers see nothing, or all of it."""
+    """Write a run directory in one step: readers see nothing, or all of it.
+
+    `keep_state` writes the folder with the state of the run, if it is to be kept.
+    """
     with whole_folder(path) as partial:
+        if keep_state is not None:
+            keep_state(partial / STATE)
         files = {}
         for name, table in tables.items():
             file = partial / f"{name}.parquet"
@@ -344,7 +355,8 @@ def may_replace(path: Path) -> bool:
         return True
     try:
         found = json.loads((path / MANIFEST).read_text())
-        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", *found["files"]}
+        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", STATE}
+        known |= found["files"].keys()
         return "run_id" in found and all(entry.name in known for entry in path.iterdir())
     except (OSError, ValueError, KeyError, TypeError):
         return False

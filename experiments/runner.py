@@ -13,7 +13,7 @@ import resource
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import checkpoint
+from experiments.extension import continued
 from experiments.loader import load_scenario
 from experiments.pool import Task, in_processes, on_executor
 from experiments.rundir import (
@@ -84,6 +85,8 @@ def run(
     on_start: OnRound | None = None,
     on_round: OnRound | None = None,
     checkpoint_every: int = 0,
+    keep_state: bool = False,
+    extend: str | Path | None = None,
     force: bool = False,
 ) -> RunResult:
     """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
@@ -100,6 +103,9 @@ def run(
         on_start: called with the world before the first round that is played.
         on_round: called with the world after every round.
         checkpoint_every: keep a checkpoint every so many rounds as well.
+        keep_state: keep in the run directory what `extend` needs to go on without playing again.
+        extend: a finished run of the same scenario with fewer rounds, to go on from. The result is
+            that of all rounds played at once; with the same `out` it replaces that run.
         force: run again from the first round and replace what is there.
 
     Raises `Interrupted` on Ctrl-C: it says what was kept.
@@ -107,29 +113,28 @@ def run(
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
     path = Path(out) if out is not None else _usual_place(scenario)
-    saved = _prepared(path, force)
-    existing = _existing(path, scenario.run_id(), force)
+    in_place = extend is not None and resolved(Path(extend)) == resolved(path)
+    saved = _prepared(path, force or in_place)
+    existing = _existing(path, scenario, force, in_place)
     if existing is not None:
         checkpoint.remove(scenario, saved)  # of a run that was killed at its very end
         return existing
     if force:
         checkpoint.remove(scenario, saved)
-    watch = Watch()
-    kept = checkpoint.Checkpoints(scenario, saved)
+    watch, kept = Watch(), checkpoint.Checkpoints(scenario, saved)
     resumed = checkpoint.resume(scenario, saved, data)
+    if resumed is None and extend is not None:
+        resumed = continued(scenario, Path(extend), data)
     world = resumed or World(scenario, data)
-    try:
+    with _interruptible(world, kept, force):
         if resumed:
             kept.note(world)
         if on_start:
             on_start(world)
         _play(world, kept, checkpoint_every, on_round)
         manifest = _manifest(world, watch, resumed is not None)
-        result = write_run(path, scenario, world.kernel.tables(), manifest)
-    except KeyboardInterrupt as error:
-        raise Interrupted(_interrupted(kept, force)) from error
-    finally:
-        world.close()
+        state = kept.export if keep_state and kept.round else None
+        result = write_run(path, scenario, world.kernel.tables(), manifest, state)
     checkpoint.remove(scenario, saved)
     return result
 
@@ -170,6 +175,17 @@ def _keep(kept: checkpoint.Checkpoints) -> None:
         warnings.warn(message, FedstakeWarning, stacklevel=2)
 
 
+@contextlib.contextmanager
+def _interruptible(world: World, kept: checkpoint.Checkpoints, force: bool) -> Iterator[None]:
+    """Close a world in the end; on Ctrl-C keep what is finished and raise `Interrupted`."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(_interrupted(kept, force)) from error
+    finally:
+        world.close()
+
+
 def _interrupted(kept: checkpoint.Checkpoints, force: bool) -> str:
     """Keep the last round that was finished, and return what there is to say of it."""
     if not kept.round:
@@ -183,25 +199,35 @@ def _interrupted(kept: checkpoint.Checkpoints, force: bool) -> str:
     return f"interrupted after round {kept.round}; {command} goes on from round {kept.round + 1}"
 
 
-def _existing(path: Path, run_id: str, force: bool) -> RunResult | None:
-    """Return the run itself when it is there already; raise `RunError` for anything else there."""
+def _existing(path: Path, scenario: Scenario, force: bool, in_place: bool) -> RunResult | None:
+    """Return the run itself when it is there already; raise `RunError` for anything else there.
+
+    With `force` whatever run is there is replaced, with `in_place` any other than this one.
+    """
     if not path.is_dir() or not any(path.iterdir()):
         return None
-    if force:
-        if not may_replace(path):
-            raise RunError(
-                f"{path}: holds more than a run, --force does not replace that; "
-                "choose another --out"
-            )
-        return None
-    existing = open_run(path)
-    existing.verify()
-    if existing.run_id != run_id:
+    if not force:
+        existing = open_run(path)
+        existing.verify()
+        if existing.run_id == scenario.run_id():
+            return existing
+        if not in_place:
+            raise RunError(f"{path}: {_other(path, scenario, existing)}")
+    if not may_replace(path):
+        option = "--force" if force else "--extend"
         raise RunError(
-            f"{path}: holds another run ({existing.run_id[:12]}); "
-            "choose another --out or use --force"
+            f"{path}: holds more than a run, {option} does not replace that; choose another --out"
         )
-    return existing
+    return None
+
+
+def _other(path: Path, scenario: Scenario, existing: RunResult) -> str:
+    """Return what is to be said of another run in the place of this one."""
+    rounds = existing.manifest.get("rounds")
+    fewer = isinstance(rounds, int) and 0 < rounds < scenario.rounds
+    if fewer and scenario.replace(rounds=rounds).run_id() == existing.run_id:
+        return f"holds this run with {rounds} rounds; --extend {path} goes on from there"
+    return f"holds another run ({existing.run_id[:12]}); choose another --out or use --force"
 
 
 def run_many(

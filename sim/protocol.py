@@ -131,6 +131,8 @@ class Protocol(Plugin, ABC):
     """Figures of its runs beside those that `experiments/figures` has for their columns."""
     kinds: ClassVar[tuple[Registry, ...]] = ()
     """Kinds of rules and behaviours that it brings along."""
+    open_ended: ClassVar[bool] = True
+    """Whether rounds are the same however many are to come: else its runs cannot be extended."""
     tape: ClassVar[Tape | None] = None
     """How its rules can be compared off-policy."""
 

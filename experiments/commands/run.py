@@ -45,6 +45,17 @@ def run(
             help="Keep a checkpoint every so many rounds, beside one about every minute.",
         ),
     ] = 0,
+    keep_state: Annotated[
+        bool,
+        typer.Option("--keep-state", help="Keep what --extend needs to go on without replaying."),
+    ] = False,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN_DIR",
+            help="Go on from a finished run with fewer rounds; all else must be the same.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again and replace a run that is there.")
     ] = False,
@@ -61,7 +72,15 @@ def run(
         if seed is not None:
             overrides["seed"] = seed
         loaded = load_scenario(scenario, overrides)
-        result = _play(loaded, out, data=data, checkpoint_every=checkpoint_every, force=force)
+        result = _play(
+            loaded,
+            out,
+            data=data,
+            checkpoint_every=checkpoint_every,
+            keep_state=keep_state,
+            extend=extend,
+            force=force,
+        )
         _show(result, loaded)
 
 

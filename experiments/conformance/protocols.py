@@ -153,6 +153,15 @@ class ProtocolConformance(Conformance):
             found = digest(_resumed(scenario, boundary))
             assert found == expected, f"resuming after round {boundary} gives other tables"
 
+    def test_a_longer_run_begins_in_the_same_way(self):
+        if not self.plugin.open_ended:
+            return
+        scenario = self.scenario()
+        longer = scenario.replace(rounds=scenario.rounds + 1)
+        before = scenario.rounds - 1
+        found = [_histories(one, before) for one in (scenario, longer)]
+        assert found[0] == found[1], "what happens depends on how many rounds are to come: say so"
+
     # --- what others make of it ---------------------------------------------------------------
 
     def test_outcomes_can_be_computed(self):
@@ -252,6 +261,16 @@ def _resumed(scenario: Scenario, boundary: int) -> dict[str, pa.Table]:
         pass
     second.close()
     return second.kernel.tables()
+
+
+def _histories(scenario: Scenario, rounds: int) -> dict[str, Any]:
+    """Return all that is recorded after some rounds."""
+    world = World(scenario)
+    for _ in range(rounds):
+        world.step()
+    state, _ = world.to_state()
+    world.close()
+    return json.loads(json.dumps(state["history"]))
 
 
 def _silent(table: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Checkpoints: what they cost, what an interrupted run keeps, and what it says of it."""
 
+import gzip
 import json
 import math
 import os
@@ -63,7 +64,7 @@ def test_what_is_noted_is_never_noted_again(tiny, tmp_path):
         kept.note(world)
     kept.write()
     (log,) = (tmp_path / "kept").glob("*-log-*")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [json.loads(line) for line in gzip.decompress(log.read_bytes()).splitlines()]
     assert [[row[0] for row in line["rounds"]] for line in lines] == [[1], [2], [3], [4]]
     entries = [tuple(entry) for line in lines for entry in line["journal"]]
     assert entries == world.kernel.treasury.ledger.journal
@@ -192,7 +193,7 @@ def test_what_a_failed_attempt_left_in_the_log_is_written_over(tiny, tmp_path):
     kept.note(world)
     kept.write()
     world.close()
-    lines = log.read_bytes().splitlines()
+    lines = gzip.decompress(log.read_bytes()).splitlines()
     assert [len(json.loads(line)["rounds"]) for line in lines] == [1, 1, 1]
 
 

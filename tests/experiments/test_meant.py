@@ -51,7 +51,7 @@ def refused(*command):
     [
         ("run lab.toml", "lab.toml: is a sweep; fedstake sweep lab.toml"),
         ("sweep door.toml", "door.toml: is a scenario; fedstake run door.toml plays it"),
-        ("run digits-quick --set epochs=3", "epochs = 3: unknown key; did you mean training.epochs"),
+        ("run digits-quick --set epochs=3", "epochs = 3: unknown key; did you mean training."),
         ("run digits-quick --set epoch=3", "did you mean training.epochs?"),
         ("run digits-quick --set payout.epochs=3", "did you mean training.epochs?"),
         ("run digits-quick --set training.epoch=3", "did you mean 'epochs'?"),
