@@ -214,7 +214,10 @@ def note_digest(declared: Note, table: pd.DataFrame) -> str:
 
 
 def qualifying(declared: Note, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a table that a note is made from, in the note's order."""
+    """Return the rows of a table that a note is made from, in the note's order.
+
+    Rows without a value come after all others, whichever way the order goes.
+    """
     fits = pd.Series(True, index=table.index)
     for column in declared.present:
         fits &= table[column].notna()
@@ -223,7 +226,7 @@ def qualifying(declared: Note, table: pd.DataFrame) -> pd.DataFrame:
     chosen = table[fits]
     if declared.order:
         columns, ascending = declared.sorting()
-        chosen = chosen.sort_values(columns, ascending=ascending, kind="stable")
+        chosen = chosen.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
     return chosen
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from experiments.scorecard.columns import Needs, check_measures, directed, possible
 from experiments.scorecard.levels import check_levels
-from experiments.scorecard.settings import UNSTATED, read_settings
+from experiments.scorecard.settings import UNSTATED, ScorecardSettings, read_settings
 from experiments.sweeps.plan import PlannedRun, Spec, outcomes_of
 from sim.protocol import protocols
 from sim.scenario import Scenario
@@ -24,7 +24,7 @@ def check_before(spec: Spec, runs: Sequence[PlannedRun]) -> None:
     """
     s = read_settings(spec.scorecard, spec.file)
     cells = {run.cell: run for run in reversed(runs)}
-    check_levels(s, spec.file, spec.factors, _plan(spec.factors, cells))
+    check_levels(s, spec.file, spec.factors, _plan(spec.factors, cells, s))
 
     scenarios = [run.scenario for run in cells.values()]
     outcomes = {n: o.best for scenario in scenarios for n, o in outcomes_of(scenario).items()}
@@ -40,11 +40,21 @@ def check_before(spec: Spec, runs: Sequence[PlannedRun]) -> None:
     directed(objective, outcomes, spec.file)
 
 
-def _plan(factors: Sequence[str], cells: Mapping[int, PlannedRun]) -> pd.DataFrame:
-    """Return one row per cell: its levels, as the results have them, and its scenario."""
+def _plan(
+    factors: Sequence[str], cells: Mapping[int, PlannedRun], s: ScorecardSettings
+) -> pd.DataFrame:
+    """Return one row per cell: its levels, as the results have them, and its scenario.
+
+    A sweep may have many cells: scenarios are written out at the honest level alone.
+    """
     runs = [cells[cell] for cell in sorted(cells)]
     columns = {factor: _as_recorded([run.labels[factor] for run in runs]) for factor in factors}
-    return pd.DataFrame(columns | {"scenario": [run.scenario.to_dict() for run in runs]})
+    frame = pd.DataFrame(columns | {"scenario": [run.scenario for run in runs]})
+    if s.adversary not in factors:
+        return frame
+    honest = frame[s.adversary].astype(str) == s.honest
+    frame.loc[honest, "scenario"] = frame.loc[honest, "scenario"].map(lambda made: made.to_dict())
+    return frame
 
 
 def _as_recorded(labels: list[Any]) -> list[Any]:

@@ -10,6 +10,7 @@ from experiments.orderings import Best
 from experiments.rundir import RunError
 from experiments.scorecard.settings import Objective, ScorecardSettings
 from mechanisms.plugin import nearest
+from sim.protocol import CORE_OUTCOMES
 
 Needs = Mapping[str, Sequence[str]]
 """Columns by table."""
@@ -40,10 +41,7 @@ MEASURES = {
     "reached_target": Measure("max", needs=ACCURACY),
     "rounds_to_target": Measure("min", needs=ACCURACY),
     "time_to_target_s": Measure("min", needs=ACCURACY),
-    "honest_income": Measure("max"),
-    "adversary_income": Measure("min"),
-    "honest_utility": Measure("max"),
-    "adversary_utility": Measure("min"),
+    **{name: Measure(o.best) for name, o in CORE_OUTCOMES.items() if o.best},
     "advantage": Measure("min"),
     "spent": Measure("min"),
     "budget_low": Measure("max"),

@@ -29,7 +29,8 @@ def check_levels(
 ) -> list[str]:
     """Return the names of the remaining factors, the environments.
 
-    `plan` has one row per planned run: its factors and its `scenario` as plain values. Raises
+    `plan` has one row per run or cell: its factors and, at the honest level, its `scenario` as
+    plain values. Raises
     `RunError` for a factor or level that the sweep does not have, and for an honest level at which
     devices deviate.
     """

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_writable, write_file
 from experiments.runner import RunFailure, git_state, installed, run_many
+from experiments.scorecard.before import check_before
 from experiments.sweeps import manifest
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
@@ -69,7 +70,8 @@ class Estimate:
 class Sweep:
     """A plan and its folder. `todo` are the missing runs; failed runs are among them.
 
-    Raises `ScenarioError` for a wrong plan and `RunError` for a folder with other contents.
+    Raises `ScenarioError` for a wrong plan, and `RunError` for a scorecard that does not fit it or
+    a folder with other contents.
     """
 
     def __init__(
@@ -79,6 +81,8 @@ class Sweep:
         self.folder = Path(out) if out else Path("results") / self.spec.name
         check_writable(self.folder)
         self.runs = plan(self.spec)
+        if self.spec.scorecard:
+            check_before(self.spec, self.runs)
         self.digest = digest(self.runs)
         self._check_folder()
         self.receipts = manifest.receipts(self.folder)

@@ -159,7 +159,13 @@ def test_compare(cli, tmp_path):
     assert [line.split()[0] for line in shown.output.splitlines()[2:4]] == ["flat", "shapley"]
     assert len((tmp_path / "incomes.csv").read_text().splitlines()) == 1 + 2 * 20
     wrong = cli("compare", "taped", "--rule", "flatt")
-    assert (wrong.exit_code, "did you mean 'flat'" in wrong.output) == (2, True)
+    assert wrong.exit_code == 2
+    assert "taped: --rule flatt: no such mechanism; did you mean 'flat'?" in wrong.output
+    poor = cli("compare", "taped", "--rule", "slashed-vbfl", "--rule", "vbfl")
+    assert poor.exit_code == 0
+    rows = [line.split() for line in poor.output.splitlines()]
+    assert next(row for row in rows if row[0] == "slashed-vbfl")[1:4] == ["–", "–", "–"]
+    assert "slashed-vbfl: nobody could have joined: " in poor.output
 
 
 def test_fedavg_report_leaves_out_what_it_does_not_have(tiny, tmp_path):

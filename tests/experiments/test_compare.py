@@ -88,6 +88,8 @@ def test_nothing_is_played_before_all_is_checked(fedstake, tmp_path, settings, p
     assert len(done.output.strip().splitlines()) == 1
     assert [part for part in ["rules.toml", *parts] if part not in done.output] == []
     assert not (tmp_path / "results").exists()
+    if settings:  # a sweep that says how it is compared is held to it, whoever plays it
+        assert fedstake("sweep", file).output == done.output
 
 
 def test_every_measure_of_the_scorecard_passes_the_check(fedstake, tmp_path):
