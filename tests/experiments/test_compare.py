@@ -1,10 +1,12 @@
 """`fedstake compare`: all is checked before anything is played, and what is printed says enough."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from experiments.intervals import in_words, interval
 from experiments.numerals import how_many, with_interval
 from experiments.reports import report
 from experiments.results import Results
@@ -92,69 +94,81 @@ def test_nothing_is_played_before_all_is_checked(fedstake, tmp_path, settings, p
         assert fedstake("sweep", file).output == done.output
 
 
-def test_every_measure_of_the_scorecard_passes_the_check(fedstake, tmp_path):
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A folder with a sweep of three seeds, compared from its file with --out, and the output."""
+    place = tmp_path_factory.mktemp("compared")
+    file = write(place, OBJECTIVE.format("advantage"), seeds=3)
+    shown = CliRunner().invoke(
+        app, ["compare", str(file), "--workers", "1", "--out", str(place / "there")]
+    )
+    assert shown.exit_code == 0, shown.output
+    return place, " ".join(shown.output.split())
+
+
+def test_every_measure_of_the_scorecard_passes_the_check(compared):
     """What the check takes for a measure is what the scorecard then has."""
-    file = write(tmp_path, OBJECTIVE.format("advantage"))
-    assert fedstake("compare", file, "--workers", 1, "--out", "out").exit_code == 0
-    planned = Sweep(file, tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out" / "scorecard.csv")
+    place, _ = compared
+    planned = Sweep(place / "rules.toml", place / "there")
+    table = pd.read_csv(place / "there" / "scorecard.csv")
     numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c])]
     for measure in set(numbers) - {"planned", "runs"}:
-        spec = planned.spec.model_copy(
-            update={"scorecard": {"mechanism": "rule", "objective": {"measure": measure}}}
-        )
-        check_before(spec, planned.runs)
+        scorecard = {"mechanism": "rule", "objective": {"measure": measure}}
+        check_before(planned.spec.model_copy(update={"scorecard": scorecard}), planned.runs[::3])
 
 
-def test_a_sweep_that_is_compared_goes_where_out_says(fedstake, tmp_path):
-    file = write(tmp_path, OBJECTIVE.format("advantage"), seeds=3)
-    shown = fedstake("compare", file, "--workers", 1, "--out", "there")
-    assert shown.exit_code == 0, shown.output
-    assert (tmp_path / "there" / "gains.csv").is_file()
-    assert not (tmp_path / "results").exists()
-
-    # What is printed.
-    flat = " ".join(shown.output.split())
-    assert "rules: results by rule and attack" in flat
-    assert "gain from deviating (per device, 95 % simultaneous intervals)" in flat
-    assert "ranking by advantage, worst attack, lowest first" in flat
-    assert "1 deviation, 3 seeds, simultaneous 95 % intervals" in flat
-    assert "noise: 2 devices deviate at once, a coalition" in flat
-    gains = pd.read_csv(tmp_path / "there" / "gains.csv")
+def test_what_is_printed_says_how_sure_it_is(compared):
+    place, printed = compared
+    assert "rules: results by rule and attack" in printed
+    assert "gain from deviating (per device, 95 % simultaneous intervals)" in printed
+    assert "ranking by advantage, worst attack, lowest first" in printed
+    assert "1 deviation, 3 seeds, simultaneous 95 % intervals" in printed
+    assert "noise: 2 devices deviate at once, a coalition" in printed
+    gains = pd.read_csv(place / "there" / "gains.csv")
     assert gains["deviation"].tolist() == ["idle", "noise"] * 2
 
-    # Another sweep at that place is refused, and the advice can be followed.
-    other = write(tmp_path, OBJECTIVE.format("advantage"), seeds=1)
+
+def test_the_folder_is_the_one_that_out_names(fedstake, compared, tmp_path):
+    place, _ = compared
+    assert not (place / "results").exists()
+    other = write(tmp_path, RULE)
     other.write_text(other.read_text().replace("rounds = 2", "rounds = 1"))
-    refused = fedstake("compare", other, "--workers", 1, "--out", "there")
+    refused = fedstake("compare", other, "--workers", 1, "--out", place / "there")
     assert refused.exit_code == 2
     assert "choose another --out" in refused.output
-    assert fedstake("compare", other, "--workers", 1, "--out", "elsewhere").exit_code == 0
-    refused = fedstake("compare", "there", "--out", "x")
-    assert (refused.exit_code, "--out: " in refused.output) == (2, True)
-    refused = fedstake("compare", "there", "--rule", "flat")
-    assert (refused.exit_code, "--rule: " in refused.output) == (2, True)
+    followed = fedstake("compare", other, "--workers", 1, "--out", "elsewhere")
+    assert followed.exit_code == 0
+    assert "winner: none: the sweep states no objective" in followed.output
+    assert (tmp_path / "elsewhere" / "ranking.csv").is_file()
+    assert not (tmp_path / "elsewhere" / "winner.toml").exists()
+    assert not (tmp_path / "results").exists()
+    for option in (["--out", "x"], ["--rule", "flat"]):
+        refused = fedstake("compare", place / "there", *option)
+        assert (refused.exit_code, f"{option[0]}: " in refused.output) == (2, True)
 
-    # The report says the same, in whole sentences.
-    page = report(Results.open(tmp_path / "there")).read_text()
-    assert "Ranking by advantage, worst attack, lowest first" in page
-    assert "Winner: " in page
+
+def test_the_report_says_the_same_in_whole_sentences(compared, monkeypatch):
+    monkeypatch.setattr("experiments.reports.sweep.sweep_figures", tuple)  # they take seconds
+    page = report(Results.open(compared[0] / "there")).read_text()
+    assert "anking by advantage, worst attack, lowest first" in page
+    assert "inner: " in page
     assert "its rows of the scorecard" not in page
     assert "Gain from deviating" in page
     assert "Student" in page
     assert "bootstrap" not in page
 
 
-def test_no_objective_no_winner_in_terminal_and_report(fedstake, tmp_path):
-    file = write(tmp_path, RULE)
-    shown = fedstake("compare", file, "--workers", 1, "--out", "out")
-    assert shown.exit_code == 0, shown.output
-    assert "winner: none: the sweep states no objective" in shown.output
-    assert not (tmp_path / "out" / "winner.toml").exists()
-    page = report(Results.open(tmp_path / "out")).read_text()
-    assert "Winner: none: the sweep states no objective" in page
-    assert "1 seed (0)" in page
-    assert "Bands: none, there is one run each." in page
+def test_captions_say_what_was_drawn():
+    assert in_words([1, 1], "Bands") == "Bands: none, there is one run each."
+    assert in_words([3, 3]) == "Intervals: 95 %, Student's t (fewer than ten runs)."
+    assert in_words([12]) == "Intervals: 95 %, bootstrap of runs."
+    assert in_words([1, 3, 12]) == (
+        "Intervals: 95 %, Student's t (fewer than ten runs); bootstrap of runs; "
+        "none for a single run."
+    )
+    for n in (2, 9, 10, 30):
+        values = np.random.default_rng(n).normal(size=n)
+        assert interval(values) == interval(values, "t" if n < 10 else "bootstrap")
 
 
 def test_numbers_have_their_noun():
