@@ -169,12 +169,14 @@ def _compare_rules(
     """Print what each payout rule would have paid for the blocks of a run."""
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
-    from experiments.rundir import check_place, open_run, write_file
+    from experiments.rundir import RunError, check_writable, open_run, write_file
     from experiments.spreadsheet import csv_text
 
     result = open_run(directory)
     if out:
-        check_place(out.parent)
+        if out.is_dir():
+            raise RunError(f"--out {out}: is a folder; of a run, give the name of a CSV file")
+        check_writable(out.parent)
     table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)
     for column in ("honest", "adversary", "spent"):
