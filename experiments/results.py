@@ -45,6 +45,11 @@ class Results:
         self.factors: list[str] = list(sweep["factors"])
         self.refresh()
 
+    def __repr__(self) -> str:
+        runs = len(self._plan)
+        done = len(self._done)
+        return f"Results({str(self.folder)!r}: {done} of {runs} runs, factors {self.factors})"
+
     @classmethod
     def open(cls, folder: str | Path) -> Results:
         """Open a sweep's folder.

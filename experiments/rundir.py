@@ -34,7 +34,7 @@ class RunError(InputError):
     """A run directory that is not what it should be; one line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """A recorded run.
 
@@ -42,6 +42,24 @@ class RunResult:
     """
 
     path: Path
+
+    def __repr__(self) -> str:
+        """Return name, seed, rounds and last accuracy beside the folder, as far as recorded."""
+        try:
+            settings = self.settings
+            known = [str(settings.get("name", "")), f"seed {settings.get('seed')}"]
+            if self.has({"rounds": ("accuracy",)}):
+                rounds = self.rounds
+                known += [f"{len(rounds)} rounds", f"accuracy {rounds['accuracy'].iloc[-1]:.3f}"]
+        except (OSError, ValueError, RunError, IndexError):  # damaged: a repr says what it can
+            known = ["cannot be read"]
+        return f"RunResult({str(self.path)!r}: {', '.join(known)})"
+
+    def summary(self) -> pd.DataFrame:
+        """Return what `fedstake run` prints: one row per number, columns "" and `value`."""
+        from experiments.reports.run import summary
+
+        return summary(self)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -80,6 +98,10 @@ class RunResult:
     @cached_property
     def journal(self) -> pd.DataFrame:
         return self.table("journal")
+
+    @cached_property
+    def incidents(self) -> pd.DataFrame:
+        return self.table("incidents")
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table by name; nullable columns keep their type."""

@@ -52,6 +52,7 @@ def same(ours, theirs):
 def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
     results = Results.open(shared)
     runs = results.runs()
+    assert f"{len(runs)} of {len(runs)} runs" in repr(results)
     assert list(runs.columns) == [
         "run_id",
         "cell",

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from experiments import RunError, RunFailure, load_scenario, open_run, run, run_many
+from experiments import RunError, RunFailure, RunResult, load_scenario, open_run, run, run_many
 from experiments import checkpoint as checkpoints
 from experiments.reports import report
 from sim.protocol import protocols
@@ -34,12 +34,23 @@ def leftovers(folder):
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
+def test_a_result_says_what_it_is(tiny, tmp_path):
+    result = run(tiny(name="mine", seed=7), tmp_path / "run")
+    accuracy = result.rounds["accuracy"].iloc[-1]
+    said = f"mine, seed 7, 3 rounds, accuracy {accuracy:.3f}"
+    assert repr(result) == f"RunResult({str(result.path)!r}: {said})"
+    assert f"{accuracy:.3f}" in result.summary()["value"].tolist()
+    assert result.incidents.equals(result.table("incidents"))
+    (result.path / "rounds.parquet").write_bytes(b"PAR1")
+    assert "cannot be read" in repr(RunResult(result.path))
+
+
 def test_the_run_directory(tiny, tmp_path):
     scenario = tiny()
     result = run(scenario, tmp_path / "run")
     assert {p.name for p in result.path.iterdir()} == {
         "scenario.toml", "manifest.json", "rounds.parquet", "participants.parquet",
-        "votes.parquet", "blocks.parquet", "journal.parquet", "incidents.parquet",
+        "votes.parquet", "blocks.parquet", "journal.parquet", "incidents.parquet", "reduced.parquet",
     }  # fmt: skip
     assert result.scenario == scenario
     assert result.manifest["run_id"] == scenario.run_id()
