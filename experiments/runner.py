@@ -40,6 +40,7 @@ from experiments.rundir import (
 )
 from fedstake.errors import FedstakeWarning, Interrupted
 from mechanisms.failures import described, until_plugin
+from sim.data.folder import given_data
 from sim.scenario import Scenario
 from sim.threads import single_threaded
 from sim.world import World
@@ -77,6 +78,7 @@ class RunFailure:
     traceback: str
 
 
+@given_data
 def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
@@ -230,6 +232,7 @@ def _other(path: Path, scenario: Scenario, existing: RunResult) -> str:
     return f"holds another run ({existing.run_id[:12]}); choose another --out or use --force"
 
 
+@given_data
 def run_many(
     scenarios: Iterable[Scenario],
     out: str | Path,
@@ -277,6 +280,7 @@ def run_many(
     return [done[s.run_id()] for s in wanted]
 
 
+@given_data
 def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:
     """Execute one run of many; its errors never escape, nor does a plug-in that wants to exit."""
     single_threaded()

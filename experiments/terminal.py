@@ -52,11 +52,23 @@ err_console = _Literal(stderr=True, soft_wrap=True, highlight=False, emoji=False
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 
+
+def _data_in_force(context: typer.Context, folder: Path | None) -> Path | None:
+    """Let the folder be in force for the whole command: run ids depend on samples."""
+    if folder is not None:
+        from sim.data.folder import reading_data
+
+        context.with_resource(reading_data(folder))
+    return folder
+
+
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache]."
+        "--data",
+        help="Folder of data files [default: FEDSTAKE_DATA, else the user's cache].",
+        callback=_data_in_force,
     ),
 ]
 TrustOption = Annotated[

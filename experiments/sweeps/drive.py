@@ -30,6 +30,7 @@ from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import PLAN, RUNS, SWEEP, read_sweep
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
 from fedstake.errors import Interrupted
+from sim.data.folder import given_data
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
 
@@ -294,6 +295,7 @@ class Sweep:
         write_file(self.folder / SWEEP, json.dumps(header, indent=2) + "\n")
 
 
+@given_data
 def sweep(
     source: str | Path | Mapping[str, Any],
     out: str | Path | None = None,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sim.data import datasets
 from sim.data.sources.base import DataError, Dataset
@@ -20,16 +23,48 @@ KEPT = 2
 """Data sets that stay in memory for the next runs of a sweep."""
 
 Stamp = tuple[int, int, int]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+_in_force: ContextVar[str | os.PathLike[str] | None] = ContextVar("data", default=None)
+"""The folder that the function in play was given as `data`."""
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """Return `given` (--data), else FEDSTAKE_DATA, else the user's cache folder."""
+    """Return `given` (--data), else what is in force, else FEDSTAKE_DATA, else the user's cache."""
+    given = given or _in_force.get()
     if given:
         return Path(given).expanduser()
     if os.environ.get("FEDSTAKE_DATA"):
         return Path(os.environ["FEDSTAKE_DATA"]).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "fedstake" / "data"
+
+
+def given_data(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that its argument `data` is the data folder in force while it runs.
+
+    The identity of a run depends on samples, so that whatever asks for it needs the folder.
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with reading_data(signature.bind(*args, **kwargs).arguments.get("data")):
+            return function(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def reading_data(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Let a folder be that of data files in the block; None leaves it as it is."""
+    token = _in_force.set(folder or _in_force.get())
+    try:
+        yield
+    finally:
+        _in_force.reset(token)
 
 
 def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:

@@ -50,7 +50,8 @@ def test_the_run_directory(tiny, tmp_path):
     result = run(scenario, tmp_path / "run")
     assert {p.name for p in result.path.iterdir()} == {
         "scenario.toml", "manifest.json", "rounds.parquet", "participants.parquet",
-        "votes.parquet", "blocks.parquet", "journal.parquet", "incidents.parquet", "reduced.parquet",
+        "votes.parquet", "blocks.parquet", "journal.parquet", "incidents.parquet",
+        "reduced.parquet",
     }  # fmt: skip
     assert result.scenario == scenario
     assert result.manifest["run_id"] == scenario.run_id()

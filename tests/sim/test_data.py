@@ -6,8 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from experiments import load_scenario
+from experiments.cli import app
+from experiments.loader import dumps
 from sim.data import partition
 from sim.data.folder import data_folder, load_dataset
 from sim.data.sources.base import DataError, Dataset
@@ -328,3 +331,20 @@ def test_what_is_no_data_set_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 3)))
     with pytest.raises(DataError, match="load must return a Dataset, not tuple"):
         load_dataset(f"{tmp_path / 'own.py'}:Own", {}, tmp_path)
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_a_run_on_other_samples_is_another_run(own_set, tmp_path, command):
+    scenario, a, b = own_set
+    (tmp_path / "s.toml").write_text(dumps(scenario))
+    (tmp_path / "sweep.toml").write_text('name = "w"\nscenario = "s.toml"\nseeds = 1\n')
+    file = tmp_path / {"run": "s.toml", "sweep": "sweep.toml"}[command]
+
+    def call(folder):
+        words = [command, str(file), "--data", str(folder), "--out", str(tmp_path / "out")]
+        return CliRunner().invoke(app, words + (["--workers", "1"] if command == "sweep" else []))
+
+    first, again, other = call(a), call(a), call(b)
+    assert [first.exit_code, again.exit_code] == [0, 0], first.output
+    assert other.exit_code == 2, other.output
+    assert "another" in other.output
