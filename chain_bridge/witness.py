@@ -263,9 +263,10 @@ def check_folder(folder: Path) -> None:
 
 
 def write(done: Witnessed, folder: Path) -> None:
-    """Write `verdict.json` and the tables as Parquet: all files or none."""
+    """Write `verdict.json` and the tables as Parquet: all files or none; of a link its target."""
+    folder = Path(os.path.realpath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    partial = Path(tempfile.mkdtemp(prefix=".replay.partial-", dir=folder.parent))
     try:
         books = done.books
         frames = (books.frame(), books.fees.frame(), books.fees.by_round(), batches(done))

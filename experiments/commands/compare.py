@@ -50,6 +50,7 @@ def compare(
         Path | None,
         typer.Option(
             help="Of a sweep's file: its folder [default: results/NAME]. "
+            "Of a sweep's folder: where the scorecard is written [default: there]. "
             "Of a run: a CSV file with the income of every device."
         ),
     ] = None,
@@ -72,11 +73,10 @@ def compare(
 
         if source.is_file():
             _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
-            _compare_mechanisms(_play(source, out, workers, data), trust=True)
+            _compare_mechanisms(_play(source, out, workers, data), None, trust=True)
         elif (source / SWEEP).is_file():
             _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
-            _refuse("--out", out, f"the results of {source} are written into that folder")
-            _compare_mechanisms(source, trust=trust)
+            _compare_mechanisms(source, out, trust=trust)
         elif (source / "manifest.json").is_file():
             _compare_rules(source, rule, out, trust=trust)
         elif source.exists():
@@ -106,7 +106,7 @@ def _play(source: Path, out: Path | None, workers: int | None, data: Path | None
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 
-def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
+def _compare_mechanisms(folder: Path, out: Path | None, *, trust: bool) -> None:
     """Print the scorecard of a sweep, the gains, the ranking and the winner.
 
     `trust`: import plug-in files that the sweep names.
@@ -118,7 +118,7 @@ def _compare_mechanisms(folder: Path, *, trust: bool) -> None:
 
     with reading(trust=trust):
         results = Results.open(folder)
-        verdict = score(results)
+        verdict = score(results, out=out)
     table = verdict.table
     keys = [c for c in table.columns if c in results.factors]
     shown = [c for c in (*keys, *OUTCOMES) if c in table]
@@ -177,6 +177,7 @@ def _compare_rules(
         if out.is_dir():
             raise RunError(f"--out {out}: is a folder; of a run, give the name of a CSV file")
         check_writable(out.parent)
+        out.parent.mkdir(parents=True, exist_ok=True)
     table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)
     for column in ("honest", "adversary", "spent"):

@@ -62,7 +62,7 @@ def report_sweep(
             if on_figure:
                 on_figure(i + 1)
     before = [
-        *_scorecard(results),
+        *_scorecard(results, target),
         Section("Factors", factors(results)),
         *_failures(results, target),
     ]
@@ -114,15 +114,17 @@ def versions(results: Results) -> pd.DataFrame:
     return pd.DataFrame(known, columns=["package", "version"])
 
 
-def _scorecard(results: Results) -> list[Section]:
+def _scorecard(results: Results, target: Path) -> list[Section]:
     """Return the scorecard and the winner, where the sweep has them.
 
-    They are computed again where the sweep's file says how, so that they fit the runs.
+    They are computed again where the sweep's file says how, so that they fit the runs. Nothing is
+    written into the folder of a sweep whose report lies elsewhere.
     """
     folder = results.folder
+    beside = folder if target.parent == folder else target
     if results.spec.get("scorecard"):
         try:
-            return _verdict(compare(results), results.factors)
+            return _verdict(compare(results, out=beside), results.factors)
         except RunError as error:
             return [Section("Scorecard", note=str(error))]
     sections = []

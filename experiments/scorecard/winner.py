@@ -15,7 +15,7 @@ import tomli_w
 from experiments.numerals import how_many
 from experiments.orderings import opposite, place_of
 from experiments.results import Results
-from experiments.rundir import RunError, write_file
+from experiments.rundir import RunError, check_writable, write_file
 from experiments.scorecard.card import score
 from experiments.scorecard.columns import check_measures, directed
 from experiments.scorecard.deviations import coalition_warnings
@@ -69,14 +69,20 @@ class Verdict:
         return f"winner: {self.winner}{self.note}"
 
 
-def compare(results: Results | str | Path, settings: ScorecardSettings | None = None) -> Verdict:
+def compare(
+    results: Results | str | Path,
+    settings: ScorecardSettings | None = None,
+    out: str | Path | None = None,
+) -> Verdict:
     """Score a sweep and rank its mechanisms.
 
     Writes `scorecard.csv`, `gains.csv`, `ranking.csv` and, when there is a winner, `winner.toml`
-    into its folder. Raises `RunError` for settings that do not fit the sweep.
+    into `out`, by default the folder of the sweep. Raises `RunError` for settings that do not fit
+    the sweep.
     """
     opened = results if isinstance(results, Results) else Results.open(results)
-    place = str(opened.folder)
+    place, folder = str(opened.folder), Path(out) if out is not None else opened.folder
+    check_writable(folder)
     s = settings or read_settings(opened.spec.get("scorecard", {}), place)
     asked = s.objective or UNSTATED
 
@@ -96,10 +102,11 @@ def compare(results: Results | str | Path, settings: ScorecardSettings | None = 
     winner = None if reason else str(ranking[s.mechanism].iloc[0])
 
     # Write.
-    files = [opened.folder / name for name in (SCORECARD, GAINS, RANKING)]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / name for name in (SCORECARD, GAINS, RANKING)]
     for file, frame in zip(files, (table, scores.gains, ranking), strict=True):
         write_file(file, csv_text(frame, "%.6g"))
-    target = opened.folder / WINNER
+    target = folder / WINNER
     if winner is None:
         target.unlink(missing_ok=True)
     else:

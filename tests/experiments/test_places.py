@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import RunError, open_run, run, run_many, rundir
+from experiments import RunError, compare, open_run, run, run_many, rundir, sweep
 from experiments.reports import report
+from experiments.results import Results
+from tests.experiments.test_compare import OBJECTIVE, SWEEP
 
 LONGEST = "n" * 255
 
@@ -193,6 +195,23 @@ def test_what_is_recorded_is_read_where_nothing_can_be_written(tiny, open_to_all
         with pytest.raises(RunError, match="cannot be written"):
             report(open_run(done.path))
     assert page.is_file()
+
+
+def test_a_sweep_is_compared_and_reported_where_nothing_can_be_written(tmp_path, open_to_all):
+    file = open_to_all / "rules.toml"
+    file.write_text(SWEEP.format(seeds=1, settings=OBJECTIVE.format("accuracy")))
+    kept = open_to_all / "kept"
+    sweep(file, kept, workers=1)
+    report(Results.open(kept), open_to_all / "before")  # what is imported and cached once is there
+    before = sorted(kept.rglob("*"))
+    with only_read(kept):
+        verdict = compare(kept, out=open_to_all / "card")
+        page = report(Results.open(kept), open_to_all / "page")
+        with pytest.raises(RunError, match="cannot be written"):
+            compare(kept)
+    assert {file.parent for file in verdict.files} == {open_to_all / "card"}
+    assert all(file.is_file() for file in (page, *verdict.files))
+    assert sorted(kept.rglob("*")) == before, "nothing is written beside what is read"
 
 
 # --- a disk that is full --------------------------------------------------------------------------
