@@ -22,6 +22,8 @@ CANCELLED = 1e-3
 """Part of its terms below which a sum or difference is computed again, more exactly."""
 FAR = 32
 """Times the size of the median row: beyond it float32 begins to lose the others."""
+SAMPLE = 1_024
+"""Columns by which a row in the middle is chosen."""
 TIED = 1e-9
 """Relative difference below which two scores or distances are equal."""
 
@@ -72,7 +74,9 @@ def inner_products(
     """Return `float64[n]`: inner products of the rows, relative to `origin`, with `direction`."""
     along = np.zeros(len(rows))
     for at in column_blocks(rows):
-        along += (rows[:, at].astype(np.float64) - origin[at]) @ direction[at]
+        block = rows[:, at].astype(np.float64)
+        block -= origin[at]
+        along += block @ direction[at]
     return along
 
 
@@ -89,10 +93,10 @@ def gram(rows: FloatMatrix, origin: NDArray[np.floating]) -> Float64:
 def squared_distances(rows: FloatMatrix) -> Float64:
     """Return `float64[n, n]`: squared Euclidean distances, each with a relative error near 1e-12.
 
-    They come from the Gram matrix around the median of each column, one symmetric product. Pairs
-    that lie close together and far from the median cancel there, and are subtracted row from row.
+    They come from the Gram matrix around a row in the middle, one symmetric product. Pairs that lie
+    close together and far from that row cancel there, and are subtracted row from row.
     """
-    inner = gram(rows, middle(rows))
+    inner = gram(rows, rows[_central(rows)])
     own = np.diag(inner)
     around = own[:, None] + own[None, :]
     distances = around - 2 * inner
@@ -102,6 +106,15 @@ def squared_distances(rows: FloatMatrix) -> Float64:
         distances[i, others] = distances[others, i] = _apart(rows, i, others)
     np.fill_diagonal(distances, 0.0)
     return distances
+
+
+def _central(rows: FloatMatrix) -> int:
+    """Return the row that is nearest to the median of each column, by a sample of the columns.
+
+    Only time depends on it: with a row that is far elsewhere more pairs cancel.
+    """
+    sample = np.ascontiguousarray(rows[:, :: max(1, rows.shape[1] // SAMPLE)])
+    return int(squared_norms(sample, middle(sample)).argmin())
 
 
 def _apart(rows: FloatMatrix, i: int, others: NDArray[np.int64]) -> Float64:
@@ -127,21 +140,34 @@ def cosines_to_sum(rows: FloatMatrix, origin: FloatMatrix, *, others: bool = Fal
 
     Rows are relative to `origin`. The cosine is 0 if either vector has length 0.
     """
-    everyone = np.ones(len(rows))
-    total = combine(everyone, rows, origin)
-    own, along = squared_norms(rows, origin), inner_products(rows, origin, total)
-    whole = float(total @ total)
+    everyone = np.arange(len(rows))
+    own, along, whole = _along_sum(rows, origin)
     aim = np.full(len(rows), whole)
     if others:
         aim = whole - 2 * along + own
         along = along - own
         # A row far longer than the sum of the others: that sum is taken without it.
         for i in np.flatnonzero(aim < CANCELLED * (whole + own)).tolist():
-            rest = combine(np.where(np.arange(len(rows)) == i, 0.0, everyone), rows, origin)
+            rest = combine((everyone != i).astype(np.float64), rows, origin)
             aim[i] = rest @ rest
             along[i] = inner_products(rows[i : i + 1], origin, rest)[0]
     scale = np.sqrt(own) * np.sqrt(aim)
     return np.divide(along, scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+def _along_sum(rows: FloatMatrix, origin: FloatMatrix) -> tuple[Float64, Float64, float]:
+    """Return squared lengths of rows, inner products with their sum, its squared length."""
+    own, along, whole = np.zeros(len(rows)), np.zeros(len(rows)), 0.0
+    everyone, far = np.ones(len(rows)), bool(far_apart(row_sizes(rows)))
+    # Each block is read several times: small blocks stay in the cache.
+    for at in column_blocks(rows, itemsize=8 * 64):
+        block = rows[:, at].astype(np.float64)
+        block -= origin[at]
+        total = _sums(everyone, block, rows[:, at], origin[at], far=far)
+        own += np.einsum("ij,ij->i", block, block)
+        along += block @ total
+        whole += float(total @ total)
+    return own, along, whole
 
 
 def clip_factors(norms: Float64, bound: float) -> Float64:
@@ -161,16 +187,32 @@ def combine(
     base = np.zeros(rows.shape[1]) if origin is None else origin
     total = np.empty(rows.shape[1])
     used = weights != 0
-    far = used.any() and far_apart((np.abs(weights) * row_sizes(rows))[used])
+    far = bool(used.any() and far_apart((np.abs(weights) * row_sizes(rows))[used]))
     for at in column_blocks(rows):
         block = rows[:, at].astype(np.float64)
         if origin is not None:
             block -= base[at]
-        total[at] = weights @ block
-        if far:
-            size = np.abs(weights) @ np.abs(block)
-            cancelled = at.start + np.flatnonzero(np.abs(total[at]) < CANCELLED * size)
-            total[cancelled] = _exact_sums(weights, rows[:, cancelled], base[cancelled])
+        total[at] = _sums(weights, block, rows[:, at], base[at], far=far)
+    return total
+
+
+def _sums(
+    weights: Float64,
+    block: Float64,
+    rows: FloatMatrix,
+    origin: NDArray[np.floating],
+    *,
+    far: bool,
+) -> Float64:
+    """Return `weights` @ `block`, where `block` is `rows` less `origin`.
+
+    `far`: a row is so far from the others that columns in which it cancels must be summed exactly.
+    """
+    total: Float64 = weights @ block
+    if far:
+        size = np.abs(weights) @ np.abs(block)
+        cancelled = np.flatnonzero(np.abs(total) < CANCELLED * size)
+        total[cancelled] = _exact_sums(weights, rows[:, cancelled], origin[cancelled])
     return total
 
 
@@ -197,11 +239,10 @@ def _exact_sums(weights: Float64, rows: FloatMatrix, origin: NDArray[np.floating
 
 def means(values: FloatMatrix) -> Float64:
     """Return the mean of each row of `values` `[m, k]`, exact where large numbers cancel."""
-    wide = values.astype(np.float64)
-    total = wide.sum(axis=1)
-    cancelled = np.abs(total) < CANCELLED * np.abs(wide).sum(axis=1)
-    total[cancelled] = [math.fsum(row) for row in wide[cancelled].tolist()]
-    return total / wide.shape[1]
+    total = values.sum(axis=1, dtype=np.float64)
+    cancelled = np.abs(total) < CANCELLED * np.abs(values).sum(axis=1, dtype=np.float64)
+    total[cancelled] = [math.fsum(row) for row in values[cancelled].tolist()]
+    return total / values.shape[1]
 
 
 def lowest(scores: Float64) -> int:

@@ -35,7 +35,9 @@ class NormClipping(Transform):
         base = seen.global_model.astype(np.float64)
         distances = np.sqrt(squared_norms(seen.updates, base))
         factors = clip_factors(distances, self.params.bound)
-        rows = np.empty_like(seen.updates)
+        rows, long = seen.updates.copy(), np.flatnonzero(factors < 1)
         for at in column_blocks(rows):
-            rows[:, at] = base[at] + (seen.updates[:, at] - base[at]) * factors[:, None]
+            step = rows[long, at] - base[at]
+            step *= factors[long, None]
+            rows[long, at] = base[at] + step
         return rows
