@@ -173,8 +173,10 @@ TESTED = {
 
 @pytest.mark.parametrize(("name", "params"), made(rules.aggregators))
 @FEW
-@given(crowds(least=1))
-def test_aggregation_rule(name, params, crowd):
+@given(crowds(least=1), st.integers(0, 8))
+def test_aggregation_rule(name, params, crowd, f):
+    if hasattr(rules.aggregators.create(name, params).params, "f"):
+        params = {**params, "f": f}
     seen, rule = observation(crowd), rules.aggregators.create(name, params)
     expected = references.AGGREGATORS[name](seen, rule.params)
     found = rule.aggregate(seen)
@@ -224,8 +226,10 @@ def test_krum_is_not_controlled_by_one_far_row():
 
 @pytest.mark.parametrize(("name", "params"), made(rules.transforms))
 @FEW
-@given(crowds())
-def test_transform(name, params, crowd):
+@given(crowds(), st.integers(0, 8))
+def test_transform(name, params, crowd, f):
+    if hasattr(rules.transforms.create(name, params).params, "f"):
+        params = {**params, "f": f}
     seen, transform = observation(crowd), rules.transforms.create(name, params)
     expected = references.TRANSFORMS[name](seen, transform.params)
     # A row of an attacker may carry the rounding of its own size.
