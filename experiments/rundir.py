@@ -55,12 +55,6 @@ class RunResult:
             known = ["cannot be read"]
         return f"RunResult({str(self.path)!r}: {', '.join(known)})"
 
-    def summary(self) -> pd.DataFrame:
-        """Return what `fedstake run` prints: one row per number, columns "" and `value`."""
-        from experiments.reports.run import summary
-
-        return summary(self)
-
     @cached_property
     def manifest(self) -> dict[str, Any]:
         return json.loads((self.path / MANIFEST).read_text())

@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -26,10 +26,11 @@ def csv_text(frame: pd.DataFrame, float_format: str | None = None) -> str:
     safe = frame.rename(columns=lambda name: _safe(str(name)))
     for place, (_, column) in enumerate(frame.items()):
         if not pd.api.types.is_numeric_dtype(column):
-            safe.isetitem(place, column.astype(object).map(_safe, na_action="ignore"))
+            escaped = column.astype(object).map(_safe, na_action="ignore")
+            safe.isetitem(place, escaped.to_numpy(dtype=object))
     # A bare "\r" ends a line for some readers, and is quoted only when all text is.
     bare = any(_has_return(values) for values in (safe.columns, *(c for _, c in safe.items())))
-    quoting = csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
     return safe.to_csv(index=False, float_format=float_format, quoting=quoting)
 
 
