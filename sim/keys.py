@@ -133,17 +133,20 @@ def _complete_params(
         raise SettingError(inner, error.value, str(error)) from error
 
 
-def plain(value: Any) -> Any:
-    """Return a value as TOML and JSON have it, all the way down.
+def plain(value: Any, levels: int = 100) -> Any:
+    """Return a value as TOML and JSON have it, so many levels down.
 
-    Tuples and NumPy's arrays become lists, NumPy's numbers those of Python.
+    Tuples and NumPy's arrays become lists, NumPy's numbers those of Python. What lies deeper stays
+    as it is: no scenario is so deep.
     """
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if not levels:
+        return value
     if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
+        return {key: plain(inner, levels - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [plain(inner, levels - 1) for inner in value]
     return value
 
 
