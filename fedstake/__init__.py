@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fedstake.errors import FedstakeError as FedstakeError
     from fedstake.errors import InputError as InputError
     from mechanisms.aggregators.base import AggregationRule as AggregationRule
+    from mechanisms.failures import PluginFailedError as PluginFailedError
     from mechanisms.parts.base import Part as Part
     from mechanisms.payouts.base import PayoutRule as PayoutRule
     from mechanisms.plugin import NoParams as NoParams
@@ -69,9 +70,11 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import Conduct as Conduct
     from mechanisms.vocabulary import DataObservation as DataObservation
     from mechanisms.vocabulary import DisputeObservation as DisputeObservation
+    from mechanisms.vocabulary import HiddenError as HiddenError
     from mechanisms.vocabulary import Memory as Memory
     from mechanisms.vocabulary import MiningDecision as MiningDecision
     from mechanisms.vocabulary import MiningObservation as MiningObservation
+    from mechanisms.vocabulary import Observation as Observation
     from mechanisms.vocabulary import OpeningObservation as OpeningObservation
     from mechanisms.vocabulary import ParameterSlot as ParameterSlot
     from mechanisms.vocabulary import Payment as Payment

@@ -22,9 +22,10 @@ from pydantic import BaseModel
 
 from experiments.conformance.protocols import play
 from experiments.loader import load_scenario, preset_names, validate
-from fedstake.errors import FedstakeError
+from fedstake.errors import FedstakeError, InputError
+from mechanisms.failures import PluginFailedError
 from sim.keys import choices, chosen_fields, plain, table_at
-from sim.money.ledger import BURN, ISSUANCE
+from sim.money.ledger import BURN, ISSUANCE, LedgerError
 from sim.registries import protocols
 from sim.scenario import Scenario
 from sim.threads import single_threaded
@@ -192,7 +193,7 @@ def outcome(values: Values) -> str:
     """
     try:
         scenario = validate(values, "mutation")
-    except FedstakeError as error:
+    except InputError as error:
         _one_line(error)
         return "refused"
     if work(scenario) > MOST_WORK:
@@ -200,6 +201,9 @@ def outcome(values: Values) -> str:
     try:
         tables = _limited(scenario)
     except FedstakeError as error:
+        # A rule may ask for more money than there can be; nothing else of the house's may fail.
+        if isinstance(error, PluginFailedError) and not isinstance(error.__cause__, LedgerError):
+            raise
         _one_line(error)
         return "failed"
     _audit(tables["journal"].to_pylist())
