@@ -80,11 +80,12 @@ def measure(executor: str, workers: int, runs: int, trivial: int) -> dict[str, f
             Sweep(spec(4 * workers, "warm", 10_000), folder / "warm").play(**where)
             start_s = time.perf_counter() - began
             planned = Sweep(spec(runs, "timed", 0), folder / "timed")
-            before = workers_cpu_s()
+            here = "dask" not in where and workers == 1
+            before = workers_cpu_s(here)
             began = time.perf_counter()
             outcome = planned.play(**where)
             wall_s = time.perf_counter() - began
-            after = workers_cpu_s()
+            after = workers_cpu_s(here)
             trivial_s = _play_trivial(where, workers, trivial)
         frame = Results.open(folder / "timed").runs()
         if outcome.done != len(frame):
@@ -108,9 +109,11 @@ def measure(executor: str, workers: int, runs: int, trivial: int) -> dict[str, f
         }
 
 
-def workers_cpu_s() -> dict[int, float]:
-    """Return the CPU seconds so far of each process below this one."""
-    return {p.pid: sum(p.cpu_times()[:2]) for p in psutil.Process().children(recursive=True)}
+def workers_cpu_s(here: bool) -> dict[int, float]:
+    """Return the CPU seconds so far of each process below this one, or of this one: one worker."""
+    me = psutil.Process()
+    processes = [me] if here else me.children(recursive=True)
+    return {p.pid: sum(p.cpu_times()[:2]) for p in processes}
 
 
 def _play_trivial(where: dict[str, Any], workers: int, n: int) -> float:

@@ -6,6 +6,7 @@ Processes that die are replaced, and a task that kills its process every time fa
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -71,9 +72,9 @@ def in_processes(
     deaths: Counter[int] = Counter()
     try:
         while waiting or alone:
-            if alone:
-                suspect = deque([alone.popleft()])
-                for task, error in _feed(_local(workers), work, suspect, 1, keep, failed):
+            if alone or workers == 1:
+                suspects = waiting if workers == 1 else deque([alone.popleft()])
+                for task, error in _feed(_local(workers), work, suspects, 1, keep, failed):
                     _check_machine(workers)  # if that works, the task itself is at fault
                     failed(task, error)
                 continue
@@ -142,13 +143,17 @@ def _local(workers: int) -> Any:
     """Return the executor of this machine, a new one when the last one broke."""
     from joblib.externals.loky import get_reusable_executor
 
-    return get_reusable_executor(
-        max_workers=workers, initializer=_die_with, initargs=(os.getpid(),)
-    )
+    return get_reusable_executor(max_workers=workers, initializer=_begin, initargs=(os.getpid(),))
 
 
-def _die_with(parent: int) -> None:
-    """End this worker when its parent is gone; else it would wait for ever and keep its memory."""
+def _begin(parent: int) -> None:
+    """Prepare a worker: Ctrl-C is for its parent alone, which ends the workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with(parent)
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent is gone; else it would wait for ever and keep its memory."""
 
     def watch() -> None:
         while os.getppid() == parent:

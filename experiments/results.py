@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -19,13 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.folders import exclusive, sync
 from experiments.intervals import WAYS, interval
 from experiments.outcomes import check_statement, checked, locked
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
-from experiments.sweeps.manifest import COMPACT, INDEX, PLAN, RUNS, SWEEP, read_sweep
+from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
+
+T = TypeVar("T")
 
 KEYS = ("run_id", "cell", "seed")
 USUAL = ("accuracy", "honest_utility", "adversary_utility")
@@ -41,9 +44,8 @@ class Results:
     """
 
     def __init__(self, folder: Path, sweep: dict[str, Any]) -> None:
-        self.folder, self._sweep = folder, sweep
-        self.factors: list[str] = list(sweep["factors"])
-        self.refresh()
+        self.folder = folder
+        self._see(sweep)
 
     def __repr__(self) -> str:
         runs = len(self._plan)
@@ -67,12 +69,19 @@ class Results:
                 "columns differ; run the sweep again, or open it with the version that wrote it "
                 f"({writer})"
             )
-        if not (path / PLAN).is_file():
-            raise RunError(f"{path}: incomplete, {PLAN} is missing")
+        plan = plan_file(path, sweep)
+        if not plan.is_file():
+            raise RunError(f"{path}: incomplete, {plan.name} is missing")
         return cls(path, sweep)
 
     def refresh(self) -> None:
-        """See what has been recorded since."""
+        """See what has been recorded since; a sweep that grew shows its new runs and factors."""
+        self._see(read_sweep(self.folder))
+
+    def _see(self, sweep: dict[str, Any]) -> None:
+        """Show the folder as it is now, by these settings of the sweep."""
+        self._sweep = sweep
+        self.factors: list[str] = list(sweep["factors"])
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
         # Cached properties live in `__dict__`: without their entries they are computed anew.
@@ -95,12 +104,11 @@ class Results:
 
     @cached_property
     def _plan(self) -> pd.DataFrame:
+        file = plan_file(self.folder, self._sweep)
         try:
-            return pq.read_table(self.folder / PLAN).to_pandas(types_mapper=nullable)
+            return pq.read_table(file).to_pandas(types_mapper=nullable)
         except (pa.ArrowException, OSError) as error:
-            raise RunError(
-                f"{self.folder / PLAN}: damaged ({str(error).splitlines()[0]})"
-            ) from error
+            raise RunError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
 
     @cached_property
     def _done(self) -> list[str]:
@@ -118,6 +126,9 @@ class Results:
 
         Every sweep has the columns of the core tables.
         """
+        return self._steady(self._read_columns)
+
+    def _read_columns(self) -> dict[str, dict[str, pa.DataType]]:
         known = {name: _types(table) for name, table in CORE.items()}
         for file in self._samples():
             try:
@@ -293,15 +304,39 @@ class Results:
         self, db: duckdb.DuckDBPyConnection, query: str, views: Mapping[str, str]
     ) -> pd.DataFrame:
         """Return what a query gives over views of tables, by the names that it uses for them."""
-        sources = {alias: self._source(name) for alias, name in views.items()}
-        try:
-            for alias, source in sources.items():
-                db.execute(f"create view {sql_name(alias)} as {source}")
+
+        def read() -> pd.DataFrame:
+            for alias, name in views.items():
+                source = self._source(name)
+                db.execute(f"create or replace view {sql_name(alias)} as {source}")
             # By way of Arrow: whole numbers with gaps stay whole, and exact.
             return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
+
+        try:
+            return self._steady(read)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.folder}: {reason}{self._damage()}") from None
+
+    def _steady(self, read: Callable[[], T]) -> T:
+        """Return what `read` gives, or raise; read again when tables were compacted meanwhile.
+
+        Compacting moves tables from one place to another: what was looked for in both may have
+        been in neither.
+        """
+        while True:
+            before = self._compact
+            problem: Exception | None = None
+            try:
+                answer = read()
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                problem = error
+            self._compact = manifest.compacted(self.folder)
+            if self._compact != before:
+                continue
+            if problem is not None:
+                raise problem
+            return answer
 
     def _damage(self) -> str:
         """Return what is wrong with a run's files and how to mend it; nothing when all is well."""
@@ -310,10 +345,11 @@ class Results:
             return ""
         return f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again"
 
-    def _source(self, name: str) -> str:
+    def _source(self, name: str, *, of_plan: bool = True) -> str:
         """Return a select over the compact file and the parts of all runs that are not in it.
 
-        A column or a table that a run has not got is null or empty.
+        A column or a table that a run has not got is null or empty. `of_plan` leaves out compacted
+        runs that are no longer part of the sweep.
         """
         known = self._known(name)
         empty = ", ".join(_null(column, kind) for column, kind in known.items())
@@ -324,7 +360,11 @@ class Results:
             file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
             if file.is_file():
                 columns = _columns_in(file, known)
-                parts.append(f"select run_id, row, {columns} from read_parquet({_quoted(file)})")
+                select = f"select run_id, row, {columns} from read_parquet({_quoted(file)})"
+                others = self._compact.runs.difference(self._plan["run_id"])
+                if of_plan and others:
+                    select += f" where run_id not in ({', '.join(map(_text, sorted(others)))})"
+                parts.append(select)
 
         # All other runs. Every run has the core tables: one without is damaged, and the query says.
         loose = []
@@ -465,25 +505,39 @@ class Results:
         """Write all finished runs into one file per table; return how many runs it holds.
 
         Such files open and read much faster. Runs that end later are read beside them until this is
-        called again. Atomic: a kill leaves the old state or the new one.
+        called again. Atomic: a kill leaves the old state or the new one. One process compacts at a
+        time, others wait for it.
 
         Args:
             remove: delete their directories afterwards. Their tables and scenarios stay; their own
                 manifests are gone.
         """
+        with exclusive(self.folder, COMPACT, "compacts its tables"):
+            return self._compact_alone(remove)
+
+    def _compact_alone(self, remove: bool) -> int:
+        """Do the work of `compact` while no other process does."""
         self.refresh()
         runs = sorted({*self._done, *self._compact.runs})
         home = self.folder / COMPACT
         home.mkdir(exist_ok=True)
+
+        # Write the tables, then the index that names them: both are on disk before anything goes.
         part = Path(tempfile.mkdtemp(prefix="part-", dir=home))
         try:
             part.chmod(0o755)
             for name, columns in self.columns.items():
                 self._write_compact(name, columns, part / f"{name}.parquet")
+            sync(part)
+            sync(home)
             write_file(home / INDEX, json.dumps({"part": part.name, "runs": runs}))
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
+        sync(home)
+        sync(self.folder)
+
+        # Remove what the new tables replace.
         for other in home.iterdir():
             if other.name not in (part.name, INDEX):
                 shutil.rmtree(other, ignore_errors=True)
@@ -495,9 +549,10 @@ class Results:
 
     def _write_compact(self, name: str, columns: Mapping[str, pa.DataType], file: Path) -> None:
         schema = pa.schema([("run_id", pa.string()), ("row", pa.int64()), *columns.items()])
+        source = self._source(name, of_plan=False)
         with self._database() as db, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             try:
-                rows = db.sql(f"select * from ({self._source(name)}) order by run_id, row")
+                rows = db.sql(f"select * from ({source}) order by run_id, row")
                 for batch in rows.to_arrow_reader(100_000):
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
             except duckdb.Error as error:
@@ -508,7 +563,12 @@ class Results:
 
 def _quoted(path: Path) -> str:
     """Return a path as an SQL string; `[` and the like stand for themselves."""
-    return "'" + glob.escape(str(path.absolute())).replace("'", "''") + "'"
+    return _text(glob.escape(str(path.absolute())))
+
+
+def _text(value: str) -> str:
+    """Return a text as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def sql_name(column: str) -> str:

@@ -23,6 +23,8 @@ from typing import Any
 
 from experiments import checkpoint
 from experiments.extension import continued
+from experiments.kinds import all_kinds
+from experiments.limits import Limits, Tell, in_child
 from experiments.loader import load_scenario
 from experiments.pool import Task, in_processes, on_executor
 from experiments.rundir import (
@@ -39,6 +41,7 @@ from experiments.rundir import (
     write_run,
 )
 from fedstake.errors import FedstakeWarning, Interrupted
+from fedstake.interrupts import noticing_interrupts
 from mechanisms.failures import described, until_plugin
 from sim.data.folder import given_data
 from sim.scenario import Scenario
@@ -46,6 +49,8 @@ from sim.threads import single_threaded
 from sim.world import World
 
 OnRound = Callable[[World], None]
+
+NO_LIMITS = Limits()
 
 CHECKPOINT_S = 60.0
 """Wall time after which a run that is not finished keeps a checkpoint by itself."""
@@ -68,7 +73,10 @@ class Watch:
 
 @dataclass(frozen=True)
 class RunFailure:
-    """A run that did not finish: failure is data. `stage` is build, round N or write."""
+    """A run that did not finish: failure is data.
+
+    `stage` is build, round N, write, or process where a process died and nobody knows where.
+    """
 
     run_id: str
     name: str
@@ -242,16 +250,18 @@ def run_many(
     executor: Executor | None = None,
     in_flight: int | None = None,
     alive: Callable[[], bool] | None = None,
+    limits: Limits = NO_LIMITS,
     on_done: Callable[[RunResult | RunFailure], None] | None = None,
 ) -> list[RunResult | RunFailure]:
     """Run scenarios in processes, each into `out/<run id>`; finished ones are not run again.
 
     Results in the given order.
 
-    `workers` = 1 runs them in this process. `executor` runs them elsewhere, at most `in_flight`
-    handed over at a time (default: all), as long as it is `alive`. A failure is written to
-    `out/failures/<run id>.json` and the others go on. Raises `StoppedError` when what runs them
-    breaks.
+    `workers` = 1 runs them in this process, unless there are limits or plug-ins in files, which
+    may take their process down. `executor` runs them elsewhere, at most `in_flight` handed over at
+    a time (default: all), as long as it is `alive`. A failure is written to
+    `out/failures/<run id>.json` and the others go on; going over one of the `limits` is a failure.
+    Raises `StoppedError` when what runs them breaks.
     """
     wanted = list(scenarios)
     folder = Path(out).absolute()  # workers may be elsewhere
@@ -259,7 +269,8 @@ def run_many(
     folder.mkdir(parents=True, exist_ok=True)
     if data is not None:
         data = Path(data).absolute()
-    tasks = [(scenario, folder, data) for scenario in wanted]
+    tasks = [(scenario, folder, data, limits) for scenario in wanted]
+    trusted = not limits and not any(_names_files(scenario) for scenario in wanted)
     done: dict[str, RunResult | RunFailure] = {}
 
     def keep(outcome: RunResult | RunFailure) -> None:
@@ -272,7 +283,7 @@ def run_many(
 
     if executor is not None:
         on_executor(executor, execute, tasks, in_flight or max(1, len(tasks)), keep, failed, alive)
-    elif workers == 1:
+    elif workers == 1 and trusted:
         for task in tasks:
             keep(execute(*task))
     else:
@@ -280,24 +291,75 @@ def run_many(
     return [done[s.run_id()] for s in wanted]
 
 
+def _names_files(scenario: Scenario) -> bool:
+    """Return whether a scenario has plug-ins in files: code that nobody has tried here."""
+    return any(":" in choice.name for choice in scenario.choices())
+
+
 @given_data
-def execute(scenario: Scenario, folder: Path, data: Path | None) -> RunResult | RunFailure:
-    """Execute one run of many; its errors never escape, nor does a plug-in that wants to exit."""
+def execute(
+    scenario: Scenario, folder: Path, data: Path | None, limits: Limits = NO_LIMITS
+) -> RunResult | RunFailure:
+    """Execute one run of many; nothing that a plug-in raises escapes.
+
+    With limits it is played in a process of its own.
+    """
     single_threaded()
+    if not limits:
+        return _execute_here(scenario, folder, data, lambda stage: None)
+
+    def work(tell: Tell) -> None:
+        outcome = _execute_here(scenario, folder, data, lambda stage: tell({"stage": stage}))
+        if isinstance(outcome, RunFailure):
+            tell({"failure": asdict(outcome)})
+
+    _warm_up()
+    report = in_child(work, limits)
+    heard = {key: value for message in report.messages for key, value in message.items()}
+    path = folder / scenario.run_id()
+    if report.error is not None:
+        recover(path)
+        return _failed(scenario, folder, heard.get("stage", "build"), report.error)
+    if "failure" in heard:
+        return RunFailure(**heard["failure"])
+    result = RunResult(path)
+    _ = result.manifest
+    return result
+
+
+@cache
+def _warm_up() -> None:
+    """Import what runs use, once: forks find it, and its time is not theirs."""
+    for kind in all_kinds():
+        kind.names()
+    world = World(load_scenario("digits-quick", {"rounds": 1}))
+    world.step()
+    world.close()
+
+
+def _execute_here(
+    scenario: Scenario, folder: Path, data: Path | None, on_stage: Callable[[str], None]
+) -> RunResult | RunFailure:
+    """Execute one run in this process; `on_stage` is told build, round N and write."""
     stage = "build"
 
     def note(world: World) -> None:
         nonlocal stage
         last = world.round_index == scenario.rounds
         stage = "write" if last else f"round {world.round_index + 1}"
+        on_stage(stage)
 
-    try:
-        result = run(scenario, folder / scenario.run_id(), data=data, on_start=note, on_round=note)
-        _ = (
-            result.manifest
-        )  # read here: it travels with the result, and the caller need not find the file
-    except (Exception, SystemExit) as error:
-        return _failed(scenario, folder, stage, error)
+    with noticing_interrupts() as interrupted:
+        try:
+            result = run(
+                scenario, folder / scenario.run_id(), data=data, on_start=note, on_round=note
+            )
+            # Read here: it travels with the result, and the caller need not find the file.
+            _ = result.manifest
+        except BaseException as error:
+            if interrupted():
+                raise
+            return _failed(scenario, folder, stage, error)
     _failure_file(folder, result.run_id).unlink(missing_ok=True)
     return result
 

@@ -63,6 +63,9 @@ def _data_in_force(context: typer.Context, folder: Path | None) -> Path | None:
 
 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Say nothing and ask nothing about a large cost.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -255,6 +258,25 @@ def show(table: Any, title: str = "") -> None:
     for row in rows:
         view.add_row(*map(Text, row))
     out_console.print(view)
+
+
+def say(note: str) -> None:
+    """Print a line that the user should read, on stderr."""
+    err_console.print(f"fedstake: {note}", markup=False)
+
+
+def confirm(announcement: str, yes: bool) -> None:
+    """Print an expected cost, and ask at a terminal whether to go on; a script always goes on."""
+    if not announcement or yes:
+        return
+    say(f"{announcement}; --yes leaves this line out")
+    if watched() and not typer.confirm("go on?", err=True):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def watched() -> bool:
+    """Return whether somebody can be asked: both input and output are a terminal."""
+    return err_console.is_terminal and sys.stdin.isatty()
 
 
 def duration(seconds: float) -> str:

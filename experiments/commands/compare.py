@@ -102,7 +102,10 @@ def _play(source: Path, out: Path | None, workers: int | None, data: Path | None
 
     planned = Sweep(source, out)
     check_before(planned.spec, planned.runs)
-    with counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt:
+    with (
+        planned.ready(),
+        counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt,
+    ):
         return planned.play(workers=workers, data=data, on_receipt=on_receipt).folder
 
 

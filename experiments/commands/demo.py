@@ -45,7 +45,10 @@ def demo(
         from experiments.demo import play, prepare
 
         prepared = prepare(out, seeds)
-        with counted("demo", len(prepared.todo), prepared.forecast()) as on_receipt:
+        with (
+            prepared.ready(),
+            counted("demo", len(prepared.todo), prepared.forecast()) as on_receipt,
+        ):
             outcome = play(prepared, workers=workers, on_receipt=on_receipt)
         _show(outcome, out, seeds)
         if replay and outcome.worst:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,9 @@ import typer
 from experiments.terminal import (
     DataOption,
     DebugOption,
+    YesOption,
+    confirm,
+    duration,
     err_console,
     one_line_errors,
     out_console,
@@ -19,7 +23,21 @@ from experiments.terminal import (
 
 if TYPE_CHECKING:
     from experiments.rundir import RunResult
+    from experiments.terminal import Tell
     from sim.scenario import Scenario
+
+
+KeepStateOption = Annotated[
+    bool,
+    typer.Option("--keep-state", help="Keep what --extend needs to go on without replaying."),
+]
+ExtendOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN_DIR",
+        help="Go on from a finished run with fewer rounds; all else must be the same.",
+    ),
+]
 
 
 def run(
@@ -45,17 +63,9 @@ def run(
             help="Keep a checkpoint every so many rounds, beside one about every minute.",
         ),
     ] = 0,
-    keep_state: Annotated[
-        bool,
-        typer.Option("--keep-state", help="Keep what --extend needs to go on without replaying."),
-    ] = False,
-    extend: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN_DIR",
-            help="Go on from a finished run with fewer rounds; all else must be the same.",
-        ),
-    ] = None,
+    keep_state: KeepStateOption = False,
+    extend: ExtendOption = None,
+    yes: YesOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again and replace a run that is there.")
     ] = False,
@@ -80,18 +90,24 @@ def run(
             keep_state=keep_state,
             extend=extend,
             force=force,
+            yes=yes,
         )
         _show(result, loaded)
 
 
-def _play(loaded: Scenario, out: Path | None, **options: Any) -> RunResult:
+def _play(loaded: Scenario, out: Path | None, *, yes: bool, **options: Any) -> RunResult:
     """Play a scenario with a progress bar, unless it was recorded before."""
+    from experiments.cost import announcement, expected_cpu_s
     from experiments.runner import run as run_scenario
 
     played: list[int] = []
-    with progress(loaded.name, loaded.rounds) as report_done:
+    with contextlib.ExitStack() as bar:
+        report_done: Tell
 
         def on_start(world: Any) -> None:
+            nonlocal report_done
+            confirm(announcement(expected_cpu_s(world), 0.0, duration), yes)
+            report_done = bar.enter_context(progress(loaded.name, loaded.rounds))
             report_done.begin(world.round_index)
             if world.round_index:
                 err_console.print(

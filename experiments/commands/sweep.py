@@ -12,11 +12,14 @@ from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
+    YesOption,
+    confirm,
     counted,
     duration,
     err_console,
     one_line_errors,
     out_console,
+    say,
     show,
 )
 
@@ -25,47 +28,96 @@ if TYPE_CHECKING:
     from experiments.sweeps.drive import Outcome, Sweep
 
 
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP.toml",
+        help="What to vary: see docs/how-to/run-a-sweep.md; or a scenario, with --vary.",
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Folder of the sweep [default: results/<name>].")
+]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE,VALUE", help="Vary a scenario key, beside the file's; repeatable."
+    ),
+]
+SeedsOption = Annotated[
+    int | None, typer.Option(min=1, help="Seeds of every cell [default: the file's, else 1].")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key in all runs; repeatable."),
+]
+ReuseOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="DIR", help="Take over finished runs of a folder; repeatable."),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="End a run that takes longer: it has failed."),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="End a run that takes more memory: it has failed."),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786."),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),
+]
+CompactOption = Annotated[
+    bool,
+    typer.Option("--compact", help="Afterwards write one file per table, which opens faster."),
+]
+
+
 def sweep(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SWEEP.toml", help="What to vary: see docs/how-to/run-a-sweep.md."),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the sweep [default: results/<name>].")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786."),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),
-    ] = False,
-    compact: Annotated[
-        bool,
-        typer.Option("--compact", help="Afterwards write one file per table, which opens faster."),
-    ] = False,
+    source: SourceArgument,
+    out: OutOption = None,
+    vary: VaryOption = None,
+    seeds: SeedsOption = None,
+    set_: SetOption = None,
+    reuse: ReuseOption = None,
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
+    dask: DaskOption = None,
+    dry_run: DryRunOption = False,
+    compact: CompactOption = False,
+    yes: YesOption = False,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Run every combination of a sweep; the same command goes on after a crash.
 
-    Finished runs are never run again.
+    Finished runs are never run again: a sweep may grow by more seeds, levels and factors.
 
-    Example: fedstake sweep sweep.toml --workers 4
+    Example: fedstake sweep digits-quick --vary training.epochs=1,2 --seeds 3
     """
     with one_line_errors(debug, source):
+        from experiments.loader import parse_override
         from experiments.results import Results
         from experiments.sweeps.drive import Sweep
+        from experiments.sweeps.request import limited, parse_vary, requested
 
-        planned = Sweep(source, out)
+        settings = dict(parse_override(text) for text in set_ or [])
+        spec = requested(source, vary=parse_vary(vary or []), seeds=seeds, set=settings)
+        planned = Sweep(limited(spec, timeout, memory), out, reuse=reuse or [])
         if dry_run:
             _show_cost(planned, workers, data)
             return
-        with counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt:
+        confirm(planned.announcement(duration, data), yes)
+        with (
+            planned.ready(),
+            counted(planned.spec.name, len(planned.todo), planned.forecast()) as on_receipt,
+        ):
             outcome = planned.play(workers=workers, dask=dask, data=data, on_receipt=on_receipt)
         results = Results.open(outcome.folder)
         if compact:
@@ -82,7 +134,7 @@ def _show_outcome(outcome: Outcome, results: Results) -> None:
 
     size = results.runs()["bytes"].sum()
     out_console.print(
-        f"\n{how_many(outcome.planned, 'run')}: {outcome.found} found, {outcome.done} done, "
+        f"\n{how_many(outcome.planned, 'run')}: {outcome.found} reused, {outcome.done} new, "
         f"{outcome.failed} failed, {duration(outcome.wall_s)}, "
         f"{size / 1e6:,.1f} MB of tables in {outcome.folder}",
         markup=False,
@@ -101,9 +153,12 @@ def _show_cost(planned: Sweep, workers: int | None, data: Path | None) -> None:
     """Print what the runs to do would cost."""
     from experiments.numerals import how_many
 
+    for line in planned.spec.merged:
+        say(line)
     cost = planned.estimate(workers=workers, data=data)
     out_console.print(
-        f"{how_many(cost.runs, 'run')}, {cost.todo} to do; from {how_many(cost.pilots, 'pilot')}: "
+        f"{how_many(cost.runs, 'run')}, {cost.todo} to do; "
+        f"estimated from {how_many(cost.pilots, 'test run')}: "
         f"{duration(cost.cpu_s)} of CPU time, {duration(cost.wall_s)} on "
         f"{workers or os.cpu_count()} processes, {cost.bytes / 1e6:,.1f} MB of disk",
         markup=False,

@@ -154,7 +154,7 @@ class Block(BaseModel):
         raise SettingError(key, given, f"must be {levels}{hint}")
 
     def size(self) -> int:
-        """Return the number of points."""
+        """Return the number of points; of a sampled design those that are drawn twice count."""
         if self.kind in SAMPLED:
             return self.samples
         sizes = [len(given) for given in self.factors.values()]
@@ -169,13 +169,14 @@ class Block(BaseModel):
         return [dict(zip(self.factors, row, strict=True)) for row in rows]
 
     def _sample(self) -> list[dict[str, Level]]:
-        """Draw the points of a sampled design."""
+        """Draw the points of a sampled design; points that are drawn twice are one."""
         ranges = {name: Range.model_validate(given) for name, given in self.factors.items()}
-        points = []
+        points: dict[str, dict[str, Level]] = {}
         for row in self._unit_cube(len(ranges)):
             at = zip(ranges.items(), row, strict=True)
-            points.append({name: _single(name, r.at(float(u))) for (name, r), u in at})
-        return points
+            point = {name: _single(name, r.at(float(u))) for (name, r), u in at}
+            points.setdefault(repr([level.label for level in point.values()]), point)
+        return list(points.values())
 
     def keys_of_factors(self) -> list[tuple[str, set[str]]]:
         """Return every factor with the scenario keys that it sets."""

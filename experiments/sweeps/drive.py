@@ -9,8 +9,9 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,16 +21,19 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.cost import announcement, expected_of_sweep
+from experiments.folders import exclusive
 from experiments.pool import StoppedError
 from experiments.rundir import RunError, RunResult, check_writable, write_file
 from experiments.runner import RunFailure, git_state, installed, run_many
 from experiments.scorecard.before import check_before
-from experiments.sweeps import manifest
+from experiments.sweeps import manifest, reuse
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
-from experiments.sweeps.manifest import PLAN, RUNS, SWEEP, read_sweep
+from experiments.sweeps.manifest import COMPACT, PLAN, RUNS, SWEEP, read_sweep
 from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
-from fedstake.errors import Interrupted
+from experiments.sweeps.request import Levels, limited, requested
+from fedstake.errors import FedstakeWarning, Interrupted
 from sim.data.folder import given_data
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
     from experiments.results import Results
 
 OnReceipt = Callable[[manifest.Receipt], None]
+
+LOCK = "sweep"
+"""Lock of the process that plays a folder."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,22 @@ class Estimate:
 class Sweep:
     """A plan and its folder. `todo` are the missing runs; failed runs are among them.
 
+    Runs are known by their content: a folder whose sweep grew, with more seeds, levels or factors,
+    keeps the runs that it has. Runs that are no longer part of the sweep stay on disk, and its
+    results leave them out.
+
     Raises `ScenarioError` for a wrong plan, and `RunError` for a scorecard that does not fit it or
     a folder with other contents.
     """
 
     def __init__(
-        self, source: str | Path | Mapping[str, Any] | Spec, out: str | Path | None = None
+        self,
+        source: str | Path | Mapping[str, Any] | Spec,
+        out: str | Path | None = None,
+        *,
+        reuse: Iterable[str | Path] = (),
     ) -> None:
+        """`reuse`: folders whose finished runs are taken over; they are verified and linked."""
         self.spec = source if isinstance(source, Spec) else load_spec(source)
         self.folder = Path(out) if out else Path("results") / self.spec.name
         check_writable(self.folder)
@@ -85,10 +101,10 @@ class Sweep:
         if self.spec.scorecard:
             check_before(self.spec, self.runs)
         self.digest = digest(self.runs)
+        self.reuse = [Path(folder) for folder in reuse]
+        self._held = False
         self._check_folder()
-        self.receipts = manifest.receipts(self.folder)
-        self.damaged = manifest.damaged(self.folder, (p.run_id for p in self.runs))
-        self.todo = self._missing_runs()
+        self._look()
 
     def _outcomes(self) -> dict[str, dict[str, Any]]:
         """Return the outcomes that the protocols declare: readers of the sweep need no protocol."""
@@ -100,7 +116,9 @@ class Sweep:
         return declared
 
     def _check_folder(self) -> None:
-        """Raise `RunError` unless the folder is absent, empty or that of this very plan."""
+        """Raise `RunError` unless the folder is absent, empty or shares runs with this plan."""
+        self.dropped = 0
+        """Finished runs of the folder that are no longer part of the sweep."""
         if not (self.folder / SWEEP).is_file():
             self._check_empty()
             return
@@ -110,35 +128,133 @@ class Sweep:
                 f"{self.folder}: recorded with schema {recorded['schema_version']}, "
                 f"this version writes {SCHEMA_VERSION}; choose another --out"
             )
-        if recorded["plan_digest"] != self.digest:
+        if recorded["plan_digest"] == self.digest:
+            return
+        before = manifest.planned_runs(self.folder, recorded)
+        finished = before & manifest.with_receipt(self.folder, "done")
+        now = {p.run_id for p in self.runs}
+        self.dropped = len(finished - now)
+        if finished and not before & now:
             raise RunError(
                 f"{self.folder}: holds another sweep "
                 f"({recorded['spec']['name']}: {recorded['runs']} runs), "
-                "or its file or scenario has changed since; choose another --out"
+                "none of its runs is part of this one; choose another --out"
             )
 
     def _check_empty(self) -> None:
-        """Raise `RunError` when a folder that is no sweep holds files."""
+        """Raise `RunError` when a folder that is no sweep holds anything but copied runs."""
         if not self.folder.is_dir():
             return
         # A process that was killed as it began leaves a part of the first file.
-        own = f".{SWEEP}."
-        if not all(entry.name.startswith(own) for entry in self.folder.iterdir()):
+        own = (f".{SWEEP}.", f"{LOCK}.lock", f"{COMPACT}.lock")
+        others = [e for e in self.folder.iterdir() if not e.name.startswith(own)]
+        if others and not manifest.holds_only_runs(self.folder, others):
             raise RunError(
-                f"{self.folder}: holds something else than a sweep; choose another --out"
+                f"{self.folder}: is not empty and holds no sweep; choose another --out "
+                "(--reuse takes over finished runs of another folder)"
             )
 
-    def _missing_runs(self) -> list[PlannedRun]:
-        """Return the runs that are not done or whose data are missing or damaged.
+    def _look(self) -> None:
+        """See what is there: receipts, damaged runs, runs to take over and runs to do.
 
-        All cells with the first seed come first, then with the second, ...: what is done early is
-        balanced over cells, and so is its forecast.
+        To do are the runs that are not done or whose data are missing or damaged. All cells with
+        the first seed come first, then with the second, ...: what is done early is balanced over
+        cells, and so is its forecast.
         """
-        whole = manifest.with_data(self.folder) - set(self.damaged)
-        done = {r.run_id for r in self.receipts.values() if r.status == "done"} & whole
+        ids = [p.run_id for p in self.runs]
+        self.receipts = manifest.receipts(self.folder)
+        self.damaged = manifest.damaged(self.folder, ids)
+        directories = manifest.with_directory(self.folder) - set(self.damaged)
+        whole = directories | (self._sound_compact().runs - set(self.damaged))
+        receipts = {r.run_id for r in self.receipts.values() if r.status == "done"}
+        done = receipts & whole
+        missing = {run_id for run_id in ids if run_id not in done}
+
+        self._found = {i: self.folder / RUNS / i for i in sorted(missing & directories)}
+        for folder in self.reuse:
+            self._found = reuse.find(folder, missing) | self._found
         order = {seed: i for i, seed in enumerate(self.spec.seed_list)}
-        missing = [p for p in self.runs if p.run_id not in done]
-        return sorted(missing, key=lambda p: order[p.seed])
+        chosen = [p for p in self.runs if p.run_id in missing]
+        self._missing = sorted(chosen, key=lambda p: order[p.seed])
+        self.todo = [p for p in self._missing if p.run_id not in self._found]
+
+    def _sound_compact(self) -> manifest.Compact:
+        """Return the index of compacted tables, an empty one when it cannot be used."""
+        try:
+            return manifest.compacted(self.folder)
+        except RunError:
+            return manifest.Compact()
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[None]:
+        """Hold the folder, record the plan and take over the runs that are there.
+
+        Another process that plays this folder is waited for. Within the block `todo` is what `play`
+        plays; without one `play` does this itself. A `FedstakeWarning` says what is worth knowing.
+        """
+        if self._held:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.folder, LOCK, "plays this sweep"):
+            self._check_folder()  # another process may have changed it
+            self._write_plan()
+            with exclusive(self.folder, COMPACT, "compacts its tables"):
+                self._mend()
+                self._look()
+            self._take_over()
+            for line in self.spec.merged:
+                _warn(line)
+            if self.dropped:
+                _warn(
+                    f"{self.folder}: {_are(self.dropped, 'finished run')} no longer part of the "
+                    "sweep; the files stay, the results leave them out"
+                )
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
+
+    def _mend(self) -> None:
+        """Remove an index of compacted tables that names what is not there."""
+        try:
+            manifest.compacted(self.folder)
+        except RunError as error:
+            _warn(str(error))
+            manifest.forget_compact(self.folder)
+
+    def _take_over(self) -> None:
+        """Give a receipt to runs that are there without one; what is damaged is to do."""
+        taken = set()
+        home = (self.folder / RUNS).resolve()
+        for run_id, path in self._found.items():
+            own = path.parent.resolve() == home
+            try:
+                result = reuse.verified(run_id, path)
+                if not own:
+                    result = reuse.take(result, self.folder / RUNS)
+            except RunError as error:
+                _warn(f"{error}; it is played again")
+                if own:
+                    self.damaged.append(run_id)
+                continue
+            self.damaged = [damaged for damaged in self.damaged if damaged != run_id]
+            self.receipts[run_id] = _receipt(result)
+            manifest.append(self.folder, self.receipts[run_id])
+            taken.add(run_id)
+        self.todo = [p for p in self._missing if p.run_id not in taken]
+        self._tell_left_behind()
+
+    def _tell_left_behind(self) -> None:
+        """Say which runs of the folders to reuse have no directory any more."""
+        for folder in self.reuse:
+            lost = reuse.left_behind(folder, (p.run_id for p in self.todo))
+            if lost:
+                _warn(
+                    f"--reuse {folder}: {_are(lost, 'run')} there in compacted tables only, "
+                    "which cannot be reused"
+                )
 
     def play(
         self,
@@ -162,8 +278,19 @@ class Sweep:
 
         Raises `StoppedError` when the executor or the cluster breaks.
         """
+        with self.ready():
+            return self._play(workers, dask, executor, data, on_receipt)
+
+    def _play(
+        self,
+        workers: int | None,
+        dask: str | None,
+        executor: Executor | None,
+        data: str | Path | None,
+        on_receipt: OnReceipt | None,
+    ) -> Outcome:
+        """Run the missing runs of a folder that is held."""
         began = time.perf_counter()
-        self._write_plan()
         for run_id in self.damaged:  # by a power cut or a full disk
             shutil.rmtree(self.folder / RUNS / run_id, ignore_errors=True)
         counts: Counter[str] = Counter()
@@ -187,6 +314,7 @@ class Sweep:
                 executor=chosen,
                 in_flight=window,
                 alive=alive,
+                limits=self.spec.limits,
                 on_done=keep,
             )
         return Outcome(
@@ -231,6 +359,11 @@ class Sweep:
         ]
         return Forecast({p.run_id: p.cell for p in self.todo}, known)
 
+    def announcement(self, words: Callable[[float], str], data: str | Path | None = None) -> str:
+        """Return a line about a cost above the limits of `experiments.cost`, "" below them."""
+        longest, total = expected_of_sweep([p.scenario for p in self.todo], data)
+        return announcement(longest, total, words)
+
     def estimate(
         self, *, workers: int | None = None, data: str | Path | None = None, pilots: int = 4
     ) -> Estimate:
@@ -256,19 +389,28 @@ class Sweep:
         )
 
     def _write_plan(self) -> None:
-        """Write `sweep.json` and the plan, or bring the settings of the scorecard up to date."""
+        """Write `sweep.json` and the plan, unless they are there.
+
+        A plan that changed gets a file of its own before `sweep.json`, which names it, is replaced
+        in one step. How a sweep is read, and its limits, are no part of the plan: they may change.
+        """
         # Name and given keys only, so that the file can be given to `sweep` again.
         spec = {"name": self.spec.name} | self.spec.model_dump(mode="json", exclude_unset=True)
-        if (self.folder / SWEEP).is_file() and (self.folder / PLAN).is_file():
+        recorded: dict[str, Any] = {}
+        file = self.folder / PLAN
+        if (self.folder / SWEEP).is_file():
             recorded = read_sweep(self.folder)
-            # How a sweep is read is no part of what is run: it may change.
-            if recorded["spec"].get("scorecard") != spec.get("scorecard"):
-                self._write_header(recorded | {"spec": spec})
-            return
+            file = self.folder / f"plan-{self.digest}.parquet"
+            if recorded["plan_digest"] == self.digest:
+                file = manifest.plan_file(self.folder, recorded)
+                if file.is_file():
+                    if recorded["spec"] != spec:
+                        self._write_header(recorded | {"spec": spec})
+                    return
 
         # Remove what a process leaves that was killed as it began.
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (SWEEP, PLAN):
+        for name in (SWEEP, file.name):
             for part in self.folder.glob(f".{name}.*"):
                 part.unlink()
 
@@ -277,6 +419,7 @@ class Sweep:
         header = {
             "schema_version": SCHEMA_VERSION,
             "spec": spec,
+            "plan": file.name,
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "outcomes": self._outcomes(),
@@ -287,9 +430,13 @@ class Sweep:
             "git": git_state(),
             "command": sys.argv,
         }
-        # The header comes first: killed in between, the next call knows its own folder and goes on.
-        self._write_header(header)
-        write_file(self.folder / PLAN, buffer.getvalue())
+        # In a new folder the header comes first: killed in between, the next call knows its own
+        # folder and goes on.
+        if not recorded:
+            self._write_header(header)
+        write_file(file, buffer.getvalue())
+        if recorded:
+            self._write_header(header)
 
     def _write_header(self, header: Mapping[str, Any]) -> None:
         write_file(self.folder / SWEEP, json.dumps(header, indent=2) + "\n")
@@ -300,6 +447,12 @@ def sweep(
     source: str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     *,
+    vary: Levels | None = None,
+    seeds: int | Sequence[int] | None = None,
+    set: Mapping[str, Any] | None = None,
+    reuse: str | Path | Iterable[str | Path] = (),
+    timeout: float | None = None,
+    memory: float | None = None,
     workers: int | None = None,
     dask: str | None = None,
     executor: Executor | None = None,
@@ -309,9 +462,18 @@ def sweep(
     """Run the missing runs of a sweep and open its results.
 
     Args:
-        source: a TOML file, or the same as a table of plain values.
-        out: the sweep's folder, by default `results/<name>`.
-        workers: processes on this machine (default: all cores; 1: in this process).
+        source: a TOML file, or the same as a table of plain values; with `vary` or `seeds` also a
+            scenario, as a preset's name or a file.
+        out: the sweep's folder, by default `results/<name>`. A sweep that is there may grow.
+        vary: more factors by scenario key, each with a list of values or a table of named levels;
+            every combination is played.
+        seeds: how many, or a list; instead of the file's.
+        set: dotted scenario keys and their values in all runs, beside the file's.
+        reuse: folders whose finished runs are taken over.
+        timeout: seconds after which a run is ended and recorded as failed.
+        memory: gigabytes above which the process of a run is ended.
+        workers: processes on this machine (default: all cores; 1: in this process where there are
+            neither limits nor plug-ins in files).
         dask: address of a Dask scheduler to run on instead.
         executor: any other executor to run on instead; its workers see the folder.
         data: folder of data files.
@@ -319,9 +481,27 @@ def sweep(
     """
     from experiments.results import Results
 
-    planned = Sweep(source, out)
-    planned.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=on_receipt)
+    spec = requested(source, vary=vary, seeds=seeds, set=set)
+    spec = limited(spec, timeout, memory)
+    folders = [reuse] if isinstance(reuse, str | Path) else reuse
+    planned = Sweep(spec, out, reuse=folders)
+    planned.play(
+        workers=workers,
+        dask=dask,
+        executor=executor,
+        data=data,
+        on_receipt=on_receipt,
+    )
     return Results.open(planned.folder)
+
+
+def _warn(note: str) -> None:
+    warnings.warn(note, FedstakeWarning, stacklevel=3)
+
+
+def _are(n: int, noun: str) -> str:
+    """Return "1 run is" or "2 runs are"."""
+    return f"{n:,} {noun} is" if n == 1 else f"{n:,} {noun}s are"
 
 
 def plan_table(runs: list[PlannedRun], factors: list[str]) -> pa.Table:

@@ -1,18 +1,23 @@
 """The index of a sweep's folder: its plan, the runs that ended, the data that are there.
 
-`sweep.json` and `plan.parquet` are written once, before the first run. `manifest.jsonl` gets one
-line per run, appended as the run ends.
+`sweep.json` and the plan that it names are written before the first run, and replaced when the
+sweep grows or shrinks. `manifest.jsonl` gets one line per run, appended as the run ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.folders import sync
 from experiments.rundir import RunError
 
 SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
@@ -32,6 +37,26 @@ def read_sweep(folder: Path) -> dict[str, Any]:
         message = f"{folder / SWEEP}: unreadable ({type(error).__name__}: {error})"
         raise RunError(message) from error
     return sweep
+
+
+def plan_file(folder: Path, sweep: Mapping[str, Any]) -> Path:
+    """Return the plan that a `sweep.json` names.
+
+    A sweep that grew has several: the one that is named is replaced in one step with its settings,
+    and the older ones still say what runs were that are no longer part of it.
+    """
+    return folder / Path(str(sweep.get("plan", PLAN))).name
+
+
+def planned_runs(folder: Path, sweep: Mapping[str, Any]) -> set[str]:
+    """Return the runs of the plan that a `sweep.json` names; none when it was never written."""
+    file = plan_file(folder, sweep)
+    if not file.is_file():
+        return set()
+    try:
+        return set(pq.read_table(file, columns=["run_id"])["run_id"].to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,11 @@ def receipts(folder: Path) -> dict[str, Receipt]:
     return {r.run_id: r for r in _lines(folder)}
 
 
+def with_receipt(folder: Path, status: str) -> set[str]:
+    """Return the runs whose last receipt has this status."""
+    return {r.run_id for r in receipts(folder).values() if r.status == status}
+
+
 def _lines(folder: Path) -> Iterator[Receipt]:
     """Yield the receipts of the manifest in the order in which they were written."""
     file = folder / MANIFEST
@@ -91,16 +121,40 @@ class Compact:
 
 
 def compacted(folder: Path) -> Compact:
-    """Return the index of compacted tables, an empty one when nothing is compacted."""
+    """Return the index of compacted tables, an empty one when nothing is compacted.
+
+    Raises `RunError` for an index that cannot be read or names a part that is not there.
+    """
+    file = folder / COMPACT / INDEX
+    while True:
+        index = _read_index(file)
+        if not index.part or (folder / COMPACT / index.part).is_dir():
+            return index
+        # The part went after the index was read: then there is a newer index by now.
+        if _read_index(file) == index:
+            raise RunError(
+                f"{file}: names {index.part}, which is not there; "
+                "the same `fedstake sweep` plays its runs again"
+            )
+
+
+def _read_index(file: Path) -> Compact:
     try:
-        index = json.loads((folder / COMPACT / INDEX).read_text())
-        return Compact(str(index["part"]), frozenset(index["runs"]))
+        index = json.loads(file.read_text())
+        return Compact(Path(str(index["part"])).name, frozenset(index["runs"]))
     except FileNotFoundError:
         return Compact()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{folder / COMPACT / INDEX}: unreadable ({type(error).__name__}: {error})"
+            f"{file}: unreadable ({type(error).__name__}: {error}); "
+            "the same `fedstake sweep` plays its runs again"
         ) from None
+
+
+def forget_compact(folder: Path) -> None:
+    """Remove an index that `compacted` refuses: its runs have no data then, or their directory."""
+    (folder / COMPACT / INDEX).unlink()
+    sync(folder / COMPACT)
 
 
 def with_directory(folder: Path) -> set[str]:
@@ -109,6 +163,14 @@ def with_directory(folder: Path) -> set[str]:
         return {entry.name for entry in os.scandir(folder / RUNS)}
     except FileNotFoundError:
         return set()
+
+
+def holds_only_runs(folder: Path, entries: Iterable[Path]) -> bool:
+    """Return whether the entries of a folder are nothing but runs that were copied there."""
+    if [entry.name for entry in entries] != [RUNS] or not (folder / RUNS).is_dir():
+        return False
+    names = (entry.name for entry in (folder / RUNS).iterdir())
+    return all(re.fullmatch(r"failures|[0-9a-f]{32}(\.checkpoint)?|\..*", name) for name in names)
 
 
 def with_data(folder: Path) -> set[str]:

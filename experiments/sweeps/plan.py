@@ -23,10 +23,11 @@ from pydantic import (
     model_validator,
 )
 
+from experiments.limits import Limits
 from experiments.loader import ScenarioError, label, locate, read_values, toml_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
-from experiments.sweeps.design import MOST_CELLS, Block, combine, first_error
+from experiments.sweeps.design import MOST_CELLS, SAMPLED, Block, combine, first_error
 from sim.keys import SettingError
 from sim.protocol import CORE_OUTCOMES, Outcome, protocols
 from sim.scenario import Scenario, change, scenario_class
@@ -56,6 +57,10 @@ class Spec(BaseModel):
     """Seeds of every cell (common random numbers): how many, counted from 0, or a list."""
     design: tuple[Block, ...] = ()
     """Blocks of factors, crossed with each other."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds of wall time after which a run is ended and recorded as failed."""
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Gigabytes of memory above which the process of a run is ended, and the run has failed."""
     scorecard: dict[str, Any] = {}
     """Settings of the scorecard, for `fedstake compare`."""
 
@@ -111,6 +116,25 @@ class Spec(BaseModel):
     @property
     def seed_list(self) -> tuple[int, ...]:
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of each run."""
+        memory = None if self.memory is None else round(self.memory * 1e9)
+        return Limits(self.timeout, memory)
+
+    @property
+    def merged(self) -> list[str]:
+        """A line for every sampled block in which the same point was drawn more than once."""
+        lines = []
+        for i, block in enumerate(self.design):
+            distinct = len(block.points()) if block.kind in SAMPLED else block.size()
+            if distinct < block.size():
+                lines.append(
+                    f"{self.file}: design.{i}: {block.size()} samples, {distinct} distinct; "
+                    "equal ones are one cell"
+                )
+        return lines
 
     @property
     def factors(self) -> list[str]:
@@ -177,7 +201,12 @@ def digest(runs: Iterable[PlannedRun]) -> str:
 def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     """Read a sweep from a TOML file or a table of plain values; raise `ScenarioError` if wrong."""
     if isinstance(source, Mapping):
-        return _check(dict(source), "sweep")
+        return spec_of(dict(source), "sweep")
+    return spec_of(read_file(source), str(source))
+
+
+def read_file(source: str | Path) -> dict[str, Any]:
+    """Return the values of a sweep's file, not checked yet; raise `ScenarioError` if unreadable."""
     path = Path(os.path.expanduser(source))
     missing = "no such file; a sweep is described in a TOML file"
     values = toml_values(path, str(source), missing)
@@ -186,18 +215,20 @@ def load_spec(source: str | Path | Mapping[str, Any]) -> Spec:
     base = values.get("scenario")
     if isinstance(base, str) and os.path.isfile(path.parent / base):
         values["scenario"] = str((path.parent / base).resolve())
-    return _check(values, str(source))
+    return values
 
 
-def _check(values: dict[str, Any], file: str) -> Spec:
+def spec_of(values: dict[str, Any], file: str) -> Spec:
+    """Return the sweep of plain values; errors name the file."""
     try:
         spec = Spec.model_validate(values)
     except ValidationError as error:
         first = first_error(error, Spec)
-        if not values.keys() & {"design", "seeds", "scenario"} and _is_scenario(values):
+        if is_scenario(values):
             expected = (
                 f"is a scenario; fedstake run {file} plays it, "
-                f'and a sweep of it begins with scenario = "{os.path.basename(file)}"'
+                f'and a sweep of it begins with scenario = "{os.path.basename(file)}", '
+                "or is asked for with --vary KEY=VALUE,VALUE or --seeds N"
             )
             raise ScenarioError(file, "", None, expected) from error
         raise ScenarioError(file, first.key, first.value, first.expected) from error
@@ -209,10 +240,11 @@ def _check(values: dict[str, Any], file: str) -> Spec:
     return spec
 
 
-def _is_scenario(values: Mapping[str, Any]) -> bool:
-    """Return whether a table has a key that scenarios have and sweeps have not."""
+def is_scenario(values: Mapping[str, Any]) -> bool:
+    """Return whether a table has a key of scenarios and none that makes it a sweep."""
     keys = scenario_class({}).model_fields.keys() | {"extends"}
-    return bool(values.keys() & (keys - Spec.model_fields.keys()))
+    known = values.keys() & (keys - Spec.model_fields.keys())
+    return bool(known) and not values.keys() & {"design", "seeds", "scenario"}
 
 
 def plan(spec: Spec) -> list[PlannedRun]:

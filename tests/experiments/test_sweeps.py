@@ -439,8 +439,8 @@ def test_killed_as_it_began_it_finds_its_own_folder(serial, tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "part"),
     [
-        (lambda out: (out / "thesis.txt").write_text("mine"), "holds something else than a sweep"),
-        (lambda out: sweep(asked(seeds=1, design=[]), out, workers=1), "holds another sweep"),
+        (lambda out: (out / "thesis.txt").write_text("mine"), "holds no sweep"),
+        (lambda out: sweep(asked(seeds=[7], design=[]), out, workers=1), "holds another sweep"),
         (lambda out: (out / "sweep.json").write_text("{"), "unreadable"),
         (lambda out: (out / "sweep.json").write_text('{"schema_version": 2}'), "unreadable"),
         (
@@ -564,7 +564,12 @@ def cli(tmp_path, monkeypatch):
 def test_the_command_says_what_it_did(cli, tmp_path):
     estimate = cli("sweep", "tiny.toml", "--dry-run", "--workers", "1")
     assert estimate.exit_code == 0, estimate.output
-    for part in ("4 runs, 4 to do; from 4 pilots", "of CPU time", "on 1 processes", "MB of disk"):
+    for part in (
+        "4 runs, 4 to do; estimated from 4 test runs",
+        "of CPU time",
+        "on 1 processes",
+        "MB of disk",
+    ):
         assert part in estimate.output
     assert not (tmp_path / "results").exists(), "a dry run writes nothing"
 
@@ -574,13 +579,13 @@ def test_the_command_says_what_it_did(cli, tmp_path):
         "tiny: 1/4",
         "tiny: 4/4",
         "left",
-        "4 runs: 0 found, 4 done, 0 failed",
+        "4 runs: 0 reused, 4 new, 0 failed",
         "MB of tables in results/tiny",
     ):
         assert part in done.output
     assert (tmp_path / "results" / "tiny" / "compact" / "index.json").is_file()
     again = cli("sweep", "tiny.toml", "--workers", "1")
-    assert "4 runs: 4 found, 0 done, 0 failed" in again.output
+    assert "4 runs: 4 reused, 0 new, 0 failed" in again.output
     assert "4 runs, 0 to do" in cli("sweep", "tiny.toml", "--dry-run").output
 
 
