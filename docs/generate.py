@@ -26,6 +26,7 @@ import fedstake
 from experiments.kinds import all_kinds
 from mechanisms.plugin import Plugin
 from mechanisms.registry import Registry
+from sim.conditions import marks_of
 from sim.keys import chosen_fields, table_of
 from sim.protocol import CORE_OUTCOMES, Outcome, Protocol
 from sim.recording import CORE, Column
@@ -78,6 +79,12 @@ def scenario_page() -> str:
         "refused, with the protocols that have it. Naming another protocol in a file that extends",
         "one, or with `--set`, drops the inherited keys that the new protocol lacks; in a list, as",
         "in `[[adversaries]]`, they are refused instead.",
+        "",
+        "Some keys act only under a value of another key, as their rows say. Where such a key",
+        "cannot act, a file, a group or `--set` may give it its default only; anything else is",
+        "refused with the key that switches it off. A value that was inherited and is switched",
+        "off by what comes later is dropped. Presets may prepare a key for a rule that is chosen",
+        "later.",
         "",
         "## Which protocol has which table",
         "",
@@ -148,7 +155,11 @@ def _key(table: type[BaseModel], key: str, field: FieldInfo) -> tuple[str, str]:
     default = field.get_default(call_default_factory=True)
     mark = chosen_fields(table).get(key)
     kind = _type(field) if mark is None else _plugin_of(mark.registry)
-    meaning = " ".join((field.description or "").split())
+    words = (field.description or "").split()
+    for switch in marks_of(table).get(key, ()):
+        needs = " or ".join(f"`{name}`" for name in switch.keys)
+        words.append(f"Acts only where {needs} is {switch.wanted}.")
+    meaning = " ".join(words)
     shown = "none" if field.is_required() else f"`{_plain(default)}`"
     return f"`{key}` | {kind} | {shown}", meaning
 

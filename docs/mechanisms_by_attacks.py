@@ -27,8 +27,10 @@ PAGE = HERE / "reference" / "mechanisms-by-attacks.md"
 NUMBERS = HERE.parent / "results" / "reference" / "mechanisms-by-attacks.csv"
 STAKE = 60_000
 ADVERSARIES, HONEST = 3, "nobody"
-SETTINGS = {"payout.initial_balance": STAKE, "costs.compute_per_s": 20.0, "costs.concede": 50}
-"""Computing costs something, or idling would gain nothing; honest workers give in to threats."""
+SETTINGS = {"payout.initial_balance": STAKE, "costs.compute_per_s": 20.0}
+"""Computing costs something, or idling would gain nothing."""
+CONCEDE = 50
+"""What honest workers pay who are threatened."""
 
 ATTACKS: dict[str, dict[str, Any]] = {
     "nobody": {"worker": "honest"},
@@ -82,6 +84,8 @@ def scenario(mechanism: str, attack: str, seed: int) -> Scenario:
         **SETTINGS,
         "adversaries": [group],
     }
+    if group.get("validator") == "extort":
+        changes |= {"costs.concede": CONCEDE}
     if rule == "coordinator":
         changes |= {"protocol": "coordinator"}
     else:

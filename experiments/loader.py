@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import tomli_w
 from fedstake.errors import InputError
 from fedstake.outside import UnreadableError, literal, parse_toml, problem, read_toml, shown
 from mechanisms.plugin import nearest
+from sim.conditions import drop_switched_off, gives
 from sim.keys import SettingError
-from sim.scenario import Scenario, change, scenario_of
+from sim.scenario import Scenario, change, scenario_class, scenario_of
 
 SWEEP_KEYS = ("scenario", "set", "seeds", "design", "scorecard")
 """Keys of the file of a sweep, which is no scenario."""
@@ -53,11 +55,16 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     Raises `ScenarioError`.
 
     A file may begin with `extends = "NAME_OR_FILE"`: what it does not say comes from there. Naming
-    another rule, data set or model drops the parameters of the one it replaces.
+    another rule, data set or model drops the parameters of the one it replaces. What is inherited
+    and cannot act, since another key switches it off, is dropped; what the file or the overrides
+    say themselves and cannot act is refused.
     """
-    name = str(source)
-    values = read_values(source)
-    _change(values, overrides or {}, name)
+    name, changes = str(source), overrides or {}
+    values, own = _read(name)
+    _change(values, changes, name)
+    drop_switched_off(
+        scenario_class(values), values, lambda path: gives(changes, path) or gives(own, path)
+    )
     locate(values, Path.cwd())
     return validate(values, name)
 
@@ -102,12 +109,21 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def read_values(source: str | Path) -> dict[str, Any]:
     """Return the plain values of a preset or TOML file, with what it extends; not checked yet."""
-    layers = _layers(str(source))
+    return _read(str(source))[0]
+
+
+def _read(source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the plain values of a preset or file, and those that a file says itself.
+
+    A preset says nothing itself: it prepares keys for rules that an override may choose.
+    """
+    layers = _layers(source)
+    own = {} if _path_of(source).parent == PRESETS else deepcopy(layers[0][1])
     name, values = layers.pop()
     while layers:
         name, more = layers.pop()
         _change(values, more, name)
-    return values
+    return values, own
 
 
 def _layers(source: str) -> list[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -37,14 +37,19 @@ def param(
     le: float | None = None,
     lt: float | None = None,
     choices: tuple[str, ...] | None = None,
+    devices: bool = False,
 ) -> Any:
-    """Declare one parameter of a plug-in: default, meaning, unit and bounds."""
+    """Declare one parameter of a plug-in: default, meaning, unit and bounds.
+
+    `devices`: it holds numbers of devices, so that the ones of a scenario are known to be there.
+    """
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     metadata = {
         "help": help,
         "unit": unit,
         "choices": choices,
         "bounds": {k: v for k, v in bounds.items() if v is not None},
+        "devices": devices,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -52,6 +57,20 @@ def param(
 @dataclass(frozen=True)
 class NoParams:
     """Parameters of plug-ins that have none."""
+
+
+def device_numbers(params: Any) -> Iterator[tuple[str, int]]:
+    """Yield every number of a device that parameters hold, with the key below the parameters."""
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if field.metadata.get("devices"):
+            numbers = value if isinstance(value, tuple) else (value,)
+            yield from ((field.name, number) for number in numbers)
+        elif isinstance(value, tuple):
+            for i, entry in enumerate(value):
+                if dataclasses.is_dataclass(entry):
+                    inner = device_numbers(entry)
+                    yield from ((f"{field.name}.{i}.{key}", number) for key, number in inner)
 
 
 class Plugin:

@@ -56,12 +56,16 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Choice:
-    """A plug-in that a scenario names: dotted key of the name, registry, name, parameters."""
+    """A plug-in that a scenario names: dotted key of the name, registry, name, parameters.
+
+    `params_key`: dotted key of the parameters; "": it has none in the scenario.
+    """
 
     key: str
     registry: Registry
     name: str
     params: dict[str, Any]
+    params_key: str
 
     def create(self) -> Any:
         """Return the plug-in, configured."""
@@ -93,8 +97,10 @@ def choices(model: BaseModel, prefix: str = "") -> Iterator[Choice]:
     for name in type(model).model_fields:
         value, key = getattr(model, name), f"{prefix}{name}"
         if name in marked:
-            params = getattr(model, marked[name].params) if marked[name].params else {}
-            yield Choice(key, marked[name].registry, value, params)
+            beside = marked[name].params
+            params = getattr(model, beside) if beside else {}
+            params_key = f"{prefix}{beside}" if beside else ""
+            yield Choice(key, marked[name].registry, value, params, params_key)
         elif isinstance(value, BaseModel):
             yield from choices(value, f"{key}.")
         elif isinstance(value, tuple):

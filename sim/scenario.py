@@ -17,7 +17,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mechanisms.failures import told
-from mechanisms.plugin import PluginError, nearest
+from mechanisms.plugin import PluginError, device_numbers, nearest
+from sim.conditions import drop_switched_off, gives, switched_off
 from sim.keys import (
     Choice,
     Chosen,
@@ -70,8 +71,25 @@ class Scenario(Settings):
 
     def check(self) -> None:
         """Raise `SettingError` for what nobody could play; protocols add their own checks."""
+        self._check_acting()
         self._check_groups()
         self._check_money()
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        """Refuse numbers of devices that are not there in the parameters of plug-ins."""
+        for choice in self.choices():
+            if not choice.params_key:
+                continue
+            for key, device in device_numbers(choice.create().params):
+                if device >= self.devices:
+                    raise SettingError(f"{choice.params_key}.{key}", device, self.numbered)
+
+    def _check_acting(self) -> None:
+        """Refuse keys that another key switches off, unless they have their defaults."""
+        for off in switched_off(type(self), self.to_dict()):
+            if off.value != off.default:
+                raise off.error
 
     def _check_groups(self) -> None:
         names = [group.name for group in self.adversaries]
@@ -208,8 +226,10 @@ def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
     A table is merged into the one that is there. Naming another plug-in drops the parameters of the
     one before; naming another protocol drops the keys that it does not have, but none in a list: a
-    group of adversaries means what it says or is refused. Raises `SettingError`.
+    group of adversaries means what it says or is refused. A key that acted and that the changes
+    switch off is dropped, unless they give it themselves. Raises `SettingError`.
     """
+    idle = {off.path for off in switched_off(scenario_class(values), values)}
     if "protocol" in changes:
         before = scenario_class(values)
         values["protocol"] = plain(changes["protocol"])
@@ -217,6 +237,7 @@ def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     root = scenario_class(values)
     for key in plugins_first(root, changes):
         set_or_merge(root, values, key, plain(changes[key]))
+    drop_switched_off(root, values, lambda path: path in idle or gives(changes, path))
 
 
 def _drop_foreign(values: dict[str, Any], before: type[BaseModel], after: type[BaseModel]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from agents.registries import learners
+from sim.conditions import when, when_any
 from sim.data import datasets
 from sim.keys import Chosen, SettingError, complete
 
@@ -93,9 +94,11 @@ class RationalGroup(Group):
     A protocol adds the table `strategies` and its roles.
     """
 
-    learner: Annotated[str, Chosen(learners, "learner_params", role=False)] = "bandit"
+    learner: Annotated[
+        str, Chosen(learners, "learner_params", role=False), when_any("strategies", wanted="given")
+    ] = "bandit"
     """How they choose among `strategies` (`fedstake list learners`)."""
-    learner_params: Parameters = {}
+    learner_params: Annotated[Parameters, when_any("strategies", wanted="given")] = {}
     """Parameters of the learner."""
 
 
@@ -110,9 +113,11 @@ class DataSettings(Settings):
     """How training samples are dealt: equal random parts; VBFL's label shards; label skew; size
     skew.
     """
-    shards_per_device: Count = 2
+    shards_per_device: Annotated[Count, when("partition", "shards")] = 2
     """Label shards per device (shards); each holds one or two labels."""
-    alpha: Annotated[Finite, Field(ge=0.001, le=1e6)] = 0.5
+    alpha: Annotated[
+        Finite, Field(ge=0.001, le=1e6), when("partition", "dirichlet", "quantity")
+    ] = 0.5
     """Concentration of the Dirichlet distribution (dirichlet, quantity): the smaller, the more
     skewed.
     """
@@ -129,7 +134,7 @@ class LinkSettings(Settings):
     """Mean link speed of a device; the slower end decides."""
     link: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
     """All links alike, uniform between 0.1 and 1.9 times the mean, or log-normal."""
-    link_sigma: Spread = 0.5
+    link_sigma: Annotated[Spread, when("link", "lognormal")] = 0.5
     """Sigma of the logarithm (lognormal)."""
     latency_s: NonNegative = 0.0
     """Seconds per hop, beside the bytes."""
@@ -137,7 +142,7 @@ class LinkSettings(Settings):
     """Mean number of samples that a device trains on per second."""
     compute: Literal["homogeneous", "uniform", "lognormal"] = "homogeneous"
     """All devices alike, uniform between 0.1 and 1.9 times the mean, or log-normal."""
-    compute_sigma: Spread = 0.5
+    compute_sigma: Annotated[Spread, when("compute", "lognormal")] = 0.5
     """Sigma of the logarithm (lognormal)."""
     message_size: Literal["real", "printed"] = "real"
     """Bytes of what is sent; or, as published, of the text that printing it would give."""
@@ -150,15 +155,15 @@ class NetworkSettings(LinkSettings):
         "complete", "ring", "star", "small-world", "scale-free", "random-regular", "edges"
     ] = "complete"
     """Graph of direct links; messages take the fastest route through it."""
-    degree: Count = 4
+    degree: Annotated[Count, when("topology", "small-world", "random-regular", "scale-free")] = 4
     """Neighbours per device (small-world, random-regular), links per new device (scale-free)."""
-    rewire: Probability = 0.1
+    rewire: Annotated[Probability, when("topology", "small-world")] = 0.1
     """Probability that a link of the ring leads elsewhere (small-world)."""
-    edges: tuple[tuple[Natural, Natural], ...] = ()
+    edges: Annotated[tuple[tuple[Natural, Natural], ...], when("topology", "edges")] = ()
     """Pairs of devices (edges)."""
     validator_queue: Literal["fifo", "parallel"] = "fifo"
     """Whether a validator checks updates one after the other or, as published, all at once."""
-    hashes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
+    hashes_per_s: Annotated[Finite, Field(ge=1), when("consensus.kind", "pow")] = 1_000_000.0
     """Hashes per second of a device of mean computing power (pow)."""
 
 
@@ -202,11 +207,11 @@ class AvailabilitySettings(Settings):
     """Always there; drawn anew for every round; or exponential spells on the clock, beginning
     online.
     """
-    online: Probability = 0.9
+    online: Annotated[Probability, when("kind", "per-round")] = 0.9
     """Probability of being there for a whole round (per-round)."""
-    mean_online_s: Annotated[Finite, Field(ge=1, le=1e9)] = 3_600.0
+    mean_online_s: Annotated[Finite, Field(ge=1, le=1e9), when("kind", "alternating")] = 3_600.0
     """Mean length of a spell online (alternating)."""
-    mean_offline_s: Annotated[Finite, Field(ge=1, le=1e9)] = 600.0
+    mean_offline_s: Annotated[Finite, Field(ge=1, le=1e9), when("kind", "alternating")] = 600.0
     """Mean length of a spell offline (alternating)."""
     outages: tuple[OutageSettings, ...] = ()
     """Scripted outages on top of any kind: `[[availability.outages]]`."""
@@ -219,15 +224,15 @@ class StorageSettings(Settings):
     """Updates travel inside transactions and blocks; or these carry digests, and who needs an
     update fetches it.
     """
-    latency_s: NonNegative = 0.0
+    latency_s: Annotated[NonNegative, when("kind", "off-chain")] = 0.0
     """Seconds per request to the store, beside the bytes (off-chain)."""
-    bytes_per_s: Annotated[Finite, Field(ge=1)] = 1_000_000.0
+    bytes_per_s: Annotated[Finite, Field(ge=1), when("kind", "off-chain")] = 1_000_000.0
     """Speed at which the store serves one request; the device's link may be slower (off-chain)."""
-    availability: Probability = 1.0
+    availability: Annotated[Probability, when("kind", "off-chain")] = 1.0
     """Probability that a validator's request finds the update; one that does not is not judged by
     it (off-chain).
     """
-    cost_per_mb: NonNegative = 0.0
+    cost_per_mb: Annotated[NonNegative, when("kind", "off-chain")] = 0.0
     """Base units per 10^6 bytes that a worker stores; not paid to anybody, but part of its utility
     (off-chain).
     """

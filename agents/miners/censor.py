@@ -19,7 +19,10 @@ class Censor(MinerBehaviour):
     @dataclass(frozen=True)
     class Params:
         devices: tuple[int, ...] = param(
-            (), help="workers to leave out; none given: all outside the miner's own group", ge=0
+            (),
+            help="workers to leave out; none given: all outside the miner's own group",
+            ge=0,
+            devices=True,
         )
 
     params: Params

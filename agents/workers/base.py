@@ -20,6 +20,8 @@ class WorkerBehaviour(Plugin, ABC):
 
     sees = WorkerObservation
     knows: ClassVar[frozenset[str]] = frozenset()
+    breaks_commitments: ClassVar[bool] = False
+    """Whether all that it does is to break a commitment: it cannot act where nobody commits."""
 
     def effort(self, epochs: int) -> int:
         """Return the epochs, 0 or more, to train when the protocol asks for `epochs`."""

@@ -1,4 +1,4 @@
-"""Workers that break their commitments; honest in protocols without commit-reveal."""
+"""Workers that break their commitments; refused where nobody commits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class NoReveal(WorkerBehaviour):
     name = "no-reveal"
     summary = "commits and never reveals"
     reference = "guide on on-chain coordination, commit-reveal (missing reveal)"
+    breaks_commitments = True
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples, seen.epochs, reveals=False)
@@ -23,6 +24,7 @@ class SwitchReveal(WorkerBehaviour):
     name = "switch-reveal"
     summary = "reveals another update than it committed to"
     reference = "guide on on-chain coordination, commit-reveal (mismatched reveal)"
+    breaks_commitments = True
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,8 @@ from experiments.limits import Limits
 from experiments.loader import ScenarioError, label, locate, read_values, toml_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
-from experiments.sweeps.design import MOST_CELLS, SAMPLED, Block, combine, first_error
+from experiments.sweeps.design import MOST_CELLS, SAMPLED, Block, Level, combine, first_error
+from sim.conditions import drop_switched_off, switched_off
 from sim.keys import SettingError
 from sim.protocol import CORE_OUTCOMES, Outcome, protocols
 from sim.scenario import Scenario, change, scenario_class
@@ -256,10 +257,16 @@ def plan(spec: Spec) -> list[PlannedRun]:
 
 
 def planned(spec: Spec) -> Iterator[PlannedRun]:
-    """Yield the runs of `plan`. Two cells with the same scenario are an error."""
+    """Yield the runs of `plan`. Two cells with the same scenario are an error.
+
+    A key that cannot act in a cell, since another key switches it off there, is dropped. A factor
+    that sets no key that acts has no label in that cell, and cells that differ in such factors only
+    are one. Raises `ScenarioError` for a key that acts in no cell.
+    """
     base = base_values(spec)
     seen: dict[str, int] = {}
-    for cell, point in enumerate(combine(spec.design)):
+    idle = Idle(spec)
+    for point in combine(spec.design):
         labels = {name: level.label for name, level in point.items()}
         levels = ", ".join(f"{name} = {label!r}" for name, label in labels.items())
         where = f"{spec.file} ({levels})" if levels else spec.file
@@ -269,6 +276,7 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
         settings = [pair for level in point.values() for pair in level.settings.items()]
         try:
             _apply(values, settings, where)
+            drop_switched_off(scenario_class(values), values, _in_a_list)
             locate(values, Path.cwd())
             values["seed"] = spec.seed_list[0]
             first = validate(values, where)
@@ -277,7 +285,12 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
                 raise
             raise ScenarioError(spec.file, error.key, error.value, error.expected) from error
         _check_names(labels, first, spec.file)
+        without = idle.factors(first, point)
+        labels |= dict.fromkeys(without)
+        cell = len(seen)
         before = seen.setdefault(first.run_id(), cell)
+        if before != cell and without:
+            continue
         if before != cell:
             raise ScenarioError(
                 spec.file,
@@ -287,6 +300,46 @@ def planned(spec: Spec) -> Iterator[PlannedRun]:
             )
         for seed in spec.seed_list:
             yield PlannedRun(cell, labels, first.model_copy(update={"seed": seed}))
+    idle.check()
+
+
+def _in_a_list(path: Sequence[str | int]) -> bool:
+    """Return whether a key stands in a list: an entry means what it says or is refused."""
+    return any(isinstance(part, int) for part in path)
+
+
+class Idle:
+    """Which keys that a sweep sets act in none of its cells, as far as it is planned."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._file = spec.file
+        self._set = set(_dotted(spec.set))
+        self._errors: dict[str, SettingError] = {}
+        self._acted: set[str] = set()
+
+    def factors(self, scenario: Scenario, point: Mapping[str, Level]) -> list[str]:
+        """Return the factors of a cell that set no key that acts in its scenario."""
+        off = {o.key: o.error for o in switched_off(type(scenario), scenario.to_dict())}
+        keys = {name: set(_dotted(level.settings)) for name, level in point.items()}
+        given = self._set.union(*keys.values())
+        self._acted |= given - off.keys()
+        self._errors |= {key: off[key] for key in given & off.keys()}
+        return [name for name, own in keys.items() if own and own <= off.keys()]
+
+    def check(self) -> None:
+        """Raise `ScenarioError` for a key that acts in no cell."""
+        for key in sorted(self._errors.keys() - self._acted):
+            expected = f"acts in no cell: {self._errors[key].expected}"
+            raise ScenarioError(self._file, key, None, expected)
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys that settings give, tables taken apart."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def outcomes_of(scenario: Scenario) -> dict[str, Outcome]:

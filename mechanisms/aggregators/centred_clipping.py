@@ -27,7 +27,9 @@ class CentredClipping(AggregationRule):
         radius: float = param(
             10.0, help="tau: how far an update can pull the result", unit="weight units", gt=0
         )
-        iterations: int = param(3, help="steps, each from the result of the one before", ge=1)
+        iterations: int = param(
+            3, help="steps, each from the result of the one before", ge=1, le=10_000
+        )
 
     params: Params
 

@@ -30,7 +30,7 @@ class GeometricMedian(AggregationRule):
         smoothing: float = param(
             1e-6, help="distances below this part of the median one count as this", gt=0, le=1
         )
-        iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1)
+        iterations: int = param(1_000, help="Weiszfeld steps at most", ge=1, le=10_000)
         tolerance: float = param(1e-10, help="stop when z moves by less, in median distances", gt=0)
 
     params: Params

@@ -14,7 +14,7 @@ from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment,
 class Consent:
     """A provider's consent to use the data of devices for a task and a scope; "*" is any."""
 
-    devices: tuple[int, ...] = param(help="whose data", ge=0)
+    devices: tuple[int, ...] = param(help="whose data", ge=0, devices=True)
     task: str = param("*", help="for which task")
     scope: str = param("*", help="for what")
     from_round: int = param(1, help="first round in which it holds", ge=1)

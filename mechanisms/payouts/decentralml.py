@@ -69,7 +69,10 @@ class Decentralml(PayoutRule):
             ge=0,
         )
         whitelist: tuple[int, ...] = param(
-            (), help="devices that the creator defines as contributors; none given: all", ge=0
+            (),
+            help="devices that the creator defines as contributors; none given: all",
+            ge=0,
+            devices=True,
         )
 
         def __post_init__(self) -> None:

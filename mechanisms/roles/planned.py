@@ -24,9 +24,11 @@ class Fixed(RoleRule):
 
     @dataclass(frozen=True)
     class Params:
-        validators: tuple[int, ...] = param((0,), help="devices that always validate", ge=0)
+        validators: tuple[int, ...] = param(
+            (0,), help="devices that always validate", ge=0, devices=True
+        )
         miners: tuple[int, ...] = param(
-            (1,), help="devices that always mine; everybody else works", ge=0
+            (1,), help="devices that always mine; everybody else works", ge=0, devices=True
         )
 
         def __post_init__(self) -> None:

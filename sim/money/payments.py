@@ -25,6 +25,11 @@ from mechanisms.vocabulary import (
 from sim.money.ledger import BURN, ISSUANCE, LedgerError
 from sim.money.treasury import Treasury
 
+RESERVED = frozenset({"initial", "bribe"})
+"""Reasons of entries that the house makes itself: sums of what rules pay leave them out."""
+REORGANISED = "reorg."
+"""What the reasons of undone payments begin with."""
+
 
 class _Checked(Contract):
     """A rule or part whose answers are checked: a wrong one is a `PluginFailedError`.
@@ -148,7 +153,9 @@ def _kept(rule: Contract, method: str, memory: Memory) -> Memory:
 def _problem(
     p: Payment, devices: int, accounts: Collection[int | str], payers: Collection[int]
 ) -> str:
-    """Return why a payment cannot be made: its amount, its payee or its payer; "" when it can."""
+    """Return why a payment cannot be made: reason, amount, payee or payer; "" when it can."""
+    if p.reason in RESERVED or p.reason.startswith(REORGANISED):
+        return f"pays for the reason {p.reason!r}, which is the house's own; name another"
     if type(p.amount) is not int or not 0 <= p.amount < 2**63:
         return f"pays {p.amount!r}, must be an integer of base units in 0..2**63 - 1"
     if type(p.payee) is int and not 0 <= p.payee < devices:
@@ -168,4 +175,4 @@ def reversed_payment(p: Payment) -> Payment:
     """
     payee = BURN if p.payer == ISSUANCE else p.payer
     payer = ISSUANCE if p.payee == BURN else p.payee
-    return Payment(payee, p.amount, f"reorg.{p.reason}", payer)
+    return Payment(payee, p.amount, f"{REORGANISED}{p.reason}", payer)

@@ -14,6 +14,7 @@ from mechanisms.combined import Combined
 from mechanisms.payouts.base import PayoutRule
 from sim.data.folder import content_digest, data_folder
 from sim.keys import SettingError, within
+from sim.money.ledger import MAX_AMOUNT
 from sim.privacy import INSTALL, accountant_installed
 from sim.scenario import Scenario
 from sim.settings import HONEST, AvailabilitySettings, DataSettings, LinkSettings
@@ -63,6 +64,11 @@ class TrainingScenario(Scenario):
         digest = content_digest(chosen.dataset, chosen.params, data_folder(data))
         return {"data.dataset": digest} if digest else {}
 
+    @property
+    def commits(self) -> bool:
+        """Whether workers commit to their updates before they show them."""
+        return False
+
     def validation_samples(self) -> tuple[str, str]:
         """Return which samples validators judge with, and how they hold them."""
         return "holdout", "shared"
@@ -92,10 +98,12 @@ class TrainingScenario(Scenario):
     def check(self) -> None:
         super().check()
         self._check_behaviours()
+        self._check_commitments()
         self._check_held_out()
         self._check_conduct()
         self._check_parts()
         self._check_privacy()
+        self._check_supply()
         for i, outage in enumerate(self.availability.outages):
             with within(f"availability.outages.{i}"):
                 outage.check(self.devices)
@@ -114,6 +122,18 @@ class TrainingScenario(Scenario):
                 if behaviour.poison is not WorkerBehaviour.poison:  # type: ignore[attr-defined]
                     expected = "poisons data before the run; it cannot be one of several"
                     raise SettingError(f"{place}.strategies.{j}.worker", strategy.worker, expected)
+
+    def _check_commitments(self) -> None:
+        """Refuse behaviours that break commitments where nobody commits."""
+        if self.commits:
+            return
+        for choice in self.choices():
+            if choice.registry is behaviours.workers and choice.create().breaks_commitments:
+                expected = (
+                    "breaks a commitment, and nobody commits here: it needs protocol = "
+                    "'coordinator' with coordinator.commit_reveal"
+                )
+                raise SettingError(choice.key, choice.name, expected)
 
     def _held_out(self) -> bool:
         """Return whether samples are held out from training."""
@@ -150,6 +170,20 @@ class TrainingScenario(Scenario):
                 continue
             if "conduct" in choice.create().observes:
                 raise SettingError(choice.key, choice.name, needs)
+
+    def _check_supply(self) -> None:
+        """Refuse more money at the start than a supply can be, pools of the rule included."""
+        pools, devices = sum(self.payout_rule().accounts().values()), self.devices
+        most, balance = max(0, MAX_AMOUNT - pools) // devices, self.payout.initial_balance
+        if pools > MAX_AMOUNT:
+            expected = f"holds {pools:,} at the start: a supply is at most {MAX_AMOUNT:,}"
+            raise SettingError("payout.params", self.payout.params, expected)
+        if balance > most:
+            expected = (
+                f"at most {most:,} for {devices} devices beside the {pools:,} that accounts of "
+                f"the payout rule hold: a supply is at most {MAX_AMOUNT:,}"
+            )
+            raise SettingError("payout.initial_balance", balance, expected)
 
     def _check_parts(self) -> None:
         names = [p.part for p in self.payout.parts]

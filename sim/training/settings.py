@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool
 
 from agents import registries as behaviours
 from mechanisms import registries as rules
+from sim.conditions import when_any
 from sim.keys import Chosen
 from sim.learning import models
 from sim.settings import (
@@ -25,6 +26,7 @@ from sim.settings import (
     RationalGroup,
     Settings,
 )
+from sim.training.conditions import UTILITY_IS_MEASURED, VOTERS_THREATEN, VOTES_ARE_SOLD
 
 
 class ModelSettings(Settings):
@@ -85,7 +87,7 @@ class PayoutSettings(MoneySettings):
     """Payout rule (`fedstake list mechanisms`)."""
     params: Parameters = {}
     """Parameters of the rule."""
-    utility_samples: Natural = 0
+    utility_samples: Annotated[Natural, UTILITY_IS_MEASURED] = 0
     """Held-out samples, at most, on which rules measure what updates are worth, drawn once per run;
     0: all.
     """
@@ -142,7 +144,7 @@ class VotingGroup(WorkerGroup):
     """Behaviour as miner."""
     miner_params: Parameters = {}
     """Parameters of that behaviour."""
-    bribe: Amount = 0
+    bribe: Annotated[Amount, VOTES_ARE_SOLD] = 0
     """What a member pays a validator for a positive vote, at most, out of what it held at the
     start.
     """
@@ -158,7 +160,7 @@ class CostSettings(Settings):
 class VotingCostSettings(CostSettings):
     """Costs of work, and the largest price that an honest worker pays under threat."""
 
-    concede: Amount = 0
+    concede: Annotated[Amount, VOTERS_THREATEN] = 0
     """What a worker of no group pays a validator that threatens to vote against it, at most, out of
     what it held at the start.
     """
@@ -189,7 +191,7 @@ class PrivacySettings(Settings):
     """Standard deviation of the Gaussian noise on each coordinate of the clipped change, in units
     of `clip`; 0: none.
     """
-    delta: Annotated[Finite, Field(gt=0, lt=1)] = 1e-5
+    delta: Annotated[Finite, Field(gt=0, lt=1), when_any("noise")] = 1e-5
     """Probability at which the epsilon in table `participants` is stated."""
 
 
@@ -200,7 +202,7 @@ class VersionSettings(Settings):
     """A new model that is worse than the best kept version by more than this accuracy (held-out
     samples) is undone; 0: never.
     """
-    keep: Annotated[Count, Field(le=1_000)] = 5
+    keep: Annotated[Count, Field(le=1_000), when_any("rollback_drop")] = 5
     """How many of the last versions may come back."""
     record: StrictBool = False
     """Write table `versions`; a scenario that rolls back always does."""

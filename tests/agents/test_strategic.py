@@ -66,7 +66,8 @@ SEATED = {
 
 
 def test_a_bought_vote_is_a_positive_vote_and_money_moves_at_the_price():
-    bought, honest = played(BRIBERY, **SEATED), played(BRIBERY[:1], **SEATED)
+    stingy = {key: value for key, value in BRIBERY[0].items() if key != "bribe"}
+    bought, honest = played(BRIBERY, **SEATED), played([stingy], **SEATED)
     assert bribes(bought)[:6] == [(w, v, 20) for v in (6, 7) for w in (0, 1, 2)]
     assert not bribes(honest)
     first = bought.tables["votes"].query("round == 1")

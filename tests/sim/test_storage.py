@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.loader import ScenarioError
 from sim.chain.block import HEADER_BYTES
 from sim.protocols.vbfl import plan
 from sim.world import World
@@ -29,16 +30,10 @@ def off(tiny, **changes):
     )
 
 
-def test_on_the_chain_the_store_is_not_asked(tiny):
-    plain, set_up = (
-        frames(play(tiny(**more)))
-        for more in (
-            {},
-            {"storage__latency_s": 9.0, "storage__availability": 0.0, "storage__cost_per_mb": 5.0},
-        )
-    )
-    assert all(plain[name].equals(set_up[name]) for name in plain)
-    assert (plain["participants"]["storage_cost"] == 0).all()
+def test_on_the_chain_nobody_pays_for_a_store_and_its_keys_are_refused(tiny):
+    assert (frames(play(tiny()))["participants"]["storage_cost"] == 0).all()
+    with pytest.raises(ScenarioError, match=r"acts only where storage.kind is 'off-chain'"):
+        tiny(storage__latency_s=9.0)
 
 
 def test_the_clock_follows_the_cost_model(tiny):

@@ -303,12 +303,12 @@ def test_under_secure_aggregation_a_single_update_is_never_released():
         (
             "digits-quick",
             {"payout.parts": [{"part": "consent", "params": {"ledger": [{"devices": [99]}]}}]},
-            "device 99",
+            "= 99: devices are numbered",
         ),
         (
             "digits-quick",
             {"payout.mechanism": "decentralml", "payout.params": {"whitelist": [99]}},
-            "device 99",
+            "= 99: devices are numbered",
         ),
         (
             "vbfl",

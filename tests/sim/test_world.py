@@ -16,6 +16,9 @@ from sim.protocols.vbfl import plan
 from sim.protocols.vbfl.adoption import Adoption
 from sim.world import World
 
+EASY = {"pos": {}, "pow": {"consensus__difficulty": 1}}
+"""Work that takes no time, by kind of consensus."""
+
 
 def play(scenario, data=None):
     world = World(scenario, data)
@@ -291,8 +294,7 @@ class TestMoney:
         """
         scenario = tiny(
             rounds=6,
-            consensus__kind=kind,
-            consensus__difficulty=1,
+            **{"consensus__kind": kind} | EASY[kind],
             network__link_bytes_per_s=2_000.0,
             availability__kind="per-round",
             availability__online=0.8,
@@ -570,8 +572,7 @@ class TestTime:
                     tiny(
                         seed=seed,
                         rounds=12,
-                        consensus__kind=kind,
-                        consensus__difficulty=1,
+                        **{"consensus__kind": kind} | EASY[kind],
                         network__link_bytes_per_s=2_000.0,
                         availability__kind="per-round",
                         availability__online=0.6,

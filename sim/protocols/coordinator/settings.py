@@ -7,9 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictBool
 
+from agents import registries as behaviours
 from mechanisms import registries as rules
+from sim.conditions import Lookup, When, when, when_any
 from sim.keys import Chosen, SettingError
-from sim.settings import Deadline, Natural, NonNegative, Parameters, Probability, Settings
+from sim.settings import HONEST, Deadline, Natural, NonNegative, Parameters, Probability, Settings
 from sim.training.scenario import TrainingScenario
 from sim.training.secrecy import HIDES
 from sim.training.settings import VotingCostSettings, VotingGroup
@@ -30,7 +32,7 @@ class CoordinatorSettings(Settings):
     """Commitments that arrive later than this after the round's start are refused; inf waits for
     everybody who is there.
     """
-    reveal_s: Deadline = 3_600.0
+    reveal_s: Annotated[Deadline, when("commit_reveal", True)] = 3_600.0
     """Reveals that arrive later than this after the end of submissions are refused (the guide: one
     hour).
     """
@@ -38,14 +40,40 @@ class CoordinatorSettings(Settings):
     """Who aggregates: the organisation itself, one permissioned device, or a bonded device drawn by
     stake for each round.
     """
-    aggregator_device: Natural = 0
+    aggregator_device: Annotated[Natural, when("aggregator", "fixed")] = 0
     """The permissioned device (fixed)."""
-    challenge_s: NonNegative = 60.0
+    challenge_s: Annotated[NonNegative, when("aggregator", "fixed", "stake")] = 60.0
     """Length of the window in which members may dispute an aggregate."""
-    watch: Probability = 0.2
+    watch: Annotated[Probability, when("aggregator", "fixed", "stake")] = 0.2
     """Probability that a member recomputes the aggregate in that window."""
-    watch_s: NonNegative = 1.0
+    watch_s: Annotated[NonNegative, when("aggregator", "fixed", "stake"), when_any("watch")] = 1.0
     """Seconds of computing that this costs it."""
+
+
+def _has_committee(of: Lookup) -> bool:
+    """Return whether the verifier is a committee, whose members vote."""
+    name, params = of("coordinator.verifier"), of("coordinator.params")
+    return bool(rules.verifiers.create(name, params).committee)
+
+
+class CoordinatedGroup(VotingGroup):
+    """Devices that deviate as workers, members of the committee or aggregators.
+
+    They are drawn at random (`count`) or named (`devices`).
+    """
+
+    validator: Annotated[
+        str,
+        Chosen(behaviours.validators, "validator_params"),
+        When(("coordinator.verifier",), _has_committee, "one with a committee"),
+    ] = HONEST
+    """Behaviour as member of the committee."""
+    miner: Annotated[
+        str,
+        Chosen(behaviours.miners, "miner_params"),
+        when("coordinator.aggregator", "fixed", "stake"),
+    ] = HONEST
+    """Behaviour as aggregator."""
 
 
 class CoordinatorScenario(TrainingScenario):
@@ -54,8 +82,12 @@ class CoordinatorScenario(TrainingScenario):
     knows_conduct: ClassVar[bool] = True
 
     coordinator: CoordinatorSettings = Field(default_factory=CoordinatorSettings)
-    adversaries: tuple[VotingGroup, ...] = ()
+    adversaries: tuple[CoordinatedGroup, ...] = ()
     costs: VotingCostSettings = Field(default_factory=VotingCostSettings)
+
+    @property
+    def commits(self) -> bool:
+        return self.coordinator.commit_reveal
 
     def stated_rules(self) -> dict[str, Any]:
         verifier = {"rule": self.coordinator.verifier, "params": self.coordinator.params}

@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool
 
 from mechanisms import answers
 from mechanisms import registries as rules
+from sim.conditions import when, when_any
 from sim.keys import Chosen, SettingError
 from sim.settings import (
     MOST_SECONDS,
@@ -27,6 +28,9 @@ from sim.training.settings import (
     VotingCostSettings,
     VotingGroup,
 )
+
+MOST_ROUTING = 10**8
+"""Devices x (devices + links) of a graph: finding all its routes then takes minutes."""
 
 
 class VotedDataSettings(DataSettings):
@@ -63,9 +67,9 @@ class ConsensusSettings(Settings):
 
     kind: Literal["pos", "pow"] = "pos"
     """Highest stake wins, or the first to find a proof of work."""
-    difficulty: Annotated[int, Field(ge=1, le=16, strict=True)] = 2
+    difficulty: Annotated[int, Field(ge=1, le=16, strict=True), when("kind", "pow")] = 2
     """Leading hexadecimal zeros (pow)."""
-    tie_rule: Literal["hash", "latest-arrival"] = "hash"
+    tie_rule: Annotated[Literal["hash", "latest-arrival"], when("kind", "pos")] = "hash"
     """Equal stakes: lowest hash of (previous block, miner's key); or, as published, whichever block
     comes last.
     """
@@ -99,13 +103,15 @@ class BlocklistSettings(Settings):
     """Worker without an update in the block this many times in a row (0: never); a chain cannot
     tell lazy from offline.
     """
-    in_a_row: Literal["rounds", "rounds-as-worker"] = "rounds-as-worker"
+    in_a_row: Annotated[
+        Literal["rounds", "rounds-as-worker"], when_any("knock_out_rounds", "lazy_rounds")
+    ] = "rounds-as-worker"
     """Consecutive rounds of the calendar (as published), or of those in which the device was a
     worker.
     """
-    clock: Literal["round", "block"] = "round"
+    clock: Annotated[Literal["round", "block"], when("in_a_row", "rounds")] = "round"
     """Rounds are counted by the round's number or, as published, by the height of the block."""
-    holds_roles: StrictBool = False
+    holds_roles: Annotated[StrictBool, when_any("knock_out_rounds", "lazy_rounds")] = False
     """As published: a shut-out device still draws roles."""
 
 
@@ -158,6 +164,7 @@ class VbflScenario(TrainingScenario):
         super().check()
         self._check_roles()
         self._check_network()
+        self._check_routes()
         self._check_difficulty()
         self._check_publishers()
 
@@ -197,6 +204,18 @@ class VbflScenario(TrainingScenario):
         if net.topology == "random-regular" and net.degree * self.devices % 2:
             expected = f"degree * devices ({self.devices}) must be even"
             raise SettingError("network.degree", net.degree, expected)
+
+    def _check_routes(self) -> None:
+        """Refuse graphs whose routes, one search from every device, would take too long."""
+        net, n = self.network, self.devices
+        links = {"ring": n, "star": n, "edges": len(net.edges), "scale-free": n * net.degree}
+        steps = n * (n + links.get(net.topology, n * net.degree // 2))
+        if net.topology != "complete" and steps > MOST_ROUTING:
+            expected = (
+                f"has {steps:.1e} steps of routing for {n} devices, at most {MOST_ROUTING:.0e}: "
+                "give fewer devices, or fewer links by network.degree"
+            )
+            raise SettingError("network.topology", net.topology, expected)
 
     def _check_difficulty(self) -> None:
         """Refuse proofs of work that all devices together cannot do in the time of a run."""
