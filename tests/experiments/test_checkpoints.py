@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
-from experiments import checkpoint, run, runner
+from experiments import checkpoint, run, runner, sweep
 from experiments.terminal import Tell
 from fedstake.errors import FedstakeWarning, Interrupted
 from sim.protocols.vbfl.protocol import Vbfl
 from sim.world import World
+from tests.conftest import TINY
 
 
 def digests(result):
@@ -310,3 +311,16 @@ def test_the_time_left_counts_what_this_process_has_done(monkeypatch):
     now[0] += 10
     assert tell._time_left(910) == "about 90 s left"
     assert Tell("run", 1000, None, None)._time_left(0) == ""
+
+
+def test_ctrl_c_in_a_sweep_says_what_is_true_of_a_sweep(tiny, tmp_path):
+    spec = {"name": "s", "scenario": "vbfl", "set": TINY, "seeds": 3}
+
+    def stop(receipt):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="1 of 3 runs ended and are kept, the same command goes"):
+        sweep(spec, tmp_path / "s", workers=1, on_receipt=stop)
+    ended = []
+    sweep(spec, tmp_path / "s", workers=1, on_receipt=ended.append)
+    assert len(ended) == 2
