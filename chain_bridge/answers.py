@@ -38,6 +38,14 @@ class _Methods(TypedDict):
     methods: list[Name]
 
 
+Decimals = Annotated[int, Limits(ge=0, le=40)]
+
+
+class _Properties(TypedDict, total=False):
+    tokenSymbol: Name | list[Name] | None
+    tokenDecimals: Decimals | list[Decimals] | None
+
+
 class _Changes(TypedDict):
     changes: list[tuple[Hex, Hex | None]]
 
@@ -58,6 +66,7 @@ FORMS: dict[str, Any] = {
     "system_chain": Name,
     "system_chainType": Name | dict[Name, Any],
     "system_dryRun": Hex,
+    "system_properties": _Properties,
     "system_version": Name,
 }
 """By method; the answers to all others are not read."""

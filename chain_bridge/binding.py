@@ -86,7 +86,7 @@ def _bind(
     money = _money(chain, plan, signer, token, asset, scale, skipped, created)
     actions = _supported(runtime, plan.actions, skipped)
     actions = _opening(runtime, money, plan.accounts, actions) + actions
-    script = Script(plan, runtime, money, actions, skipped, {}, Price(Weight(0), 0, 0))
+    script = Script(plan, runtime, money, actions, skipped, {}, Price(Weight(0), 0, 0), chain.coin)
     _check_amounts(plan, money)
     probe(chain, script, signer)
     script.batches = pack(script, runtime.limits, most)

@@ -14,6 +14,7 @@ from substrateinterface.exceptions import SubstrateRequestException
 from websocket import WebSocketException, WebSocketTimeoutException
 
 from chain_bridge.answers import is_proper
+from chain_bridge.coin import Coin
 from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
 from chain_bridge.runtime import Runtime
 from chain_bridge.wire import FloodError, Wire
@@ -189,6 +190,13 @@ class Chain:
     @cached_property
     def genesis(self) -> str:
         return self._hash_of(0)
+
+    @cached_property
+    def coin(self) -> Coin:
+        """The native token; without a name and decimals where the chain does not tell them."""
+        if "system_properties" not in self.runtime.methods:
+            return Coin()
+        return Coin.of(self.rpc("system_properties"))
 
     # --- blocks -----------------------------------------------------------------------------------
 

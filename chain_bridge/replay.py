@@ -232,8 +232,8 @@ def check_means(chain: Chain, script: Script, signer: Signer, landed: list[Lande
     needed = script.needs(left, len(script.batches) - len(landed))
     if free < needed:
         raise ReplayError(
-            f"the operator (0x{signer.public.hex()}) holds {free:,} native units, the replay needs "
-            f"about {needed:,}"
+            f"the operator (0x{signer.public.hex()}) holds {chain.coin.amount(free)} of the native "
+            f"token, the replay needs about {chain.coin.amount(needed)}"
         )
 
 

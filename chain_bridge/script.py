@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from chain_bridge.coin import Coin
 from chain_bridge.header import Header
 from chain_bridge.money import AssetMoney, Money
 from chain_bridge.plan import MONEY, Action, Plan
@@ -44,7 +45,7 @@ class Script:
     """All that will be signed.
 
     `skipped`: what the chain cannot do, and which call it lacks; `prices`: by kind of call; `base`:
-    of a batch with nothing but its header.
+    of a batch with nothing but its header; `coin`: the native token, in which fees are paid.
     """
 
     plan: Plan
@@ -54,6 +55,7 @@ class Script:
     skipped: list[str]
     prices: dict[str, Price]
     base: Price
+    coin: Coin = field(default_factory=Coin)
     batches: list[Batch] = field(default_factory=list)
 
     @property

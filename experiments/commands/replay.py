@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from chain_bridge import Options, Witnessed
+    from chain_bridge.coin import Coin
     from chain_bridge.script import Script
 
 SHOWN = 20
@@ -145,7 +146,7 @@ def _show_plan(script: Script, folder: Path) -> None:
     show(
         _prices(script),
         f"{run.name} ({run.mechanism}) on {script.runtime.spec_name}: "
-        f"{script.money.unit}, fees in native units",
+        f"{script.money.unit}, fees in {_unit(script.coin)}",
     )
     batches = _batches(script)
     first = f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""
@@ -156,7 +157,7 @@ def _show_plan(script: Script, folder: Path) -> None:
     write_file(path, csv_text(script.frame()))
     out_console.print(
         f"\n{len(script.actions):,} calls in {len(script.batches):,} batches, "
-        f"at most about {script.estimate():,} native units of fees; nothing was signed\n"
+        f"fees at most about {script.coin.amount(script.estimate())}; nothing was sent\n"
         f"all calls: {path}",
         markup=False,
     )
@@ -197,6 +198,13 @@ def _batches(script: Script) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _unit(coin: Coin) -> str:
+    """Return what fees are counted in, in words."""
+    if coin.decimals is None:
+        return "base units of the chain's native token"
+    return f"base units (10^-{coin.decimals} {coin.symbol or 'token'})"
+
+
 def _show_skipped(reasons: Iterable[str]) -> None:
     for reason in reasons:
         out_console.print(f"skipped: {reason}", markup=False)
@@ -208,7 +216,10 @@ def show_replay(done: Witnessed) -> None:
     run = script.plan.run
     where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
     show(_checks(done), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
-    show(_fees(done), "\nfees, native units")
+    show(
+        _fees(done),
+        f"\nfees in {_unit(script.coin)}: {script.coin.amount(done.books.fees.total)} in all",
+    )
     _show_skipped(done.books.skipped)
     parts = [
         f"{replayed.sent} of {len(script.batches)} batches sent in {duration(replayed.wall_s)}"

@@ -29,7 +29,7 @@ def test_a_dry_run_signs_nothing(folder, devchain, tmp_path):
         done = replay(folder, "--endpoint", devchain.url, "--dry-run", "--out", tmp_path / "out")
         assert done.exit_code == 0, done.output
         assert chain.head() == before
-    assert "nothing was signed" in done.output
+    assert "nothing was sent" in done.output
     plan = pd.read_csv(tmp_path / "out" / "plan.csv")
     assert f"{len(plan):,} calls" in done.output
     assert set(plan["call"]) >= {"mint", "transfer", "burn", "note", "propose", "approve"}

@@ -289,7 +289,8 @@ def test_an_operator_without_means(fresh, operator, recorded, scripted):
     with Chain(fresh(state=state).url) as chain:
         script = scripted(chain, recorded(rounds=30))
         with pytest.raises(
-            ReplayError, match=r"holds 1,000,000,000 native units, the replay needs about [\d,]+"
+            ReplayError,
+            match=r"holds 1,000,000,000 \(0\.001 ROC\) of the native token, the replay needs about [\d,]+ \(",
         ):
             replay(chain, script, operator)
         assert nonce(chain, operator.public) == 0
