@@ -17,9 +17,9 @@ from mechanisms.geometry import squared_norms
 from mechanisms.vocabulary import FloatMatrix
 
 INSTALL = "pip install 'dp-accounting>=0.6' (the extra fedstake[privacy])"
-ORDERS = tuple((1 + np.geomspace(0.0101, 5_000, 520)).tolist())
+ORDERS = tuple((1 + np.geomspace(0.02, 5_000, 500)).tolist())
 """Renyi orders of the accountant: within 0.1 % of the best for an epsilon up to 10,000, and within
-2 % above, where the best order lies below the 1.01 that the accountant goes down to. The default
+2 % above, where the best order lies below 1.02 (the accountant goes down to 1.01). The default
 ones have gaps above 63.
 """
 
