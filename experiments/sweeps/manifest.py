@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.folders import sync
-from experiments.rundir import RunError
+from experiments.rundir import RunError, naming
 
 SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
 RUNS, COMPACT, INDEX = "runs", "compact", "index.json"
@@ -82,7 +82,8 @@ def append(folder: Path, receipt: Receipt) -> None:
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (b"\n" if torn else b"") + line.encode())
+        with naming(folder / MANIFEST):
+            os.write(descriptor, (b"\n" if torn else b"") + line.encode())
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ import pytest
 from experiments import RunError, compare, open_run, run, run_many, rundir, sweep
 from experiments.reports import report
 from experiments.results import Results
+from experiments.sweeps import manifest
 from tests.experiments.test_compare import OBJECTIVE, SWEEP
 
 LONGEST = "n" * 255
@@ -241,3 +242,13 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
         rundir.write_file(tmp_path / "table.csv", "text")
     assert failed.value.filename == str(tmp_path / "table.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_names_the_manifest_of_a_sweep(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left on device") as failed:
+        manifest.append(tmp_path, manifest.Receipt("x", "done"))
+    assert failed.value.filename == str(tmp_path / "manifest.jsonl")
