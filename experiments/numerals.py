@@ -32,6 +32,13 @@ def how_many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def plain(value: float) -> str:
+    """Return a number as short text: 12,000 or 0.125, three digits where it is not whole."""
+    if math.isfinite(value) and float(value).is_integer() and abs(value) < 1e12:
+        return number(value, 0)
+    return f"{value:.3g}".replace("-", "−")
+
+
 def with_interval(table: pd.DataFrame, column: str) -> list[str]:
     """Return a column with its interval as text: −1,204 (−1,600 to −808).
 

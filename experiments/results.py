@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from experiments.folders import exclusive, sync
 from experiments.intervals import WAYS, interval
+from experiments.labels import Labels, labels_of
 from experiments.outcomes import check_statement, checked, locked
 from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
@@ -85,7 +86,7 @@ class Results:
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
         # Cached properties live in `__dict__`: without their entries they are computed anew.
-        for name in ("_plan", "_done", "columns"):
+        for name in ("_plan", "_done", "columns", "labels"):
             self.__dict__.pop(name, None)
 
     @property
@@ -96,6 +97,12 @@ class Results:
     def spec(self) -> dict[str, Any]:
         """The sweep's file, as plain values."""
         return dict(self._sweep["spec"])
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What tables and figures call the factors and their levels."""
+        levels = {factor: self._plan[factor].unique().tolist() for factor in self.factors}
+        return labels_of(levels, self.spec.get("labels"), self._sweep.get("plugins"))
 
     @property
     def versions(self) -> dict[str, str | None]:

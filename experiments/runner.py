@@ -24,6 +24,7 @@ from typing import Any
 from experiments import checkpoint
 from experiments.extension import continued
 from experiments.kinds import all_kinds
+from experiments.labels import plugin_label
 from experiments.limits import Limits, Tell, in_child
 from experiments.loader import load_scenario
 from experiments.pool import Task, in_processes, on_executor
@@ -406,6 +407,7 @@ def _manifest(world: World, watch: Watch, resumed: bool) -> dict[str, Any]:
         "notes": [note.to_plain() for note in game.notes],
         "charts": [chart.to_plain() for chart in game.charts],
         "outcomes": {name: outcome.to_plain() for name, outcome in game.outcomes.items()},
+        "plugins": _plugins_by_path(scenario),
         "versions": {name: installed(name) for name in PACKAGES},
         "git": git_state(),
         "platform": platform.platform(),
@@ -415,6 +417,12 @@ def _manifest(world: World, watch: Watch, resumed: bool) -> dict[str, Any]:
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "resumed": resumed,
     }
+
+
+def _plugins_by_path(scenario: Scenario) -> dict[str, str]:
+    """Return by key what each plug-in that a scenario names by path calls itself."""
+    by_path = [choice for choice in scenario.choices() if ":" in choice.name]
+    return {c.key: plugin_label(c.name, c.registry.get(c.name).name) for c in by_path}
 
 
 @cache

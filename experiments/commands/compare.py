@@ -20,6 +20,8 @@ from experiments.terminal import (
 )
 
 if TYPE_CHECKING:
+    from experiments.labels import Labels
+    from experiments.rundir import RunResult
     from experiments.scorecard.winner import Verdict
 
 OUTCOMES = (
@@ -125,10 +127,14 @@ def _compare_mechanisms(folder: Path, out: Path | None, *, trust: bool) -> None:
     table = verdict.table
     keys = [c for c in table.columns if c in results.factors]
     shown = [c for c in (*keys, *OUTCOMES) if c in table]
-    show(rounded(table[shown], keys), f"{results.name}: results by {_and(keys)}")
-    _show_gains(verdict, keys)
+    labels = results.labels
+    show(
+        rounded(labels.applied(table[shown])),
+        f"{results.name}: results by {labels.all_of(keys)}",
+    )
+    _show_gains(verdict, keys, labels)
     out_console.print()
-    show(rounded(verdict.ranking, keys), verdict.title)
+    show(rounded(labels.applied(verdict.ranking)), verdict.title)
     files = "\n".join(f"        {file}" for file in verdict.files)
     out_console.print(f"\n{verdict.answer}\n{files}", markup=False)
     for warning in verdict.warnings:
@@ -142,13 +148,7 @@ def _compare_mechanisms(folder: Path, out: Path | None, *, trust: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _and(names: list[str]) -> str:
-    """Return names in words: mechanism, attack and threshold."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _show_gains(verdict: Verdict, keys: list[str]) -> None:
+def _show_gains(verdict: Verdict, keys: list[str], labels: Labels) -> None:
     """Print the gain of each deviation, what that says of honesty, and the gain of sybils."""
     from experiments.scorecard.showing import compatibility, gains_in_words, sybils
 
@@ -163,13 +163,14 @@ def _show_gains(verdict: Verdict, keys: list[str]) -> None:
     for heading, table in tables.items():
         if not table.empty:
             out_console.print()
-            show(table, heading)
+            show(labels.applied(table), heading)
 
 
 def _compare_rules(
     directory: Path, rule: list[str] | None, out: Path | None, *, trust: bool
 ) -> None:
     """Print what each payout rule would have paid for the blocks of a run."""
+    from experiments.labels import rule_names
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
     from experiments.rundir import RunError, check_writable, open_run, write_file
@@ -183,6 +184,7 @@ def _compare_rules(
         out.parent.mkdir(parents=True, exist_ok=True)
     table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)
+    shown["mechanism"] = rule_names(shown["mechanism"], _own_name(result))
     for column in ("honest", "adversary", "spent"):
         shown[column] = [number(v, 0) for v in shown[column]]
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
@@ -198,6 +200,13 @@ def _compare_rules(
     if out:
         write_file(out, csv_text(table))
         out_console.print(f"\nincome of every device: {out}", markup=False)
+
+
+def _own_name(result: RunResult) -> dict[str, str]:
+    """Return what the payout rule of a run calls itself, by the name that the scenario has."""
+    recorded = result.manifest.get("plugins")
+    own = recorded.get("payout.mechanism") if isinstance(recorded, dict) else None
+    return {str(result.settings["payout"]["mechanism"]): own} if own else {}
 
 
 def register(app: typer.Typer) -> None:

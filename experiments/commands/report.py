@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +17,28 @@ def report(
         Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")
     ] = None,
     trust: TrustOption = False,
+    figures: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Draw only these figures [default: all].")
+    ] = "",
+    format_: Annotated[
+        str,
+        typer.Option("--format", metavar="KIND,...", help="Of the figures: png, svg, pdf."),
+    ] = "png,svg",
+    width: Annotated[
+        str,
+        typer.Option(
+            metavar="single|double",
+            help="One or two columns of a printed page, 3.4 or 7 inches "
+            "[default: what a figure needs].",
+        ),
+    ] = "",
     debug: DebugOption = False,
 ) -> None:
-    """Draw the figures of a run or a sweep (PNG, SVG, CSV) and one self-contained report.html.
+    """Draw the figures of a run or a sweep and write one self-contained report.html.
 
-    Example: fedstake report results/digits-quick-548d72b99108
+    Each figure is a PNG and an SVG, or whatever --format asks for, with its data as CSV.
+
+    Example: fedstake report results/digits-quick-548d72b99108 --format pdf --width single
     """
     with one_line_errors(debug):
         from experiments.figures import sweep_figures
@@ -31,11 +49,14 @@ def report(
 
         with reading(trust=trust):
             recorded = open_recorded(directory)
+            write = partial(
+                write_report, recorded, out, figures=figures, formats=format_, width=width
+            )
             if isinstance(recorded, RunResult):
-                page = write_report(recorded, out)
+                page = write()
             else:
                 with progress("report", len(sweep_figures())) as report_done:
-                    page = write_report(recorded, out, on_figure=report_done)
+                    page = write(on_figure=report_done)
         out_console.print(f"{page}", markup=False)
 
 

@@ -130,10 +130,12 @@ def _show(result: RunResult, loaded: Scenario) -> None:
     from experiments.numerals import rounded
     from experiments.reports.run import incomes, summary
 
-    show(summary(result), f"{loaded.name}, seed {loaded.seed}")
+    show(summary(result).rename(columns={"value": " "}), f"{loaded.name}, seed {loaded.seed}")
     table = incomes(result)
     if not table.empty:
-        show(rounded(table))
+        out_console.print()
+        unit = result.settings["payout"]["asset"]
+        show(rounded(table), f"utility per device ({unit})")
     out_console.print(
         f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
     )

@@ -170,8 +170,8 @@ def _show_means(results: Results) -> None:
     from experiments.numerals import rounded
 
     if results.factors and not results.outcomes().empty:
-        means = results.summary(ci="none")
-        show(rounded(means, results.factors), f"{results.name}: means over runs")
+        means = results.labels.applied(results.summary(ci="none"))
+        show(rounded(means), f"{results.name}: means over runs")
 
 
 def register(app: typer.Typer) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.figures.base import HONEST, Figure
+from experiments.figures.base import LINE, Figure, rounds_axis
 from experiments.rundir import RunResult
 
 BAND = ("accuracy_min", "accuracy_max")
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """Return one row per round: accuracy of the most-held model, and the range over devices."""
+    """Return one row per round: accuracy of the model held by most, and the range over devices."""
     band = list(BAND) if run.has({"rounds": BAND}) else []
     table = run.rounds[["round", "accuracy", *band]].copy()
     if band:
@@ -24,7 +24,7 @@ def data(run: RunResult) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """Draw the line of the most-held model over the band of all devices."""
+    """Draw the line of the model held by most devices over the band of all devices."""
     rounds = table["round"].astype(int)
     banded = set(BAND) <= set(table.columns)
     if banded:
@@ -32,13 +32,14 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
             rounds,
             table["accuracy_min"],
             table["accuracy_max"],
-            color=HONEST,
+            color=LINE,
             alpha=0.18,
             linewidth=0,
             label="range over devices",
         )
-    axes.plot(rounds, table["accuracy"], color=HONEST, label="model that most devices hold")
-    axes.set(xlabel="round", ylabel="test accuracy", ylim=(0, 1), xlim=(1, max(2, rounds.max())))
+    axes.plot(rounds, table["accuracy"], color=LINE, label="model held by most devices")
+    axes.set(xlabel="round", ylabel="test accuracy", ylim=(0, 1))
+    rounds_axis(axes, int(rounds.max()))
     if banded and (table["accuracy_max"] - table["accuracy_min"]).max() > 0:
         axes.legend(loc="lower right")
 

@@ -14,18 +14,63 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
+from experiments.labels import Labels
 from experiments.numerals import number
 from experiments.results import Results
 from experiments.rundir import RunResult
 
-# Okabe and Ito's colours can be distinguished with every common kind of colour vision.
-HONEST, ADVERSARY, NEUTRAL, ACCENT = "#0072B2", "#D55E00", "#555555", "#009E73"
-CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LEVELS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00", "#999999")
-"""For the levels of a factor; the colours of honest devices and adversaries come last."""
+# Blue and orange of Okabe and Ito: honest devices and adversaries, and nothing else.
+HONEST, ADVERSARY = "#0072B2", "#D55E00"
 WHO = {"honest": HONEST, "adversary": ADVERSARY}
+NEUTRAL, ACCENT = "#555555", "#117733"
+LINE = "#333333"
+"""A line of its own, that is no level and nobody's."""
+LEVELS = ("#117733", "#AA4499", "#000000", "#999933", "#882255", "#44AA99", "#8A8A8A", "#CC6677")
+"""For the levels of a factor: colours of Paul Tol's muted scheme, far from blue and orange.
+
+With every common kind of colour vision they differ best together with `DASHES` and `MARKERS`."""
+DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+"""Lines of levels, so that lines on each other can be told apart."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SINGLE, DOUBLE = 3.4, 7.0
+"""Inches of one and of two columns of a printed page."""
+TEXT, SMALL = 8.0, 7.0
+"""Points of the text of a figure, and of its smallest text."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the drawing of a sweep's figure is told beside its table.
+
+    Args:
+        labels: of factors and levels.
+        first: by factor, levels in the order in which they are drawn: where there is no room for
+            all, the first are kept.
+        width: inches of the figure; 0: what its panels need, at most two columns of a page.
+    """
+
+    labels: Labels = field(default_factory=Labels)
+    first: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    width: float = 0.0
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the figure is for one column of a printed page."""
+        return 0 < self.width < 5
+
+    def inches(self, wanted: float) -> float:
+        """Return the width of a figure that would like so many inches."""
+        return self.width or min(wanted, DOUBLE)
+
+    def levels(self, column: pd.Series) -> list[Any]:
+        """Return the levels that occur in a column of categories, in the order to draw them."""
+        present = set(column)
+        found = [level for level in column.cat.categories if level in present]
+        ahead = [level for level in self.first.get(str(column.name), ()) if level in present]
+        return [*ahead, *(level for level in found if level not in ahead)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +114,7 @@ class SweepFigure:
     caption: str
     needs: Mapping[str, Sequence[str]]
     data: Callable[[Results], pd.DataFrame]
-    draw: Callable[[pd.DataFrame], Sheet]
+    draw: Callable[[pd.DataFrame, Look], Sheet]
     order: int = 100
 
 
@@ -83,23 +128,37 @@ def setting(settings: Mapping[str, Any], key: str) -> Any:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Set the look of all figures; SVG text stays text, and files are the same every time."""
+    """Set the look of all figures; text stays text in SVG and PDF, files are the same every time.
+
+    The font is DejaVu Sans because Matplotlib brings it: the same bytes on every machine. All text
+    is literal: a "$" never begins a formula.
+    """
     with mpl.rc_context(
         {
-            "figure.figsize": (5.2, 3.1),
+            "figure.figsize": (4.4, 2.7),
             "figure.dpi": 110,
             "savefig.dpi": 200,
-            "font.size": 10,
+            "font.family": "DejaVu Sans",
+            "font.size": TEXT,
+            "axes.titlesize": TEXT,
+            "axes.labelsize": TEXT,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
+            "legend.fontsize": SMALL,
+            "text.parse_math": False,
+            "axes.linewidth": 0.6,
+            "lines.linewidth": 1.3,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": True,
             "grid.color": "#E6E6E6",
+            "grid.linewidth": 0.6,
             "axes.axisbelow": True,
-            "axes.prop_cycle": cycler(color=list(CYCLE)),
+            "axes.prop_cycle": cycler(color=list(LEVELS)),
             "legend.frameon": False,
             "svg.fonttype": "none",
-            "text.parse_math": False,  # names from outside may hold a "$"
             "svg.hashsalt": "fedstake",
+            "pdf.fonttype": 42,
         }
     ):
         yield
@@ -112,9 +171,10 @@ def blank(width: float, height: float) -> Canvas:
     return sheet
 
 
-def canvas(figure: Figure, data: pd.DataFrame) -> Canvas:
-    """Draw a figure of a run on a new canvas."""
-    sheet = blank(*mpl.rcParams["figure.figsize"])
+def canvas(figure: Figure, data: pd.DataFrame, width: float = 0.0) -> Canvas:
+    """Draw a figure of a run on a new canvas; `width` in inches, 0 for the usual one."""
+    usual, height = mpl.rcParams["figure.figsize"]
+    sheet = blank(width or usual, height)
     figure.draw(data, sheet.add_subplot())
     return sheet
 
@@ -128,10 +188,36 @@ def direct_label(axes: Axes, x: float, y: float, text: str, color: str, shift: f
         textcoords="offset points",
         color=ink(color),
         va="center",
-        fontsize=9,
+        fontsize=SMALL + 0.5,
         annotation_clip=False,
         parse_math=False,
     )
+
+
+def beside_line(axes: Axes, y: float, text: str) -> None:
+    """Write a word at the right end of a horizontal line, outside the axes."""
+    axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        color=NEUTRAL,
+        annotation_clip=False,
+    )
+
+
+def rounds_axis(axes: Axes, last: int, ticks: int = 5) -> None:
+    """Let the axis go from round 1 to the last one, with whole numbers."""
+    axes.set_xlim(1, max(2, last))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+
+
+def level_style(place: int) -> dict[str, Any]:
+    """Return colour and dashes of the level at a place: no two of eight are the same."""
+    return {"color": LEVELS[place % len(LEVELS)], "linestyle": DASHES[place % len(DASHES)]}
 
 
 def ink(color: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.figures.base import ACCENT, HONEST, Figure
+from experiments.figures.base import ACCENT, LINE, Figure, rounds_axis
 from experiments.rundir import RunResult
 
 
@@ -21,7 +21,7 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     axes.plot(
         rounds,
         table["duration_s"],
-        color=HONEST,
+        color=LINE,
         marker="o",
         markersize=3,
         label="round, until the last device is done",
@@ -35,7 +35,8 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
             markersize=3,
             label="until the winning block is generated",
         )
-    axes.set(xlabel="round", ylabel="simulated seconds", xlim=(1, max(2, rounds.max())))
+    axes.set(xlabel="round", ylabel="simulated seconds")
+    rounds_axis(axes, int(rounds.max()))
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower right")
 

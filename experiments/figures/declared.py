@@ -19,9 +19,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.figures.base import HONEST, LEVELS, WHO, Figure, thousands
-from experiments.figures.factors import label, thin
+from experiments.figures.base import LEVELS, LINE, WHO, Figure, thousands
+from experiments.figures.factors import thin
 from experiments.figures.panels import name_lines, words
+from experiments.labels import Labels
 from experiments.rundir import MANIFEST, RunError, RunResult
 from mechanisms.plugin import nearest
 from sim.charts import Chart
@@ -34,6 +35,7 @@ LEVEL = 24
 LARGEST = 1e100
 """Numbers from here on are no measurements, and overflow when an axis is laid out."""
 NAME = re.compile(r"[a-z0-9-]{1,60}")
+PLAIN = Labels()
 KINDS = get_args(get_type_hints(Chart)["kind"])
 
 
@@ -245,11 +247,11 @@ def _lines(chart: Chart, table: pd.DataFrame) -> list[_Line]:
     x, y = _places(table[chart.x])[0], _floats(table[chart.y])
     if not chart.by:
         rows = np.array(thin(range(len(table)), MOST_ROWS), dtype=int)
-        return [_Line("", HONEST, x[rows], y[rows])]
+        return [_Line("", LINE, x[rows], y[rows])]
     levels = thin(_levels(table[chart.by]), MOST_LINES)
     lines = []
     for level, color in zip(levels, LEVELS, strict=False):
-        name = _printable(label(chart.by, level))
+        name = _printable(PLAIN.named(chart.by, level))
         if chart.by == "adversary" and isinstance(level, bool | np.bool_):
             name = "adversary" if level else "honest"
             color = WHO[name]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.results import Results
-from fedstake.outside import literal
 
 SAMPLED = ("random", "sobol", "latin-hypercube")
 
@@ -102,9 +101,10 @@ def choose(
     pooled = [*moving[most:], *on_axis]
     notes = []
     if idle:
-        notes.append(f"Without effect here and not shown: {_and(idle)}.")
+        verbs = "has no effect here and is" if len(idle) == 1 else "have no effect here and are"
+        notes.append(f"{results.labels.all_of(idle)} {verbs} not shown.")
     if pooled:
-        notes.append(f"Pooled: {_and(pooled)}.")
+        notes.append(f"Averaged over {results.labels.all_of(pooled)}.")
     return Choice(moving[:most], idle, notes)
 
 
@@ -127,19 +127,6 @@ def concerns(results: Results, factor: str, table: str) -> bool:
         if isinstance(named, Mapping) and all(isinstance(v, Mapping) for v in named.values()):
             keys = {key for level in named.values() for key in level}
     return any(key == table or key.startswith(f"{table}.") for key in keys)
-
-
-def short(factor: str) -> str:
-    """Return the last part of a dotted key, as it can be shown."""
-    return literal(factor.rpartition(".")[2])
-
-
-def label(factor: str, level: Any) -> str:
-    """Return a level in words: a name as it is, a number with its factor."""
-    if isinstance(level, str):
-        return literal(level)
-    text = f"{level:.3g}" if isinstance(level, float | np.floating) else str(level).lower()
-    return f"{short(factor)} = {text}"
 
 
 def thin(levels: Sequence[Any], most: int) -> list[Any]:
@@ -184,8 +171,3 @@ def _effect(frame: pd.DataFrame, factor: str, values: Sequence[str]) -> float:
 def _decides(frame: pd.DataFrame, one: str, other: str) -> bool:
     """Return whether each level of one factor comes with a single level of the other."""
     return bool(frame.groupby(one, observed=True)[other].nunique().max() == 1)
-
-
-def _and(names: Sequence[str]) -> str:
-    *others, last = [short(name) for name in names]
-    return f"{', '.join(others)} and {last}" if others else last

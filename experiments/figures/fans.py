@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
-from experiments.figures.base import WHO, Sheet, SweepFigure, thousands
+from experiments.figures.base import WHO, Look, Sheet, SweepFigure, rounds_axis, thousands
 from experiments.figures.factors import choose, ordered
-from experiments.figures.gains import OWNED, OWNED_NEEDS
-from experiments.figures.panels import multiples, name_lines
+from experiments.figures.gains import OWNED, OWNED_NEEDS, asset, asset_of
+from experiments.figures.panels import multiples, words
 from experiments.results import Results, sql_name
 
 QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
@@ -36,17 +36,16 @@ def data(results: Results) -> pd.DataFrame:
     if not table[list(QUANTILES)].any(axis=None):
         return pd.DataFrame()  # nobody was ever paid
     table = table.sort_values([*chosen.shown, "who", "round"], ignore_index=True)
-    table.attrs["notes"] = chosen.notes
+    table.attrs |= {"notes": chosen.notes, "asset": asset_of(results)}
     return table
 
 
-def draw(table: pd.DataFrame) -> Sheet:
+def draw(table: pd.DataFrame, look: Look) -> Sheet:
     """Draw the median over two bands per kind of device."""
     notes: list[str] = []
-    sheet, panels = multiples(table, [c for c in table.columns if c not in VALUES], notes)
-    ends = {}
+    facets = [c for c in table.columns if c not in VALUES]
+    sheet, panels = multiples(table, facets, look, notes)
     for panel in panels:
-        lines = []
         for who, color in WHO.items():
             part = panel.part[panel.part["who"] == who]
             if part.empty:
@@ -62,27 +61,24 @@ def draw(table: pd.DataFrame) -> Sheet:
                 color=color,
                 ax=panel.axes,
                 errorbar=None,
-                linewidth=1.6,
                 legend=False,
             )
-            lines.append((part["round"].iloc[-1], part["p50"].iloc[-1], who, color))
         panel.axes.axhline(0, color="#999999", linewidth=0.8, zorder=0.5)
-        panel.axes.set(xlabel="", ylabel="", xlim=(1, max(2, table["round"].max())))
-        panel.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.axes.set(xlabel="", ylabel="")
+        rounds_axis(panel.axes, int(table["round"].max()))
         panel.axes.yaxis.set_major_formatter(FuncFormatter(thousands))
-        if panel.last:
-            ends[panel.axes] = lines
-    sheet.supxlabel("round", fontsize=10)
-    sheet.supylabel("gained (base units)", fontsize=10)
-    name_lines(sheet, ends)
+    sheet.supxlabel("round", fontsize="medium")
+    unit = asset(table.attrs)
+    sheet.supylabel(f"cumulative net income ({unit})", fontsize="medium")
+    words(sheet, {who: color for who, color in WHO.items() if (table["who"] == who).any()})
     return Sheet(sheet, notes)
 
 
 FIGURE = SweepFigure(
     name="stake-fans",
     title="What devices own",
-    caption="Net income so far, locked stake included: median over devices and seeds, bands from "
-    "the 25th to the 75th and from the 5th to the 95th percentile.",
+    caption="Cumulative net income, locked stake included: median over devices and seeds, bands "
+    "from the 25th to the 75th and from the 5th to the 95th percentile.",
     needs={"participants": (*OWNED_NEEDS, "utility")},
     data=data,
     draw=draw,

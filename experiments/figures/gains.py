@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
+from experiments.figures.base import setting
+from experiments.labels import shorten
 from experiments.results import Results
 
 CAPTION = (
@@ -42,3 +47,15 @@ def per_run(table: pd.DataFrame) -> pd.DataFrame:
     wide = table.pivot_table(index="run_id", columns="who", values="gained", aggfunc="mean")
     wide = wide.reindex(columns=["honest", "adversary"])
     return wide.add_suffix("_gained").reset_index()
+
+
+def asset_of(results: Results) -> str:
+    """Return the name of the asset that all runs pay in; "" where they differ or have none."""
+    names = {setting(scenario, "payout.asset") for scenario in results.scenarios().values()}
+    only = names.pop() if len(names) == 1 else None
+    return only if isinstance(only, str) else ""
+
+
+def asset(attrs: Mapping[Any, Any]) -> str:
+    """Return the unit of amounts for an axis, from the attributes of a figure's table."""
+    return shorten(str(attrs.get("asset") or ""), 12) or "base units"

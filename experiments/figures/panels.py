@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +18,19 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from experiments.figures.base import NEUTRAL, blank, direct_label, ink
-from experiments.figures.factors import label, thin
+from experiments.figures.base import NEUTRAL, SMALL, TEXT, Look, blank, direct_label, ink
+from experiments.figures.factors import thin
 
 CURVES, PANELS, COLUMNS = 8, 12, 4
 """Most curves in a panel, panels in a figure, panels side by side."""
-WIDTHS = {1: 5.2, 2: 6.6, 3: 7.8, 4: 9.0}
+WIDTHS = {1: 4.4, 2: 5.6, 3: 7.0, 4: 7.0}
 """Inches of a figure by its number of columns."""
-TITLE = 22
-"""Letters of a title that fit above a panel."""
+LETTER = 0.66 * TEXT / 72
+"""Inches of a letter of a title, more or less."""
+ASIDE = 14
+"""Most letters of a name at the end of a line; longer ones stand above the panels."""
+DRAWN_POINTS = 40
+"""Most letters of the name of a point; longer ones are numbered."""
 BESIDE = 6
 """Points between a point and a label that needs no line to it."""
 OVERLAP, CROSSING, COVERING = 100, 6, 2
@@ -47,31 +52,33 @@ DIRECTIONS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the small multiples, its part of the table, and whether it is in the last column."""
+    """One of the small multiples: its part of the table, its title, whether in the last column."""
 
     axes: Axes
     part: pd.DataFrame
+    title: str
     last: bool
 
 
-def levels(column: pd.Series) -> list[Any]:
-    """Return the levels that occur, in order."""
-    return [v for v in column.cat.categories if v in set(column)]
-
-
-def keep(table: pd.DataFrame, factor: str, most: int, notes: list[str]) -> pd.DataFrame:
+def keep(table: pd.DataFrame, factor: str, most: int, look: Look, notes: list[str]) -> pd.DataFrame:
     """Return the rows of at most so many levels of a factor; a note says how many."""
-    present = levels(table[factor])
-    kept = thin(present, most)
+    present = look.levels(table[factor])
+    kept = present[:most] if factor in look.first else thin(present, most)
     if len(kept) < len(present):
         notes.append(
-            f"{len(kept)} of the {len(present)} levels of {factor} are drawn; the CSV has all."
+            f"{len(kept)} of the {len(present)} levels of {look.labels.factor(factor)} are drawn; "
+            "the CSV has all."
         )
     return table[table[factor].isin(kept)]
 
 
 def multiples(
-    table: pd.DataFrame, facets: Sequence[str], notes: list[str], *, height: float = 1.9
+    table: pd.DataFrame,
+    facets: Sequence[str],
+    look: Look,
+    notes: list[str],
+    *,
+    height: float = 1.5,
 ) -> tuple[Canvas, list[Panel]]:
     """Return a canvas with a panel per combination of up to two factors; one panel without factors.
 
@@ -80,45 +87,45 @@ def multiples(
     Args:
         table: what is drawn; factors are ordered categories.
         facets: up to two factors.
+        look: labels, order of levels and width.
         notes: gets a sentence for the caption when levels are left out.
         height: inches of a row of panels.
     """
     # Which factor goes across and which down, and how many levels of each have room.
+    most = 2 if look.narrow else COLUMNS
     across, down = _order(table, facets)
     keys: list[tuple[Any, ...]] = [()]
     columns = 1
     if down:
-        table = keep(table, across, COLUMNS, notes)
-        columns = len(levels(table[across]))
-        table = keep(table, down, PANELS // columns, notes)
-        keys = list(itertools.product(levels(table[down]), levels(table[across])))
+        table = keep(table, across, most, look, notes)
+        columns = len(look.levels(table[across]))
+        table = keep(table, down, PANELS // columns, look, notes)
+        keys = list(itertools.product(look.levels(table[down]), look.levels(table[across])))
     elif across:
-        table = keep(table, across, PANELS, notes)
-        keys = [(level,) for level in levels(table[across])]
-        columns = math.ceil(len(keys) / math.ceil(len(keys) / COLUMNS))
+        table = keep(table, across, PANELS, look, notes)
+        keys = [(level,) for level in look.levels(table[across])]
+        columns = math.ceil(len(keys) / math.ceil(len(keys) / most))
     rows = math.ceil(len(keys) / columns)
     factors = [f for f in (down, across) if f]
 
-    # Titles name the levels; long ones take two lines.
-    titles = {key: _title(factors, key) for key in keys}
-    if max(map(len, titles.values())) > TITLE:
-        titles = {key: title.replace(" · ", "\n") for key, title in titles.items()}
-        height += 0.15
+    # Titles name the levels; long ones take several lines.
+    width = look.inches(WIDTHS[columns])
+    letters = max(8, int((width - 0.6) / columns / LETTER))
+    titles = {key: _title(look, factors, key, letters) for key in keys}
+    lines = max(title.count("\n") for title in titles.values())
 
     # The canvas and its panels.
-    inches = 3.2
+    inches = 2.7 if width > 4 else 2.3
     if len(keys) > 1:
-        inches = 0.7 + height * rows + (0.4 if rows == 1 else 0)
-    sheet = blank(WIDTHS[columns], inches)
+        inches = 0.6 + (height + 0.15 * lines) * rows + (0.3 if rows == 1 else 0)
+    sheet = blank(width, inches)
     grid = sheet.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     panels = []
-    for place, key in enumerate(keys):
-        part = table
-        for factor, level in zip(factors, key, strict=True):
-            part = part[part[factor] == level]
-        if key:
-            grid[place].set_title(titles[key], loc="left", fontsize=9.5, fontweight="bold")
-        panels.append(Panel(grid[place], part, last=place % columns == columns - 1))
+    for place, (key, title) in enumerate(titles.items()):
+        part = _rows_of(table, factors, key)
+        grid[place].set_title(title, loc="left", fontweight="bold")
+        last = place % columns == columns - 1
+        panels.append(Panel(grid[place], part, " ".join(title.split()), last))
 
     # Places of the grid that no panel takes: the panel above them shows its numbers.
     for place in range(len(keys), len(grid)):
@@ -127,32 +134,58 @@ def multiples(
     return sheet, panels
 
 
-def _title(factors: Sequence[str], key: tuple[Any, ...]) -> str:
-    return " · ".join(label(factor, level) for factor, level in zip(factors, key, strict=True))
+def _rows_of(table: pd.DataFrame, factors: Sequence[str], key: tuple[Any, ...]) -> pd.DataFrame:
+    """Return the rows with these levels."""
+    for factor, level in zip(factors, key, strict=True):
+        table = table[table[factor] == level]
+    return table
+
+
+def _title(look: Look, factors: Sequence[str], key: tuple[Any, ...], letters: int) -> str:
+    """Return the title of a panel, in lines of so many letters."""
+    names = [look.labels.named(f, level) for f, level in zip(factors, key, strict=True)]
+    whole = " · ".join(names)
+    if len(whole) <= letters:
+        return whole
+    return "\n".join(line for name in names for line in textwrap.wrap(name, letters))
 
 
 def _order(table: pd.DataFrame, facets: Sequence[str]) -> tuple[str, str]:
     """Return the factor that goes across, which has fewer levels, and the one that goes down."""
-    count = {f: len(levels(table[f])) for f in facets}
+    count = {f: table[f].nunique() for f in facets}
     across, down, *_ = [*sorted(facets, key=count.__getitem__), "", ""]
     return across, down
 
 
-def words(sheet: Canvas, colors: Mapping[str, str]) -> None:
-    """Write words in their colours above the panels, as a legend."""
-    # The names are set afterwards: a legend would read "$" as a formula and skip a leading "_".
-    handles = [Line2D([], [], color=color, label="name") for color in colors.values()]
+def words(
+    sheet: Canvas, colors: Mapping[str, str], styles: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write words in their colours above the panels, as a legend.
+
+    Args:
+        sheet: the canvas.
+        colors: colour of each word.
+        styles: how the line of each word is drawn; none: the words stand alone.
+    """
+    # The names are set afterwards: a legend would skip a leading "_".
+    lines = styles or [{"color": color} for color in colors.values()]
+    handles = [Line2D([], [], label="name", **line) for line in lines]
+    handle = 2.2 if styles else 0.0
+    longest = max(map(len, colors), default=0)
+    room = 72 * (sheet.get_figwidth() - 0.2)
+    each = (0.62 * longest + handle + 1.8) * TEXT
     legend = sheet.legend(
         handles=handles,
         loc="outside upper left",
-        ncols=len(colors),
-        handlelength=0,
-        handletextpad=0,
-        fontsize=10,
+        ncols=max(1, min(len(colors), int(room / each))),
+        handlelength=handle,
+        handletextpad=0.5 if styles else 0,
+        fontsize=TEXT,
         columnspacing=1.2,
+        borderpad=0.2,
     )
     for text, (name, color) in zip(legend.get_texts(), colors.items(), strict=True):
-        text.set(text=name, color=ink(color), fontweight="bold", parse_math=False)
+        text.set(text=name, color=ink(color), fontweight="bold")
 
 
 def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, str, str]]]) -> None:
@@ -167,7 +200,7 @@ def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, s
     pixel = sheet.dpi / 72
     for axes, lines in ends.items():
         wanted = [axes.transData.transform((x, y))[1] / pixel for x, y, _, _ in lines]
-        places = spread(wanted, 11.0)
+        places = spread(wanted, 9.5)
         frame = axes.get_window_extent()
         shift = _shift_into(places, frame.y0 / pixel - 4, frame.y1 / pixel + 4)
         for (x, y, text, color), place, want in zip(lines, places, wanted, strict=True):
@@ -238,8 +271,10 @@ def name_points(axes: Axes, points: np.ndarray, texts: Sequence[str], lines: np.
                 point,
                 xytext=(0, 0),
                 textcoords="offset points",
-                fontsize=8.5,
+                fontsize=SMALL + 0.5,
                 color="#222222",
+                bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.6},
+                zorder=4,
             )
             notes.append(note)
             candidates.append(_candidates(axes, note, centre, centres, drawn, sheet.dpi / 72))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.figures.base import ACCENT, NEUTRAL, Sheet, SweepFigure, thousands
-from experiments.figures.factors import concerns, continuous, crossed, each, label, ordered, short
-from experiments.figures.gains import CAPTION, OWNED_NEEDS, gains, per_run
-from experiments.figures.panels import CURVES, multiples, name_points
+from experiments.figures.base import ACCENT, NEUTRAL, Look, Sheet, SweepFigure, thousands
+from experiments.figures.factors import concerns, continuous, crossed, each, ordered
+from experiments.figures.gains import CAPTION, OWNED_NEEDS, asset, asset_of, gains, per_run
+from experiments.figures.panels import CURVES, DRAWN_POINTS, Panel, multiples, name_points
 from experiments.intervals import in_words, interval
+from experiments.labels import Labels
+from experiments.numerals import number
 from experiments.results import Results
 
 VALUES = (
@@ -29,6 +31,9 @@ VALUES = (
     "gained_high",
     "front",
 )
+WORDS = {"accuracy": "final test accuracy", "gained": "net income per adversary"}
+MOST_ROWS = 20
+"""Most choices that are drawn one below the other."""
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -49,16 +54,13 @@ def data(results: Results) -> pd.DataFrame:
     choices = [f for f in varied if f not in attacks]
     facets = [f for f in attacks if f not in axes][:2]
     if not choices:
-        facets = []
-        choices = attacks
-    if not choices:
         return pd.DataFrame()
 
     # One row per point, and whether it is on the front of its panel.
     rows = []
     for key, part in each(runs, [*facets, *choices]):
         levels = dict(zip([*facets, *choices], key, strict=True))
-        rows.append(_row(levels, choices, axes, part))
+        rows.append(_row(levels, choices, results.labels.drawn(), part))
     table = pd.DataFrame(rows).astype({f: runs[f].dtype for f in facets})
     if len(table) < 2:
         return pd.DataFrame()
@@ -69,21 +71,19 @@ def data(results: Results) -> pd.DataFrame:
 
     # What the caption has to add.
     notes = [in_words(table["runs"])]
-    if len(choices) > 1:
-        notes.append(f"Points are named by {' · '.join(short(f) for f in choices)}.")
-    hidden = [short(f) for f in attacks if f not in facets and f not in choices]
+    hidden = [f for f in attacks if f not in facets]
     if hidden:
-        notes.append(f"Pooled: {', '.join(hidden)}.")
+        notes.append(f"Averaged over {results.labels.all_of(hidden)}.")
     table = table[[*facets, *VALUES]]
-    table.attrs["notes"] = notes
+    table.attrs |= {"notes": notes, "asset": asset_of(results)}
     return table
 
 
 def _row(
-    levels: dict[str, Any], choices: list[str], axes: list[str], part: pd.DataFrame
+    levels: dict[str, Any], choices: list[str], labels: Labels, part: pd.DataFrame
 ) -> dict[str, Any]:
     """Return the row of a point: its panel, its name, its means and their intervals."""
-    names = [f"{levels[f]:.3g}" if f in axes else label(f, levels[f]) for f in choices]
+    names = [labels.named(f, levels[f]) for f in choices]
     row = {factor: level for factor, level in levels.items() if factor not in choices}
     row |= {"point": " · ".join(names), "runs": len(part)}
     for column in ("accuracy", "gained"):
@@ -104,34 +104,121 @@ def front(taken: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     return known & np.logical_not(np.any(as_good & better, axis=1))
 
 
-def draw(table: pd.DataFrame) -> Sheet:
+def draw(table: pd.DataFrame, look: Look) -> Sheet:
     """Draw points with intervals, the front in green.
 
-    All points are named where they are few; else those on the front are numbered.
+    All points are named where they are few; else those on the front are numbered. Where an axis
+    would have a single value the other one is drawn alone, and a note says so.
     """
     notes: list[str] = []
+    unit = asset(table.attrs)
     facets = [c for c in table.columns if c not in VALUES]
+    for column, word in WORDS.items():
+        values = [_only_value(part[column]) for _, part in each(table, facets)]
+        if None not in values:
+            decimals = 3 if column == "accuracy" else 0
+            texts = dict.fromkeys(number(value, decimals) for value in values)
+            notes.append(
+                f"The {word} is the same for all choices ({', '.join(texts)}) and is not drawn."
+            )
+            other = next(name for name in WORDS if name != column)
+            return _draw_one(table, facets, other, unit, look, notes)
     # Choices with the very same outcomes are one point with all their names.
     same = table.groupby([*facets, *VALUES[2:]], observed=True, sort=False, dropna=False)
     table = same["point"].agg(", ".join).reset_index()
-    sheet, panels = multiples(table, facets, notes, height=2.4)
+    sheet, panels = multiples(table, facets, look, notes, height=2.0)
     for panel in panels:
         _points(panel.axes, panel.part)
-    sheet.supxlabel("net income per adversary (base units)", fontsize=10)
-    sheet.supylabel("final test accuracy", fontsize=10)
-    few = max(len(p.part) for p in panels) <= CURVES
+    cut = _frame(panels[0].axes, table)
+    if cut:
+        notes.append("Intervals far wider than all points together are cut at the frame.")
+    sheet.supxlabel(f"net income per adversary ({unit})", fontsize="medium")
+    sheet.supylabel(WORDS["accuracy"], fontsize="medium")
+    few = max(len(p.part) for p in panels) <= (2 if look.narrow else CURVES)
+    few = few and table["point"].str.len().max() <= DRAWN_POINTS
     for panel in panels:
         part = panel.part.sort_values(["gained", "accuracy"])
         names = part["point"].tolist()
         if not few:  # no room for names: numbers along the front, and a key in the caption
-            numbers = part["front"].cumsum()
-            key = [f"{n} {name}" for n, name in zip(numbers, names, strict=True)]
-            key = list(itertools.compress(key, part["front"]))
-            title = panel.axes.get_title(loc="left") or "On the front"
-            notes.append(f"{title}: {'; '.join(key)}.")
-            names = numbers.astype(str).where(part["front"], "").tolist()
+            names, key = _numbered(part)
+            notes.append(f"{panel.title or 'On the front'}: {key}.")
         _names(panel.axes, part, names)
     return Sheet(sheet, notes)
+
+
+def _frame(axes: Axes, table: pd.DataFrame) -> bool:
+    """Set the limits, which all panels share; return whether intervals go beyond them.
+
+    They hold all points, and of intervals what is no farther out than the points are apart.
+    """
+    cut = False
+    for column, limit in (("gained", axes.set_xlim), ("accuracy", axes.set_ylim)):
+        least, most = table[column].min(), table[column].max()
+        low = max(table[f"{column}_low"].min(), 2 * least - most)
+        high = min(table[f"{column}_high"].max(), 2 * most - least)
+        low, high = np.nanmin([low, least]), np.nanmax([high, most])
+        cut |= bool(table[f"{column}_low"].min() < low or table[f"{column}_high"].max() > high)
+        margin = 0.16 * (high - low)
+        limit(low - margin, high + margin)
+    return cut
+
+
+def _only_value(values: pd.Series) -> float | None:
+    """Return the value that all have, but for rounding; None when they differ."""
+    spread = float(values.max() - values.min())
+    same = spread <= 1e-6 * max(1.0, float(values.abs().max()))
+    return float(values.iloc[0]) if same else None
+
+
+def _numbered(part: pd.DataFrame) -> tuple[list[str], str]:
+    """Return the numbers of the points of the front, "" for the others, and what they stand for."""
+    numbers = part["front"].cumsum()
+    best = part[part["front"]]
+    pairs = zip(numbers[part["front"]], best["point"], strict=True)
+    key = "; ".join(f"{number}: {name}" for number, name in pairs)
+    return numbers.astype(str).where(part["front"], "").tolist(), key
+
+
+def _draw_one(
+    table: pd.DataFrame,
+    facets: Sequence[str],
+    column: str,
+    unit: str,
+    look: Look,
+    notes: list[str],
+) -> Sheet:
+    """Draw one of the two outcomes: a row per choice, the best in green."""
+    points = list(dict.fromkeys(table["point"]))
+    order = table.groupby("point")[column].mean().sort_values(ascending=column == "gained").index
+    if len(points) > MOST_ROWS:
+        notes.append(f"The best {MOST_ROWS} of {len(points)} choices are drawn; the CSV has all.")
+    shown = list(order[:MOST_ROWS])
+    table = table[table["point"].isin(shown)]
+    sheet, panels = multiples(table, facets, look, notes, height=0.5 + 0.17 * len(shown))
+    if not facets:
+        sheet.set_figheight(0.8 + 0.17 * len(shown))
+    for panel in panels:
+        _rows_of(panel, shown, column)
+    label = f"net income per adversary ({unit})" if column == "gained" else WORDS[column]
+    sheet.supxlabel(label, fontsize="medium")
+    return Sheet(sheet, notes)
+
+
+def _rows_of(panel: Panel, shown: list[str], column: str) -> None:
+    """Draw the points of a panel, one below the other, with their intervals."""
+    axes = panel.axes
+    part = panel.part.set_index("point").reindex(shown)
+    rows = np.arange(len(shown))
+    colors = [ACCENT if good is True else NEUTRAL for good in part["front"]]
+    axes.hlines(rows, part[f"{column}_low"], part[f"{column}_high"], colors=colors, linewidth=1.2)
+    axes.scatter(part[column], rows, c=colors, s=22, zorder=3)
+    axes.set_yticks(rows, shown)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    if column == "gained":
+        axes.axvline(0, color="#999999", linewidth=0.8, zorder=0.5)
+        axes.xaxis.set_major_formatter(FuncFormatter(thousands))
 
 
 def _points(axes: Axes, part: pd.DataFrame) -> None:
@@ -162,13 +249,12 @@ def _points(axes: Axes, part: pd.DataFrame) -> None:
         y="accuracy",
         hue="front",
         palette={True: ACCENT, False: NEUTRAL},
-        s=34,
+        s=24,
         ax=axes,
         legend=False,
         zorder=3,
     )
     axes.set(xlabel="", ylabel="")
-    axes.margins(0.16, 0.2)
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
     axes.xaxis.set_major_locator(MaxNLocator(3))
 

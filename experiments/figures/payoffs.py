@@ -7,15 +7,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 
-from experiments.figures.base import DARK, NEUTRAL, Sheet, SweepFigure, blank, luminance
-from experiments.figures.factors import choose, label, ordered, short
-from experiments.figures.panels import PANELS, keep, levels
+from experiments.figures.base import NEUTRAL, SMALL, Look, Sheet, SweepFigure, blank
+from experiments.figures.factors import choose, ordered
+from experiments.figures.panels import LETTER, PANELS, keep
 from experiments.numerals import digits, number
 from experiments.results import Results
 
 VALUES = ("who", "utility", "low", "high", "runs")
-COLORS = colormaps["PuOr"]
+COLORS = LinearSegmentedColormap.from_list("payoffs", colormaps["PRGn"](np.linspace(0.2, 0.8, 9)))
+"""Purple a loss, green a gain; so light that black numbers can be read on all of it."""
 WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
 
 
@@ -48,40 +50,57 @@ def data(results: Results) -> pd.DataFrame:
     return table
 
 
-def draw(table: pd.DataFrame) -> Sheet:
+def draw(table: pd.DataFrame, look: Look) -> Sheet:
     """Draw a matrix per kind of device, in one scale of colours with white at 0."""
     notes: list[str] = []
     factors = [c for c in table.columns if c not in VALUES]
-    count = {f: len(levels(table[f])) for f in factors}
+    count = {f: table[f].nunique() for f in factors}
     across, down = sorted(factors, key=count.__getitem__)
-    table = keep(keep(table, across, PANELS // 2, notes), down, PANELS, notes)
-    across_levels, down_levels = levels(table[across]), levels(table[down])
+    table = keep(keep(table, across, PANELS // 2, look, notes), down, PANELS, look, notes)
+    across_levels, down_levels = look.levels(table[across]), look.levels(table[down])
+    across_names = [look.labels.level(across, level) for level in across_levels]
+    down_names = [look.labels.level(down, level) for level in down_levels]
     whose = [who for who in WHOSE if (table["who"] == who).any()]
-    sheet = blank(
-        1.3 + len(whose) * max(2.4, 0.85 * len(across_levels)), 1.3 + 0.42 * len(down_levels)
-    )
-    limit = float(table["utility"].abs().max()) or 1.0
+
+    # Side by side, or one above the other where a page has one column.
+    beside = 1 if look.narrow else len(whose)
+    margin = LETTER * max(map(len, down_names)) + 0.5
+    width = look.inches(margin + beside * max(2.0, 0.75 * len(across_levels)))
+    cell = (width - margin) / beside / len(across_levels)
     decimals = digits(table["utility"])
-    slant = {}
-    if len(across_levels) > 3:
-        slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    panels = sheet.subplots(1, len(whose), sharey=True, squeeze=False).ravel()
+    numbers = [number(v, decimals) for v in table["utility"]]
+    upright = max(map(len, numbers)) * LETTER > 0.95 * cell
+    slanted = max(map(len, across_names)) * LETTER > 0.9 * cell
+    height = 0.26 * len(down_levels) + (0.3 if not slanted else 0.25 + 0.4 * _rise(across_names))
+    rows = len(whose) // beside
+    sheet = blank(width, 0.35 + rows * (0.3 + height + (0.5 if upright else 0)))
+    panels = sheet.subplots(rows, beside, sharey=True, sharex=True, squeeze=False).ravel()
+    limit = float(table["utility"].abs().max()) or 1.0
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     for axes, who in zip(panels, whose, strict=True):
         part = table[table["who"] == who]
         grid = part.pivot(index=down, columns=across, values="utility")
         grid = grid.reindex(index=down_levels, columns=across_levels)
-        _matrix(axes, grid, limit, decimals)
-        axes.set_title(WHOSE[who], loc="left", fontsize=10, fontweight="bold")
-        axes.set_xticklabels([_tick(v) for v in across_levels], fontsize=9, **slant)
-        axes.set(xlabel=short(across), ylabel="")
-    first = sheet.axes[0]
-    first.set_yticklabels([_tick(v) for v in down_levels], rotation=0, fontsize=9)
-    first.set_ylabel(short(down))
+        grid = grid.set_axis(down_names, axis=0).set_axis(across_names, axis=1)
+        _matrix(axes, grid, limit, decimals, rotation=45 if upright else 0)
+        axes.set_title(WHOSE[who], loc="left", fontweight="bold")
+        axes.set_xticklabels(across_names, **slant)
+        axes.set_yticklabels(down_names, rotation=0)
+        axes.set(xlabel="", ylabel="")
+    sheet.supxlabel(look.labels.factor(across), fontsize="medium")
+    sheet.supylabel(look.labels.factor(down), fontsize="medium")
     return Sheet(sheet, notes)
 
 
-def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None:
-    """Draw a matrix of numbers on their colours; white is 0, the full colours are ± `limit`."""
+def _rise(names: list[str]) -> float:
+    """Return the height in inches of the longest name, slanted."""
+    return LETTER * max(map(len, names))
+
+
+def _matrix(
+    axes: Axes, grid: pd.DataFrame, limit: float, decimals: int, rotation: float = 0
+) -> None:
+    """Draw a matrix of black numbers on their colours; white is 0, full colours are ± `limit`."""
     sns.heatmap(
         grid,
         ax=axes,
@@ -93,27 +112,28 @@ def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int) -> None
         linecolor="white",
     )
     for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
-        if np.isnan(value):
-            text, size, color = "none", 9.0, NEUTRAL
-        else:
-            ground = COLORS((value / limit + 1) / 2)
-            text, size = number(value, decimals), 9.5
-            color = "white" if luminance(ground) < DARK else "black"
-        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size, color=color)
+        text, color = "none", NEUTRAL
+        if not np.isnan(value):
+            text, color = number(value, decimals), "black"
+        axes.text(
+            j + 0.5,
+            i + 0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=SMALL + 0.5,
+            color=color,
+            rotation=rotation,
+        )
     axes.grid(False)
     axes.tick_params(length=0)
-
-
-def _tick(level: object) -> str:
-    """Return a level without the name of its factor, which the axis has."""
-    return label("", level).removeprefix(" = ")
 
 
 FIGURE = SweepFigure(
     name="payoffs",
     title="Payoffs",
     caption="Mean utility per device and run, in base units: income and what is locked, "
-    "less costs. White is 0, purple a gain, orange a loss, in the same scale for both.",
+    "less costs. White is 0, green a gain, purple a loss, in the same scale for both.",
     needs={"participants": ("device", "adversary", "utility")},
     data=data,
     draw=draw,

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from experiments.figures.base import HONEST, LEVELS, NEUTRAL, Sheet, SweepFigure, blank, thousands
-from experiments.figures.factors import continuous, crossed, label, ordered, share_explained, short
-from experiments.figures.panels import COLUMNS, levels, words
+from experiments.figures.base import (
+    LEVELS,
+    LINE,
+    NEUTRAL,
+    Look,
+    Sheet,
+    SweepFigure,
+    blank,
+    thousands,
+)
+from experiments.figures.factors import continuous, crossed, ordered, share_explained
+from experiments.figures.panels import COLUMNS, words
 from experiments.intervals import interval
+from experiments.numerals import plain
 from experiments.results import Results
 
 OUTCOMES = {
-    "accuracy": "final test accuracy",
+    "accuracy": "final test\naccuracy",
     "honest_utility": "utility, honest\n(base units)",
     "adversary_utility": "utility, adversaries\n(base units)",
 }
@@ -90,62 +100,58 @@ def means(part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["value", "result", "low", "high", "cells"])
 
 
-def draw(table: pd.DataFrame) -> Sheet:
+def draw(table: pd.DataFrame, look: Look) -> Sheet:
     """Draw a scatter per factor (across) and outcome (down) under the means of its bins."""
     notes: list[str] = []
     color_by = next((c for c in table.columns if c not in VALUES), "")
     outcomes = list(table["outcome"].unique())
     factors = list(table["factor"].unique())
-    if len(factors) > COLUMNS:
+    most = 2 if look.narrow else COLUMNS
+    if len(factors) > most:
         notes.append(
-            f"The {COLUMNS} factors that explain most of {NAMES[outcomes[0]]} are drawn; "
+            f"The {most} factors that explain most of {NAMES[outcomes[0]]} are drawn; "
             f"the CSV has all {len(factors)}."
         )
-        factors = factors[:COLUMNS]
-    sheet = blank(max(4.2, 0.9 + 2.3 * len(factors)), 0.8 + 1.9 * len(outcomes))
+        factors = factors[:most]
+    width = look.inches(max(3.6, 0.9 + 1.9 * len(factors)))
+    sheet = blank(width, 0.7 + 1.45 * len(outcomes))
     grid = sheet.subplots(len(outcomes), len(factors), sharex="col", sharey="row", squeeze=False)
-    colors = {"": HONEST}
-    named = table.assign(level="")
+    colors: dict[Any, str] = {"": LINE}
+    table = table.assign(level="")
     if color_by:
-        names = [label(color_by, level) for level in levels(table[color_by])]
-        colors = dict(zip(names, LEVELS, strict=False))
-        named = table.assign(level=[label(color_by, level) for level in table[color_by]])
+        shown = look.levels(table[color_by])
+        colors = dict(zip(shown, LEVELS, strict=False))
+        table["level"] = table[color_by].astype(object)
+    grey = False
     for i, outcome in enumerate(outcomes):
-        rows = named[named["outcome"] == outcome]
+        rows = table[table["outcome"] == outcome]
         for j, factor in enumerate(factors):
             axes = grid[i, j]
-            part = rows[rows["factor"] == factor]
-            _draw_panel(axes, part, colors)
-            axes.set(xlabel=short(factor), ylabel=OUTCOMES[outcome])
-            # The range of the results: bars may reach farther.
-            low, high = rows["result"].agg(["min", "max"])
-            margin = 0.06 * (high - low)
-            axes.set_ylim(low - margin, high + margin)
+            grey |= _draw_panel(axes, rows[rows["factor"] == factor], colors)
+            axes.set(xlabel=look.labels.factor(factor), ylabel=OUTCOMES[outcome])
             if outcome != "accuracy":
                 axes.yaxis.set_major_formatter(FuncFormatter(thousands))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
             axes.label_outer()
+    if grey:
+        notes.append(f"Grey: {look.labels.factor(color_by)} makes no difference.")
     if color_by:
-        words(sheet, colors)
+        words(sheet, {look.labels.named(color_by, v): color for v, color in colors.items()})
     return Sheet(sheet, notes)
 
 
-def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[str, str]) -> None:
-    """Draw the points of one factor and outcome, and the means of their bins."""
-    if _alike(part):
+def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[Any, str]) -> bool:
+    """Draw the points of one factor and outcome, and the means of their bins.
+
+    Returns whether colour makes no difference: all is grey then.
+    """
+    alike = _alike(part)
+    if alike:
         part = part.drop_duplicates(["point", "seed"]).assign(level="")
         colors = {"": NEUTRAL}
-    sns.scatterplot(
-        part,
-        x="value",
-        y="result",
-        hue="level",
-        palette=dict(colors),
-        s=14,
-        alpha=0.4,
-        linewidth=0,
-        legend=False,
-        ax=axes,
-    )
+    for level, color in colors.items():
+        own = part[part["level"] == level]
+        axes.scatter(own["value"], own["result"], s=9, color=color, alpha=0.4, linewidth=0)
     for level, color in colors.items():
         mean = means(part[part["level"] == level])
         bars = [mean["result"] - mean["low"], mean["high"] - mean["result"]]
@@ -154,17 +160,24 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, colors: Mapping[str, str]) -> No
             mean["result"],
             [bar.fillna(0) for bar in bars],
             color=color,
-            linewidth=1.6,
+            linewidth=1.3,
             marker="o",
-            markersize=3.5,
+            markersize=2.8,
         )
+    # Room for whole points and bars at the edges, and for ticks that do not touch.
+    axes.margins(0.08, 0.1)
     if part["log"].any():
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(LogFormatter())
-        axes.xaxis.set_minor_formatter(LogFormatter())
+        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        axes.xaxis.set_minor_locator(NullLocator())
+        if np.log10(part["value"].max() / part["value"].min()) < 1.5:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     else:
         whole = bool((part["value"] % 1 == 0).all())
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole))
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=whole))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    return alike
 
 
 def _alike(part: pd.DataFrame) -> bool:
@@ -177,8 +190,7 @@ FIGURE = SweepFigure(
     name="responses",
     title="Outcome against each sampled factor",
     caption="Points are runs; the line joins means over equal-sized bins of cells, bars are their "
-    "95 % intervals (Student's t below ten cells), none for a bin of one cell. "
-    "Grey: colour makes no difference.",
+    "95 % intervals (Student's t below ten cells), none for a bin of one cell.",
     needs={"participants": ("device", "adversary", "utility")},
     data=data,
     draw=draw,

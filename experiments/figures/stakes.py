@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from experiments.figures.base import ADVERSARY, HONEST, Figure, direct_label, thousands
+from experiments.figures.base import ADVERSARY, HONEST, Figure, direct_label, rounds_axis, thousands
 from experiments.rundir import RunResult
 
 
@@ -32,7 +32,8 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
             )
         if devices:
             direct_label(axes, rounds, float(last[devices].median()), name, color)
-    axes.set(xlabel="round", ylabel="balance (base units)", xlim=(1, max(2, rounds)))
+    axes.set(xlabel="round", ylabel="balance (base units)")
+    rounds_axis(axes, rounds)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(thousands))
 

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-from experiments.figures.base import NEUTRAL, WHO, Sheet, SweepFigure
+from experiments.figures.base import NEUTRAL, WHO, Look, Sheet, SweepFigure, beside_line
 from experiments.figures.factors import choose, ordered
 from experiments.figures.panels import Panel, multiples, words
 from experiments.figures.votes import threshold
@@ -14,6 +14,7 @@ from experiments.results import Results
 
 VALUES = ("seed", "round", "validator", "worker", "who", "vad", "vote", "threshold")
 MOST = 6_000
+_WORDS = {"honest": "honest workers' updates", "adversary": "adversaries' updates"}
 
 
 def data(results: Results) -> pd.DataFrame:
@@ -51,11 +52,11 @@ def data(results: Results) -> pd.DataFrame:
     return table
 
 
-def draw(table: pd.DataFrame) -> Sheet:
+def draw(table: pd.DataFrame, look: Look) -> Sheet:
     """Draw a point per vote, and the line above which the rule says reject."""
     notes: list[str] = []
     facets = [c for c in table.columns if c not in VALUES]
-    sheet, panels = multiples(table, facets, notes, height=2.1)
+    sheet, panels = multiples(table, facets, look, notes, height=1.7)
     present = {who: color for who, color in WHO.items() if (table["who"] == who).any()}
     for panel in panels:
         # Adversaries beside honest workers, not on them.
@@ -79,35 +80,24 @@ def draw(table: pd.DataFrame) -> Sheet:
             _draw_threshold(panel, thresholds[0])
         panel.axes.set(xlabel="", ylabel="")
         panel.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    sheet.supxlabel("round", fontsize=10)
-    sheet.supylabel("vad (accuracy)", fontsize=10)
-    words(sheet, present)
+    sheet.supxlabel("round", fontsize="medium")
+    sheet.supylabel("accuracy loss against baseline", fontsize="medium")
+    words(sheet, {_WORDS[who]: color for who, color in present.items()})
     return Sheet(sheet, notes)
 
 
 def _draw_threshold(panel: Panel, limit: float) -> None:
     """Draw the line of the rule, with its value in the last column."""
     panel.axes.axhline(limit, color=NEUTRAL, linestyle="--", linewidth=1)
-    if not panel.last:
-        return
-    panel.axes.annotate(
-        f"threshold {limit:g}",
-        (1, limit),
-        xycoords=("axes fraction", "data"),
-        xytext=(-3, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8.5,
-        color="#333333",
-        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
-    )
+    if panel.last:
+        beside_line(panel.axes, limit, f"threshold\n{limit:g}")
 
 
 FIGURE = SweepFigure(
     name="vote-scatter",
-    title="Vote differences",
-    caption="One point per vote: vad, how much lower the accuracy of the update is than that of "
-    "the validator's own baseline. Above the line the rule says reject.",
+    title="Accuracy loss that validators measured",
+    caption="One point per vote: how much lower the accuracy of the update is than that of the "
+    "validator's own baseline (vad). Above the line the rule says reject.",
     needs={"votes": ("round", "validator", "worker", "worker_adversary", "vad", "vote")},
     data=data,
     draw=draw,

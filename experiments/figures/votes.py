@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure, setting
+from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure, beside_line, setting
+from experiments.figures.panels import words
 from experiments.rundir import RunResult
 
 COLUMNS = ("round", "validator", "worker", "worker_adversary", "vad", "vote", "status")
@@ -28,13 +30,17 @@ def threshold(settings: Mapping[str, Any]) -> float | None:
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """Draw one point per vote, and the threshold."""
+    """Draw one point per vote, and the threshold; honest workers and adversaries side by side."""
+    sheet = axes.get_figure(root=True)
+    assert sheet is not None
+    present = {}
     for bad, color, label, shift in (
-        (False, HONEST, "honest worker", -0.15),
-        (True, ADVERSARY, "adversary", 0.15),
+        (False, HONEST, "honest workers' updates", -0.15),
+        (True, ADVERSARY, "adversaries' updates", 0.15),
     ):
         part = table[table["worker_adversary"] == bad]
         if not part.empty:
+            present[label] = color
             axes.scatter(
                 part["round"].astype(float) + shift,
                 part["vad"],
@@ -42,30 +48,21 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
                 color=color,
                 alpha=0.45,
                 linewidth=0,
-                label=label,
             )
     limit = table["threshold"].iloc[0]
     if pd.notna(limit):
         axes.axhline(limit, color=NEUTRAL, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"threshold {limit:g}",
-            (1, limit),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-            color=NEUTRAL,
-        )
-    axes.set(xlabel="round", ylabel="vad (accuracy, baseline − update)")
-    axes.legend(loc="upper left", markerscale=2)
+        beside_line(axes, limit, f"threshold\n{limit:g}")
+    axes.set(xlabel="round", ylabel="accuracy loss against baseline")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    words(sheet, present)
 
 
 FIGURE = Figure(
     name="votes",
-    title="Vote differences",
-    caption="One point per vote: how much worse the update is than the validator's own baseline. "
-    "Above the line the rule says reject.",
+    title="Accuracy loss that validators measured",
+    caption="One point per vote: how much lower the accuracy of the update is than that of the "
+    "validator's own baseline (vad). Above the line the rule says reject.",
     needs={"votes": COLUMNS},
     data=data,
     draw=draw,

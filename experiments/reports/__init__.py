@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from experiments.reports.drawing import wanted
+from experiments.reports.page import FORMATS
 from experiments.reports.run import incomes, report_run, summary
 from experiments.reports.sweep import report_sweep
 from experiments.results import Results
@@ -18,6 +20,9 @@ def report(
     recorded: RunResult | Results,
     out: str | Path | None = None,
     *,
+    figures: str | Sequence[str] = (),
+    formats: str | Sequence[str] = FORMATS,
+    width: str = "",
     on_figure: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the figures and `report.html`; return the page's path.
@@ -27,6 +32,10 @@ def report(
     Args:
         recorded: a run (`open_run`) or a sweep (`Results.open`).
         out: folder, by default `report` in the run's or sweep's own; other files are left alone.
+        figures: names of those to draw, in a list or with commas between them; none: all.
+        formats: of their files: "png", "svg", "pdf".
+        width: "single" or "double", one or two columns of a printed page (3.4 or 7 inches); by
+            default what each figure needs, at most 7 inches.
         on_figure: called with the number done as each figure of a sweep is.
     """
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
@@ -34,11 +43,18 @@ def report(
     check_writable(target)
     target.mkdir(parents=True, exist_ok=True)
     command = ["fedstake", "report", str(home)]
-    if out:
-        command += ["--out", str(out)]
+    want = wanted(figures, formats, width)
+    options = {
+        "--out": str(out or ""),
+        "--figures": ",".join(want.figures),
+        "--format": ",".join(want.formats) if want.formats != FORMATS else "",
+        "--width": width,
+    }
+    for option, value in options.items():
+        command += [option, value] if value else []
     if isinstance(recorded, RunResult):
-        return report_run(recorded, target, command)
-    return report_sweep(recorded, target, command, on_figure)
+        return report_run(recorded, target, command, want)
+    return report_sweep(recorded, target, command, want, on_figure)
 
 
 def open_recorded(folder: str | Path) -> RunResult | Results:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,21 @@ _POLICY = (
 )
 
 
+PIXELS = 115
+"""Of the page for an inch of a figure: text of eight points is as large as the page's own."""
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Formats of figures, and what their files must not say, so that they are the same every time."""
+FORMATS = ("png", "svg")
+"""Formats that are written unless others are asked for."""
+
+
 @dataclass(frozen=True)
 class Panel:
-    """A figure of a page: file stem, texts, PNG bytes, the command that makes it, inches."""
+    """A figure of a page: file stem, texts, PNG bytes, the command that makes it, inches, files."""
 
     name: str
     title: str
@@ -40,16 +53,32 @@ class Panel:
     png: bytes
     command: str
     width: float = 0.0
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with a line about it, a table, and text as it is."""
+    """A heading with a line about it, a table, its columns in words, and text as it is."""
 
     heading: str
     table: pd.DataFrame | None = None
     pre: str = ""
     note: str = ""
+    lines: tuple[str, ...] = ()
+    """Sentences under the heading, the first one large."""
+    legend: Mapping[str, str] = field(default_factory=dict)
+    """What the columns of the table mean."""
+    head: bool = True
+    """Whether the table has a head."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Figures of a page, and for those that could not be drawn a sentence why."""
+
+    panels: Sequence[Panel]
+    failed: Sequence[str] = ()
+    heading: str = "Figures"
 
 
 def save(
@@ -60,18 +89,29 @@ def save(
     title: str,
     caption: str,
     command: str,
+    formats: Sequence[str] = FORMATS,
 ) -> Panel:
-    """Write a canvas as PNG and SVG, and its table as CSV; other files are left alone."""
+    """Write a canvas in some formats, and its table as CSV; other files are left alone.
+
+    Raises ValueError when its names and numbers leave no room for what is drawn.
+    """
     _draw_literally(sheet)
-    sheet.draw_without_rendering()
-    sheet.set_layout_engine("none")  # laid out once, so that both files are the same
-    png, svg = io.BytesIO(), io.BytesIO()
-    sheet.savefig(png, format="png", metadata={"Software": None})
-    sheet.savefig(svg, format="svg", metadata={"Date": None})
-    write_file(folder / f"{name}.png", png.getvalue())
-    write_file(folder / f"{name}.svg", svg.getvalue())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="constrained_layout not applied")
+        try:
+            sheet.draw_without_rendering()
+        except UserWarning:
+            raise ValueError("its names leave no room for what is drawn") from None
+    sheet.set_layout_engine("none")  # laid out once, so that all files are the same
+    bodies = {}
+    for kind in dict.fromkeys(["png", *formats]):
+        buffer = io.BytesIO()
+        sheet.savefig(buffer, format=kind, metadata=METADATA[kind])
+        bodies[kind] = buffer.getvalue()
+    for kind in formats:
+        write_file(folder / f"{name}.{kind}", bodies[kind])
     write_file(folder / f"{name}.csv", csv_text(table))
-    return Panel(name, title, caption, png.getvalue(), command, sheet.get_figwidth())
+    return Panel(name, title, caption, bodies["png"], command, sheet.get_figwidth(), tuple(formats))
 
 
 def _draw_literally(sheet: Canvas) -> None:
@@ -100,70 +140,82 @@ def _html(text: str) -> str:
     return html.escape(_lines(text))
 
 
-def page(
-    title: str,
-    subtitle: str,
-    before: Sequence[Section],
-    panels: Sequence[Panel],
-    after: Sequence[Section],
-) -> str:
-    """Return the whole page as HTML: sections, figures, sections."""
-    parts = [
-        f"<h1>{_html(title)}</h1><p class=sub>{_html(subtitle)}</p>",
-        *map(_section, before),
-    ]
-    if panels:
-        parts.append(f"<h2>Figures</h2><div class=grid>{''.join(map(_figure, panels))}</div>")
-    parts += map(_section, after)
+def page(title: str, subtitle: str, parts: Sequence[Section | Gallery]) -> str:
+    """Return the whole page as HTML: sections and figures in their order."""
+    blocks = [f"<h1>{_html(title)}</h1><p class=sub>{_html(subtitle)}</p>"]
+    blocks += [_section(p) if isinstance(p, Section) else _gallery(p) for p in parts]
     head = (
         '<meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{_html(title)} · Fedstake</title><style>{_CSS}</style>"
     )
-    body = f"<main>{''.join(parts)}</main><script>{_SCRIPT}</script>"
+    body = f"<main>{''.join(blocks)}</main><script>{_SCRIPT}</script>"
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def _gallery(gallery: Gallery) -> str:
+    if not gallery.panels and not gallery.failed:
+        return ""
+    heading = f"<h2>{_html(gallery.heading)}</h2>" if gallery.heading else ""
+    failed = "".join(f"<p class=failed>{_html(line)}</p>" for line in gallery.failed)
+    return f"{heading}{failed}<div class=grid>{''.join(map(_figure, gallery.panels))}</div>"
 
 
 def _section(section: Section) -> str:
     parts = [f"<h2>{_html(section.heading)}</h2>"]
+    for place, line in enumerate(section.lines):
+        kind = "" if place else " class=lead"
+        parts.append(f"<p{kind}>{_html(line)}</p>")
     if section.note:
         parts.append(f"<p class=sub>{_html(section.note)}</p>")
     if section.table is not None:
-        parts.append(table(section.table, section.heading))
+        parts.append(table(section.table, section.heading, head=section.head))
+    if section.legend:
+        terms = [
+            f"<b>{_html(name)}</b> {_html(meaning)}" for name, meaning in section.legend.items()
+        ]
+        parts.append(f"<p class=legend>Columns: {'; '.join(terms)}.</p>")
     if section.pre:
         parts.append(f"<pre tabindex=0>{_html(section.pre)}</pre>")
     return f"<section>{''.join(parts)}</section>"
 
 
 def _figure(panel: Panel) -> str:
-    pixels = round(96 * panel.width)
+    pixels = round(PIXELS * panel.width)
     # A wide figure scrolls on a small screen rather than become too small to read.
     wide = " wide" if pixels > 600 else ""
     image = base64.b64encode(panel.png).decode()
     name, title = _html(panel.name), _html(panel.title)
     caption = _html(panel.caption)
+    files = ", ".join(
+        f'<a href="{name}.{kind}">{name}.{kind}</a>' for kind in panel.formats if kind != "png"
+    )
+    drawing = f"; drawing: {files}" if files else ""
     return (
         f'<figure id="{name}" style="--w:{pixels}px"><h3>{title}</h3>'
         f'<div class="plate{wide}" tabindex=0 role=region aria-label="{title}">'
         f'<img alt="{caption}" src="data:image/png;base64,{image}"></div>'
         f"<figcaption>{caption} "
-        f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>; '
-        f'drawing: <a href="{name}.svg">{name}.svg</a>. '
+        f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>{drawing}. '
         f"Made by <code>{_html(panel.command)}</code></span></figcaption></figure>"
     )
 
 
-def table(frame: pd.DataFrame, name: str) -> str:
-    """Return a table as HTML; it sorts by its numbers, not by how they are printed."""
+def table(frame: pd.DataFrame, name: str, *, head: bool = True) -> str:
+    """Return a table as HTML; it sorts by its numbers, not by how they are printed.
+
+    Its first column stays in view when the others scroll.
+    """
     columns = [_column(frame[name], str(name)) for name in frame.columns]
-    head = "".join(heading for heading, _ in columns)
+    headings = "".join(heading for heading, _ in columns)
+    first = f"<thead><tr>{headings}</tr></thead>" if head else ""
     rows = zip(*(cells for _, cells in columns), strict=True)
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     label = _html(name)
     return (
         f'<div class=wrap tabindex=0 role=region aria-label="{label}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<table>{first}<tbody>{body}</tbody></table></div>"
     )
 
 

@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.figures import run_figures
-from experiments.figures.base import canvas, setting, style
+from experiments.figures.base import Sheet, canvas, setting, style
 from experiments.figures.declared import declared_figures
 from experiments.outcomes import of_run
-from experiments.reports.page import Section, page, save
+from experiments.reports.drawing import Wanted, check_figures, draw_all
+from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import RunResult, write_file
 
 
-def report_run(run: RunResult, target: Path, command: list[str]) -> Path:
+def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -> Path:
     """Write the figures and `report.html` of one run into a folder that is there.
 
     The figures that a protocol declares in the manifest come after those of the house.
     """
     shipped = run_figures()
     declared = declared_figures(run, {figure.name for figure in shipped})
+    check_figures(want, [figure.name for figure in (*shipped, *declared)])
     figures = [*(figure for figure in shipped if run.has(figure.needs)), *declared]
-    panels = []
     with style():
-        for figure in figures:
-            table = figure.data(run)
-            if table.empty:
-                continue
-            sheet = canvas(figure, table)
-            caption = " ".join([figure.caption, *table.attrs.get("notes", [])])
-            panels.append(
-                save(
-                    sheet,
-                    table,
-                    target,
-                    name=figure.name,
-                    title=figure.title,
-                    caption=caption,
-                    command=shlex.join(command),
-                )
-            )
-    text = page(
-        str(setting(run.settings, "name") or run.run_id),
-        _subtitle(run),
-        _tables(run),
-        panels,
-        [Section("Scenario", pre=(run.path / "scenario.toml").read_text())],
-    )
-    write_file(target / "report.html", text)
+        gallery = draw_all(
+            figures,
+            lambda figure: figure.data(run),
+            lambda figure, table: Sheet(canvas(figure, table, want.width)),
+            target,
+            want,
+            command,
+        )
+    parts: list[Section | Gallery] = [
+        *_tables(run),
+        gallery,
+        Section("Scenario", pre=(run.path / "scenario.toml").read_text()),
+    ]
+    name = str(setting(run.settings, "name") or run.run_id)
+    write_file(target / "report.html", page(name, _subtitle(run), parts))
     return target / "report.html"
 
 
@@ -68,7 +58,11 @@ def _subtitle(run: RunResult) -> str:
 
 
 def _tables(run: RunResult) -> list[Section]:
-    sections = [Section("Summary", summary(run)), Section("Utility by group", incomes(run))]
+    unit = setting(run.settings, "payout.asset") or "base units"
+    sections = [
+        Section("Summary", summary(run), head=False),
+        Section(f"Utility per device ({unit})", incomes(run)),
+    ]
     return [s for s in sections if s.table is not None and not s.table.empty]
 
 
@@ -76,9 +70,10 @@ def summary(run: RunResult) -> pd.DataFrame:
     """Return a few numbers of a run, one row each: those whose columns the run recorded."""
     rows: list[tuple[str, str]] = []
     if run.has({"rounds": ("round",)}) and len(run.rounds):
+        whose = _whose(run)
         for name, columns, value in SUMMARY:
             if set(columns) <= set(run.rounds.columns):
-                rows.append((name, value(run)))
+                rows.append((name.replace("adversaries", whose), value(run)))
     rows.append(("ran with less than asked for", _cut_down(run)))
     rows = [(name, text) for name, text in rows if text]
     for name, (_, value_text) in of_run(run).items():
@@ -97,6 +92,13 @@ def _cut_down(run: RunResult) -> str:
         rounds = f"{rows['round'].nunique()} of {len(run.rounds)} rounds"
         parts.append(f"{rule}: {parameter} = {used}, not {asked}, in {rounds}")
     return "; ".join(parts)
+
+
+def _whose(run: RunResult) -> str:
+    """Return what devices of the adversary groups are: those that choose may well be honest."""
+    groups = setting(run.settings, "adversaries") or []
+    strategic = [group for group in groups if group.get("strategies")]
+    return "strategic devices" if groups and len(strategic) == len(groups) else "adversaries"
 
 
 def _final_accuracy(run: RunResult) -> str:
@@ -145,8 +147,9 @@ def _total(run: RunResult, column: str) -> int:
 
 
 def _share(part: int, others: int) -> str:
+    """Return a share in words; "" of nothing: its row is left out."""
     whole = part + others
-    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else "none in any block"
+    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else ""
 
 
 SUMMARY: tuple[tuple[str, tuple[str, ...], Callable[[RunResult], str]], ...] = (
@@ -160,8 +163,8 @@ SUMMARY: tuple[tuple[str, tuple[str, ...], Callable[[RunResult], str]], ...] = (
     ),
     ("updates malformed", ("malformed",), _malformed),
     ("rounds forked", ("forked",), _forked),
-    ("devices shut out at the end", ("blocked",), _shut_out),
-    ("issued, less what was burned", ("issued", "burned"), _issued),
+    ("devices blocked at the end", ("blocked",), _shut_out),
+    ("net issuance", ("issued", "burned"), _issued),
     ("simulated time", ("end_s",), _simulated_time),
 )
 """The rows of a summary: name, the columns of `rounds` that it reads, its value as text."""
@@ -178,11 +181,4 @@ def incomes(run: RunResult) -> pd.DataFrame:
     total = people.groupby(["group", "device"], observed=True)["utility"].sum()
     table = total.groupby("group", observed=True).agg(["count", "mean", "min", "max"])
     table = table.astype({"mean": float, "min": float, "max": float}).reset_index()
-    return table.rename(
-        columns={
-            "count": "devices",
-            "mean": "mean utility per device",
-            "min": "lowest",
-            "max": "highest",
-        }
-    )
+    return table.rename(columns={"count": "devices"})

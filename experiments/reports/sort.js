@@ -1,5 +1,14 @@
+// A table or figure that is wider than its place says so.
+const tell = () => {
+  for (const box of document.querySelectorAll(".wrap,.plate")) {
+    box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
+  }
+};
+addEventListener("load", tell);
+addEventListener("resize", tell);
 // Tables sort by a click, or Enter or Space, on a column's head. Without this script they are plain tables.
 for (const table of document.querySelectorAll("table")) {
+  if (!table.tHead) continue;
   const body = table.tBodies[0];
   const key = (row, i) => {
     const cell = row.cells[i];

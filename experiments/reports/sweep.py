@@ -1,8 +1,7 @@
-"""The report of a sweep."""
+"""The report of a sweep: the answer, the figure that shows it, tables, all other figures."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,16 +9,17 @@ import pandas as pd
 import tomli_w
 
 from experiments.figures import sweep_figures
-from experiments.figures.base import style
+from experiments.figures.base import Look, style
 from experiments.figures.factors import ordered
 from experiments.intervals import in_words
-from experiments.numerals import how_many, rounded, with_interval
-from experiments.reports.page import Section, page, save
+from experiments.labels import quoted
+from experiments.numerals import how_many, with_interval
+from experiments.reports.answer import Answer, answer_of
+from experiments.reports.drawing import Wanted, check_figures, draw_all
+from experiments.reports.page import Gallery, Section, page
 from experiments.results import Results
-from experiments.rundir import RunError, write_file
-from experiments.scorecard.showing import compatibility, gains_in_words
-from experiments.scorecard.winner import SCORECARD, WINNER, Verdict, compare, evidence
-from experiments.spreadsheet import csv_frame, csv_text
+from experiments.rundir import write_file
+from experiments.spreadsheet import csv_text
 from experiments.sweeps.plan import Spec
 
 ROWS = 400
@@ -29,52 +29,61 @@ OUTCOMES = {
     "honest_utility": "utility, honest",
     "adversary_utility": "utility, adversary",
 }
+SHOWING = ("pareto", "lines", "payoffs", "accuracy-curves")
+"""Figures that show an answer, the first that is there beside it."""
 
 
 def report_sweep(
     results: Results,
     target: Path,
     command: list[str],
+    want: Wanted,
     on_figure: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the figures, tables and `report.html` of a sweep into a folder that is there.
 
     Figures that it has no data for are left out.
     """
-    panels = []
+    figures = sweep_figures()
+    check_figures(want, [figure.name for figure in figures])
+    # Nothing is written into the folder of a sweep whose report lies elsewhere.
+    beside = results.folder if target.parent == results.folder else target
+    answer = answer_of(results, beside)
+    look = Look(results.labels.drawn(), answer.order, want.width)
     with style():
-        for i, figure in enumerate(sweep_figures()):
-            table = figure.data(results) if results.has(figure.needs) else pd.DataFrame()
-            if not table.empty:
-                sheet = figure.draw(table)
-                caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
-                panels.append(
-                    save(
-                        sheet.canvas,
-                        table,
-                        target,
-                        name=figure.name,
-                        title=figure.title,
-                        caption=caption,
-                        command=shlex.join(command),
-                    )
-                )
-            if on_figure:
-                on_figure(i + 1)
-    before = [
-        *_scorecard(results, target),
-        Section("Factors", factors(results)),
+        gallery = draw_all(
+            figures,
+            lambda figure: figure.data(results) if results.has(figure.needs) else pd.DataFrame(),
+            lambda figure, table: figure.draw(table, look),
+            target,
+            want,
+            command,
+            on_figure,
+        )
+    parts = _parts(results, target, answer, gallery)
+    write_file(target / "report.html", page(results.name, _subtitle(results), parts))
+    return target / "report.html"
+
+
+def _parts(
+    results: Results, target: Path, answer: Answer, gallery: Gallery
+) -> list[Section | Gallery]:
+    """Return the parts of the page in their order."""
+    names = [panel.name for panel in gallery.panels]
+    showing = next((name for name in SHOWING if name in names), "")
+    first = [panel for panel in gallery.panels if panel.name == showing]
+    others = [panel for panel in gallery.panels if panel.name != showing]
+    return [
+        *answer.lead,
         *_failures(results, target),
-    ]
-    after = [
+        Gallery(first, heading=""),
+        *answer.tables,
+        Gallery(others, gallery.failed, "Other figures" if first else "Figures"),
         *_outcomes(results, target),
+        Section("Factors", factors(results)),
         Section("Versions", versions(results)),
         Section("Sweep", pre=tomli_w.dumps(_shown(results))),
     ]
-    write_file(
-        target / "report.html", page(results.name, _subtitle(results), before, panels, after)
-    )
-    return target / "report.html"
 
 
 def _subtitle(results: Results) -> str:
@@ -93,19 +102,23 @@ def _subtitle(results: Results) -> str:
 
 
 def factors(results: Results) -> pd.DataFrame:
-    """Return one row per factor: how it is varied, and its levels."""
+    """Return one row per factor: what it is called, how it is varied, and its levels.
+
+    A level with a comma is in quotation marks.
+    """
     plan = ordered(results, results.runs())
+    labels = results.labels
     kinds: dict[str, str] = {}
     for block in results.spec.get("design", []):
         kinds |= dict.fromkeys(block["factors"], block.get("kind", "grid"))
     rows = []
     for name in results.factors:
-        levels = plan[name].cat.categories
-        which = f"{_plain(levels[0])} to {_plain(levels[-1])}"
+        levels = [labels.level(name, level) for level in plan[name].cat.categories]
+        which = f"{levels[0]} to {levels[-1]}"
         if len(levels) <= 12:
-            which = ", ".join(_plain(level) for level in levels)
-        rows.append((name, kinds[name], len(levels), which))
-    return pd.DataFrame(rows, columns=["factor", "design", "levels", "which"])
+            which = ", ".join(quoted(level) for level in levels)
+        rows.append((labels.factor(name), name, kinds[name], len(levels), which))
+    return pd.DataFrame(rows, columns=["factor", "key", "design", "levels", "which"])
 
 
 def versions(results: Results) -> pd.DataFrame:
@@ -114,57 +127,13 @@ def versions(results: Results) -> pd.DataFrame:
     return pd.DataFrame(known, columns=["package", "version"])
 
 
-def _scorecard(results: Results, target: Path) -> list[Section]:
-    """Return the scorecard and the winner, where the sweep has them.
-
-    They are computed again where the sweep's file says how, so that they fit the runs. Nothing is
-    written into the folder of a sweep whose report lies elsewhere.
-    """
-    folder = results.folder
-    beside = folder if target.parent == folder else target
-    if results.spec.get("scorecard"):
-        try:
-            return _verdict(compare(results, out=beside), results.factors)
-        except RunError as error:
-            return [Section("Scorecard", note=str(error))]
-    sections = []
-    if (folder / SCORECARD).is_file():
-        sections.append(Section("Scorecard", csv_frame(folder / SCORECARD)))
-    if (folder / WINNER).is_file():
-        text = (folder / WINNER).read_text(encoding="utf-8")
-        sections.append(Section("Winner", pre=evidence(text)))
-    return sections
-
-
-def _verdict(verdict: Verdict, factors: list[str]) -> list[Section]:
-    """Return the scorecard, the gains of deviations, and the winner or why there is none."""
-    keys = [c for c in verdict.table.columns if c in factors]
-    sections = [Section("Scorecard", verdict.table)]
-    gains = gains_in_words(verdict)
-    if not gains.empty:
-        note = (
-            "Mean gain of a deviating device over the same device when nobody attacks, paired by "
-            f"seed, base units per run; {100 * verdict.level:.4g} % intervals that hold together "
-            f"(Student, Bonferroni). {' '.join(f'{text}.' for text in verdict.warnings)}"
-        )
-        sections += [
-            Section("Gain from deviating", gains, note=note.strip()),
-            Section("Incentive compatibility", compatibility(verdict, keys)),
-        ]
-    title = verdict.title
-    sections.append(
-        Section(f"R{title[1:]}", rounded(verdict.ranking, keys), note=f"W{verdict.answer[1:]}.")
-    )
-    return sections
-
-
 def _failures(results: Results, target: Path) -> list[Section]:
     failed = results.failures()
     if failed.empty:
         (target / "failures.csv").unlink(missing_ok=True)
         return []
     write_file(target / "failures.csv", csv_text(failed))
-    shown = failed[["seed", *results.factors, "stage", "error"]]
+    shown = results.labels.applied(failed[[*results.factors, "seed", "stage", "error"]])
     note = f"{_rows_note(len(shown), 'failures.csv')} Tracebacks are there."
     return [Section("Failures", shown.head(ROWS), note=note)]
 
@@ -177,7 +146,7 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
     summary = results.summary(of=recorded)
     write_file(target / "outcomes.csv", csv_text(summary))
     counts = [name for name in ("runs", "failed") if name in summary]
-    shown = summary[[*results.factors, *counts]].copy()
+    shown = results.labels.applied(summary[[*results.factors, *counts]])
     for column, name in OUTCOMES.items():
         if column in summary and summary[column].notna().any():
             shown[name] = with_interval(summary, column)
@@ -206,7 +175,3 @@ def _range(seeds: list[int]) -> str:
         return f"{seeds[0]} to {seeds[-1]}"
     first = ", ".join(str(seed) for seed in seeds[:10])
     return f"{first} …" if len(seeds) > 10 else first
-
-
-def _plain(level: object) -> str:
-    return f"{level:.3g}" if isinstance(level, float) else str(level)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments.figures.base import style
 from experiments.numerals import how_many, number
-from experiments.reports.page import Panel, Section, page, save
+from experiments.reports.page import Gallery, Panel, Section, page, save
 from experiments.reproduce import verdicts
 from experiments.reproduce.evidence import Evidence
 from experiments.reproduce.paper import Paper, PaperFigure
@@ -124,9 +124,11 @@ class Reproduction:
             html = page(
                 paper.title,
                 f"Size {self.size}: {size}. {tally(found)}.",
-                [Section(heading, table) for heading, table in tables],
-                [panel for panel in drawn if panel],
-                [Section("Sweeps", pre="\n".join(sweeps))],
+                [
+                    *(Section(heading, table) for heading, table in tables),
+                    Gallery([panel for panel in drawn if panel]),
+                    Section("Sweeps", pre="\n".join(sweeps)),
+                ],
             )
             write_file(self.folder / "report.html", html)
         return Outcome(found, cost, self.folder / "report.html")

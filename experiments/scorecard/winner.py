@@ -50,6 +50,8 @@ class Verdict:
     """What the ranking is by, and in which direction."""
     winner: str | None
     """The one best mechanism that violates nothing; None when there is none."""
+    called: str
+    """What the winner is called where people read it; empty when there is none."""
     reason: str
     """Why there is no winner; empty when there is one."""
     files: tuple[Path, ...]
@@ -66,7 +68,7 @@ class Verdict:
         """The winner, or why there is none, in one line."""
         if self.winner is None:
             return f"winner: none: {self.reason}{self.note}"
-        return f"winner: {self.winner}{self.note}"
+        return f"winner: {self.called}{self.note}"
 
 
 def compare(
@@ -121,6 +123,7 @@ def compare(
         ranking=ranking,
         title=title(objective, stated=s.objective is not None),
         winner=winner,
+        called="" if reason else opened.labels.level(s.mechanism, ranking[s.mechanism].iloc[0]),
         reason=reason,
         files=tuple(files),
         level=s.level,
@@ -184,7 +187,7 @@ def _no_winner(
     tied = ahead[s.mechanism][_same(values, values[0])].tolist()
     if len(tied) == 1:
         return ""
-    names = _listed([str(name) for name in tied])
+    names = _listed([results.labels.level(s.mechanism, name) for name in tied])
     if _cannot_differ(results, table, tied, s, objective.measure):
         return (
             f"{names} tie: {objective.measure} is the same in every pair of their runs, "

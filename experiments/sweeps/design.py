@@ -178,6 +178,11 @@ class Block(BaseModel):
             points.setdefault(repr([level.label for level in point.values()]), point)
         return list(points.values())
 
+    def listed(self) -> dict[str, list[Any]]:
+        """Return the levels of each factor; none of one that is drawn from a range."""
+        sampled = self.kind in SAMPLED
+        return {name: [] if sampled else list(given) for name, given in self.factors.items()}
+
     def keys_of_factors(self) -> list[tuple[str, set[str]]]:
         """Return every factor with the scenario keys that it sets."""
         pairs = []

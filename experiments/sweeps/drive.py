@@ -31,7 +31,15 @@ from experiments.sweeps import manifest, reuse
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
 from experiments.sweeps.forecast import Forecast
 from experiments.sweeps.manifest import COMPACT, PLAN, RUNS, SWEEP, read_sweep
-from experiments.sweeps.plan import PlannedRun, Spec, digest, load_spec, outcomes_of, plan
+from experiments.sweeps.plan import (
+    PlannedRun,
+    Spec,
+    digest,
+    load_spec,
+    outcomes_of,
+    plan,
+    plugin_names,
+)
 from experiments.sweeps.request import Levels, limited, requested
 from fedstake.errors import FedstakeWarning, Interrupted
 from sim.data.folder import given_data
@@ -423,6 +431,7 @@ class Sweep:
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "outcomes": self._outcomes(),
+            "plugins": plugin_names(self.runs),
             "runs": len(self.runs),
             "versions": {
                 name: installed(name) for name in ("fedstake", "numpy", "torch", "pyarrow")

@@ -23,11 +23,13 @@ from pydantic import (
     model_validator,
 )
 
+from experiments.labels import BY_PATH, LONGEST, check_labels, plugin_label
 from experiments.limits import Limits
 from experiments.loader import ScenarioError, label, locate, read_values, toml_values, validate
 from experiments.rundir import RunError
 from experiments.scorecard.settings import read_settings
 from experiments.sweeps.design import MOST_CELLS, SAMPLED, Block, Level, combine, first_error
+from mechanisms.plugin import nearest
 from sim.conditions import drop_switched_off, switched_off
 from sim.keys import SettingError
 from sim.protocol import CORE_OUTCOMES, Outcome, protocols
@@ -41,6 +43,30 @@ RUN_COLUMNS = (
 
 TAKEN = frozenset(RUN_COLUMNS) | frozenset(CORE_OUTCOMES)
 """What no factor can be called, whatever is played."""
+
+
+Label = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
+class LabelSettings(BaseModel):
+    """What tables and figures call factors and levels instead of their own names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factors: dict[str, Label] = {}
+    """Label of each factor."""
+    levels: dict[str, dict[str, Label]] = {}
+    """Labels of levels, by factor and level; of a plug-in by path its `file.py:Class` is enough."""
+
+    @model_validator(mode="after")
+    def _printable(self) -> LabelSettings:
+        tables = {"factors": self.factors}
+        tables |= {f"levels.{name}": labels for name, labels in self.levels.items()}
+        for place, labels in tables.items():
+            for key, text in labels.items():
+                if not text.isprintable() or not text.strip():
+                    raise SettingError(f"{place}.{key}", text, "must be one line of text")
+        return self
 
 
 class Spec(BaseModel):
@@ -64,6 +90,8 @@ class Spec(BaseModel):
     """Gigabytes of memory above which the process of a run is ended, and the run has failed."""
     scorecard: dict[str, Any] = {}
     """Settings of the scorecard, for `fedstake compare`."""
+    labels: LabelSettings = LabelSettings()
+    """Labels of factors and levels; no part of what is run."""
 
     _file: str = PrivateAttr("sweep")
 
@@ -112,7 +140,18 @@ class Spec(BaseModel):
         cells = math.prod(block.size() for block in self.design)
         if cells > MOST_CELLS:
             raise SettingError("design", f"{cells:,} cells", f"at most {MOST_CELLS:,}")
+        self._check_labels()
         return self
+
+    def _check_labels(self) -> None:
+        """Raise `SettingError` for labels of what the design does not have."""
+        levels = {name: list(given) for b in self.design for name, given in b.listed().items()}
+        for place in ("factors", "levels"):
+            for name in getattr(self.labels, place):
+                if name not in levels:
+                    key = f"labels.{place}"
+                    raise SettingError(key, name, f"no such factor; {nearest(name, list(levels))}")
+        check_labels(self.labels.levels, levels)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -340,6 +379,23 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
+
+
+def plugin_names(runs: Iterable[PlannedRun]) -> dict[str, dict[str, str]]:
+    """Return by factor and level what each plug-in is called that a level names by path.
+
+    It is recorded with the sweep, so that readers need no plug-in.
+    """
+    names: dict[str, dict[str, str]] = {}
+    for run in runs:
+        for factor, level in run.labels.items():
+            by_path = isinstance(level, str) and BY_PATH.fullmatch(level)
+            if by_path and level not in names.get(factor, {}):
+                for choice in run.scenario.choices():
+                    if choice.key == factor:
+                        own = choice.registry.get(choice.name).name
+                        names.setdefault(factor, {})[level] = plugin_label(level, own)
+    return names
 
 
 def outcomes_of(scenario: Scenario) -> dict[str, Outcome]:

@@ -86,15 +86,13 @@ MARKET = {
 
 def test_the_order_of_the_report():
     assert [f.name for f in run_figures()] == [
-        "accuracy",
-        "stakes",
-        "votes",
-        "block-times",
-        "forks",
-    ]
+        "accuracy", "attack-success", "groups", "stakes", "votes", "strategies", "block-times",
+        "forks", "incidents",
+    ]  # fmt: skip
     assert [f.name for f in sweep_figures()] == [
-        "accuracy-curves", "pareto", "payoffs", "responses", "stake-fans", "income-distributions",
-        "vote-scatter",
+        "accuracy-curves", "attack-success-curves", "pareto", "lines", "payoffs", "responses",
+        "strategy-curves", "stake-fans", "income-distributions", "vote-scatter",
+        "malformed-curves",
     ]  # fmt: skip
     for figure in (*run_figures(), *sweep_figures()):
         assert figure.needs
@@ -124,12 +122,12 @@ def test_a_protocol_with_other_columns_has_a_report(tmp_path):
     result = record(tmp_path / "run", LOTTERY)
     page = report(result)
     drawn = {p.stem for p in page.parent.glob("*.png")}
-    assert drawn == {"stakes", "block-times"}
+    assert drawn == {"groups", "stakes", "block-times"}
     assert summary(result).to_numpy().tolist() == [
-        ["issued, less what was burned", "15 base units"],
+        ["net issuance", "15 base units"],
         ["simulated time", "2 s"],
     ]
-    assert incomes(result)["mean utility per device"].tolist() == [0.0, 15.0]
+    assert incomes(result)["mean"].tolist() == [0.0, 15.0]
 
 
 @pytest.mark.parametrize("tables", [{}, {"rounds": {"round": pa.array([], pa.int64())}}, MARKET])

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from experiments.figures.base import blank, style
-from experiments.reports.page import Section, page, save
+from experiments.reports.page import Gallery, Section, page, save
 from tests import browser
 
 TABLE = pd.DataFrame(
@@ -31,9 +31,12 @@ def written(tmp_path_factory):
     text = page(
         "Title",
         "subtitle",
-        [Section("Table", TABLE)],
-        panels,
-        [Section("Many", many), Section("Text", pre="x" * 500)],
+        [
+            Section("Table", TABLE, legend={"income": "what it got"}),
+            Gallery(panels, ["Broken: could not be drawn (ValueError: <no>)."]),
+            Section("Many", many),
+            Section("Text", pre="x" * 500),
+        ],
     )
     (folder / "report.html").write_text(text)
     return folder / "report.html"
@@ -99,6 +102,8 @@ def test_the_keyboard_sorts_as_well(written, chromium):
 def test_without_script_it_is_a_plain_table(written):
     text = written.read_text()
     assert "<th scope=col>income</th>" in text
+    assert "Columns: <b>income</b> what it got." in text
+    assert "could not be drawn (ValueError: &lt;no&gt;)" in text
     assert "<button" not in text
 
 
@@ -143,6 +148,27 @@ CONTRAST = """(() => {
     return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
   });
 })()"""
+
+
+def test_what_is_wider_than_its_place_says_so(written, chromium):
+    """A table of twenty columns; at 400 pixels the wide figure too."""
+    more = "[...document.querySelectorAll('.more')].map(e => e.getAttribute('aria-label'))"
+    hint = "getComputedStyle(document.querySelector('.more'), '::before').content"
+    chromium.open(written)
+    assert chromium.run(more) == ["Many"]
+    assert "scroll sideways" in chromium.run(hint)
+    chromium.open(written, width=400)
+    assert set(chromium.run(more)) >= {"Wide", "Many"}
+
+
+def test_the_first_column_stays(written, chromium):
+    chromium.open(written)
+    left = (
+        "(() => { const wrap = document.querySelector('[aria-label=Many]'); wrap.scrollLeft = 300;"
+        "const cell = wrap.querySelector('td'); "
+        "return cell.getBoundingClientRect().left - wrap.getBoundingClientRect().left; })()"
+    )
+    assert chromium.run(left) == pytest.approx(0, abs=1)
 
 
 def test_it_prints(written, chromium, tmp_path):

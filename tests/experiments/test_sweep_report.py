@@ -1,6 +1,9 @@
 """The figures of a sweep and the page around them."""
 
+import dataclasses
+import json
 import re
+import shutil
 import warnings
 from html.parser import HTMLParser
 
@@ -8,16 +11,53 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.path import Path
+from matplotlib.text import Text
 
 from experiments import Results, RunError, report, sweep
-from experiments.figures import curves, fans, payoffs, responses, sweep_figures, vote_scatter
-from experiments.figures.base import LEVELS, blank, ink, luminance, style
-from experiments.figures.factors import choose, continuous, crossed, label, share_explained, thin
+from experiments.figures import (
+    curves,
+    fans,
+    incomes,
+    lines,
+    over_rounds,
+    payoffs,
+    responses,
+    strategies,
+    sweep_figures,
+    vote_scatter,
+)
+from experiments.figures.base import (
+    ADVERSARY,
+    DOUBLE,
+    HONEST,
+    LEVELS,
+    LINE,
+    SINGLE,
+    SMALL,
+    Look,
+    blank,
+    ink,
+    luminance,
+    style,
+)
+from experiments.figures.factors import (
+    choose,
+    continuous,
+    crossed,
+    ordered,
+    share_explained,
+    thin,
+)
 from experiments.figures.gains import gains
-from experiments.figures.panels import name_points, spread
+from experiments.figures.panels import keep, name_points, spread
 from experiments.figures.pareto import front
 from experiments.intervals import interval
+from experiments.labels import Labels
 from experiments.reports import open_recorded
+from experiments.reports.answer import answer_of
+from experiments.reports.scorecard import scorecard_parts
+from experiments.reports.sweep import factors
+from experiments.scorecard.winner import compare
 from tests.conftest import TINY, TINY_SERVER
 
 FIGURES = {f.name: f for f in sweep_figures()}
@@ -93,11 +133,11 @@ def test_factors_are_sorted_by_what_they_do(grid):
     assert chosen.idle == ["mechanism"], (
         "how devices are paid does not change what honest devices learn"
     )
-    assert "mechanism" in chosen.notes[0]
+    assert chosen.notes[0] == "mechanism has no effect here and is not shown."
     assert (
         choose(grid, runs, ["honest_utility", "adversary_utility"], 1)
         .notes[-1]
-        .startswith("Pooled")
+        .startswith("Averaged over")
     )
 
 
@@ -125,13 +165,10 @@ def test_share_explained_is_eta_squared():
     assert share_explained(pd.Series(list("aabb")), values * 0) == 0
 
 
-def test_levels_are_thinned_and_named():
+def test_levels_are_thinned():
     assert thin(list("abcdef"), 4) == list("abcd")
     assert thin(list(range(11)), 3) == [0, 5, 10]
     assert thin([1, 2], 3) == [1, 2]
-    assert label("adversaries.0.count", np.int64(3)) == "count = 3"
-    assert label("payout.mechanism", "vbfl") == "vbfl"
-    assert label("x.rate", 0.123456) == "rate = 0.123"
 
 
 # --- data ------------------------------------------------------------------------------------
@@ -141,36 +178,35 @@ def test_bands_are_those_of_results_and_of_closed_form():
     rng = np.random.default_rng(3)
     wide = rng.random((5, 4))
     part = pd.DataFrame(
-        [{"seed": s, "round": r + 1, "accuracy": wide[s, r]} for s in range(5) for r in range(4)]
+        [{"seed": s, "round": r + 1, "mean": wide[s, r]} for s in range(5) for r in range(4)]
     )
-    found = curves.bands(part)
-    assert found["accuracy"].to_numpy() == pytest.approx(wide.mean(axis=0))
+    found = over_rounds.bands(part)
+    assert found["mean"].to_numpy() == pytest.approx(wide.mean(axis=0))
     assert [(r.low, r.high) for r in found.itertuples()] == [
         pytest.approx(interval(wide[:, r], "t")) for r in range(4)
     ]
-    assert curves.bands(part[part["seed"] == 0])[["low", "high"]].isna().all(axis=None), (
-        "one seed has no band"
-    )
+    alone = over_rounds.bands(part[part["seed"] == 0])
+    assert alone[["low", "high"]].isna().all(axis=None), "one seed has no band"
     # Two seeds at 0 and 1: a standard error of 1/2, 12.7 of which are half an interval of Student.
-    two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "accuracy": [0.0, 1.0]})
-    bounds = curves.bands(two)[["accuracy", "low", "high"]].iloc[0].tolist()
+    two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "mean": [0.0, 1.0]})
+    bounds = over_rounds.bands(two)[["mean", "low", "high"]].iloc[0].tolist()
     assert bounds == pytest.approx([0.5, 0.5 - 12.7062 / 2, 0.5 + 12.7062 / 2], rel=1e-5)
 
 
 def test_curves_are_the_means_of_rounds(grid):
     table = curves.FIGURE.data(grid)
-    assert list(table.columns) == ["attack", *curves.VALUES]
+    assert list(table.columns) == ["attack", *over_rounds.VALUES]
     want = (
         grid.rounds(columns=["round", "accuracy"])
         .query("mechanism == 'vbfl'")
         .groupby(["attack", "round"])["accuracy"]
         .mean()
     )
-    found = table.set_index(["attack", "round"])["accuracy"]
+    found = table.set_index(["attack", "round"])["mean"]
     for key, value in want.items():
         assert found[key] == pytest.approx(value)
     assert (table["seeds"] == 2).all(), "runs that differ in payment alone are no further seeds"
-    assert ((table["low"] <= table["accuracy"]) & (table["accuracy"] <= table["high"])).all()
+    assert ((table["low"] <= table["mean"]) & (table["mean"] <= table["high"])).all()
 
 
 def test_gains_are_income_less_stake_lost(grid):
@@ -283,15 +319,16 @@ def test_every_figure_draws_without_a_warning(which, request):
         for figure in sweep_figures():
             table = figure.data(results)
             if not table.empty:
-                figure.draw(table).canvas.draw_without_rendering()
+                figure.draw(table, Look()).canvas.draw_without_rendering()
                 drawn.add(figure.name)
-    assert set(FIGURES) - drawn == ({"responses"} if which == "grid" else {"payoffs"})
+    none = {"attack-success-curves", "strategy-curves", "malformed-curves", "lines"}
+    assert set(FIGURES) - drawn == none | ({"responses"} if which == "grid" else {"payoffs"})
 
 
 def test_many_levels_are_cut_and_said_so():
     levels = [f"l{i}" for i in range(11)]
     rows = [
-        {"a": a, "b": b, "c": c, "round": r, "accuracy": 0.5, "low": 0.4, "high": 0.6, "seeds": 3}
+        {"a": a, "b": b, "c": c, "round": r, "mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 3}
         for a in levels[:9]
         for b in levels
         for c in levels[:5]
@@ -301,10 +338,10 @@ def test_many_levels_are_cut_and_said_so():
     for factor in "abc":
         table[factor] = pd.Categorical(table[factor], levels, ordered=True)
     with style():
-        sheet = curves.draw(table)
+        sheet = curves.FIGURE.draw(table, Look())
     assert len([a for a in sheet.canvas.axes if a.has_data()]) == 12
     assert all(len(a.lines) <= 8 for a in sheet.canvas.axes)
-    assert len(sheet.notes) == 3
+    assert len([note for note in sheet.notes if "are drawn; the CSV" in note]) == 3
     assert "8 of the 9 levels of a" in sheet.notes[0]
 
 
@@ -313,7 +350,7 @@ def test_labels_never_overlap(grid):
     assert spread([5, 100, 0], 10) == [7.5, 100, -2.5]
     with style():
         for name in ("pareto", "accuracy-curves", "stake-fans"):
-            sheet = FIGURES[name].draw(FIGURES[name].data(grid)).canvas
+            sheet = FIGURES[name].draw(FIGURES[name].data(grid), Look()).canvas
             sheet.draw_without_rendering()
             for axes in sheet.axes:
                 boxes = [t.get_window_extent() for t in axes.texts if t.get_text()]
@@ -342,9 +379,8 @@ def test_crowded_points_have_labels_inside_their_panel_and_off_lines():
 def test_payoffs_can_be_read_on_their_colours(value):
     axes = blank(3, 3).add_subplot()
     payoffs._matrix(axes, pd.DataFrame([[value]]), 1.0, 2)
-    ground = luminance(payoffs.COLORS((value + 1) / 2))
-    light, dark = sorted([luminance(axes.texts[0].get_color()), ground], reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5
+    assert axes.texts[0].get_color() == "black", "one rule for all cells"
+    assert (luminance(payoffs.COLORS((value + 1) / 2)) + 0.05) / 0.05 >= 4.5
 
 
 @pytest.mark.parametrize("color", LEVELS)
@@ -416,24 +452,18 @@ def test_the_same_sweep_gives_the_same_bytes(grid, page, tmp_path):
     assert {p.name: p.read_bytes() for p in page.parent.iterdir()} == before
 
 
-def test_failures_and_the_scorecard_have_their_place(tmp_path):
+def test_failures_have_their_place(tmp_path):
     broken = {
         "kind": "grid",
         "factors": {"x": {"good": {"rounds": 1}, "bad": {"data.params.train": 5}}},
     }
     results = sweep(spec(broken, seeds=1), tmp_path / "broken", workers=1)
     assert results.runs()["status"].tolist() == ["done", "failed"]
-    (tmp_path / "broken" / "scorecard.csv").write_text("mechanism,accuracy\nvbfl,0.9\n<b>,\n")
-    (tmp_path / "broken" / "winner.toml").write_text('mechanism = "vbfl"\n')
     text = report(results).read_text()
-    order = [
-        text.index(f"<h2>{h}</h2>")
-        for h in ("Scorecard", "Winner", "Factors", "Failures", "Figures", "Outcomes")
-    ]
+    order = [text.index(f"<h2>{h}</h2>") for h in ("Failures", "Outcomes", "Factors", "Sweep")]
     assert order == sorted(order)
     assert "2 runs: 1 done, 1 failed, 0 missing" in text
     assert "too few" in text
-    assert "&lt;b&gt;" in text
     assert "Traceback" in (tmp_path / "broken" / "report" / "failures.csv").read_text()
 
 
@@ -452,3 +482,336 @@ def test_what_a_folder_holds_decides(grid, tmp_path):
         open_recorded(grid.folder.parent)
     with pytest.raises(RunError, match="no such folder"):
         open_recorded(tmp_path / "nowhere")
+
+
+# --- figures as they are printed and read ----------------------------------------------------
+
+
+def every_drawing(results, width=0.0):
+    """Yield the name and the canvas of every figure that the results have."""
+    look = Look(results.labels.drawn(), {}, width)
+    with style():
+        for figure in sweep_figures():
+            table = figure.data(results) if results.has(figure.needs) else pd.DataFrame()
+            if not table.empty:
+                sheet = figure.draw(table, look).canvas
+                sheet.draw_without_rendering()
+                yield figure.name, sheet
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE, 0.0])
+@pytest.mark.parametrize("which", ["grid", "sampled"])
+def test_figures_fit_a_printed_page(which, width, request):
+    for name, sheet in every_drawing(request.getfixturevalue(which), width):
+        assert sheet.get_figwidth() == width or (not width and sheet.get_figwidth() <= DOUBLE), name
+        texts = [t for t in sheet.findobj(Text) if t.get_text() and t.get_visible()]
+        assert min(t.get_fontsize() for t in texts) >= SMALL, name
+        drawn = sheet.get_tightbbox()
+        assert drawn.x0 > -0.03, name
+        assert drawn.x1 < sheet.get_figwidth() + 0.03, f"{name}: clipped at the right"
+
+
+@pytest.mark.parametrize("which", ["grid", "sampled"])
+def test_numbers_on_axes_do_not_touch(which, request):
+    for name, sheet in every_drawing(request.getfixturevalue(which)):
+        boxes = [
+            t.get_window_extent()
+            for axes in sheet.axes
+            for t in axes.get_xticklabels()
+            if t.get_text() and t.get_visible() and not t.get_rotation() and _in_view(axes, t)
+        ]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]), name
+
+
+def _in_view(axes, tick):
+    low, high = sorted(axes.get_xlim())
+    return low <= tick.get_position()[0] <= high and axes.xaxis.get_tick_params()["labelbottom"]
+
+
+def lab(color):
+    """Return a colour in CIE Lab, in which distances are about as large as they look."""
+    rgb = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    f = np.cbrt(xyz @ linear / [0.9505, 1.0, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_blue_and_orange_are_for_honest_devices_and_adversaries_alone():
+    for color in (*LEVELS, LINE):
+        for who in (HONEST, ADVERSARY):
+            assert np.linalg.norm(lab(color) - lab(who)) > 30, color
+    for i, one in enumerate(LEVELS):
+        for other in LEVELS[i + 1 :]:
+            assert np.linalg.norm(lab(one) - lab(other)) > 20, (one, other)
+
+
+def curve_table(**curves_of):
+    rows = [
+        {"f": name, "round": r + 1, "mean": v, "low": v - 0.05, "high": v + 0.05, "seeds": 3}
+        for name, values in curves_of.items()
+        for r, v in enumerate(values)
+    ]
+    names = list(curves_of)
+    return pd.DataFrame(rows).assign(f=lambda t: pd.Categorical(t["f"], names, ordered=True))
+
+
+def test_curves_on_each_other_are_told_apart_and_said_so():
+    same = [0.1, 0.5, 0.7, 0.8]
+    table = curve_table(a=same, b=same, c=[0.1, 0.2, 0.3, 0.4])
+    with style():
+        sheet = curves.FIGURE.draw(table, Look())
+    assert "The curves of a and b coincide." in sheet.notes
+    one, other, _ = sheet.canvas.axes[0].lines
+    assert one.get_linestyle() != other.get_linestyle()
+    assert one.get_color() != other.get_color()
+    assert one.get_marker() != other.get_marker()
+    assert one.get_markevery() != other.get_markevery(), "marks of one are not under the other's"
+
+
+def test_a_long_whisker_does_not_squeeze_the_boxes():
+    boxes = [np.array([0, 1, 2, 3, 4]), np.array([0, 1, 2, 3, 4_000])]
+    low, high = incomes.view(boxes)
+    assert high < 10
+    assert low <= 0
+    gained = [0, 1, 2, 3, 4] * 10 + [5_000] * 5
+    table = pd.DataFrame({"seed": 0, "device": range(55), "who": "honest", "gained": gained})
+    with style():
+        sheet = incomes.FIGURE.draw(table, Look())
+    assert "5,000" in [t.get_text() for t in sheet.canvas.axes[0].texts]
+    assert any("arrow" in note for note in sheet.notes)
+
+
+def pareto_table(points):
+    rows = [
+        {"point": p, "runs": 3, "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
+         "gained": g, "gained_low": g - 5.0, "gained_high": g + 5.0, "front": g == 0}
+        for p, a, g in points
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_an_axis_with_one_value_is_told_instead_of_drawn():
+    with style():
+        sheet = FIGURES["pareto"].draw(pareto_table([("a", 0.9, 0.0), ("b", 0.9, 50.0)]), Look())
+    assert sheet.notes == [
+        "The final test accuracy is the same for all choices (0.900) and is not drawn."
+    ]
+    (axes,) = sheet.canvas.axes
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_points_have_names_and_wide_intervals_do_not_hide_them():
+    table = pareto_table([("a", 0.5, 0.0), ("b", 0.9, 50.0)])
+    table["gained_high"] = 9_000.0
+    with style():
+        sheet = FIGURES["pareto"].draw(table, Look())
+    (axes,) = sheet.canvas.axes
+    assert {"a", "b"} <= {t.get_text() for t in axes.texts}
+    assert axes.get_xlim()[1] < 200
+    assert any("cut at the frame" in note for note in sheet.notes)
+
+
+def test_many_points_are_numbered_by_names_with_their_factors():
+    points = [(f"rate = {i / 100} · top = {i}", 0.5 + i / 100, 10.0 * i) for i in range(9)]
+    table = pareto_table(points).assign(front=True)
+    with style():
+        sheet = FIGURES["pareto"].draw(table, Look())
+    assert sheet.notes[-1].startswith("On the front: 1: rate = 0.0 · top = 0; 2: rate = 0.01")
+
+
+@pytest.fixture(scope="module")
+def colluding(tmp_path_factory):
+    """A numeric factor of a grid, and a targeted attack."""
+    grown = {"adversaries.0.count": [1, 2, 3]}
+    attack = [{"count": 1, "worker": "label-flip", "worker_params": {"source": 0}}]
+    return sweep(
+        spec({"factors": grown}, name="grown", rounds=2, adversaries=attack),
+        tmp_path_factory.mktemp("grown") / "sweep",
+        workers=1,
+    )
+
+
+def test_payoffs_against_the_size_of_a_group_are_a_line_with_a_band(colluding):
+    table = lines.FIGURE.data(colluding)
+    assert set(table["factor"]) == {"adversaries.0.count"}
+    want = colluding.summary("adversaries.0.count", ["adversary_utility"], ci="t")
+    found = table[table["outcome"] == "adversary_utility"].set_index("value")
+    for row in want.itertuples(index=False):
+        assert found["mean"][row[0]] == pytest.approx(row.adversary_utility)
+        assert found["low"][row[0]] == pytest.approx(row.adversary_utility_low)
+    with style():
+        sheet = lines.FIGURE.draw(table, Look(colluding.labels)).canvas
+    assert [axes.get_xlabel() for axes in sheet.axes][-1] == "count"
+    assert sheet.axes[0].collections, "the band"
+    assert FIGURES["pareto"].data(colluding).empty, "sizes of an attack are no designer's choice"
+
+
+def test_attack_success_has_its_curves(colluding):
+    table = FIGURES["attack-success-curves"].data(colluding)
+    assert list(table.columns) == ["adversaries.0.count", *over_rounds.VALUES]
+    assert table["mean"].between(0, 1).all()
+
+
+def test_shares_of_strategies_sum_to_one():
+    seen = pd.DataFrame(
+        {
+            "round": [1, 1, 2],
+            "strategy": ["honest", "lazy", "lazy"],
+            "devices": [1, 3, 4],
+        }
+    )
+    table = strategies.shares(seen, [])
+    assert table.groupby("round")["share"].sum().tolist() == [1, 1]
+    assert table.set_index(["round", "strategy"])["share"][2, "honest"] == 0
+
+
+# --- nothing that a figure meets costs the page ---------------------------------------------
+
+
+def test_a_figure_that_fails_is_told_and_the_others_are_drawn(grid, tmp_path, monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError("by\nnothing <b>")
+
+    broken = dataclasses.replace(FIGURES["payoffs"], data=fail)
+    others = [f for f in sweep_figures() if f.name != "payoffs"]
+    monkeypatch.setattr("experiments.reports.sweep.sweep_figures", lambda: (*others, broken))
+    (tmp_path / "payoffs.png").write_text("of an earlier report")
+    text = report(grid, tmp_path).read_text()
+    assert "Payoffs: could not be drawn (ZeroDivisionError: by nothing &lt;b&gt;)." in text
+    assert 'id="accuracy-curves"' in text
+    assert not (tmp_path / "payoffs.png").exists()
+
+
+def test_names_that_leave_no_room_are_told(grid, tmp_path, monkeypatch):
+    def draw(table, look):
+        sheet = FIGURES["payoffs"].draw(table, look)
+        sheet.canvas.axes[0].set_ylabel("long " * 400, rotation=0)
+        return sheet
+
+    broken = dataclasses.replace(FIGURES["payoffs"], draw=draw)
+    monkeypatch.setattr("experiments.reports.sweep.sweep_figures", lambda: (broken,))
+    text = report(grid, tmp_path).read_text()
+    assert "Payoffs: could not be drawn (ValueError: its names leave no room" in text
+
+
+ODD = [
+    "x" * 200,
+    "many words " * 20,
+    "from $10% to $20%, <b>&amp;</b>",
+    "_hidden",
+    "=cmd|' /C calc'!A0",
+    "zwei\nzeilen",
+    "ein wort ohne leerzeichen" * 5,
+]
+
+
+def test_any_length_of_name_can_be_drawn(tmp_path, grid):
+    """Levels, factors and groups with any text: every figure is drawn, titles stay on the sheet."""
+    long = Results.open(grid.folder)
+    names = dict(zip(["vbfl", "slashed", "nobody", "noise", "flip"], ODD, strict=False))
+    levels = {
+        "mechanism": {"vbfl": names["vbfl"], "slashed": names["slashed"]},
+        "attack": {k: names[k] for k in ("nobody", "noise", "flip")},
+    }
+    long.__dict__["labels"] = Labels({"mechanism": "m" * 90, "attack": "a " * 50}, levels)
+    text = report(long, tmp_path).read_text()
+    assert "could not be drawn" not in text
+    for name, sheet in every_drawing(long):
+        frame = sheet.bbox.padded(3)
+        for axes in sheet.axes:
+            title = axes.title if axes.get_title() else axes._left_title
+            if title.get_text():
+                box = title.get_window_extent()
+                assert frame.contains(box.x0, box.y0), name
+                assert frame.contains(box.x1, box.y1), name
+
+
+def test_only_what_is_asked_for_is_drawn_in_the_formats_asked_for(grid, tmp_path):
+    page = report(grid, tmp_path, figures="payoffs,pareto", formats=["pdf", "svg"], width="single")
+    drawn = {p.name for p in tmp_path.iterdir()} - {"outcomes.csv", "report.html"}
+    kinds = ("csv", "pdf", "svg")
+    assert drawn == {f"{name}.{kind}" for name in ("payoffs", "pareto") for kind in kinds}
+    assert "--figures payoffs,pareto --format pdf,svg --width single" in page.read_text()
+    assert b"%PDF" in (tmp_path / "payoffs.pdf").read_bytes()[:8]
+    before = (tmp_path / "payoffs.pdf").read_bytes()
+    report(grid, tmp_path, figures="payoffs", formats="pdf", width="single")
+    assert (tmp_path / "payoffs.pdf").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"figures": "payofs"}, "--figures payofs: no such figure; did you mean 'payoffs'?"),
+        ({"formats": "gif"}, "--format gif: no such format; known: png, svg, pdf"),
+        ({"width": "wide"}, "--width wide: no such width; known: single, double"),
+    ],
+)
+def test_a_wrong_choice_is_one_line(grid, tmp_path, wrong, message):
+    with pytest.raises(RunError) as error:
+        report(grid, tmp_path, **wrong)
+    assert str(error.value) == message
+
+
+# --- the answer ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def answered(grid, tmp_path_factory):
+    """The grid with an objective; how a sweep is read is no part of what is run."""
+    folder = tmp_path_factory.mktemp("answered")
+    shutil.copytree(grid.folder, folder / "sweep")
+    file = folder / "sweep" / "sweep.json"
+    header = json.loads(file.read_text())
+    header["spec"]["scorecard"] = {
+        "mechanism": "mechanism",
+        "objective": {"measure": "adversary_utility", "best": "min"},
+    }
+    header["spec"]["labels"] = {"levels": {"mechanism": {"slashed": "with stakes"}}}
+    file.write_text(json.dumps(header))
+    return Results.open(folder / "sweep")
+
+
+def test_the_page_leads_with_the_answer_and_the_figure_that_shows_it(answered, tmp_path):
+    text = report(answered, tmp_path).read_text()
+    order = [
+        text.index(part)
+        for part in (
+            "<h2>Answer</h2>", "with stakes wins", "Ranking by adversary_utility, worst attack",
+            "This rests on 12 of 12 runs with 2 seeds", "paired by seed", "<figure", "<h2>Ranking",
+            "<h2>Scorecard: learning", "<h2>Other figures", "<h2>Outcomes", "<h2>Factors",
+        )
+    ]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_the_winner_is_drawn_first(answered, tmp_path):
+    order = answer_of(answered).order
+    assert order == {"mechanism": ["slashed", "vbfl"]}
+    look = Look(answered.labels, order)
+    assert look.levels(ordered(answered, answered.runs())["mechanism"]) == ["slashed", "vbfl"]
+    many = pd.Series(pd.Categorical(list("abcdefgh"), list("abcdefgh"), ordered=True), name="m")
+    frame = pd.DataFrame({"m": many})
+    notes = []
+    kept = keep(frame, "m", 3, Look(first={"m": list("hgf")}), notes)
+    assert kept["m"].tolist() == list("fgh")
+
+
+def test_tables_of_the_scorecard_fit_a_page(answered):
+    table = compare(answered).table
+    parts = scorecard_parts(table, answered.labels)
+    assert len(parts) == 3
+    shown = set()
+    for part in parts:
+        assert len(part.table.columns) <= 10
+        assert set(part.legend) <= set(part.table.columns)
+        assert set(part.table.columns) - set(part.legend) == {"mechanism", "attack"}
+        shown |= set(part.legend)
+    assert {"accuracy", "advantage", "gini"} <= shown
+
+
+def test_levels_with_commas_are_quoted(grid):
+    plan = grid.runs().replace("noise", "noise, 3 of 20")
+    other = Results.open(grid.folder)
+    other.runs = lambda: plan
+    assert factors(other)["which"].tolist()[-1] == "nobody, “noise, 3 of 20”, flip"

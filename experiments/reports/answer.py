@@ -1,0 +1,138 @@
+"""What a compared sweep answers: the winner, why, and how sure; and the scorecard in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.intervals import interval
+from experiments.numerals import digits, how_many, number, rounded
+from experiments.reports.page import Section
+from experiments.reports.scorecard import scorecard_parts
+from experiments.results import Results
+from experiments.rundir import RunError
+from experiments.scorecard.columns import directed
+from experiments.scorecard.settings import UNSTATED, Objective, read_settings
+from experiments.scorecard.showing import compatibility, gains_in_words, sybils
+from experiments.scorecard.winner import Verdict, compare
+
+MOST = 3
+"""Mechanisms that the answer names."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a sweep.
+
+    Args:
+        lead: sections that stand first.
+        tables: sections with the tables that it rests on.
+        order: by factor, its levels from the best to the worst.
+    """
+
+    lead: Sequence[Section] = ()
+    tables: Sequence[Section] = ()
+    order: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def answer_of(results: Results, out: Path | None = None) -> Answer:
+    """Return the answer of a sweep that has a scorecard; an empty one of any other.
+
+    It is computed again, so that it fits the runs that there are, and its files are written into
+    `out` (default: the sweep's folder).
+    """
+    if not results.spec.get("scorecard"):
+        return Answer()
+    place = str(results.folder)
+    try:
+        verdict = compare(results, out=out)
+        settings = read_settings(results.spec["scorecard"], place)
+        objective = directed(settings.objective or UNSTATED, results.directions(), place)
+    except RunError as error:
+        return Answer([Section("Answer", note=str(error))])
+    name = settings.mechanism
+    lines = _lines(results, verdict, name, objective)
+    return Answer(
+        lead=[Section("Answer", lines=tuple(lines))],
+        tables=[*_evidence(results, verdict), *scorecard_parts(verdict.table, results.labels)],
+        order={name: verdict.ranking[name].tolist()},
+    )
+
+
+def _lines(
+    results: Results, verdict: Verdict, mechanism: str, objective: Objective
+) -> Iterator[str]:
+    """Yield who wins, why, and how sure that is."""
+    ranking = verdict.ranking
+    if verdict.winner is None:
+        yield f"There is no winner: {verdict.reason}{verdict.note}."
+    else:
+        yield f"{verdict.called} wins{verdict.note}."
+    called = [results.labels.level(mechanism, level) for level in ranking[mechanism]]
+    values = rounded(ranking[[objective.measure]])[objective.measure]
+    rows = zip(called[:MOST], values, ranking["violates"], strict=False)
+    listed = "; ".join(_ranked(*row) for row in rows)
+    more = "; …" if len(called) > MOST else "."
+    yield f"{verdict.title[0].upper()}{verdict.title[1:]}: {listed}{more}"
+    runs = results.runs()
+    done, seeds = int((runs["status"] == "done").sum()), int(runs["seed"].nunique())
+    rests = f"This rests on {done:,} of {len(runs):,} runs with {how_many(seeds, 'seed')}."
+    yield f"{rests} {_difference(results, verdict, mechanism, objective)}".strip()
+    yield from (f"{warning}." for warning in verdict.warnings)
+
+
+def _ranked(name: str, value: str, violates: str) -> str:
+    return f"{name} {value}" + (f" (violates {violates})" if violates else "")
+
+
+def _difference(results: Results, verdict: Verdict, mechanism: str, objective: Objective) -> str:
+    """Return in words how far the first two of the ranking are apart, paired by seed.
+
+    It needs a winner, and a measure that each run has; nothing is said otherwise.
+    """
+    outcomes, o = results.outcomes(), objective
+    if {"adversary_utility", "honest_utility"} <= set(outcomes):
+        outcomes["advantage"] = outcomes["adversary_utility"] - outcomes["honest_utility"]
+    if verdict.winner is None or o.measure not in outcomes or len(verdict.ranking) < 2:
+        return ""
+    over = "mean" if o.over == "mean" else {"max": "min", "min": "max"}[str(o.best)]
+    per_seed = outcomes.groupby([mechanism, "seed"])[o.measure].agg(over).unstack("seed")
+    first, second = (per_seed.loc[level] for level in verdict.ranking[mechanism].iloc[:2])
+    gaps = (first - second).dropna().to_numpy(float)
+    rival = results.labels.level(mechanism, verdict.ranking[mechanism].iloc[1])
+    if len(gaps) < 2:
+        return f"One seed does not say how sure the difference from {rival} is."
+    low, high = interval(gaps)
+    decimals = digits(pd.Series([gaps.mean(), low, high]))
+    mean, least, most = (number(v, decimals) for v in (gaps.mean(), low, high))
+    sure = "the interval does not contain 0"
+    if low <= 0 <= high:
+        sure = "the interval contains 0, so the order of the two is not certain"
+    return f"Less that of {rival}, paired by seed: {mean} (95 %: {least} to {most}); {sure}."
+
+
+def _evidence(results: Results, verdict: Verdict) -> Iterator[Section]:
+    """Yield the ranking, and what deviations and sybils gain."""
+    labels = results.labels
+    ranking = verdict.ranking
+    if not ranking["violates"].any():
+        ranking = ranking.drop(columns="violates")
+    keys = [c for c in verdict.table.columns if c in results.factors]
+    yield Section("Ranking", rounded(labels.applied(ranking)), note=f"{verdict.title}.")
+    level = f"{100 * verdict.level:.4g} %"
+    gains = (
+        "Mean gain of a deviating device over the same device when nobody attacks, paired by seed, "
+        f"base units per run; {level} intervals that hold together (Student, Bonferroni)."
+    )
+    tables = {
+        "Gain from deviating": (gains_in_words(verdict), gains),
+        "Incentive compatibility": (compatibility(verdict, keys), "Of the deviations tried."),
+        "Gain from sybils": (sybils(verdict, keys), f"Per operator, {level} intervals."),
+    }
+    for heading, (table, note) in tables.items():
+        if not table.empty:
+            yield Section(heading, labels.applied(table), note=note)
