@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from fedstake.errors import FedstakeError
 from sim.keys import SettingError
 from sim.learning.job import TrainingJob
 from sim.world import World
@@ -89,7 +90,10 @@ def expected_of_sweep(scenarios: Sequence[Any], data: Any = None) -> tuple[float
         return 0.0, 0.0
     weights = [weight(scenario) for scenario in scenarios]
     heaviest = int(np.argmax(weights))
-    world = World(scenarios[heaviest], data)
+    try:
+        world = World(scenarios[heaviest], data)
+    except FedstakeError:  # the sweep records this run as a failure, with its reason
+        return 0.0, 0.0
     try:
         longest = expected_cpu_s(world)
     finally:
