@@ -13,7 +13,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,9 @@ class RunResult:
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise RunError(f"{self.path}: this run has no table {name!r}")
+        listed = self.manifest["files"].get(path.name, {})
+        if sha256_of(path) != listed.get("sha256"):
+            raise RunError(f"{path}: damaged, its SHA-256 is not the recorded one")
         try:
             return pq.read_table(path).to_pandas(types_mapper=nullable)
         except (pa.ArrowException, OSError) as error:
@@ -134,6 +137,18 @@ class RunResult:
         files = self.manifest["files"]
         digests = "".join(files[f]["sha256"] for f in sorted(files))
         return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file; one that does not change is read once for it."""
+    status = file.stat()
+    return _sha256(str(file.absolute()), status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=100_000)
+def _sha256(file: str, _mtime_ns: int, _size: int, _inode: int) -> str:
+    with open(file, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def nullable(kind: pa.DataType) -> Any:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.folders import sync
-from experiments.rundir import RunError, naming
+from experiments.rundir import RunError, naming, sha256_of
 
 SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
 RUNS, COMPACT, INDEX = "runs", "compact", "index.json"
@@ -186,9 +186,9 @@ def damaged(folder: Path, runs: Iterable[str]) -> list[str]:
 
 
 def _is_whole(run: Path) -> bool:
-    """Return whether all files of a run are there with the sizes that its manifest lists."""
+    """Return whether all tables of a run have the bytes that its manifest lists."""
     try:
         files = json.loads((run / "manifest.json").read_text())["files"]
-        return all((run / name).stat().st_size == file["bytes"] for name, file in files.items())
+        return all(sha256_of(run / name) == file["sha256"] for name, file in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -640,3 +640,17 @@ def test_the_forecast_knows_runs_of_earlier_calls():
     now[0] = 10.0
     forecast.ended("a", 10.0)
     assert forecast.left_s() == pytest.approx(40.0)
+
+
+def test_damage_of_the_same_size_is_played_again(tmp_path):
+    """A flipped bit is named where its run is read, and the same sweep heals it."""
+    out, spec = tmp_path / "out", asked(seeds=1)
+    whole = content(sweep(spec, out, workers=1).folder)
+    file = sorted((out / "runs").glob("*/journal.parquet"))[0]
+    body = bytearray(file.read_bytes())
+    body[len(body) // 2] ^= 4
+    file.write_bytes(bytes(body))
+    with pytest.raises(RunError, match=r"journal\.parquet: damaged, its SHA-256"):
+        _ = Results.open(out).run(file.parent.name).journal
+    assert [p.run_id for p in Sweep(spec, out).todo] == [file.parent.name]
+    assert content(sweep(spec, out, workers=1).folder) == whole
