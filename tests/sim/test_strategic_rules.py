@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import ScenarioError, load_scenario
+from mechanisms.failures import PluginFailedError
 from sim.keys import SettingError
 from sim.world import World
 from tests.conftest import TINY, tiny_keys
@@ -96,6 +97,11 @@ class Ragged(Base):
     def act(self, seen):
         return self.sent(seen, updates=[[1.0, 2.0], [3.0]])
 
+class Nan(Base):
+    name = "nan"
+    def act(self, seen):
+        return self.sent(seen, updates=seen.updates * np.nan)
+
 class Text(Base):
     name = "text"
     def act(self, seen):
@@ -113,20 +119,20 @@ class Reveal(Base):
 
 class NanAggregate(MinerBehaviour):
     name = "nan-aggregate"
+    knows = frozenset({"updates"})
     def mine(self, seen):
-        return MiningDecision(replaced={r.worker: np.full(3, np.nan) for r in seen.records})
+        row = np.full(seen.updates.shape[1], np.nan)
+        return MiningDecision(replaced={r.worker: row for r in seen.records})
 """
 
 
 @pytest.mark.parametrize("protocol", ["vbfl", "fedavg", "coordinator"])
 @pytest.mark.parametrize("name", ["Ragged", "Text", "Claims", "Reveal"])
-def test_malformed_submissions_never_crash_a_round(protocol, name, tmp_path):
+def test_submissions_in_a_wrong_form_stop_the_run(protocol, name, tmp_path):
     (tmp_path / "malformed.py").write_text(MALFORMED)
     group = {"name": "bad", "devices": [0, 1], "worker": f"{tmp_path}/malformed.py:{name}"}
-    world = played(protocol, adversaries=[group], **(OPEN if protocol == "vbfl" else {}))
-    if name != "Reveal":
-        assert world.tables["rounds"].accepted_adversary.sum() == 0
-        assert "malformed" in set(world.tables["incidents"].kind)
+    with pytest.raises(PluginFailedError, match=rf"malformed.py:\d+ in {name}.submit, round"):
+        played(protocol, adversaries=[group], **(OPEN if protocol == "vbfl" else {}))
 
 
 def test_an_aggregate_that_is_no_number_is_an_absent_one(tmp_path):
@@ -256,7 +262,7 @@ def test_watching_and_checking_cost_time():
 
 def test_malformed_updates_are_slashed_by_a_coordinator(tmp_path):
     (tmp_path / "malformed.py").write_text(MALFORMED)
-    group = [{"name": "bad", "devices": [0, 1], "worker": f"{tmp_path}/malformed.py:Text"}]
+    group = [{"name": "bad", "devices": [0, 1], "worker": f"{tmp_path}/malformed.py:Nan"}]
     p = played("coordinator", adversaries=group, coordinator__aggregator="organisation").tables[
         "participants"
     ]
