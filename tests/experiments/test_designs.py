@@ -314,7 +314,7 @@ MISTAKES = {
     ),
     "value out of range": (
         "[[design]]\nfactors = {rounds = [1, 0]}",
-        ["(rounds = 0)", "rounds = 0", "greater than"],
+        ["rounds = 0", "greater than"],
     ),
     "wrong type": ('[[design]]\nfactors = {rounds = ["two"]}', ["rounds = 'two'", "integer"]),
     "a date": ("set = {rounds = 2020-01-01}", ["rounds = datetime.date(2020, 1, 1)", "integer"]),
