@@ -52,7 +52,7 @@ def hexed(value):
 def composed(chain, name, arguments):
     chain.runtime  # noqa: B018 - the library needs the metadata too
     pallet, call = name.split(".")
-    return chain._connect().compose_call(pallet, call, {k: hexed(v) for k, v in arguments.items()})
+    return chain._connect()[0].compose_call(pallet, call, {k: hexed(v) for k, v in arguments.items()})
 
 
 @pytest.mark.parametrize(("name", "args", "arguments"), CALLS, ids=[c[0] for c in CALLS])
@@ -65,9 +65,9 @@ def test_calls(chain, name, args, arguments):
 def test_calls_in_calls(chain):
     inner = [composed(chain, name, arguments) for name, _, arguments in CALLS]
     mine = [chain.runtime.call(name, *args) for name, args, _ in CALLS]
-    batch = chain._connect().compose_call("Utility", "batch_all", {"calls": inner})
+    batch = chain._connect()[0].compose_call("Utility", "batch_all", {"calls": inner})
     assert chain.runtime.call("Utility.batch_all", mine).hex() == batch.data.to_hex()[2:]
-    sub = chain._connect().compose_call(
+    sub = chain._connect()[0].compose_call(
         "Utility", "as_derivative", {"index": 513, "call": inner[0]}
     )
     assert chain.runtime.call("Utility.as_derivative", 513, mine[0]).hex() == sub.data.to_hex()[2:]
@@ -77,7 +77,7 @@ def test_calls_in_calls(chain):
         "maybe_timepoint": None,
         "call": inner[5],
     }
-    composed_multi = chain._connect().compose_call(
+    composed_multi = chain._connect()[0].compose_call(
         "Multisig", "as_multi", multi | {"store_call": False, "max_weight": 7}
     )
     assert (
@@ -97,7 +97,7 @@ def test_extrinsics(chain, operator, size, period):
     head = chain.head()
     era = Era(period, head.number, head.hash) if period else Era()
     options = {"era": {"period": period, "current": head.number}} if period else {}
-    wanted = chain._connect().create_signed_extrinsic(call, pair, nonce=71, **options)
+    wanted = chain._connect()[0].create_signed_extrinsic(call, pair, nonce=71, **options)
     mine = sign(
         chain.runtime,
         chain.genesis,
@@ -114,7 +114,7 @@ def test_events_are_what_the_library_reads(chain):
     head = chain.head().hash
     wanted = [
         (e.value["module_id"], e.value["event_id"], e.value["extrinsic_idx"])
-        for e in chain._connect().get_events(head)
+        for e in chain._connect()[0].get_events(head)
     ]
     assert [(*e.name.split("."), e.extrinsic) for e in chain.events(head)] == wanted
     assert wanted

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import load_scenario, run
-from experiments.reports.run import report_run, summary
+from experiments.reports import report
+from experiments.reports.run import summary
 from mechanisms import registries as rules
 from mechanisms.vocabulary import AggregationObservation
 from tests.conftest import TINY, TINY_SERVER
@@ -30,7 +31,7 @@ def test_krum_with_few_updates(tmp_path):
     assert rows == [("krum", "f", 3, 0, 4)]
     assert result.table("reduced")["round"].tolist() == [1, 2, 3]
     assert told(result) == "krum: f = 0, not 3, in 3 of 3 rounds"
-    page = report_run(result, tmp_path, ["fedstake", "report"]).read_text()
+    page = report(result, tmp_path / "report", figures="accuracy").read_text()
     assert page.count("krum: f = 0, not 3, in 3 of 3 rounds") == 1
 
 
