@@ -223,6 +223,8 @@ def row_sizes(rows: FloatMatrix) -> FloatMatrix:
 
 def far_apart(sizes: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return `bool[...]`: whether some of `sizes` `[..., n]` are so large that sums lose others."""
+    if not sizes.shape[-1]:
+        return np.zeros(sizes.shape[:-1], dtype=bool)
     return sizes.max(axis=-1) > FAR * np.median(sizes, axis=-1)
 
 
