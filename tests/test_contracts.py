@@ -262,6 +262,10 @@ def play(scenario):
         pass
 
 
+BEFORE = {"minimum", "accounts", "price"}
+"""Methods that are asked before a round is played, when the scenario is checked."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 class TestEveryMethod:
     def test_what_it_raises_is_told_with_its_place(self, tiny, tmp_path, case):
@@ -270,7 +274,7 @@ class TestEveryMethod:
         message = str(raised.value)
         line = 8 + (case.method in {"verify_s", "baseline_epochs", "price"})
         assert message.startswith(f"bad.py:{line} in Bad.{case.method}"), message
-        assert "round 1" in message or case.method == "minimum", "asked before it is played"
+        assert "round 1" in message or case.method in BEFORE
         assert message.endswith(": KeyError: 'missing'")
         assert case.who in message
         assert type(raised.value.__cause__) is KeyError

@@ -118,7 +118,7 @@ class Reproduction:
         write_file(self.folder / "verdicts.md", "".join(text))
 
         # Draw the figures and write the page.
-        sweeps = [tomli_w.dumps(p.spec.model_dump(mode="json")) for p in self.parts.values()]
+        sweeps = [tomli_w.dumps(p.spec.model_dump(mode="json", exclude_none=True)) for p in self.parts.values()]
         with style():
             drawn = [self._draw(figure, evidence) for figure in paper.figures]
             html = page(

@@ -15,6 +15,7 @@ from mechanisms.payouts.base import PayoutRule
 from sim.data.folder import content_digest, data_folder
 from sim.keys import SettingError, within
 from sim.money.ledger import MAX_AMOUNT
+from sim.money.payments import checked
 from sim.privacy import INSTALL, accountant_installed
 from sim.scenario import Scenario
 from sim.settings import HONEST, AvailabilitySettings, DataSettings, LinkSettings
@@ -173,7 +174,8 @@ class TrainingScenario(Scenario):
 
     def _check_supply(self) -> None:
         """Refuse more money at the start than a supply can be, pools of the rule included."""
-        pools, devices = sum(self.payout_rule().accounts().values()), self.devices
+        devices = self.devices
+        pools = sum(checked(self.payout_rule(), devices).accounts().values())
         most, balance = max(0, MAX_AMOUNT - pools) // devices, self.payout.initial_balance
         if pools > MAX_AMOUNT:
             expected = f"holds {pools:,} at the start: a supply is at most {MAX_AMOUNT:,}"

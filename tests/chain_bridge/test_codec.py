@@ -52,7 +52,8 @@ def hexed(value):
 def composed(chain, name, arguments):
     chain.runtime  # noqa: B018 - the library needs the metadata too
     pallet, call = name.split(".")
-    return chain._connect()[0].compose_call(pallet, call, {k: hexed(v) for k, v in arguments.items()})
+    values = {k: hexed(v) for k, v in arguments.items()}
+    return chain._connect()[0].compose_call(pallet, call, values)
 
 
 @pytest.mark.parametrize(("name", "args", "arguments"), CALLS, ids=[c[0] for c in CALLS])
