@@ -159,7 +159,7 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
 
 def _shown(results: Results) -> dict[str, object]:
     """Return the sweep's file without its empty keys."""
-    return {k: v for k, v in results.spec.items() if v not in ({}, [])}
+    return {k: v for k, v in results.spec.items() if v not in ({}, [], None)}
 
 
 def _rows_note(rows: int, file: str) -> str:

@@ -118,7 +118,8 @@ class Reproduction:
         write_file(self.folder / "verdicts.md", "".join(text))
 
         # Draw the figures and write the page.
-        sweeps = [tomli_w.dumps(p.spec.model_dump(mode="json", exclude_none=True)) for p in self.parts.values()]
+        specs = [part.spec for part in self.parts.values()]
+        sweeps = [tomli_w.dumps(s.model_dump(mode="json", exclude_none=True)) for s in specs]
         with style():
             drawn = [self._draw(figure, evidence) for figure in paper.figures]
             html = page(
