@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import RunError, ScenarioError, compare, load_scenario, run, sweep
+from experiments.labels import labels_of
 from experiments.results import Results
 from experiments.scorecard.columns import direction
 from experiments.scorecard.deviations import (
@@ -423,6 +424,10 @@ class Recorded(Results):
     @property
     def spec(self):
         return {"name": self.name, "scorecard": self.card}
+
+    @property
+    def labels(self):
+        return labels_of({factor: self.runs()[factor].unique().tolist() for factor in self.factors})
 
     def directions(self):
         return self.best
