@@ -122,7 +122,7 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(place, boundary):
 
 def test_sweep_compare_and_report(place):
     shown = fedstake("sweep", "prices.toml", "--workers", "2", "--out", "prices")
-    assert "12 done, 0 failed" in shown
+    assert "12 new, 0 failed" in shown
     results = fs.Results.open(place / "prices")
     outcomes = results.outcomes()
     assert outcomes["largest_pot"].notna().all()
