@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,11 @@ def mnist_folder() -> Path:
     pytest.skip(
         "no MNIST files: set FEDSTAKE_DATA to the folder that holds mnist/t10k-images-idx3-ubyte.gz"
     )
+
+
+@pytest.fixture
+def listening():
+    """Take SIGINT as at a terminal: what is started in the background of a script ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

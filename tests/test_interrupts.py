@@ -31,7 +31,7 @@ def described(kind):
     return f"{kind.__name__}: " + ("'why'" if kind is KeyError else "why")
 
 
-def test_ctrl_c_is_the_user_s_while_a_plug_in_runs():
+def test_ctrl_c_is_the_user_s_while_a_plug_in_runs(listening):
     class Slow(Flat):
         def settle(self, seen):
             signal.raise_signal(signal.SIGINT)
