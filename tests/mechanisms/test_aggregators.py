@@ -72,7 +72,7 @@ def test_geometric_median_minimises_the_sum_of_distances(x):
     def cost(z):
         return np.linalg.norm(x.astype(float) - z, axis=1).sum()
 
-    found = cost(aggregate("geometric-median", x, iterations=20_000).astype(float))
+    found = cost(aggregate("geometric-median", x, iterations=10_000).astype(float))
     starts = [x.mean(0).astype(float), np.median(x, 0).astype(float), *x.astype(float)]
     best = min(
         optimize.minimize(
