@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -21,9 +22,11 @@ def local_sources(path: Path) -> list[Path]:
     is no Python imports nothing.
     """
     found = [path]
+    roots = _own_roots(tuple(sys.path), Path.cwd())
     for file in found:  # grows meanwhile
-        for name in _imports(file):
-            found += [module for module in _files_of(name, file.parent) if module not in found]
+        for name in _imports(file.read_bytes()):
+            files = _files_of(name, (file.parent, *roots))
+            found += [module for module in files if module not in found]
     return [path, *sorted(found[1:])]
 
 
@@ -45,27 +48,30 @@ def _forget(file: str) -> None:
         del sys.modules[name]
 
 
-def _imports(file: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports; relative ones begin at its folder."""
+@lru_cache(maxsize=256)  # a plug-in is looked up several times for every scenario
+def _imports(source: bytes) -> tuple[str, ...]:
+    """Return the dotted names that a source imports; relative ones begin at its folder."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # told when it is imported
-        return
+        return ()
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield module
-            yield from (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+            names.append(module)
+            names += (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+    return tuple(dict.fromkeys(names))
 
 
-def _files_of(name: str, folder: Path) -> list[Path]:
+def _files_of(name: str, roots: Sequence[Path]) -> list[Path]:
     """Return the files that importing a dotted name runs: packages on the way, and the module."""
     first, *_ = parts = name.split(".")
     if not first or first in sys.stdlib_module_names:
         return []
-    for root in (folder, *_own_roots()):
+    for root in roots:
         if (root / first).is_dir() or (root / f"{first}.py").is_file():
             paths = [root.joinpath(*parts[: i + 1]) for i in range(len(parts))]
             files = [p / "__init__.py" if p.is_dir() else p.with_suffix(".py") for p in paths]
@@ -73,9 +79,9 @@ def _files_of(name: str, folder: Path) -> list[Path]:
     return []
 
 
-def _own_roots() -> Iterator[Path]:
-    """Yield the folders of the import path that hold neither installed packages nor the house."""
-    for entry in sys.path:
-        folder = Path(entry or ".").resolve()
-        if folder != OURS and not str(folder).startswith((sys.prefix, sys.base_prefix)):
-            yield folder
+@lru_cache(maxsize=8)
+def _own_roots(entries: tuple[str, ...], here: Path) -> tuple[Path, ...]:
+    """Return the folders of an import path that hold neither installed packages nor the house."""
+    folders = [(here / entry).resolve() for entry in entries]
+    installed = (sys.prefix, sys.base_prefix)
+    return tuple(f for f in folders if f != OURS and not str(f).startswith(installed))
