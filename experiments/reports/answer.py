@@ -112,7 +112,8 @@ def _difference(results: Results, verdict: Verdict, mechanism: str, objective: O
     sure = "the interval does not contain 0"
     if low <= 0 <= high:
         sure = "the interval contains 0, so the order of the two is not certain"
-    return f"Less that of {rival}, paired by seed: {mean} (95 %: {least} to {most}); {sure}."
+    difference = f"{mean} (95 %: {least} to {most})"
+    return f"The difference from {rival}, paired by seed, is {difference}; {sure}."
 
 
 def _evidence(results: Results, verdict: Verdict) -> Iterator[Section]:
