@@ -1,5 +1,5 @@
 # Two commands: `make demo` (the main job) and `make test`. Both set everything up first.
-# `make soak` runs the tests that repeat for long what `make test` does a few times: kills, long replays.
+# `make soak` repeats for long what `make test` does a few times: kills, long replays, properties on new examples.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ test: setup
 	FEDSTAKE_REQUIRE_CHAIN=1 $(BIN)/python -m pytest
 
 soak: setup
-	FEDSTAKE_REQUIRE_CHAIN=1 $(BIN)/python -m pytest --soak -m soak
+	FEDSTAKE_REQUIRE_CHAIN=1 $(BIN)/python -m pytest --soak -m "soak or hypothesis"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -18,10 +18,13 @@ def place_of(extreme: Best, values: Iterable[Any]) -> int | None:
     Of equal values the first counts. None where no value is known.
     """
     numbers = np.array([np.nan if pd.isna(v) else float(v) for v in values])
-    if np.isnan(numbers).all():
+    places = np.flatnonzero(~np.isnan(numbers))
+    if len(places) == 0:
         return None
-    find = np.nanargmax if extreme == "max" else np.nanargmin
-    return int(find(numbers))
+    # Not `nanargmin`: it puts infinity in place of a gap and takes the gap for an infinite value.
+    known = numbers[places]
+    within = known.argmax() if extreme == "max" else known.argmin()
+    return int(places[within])
 
 
 def opposite(best: Best) -> Best:

@@ -11,13 +11,18 @@ from sim.keys import has_key
 from sim.scenario import Scenario, scenario_class
 from sim.threads import single_threaded
 
-settings.register_profile("fedstake", deadline=None, derandomize=bool(os.environ.get("CI")))
-settings.load_profile("fedstake")
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None)
 single_threaded()
 
 
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the tests marked soak as well")
+
+
+def pytest_configure(config):
+    """Draw the same examples in every run; others each time with --soak, which looks for faults."""
+    settings.load_profile("random" if config.getoption("--soak") else "fixed")
 
 
 def pytest_collection_modifyitems(config, items):

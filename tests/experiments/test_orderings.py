@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments.demo import _worst
@@ -22,6 +22,8 @@ numbers = st.floats(allow_nan=False, width=32)
 
 
 @given(st.lists(numbers | gaps))
+@example([None, math.inf])
+@example([math.nan, -math.inf, pd.NA])
 def test_unknown_values_are_never_the_extreme(values):
     known = [v for v in values if not pd.isna(v)]
     for best, extreme in (("max", max), ("min", min)):
@@ -111,6 +113,6 @@ def test_no_extreme_row_is_taken_from_the_end_of_a_sorted_column():
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found += [f"{path}:{n.lineno}" for n in ast.walk(tree) if _takes_from_sorted(n)]
             names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-            if names & {"idxmax", "idxmin", "nlargest", "nsmallest"}:
+            if names & {"idxmax", "idxmin", "nanargmax", "nanargmin", "nlargest", "nsmallest"}:
                 found.append(str(path))
     assert found == []
