@@ -38,5 +38,14 @@ learners = Registry(
     suite="experiments.conformance.learners:LearnerConformance",
     listed={"behaviours": "learner", "learners": ""},
 )
+contributors = Registry(
+    "contributors",
+    package="agents.contributors",
+    base="Contributor",
+    about="what a contributor to a data market offers, claims and asks, and when",
+    key="adversaries.N.contributor",
+    suite="experiments.conformance.markets:ContributorConformance",
+    listed={"behaviours": "contributor", "contributors": ""},
+)
 
-__all__ = ["learners", "miners", "validators", "workers"]
+__all__ = ["contributors", "learners", "miners", "validators", "workers"]

@@ -60,5 +60,33 @@ transforms = Registry(
     key="aggregation.before.N.rule",
     suite="experiments.conformance.rows:TransformConformance",
 )
+markets = Registry(
+    "markets",
+    package="mechanisms.markets",
+    base="MarketRule",
+    one="market rule",
+    about="what adding a datum to a market costs, who gets it back, who takes it",
+    key="market.rule",
+    suite="experiments.conformance.markets:MarketConformance",
+)
+prediction_fees = Registry(
+    "prediction fees",
+    package="mechanisms.prediction_fees",
+    base="FeeRule",
+    one="fee rule",
+    about="who is paid when somebody asks the model of a market",
+    key="market.fees",
+    suite="experiments.conformance.markets:FeeConformance",
+)
 
-__all__ = ["aggregators", "parts", "payouts", "roles", "transforms", "validators", "verifiers"]
+__all__ = [
+    "aggregators",
+    "markets",
+    "parts",
+    "payouts",
+    "prediction_fees",
+    "roles",
+    "transforms",
+    "validators",
+    "verifiers",
+]

@@ -94,8 +94,10 @@ def test_names_under_which_plug_ins_are_listed():
             ("validator", "validator behaviours"),
             ("miner", "miner behaviours"),
             ("learner", "learners"),
+            ("contributor", "contributors"),
         ],
         "learners": [("", "learners")],
+        "contributors": [("", "contributors")],
         "datasets": [("", "datasets")],
         "models": [("", "models")],
     }

@@ -1,0 +1,17 @@
+"""Suites of what a data market is made of: rules, fees, contributors."""
+
+from __future__ import annotations
+
+from experiments.conformance.common import Conformance
+
+
+class MarketConformance(Conformance):
+    """A refusal changes nothing, and no sequence of calls pays more than was put in."""
+
+
+class FeeConformance(Conformance):
+    """Fees are whole, never negative, and together at most what was paid."""
+
+
+class ContributorConformance(Conformance):
+    """Acts are well formed, and the same for the same stream."""

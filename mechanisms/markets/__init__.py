@@ -1,0 +1,1 @@
+"""Market rules: what a datum costs, who gets deposits back, who takes them."""

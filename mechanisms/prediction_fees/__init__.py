@@ -1,0 +1,1 @@
+"""Prediction fees: who is paid when somebody asks the model, beside any market rule."""
