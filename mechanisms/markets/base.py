@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import Claim, Datum, Memory, Offering, Payment, Refused, Stage
+from mechanisms.vocabulary import Claim, Datum, MarketMemory, Offering, Payment, Refused, Stage
 
 POT = "escrow:market"
 """The account that holds every deposit."""
@@ -38,52 +38,82 @@ class MarketRule(Plugin, ABC):
 
     @property
     def inclusive(self) -> bool:
-        """Whether a claim is in time when the datum's age equals the wait, or only beyond it."""
+        """Whether a refund or report is in time at the age of `refund_wait_s`, or only beyond it.
+
+        A sweep is always in time at the age of its wait.
+        """
         return False
+
+    def sweeps_after_s(self, device: int) -> float:
+        """Return the seconds after which this device may take what is left of any deposit."""
+        return self.sweep_wait_s
 
     def accounts(self) -> Mapping[str, int]:
         """Return the accounts needed beside those of devices, with their initial base units."""
         return {POT: 0}
 
-    def start(self, time_s: float) -> Memory:
+    def start(self, time_s: float) -> MarketMemory:
         """Return the memory before the first datum."""
         return {}
 
-    def price(self, memory: Memory, time_s: float) -> int:
-        """Return the base units that a datum costs which is added now."""
+    def price(self, memory: MarketMemory, time_s: float, device: int) -> int:
+        """Return the base units that a datum of this device costs now, if it is accepted."""
         return 0
 
     @abstractmethod
-    def add(self, memory: Memory, seen: Offering) -> int | Refused:
+    def add(self, memory: MarketMemory, seen: Offering) -> int | Refused:
         """Return the base units that an offered datum costs, at most `seen.offer`."""
 
-    def refund(self, memory: Memory, seen: Claim) -> int | Refused:
+    def refund(self, memory: MarketMemory, seen: Claim) -> int | Refused:
         """Return what the author is paid of its datum, at most what is claimable."""
         return Refused("this rule gives nothing back")
 
-    def report(self, memory: Memory, seen: Claim) -> int | Refused:
+    def report(self, memory: MarketMemory, seen: Claim) -> int | Refused:
         """Return what a reporter is paid of a datum, at most what is claimable."""
         return Refused("this rule takes no reports")
 
-    def may_report(self, memory: Memory, device: int) -> bool:
+    def settled(self, datum: Datum) -> bool:
+        """Return whether nothing of a datum can be claimed any more."""
+        return datum.claimable <= 0
+
+    def may_report(self, memory: MarketMemory, device: int) -> bool:
         """Return whether a report of this device could be accepted before the sweep."""
         return True
 
-    def standing(self, memory: Memory) -> Mapping[int, int]:
+    def standing(self, memory: MarketMemory) -> Mapping[int, int]:
         """Return by device what the rule counts of it: data found good, points, reputation."""
+        return {}
+
+    def scores(self, memory: MarketMemory) -> Mapping[int, float]:
+        """Return by device its share of the standing of all, in per cent."""
+        standing = self.standing(memory)
+        whole = sum(standing.values())
+        return {device: 100 * part / whole for device, part in standing.items() if whole}
+
+    def badges(self, memory: MarketMemory) -> Mapping[int, str]:
+        """Return by device the badge that it has earned; who has none is not there."""
         return {}
 
     # --- rules with stages --------------------------------------------------------------------
 
-    def deadline_s(self, memory: Memory) -> float:
+    def test_pieces(self, samples: int) -> Sequence[tuple[int, int]]:
+        """Return the pieces (start, stop) of a test set to whose bytes its provider commits.
+
+        One of them, drawn at random, is revealed before the first datum; accuracies of rules are
+        measured on the others. Nothing: there is no commitment. Raises `PluginError` for pieces
+        without samples.
+        """
+        return ()
+
+    def deadline_s(self, memory: MarketMemory) -> float:
         """Return when `advance` is to be called next; inf: when no more data are offered."""
         return math.inf
 
-    def advance(self, memory: Memory, seen: Stage) -> Sequence[Payment]:
+    def advance(self, memory: MarketMemory, seen: Stage) -> Sequence[Payment]:
         """Go on to the next stage, and return what is paid: from accounts of the rule."""
         return ()
 
-    def locked(self, memory: Memory, data: Sequence[Datum]) -> Mapping[int, int]:
+    def locked(self, memory: MarketMemory, data: Sequence[Datum]) -> Mapping[int, int]:
         """Return the base units by device that the rule holds and may give back.
 
         `data` are the records that are still open.

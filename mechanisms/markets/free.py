@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mechanisms.markets.base import MarketRule
-from mechanisms.vocabulary import Memory, Offering, Refused
+from mechanisms.vocabulary import MarketMemory, Offering, Refused
 
 
 class Free(MarketRule):
@@ -14,5 +14,5 @@ class Free(MarketRule):
     reference = "the baseline of seed 001: data collected without incentives"
     claimable = False
 
-    def add(self, memory: Memory, seen: Offering) -> int | Refused:
+    def add(self, memory: MarketMemory, seen: Offering) -> int | Refused:
         return 0

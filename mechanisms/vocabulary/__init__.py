@@ -20,11 +20,13 @@ from mechanisms.vocabulary.coordinator import (
     VerificationObservation,
 )
 from mechanisms.vocabulary.market import (
+    TOKEN,
     Act,
     Claim,
     ContributorObservation,
     Datum,
     Evaluator,
+    MarketMemory,
     Offer,
     Offering,
     ProviderObservation,
@@ -54,6 +56,7 @@ from mechanisms.vocabulary.rules import (
 
 __all__ = [
     "ABSENT",
+    "TOKEN",
     "Act",
     "AggregationObservation",
     "BlockObservation",
@@ -68,6 +71,7 @@ __all__ = [
     "Evaluator",
     "FloatMatrix",
     "HiddenError",
+    "MarketMemory",
     "Memory",
     "MiningDecision",
     "MiningObservation",

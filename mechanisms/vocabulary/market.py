@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.vocabulary.observation import ABSENT, Observation
+
+TOKEN = 1_000_000_000
+"""Base units in a token: the formulas of the papers, offers and prices are in tokens."""
+
+MarketMemory = dict[str, Any]
+"""What a market rule remembers: plain JSON values, so keys are strings. Its methods change it."""
 
 
 @dataclass(slots=True)
