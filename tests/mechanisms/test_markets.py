@@ -2,12 +2,16 @@
 
 import json
 import math
+from collections import Counter
 
+import numpy as np
 import pytest
 
+from mechanisms.markets.base import POT
+from mechanisms.markets.prediction_market import BOUNTY
 from mechanisms.plugin import PluginError
 from mechanisms.registries import markets
-from mechanisms.vocabulary import TOKEN, Claim, Datum, Offering, Refused
+from mechanisms.vocabulary import TOKEN, Claim, Datum, Offering, Refused, Stage
 
 DAY = 86_400
 RICH = 10**18
@@ -310,3 +314,208 @@ def test_with_clocks_of_their_own_nobody_prices_another_out():
         assert market.rule.price(market.memory, 600.0, 0) == price * TOKEN
         assert market.rule.price(market.memory, 600.0, 9) == 60 * TOKEN
         assert market.add(0, 600.0).deposit == price * TOKEN
+
+
+# --- A5, A10: the prediction market ---------------------------------------------------------------
+
+GOOD, BAD = 0, 1
+DELTAS = {0: 0.2, 1: -0.1, 2: 0.1}
+"""What each datum does to the accuracy: two good ones, and a bad one between them."""
+
+
+def learner(deltas, start=0.5):
+    """A model whose accuracy each datum moves by its own step; counts how often it is measured."""
+
+    def accuracies(data):
+        steps = [start, *(deltas[index] for index in data)]
+        return np.cumsum(steps)
+
+    return accuracies
+
+
+def ended(market, accuracies, *, time_s=100.0, tested=True):
+    """End a market; return what each device receives, and what is left in each account."""
+    stage = Stage(time_s=time_s, data=market.data, ended=True, accuracies=accuracies, tested=tested)
+    held = market.rule.accounts() | {POT: sum(datum.deposit for datum in market.data)}
+    held = Counter(held)
+    for payment in market.rule.advance(market.memory, stage):
+        assert payment.payer in (POT, BOUNTY)
+        held[payment.payer] -= payment.amount
+        held[payment.payee] += payment.amount
+        assert held[payment.payer] >= 0, "no payment needs a later one"
+    json.dumps(market.memory)
+    return held
+
+
+def three_data(**params):
+    """What good, bad and the bounty's account have after the three data, all in tokens."""
+    market = Market("prediction-market", bounty=100, **params)
+    for device in (GOOD, BAD, GOOD):
+        market.add(device, 1.0)
+    held = ended(market, learner(DELTAS))
+    assert sum(held.values()) == 103 * TOKEN
+    assert held[POT] == 0
+    stakes = Counter({GOOD: 2, BAD: 1})
+    after = [100 - stakes[device] + held[device] / TOKEN for device in (GOOD, BAD)]
+    return [*after, held[BOUNTY] / TOKEN]
+
+
+@pytest.mark.parametrize(
+    ("grouped", "reset", "expected"),
+    [
+        (True, False, [121, 99, 80]),
+        (False, False, [118, 100, 82]),
+        (False, True, [109, 100, 91]),
+        (True, True, [112, 99, 89]),
+    ],
+)
+def test_a5_the_accounts_of_the_published_simulator(grouped, reset, expected):
+    found = three_data(as_shipped=True, group_contributions=grouped, reset_model=reset)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(("reset", "expected"), [(False, [121, 99, 80]), (True, [130, 99, 71])])
+def test_a5_the_repaired_accounts(grouped, reset, expected):
+    found = three_data(group_contributions=grouped, reset_model=reset)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_bounty_that_nobody_earns_returns_to_the_provider():
+    market = Market("prediction-market", bounty=100, provider=7)
+    market.add(GOOD, 1.0)
+    held = ended(market, learner({0: 0.25}))
+    assert held == {POT: 0, BOUNTY: 0, 7: 75 * TOKEN, GOOD: 26 * TOKEN}
+    assert ended(market, learner({0: 0.25}))[7] == 0, "only once"
+
+
+def test_a_market_without_data_returns_the_bounty():
+    market = Market("prediction-market", bounty=5, provider=7)
+    assert ended(market, learner({})) == {POT: 0, BOUNTY: 0, 7: 5 * TOKEN}
+
+
+def test_a_test_set_that_is_not_the_committed_one_returns_stakes_and_bounty():
+    market = Market("prediction-market", bounty=100, provider=7, allow_greater_deposit=True)
+    market.add(GOOD, 1.0, 3 * TOKEN)
+    market.add(BAD, 2.0, TOKEN)
+    held = ended(market, learner(DELTAS), tested=False)
+    assert held == {POT: 0, BOUNTY: 0, GOOD: 3 * TOKEN, BAD: TOKEN, 7: 100 * TOKEN}
+
+
+@pytest.mark.parametrize("as_shipped", [False, True])
+@pytest.mark.parametrize("unit", [1, TOKEN])
+def test_a10_no_more_than_the_bounty_is_paid(as_shipped, unit):
+    """Random steps: what contributors gain together is at most the bounty, in every variant."""
+    rng = np.random.default_rng(5)
+    for grouped in (True, False):
+        for reset in (True, False):
+            for trial in range(10):
+                market = Market(
+                    "prediction-market",
+                    bounty=1 + 40 * (trial % 4),
+                    as_shipped=as_shipped,
+                    group_contributions=grouped,
+                    reset_model=reset,
+                    allow_greater_deposit=bool(trial % 2),
+                    unit=unit,
+                )
+                for i in range(12):
+                    market.add(int(rng.integers(3)), float(i), int(rng.integers(1, 5)) * unit)
+                deltas = rng.normal(0.0, 0.05, 12).round(3)
+                held = ended(market, learner(deltas, start=0.5))
+                assert min(held.values()) >= 0
+                stakes = sum(datum.deposit for datum in market.data)
+                assert (
+                    sum(held[device] for device in range(3))
+                    <= stakes + market.rule.accounts()[BOUNTY]
+                )
+                if not as_shipped:
+                    assert held[POT] == 0
+                assert market.memory["unspent"] == held[BOUNTY]
+
+
+def test_as_shipped_drops_caused_by_the_bad_are_charged_to_the_honest():
+    """1.13, point 6: accuracies of the first pass stay, so an honest datum after a bad one pays.
+
+    Bad lowers the accuracy by 0.2, then the honest datum raises it by 0.1. Alone it would earn; the
+    cached accuracies say that it lowers the first one by 0.1.
+    """
+    outcomes = {}
+    for name, params in {
+        "as shipped": {"as_shipped": True, "reset_model": False},
+        "repaired": {"reset_model": True},
+    }.items():
+        market = Market("prediction-market", bounty=100, group_contributions=True, **params)
+        market.add(BAD, 1.0)
+        market.add(GOOD, 2.0)
+        held = ended(market, learner({0: -0.2, 1: 0.1}))
+        outcomes[name] = (held[GOOD] / TOKEN, held[BAD] / TOKEN, market.memory["evaluations"])
+    # The first five rounds cost Bad its stake and earn Good 0.5 tokens.
+    assert outcomes["as shipped"] == (0.0, 0.0, 3)
+    assert outcomes["repaired"] == (1 + 0.5 + 95 * 0.1, 0.0, 3 + 2)
+
+
+@pytest.mark.parametrize(("as_shipped", "third"), [(False, 12), (True, 16)])
+def test_whoever_loses_its_stake_first_ends_a_stretch_of_rounds(as_shipped, third):
+    """As shipped it is the lowest score, and another holder plays on with less than nothing."""
+    market = Market(
+        "prediction-market",
+        bounty=100,
+        reset_model=False,
+        group_contributions=True,
+        allow_greater_deposit=True,
+        as_shipped=as_shipped,
+    )
+    for device, tokens in enumerate((10, 1, 1)):
+        market.add(device, 1.0, tokens * TOKEN)
+    held = ended(market, learner({0: -0.2, 1: -0.1, 2: 0.3}))
+    # Repaired: after 10 rounds device 1 has nothing and leaves, after 40 more device 0.
+    assert held[2] == third * TOKEN
+    assert held[BOUNTY] == (112 - third) * TOKEN
+    assert held[0] == held[1] == 0
+
+
+def test_participation_ends_by_time_or_by_number():
+    market = Market("prediction-market", min_length_s=50.0, min_contributions=2)
+    rule, memory = market.rule, market.memory
+    assert rule.price(memory, 0.0, 1) == TOKEN
+    assert "one token" in market.add(0, 1.0, TOKEN - 1).reason
+    market.add(0, 1.0)
+    assert rule.deadline_s(memory) == 50.0
+    early = Stage(time_s=20.0, data=market.data, ended=False, accuracies=learner({0: 0.1}))
+    assert rule.advance(memory, early) == ()
+    market.add(1, 30.0)
+    assert rule.deadline_s(memory) == 30.0
+    assert rule.locked(memory, market.data) == {0: TOKEN, 1: TOKEN}
+    due = Stage(time_s=30.0, data=market.data, ended=False, accuracies=learner({0: 0.1, 1: 0.0}))
+    assert rule.advance(memory, due)
+    assert rule.deadline_s(memory) == math.inf
+    assert rule.locked(memory, market.data) == {}
+    assert "has ended" in market.add(2, 31.0).reason
+    assert Market("prediction-market").rule.deadline_s(market.rule.start(0.0)) == math.inf
+
+
+def test_pieces_of_a_test_set_cover_it_and_none_is_empty():
+    rule = markets.create("prediction-market", {"pieces": 3})
+    assert rule.test_pieces(10) == [(0, 3), (3, 6), (6, 10)]
+    assert rule.test_pieces(3) == [(0, 1), (1, 2), (2, 3)]
+    with pytest.raises(PluginError, match="at most 2, the test samples") as refused:
+        rule.test_pieces(2)
+    assert refused.value.key == "pieces"
+    assert markets.create("free").test_pieces(10) == ()
+
+
+@pytest.mark.parametrize(
+    ("params", "key"),
+    [
+        ({"bounty": 0}, "bounty"),
+        ({"bounty": 10**9, "unit": 10**15}, "bounty"),
+        ({"pieces": 1}, "pieces"),
+        ({"as_shipped": True, "provider": 1}, "provider"),
+    ],
+)
+def test_prediction_markets_that_cannot_be_are_refused_in_one_line(params, key):
+    with pytest.raises(PluginError) as refused:
+        markets.create("prediction-market", params)
+    assert refused.value.key == key
+    assert "\n" not in str(refused.value)
