@@ -44,7 +44,7 @@ contributors = Registry(
     base="Contributor",
     about="what a contributor to a data market offers, claims and asks, and when",
     key="adversaries.N.contributor",
-    suite="experiments.conformance.markets:ContributorConformance",
+    suite="experiments.conformance.contributors:ContributorConformance",
     listed={"behaviours": "contributor", "contributors": ""},
 )
 

@@ -1,8 +1,12 @@
-"""An honest contributor."""
+"""Contributors that mean well: with true labels, or with a mistake now and then."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agents.contributors.base import Contributor
+from agents.labels import wrong_label
+from mechanisms.plugin import param
 from mechanisms.vocabulary import Act, ContributorObservation, Offer
 
 MARGIN = 0.15
@@ -21,3 +25,24 @@ class Honest(Contributor):
         if seen.label is None or seen.rng.random() >= seen.accuracy + MARGIN:
             return None
         return Offer(seen.label, seen.budget)
+
+
+class Careless(Honest):
+    """Takes part as an honest one, and mistakes the label with probability `mistake`."""
+
+    name = "careless"
+    summary = "offers as an honest contributor, sometimes with a wrong label by mistake"
+    reference = "0xDeCA10B simulation: prob_mistake of an agent (1e-4 in its presets)"
+
+    @dataclass(frozen=True)
+    class Params:
+        mistake: float = param(0.1, help="probability of a wrong label", ge=0, le=1)
+
+    params: Params
+
+    def act(self, seen: ContributorObservation) -> Act:
+        if seen.label is None or seen.rng.random() >= seen.accuracy + MARGIN:
+            return None
+        if seen.rng.random() >= self.params.mistake:
+            return Offer(seen.label, seen.budget)
+        return Offer(wrong_label(seen.label, seen.classes, seen.rng), seen.budget)

@@ -1,4 +1,4 @@
-"""Suites of what a data market is made of: rules, fees, contributors."""
+"""Suites of the rules of a data market, and of its fees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,3 @@ class MarketConformance(Conformance):
 
 class FeeConformance(Conformance):
     """Fees are whole, never negative, and together at most what was paid."""
-
-
-class ContributorConformance(Conformance):
-    """Acts are well formed, and the same for the same stream."""
