@@ -87,6 +87,11 @@ class Group(Settings):
         """How many participants are in the group."""
         return len(self.devices) or self.count
 
+    @property
+    def deviating(self) -> bool:
+        """Whether its members count as adversaries; a game may have groups that do not."""
+        return True
+
 
 class RationalGroup(Group):
     """A group whose participants may choose among strategies.

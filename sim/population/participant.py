@@ -11,7 +11,6 @@ from sim.clock import Clock
 from sim.money.ledger import device_account
 from sim.population.groups import Membership
 from sim.population.learners import Learners
-from sim.settings import HONEST
 
 
 class Participant(mesa.Agent):
@@ -45,8 +44,9 @@ class Participant(mesa.Agent):
 
     @property
     def adversary(self) -> bool:
-        """Whether it belongs to an adversary group."""
-        return self.group != HONEST
+        """Whether it belongs to a group that deviates; a game may have groups that do not."""
+        settings = self._own.settings
+        return settings is not None and settings.deviating
 
     def behaviour(self, role: str) -> Any:
         """Return its behaviour in a role in the present round; learners have chosen theirs."""

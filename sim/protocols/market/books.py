@@ -1,0 +1,147 @@
+"""What a market writes down: its tables."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from mechanisms.vocabulary import TOKEN, Act, Datum, Offer, Query
+from sim.kernel import Kernel
+from sim.online.samples import Samples
+from sim.population.participant import Participant
+
+
+class Books:
+    """The tables of a market, and what is counted in a round.
+
+    Args:
+        kernel: whose recorder and money these are.
+        samples: with the true labels.
+        held: base units of each device at the start.
+    """
+
+    def __init__(self, kernel: Kernel, samples: Samples, held: Sequence[int]) -> None:
+        self._kernel, self._samples, self._held = kernel, samples, held
+        self._recorder = kernel.recorder
+        self._claims: list[str] = []
+        self.traced = kernel.recorder.records("trace")
+        self.begin_round()
+
+    def begin_round(self) -> None:
+        """Count from here."""
+        self.counts: Counter[str] = Counter()
+        self.offered, self.accepted = Counter[int](), Counter[int]()
+
+    def percent(self, device: int) -> float:
+        """Return what a device holds, in per cent of what it held at the start."""
+        held = self._held[device]
+        return 100.0 * self._kernel.treasury.balance(device) / held if held else math.nan
+
+    def measured(self, now_s: float, moment: str, accuracy: float, learned: int) -> None:
+        """Record a measurement of the model after so many accepted data."""
+        row = {
+            "round": self._kernel.clock.round,
+            "time_s": now_s,
+            "accuracy": accuracy,
+            "learned": learned,
+            "moment": moment,
+        }
+        self._recorder.add("accuracies", [row])
+
+    def balances(self, now_s: float, moment: str) -> None:
+        """Record what everybody holds."""
+        rows = []
+        for p in self._kernel.population:
+            row = {
+                "moment": moment,
+                "time_s": now_s,
+                "device": p.device,
+                "group": p.group,
+                "adversary": p.adversary,
+                "balance": self._kernel.treasury.balance(p.device),
+                "percent": self.percent(p.device),
+            }
+            rows.append(row)
+        self._recorder.add("balances", rows)
+
+    def offer(
+        self, now_s: float, device: int, row: int, label: int, offer: int, datum: Datum | None
+    ) -> None:
+        """Record a datum that was offered; None: it was refused."""
+        self.counts["offered"] += 1
+        self.offered[device] += 1
+        if datum is not None:
+            self.counts["accepted"] += 1
+            self.counts["deposited"] += datum.deposit
+            self.accepted[device] += 1
+        record = {
+            "round": self._kernel.clock.round,
+            "time_s": now_s,
+            "device": device,
+            "sample": row,
+            "label": label,
+            "right": bool(label == self._samples.y[row]),
+            "offer": offer,
+            "datum": None if datum is None else datum.index,
+            "cost": None if datum is None else datum.deposit,
+        }
+        self._recorder.add("submissions", [record])
+
+    def claim(
+        self, now_s: float, device: int, kind: str, datum: Datum, *, agrees: bool, amount: int
+    ) -> None:
+        """Record a claim that was accepted."""
+        self.counts[kind] += 1
+        record = {
+            "round": self._kernel.clock.round,
+            "time_s": now_s,
+            "device": device,
+            "kind": kind,
+            "datum": datum.index,
+            "author": datum.author,
+            "right": bool(datum.label == self._samples.y[datum.row]),
+            "agrees": agrees,
+            "amount": amount,
+        }
+        self._recorder.add("claims", [record])
+        if self.traced:
+            self._claims.append(f"{kind}:{datum.index}:{amount / TOKEN!r}")
+
+    def query(self, now_s: float, device: int, offer: int, paid: int) -> None:
+        """Record a prediction that was asked for."""
+        self.counts["query"] += 1
+        row = {
+            "round": self._kernel.clock.round,
+            "time_s": now_s,
+            "device": device,
+            "offer": offer,
+            "paid": paid,
+        }
+        self._recorder.add("queries", [row])
+
+    def act(
+        self, now_s: float, p: Participant, act: Act, row: int, cost: int | None, accuracy: float
+    ) -> None:
+        """Record an act with the claims that followed it, where a trace is kept.
+
+        `row` of the datum that was offered; `cost` in base units, None when it was refused.
+        """
+        if not self.traced:
+            return
+        adds = isinstance(act, Offer)
+        other = "predict" if isinstance(act, Query) else "wait"
+        record = {
+            "time_s": now_s,
+            "device": p.device,
+            "action": "add" if adds else other,
+            "sample": row if adds else None,
+            "label": act.label if isinstance(act, Offer) else None,
+            "offer": 0.0 if act is None else act.amount / TOKEN,
+            "accepted": cost is not None if adds else None,
+            "cost": (cost or 0) / TOKEN,
+            "accuracy": accuracy,
+            "claims": " ".join(self._claims),
+        }
+        self._claims.clear()
+        self._recorder.add("trace", [record])

@@ -1,0 +1,184 @@
+"""The desk: what a contributor sees, what it decides, and what becomes of that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.contributors.base import Contributor
+from mechanisms import answers
+from mechanisms.failures import broken
+from mechanisms.markets.base import POT
+from mechanisms.vocabulary import (
+    Act,
+    ContributorObservation,
+    Datum,
+    Offer,
+    Offering,
+    Query,
+    Refused,
+    TimingObservation,
+)
+from sim.population.participant import Participant
+from sim.protocols.market.habits import Habits
+from sim.protocols.market.market import DataMarket
+
+
+class Desk:
+    """Where contributors offer data and ask for predictions.
+
+    Args:
+        market: whose rule, model, data and money these are.
+        habits: of the contributors.
+    """
+
+    def __init__(self, market: DataMarket, habits: Habits) -> None:
+        self._market, self._habits = market, habits
+        self._treasury = market.kernel.treasury
+
+    # --- what is seen ---------------------------------------------------------------------------
+
+    def decide(self, p: Participant, behaviour: Contributor, balance: int) -> Act:
+        """Return what a contributor decides to do, checked."""
+        act = behaviour.act(self._seen(p, behaviour, balance))
+        problem = self._problem(act)
+        if problem:
+            raise broken(behaviour, "act", problem, f"device {p.device}")
+        return act
+
+    def _seen(self, p: Participant, behaviour: Contributor, balance: int) -> ContributorObservation:
+        """Return what a contributor sees; only what it declares is computed."""
+        market = self._market
+        row = market.next_row
+        seen = ContributorObservation(
+            device=p.device,
+            round=market.kernel.clock.round,
+            time_s=market.now_s,
+            balance=balance,
+            budget=min(balance, self._habits.budget(p)),
+            row=row,
+            label=int(market.samples.y[row]),
+            classes=market.samples.classes,
+            accuracy=market.accuracy,
+            rng=self._habits.rng("act", p),
+            coalition=market.kernel.population.coalitions[p.device],
+            **self._known(behaviour.knows),
+        )
+        return seen.shown_to(behaviour.knows)
+
+    def _known(self, names: Collection[str]) -> dict[str, Any]:
+        """Return the fields of an observation that a behaviour declares."""
+        market, fields = self._market, dict[str, Any]()
+        if "price" in names:
+            fields["price"] = market.rule.price(market.memory, market.now_s)
+        if "prediction" in names:
+            fields["prediction"] = market.model.predict_one(market.next_row)
+        if "records" in names:
+            fields["records"] = tuple(market.open)
+        if "standing" in names:
+            fields["standing"] = market.rule.standing(market.memory)
+        if "samples" in names:
+            fields["samples"] = market.samples.x[: market.last]
+            fields["labels"] = market.samples.y[: market.last]
+            fields["predict"] = self._predict
+        return fields
+
+    def _predict(self, rows: Sequence[int]) -> NDArray[np.int64]:
+        return self._market.model.predict(np.asarray(rows, dtype=np.int64))
+
+    def _problem(self, act: Act) -> str:
+        """Return why nobody could do what a behaviour decided; "" when it can be done."""
+        if act is None:
+            return ""
+        if not isinstance(act, Offer | Query):
+            return f"must return an Offer, a Query or None, returned {act!r}"
+        if type(act.amount) is not int or act.amount < 0:
+            return f"pays {act.amount!r}: must be base units, an integer of at least 0"
+        if isinstance(act, Query):
+            return ""
+        classes, rows = self._market.samples.classes, self._market.last
+        if not 0 <= act.label < classes:
+            return f"gives the label {act.label!r}: labels are 0..{classes - 1}"
+        if act.row is not None and not 0 <= act.row < rows:
+            return f"offers row {act.row!r}: rows are 0..{rows - 1}"
+        return ""
+
+    def next_s(self, p: Participant, behaviour: Contributor) -> float:
+        """Return when a contributor acts next."""
+        market = self._market
+        now_s = market.now_s
+        wait_s = self._habits.wait_s(p)
+        if not behaviour.times:
+            return now_s + wait_s
+        seen = TimingObservation(
+            device=p.device,
+            time_s=now_s,
+            wait_s=wait_s,
+            refundable_s=market.open.next_young_s(p.device, own=True),
+            reportable_s=market.open.next_young_s(p.device, own=False),
+            sweepable_s=market.open.next_sweep_s(),
+            rng=self._habits.rng("next", p),
+        )
+        next_s = answers.seconds(behaviour, "next_s", behaviour.next_s(seen))
+        if next_s <= now_s:
+            message = f"must give a time after {now_s}, gave {next_s}"
+            raise broken(behaviour, "next_s", message, f"device {p.device}")
+        return next_s
+
+    # --- what is done ---------------------------------------------------------------------------
+
+    def do(self, p: Participant, act: Act, balance: int) -> int | None:
+        """Do what was decided; return what it cost in base units, None when it was refused."""
+        if act is None:
+            return 0
+        amount = min(act.amount, balance)
+        if isinstance(act, Query):
+            return self._sell(p, amount)
+        row = self._market.next_row if act.row is None else act.row
+        return self._take(p, row, act.label, amount)
+
+    def _take(self, p: Participant, row: int, label: int, offer: int) -> int | None:
+        """Take a datum if the rule accepts it."""
+        market = self._market
+        now_s = market.now_s
+        offering = Offering(p.device, now_s, offer, row, label)
+        cost = market.rule.add(market.memory, offering)
+        if isinstance(cost, Refused):
+            market.kernel.incidents.note(now_s, p.device, None, cost.reason)
+            market.books.offer(now_s, p.device, row, label, offer, None)
+            return None
+        if type(cost) is not int or not 0 <= cost <= offer:
+            message = f"must give base units in 0..{offer}, what was offered; gave {cost!r}"
+            raise broken(market.rule, "add", message)
+        if cost:
+            self._treasury.move(p.account, POT, cost, "market.deposit", now_s)
+        datum = Datum(len(market.data), row, label, p.device, now_s, cost, cost)
+        market.books.offer(now_s, p.device, row, label, offer, datum)
+        market.accept(datum)
+        return cost
+
+    def _sell(self, p: Participant, offer: int) -> int:
+        """Sell a prediction; return what was paid."""
+        market = self._market
+        now_s = market.now_s
+        staked: Counter[int] = Counter()
+        for datum in market.open:
+            staked[datum.author] += datum.claimable
+        standing = market.rule.standing(market.memory)
+        shares = market.fees.shares(offer, standing, staked)
+        checked = answers.amounts(market.fees, "shares", shares)
+        # Its own share stays with the caller: it pays the others.
+        others = {device: amount for device, amount in checked.items() if device != p.device}
+        if sum(checked.values()) > offer:
+            message = f"divides {sum(checked.values())} base units, {offer} were paid"
+            raise broken(market.fees, "shares", message)
+        for device, amount in others.items():
+            account = market.people[device].account
+            self._treasury.move(p.account, account, amount, "market.prediction", now_s)
+        paid = sum(others.values())
+        market.books.query(now_s, p.device, offer, paid)
+        return paid

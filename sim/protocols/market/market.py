@@ -1,0 +1,164 @@
+"""A data market: its samples, model, rule and money, and the records of all accepted data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mechanisms import answers
+from mechanisms import registries as rules
+from mechanisms.failures import broken
+from mechanisms.markets.base import POT, MarketRule
+from mechanisms.prediction_fees.base import FeeRule
+from mechanisms.vocabulary import Datum, Payment
+from sim.data.folder import data_folder, load_dataset
+from sim.kernel import Kernel
+from sim.keys import SettingError
+from sim.money.ledger import LedgerError
+from sim.online import online_models
+from sim.online.base import OnlineModel
+from sim.online.samples import Samples
+from sim.protocols.market.books import Books
+from sim.protocols.market.open_data import OpenData
+from sim.protocols.market.settings import ContributorGroup, MarketScenario
+
+LASTING = ("next_row", "memory", "now_s", "accuracy", "next_accuracy_s", "ran_out")
+"""Values of a market that last beyond a round, as JSON has them."""
+
+
+class DataMarket:
+    """What is traded and what is known of it.
+
+    `data` are the public records of all accepted data by index, `open` those that can be claimed;
+    rows `next_row..last-1` of the samples have not been offered yet. `now_s` is the time of the
+    last event, `accuracy` the one that was published last.
+    """
+
+    def __init__(self, kernel: Kernel, scenario: MarketScenario) -> None:
+        self.kernel, self.scenario = kernel, scenario
+        chosen, settings = scenario.data, scenario.market
+        folder = data_folder(kernel.data)
+        self.samples = Samples(load_dataset(chosen.dataset, chosen.params, folder))
+        self.first, self.last = self._rows()
+        self.next_row = self.first
+        self.model = self.new_model()
+        self.rule: MarketRule = rules.markets.create(settings.rule, settings.params)
+        self.fees: FeeRule = rules.prediction_fees.create(settings.fees, settings.fees_params)
+        self.people = list(kernel.population)
+        self.books = Books(kernel, self.samples, self._open_accounts())
+        self.now_s = kernel.clock.time_s
+        self.memory = self.rule.start(self.now_s)
+        self.data: list[Datum] = []
+        self.open = OpenData(self.rule, self.model)
+        self.ran_out = False
+        self.accuracy = self.measure()
+        self.next_accuracy_s = settings.first_accuracy_s
+
+    # --- how it begins --------------------------------------------------------------------------
+
+    def _rows(self) -> tuple[int, int]:
+        """Return the first row that is offered, and the one after the last."""
+        there, chosen = self.samples.train, self.scenario.data
+        if chosen.initial >= there:
+            expected = f"below {there}, the training samples of the data set"
+            raise SettingError("data.initial", chosen.initial, expected)
+        return chosen.initial, min(chosen.n or there, there)
+
+    def new_model(self) -> OnlineModel:
+        """Return another model as it is before the market opens."""
+        settings = self.scenario.market
+        model: OnlineModel = online_models.create(settings.model, settings.model_params)
+        rows = np.arange(self.first)
+        model.start(self.samples, rows, self.samples.y[rows])
+        return model
+
+    def _open_accounts(self) -> list[int]:
+        """Open all accounts, and return what each device holds at the start."""
+        held = {}
+        for p in self.people:
+            settings = self.kernel.population.groups[p.device].settings
+            own = settings.initial_balance if isinstance(settings, ContributorGroup) else 0
+            held[p.device] = own or self.scenario.payout.initial_balance
+        accounts = answers.amounts(self.rule, "accounts", self.rule.accounts())
+        self.kernel.treasury.open(held, {POT: 0, **accounts})
+        return list(held.values())
+
+    # --- data and money -------------------------------------------------------------------------
+
+    def accept(self, datum: Datum) -> None:
+        """Add a datum that was paid for to the records, the model and what can be claimed."""
+        self.data.append(datum)
+        if self.rule.claimable:
+            self.open.add(datum)
+        if self.rule.learns:
+            self.model.update(datum.row, datum.label)
+        if datum.row == self.next_row:
+            self.next_row += 1
+            if self.next_row == self.last:
+                self.ran_out = True
+                self.write_down("ran out")
+
+    def pay(self, payments: Sequence[Payment]) -> None:
+        """Pay what a rule with stages decided on."""
+        try:
+            self.kernel.treasury.post(payments, time_s=self.now_s)
+        except LedgerError as error:
+            raise broken(self.rule, "advance", str(error)) from error
+
+    # --- accuracy -------------------------------------------------------------------------------
+
+    def measure(self) -> float:
+        """Return the accuracy of the model on the hidden test set."""
+        rows = self.samples.test_rows
+        return self.model.accuracy(rows, self.samples.y[rows])
+
+    def publish(self) -> None:
+        """Measure the accuracy when it is due; contributors know it from then on."""
+        if self.now_s > self.next_accuracy_s:
+            self.accuracy = self.measure()
+            self.next_accuracy_s += self.scenario.market.accuracy_every_s
+            self.books.measured(self.now_s, "published", self.accuracy, len(self.data))
+
+    def write_down(self, moment: str) -> None:
+        """Record accuracy and balances of a moment; nobody is told the accuracy."""
+        self.books.measured(self.now_s, moment, self.measure(), len(self.data))
+        self.books.balances(self.now_s, moment)
+
+    def baseline(self) -> float:
+        """Return the accuracy of the same model trained on all samples with their true labels."""
+        model = self.new_model()
+        for row in range(self.first, self.last):
+            model.update(row, int(self.samples.y[row]))
+        rows = self.samples.test_rows
+        return model.accuracy(rows, self.samples.y[rows])
+
+    # --- checkpoints ----------------------------------------------------------------------------
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return JSON values and arrays at a round boundary."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in LASTING}
+        values["open"] = {str(d.index): sorted(d.claimed_by) for d in self.open}
+        whole = [(d.row, d.label, d.author, d.deposit, d.claimable, d.claims) for d in self.data]
+        arrays = {
+            "data": np.array(whole, dtype=np.int64).reshape(-1, 6),
+            "times": np.array([d.time_s for d in self.data], dtype=np.float64),
+        }
+        learned = {f"model.{name}": array for name, array in self.model.state().items()}
+        return values, arrays | learned
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Continue from `to_state`."""
+        for name in LASTING:
+            setattr(self, name, state[name])
+        times = arrays["times"].tolist()
+        for index, (row, label, author, *amounts) in enumerate(arrays["data"].tolist()):
+            self.data.append(Datum(index, row, label, author, times[index], *amounts))
+        prefix = "model."
+        learned = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        self.model.restore(learned)
+        for index, claimed_by in state["open"].items():
+            datum = self.data[int(index)]
+            datum.claimed_by.update(claimed_by)
+            self.open.add(datum)

@@ -1,0 +1,167 @@
+"""The market at work: acts in order of time, and the claims that follow each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from agents.contributors.base import Contributor
+from mechanisms.vocabulary import TOKEN, Act, Offer, Query
+from sim.agenda import Agenda, Event
+from sim.data.folder import data_folder
+from sim.population.participant import Participant
+from sim.protocols.market.claims import Claims
+from sim.protocols.market.desk import Desk
+from sim.protocols.market.habits import Habits
+from sim.protocols.market.market import DataMarket
+from sim.protocols.market.recorded import RecordedAct, read_acts
+from sim.protocols.market.rewards import Rewards
+
+
+class Play:
+    """The acts of a market in order of time.
+
+    Args:
+        market: what is traded.
+    """
+
+    def __init__(self, market: DataMarket) -> None:
+        self.market = market
+        kernel = market.kernel
+        self._treasury, self._population = kernel.treasury, kernel.population
+        self._as_published = market.scenario.market.as_published
+        self.habits = Habits(kernel, market.scenario)
+        self.desk = Desk(market, self.habits)
+        self.claims = Claims(kernel.treasury, market.rule, market.open, market.books)
+        self.rewards = Rewards(market)
+        self.agenda = Agenda()
+        self.recorded = self._recorded()
+        self.replayed = 0
+        self.done = False
+
+    def _recorded(self) -> list[RecordedAct]:
+        """Return the acts to play again; none when behaviours decide."""
+        market = self.market
+        settings = market.scenario.market
+        if not settings.replay_of:
+            return []
+        return read_acts(
+            settings.replay_of,
+            data_folder(market.kernel.data),
+            names=settings.names,
+            devices=len(market.people),
+            rows=market.last,
+            classes=market.samples.classes,
+            token=TOKEN,
+        )
+
+    def begin(self) -> None:
+        """Open the market: everybody decides when to act first."""
+        self.market.write_down("start")
+        if not self.recorded:
+            for p in self.market.people:
+                self._queue(p)
+
+    def begin_round(self) -> None:
+        """Begin a slice of time."""
+        self.habits.begin_round()
+        self.market.books.begin_round()
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def until(self, end_s: float) -> None:
+        """Play all that happens up to a time, or until nothing can happen any more."""
+        market = self.market
+        while not self.done and self.next_s <= end_s:
+            market.now_s = self.next_s
+            if market.rule.deadline_s(market.memory) <= market.now_s:
+                self.rewards.advance(ended=market.ran_out)
+            elif self.recorded:
+                self._replay(self.recorded[self.replayed])
+            else:
+                self._act(market.people[self.agenda.pop().device])
+            if self._over:
+                self.finish()
+
+    @property
+    def next_s(self) -> float:
+        """When something happens next, inf for never."""
+        act_s = self.agenda.next_s
+        if self.replayed < len(self.recorded):
+            act_s = self.recorded[self.replayed].time_s
+        return min(self.market.rule.deadline_s(self.market.memory), act_s)
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing can happen any more."""
+        if self.recorded:
+            return self.replayed == len(self.recorded)
+        market = self.market
+        claimed = not (market.rule.claimable and len(market.open))
+        return (market.ran_out and claimed) or not len(self.agenda)
+
+    def finish(self) -> None:
+        """Let a rule with stages end, and drop what is left of the agenda."""
+        self.done = True
+        self.agenda.clear()
+        self.rewards.advance(ended=True)
+        self.market.write_down("end")
+
+    # --- acts -----------------------------------------------------------------------------------
+
+    def _act(self, p: Participant) -> None:
+        """Let a contributor act, claim, and decide when to act next."""
+        market = self.market
+        market.publish()
+        behaviour: Contributor = p.behaviour("contributor")
+        balance = self._treasury.held(p.account)
+        act = None
+        if balance > 0 and not market.ran_out and self._population.present(p.device):
+            act = self.desk.decide(p, behaviour, balance)
+        self._do(p, act, balance, claims=behaviour.claims)
+        if balance > 0 or not self._as_published:
+            self._queue(p)
+
+    def _replay(self, recorded: RecordedAct) -> None:
+        """Do what was recorded, and claim as everybody does."""
+        self.replayed += 1
+        market = self.market
+        market.publish()
+        if not math.isnan(recorded.accuracy):
+            market.accuracy = recorded.accuracy
+        act: Act = None
+        if recorded.action == "add":
+            act = Offer(recorded.label, recorded.offer, recorded.row)
+        elif recorded.action == "predict":
+            act = Query(recorded.offer)
+        p = market.people[recorded.device]
+        self._do(p, act, self._treasury.held(p.account), claims=True)
+
+    def _do(self, p: Participant, act: Act, balance: int, *, claims: bool) -> None:
+        """Do what was decided, then claim."""
+        market, row = self.market, self.market.next_row
+        if isinstance(act, Offer) and act.row is not None:
+            row = act.row
+        cost = self.desk.do(p, act, balance)
+        if claims:
+            # As published nothing but what anybody may take is claimed after the data ran out.
+            late = market.ran_out and self._as_published
+            self.claims.claim(p, market.memory, market.now_s, sweeps_only=late)
+        market.books.act(market.now_s, p, act, row, cost, market.accuracy)
+
+    def _queue(self, p: Participant) -> None:
+        """Put the next act of a contributor on the agenda."""
+        behaviour: Contributor = p.behaviour("contributor")
+        self.agenda.add(Event(self.desk.next_s(p, behaviour), p.device))
+
+    # --- checkpoints ----------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return JSON values at a round boundary."""
+        return {"agenda": self.agenda.to_state(), "replayed": self.replayed, "done": self.done}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `to_state`."""
+        self.agenda = Agenda(Event(*event) for event in state["agenda"])
+        self.replayed, self.done = state["replayed"], state["done"]
