@@ -38,3 +38,7 @@ class Contributor(Plugin, ABC):
     def test_set(self, seen: ProviderObservation) -> NDArray[np.int64] | None:
         """Return the test samples, by number, that it commits to as provider; None: all."""
         return None
+
+    def revealed(self, seen: ProviderObservation) -> NDArray[np.int64] | None:
+        """Return the test samples that it reveals as provider; None: those it committed to."""
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mechanisms.failures import broken
 from mechanisms.markets.base import POT, MarketRule
-from mechanisms.vocabulary import Claim, Datum, Memory, Refused
+from mechanisms.vocabulary import Claim, Datum, MarketMemory, Refused
 from sim.money.treasury import Treasury
 from sim.population.participant import Participant
 from sim.protocols.market.books import Books
@@ -27,18 +27,20 @@ class Claims:
         self._treasury = treasury
         self._rule, self._data, self._books = rule, data, books
 
-    def claim(self, p: Participant, memory: Memory, now_s: float, *, sweeps_only: bool) -> None:
+    def claim(
+        self, p: Participant, memory: MarketMemory, now_s: float, *, sweeps_only: bool
+    ) -> None:
         """Claim all that a contributor can: what anybody may take first, it is the oldest."""
         data = self._data
         if not len(data):
             return
         data.ripen(now_s)
-        for slot, datum in list(data.sweepable(now_s)):
+        for slot, datum in list(data.sweepable(p.device, now_s)):
             self._ask(SWEEP, slot, datum, p, memory, now_s)
         if not sweeps_only:
             self._claim_one_by_one(p, memory, now_s)
 
-    def _claim_one_by_one(self, p: Participant, memory: Memory, now_s: float) -> None:
+    def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> None:
         data, rule = self._data, self._rule
         reports = rule.may_report(memory, p.device)
         slots = data.candidates(p.device, reports=reports)
@@ -50,14 +52,14 @@ class Claims:
                 if slot > slots[0]:
                     self._claim_slot(slot, p, memory, now_s)
 
-    def _claim_slot(self, slot: int, p: Participant, memory: Memory, now_s: float) -> None:
+    def _claim_slot(self, slot: int, p: Participant, memory: MarketMemory, now_s: float) -> None:
         datum = self._data.datum(slot)
         if datum is not None:
             kind = REFUND if datum.author == p.device else REPORT
             self._ask(kind, slot, datum, p, memory, now_s)
 
     def _ask(
-        self, kind: str, slot: int, datum: Datum, p: Participant, memory: Memory, now_s: float
+        self, kind: str, slot: int, datum: Datum, p: Participant, memory: MarketMemory, now_s: float
     ) -> None:
         """Ask the rule about a claim, and pay what it accepts."""
         agrees = self._data.agrees(slot)

@@ -66,15 +66,15 @@ class Desk:
             accuracy=market.accuracy,
             rng=self._habits.rng("act", p),
             coalition=market.kernel.population.coalitions[p.device],
-            **self._known(behaviour.knows),
+            **self._known(p, behaviour.knows),
         )
         return seen.shown_to(behaviour.knows)
 
-    def _known(self, names: Collection[str]) -> dict[str, Any]:
+    def _known(self, p: Participant, names: Collection[str]) -> dict[str, Any]:
         """Return the fields of an observation that a behaviour declares."""
         market, fields = self._market, dict[str, Any]()
         if "price" in names:
-            fields["price"] = market.rule.price(market.memory, market.now_s)
+            fields["price"] = market.rule.price(market.memory, market.now_s, p.device)
         if "prediction" in names:
             fields["prediction"] = market.model.predict_one(market.next_row)
         if "records" in names:
@@ -120,7 +120,7 @@ class Desk:
             wait_s=wait_s,
             refundable_s=market.open.next_young_s(p.device, own=True),
             reportable_s=market.open.next_young_s(p.device, own=False),
-            sweepable_s=market.open.next_sweep_s(),
+            sweepable_s=market.open.next_sweep_s(p.device),
             rng=self._habits.rng("next", p),
         )
         next_s = answers.seconds(behaviour, "next_s", behaviour.next_s(seen))

@@ -32,7 +32,7 @@ class OpenData:
 
     def __init__(self, rule: MarketRule, model: OnlineModel) -> None:
         self._rule = rule
-        self._refund_s, self._sweep_s = rule.refund_wait_s, rule.sweep_wait_s
+        self._refund_s = rule.refund_wait_s
         self._inclusive = rule.inclusive
         self.young: deque[Datum] = deque()
         self._watch = Watch(model)
@@ -56,16 +56,17 @@ class OpenData:
         """Add the newest datum."""
         self.young.append(datum)
 
-    def old(self, datum: Datum, wait_s: float, time_s: float) -> bool:
-        """Return whether a datum is so old that a wait is over."""
-        age = time_s - datum.time_s
-        return age >= wait_s if self._inclusive else age > wait_s
-
     def ripen(self, time_s: float) -> None:
         """Give a slot to every datum that is old enough to be claimed by now."""
         young = self.young
-        while young and self.old(young[0], self._refund_s, time_s):
+        while young and self._ripe(time_s - young[0].time_s):
             self._seat(young.popleft())
+
+    def _ripe(self, age_s: float) -> bool:
+        """Return whether a datum of this age can be refunded, reported or swept."""
+        if age_s >= self._refund_s:
+            return self._inclusive or age_s > self._refund_s
+        return False
 
     def _seat(self, datum: Datum) -> None:
         slot = len(self._slots)
@@ -103,14 +104,14 @@ class OpenData:
 
     # --- who may claim what -------------------------------------------------------------------
 
-    def sweepable(self, time_s: float) -> Iterator[tuple[int, Datum]]:
-        """Yield slot and datum of what anybody may take by now, oldest first."""
-        slots = self._slots
+    def sweepable(self, device: int, time_s: float) -> Iterator[tuple[int, Datum]]:
+        """Yield slot and datum of what a device may take by now whatever it is, oldest first."""
+        slots, wait_s = self._slots, self._rule.sweeps_after_s(device)
         slot = self._first
         while slot < len(slots):
             datum = slots[slot]
             if datum is not None:
-                if not self.old(datum, self._sweep_s, time_s):
+                if time_s - datum.time_s < wait_s:
                     return
                 yield slot, datum
             slot += 1
@@ -166,10 +167,12 @@ class OpenData:
                 return datum.time_s + self._refund_s
         return float("inf")
 
-    def next_sweep_s(self) -> float:
-        """Return when the oldest datum can be swept; inf without any."""
+    def next_sweep_s(self, device: int) -> float:
+        """Return when a device can sweep the oldest datum; inf without any."""
         oldest = next(iter(self), None)
-        return float("inf") if oldest is None else oldest.time_s + self._sweep_s
+        if oldest is None:
+            return float("inf")
+        return oldest.time_s + self._rule.sweeps_after_s(device)
 
 
 def _moved(array: NDArray, kept: NDArray[np.int64], room: int) -> NDArray:

@@ -159,6 +159,7 @@ class Market(Protocol):
             "protocol": cls.name,
             "rounds": 3,
             "devices": 4,
+            "adversaries": [{"name": "bad", "count": 1, "contributor": "honest"}],
             "data": {"dataset": "synthetic", "params": data, "initial": 20},
-            "market": {"rule": "free", "model": "nearest-centroid", "slice_s": 20_000.0},
+            "market": {"model": "nearest-centroid", "slice_s": 100_000.0},
         }

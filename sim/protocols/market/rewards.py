@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +14,16 @@ from mechanisms.failures import broken
 from mechanisms.vocabulary import ProviderObservation, Stage
 from sim.protocols.market.market import DataMarket
 
+Rows = NDArray[np.int64]
+MISMATCH = "reveals another test set than it committed to"
+
 
 class Rewards:
     """What a rule with stages needs of the market.
+
+    The provider commits to the bytes of each piece of a test set before the first datum. One piece,
+    drawn at random, is revealed at once, the others at the end: rewards are measured on those.
+    Without a provider it is the hidden test set of the data.
 
     Args:
         market: whose rule, data and model they are.
@@ -23,37 +31,70 @@ class Rewards:
 
     def __init__(self, market: DataMarket) -> None:
         self._market = market
-        self._test_rows = self._committed()
+        committed = self._of_provider("test_set", market.samples.test_rows)
+        revealed = self._of_provider("revealed", committed)
+        self._tested = self.digests(committed) == self.digests(revealed)
+        self._rows = self._hidden(revealed)
+        self._noted = self._tested
 
-    def _committed(self) -> NDArray[np.int64]:
-        """Return the rows of the test set that the provider committed to, all without one."""
+    def _of_provider(self, method: str, default: Rows) -> Rows:
+        """Return the rows that the provider commits to or reveals."""
         market = self._market
-        rows = market.samples.test_rows
-        provider = market.scenario.market.provider
+        provider, tests = market.scenario.market.provider, market.samples.test_rows
         if provider < 0:
-            return rows
+            return default
         behaviour: Contributor = market.people[provider].behaviour("contributor")
         seen = ProviderObservation(
             device=provider,
-            labels=market.samples.y[rows],
+            labels=market.samples.y[tests],
             classes=market.samples.classes,
             rng=market.kernel.streams.rng("market test set", provider),
         )
-        chosen = behaviour.test_set(seen)
+        chosen = getattr(behaviour, method)(seen)
         if chosen is None:
-            return rows
+            return default
+        who = f"device {provider}"
         shape = (len(np.atleast_1d(chosen)),)
-        picked = answers.array(behaviour, "test_set", chosen, shape=shape, kind="int")
-        if not len(picked) or picked.min() < 0 or picked.max() >= len(rows):
-            message = f"must choose some of the test samples 0..{len(rows) - 1}"
-            raise broken(behaviour, "test_set", message, f"device {provider}")
-        return rows[picked]
+        picked = answers.array(behaviour, method, chosen, shape=shape, kind="int", who=who)
+        if not len(picked) or picked.min() < 0 or picked.max() >= len(tests):
+            message = f"must choose some of the test samples 0..{len(tests) - 1}"
+            raise broken(behaviour, method, message, who)
+        return tests[picked]
+
+    def digests(self, rows: Rows) -> list[str]:
+        """Return the SHA-256 of each piece: the bytes of its samples and labels."""
+        samples = self._market.samples
+        found = []
+        for start, stop in self._market.rule.test_pieces(len(rows)):
+            piece = rows[start:stop]
+            content = samples.x[piece].tobytes() + samples.y[piece].tobytes()
+            found.append(hashlib.sha256(content).hexdigest())
+        return found
+
+    def _hidden(self, rows: Rows) -> Rows:
+        """Return the rows without the piece that is revealed before the first datum."""
+        pieces = self._market.rule.test_pieces(len(rows))
+        if len(pieces) < 2:
+            return rows
+        drawn = self._market.kernel.streams.rng("market piece").integers(len(pieces))
+        start, stop = pieces[int(drawn)]
+        return np.delete(rows, np.arange(start, stop))
 
     def advance(self, *, ended: bool) -> None:
         """Let the rule go on to its next stage, and pay what it decides."""
         market = self._market
         now_s = market.now_s
-        seen = Stage(time_s=now_s, data=tuple(market.data), ended=ended, accuracies=self.accuracies)
+        if not self._noted:
+            self._noted = True
+            provider = market.scenario.market.provider
+            market.kernel.incidents.note(now_s, provider, None, MISMATCH)
+        seen = Stage(
+            time_s=now_s,
+            data=tuple(market.data),
+            ended=ended,
+            accuracies=self.accuracies,
+            tested=self._tested,
+        )
         market.pay(market.rule.advance(market.memory, seen))
         next_s = market.rule.deadline_s(market.memory)
         if next_s <= now_s and not ended:
@@ -63,7 +104,7 @@ class Rewards:
         """Return accuracies on the committed test set; see `Evaluator`."""
         market = self._market
         model = market.new_model()
-        rows, labels = self._test_rows, market.samples.y[self._test_rows]
+        rows, labels = self._rows, market.samples.y[self._rows]
         found = [model.accuracy(rows, labels)]
         for index in data:
             datum = market.data[index]

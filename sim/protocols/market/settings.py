@@ -102,7 +102,7 @@ class MarketMoneySettings(MoneySettings):
 class MarketSettings(Settings):
     """The market: its rules, its model, and when it is measured."""
 
-    rule: Annotated[str, Chosen(rules.markets)] = "free"
+    rule: Annotated[str, Chosen(rules.markets)] = "deposit-refund-take"
     """What a datum costs, and who may claim it (`fedstake list markets`)."""
     params: Parameters = {}
     """Parameters of that rule."""
