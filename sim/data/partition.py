@@ -14,16 +14,23 @@ def iid(labels: Indices, devices: int, rng: np.random.Generator) -> list[Indices
 
 
 def shards(
-    labels: Indices, devices: int, rng: np.random.Generator, *, per_device: int = 2
+    labels: Indices,
+    devices: int,
+    rng: np.random.Generator,
+    *,
+    per_device: int = 2,
+    shuffled: bool = True,
 ) -> list[Indices]:
     """Sort by label, cut into devices * per_device shards and deal `per_device` to each device.
 
     McMahan et al. 2017 and VBFL. Shards have floor(N / devices / per_device) samples; the few that
-    remain are not used, as in VBFL.
+    remain are not used, as in VBFL. Samples of one label are shuffled before they are cut, or stay
+    in the order given; the same shards of the same labels go to the same devices either way.
     """
     size = len(labels) // devices // per_device
-    order = np.argsort(labels, kind="stable")
     ids = rng.permutation(len(labels) // size)[: devices * per_device].reshape(devices, per_device)
+    start = rng.permutation(len(labels)) if shuffled else np.arange(len(labels))
+    order = start[np.argsort(labels[start], kind="stable")]
     return [np.concatenate([order[i * size : (i + 1) * size] for i in row]) for row in ids]
 
 

@@ -93,7 +93,9 @@ def _deal(
     if settings.partition == "iid":
         return partition.iid(labels, devices, rng)
     if settings.partition == "shards":
-        return partition.shards(labels, devices, rng, per_device=settings.shards_per_device)
+        shuffled = settings.shard_order == "shuffled"
+        per_device = settings.shards_per_device
+        return partition.shards(labels, devices, rng, per_device=per_device, shuffled=shuffled)
     if settings.partition == "quantity":
         return partition.quantity(labels, devices, rng, alpha=settings.alpha)
     try:

@@ -29,6 +29,7 @@ OTHERS = {
     "tie_rule": "latest-arrival",
     "in_a_row": "rounds",
     "clock": "block",
+    "shard_order": "file",
 }
 """Another value than the default of keys that are not numbers."""
 OFF = {
@@ -36,6 +37,7 @@ OFF = {
     "blocklist.holds_roles": {"blocklist.knock_out_rounds": 0, "blocklist.lazy_rounds": 0},
     "consensus.tie_rule": {"consensus.kind": "pow"},
     "data.shards_per_device": {"data.partition": "iid"},
+    "data.shard_order": {"data.partition": "iid"},
     "data.alpha": {"data.partition": "iid"},
     "coordinator.reveal_s": {"coordinator.commit_reveal": False, "adversaries": []},
     "coordinator.challenge_s": {"coordinator.aggregator": "organisation"},

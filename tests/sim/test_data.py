@@ -57,6 +57,32 @@ def test_shards_are_vbfls():
     assert np.mean([len(set(labels[p])) for p in parts]) <= 2.5
 
 
+def test_the_order_within_a_label_is_a_switch():
+    """File order deals neighbours together, shuffling does not; labels go to the same devices."""
+    labels = np.tile(np.arange(10), 800)
+
+    def deal(shuffled):
+        rng = np.random.default_rng(3)
+        return partition.shards(labels, 20, rng, shuffled=shuffled)
+
+    mixed, filed = deal(shuffled=True), deal(shuffled=False)
+    for a, b in zip(mixed, filed, strict=True):
+        assert labels[a].tolist() == labels[b].tolist()
+    spans = {}
+    for name, parts in (("mixed", mixed), ("filed", filed)):
+        shards = [shard for part in parts for shard in np.split(part, 2)]
+        spans[name] = {int(np.ptp(shard)) // 1000 for shard in shards}
+    assert spans["filed"] == {1}  # 200 neighbours of one label: a quarter of the file
+    assert min(spans["mixed"]) >= 7
+    x = np.zeros((len(labels), 1), dtype=np.float32)
+    data = Dataset("made", x, labels, x[:10], labels[:10], 10)
+    for order in ("shuffled", "file"):
+        settings_ = DataSettings(shard_order=order, validation_fraction=0.0)
+        dealt = split_data(data, settings_, 20, Streams(3)).train
+        shards = [shard for part in dealt for shard in np.split(part, 2)]
+        assert all((np.diff(shard) > 0).all() for shard in shards) == (order == "file")
+
+
 def test_dirichlet_skews_more_for_smaller_alpha():
     labels = np.repeat(np.arange(10), 200)
 

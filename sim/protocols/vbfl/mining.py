@@ -163,10 +163,12 @@ class Mining:
         closed = clock.stage(MINING)
         yield closed if math.isinf(deadline) else closed | clock.until(deadline)
         j = self.delivery.miner_index[m]
-        # Blocks that never reach this miner arrive at infinity, also without a deadline.
+        # Blocks that never reach this miner arrive at infinity, also without a deadline. Those of
+        # shut-out miners are not even filed: by stake, one could take the place of a valid block.
         known = []
         for block, arrivals in self.published:
-            if arrivals[j] <= deadline and arrivals[j] < np.inf:
+            filed = self._listen_to_each_other(m, block.miner)
+            if filed and arrivals[j] <= deadline and arrivals[j] < np.inf:
                 known.append((block, float(arrivals[j])))
         latest = max((at for _, at in known), default=clock.now)
         latest = max(latest, self.plan.ready_s[m])
@@ -183,3 +185,8 @@ class Mining:
             if self.adoption.holds(m, block):
                 self.adoption.win(m, block)
                 return
+
+    def _listen_to_each_other(self, m: int, other: int) -> bool:
+        """Return whether neither of two miners has shut the other out."""
+        forks = self.plan.game.forks
+        return other not in forks.state(m).blocked and m not in forks.state(other).blocked
