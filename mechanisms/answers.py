@@ -7,7 +7,7 @@ should be returned.
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from mechanisms.vocabulary import (
     MiningDecision,
     MiningObservation,
     Payment,
+    Refused,
     Role,
     RoleObservation,
     Settlement,
@@ -144,6 +145,54 @@ def amounts(plugin: Plugin, method: str, answer: Any) -> Mapping[Any, int]:
         if type(amount) is not int or not 0 <= amount < 2**63:
             message = f"gives {name!r} {amount!r}, must be an integer of base units, 0 or more"
             raise broken(plugin, method, message)
+    return answer
+
+
+# --- market and fee rules -----------------------------------------------------------------------
+
+
+def money(plugin: Plugin, method: str, answer: Any, most: int, who: str = "") -> int | Refused:
+    """Return base units from 0 to `most`, or a refusal. It is called for every act of a market."""
+    if type(answer) is int and 0 <= answer <= most:
+        return answer
+    if isinstance(answer, Refused) and isinstance(answer.reason, str) and answer.reason:
+        return answer
+    right = f"0 to {most} base units, or Refused with a reason"
+    raise broken(plugin, method, f"must return {right}, returned {answer!r}", who)
+
+
+def counts(plugin: Plugin, method: str, answer: Any, devices: int) -> Mapping[int, int]:
+    """Return base units, points or the like by device."""
+    for device in amounts(plugin, method, answer):
+        if type(device) is not int or not 0 <= device < devices:
+            raise broken(plugin, method, f"names device {device!r}, there are 0..{devices - 1}")
+    return answer
+
+
+def moment(plugin: Plugin, method: str, answer: Any) -> float:
+    """Return a time in seconds; inf: never."""
+    if isinstance(answer, int | float | np.number) and not np.isnan(answer):
+        return float(answer)
+    raise broken(plugin, method, f"must give seconds or inf, gave {answer!r}")
+
+
+def payments(
+    plugin: Plugin, method: str, answer: Any, accounts: Collection[str], devices: int
+) -> Sequence[Payment]:
+    """Return payments from accounts of a market rule, to these or to devices."""
+    if not isinstance(answer, tuple | list):
+        raise broken(plugin, method, f"must return payments, returned {_returned(answer)}")
+    for p in answer:
+        if not isinstance(p, Payment):
+            raise broken(plugin, method, f"returns {_returned(p)}, must be Payment")
+        if type(p.amount) is not int or not 0 <= p.amount < 2**63:
+            message = f"pays {p.amount!r}, must be an integer of base units, 0 or more"
+            raise broken(plugin, method, message)
+        if p.payer not in accounts:
+            raise broken(plugin, method, f"pays from {p.payer!r}, which is no account of its own")
+        known = 0 <= p.payee < devices if type(p.payee) is int else p.payee in accounts
+        if not known:
+            raise broken(plugin, method, f"pays {p.payee!r}: neither a device nor its own account")
     return answer
 
 

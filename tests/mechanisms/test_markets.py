@@ -7,10 +7,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import fedstake
+from experiments.conformance.markets import MarketConformance, Step, played
+from fedstake import CheckError
+from mechanisms.failures import PluginFailedError
 from mechanisms.markets.base import POT
 from mechanisms.markets.prediction_market import BOUNTY
 from mechanisms.plugin import PluginError
-from mechanisms.registries import markets
+from mechanisms.registries import markets, prediction_fees
 from mechanisms.vocabulary import TOKEN, Claim, Datum, Offering, Refused, Stage
 
 DAY = 86_400
@@ -519,3 +523,238 @@ def test_prediction_markets_that_cannot_be_are_refused_in_one_line(params, key):
         markets.create("prediction-market", params)
     assert refused.value.key == key
     assert "\n" not in str(refused.value)
+
+
+# --- A6: points -----------------------------------------------------------------------------------
+
+
+def test_a6_a_report_consumes_the_claim_and_pays_nothing():
+    market = Market("points")
+    mine, bad = market.add(0, 1.0, 0), market.add(1, 2.0, 0)
+    assert mine.deposit == 0
+    assert market.report(bad, 0, 3.0) == 0
+    assert market.rule.settled(bad)
+    assert "was claimed" in market.refund(bad, 4.0).reason
+    assert "was claimed" in market.report(bad, 2, 4.0).reason
+    assert market.rule.standing(market.memory) == {}, "no points for the reporter"
+    assert not market.rule.settled(mine)
+    assert market.refund(mine, 4.0) == 0
+    assert market.rule.standing(market.memory) == {0: 1}
+
+
+@pytest.mark.parametrize(
+    ("device", "time_s", "agrees", "words"),
+    [(0, 9.0, False, "own"), (1, 9.0, True, "predicts"), (1, 5.5, False, "young")],
+)
+def test_reports_that_points_refuse(device, time_s, agrees, words):
+    market = Market("points", refund_wait_s=5.0)
+    datum = market.add(0, 1.0)
+    assert words in market.report(datum, device, time_s, agrees).reason
+    assert "young" in market.refund(datum, 5.5).reason
+    assert "does not predict" in market.refund(datum, 6.0, agrees=False).reason
+    assert market.refund(datum, 6.0) == 0
+
+
+def test_scores_are_parts_of_all_points_and_badges_are_for_points():
+    market = Market("points", silver=2, gold=3)
+    for device, count in ((0, 3), (1, 2), (2, 1)):
+        market.verify(device, count)
+    assert market.rule.scores(market.memory) == pytest.approx({0: 50, 1: 100 / 3, 2: 100 / 6})
+    assert market.rule.badges(market.memory) == {0: "gold", 1: "silver", 2: "bronze"}
+    assert Market("points").rule.scores({"points": {}}) == {}
+    with pytest.raises(PluginError, match="above bronze = 1 and below gold = 3"):
+        markets.create("points", {"silver": 3, "gold": 3})
+
+
+def test_a_market_that_is_free_takes_every_datum_and_no_claims():
+    market = Market("free")
+    datum = market.add(0, 1.0, 0)
+    assert datum.deposit == 0
+    assert "gives nothing back" in market.refund(datum, 2.0).reason
+    assert "takes no reports" in market.report(datum, 1, 2.0).reason
+
+
+# --- A8: prediction fees --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "shares"),
+    [
+        ("verified", {0: 5, 1: 2, 2: 1, 3: 0}),
+        ("equal", {0: 3, 1: 3, 2: 3}),
+        ("stake-weighted", {1: 1, 2: 8}),
+        ("free", {}),
+    ],
+)
+def test_a8_fees_are_rounded_down_and_the_rest_stays_with_the_caller(rule, shares):
+    """10 base units among 4, 2 and 1 verified data: floor(10 n / 7) to each."""
+    fees = prediction_fees.create(rule)
+    standing, staked = {0: 4, 1: 2, 2: 1, 3: 0}, {1: 100, 2: 500}
+    assert fees.shares(10, standing, staked) == shares
+    assert sum(shares.values()) <= 10
+    assert fees.shares(10, {}, {}) == {}, "nobody is there to be paid"
+
+
+# --- the suite ------------------------------------------------------------------------------------
+
+Published = markets.get("deposit-refund-take")
+Betting = markets.get("prediction-market")
+
+
+class Generous(Published):
+    """Pays the whole deposit, whatever is left of it."""
+
+    def report(self, memory, seen):
+        amount = super().report(memory, seen)
+        return amount if isinstance(amount, Refused) else seen.datum.deposit + 1
+
+
+class Resentful(Published):
+    """Remembers refusals."""
+
+    def refund(self, memory, seen):
+        amount = super().refund(memory, seen)
+        if isinstance(amount, Refused):
+            memory["goods"] += 1
+        return amount
+
+
+class Cheap(Published):
+    """Accepts less than its price."""
+
+    def add(self, memory, seen):
+        return min(seen.offer, 5)
+
+
+class Hasty(Published):
+    """Gives deposits back at any time."""
+
+    def refund(self, memory, seen):
+        return seen.datum.claimable or Refused("nothing is left")
+
+
+class Forgetful(Published):
+    """Has keys that JSON changes."""
+
+    def start(self, time_s):
+        return super().start(time_s) | {"notes": {1: 2}}
+
+
+class Scribbler(Published):
+    """Writes into the records of the market."""
+
+    def report(self, memory, seen):
+        seen.datum.claimed_by.add(seen.device)
+        return super().report(memory, seen)
+
+
+class Float(Published):
+    """Pays with floats."""
+
+    def refund(self, memory, seen):
+        amount = super().refund(memory, seen)
+        return amount if isinstance(amount, Refused) else float(amount)
+
+
+class Twice(Betting):
+    """Pays every time that it is asked."""
+
+    def advance(self, memory, seen):
+        memory["ended"] = False
+        return super().advance(memory, seen)
+
+
+class Backwards(Published):
+    """Sweeps before refunds."""
+
+    @property
+    def sweep_wait_s(self):
+        return self.refund_wait_s / 2
+
+
+class Holed(Betting):
+    """Leaves the last sample of the test set out."""
+
+    def test_pieces(self, samples):
+        return super().test_pieces(samples)[:-1]
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    """Random sequences of calls, always the same."""
+    rng = np.random.default_rng(0)
+    acts, waits = ("add", "refund", "report"), (1.0, 60.0, 86_400.0, 800_000.0)
+    return [
+        [
+            Step(
+                acts[rng.integers(3)],
+                waits[rng.integers(4)],
+                int(rng.integers(5)),
+                int(rng.integers(8)),
+                bool(rng.integers(2)),
+            )
+            for _ in range(30)
+        ]
+        for _ in range(30)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Generous, r"report: must return 0 to \d+ base units"),
+        (Resentful, "refund refuses, and changes the memory"),
+        (Cheap, "accepts 5 base units, the price is"),
+        (Hasty, "younger than refund_wait_s"),
+        (Forgetful, "the memory must be plain JSON"),
+        (Scribbler, "writes into the records"),
+        (Float, r"refund: must return .* returned \d+\.0"),
+        (Twice, "pays more than it holds"),
+    ],
+)
+def test_random_calls_find_a_rule_that_breaks_its_contract(rule, words, sequences):
+    joined = [step for sequence in sequences for step in sequence]
+    with pytest.raises((AssertionError, PluginFailedError), match=words):
+        played(rule(), joined, reloaded=True)
+
+
+@pytest.mark.parametrize("rule", [Published, Betting, markets.get("points"), markets.get("free")])
+def test_random_calls_find_nothing_in_the_rules_of_the_house(rule, sequences):
+    for sequence in sequences:
+        assert played(rule(), sequence).log
+
+
+@pytest.mark.parametrize(
+    ("rule", "check", "words"),
+    [
+        (Backwards, "test_waits_are_ordered", "is after sweep_wait_s"),
+        (Holed, "test_the_pieces_of_a_test_set_cover_it", "cover the test set"),
+    ],
+)
+def test_the_suite_finds_waits_and_pieces_that_cannot_be(rule, check, words):
+    suite = MarketConformance()
+    suite.plugin = rule
+    with pytest.raises(AssertionError, match=words):
+        getattr(suite, check)()
+
+
+class Overpaid(prediction_fees.get("equal")):
+    """Divides more than was paid."""
+
+    def shares(self, amount, standing, staked):
+        return dict.fromkeys(standing, amount)
+
+
+class FirstOnly(prediction_fees.get("verified")):
+    """Depends on the order of devices."""
+
+    def shares(self, amount, standing, staked):
+        return {next(iter(standing)): amount} if standing else {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"), [(Overpaid, "more is divided"), (FirstOnly, "order of devices")]
+)
+def test_the_suite_finds_fees_that_break_their_contract(rule, words):
+    with pytest.raises(CheckError, match=words):
+        fedstake.check(rule)
