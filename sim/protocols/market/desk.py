@@ -82,7 +82,7 @@ class Desk:
         if "standing" in names:
             fields["standing"] = market.rule.standing(market.memory)
         if "samples" in names:
-            fields["samples"] = market.samples.x[: market.last]
+            fields["samples"] = market.samples.x_train[: market.last]
             fields["labels"] = market.samples.y[: market.last]
             fields["predict"] = self._predict
         return fields

@@ -40,6 +40,7 @@ class OpenData:
         self._author = np.empty(ROOM, dtype=np.int64)
         self._label = np.empty(ROOM, dtype=np.int64)
         self._open = np.zeros(ROOM, dtype=bool)
+        self._places = np.zeros(ROOM, dtype=np.int64)
         self._reported: dict[int, NDArray[np.bool_]] = {}
         self._alive = 0
         self._first = 0
@@ -79,7 +80,7 @@ class OpenData:
         for reporter in datum.claimed_by:
             if reporter != datum.author:
                 self._mask(reporter)[slot] = True
-        self._watch.put(slot, datum.row)
+        self._places[slot] = self._watch.add(datum.row)
         self._alive += 1
 
     def _compact(self) -> None:
@@ -93,7 +94,7 @@ class OpenData:
         self._open = _moved(self._open, kept, room)
         self._reported = {d: _moved(mask, kept, room) for d, mask in self._reported.items()}
         self._slots = [self._slots[slot] for slot in kept.tolist()]
-        self._watch.keep(kept)
+        self._places = _moved(self._places, kept, room)
         self._first = 0
 
     def _mask(self, device: int) -> NDArray[np.bool_]:
@@ -126,7 +127,7 @@ class OpenData:
         n = len(self._slots)
         if not self._alive:
             return []
-        agrees = self._watch.predictions(n) == self._label[:n]
+        agrees = self._watch.predictions()[self._places[:n]] == self._label[:n]
         own = self._author[:n] == device
         found = own & agrees
         if reports:
@@ -144,7 +145,7 @@ class OpenData:
 
     def agrees(self, slot: int) -> bool:
         """Return whether the present model predicts the label of a slot's datum."""
-        return bool(self._watch.predictions(len(self._slots))[slot] == self._label[slot])
+        return bool(self._watch.predictions()[self._places[slot]] == self._label[slot])
 
     def claimed(self, slot: int, datum: Datum, device: int) -> None:
         """Note that a claim was accepted; the datum's record says so already."""
@@ -153,7 +154,7 @@ class OpenData:
         if self._rule.settled(datum):
             self._slots[slot] = None
             self._open[slot] = False
-            self._watch.drop(slot)
+            self._watch.drop(int(self._places[slot]))
             self._alive -= 1
             while self._first < len(self._slots) and self._slots[self._first] is None:
                 self._first += 1

@@ -67,7 +67,7 @@ class Rewards:
         found = []
         for start, stop in self._market.rule.test_pieces(len(rows)):
             piece = rows[start:stop]
-            content = samples.x[piece].tobytes() + samples.y[piece].tobytes()
+            content = samples.dense(piece).tobytes() + samples.y[piece].tobytes()
             found.append(hashlib.sha256(content).hexdigest())
         return found
 

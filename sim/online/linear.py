@@ -1,0 +1,57 @@
+"""What perceptrons share: a table of weights, moved by multiples of single samples."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.online.base import Labels, OnlineModel
+from sim.online.samples import Rows, Table
+
+REMEMBERED = 256
+"""Steps that a model remembers for those who follow it."""
+
+
+def decide(scores: Table) -> Labels:
+    """Return labels `int64[n]`: 1 where a score `[n]` is above 0, or the best of `[n, classes]`."""
+    if scores.ndim == 1:
+        return (scores > 0).astype(np.int64)
+    return scores.argmax(1)
+
+
+class LinearModel(OnlineModel):
+    """Base of models whose score is a weighted sum of a sample's features.
+
+    `weights` `[features + 1]` for two classes, else `[features + 1, classes]`; the last row is the
+    intercept. A step adds a multiple of one sample to the weights. `steps` are the last ones as
+    (row, multiple: a number, or `[classes]`), one for each growth of `version`, the latest last.
+    """
+
+    learns_intercept: ClassVar[bool] = True
+    weights: Table
+
+    def __init__(self, params: Any = None) -> None:
+        super().__init__(params)
+        self.steps: deque[tuple[int, Any]] = deque(maxlen=REMEMBERED)
+
+    @property
+    def follows(self) -> bool:
+        """Whether `steps` say exactly how scores change."""
+        return True
+
+    def predict(self, rows: Rows) -> Labels:
+        return decide(self.samples.dots(self.weights, rows))
+
+    def state(self) -> Mapping[str, NDArray]:
+        return {"weights": self.weights.copy()}
+
+    def load(self, state: Mapping[str, NDArray]) -> None:
+        self.weights = np.array(state["weights"])
+
+    def _renew(self) -> None:
+        super()._renew()
+        self.steps.clear()
