@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from agents.contributors.base import Contributor
+from agents.contributors.idle import SECOND
 from mechanisms.plugin import param
 from mechanisms.vocabulary import Act, ContributorObservation, Offer, TimingObservation
 
@@ -30,10 +32,10 @@ class Agreeable(Contributor):
 class Griefer(Contributor):
     """Adds data so often that the price stays at its highest, which honest offers do not reach.
 
-    The deposit falls with the time since the last datum of anybody, so that an attacker who pays
-    it every few seconds sets it for all. It offers any sample, again and again, with the label that
-    the model predicts: such deposits come back. It pays more than its habits let it, as long as its
-    balance lasts.
+    The deposit falls with the time since the last datum of anybody, in whole seconds: who adds a
+    datum every 4 seconds pays for 4 seconds, and all others for 0 to 3. It offers any sample, again
+    and again, with the label that the model predicts: such deposits come back. It pays more than
+    its habits let it, as long as its balance lasts, and goes on when the first deposits are back.
     """
 
     name = "griefer"
@@ -46,8 +48,8 @@ class Griefer(Contributor):
     @dataclass(frozen=True)
     class Params:
         gap_s: float = param(
-            3.0,
-            help="time between its data; up to 3 s the published price is at its highest",
+            4.0,
+            help="time between its data; up to 4 s others always meet the highest published price",
             unit="s",
             ge=1,
             le=86_400,
@@ -62,5 +64,8 @@ class Griefer(Contributor):
         return Offer(int(seen.predict((row,))[0]), max(seen.price, seen.budget), row)
 
     def next_s(self, seen: TimingObservation) -> float:
-        """Return a time that does not depend on its habits: one gap from now."""
-        return seen.time_s + self.params.gap_s
+        """Return the whole second a gap from now; while it is broke, when money may come back."""
+        if seen.row is not None and seen.price <= seen.balance:
+            return math.floor(seen.time_s) + self.params.gap_s
+        due = min(seen.time_s + seen.wait_s, seen.refundable_s)
+        return max(due, seen.time_s + SECOND)

@@ -23,6 +23,8 @@ from mechanisms.vocabulary import (
 DEVICE = 3
 times = st.floats(0, 1e7, allow_nan=False)
 later = st.one_of(times, st.just(math.inf))
+dues = st.tuples(later, later, later)
+balances = st.integers(0, 200)
 
 
 @st.composite
@@ -103,19 +105,29 @@ class ContributorConformance(Conformance):
             assert type(act.row) is int, f"a row is an integer, not {act.row!r}"
             assert act.row in range(len(seen.labels)), f"there is no sample {act.row}"
 
-    @holds_for(examples=20, now=times, wait=st.floats(1, 1e6), due=st.tuples(later, later, later))
-    def test_next(self, now, wait, due):
+    @holds_for(
+        examples=20,
+        now=times,
+        wait=st.floats(1, 1e6),
+        due=dues,
+        balance=balances,
+        over=st.booleans(),
+    )
+    def test_next(self, now, wait, due, balance, over):
         seen = TimingObservation(
             device=DEVICE,
             time_s=now,
             wait_s=wait,
+            balance=balance,
+            row=None if over else 3,
             refundable_s=due[0],
             reportable_s=due[1],
             sweepable_s=due[2],
             rng=np.random.default_rng(0),
+            price=50,
         )
         for behaviour in self.made():
-            at = behaviour.next_s(seen)
+            at = behaviour.next_s(seen.shown_to(behaviour.knows))
             assert at > now, f"acts next at {at}, must be later than now, {now}"
 
     def test_what_a_provider_commits_to(self):

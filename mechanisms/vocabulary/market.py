@@ -185,22 +185,31 @@ class TimingObservation(Observation):
     """What a contributor sees when it decides when to act next.
 
     wait_s       seconds that its habits would let it wait
+    balance      base units that it holds
+    row          the next sample; None when no more data are taken
     refundable_s  when the first of its own data that are too young now can be refunded
     reportable_s  when the first datum of others that is too young now can be reported
     sweepable_s   when the first datum that is still claimable can be swept by anybody
 
-    Each of the last three is inf where there is none.
+    Each of the last three is inf where there is none. Behaviours that name "price" in `knows` are
+    shown `price`, what an accepted datum costs now, in base units.
     """
 
+    groups = MappingProxyType({"price": ("price",)})
+    declares = "knows"
+    shown = "behaviours"
     actor = "device"
 
     device: int
     time_s: float
     wait_s: float
+    balance: int
+    row: int | None
     refundable_s: float
     reportable_s: float
     sweepable_s: float
     rng: np.random.Generator
+    price: int = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,10 +67,13 @@ def waiting(**changes):
         "device": 4,
         "time_s": 100.0,
         "wait_s": 50.0,
+        "balance": 60,
+        "row": 12,
         "refundable_s": math.inf,
         "reportable_s": math.inf,
         "sweepable_s": math.inf,
         "rng": np.random.default_rng(0),
+        "price": 60,
     }
     return TimingObservation(**(values | changes))
 
@@ -152,8 +155,16 @@ def test_a_griefer_offers_any_sample():
 
 
 def test_a_griefer_keeps_its_own_time():
-    assert made("griefer").next_s(waiting(wait_s=600.0)) == 103.0
-    assert made("griefer", gap_s=1.0).next_s(waiting()) == 101.0
+    assert made("griefer").next_s(waiting(wait_s=600.0)) == 104.0
+    assert made("griefer", gap_s=1.0).next_s(waiting(time_s=100.7)) == 101.0
+
+
+@pytest.mark.parametrize("poor", [{"balance": 59}, {"row": None}])
+def test_a_griefer_that_cannot_add_waits_for_its_money(poor):
+    griefer = made("griefer")
+    assert griefer.next_s(waiting(**poor)) == 150.0
+    assert griefer.next_s(waiting(**poor, refundable_s=120.0)) == 120.0
+    assert griefer.next_s(waiting(**poor, refundable_s=100.0)) == 101.0
 
 
 # --- coalitions -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ class DataMarket:
         self.ran_out = False
         self.accuracy = self.measure()
         self.next_accuracy_s = settings.first_accuracy_s
+        self.closes_s = settings.closes_s or math.inf
 
     # --- how it begins --------------------------------------------------------------------------
 
@@ -97,8 +99,13 @@ class DataMarket:
         if datum.row == self.next_row:
             self.next_row += 1
             if self.next_row == self.last:
-                self.ran_out = True
-                self.write_down("ran out")
+                self.close()
+
+    def close(self) -> None:
+        """Take no more data; what was accepted can still be claimed."""
+        if not self.ran_out:
+            self.ran_out = True
+            self.write_down("ran out")
 
     def pay(self, payments: Sequence[Payment]) -> None:
         """Pay what a rule with stages decided on."""

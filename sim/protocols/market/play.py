@@ -114,6 +114,8 @@ class Play:
         """Let a contributor act, claim, and decide when to act next."""
         market = self.market
         market.publish()
+        if market.now_s >= market.closes_s:
+            market.close()
         behaviour: Contributor = p.behaviour("contributor")
         balance = self._treasury.held(p.account)
         act = None

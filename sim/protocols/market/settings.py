@@ -118,6 +118,10 @@ class MarketSettings(Settings):
     """Seconds of a round. The last one goes on until the data have run out and nothing can be
     claimed any more.
     """
+    closes_s: NonNegative = 0.0
+    """When the market takes no more data, seconds; 0: when they have run out. Without it a market
+    in which nobody takes the next sample never ends.
+    """
     first_accuracy_s: NonNegative = 10_000.0
     """When the accuracy on the hidden test set is published first, seconds; until then contributors
     know that of the initial model.

@@ -67,14 +67,14 @@ ACCURACIES = Table(
         "accuracy": Column(NUMBER, "share of the hidden test set that it predicts right"),
         "learned": Column(INTEGER, "data that were accepted so far"),
         "moment": Column(
-            TEXT, "`start`, `published`, `ran out` (no data left), `end`; see `balances`"
+            TEXT, "`start`, `published`, `ran out` (no data left, or closed), `end`; see `balances`"
         ),
     },
 )
 BALANCES = Table(
     "contributor and moment",
     {
-        "moment": Column(TEXT, "`start`, `ran out` (no data left), `end`"),
+        "moment": Column(TEXT, "`start`, `ran out` (no data left, or closed), `end`"),
         "time_s": WHEN,
         "device": DEVICE,
         "group": Column(TEXT, "`honest`, or the name of its group"),
