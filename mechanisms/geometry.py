@@ -21,7 +21,7 @@ Float64 = NDArray[np.float64]
 CANCELLED = 1e-3
 """Part of its terms below which a sum or difference is computed again, more exactly."""
 FAR = 32
-"""Times the size of the median row: beyond it float32 begins to lose the others."""
+"""Times the size of the smallest row: beyond it float32 begins to lose that row."""
 SAMPLE = 1_024
 """Columns by which a row in the middle is chosen."""
 TIED = 1e-9
@@ -225,7 +225,8 @@ def far_apart(sizes: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return `bool[...]`: whether some of `sizes` `[..., n]` are so large that sums lose others."""
     if not sizes.shape[-1]:
         return np.zeros(sizes.shape[:-1], dtype=bool)
-    return sizes.max(axis=-1) > FAR * np.median(sizes, axis=-1)
+    # Not the median row: of those that a rule has chosen, half or more may be far.
+    return sizes.max(axis=-1) > FAR * sizes.min(axis=-1)
 
 
 def _exact_sums(weights: Float64, rows: FloatMatrix, origin: NDArray[np.floating]) -> Float64:

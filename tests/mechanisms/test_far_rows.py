@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents import registries as behaviours
@@ -171,8 +171,25 @@ TESTED = {
 # --- aggregation rules and transforms ---------------------------------------------------------
 
 
+def half_of_the_chosen_far():
+    """FoolsGold uses four of these rows, two of them far, opposite and of equal weight."""
+    x = [
+        (-0.57154077, 0.50270796),
+        (-0.54581636, 0.49700728),
+        (-0.55959588, 0.49399224),
+        (-6.36851e11, -7.678819e11),
+        (-0.56441337, 0.49602103),
+        (6.36851e11, 7.678819e11),
+        (-0.54371607, 0.49029368),
+    ]
+    x, base = np.array(x, np.float32), np.array([-0.5448962, 0.4936046], np.float32)
+    root, samples = np.array([1.237436, 0.08355293], np.float32), np.ones(7, dtype=int)
+    return Crowd(x, [5, 3], base, root, samples, exact(np.abs(x[[0, 0]]).max(axis=0)))
+
+
 @pytest.mark.parametrize(("name", "params"), made(rules.aggregators))
 @FEW
+@example(half_of_the_chosen_far(), 0)
 @given(crowds(least=1), st.integers(0, 8))
 def test_aggregation_rule(name, params, crowd, f):
     if hasattr(rules.aggregators.create(name, params).params, "f"):
