@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ from sim.keys import (
 )
 from sim.keys import override as set_or_merge
 from sim.registries import protocols
-from sim.settings import HONEST, Count, Group, MoneySettings, Settings
+from sim.settings import EACH_ROUND, HONEST, MOST_SECONDS, Count, Group, MoneySettings, Settings
 
 SCHEMA_VERSION = 5
 """Changes whenever the same scenario would give different tables; part of every run's identity."""
@@ -75,6 +75,7 @@ class Scenario(Settings):
         self._check_groups()
         self._check_money()
         self._check_devices()
+        self._check_time()
 
     def _check_devices(self) -> None:
         """Refuse numbers of devices that are not there in the parameters of plug-ins."""
@@ -84,6 +85,17 @@ class Scenario(Settings):
             for key, device in device_numbers(choice.create().params):
                 if device >= self.devices:
                     raise SettingError(f"{choice.params_key}.{key}", device, self.numbered)
+
+    def _check_time(self) -> None:
+        """Refuse rounds that take so long, whatever happens in them, that a run cannot have all."""
+        most_s = MOST_SECONDS / self.rounds
+        for key, seconds in _marked(self, EACH_ROUND):
+            if seconds > most_s:
+                expected = (
+                    f"at most {most_s:g} for {self.rounds} rounds: a run may last "
+                    f"{MOST_SECONDS:.0e} simulated seconds (31 years)"
+                )
+                raise SettingError(key, seconds, expected)
 
     def _check_acting(self) -> None:
         """Refuse keys that another key switches off, unless they have their defaults."""
@@ -291,6 +303,16 @@ def _first_key(key: str, value: Any) -> tuple[str, Any]:
         inner = next(iter(value))
         key, value = f"{key}.{inner}", value[inner]
     return key, value
+
+
+def _marked(table: BaseModel, mark: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of a table, tables inside included, that bear a mark; their values."""
+    for name, field in type(table).model_fields.items():
+        value = getattr(table, name)
+        if mark in field.metadata:
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from _marked(value, mark, f"{prefix}{name}.")
 
 
 def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:

@@ -30,6 +30,9 @@ def _deadline(value: float) -> float:
     return value
 
 
+EACH_ROUND = "each round"
+"""Marks seconds that every round takes: of them it follows how many rounds a run can have."""
+
 Natural = Annotated[int, Field(ge=0, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Amount = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
@@ -45,10 +48,10 @@ Parameters = dict[str, Any]
 class Settings(BaseModel):
     """Base of every table: no unknown keys, frozen, parameters of plug-ins complete.
 
-    The text under a key says what it means; see `sim.meanings`.
+    The text under a key is its description.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +149,7 @@ class LinkSettings(Settings):
     """All links alike, uniform between 0.1 and 1.9 times the mean, or log-normal."""
     link_sigma: Annotated[Spread, when("link", "lognormal")] = 0.5
     """Sigma of the logarithm (lognormal)."""
-    latency_s: NonNegative = 0.0
+    latency_s: Annotated[NonNegative, EACH_ROUND] = 0.0
     """Seconds per hop, beside the bytes."""
     compute_samples_per_s: Speed = 1_000.0
     """Mean number of samples that a device trains on per second."""
@@ -234,7 +237,7 @@ class StorageSettings(Settings):
     """Updates travel inside transactions and blocks; or these carry digests, and who needs an
     update fetches it.
     """
-    latency_s: Annotated[NonNegative, when("kind", "off-chain")] = 0.0
+    latency_s: Annotated[NonNegative, when("kind", "off-chain"), EACH_ROUND] = 0.0
     """Seconds per request to the store, beside the bytes (off-chain)."""
     bytes_per_s: Annotated[Finite, Field(ge=1), when("kind", "off-chain")] = 1_000_000.0
     """Speed at which the store serves one request; the device's link may be slower (off-chain)."""

@@ -294,3 +294,20 @@ def test_reasons_of_the_house_are_no_rules(monkeypatch, reason):
     with pytest.raises(PluginFailedError, match=f"pays for the reason '{reason}'"):
         opened(reason)
     assert opened("reward").payments
+
+
+@pytest.mark.parametrize(
+    ("preset", "key", "changes"),
+    [
+        ("fedavg", "network.latency_s", {}),
+        ("vbfl", "storage.latency_s", {"storage__kind": "off-chain"}),
+        ("coordinator", "coordinator.challenge_s", {}),
+    ],
+)
+def test_rounds_that_are_too_long_for_a_run_are_refused_before_it_begins(
+    tiny, preset, key, changes
+):
+    long = {**changes, key.replace(".", "__"): 5e8, "rounds": 2}
+    assert tiny(preset, **long).rounds == 2
+    with pytest.raises(ScenarioError, match=rf"{key} = 5.*: at most 3.33333e\+08 for 3 rounds: "):
+        tiny(preset, **long | {"rounds": 3})

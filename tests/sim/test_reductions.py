@@ -7,6 +7,7 @@ import pytest
 
 from experiments import load_scenario, run
 from experiments.reports import report
+from experiments.reports.run import summary
 from mechanisms import registries as rules
 from mechanisms.vocabulary import AggregationObservation
 from tests.conftest import TINY, TINY_SERVER
@@ -22,7 +23,7 @@ def reduced(preset, changes, folder):
 
 
 def told(result):
-    return result.summary().values.get(LABEL)
+    return dict(summary(result).itertuples(index=False)).get(LABEL)
 
 
 def test_krum_with_few_updates(tmp_path):

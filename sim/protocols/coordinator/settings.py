@@ -11,7 +11,16 @@ from agents import registries as behaviours
 from mechanisms import registries as rules
 from sim.conditions import Lookup, When, when, when_any
 from sim.keys import Chosen, SettingError
-from sim.settings import HONEST, Deadline, Natural, NonNegative, Parameters, Probability, Settings
+from sim.settings import (
+    EACH_ROUND,
+    HONEST,
+    Deadline,
+    Natural,
+    NonNegative,
+    Parameters,
+    Probability,
+    Settings,
+)
 from sim.training.scenario import TrainingScenario
 from sim.training.secrecy import HIDES
 from sim.training.settings import VotingCostSettings, VotingGroup
@@ -42,7 +51,7 @@ class CoordinatorSettings(Settings):
     """
     aggregator_device: Annotated[Natural, when("aggregator", "fixed")] = 0
     """The permissioned device (fixed)."""
-    challenge_s: Annotated[NonNegative, when("aggregator", "fixed", "stake")] = 60.0
+    challenge_s: Annotated[NonNegative, when("aggregator", "fixed", "stake"), EACH_ROUND] = 60.0
     """Length of the window in which members may dispute an aggregate."""
     watch: Annotated[Probability, when("aggregator", "fixed", "stake")] = 0.2
     """Probability that a member recomputes the aggregate in that window."""
