@@ -23,8 +23,7 @@ from experiments.folders import exclusive, sync
 from experiments.intervals import WAYS, interval
 from experiments.labels import Labels, labels_of
 from experiments.outcomes import check_statement, checked, locked
-from experiments.rundir import RunError, write_file
-from experiments.runresult import RunResult, nullable, open_run
+from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
@@ -87,7 +86,7 @@ class Results:
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
         # Cached properties live in `__dict__`: without their entries they are computed anew.
-        for name in ("_plan", "_done", "columns", "labels"):
+        for name in ("_plan", "_done", "_outcomes", "columns", "labels"):
             self.__dict__.pop(name, None)
 
     @property
@@ -401,6 +400,11 @@ class Results:
 
         Units are in `docs/reference/results.md`.
         """
+        return self._outcomes.copy()
+
+    @cached_property
+    def _outcomes(self) -> pd.DataFrame:
+        """The outcomes, which a report asks for many times."""
         frame = self._plan.drop(columns="scenario").copy()
         frame = frame[frame["run_id"].isin(self._done)]
         by_table: dict[str, dict[str, str]] = {}

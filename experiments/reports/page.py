@@ -102,7 +102,7 @@ def save(
             sheet.draw_without_rendering()
         except UserWarning:
             raise ValueError("its names leave no room for what is drawn") from None
-    sheet.set_layout_engine("none")  # laid out once, so that all files are the same
+    sheet.set_layout_engine(None)  # laid out once, so that all files are the same
     bodies = {}
     for kind in dict.fromkeys(["png", *formats]):
         buffer = io.BytesIO()
