@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.rundir import RunError
-from experiments.runresult import RunResult
+from experiments.rundir import RunError, RunResult
 from mechanisms import registries as rules_of
 from mechanisms.combined import Combined
 from mechanisms.failures import described, told

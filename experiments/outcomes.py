@@ -19,8 +19,7 @@ from typing import Any
 
 import duckdb
 
-from experiments.rundir import MANIFEST, RunError
-from experiments.runfiles import RunFiles
+from experiments.rundir import MANIFEST, RunError, RunResult
 
 FIELDS = {"table", "sql", "meaning", "best", "headline"}
 """What a declared outcome says of itself; see `sim.protocol.Outcome`."""
@@ -121,7 +120,7 @@ def locked(
             timer.cancel()
 
 
-def of_run(run: RunFiles) -> dict[str, tuple[str, str]]:
+def of_run(run: RunResult) -> dict[str, tuple[str, str]]:
     """Return by name the meaning and the value of the outcomes that the summary of a run shows."""
     place = str(run.path / MANIFEST)
     found = {}

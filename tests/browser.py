@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -91,8 +90,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._loaded = False
         self.call("Page.navigate", url=page.resolve().as_uri())
-        end = time.monotonic() + 30
-        while not self._loaded and time.monotonic() < end:
+        while not self._loaded:
             self.run("1")
         self.run("Promise.all([...document.images].map((i) => i.decode()))")
 

@@ -1,9 +1,11 @@
+import functools
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from joblib.externals import loky
 
 from experiments import load_scenario
 from experiments.loader import read_values
@@ -11,8 +13,13 @@ from sim.keys import has_key
 from sim.scenario import Scenario, scenario_class
 from sim.threads import single_threaded
 
-settings.register_profile("fixed", deadline=None, derandomize=True)
-settings.register_profile("random", deadline=None)
+PATIENCE_S = 900.0
+"""No wait of a test is longer, and none that a busy machine could miss is shorter."""
+
+# How fast examples are drawn says how busy the machine is.
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("fixed", derandomize=True, **BUSY)
+settings.register_profile("random", **BUSY)
 single_threaded()
 
 
@@ -25,13 +32,41 @@ def pytest_configure(config):
     settings.load_profile("random" if config.getoption("--soak") else "fixed")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests marked soak unless they are asked for."""
-    if config.getoption("--soak"):
-        return
-    soak = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=soak)
-    items[:] = [item for item in items if item not in soak]
+    """Leave out tests marked soak unless they are asked for, and play slow ones first.
+
+    A test that starts chains is slow: each takes seconds to compile its runtime.
+    """
+    for item in items:
+        if CHAINS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    if not config.getoption("--soak"):
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if item not in soak]
+    items[:] = in_order(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+
+
+def in_order(items, workers):
+    """Return tests such that each worker, which gets its part of them in a row, begins with slow.
+
+    Whoever is left with a slow one at the end keeps all others waiting.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    ordered = []
+    for left in range(workers, 0, -1):
+        size = (len(slow) + len(quick)) // left
+        dear = slow[: len(slow) // left]
+        cheap = quick[: size - len(dear)]
+        slow, quick = slow[len(dear) :], quick[len(cheap) :]
+        ordered += [*dear, *cheap]
+    return ordered
+
+
+CHAINS = {"devchain", "fresh"}
+"""Fixtures that start chains."""
 
 
 TINY = {
@@ -58,6 +93,15 @@ def tiny_keys(preset: str, protocol: str | None = None) -> dict[str, object]:
 
 TINY_SERVER = tiny_keys("fedavg")
 """The same for a protocol in which nobody draws roles."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers_that_stay():
+    """Keep worker processes between tests: each takes seconds to import PyTorch."""
+    stays = functools.partial(loky.get_reusable_executor, timeout=3_600)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loky, "get_reusable_executor", stays)
+        yield
 
 
 @pytest.fixture(scope="session")

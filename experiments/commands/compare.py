@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import (
-    err_console,
-    out_console,
-)
-from experiments.progress import (
-    counted,
-)
 from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
     TrustOption,
+    counted,
+    err_console,
     one_line_errors,
+    out_console,
     show,
 )
 
 if TYPE_CHECKING:
     from experiments.labels import Labels
-    from experiments.runresult import RunResult
+    from experiments.rundir import RunResult
     from experiments.scorecard.winner import Verdict
 
 OUTCOMES = (
@@ -177,8 +173,7 @@ def _compare_rules(
     from experiments.labels import rule_names
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
-    from experiments.rundir import RunError, check_writable, write_file
-    from experiments.runresult import open_run
+    from experiments.rundir import RunError, check_writable, open_run, write_file
     from experiments.spreadsheet import csv_text
 
     result = open_run(directory)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.console import out_console
-from experiments.terminal import DebugOption, one_line_errors
+from experiments.terminal import DebugOption, one_line_errors, out_console
 
 KINDS, SCENARIOS = "kinds", "scenarios"
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.figures.base import ADVERSARY, Figure, rounds_axis
-from experiments.runresult import RunResult
+from experiments.rundir import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:

@@ -9,8 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from experiments.rundir import MANIFEST, RunError, whole_folder
-from experiments.runresult import RunResult, open_run
+from experiments.rundir import MANIFEST, RunError, RunResult, open_run, whole_folder
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import RUNS
 

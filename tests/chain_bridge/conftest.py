@@ -51,10 +51,20 @@ def devchain(programs):
         yield chain
 
 
-@pytest.fixture
-def chain(devchain):
+@pytest.fixture(scope="session")
+def connection(devchain):
+    """One connection to it, because a runtime takes seconds to decode."""
     with Chain(devchain.url) as client:
+        client.runtime  # noqa: B018 - asked once, for all tests
         yield client
+
+
+@pytest.fixture
+def chain(connection):
+    """The connection, with the runtime that it has whatever a test has put in its place."""
+    runtime = connection.runtime
+    yield connection
+    vars(connection)["runtime"] = runtime
 
 
 @pytest.fixture(scope="session")

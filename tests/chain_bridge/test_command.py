@@ -73,12 +73,12 @@ def test_replays_where_a_dry_run_was(folder, devchain, tmp_path):
             2,
             "--key-file /nowhere/key: the bundled dev chain has its own key",
         ),
-        (["--scale", str(2**127)], 2, "--scale"),
+        (["--endpoint", "a dev chain", "--scale", str(2**127)], 2, "--scale"),
         (["--genesis", "hello"], 2, "--genesis hello: must be 0x and 64 hexadecimal digits"),
     ],
 )
-def test_bad_input_costs_one_line(folder, programs, words, code, message):
-    done = replay(folder, *words)
+def test_bad_input_costs_one_line(folder, devchain, words, code, message):
+    done = replay(folder, *[devchain.url if word == "a dev chain" else word for word in words])
     assert (done.exit_code, done.output.count("\n")) == (code, 1), done.output
     assert message in done.output
 

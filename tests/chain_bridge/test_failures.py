@@ -259,12 +259,16 @@ def test_a_chain_without_batches(chain, recorded, scripted):
 
 def test_a_chain_that_stops_answering(fresh, operator, recorded, scripted):
     own = fresh()
-    with Chain(own.url, timeout_s=2.0) as chain:
+    with Chain(own.url) as chain:
         script = scripted(chain, recorded(), most=3)
-        act = after(1, lambda: os.kill(own.pid, signal.SIGSTOP))
+
+        def stop():
+            chain.timeout_s = 0.5  # from here on nothing is answered, however long one waits
+            os.kill(own.pid, signal.SIGSTOP)
+
         try:
-            with pytest.raises(ChainSilentError, match=r"did not answer \w+ within 2 s"):
-                replay(chain, script, operator, on_batch=act)
+            with pytest.raises(ChainSilentError, match=r"did not answer \w+ within 0.5 s"):
+                replay(chain, script, operator, on_batch=after(1, stop))
         finally:
             os.kill(own.pid, signal.SIGCONT)
     with Chain(own.url) as chain:

@@ -18,6 +18,7 @@ from chain_bridge.answers import FORMS, is_proper
 from chain_bridge.client import Chain
 from chain_bridge.errors import BridgeError, ChainSilentError
 from experiments.cli import app
+from tests.conftest import PATIENCE_S
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HASH = "0x" + "ab" * 32
@@ -174,9 +175,9 @@ WRONG = {
 }
 
 
-def check_ends(url, kinds=BridgeError):
+def check_ends(url, kinds=BridgeError, timeout_s=TIMEOUT_S):
     """A connection to the address ends with one plain line."""
-    with pytest.raises(kinds) as told, Chain(url, TIMEOUT_S) as chain:
+    with pytest.raises(kinds) as told, Chain(url, timeout_s) as chain:
         chain.runtime  # noqa: B018
     message = str(told.value)
     assert url in message
@@ -195,7 +196,7 @@ def test_an_endpoint_cannot_keep_a_client_waiting(reply):
 @pytest.mark.parametrize("reply", WRONG.values(), ids=WRONG)
 def test_what_no_node_answers_is_one_line(reply):
     with Liar(reply) as liar:
-        check_ends(liar.url)
+        check_ends(liar.url, timeout_s=PATIENCE_S)
 
 
 def test_the_handshake_has_a_deadline_too():
@@ -232,7 +233,7 @@ def test_a_flood_is_cut_off(monkeypatch):
 
     refused = pytest.raises(BridgeError, match="sent more than 1 MB for one request")
     with Liar(flood) as liar, refused:
-        Chain(liar.url, 30)
+        Chain(liar.url, PATIENCE_S)
     assert sum(sent) < 2**25, "what fits into the buffers of sockets and not much more"
 
 

@@ -8,9 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from experiments import checkpoint, playing, run, sweep
-from experiments.progress import Nowhere, Tell
+from experiments import checkpoint, run, runner, sweep
+from experiments.cli import app
+from experiments.terminal import Tell
 from fedstake.errors import FedstakeWarning, Interrupted
 from sim.protocols.vbfl.protocol import Vbfl
 from sim.world import World
@@ -78,7 +80,7 @@ def test_what_is_noted_is_never_noted_again(tiny, tmp_path):
 @pytest.mark.parametrize(("every_s", "every"), [(0.0, 0), (math.inf, 2), (math.inf, 0)])
 def test_results_do_not_depend_on_checkpoints(tiny, tmp_path, monkeypatch, every_s, every):
     whole = run(tiny(rounds=5), tmp_path / "whole")
-    monkeypatch.setattr(playing, "CHECKPOINT_S", every_s)
+    monkeypatch.setattr(runner, "CHECKPOINT_S", every_s)
     seen = []
     result = run(
         tiny(rounds=5),
@@ -264,35 +266,32 @@ class Impatient(PayoutRule):
 """
 
 
-def test_ctrl_c_keeps_the_rounds_and_the_same_command_goes_on(tmp_path):
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_rounds_and_the_same_command_goes_on(tmp_path, monkeypatch):
     """The rule sends the signal itself, in its third round, once."""
     (tmp_path / "rule.py").write_text(RULE.format(marker=str(tmp_path / "marker")))
-    command = [
-        sys.executable, "-m", "experiments.cli", "run", "digits-quick", "--out", "run",
+    words = [
+        "run", "digits-quick", "--out", "run",
         "--set", "rounds=5", "--set", "payout.mechanism=rule.py:Impatient",
     ]  # fmt: skip
-
-    def start():
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            preexec_fn=listen,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-
-    stopped = start()
+    stopped = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=listen,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert stopped.returncode == 130, stopped.stderr
     last = stopped.stderr.splitlines()[-1]
     assert last == ("fedstake: interrupted after round 2; the same command goes on from round 3"), (
         stopped.stderr
     )
     assert "Traceback" not in stopped.stderr
-    again = start()
-    assert again.returncode == 0, again.stderr
-    assert "digits-quick: goes on from round 3 of 5" in again.stderr
+    monkeypatch.chdir(tmp_path)
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 0, again.output
+    assert "digits-quick: goes on from round 3 of 5" in again.output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["marker", "rule.py", "run"]
 
 
@@ -305,12 +304,12 @@ def listen():
 
 def test_the_time_left_counts_what_this_process_has_done(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("experiments.progress.time.monotonic", lambda: now[0])
-    tell = Tell("run", 1000, None, Nowhere())
+    monkeypatch.setattr("experiments.terminal.time.monotonic", lambda: now[0])
+    tell = Tell("run", 1000, None, None)
     tell.begin(900)
     now[0] += 10
     assert tell._time_left(910) == "about 90 s left"
-    assert Tell("run", 1000, None, Nowhere())._time_left(0) == ""
+    assert Tell("run", 1000, None, None)._time_left(0) == ""
 
 
 def test_ctrl_c_in_a_sweep_says_what_is_true_of_a_sweep(tiny, tmp_path):

@@ -14,6 +14,8 @@ from experiments.demo import play, prepare
 from experiments.figures import run_figures
 from experiments.reports import report
 from experiments.runner import run
+from experiments.sweeps.design import Block
+from experiments.sweeps.drive import Sweep
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--set", "rounds=2"]
@@ -183,16 +185,37 @@ def test_importing_the_command_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ).returncode == 0
 
 
+STORY = {
+    "mechanism": ["FedAvg, unpaid", "VBFL", "coordinator"],
+    "attack": ["nobody", "noise, 3 of 20", "one idler", "one of two", "two sybils"],
+}
+
+
+def shorter(spec):
+    """The demo's sweep with no more than its story needs."""
+    (block,) = spec.design
+    factors = {
+        name: {level: block.factors[name][level] for level in levels}
+        for name, levels in STORY.items()
+    }
+    rounds = {**spec.set, "rounds": 10}
+    return spec.model_copy(update={"design": (Block(factors=factors),), "set": rounds})
+
+
 @pytest.mark.slow
-def test_demo_tells_the_story_on_real_digits(tmp_path):
-    outcome = play(prepare(tmp_path / "demo", seeds=2), workers=2)
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_demo_tells_the_story_on_real_digits(tmp_path, whole):
+    demo = prepare(tmp_path / "demo", seeds=2)
+    if not whole:
+        demo = Sweep(shorter(demo.spec), demo.folder)
+    outcome = play(demo, workers=2 if whole else 1)
     table = outcome.table.set_index("mechanism")
-    assert len(table) == len(outcome.ranking) == 7
-    assert (table["accuracy"] > 0.9).all(), "everybody learns the digits when nobody attacks"
+    assert len(table) == len(outcome.ranking) == (7 if whole else 3)
+    assert (table["accuracy"] > 0.85).all(), "everybody learns the digits when nobody attacks"
     assert table.loc["VBFL", "worst accuracy"] > table.loc["FedAvg, unpaid", "worst accuracy"], (
         "validation beats none under attack"
     )
-    assert outcome.winner is not None
+    assert outcome.winner is not None, outcome.reading
     assert load_scenario(outcome.winner).payout.mechanism != "none"
     assert "Winner" in outcome.reading
     assert outcome.page.is_file()

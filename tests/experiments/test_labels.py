@@ -7,7 +7,7 @@ import tomli_w
 from experiments import Results, report, sweep
 from experiments.labels import DRAWN, Labels, labels_of, quoted, shorten
 from experiments.loader import ScenarioError
-from experiments.runresult import open_run
+from experiments.rundir import open_run
 from experiments.sweeps.plan import load_spec
 from tests.conftest import TINY
 
@@ -119,6 +119,7 @@ def test_wrong_labels_are_one_line(labels, message):
     assert str(error.value).isprintable()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_shown_by_its_labels(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -153,7 +154,7 @@ def test_a_sweep_is_shown_by_its_labels(tmp_path):
         "the paper's rule", "quadratic (one/quad.py)", "quadratic (two/quad.py)", "mine",
     ]  # fmt: skip
     assert labels.factor("training.epochs") == "passes over the data"
-    text = report(Results.open(tmp_path / "lab")).read_text()
+    text = report(Results.open(tmp_path / "lab"), figures="accuracy-curves").read_text()
     assert "quadratic (one/quad.py)" in text
     assert "passes over the data" in text
     shown = text[: text.index("<h2>Sweep</h2>")]

@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from experiments import load_scenario, report, sweep
-from experiments.console import err_console, out_console
 from experiments.figures.base import style
 from experiments.reports.page import save, table
 from experiments.scorecard.winner import compare
 from experiments.spreadsheet import csv_frame, csv_text
 from experiments.sweeps.plan import TAKEN
-from experiments.terminal import show
+from experiments.terminal import err_console, out_console, show
 from tests.conftest import TINY
 
 NASTY = (
@@ -75,6 +74,7 @@ def printed(capsys, frame, title):
     return said.out + said.err
 
 
+@pytest.mark.slow
 @settings(
     max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -130,6 +130,7 @@ def assert_no_formula(text):
             assert number or not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")), cell
 
 
+@pytest.mark.slow
 def test_nasty_names_are_drawn_as_they_are(tmp_path):
     """A report of levels and factors that are markup in one language or another."""
     levels = {name: {"training.learning_rate": 0.1 + i / 20} for i, name in enumerate(NASTY[:4])}

@@ -198,16 +198,20 @@ def test_what_is_recorded_is_read_where_nothing_can_be_written(tiny, open_to_all
     assert page.is_file()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_compared_and_reported_where_nothing_can_be_written(tmp_path, open_to_all):
     file = open_to_all / "rules.toml"
     file.write_text(SWEEP.format(seeds=1, settings=OBJECTIVE.format("accuracy")))
     kept = open_to_all / "kept"
     sweep(file, kept, workers=1)
-    report(Results.open(kept), open_to_all / "before")  # what is imported and cached once is there
+    few = "accuracy-curves"
+    report(
+        Results.open(kept), open_to_all / "before", figures=few
+    )  # what is imported and cached once is there
     before = sorted(kept.rglob("*"))
     with only_read(kept):
         verdict = compare(kept, out=open_to_all / "card")
-        page = report(Results.open(kept), open_to_all / "page")
+        page = report(Results.open(kept), open_to_all / "page", figures=few)
         with pytest.raises(RunError, match="cannot be written"):
             compare(kept)
     assert {file.parent for file in verdict.files} == {open_to_all / "card"}

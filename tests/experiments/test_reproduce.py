@@ -177,6 +177,7 @@ def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paper", papers())
 def test_the_smallest_size_runs_from_end_to_end(paper, tmp_path):
     args = ["reproduce", paper, "--size", "smoke", "--workers", "1", "--out", str(tmp_path / "out")]

@@ -114,12 +114,14 @@ def test_serial_is_complete(serial):
     same_as(serial, serial)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_processes_give_the_same_bytes(serial, tmp_path, workers):
     sweep(asked(), tmp_path / "out", workers=workers)
     same_as(serial, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_any_executor_gives_the_same_bytes(serial, tmp_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         sweep(asked(), tmp_path / "out", executor=executor)
@@ -144,6 +146,7 @@ def dask_cluster(tmp_path_factory):
         yield cluster
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_bytes_and_listens_here_only(
     serial, tmp_path, dask_cluster, monkeypatch
 ):
@@ -163,6 +166,7 @@ def test_dask_gives_the_same_bytes_and_listens_here_only(
     assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_one_torch_thread_under_every_executor(tmp_path, dask_cluster):
     note = (
         "import torch\n(HERE / f'threads-{os.getpid()}').write_text(str(torch.get_num_threads()))"
@@ -255,6 +259,7 @@ def test_stages_are_told_apart(tmp_path):
     assert re.fullmatch(r"sulks\.py:\d+ in \w+\.settle, round 1: SystemExit: enough", error)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_once_is_no_failure(tmp_path):
     once = rule(
         tmp_path,
@@ -291,6 +296,7 @@ def test_a_run_that_kills_dask_workers_fails_alone(tmp_path, dask_cluster):
     assert "KilledWorker" in results.failures()["error"].iloc[0]
 
 
+@pytest.mark.slow
 def test_a_machine_where_nothing_runs_stops_the_sweep(tmp_path, monkeypatch):
     class Dead(Executor):
         def submit(self, *args, **kwargs):
@@ -472,6 +478,7 @@ def test_a_file_in_the_way_is_told(tmp_path):
 # --- clusters that are not what they should be ----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(clusters, "WAIT_S", 0.5)
@@ -501,6 +508,7 @@ def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatc
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_workers_do_not_see_is_told(tmp_path, dask_cluster, monkeypatch):
     monkeypatch.setattr(clusters, "_is_folder", os.path.isfile)
     with pytest.raises(
@@ -519,6 +527,7 @@ class Unknown:
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_workers_that_lack_the_package_are_told(tmp_path, dask_cluster, monkeypatch):
     monkeypatch.setattr(clusters, "_is_folder", Unknown())
     with pytest.raises(

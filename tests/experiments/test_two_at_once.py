@@ -41,6 +41,7 @@ with exclusive(Path(sys.argv[1]), "here", "plays"):
 """
 
 
+@pytest.mark.slow
 def test_who_waits_is_told_for_whom_and_a_killed_process_holds_nothing(tmp_path):
     process = start(HOLD, tmp_path)
     try:
@@ -95,6 +96,7 @@ for _ in range(4):
 """
 
 
+@pytest.mark.slow
 def test_compacting_at_once_loses_nothing_and_readers_see_all(tmp_path):
     out = tmp_path / "out"
     sweep(FEWER, out, workers=1)
