@@ -20,7 +20,7 @@ from scipy import stats
 
 from experiments import load_scenario, run_many
 from experiments.loader import parse_override
-from experiments.runner import RunFailure
+from experiments.many import RunFailure
 from sim.scenario import Scenario
 
 ARMS = {

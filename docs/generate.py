@@ -28,6 +28,7 @@ from mechanisms.plugin import Plugin
 from mechanisms.registry import Registry
 from sim.conditions import marks_of
 from sim.keys import chosen_fields, table_of
+from sim.meanings import meanings
 from sim.protocol import CORE_OUTCOMES, Outcome, Protocol
 from sim.recording import CORE, Column
 from sim.registries import protocols
@@ -155,7 +156,7 @@ def _key(table: type[BaseModel], key: str, field: FieldInfo) -> tuple[str, str]:
     default = field.get_default(call_default_factory=True)
     mark = chosen_fields(table).get(key)
     kind = _type(field) if mark is None else _plugin_of(mark.registry)
-    words = (field.description or "").split()
+    words = meanings(table)[key].split()
     for switch in marks_of(table).get(key, ()):
         needs = " or ".join(f"`{name}`" for name in switch.keys)
         words.append(f"Acts only where {needs} is {switch.wanted}.")

@@ -19,12 +19,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from experiments.rundir import RunError, alive, brief, naming, whole_folder
+from experiments.rundir import (
+    RunError,
+    alive,
+    brief,
+    naming,
+    whole_folder,
+)
 from fedstake.errors import FedstakeWarning
 from fedstake.outside import (
     RECORD_BYTES,
@@ -36,7 +42,9 @@ from fedstake.outside import (
     unseal,
 )
 from sim.scenario import Scenario
-from sim.world import World
+
+if TYPE_CHECKING:
+    from sim.world import World
 
 HASHES = "hashes.json"
 KEPT = 2
@@ -70,6 +78,21 @@ class Log:
         grown = self.hash.copy()
         grown.update(body)
         return Log(self.size + len(body), grown, ())
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of a run beside its tables.
+
+    Args:
+        every: a checkpoint after so many rounds; 0: only by the clock.
+        state: keep in the run directory what it can be extended from.
+        force: play from the first round, whatever is there.
+    """
+
+    every: int = 0
+    state: bool = False
+    force: bool = False
 
 
 EMPTY = Log(0, hashlib.sha256(), ())
@@ -236,6 +259,8 @@ def load(
         raise RunError(
             f"{path}: checkpoint of another scenario or seed ({run_id[:12]}, not {expected[:12]})"
         )
+    from sim.world import World
+
     world = World(scenario, data)
     try:
         world.restore(state, arrays)

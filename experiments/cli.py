@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from experiments.commands import register_all
-from experiments.terminal import out_console
+from experiments.console import out_console
 
 ABOUT = (
     "Simulate decentralised federated learning with strategic devices, and see which rules survive."

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import checkpoint
-from experiments.rundir import STATE, RunError, RunResult, open_run
+from experiments.rundir import STATE, RunError
+from experiments.runresult import RunResult, open_run
 from fedstake.errors import FedstakeWarning
 from sim.protocol import protocols
 from sim.scenario import Scenario

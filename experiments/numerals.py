@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def digits(column: pd.Series) -> int:
+def digits(column: Iterable[Any]) -> int:
     """Return the decimals of a column: none for whole numbers, else three digits of the largest."""
-    values = column.dropna().astype(float)
-    values = values[np.isfinite(values)]
+    values = [value for value in map(_real, column) if math.isfinite(value)]
     # With a tolerance: sums of fractions are whole but for their rounding.
-    if np.allclose(values, values.round(), rtol=0, atol=1e-9):
+    if all(abs(value - round(value)) <= 1e-9 for value in values):
         return 0
-    return max(0, 2 - math.floor(math.log10(values.abs().max())))
+    return max(0, 2 - math.floor(math.log10(max(map(abs, values)))))
 
 
 def number(value: Any, decimals: int) -> str:
     """Return a number as text with so many decimals, thousands separated; never −0."""
-    if pd.isna(value):
+    real = _real(value)
+    if math.isnan(real):
         return "–"
-    return f"{float(value):z,.{decimals}f}".replace("-", "−")
+    return f"{real:z,.{decimals}f}".replace("-", "−")
+
+
+def _real(value: Any) -> float:
+    """Return a number as a float; NaN for what stands for a missing one, as None and `pd.NA`."""
+    try:
+        return float(value)
+    except TypeError:
+        return math.nan
 
 
 def how_many(count: int, noun: str) -> str:
     """Return a number with its noun: 1 seed, 3 seeds, 1,200 runs."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: 0.3 s, 90 s, 12 min, 3.4 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h"
 
 
 def plain(value: float) -> str:
@@ -46,11 +66,11 @@ def with_interval(table: pd.DataFrame, column: str) -> list[str]:
     left out.
     """
     columns = [table[name] for name in (column, f"{column}_low", f"{column}_high")]
-    decimals = digits(pd.concat(columns))
+    decimals = digits(chain(*columns))
     texts = []
     for row in zip(*columns, strict=True):
         value, low, high = (number(v, decimals) for v in row)
-        bounded = all(pd.notna(bound) and math.isfinite(bound) for bound in row[1:])
+        bounded = all(math.isfinite(_real(bound)) for bound in row[1:])
         texts.append(f"{value} ({low} to {high})" if bounded else value)
     return texts
 

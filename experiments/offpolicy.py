@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.rundir import RunError, RunResult
+from experiments.rundir import RunError
+from experiments.runresult import RunResult
 from mechanisms import registries as rules_of
 from mechanisms.combined import Combined
 from mechanisms.failures import described, told

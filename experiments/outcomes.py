@@ -19,7 +19,8 @@ from typing import Any
 
 import duckdb
 
-from experiments.rundir import MANIFEST, RunError, RunResult
+from experiments.rundir import MANIFEST, RunError
+from experiments.runfiles import RunFiles
 
 FIELDS = {"table", "sql", "meaning", "best", "headline"}
 """What a declared outcome says of itself; see `sim.protocol.Outcome`."""
@@ -120,7 +121,7 @@ def locked(
             timer.cancel()
 
 
-def of_run(run: RunResult) -> dict[str, tuple[str, str]]:
+def of_run(run: RunFiles) -> dict[str, tuple[str, str]]:
     """Return by name the meaning and the value of the outcomes that the summary of a run shows."""
     place = str(run.path / MANIFEST)
     found = {}

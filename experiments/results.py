@@ -23,7 +23,8 @@ from experiments.folders import exclusive, sync
 from experiments.intervals import WAYS, interval
 from experiments.labels import Labels, labels_of
 from experiments.outcomes import check_statement, checked, locked
-from experiments.rundir import RunError, RunResult, nullable, open_run, write_file
+from experiments.rundir import RunError, write_file
+from experiments.runresult import RunResult, nullable, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table

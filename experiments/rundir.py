@@ -1,4 +1,4 @@
-"""The run directory: written whole or not at all, and read back as pandas frames."""
+"""The run directory: written whole or not at all, and where it may lie."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ import json
 import os
 import shutil
 import tempfile
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.loader import dumps, validate
+from experiments.loader import dumps
 from fedstake.errors import InputError
 from sim.scenario import SCHEMA_VERSION, Scenario
 
@@ -32,168 +28,6 @@ STATE = "state"
 
 class RunError(InputError):
     """A run directory that is not what it should be; one line."""
-
-
-@dataclass(frozen=True, repr=False)
-class RunResult:
-    """A recorded run.
-
-    Tables are pandas frames, read when first used; columns as in `docs/reference/tables.md`.
-    """
-
-    path: Path
-
-    def __repr__(self) -> str:
-        """Return name, seed, rounds and last accuracy beside the folder, as far as recorded."""
-        try:
-            settings = self.settings
-            known = [str(settings.get("name", "")), f"seed {settings.get('seed')}"]
-            if self.has({"rounds": ("accuracy",)}):
-                rounds = self.rounds
-                known += [f"{len(rounds)} rounds", f"accuracy {rounds['accuracy'].iloc[-1]:.3f}"]
-        except (OSError, ValueError, RunError, IndexError):  # damaged: a repr says what it can
-            known = ["cannot be read"]
-        return f"RunResult({str(self.path)!r}: {', '.join(known)})"
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        return json.loads((self.path / MANIFEST).read_text())
-
-    @cached_property
-    def scenario(self) -> Scenario:
-        """The scenario, checked; plug-ins that it names by file must be there, and are imported."""
-        return validate(self.settings, str(self.path / SCENARIO))
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The scenario's plain values as they were recorded, whatever plug-ins are at hand now."""
-        return tomllib.loads((self.path / "scenario.toml").read_text())
-
-    @property
-    def run_id(self) -> str:
-        return self.manifest["run_id"]
-
-    @cached_property
-    def rounds(self) -> pd.DataFrame:
-        return self.table("rounds")
-
-    @cached_property
-    def participants(self) -> pd.DataFrame:
-        return self.table("participants")
-
-    @cached_property
-    def votes(self) -> pd.DataFrame:
-        return self.table("votes")
-
-    @cached_property
-    def blocks(self) -> pd.DataFrame:
-        return self.table("blocks")
-
-    @cached_property
-    def journal(self) -> pd.DataFrame:
-        return self.table("journal")
-
-    @cached_property
-    def incidents(self) -> pd.DataFrame:
-        return self.table("incidents")
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Return a table by name; nullable columns keep their type."""
-        path = self.path / f"{name}.parquet"
-        if not path.is_file():
-            raise RunError(f"{self.path}: this run has no table {name!r}")
-        listed = self.manifest["files"].get(path.name, {})
-        if sha256_of(path) != listed.get("sha256"):
-            raise RunError(f"{path}: damaged, its SHA-256 is not the recorded one")
-        try:
-            return pq.read_table(path).to_pandas(types_mapper=nullable)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
-
-    def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether the run has these tables with these columns."""
-        return all(set(columns) <= self._columns(table) for table, columns in needs.items())
-
-    def _columns(self, table: str) -> frozenset[str]:
-        """Return the names of a table's columns; none without the table."""
-        path = self.path / f"{table}.parquet"
-        try:
-            return frozenset(pq.read_schema(path).names) if path.is_file() else frozenset()
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
-
-    def verify(self) -> None:
-        """Raise `RunError` unless every table has the bytes that were recorded."""
-        for file, recorded in self.manifest["files"].items():
-            digest = hashlib.sha256((self.path / file).read_bytes()).hexdigest()
-            if digest != recorded["sha256"]:
-                raise RunError(
-                    f"{self.path / file}: damaged, its SHA-256 is not the recorded one; "
-                    "run again with --force"
-                )
-
-    def digest(self) -> str:
-        """Return the SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
-        files = self.manifest["files"]
-        digests = "".join(files[f]["sha256"] for f in sorted(files))
-        return hashlib.sha256(digests.encode()).hexdigest()
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file; one that does not change is read once for it."""
-    status = file.stat()
-    return _sha256(str(file.absolute()), status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-@lru_cache(maxsize=100_000)
-def _sha256(file: str, _mtime_ns: int, _size: int, _inode: int) -> str:
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def nullable(kind: pa.DataType) -> Any:
-    """Return the pandas type of a column with gaps: integers and booleans keep their type."""
-    return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
-
-
-def open_run(path: str | Path) -> RunResult:
-    """Open a complete run directory; `RunError` names what is missing or of another version."""
-    folder = Path(path)
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise RunError(f"{folder}: {_why_no_run(folder)}")
-    try:
-        found = json.loads(manifest.read_text())
-        version, files, _ = found["schema_version"], dict(found["files"]), found["run_id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
-    if version != SCHEMA_VERSION:
-        raise RunError(
-            f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; "
-            "run the scenario again"
-        )
-    for file, expected in files.items():
-        if not (folder / file).is_file():
-            raise RunError(f"{folder}: incomplete, {file} is missing")
-        if (folder / file).stat().st_size != expected.get("bytes"):
-            raise RunError(
-                f"{folder / file}: damaged, its size is not the recorded one; "
-                "run again with --force"
-            )
-    return RunResult(folder)
-
-
-def _why_no_run(folder: Path) -> str:
-    """Return what is wrong with a folder that has no manifest."""
-    if not folder.exists():
-        return "no such folder"
-    if not folder.is_dir():
-        return "is a file, not a run directory"
-    reason = f"no {MANIFEST}: not a complete run directory"
-    # A run further in, or a run of a sweep: one or two folders down.
-    for inside in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")):
-        return f"{reason}; {inside.parent} is one"
-    return reason
 
 
 def brief(name: str) -> str:
@@ -306,7 +140,7 @@ def write_run(
     tables: dict[str, pa.Table],
     manifest: dict[str, Any],
     keep_state: Callable[[Path], None] | None = None,
-) -> RunResult:
+) -> None:
     """Write a run directory in one step: readers see nothing, or all of it.
 
     `keep_state` writes the folder with the state of the run, if it is to be kept.
@@ -325,12 +159,11 @@ def write_run(
                 "bytes": file.stat().st_size,
                 "sha256": digest,
             }
-        (partial / "scenario.toml").write_text(dumps(scenario))
+        (partial / SCENARIO).write_text(dumps(scenario))
         text = json.dumps(
             manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True
         )
         (partial / MANIFEST).write_text(text + "\n")
-    return RunResult(path)
 
 
 def _write_table(table: pa.Table, file: Path) -> None:
@@ -386,7 +219,7 @@ def may_replace(path: Path) -> bool:
         return True
     try:
         found = json.loads((path / MANIFEST).read_text())
-        known = {MANIFEST, "scenario.toml", "report", "replay", "replay-plan", STATE}
+        known = {MANIFEST, SCENARIO, "report", "replay", "replay-plan", STATE}
         known |= found["files"].keys()
         return "run_id" in found and all(entry.name in known for entry in path.iterdir())
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,54 +1,23 @@
-"""Shared by all commands: the two consoles, one-line errors, progress, tables."""
+"""Shared by all commands: options, one-line errors, tables, questions."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from experiments.console import err_console, out_console, shown
 from fedstake.errors import FedstakeError, FedstakeWarning
 from fedstake.outside import literal
-
-if TYPE_CHECKING:
-    from experiments.sweeps.drive import OnReceipt
-    from experiments.sweeps.forecast import Forecast
-    from experiments.sweeps.manifest import Receipt
-
-
-class _Literal(Console):
-    """A console on which names from outside steer nothing."""
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print as Rich does, text without characters that steer a terminal."""
-        super().print(*map(_shown, objects), **options)
-
-
-def _shown(item: Any) -> Any:
-    """Return a text with its line breaks, each line literal; anything else as it is."""
-    return "\n".join(map(literal, item.split("\n"))) if isinstance(item, str) else item
-
-
-class _Console(_Literal):
-    """A console that lets `BrokenPipeError` through, so that `fedstake ... | head` ends quietly."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-out_console = _Console(soft_wrap=True, highlight=False, emoji=False)
-err_console = _Literal(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
 
@@ -148,96 +117,10 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
     err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
 
 
-class Tell:
-    """Progress of a task: call it with the number done, or `of` when the total changes as well."""
-
-    def __init__(
-        self,
-        label: str,
-        total: int,
-        left_s: Callable[[], float | None] | None,
-        bar: Progress | None,
-    ) -> None:
-        self._label, self._total, self._left_s, self._bar = label, total, left_s, bar
-        self._began, self._first = time.monotonic(), 0
-        self._task = bar.add_task(label, total=total, left="") if bar else None
-
-    def __call__(self, done: int) -> None:
-        left = self._time_left(done)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=self._total, left=left)
-        elif done % max(1, self._total // 10) == 0 or done == self._total:
-            line = f"{self._label}: {done}/{self._total}"
-            err_console.print(f"{line}, {left}" if left else line, markup=False)
-
-    def begin(self, done: int) -> None:
-        """Begin with some done before: they say nothing about the speed."""
-        self._began, self._first = time.monotonic(), done
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
-
-    def of(self, done: int, total: int) -> None:
-        """Show the number done and a new total."""
-        self._total = total
-        self(done)
-
-    def _time_left(self, done: int) -> str:
-        """Return the time to go in words; "" at the end and before there is an estimate."""
-        estimate = None
-        if self._left_s:
-            estimate = self._left_s()
-        elif done > self._first:
-            took = time.monotonic() - self._began
-            estimate = (self._total - done) * took / (done - self._first)
-        if estimate is None or done == self._total:
-            return ""
-        return f"about {duration(estimate)} left"
-
-
-@contextlib.contextmanager
-def progress(
-    label: str, total: int, left_s: Callable[[], float | None] | None = None
-) -> Iterator[Tell]:
-    """Show a bar when a terminal watches, else a plain line about every tenth.
-
-    The block gets a function to call with the number done. `left_s` estimates the seconds to go
-    (default: as fast as so far).
-    """
-    if not err_console.is_terminal:
-        yield Tell(label, total, left_s, None)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, TextColumn("{task.fields[left]}"), console=err_console, transient=True
-    ) as bar:
-        yield Tell(label, total, left_s, bar)
-
-
-@contextlib.contextmanager
-def counted(label: str, total: int, forecast: Forecast | None = None) -> Iterator[OnReceipt]:
-    """Show the progress of runs that end one by one; the block gets a function for receipts."""
-    with progress(label, total, forecast.left_s if forecast else None) as report_done:
-        done = 0
-
-        def on_receipt(receipt: Receipt) -> None:
-            nonlocal done
-            done += 1
-            if forecast:
-                forecast.ended(receipt.run_id, receipt.wall_s)
-            report_done(done)
-
-        yield on_receipt
-
-
 def show(table: Any, title: str = "") -> None:
     """Print a pandas frame as a table of text."""
     view = Table(
-        title=Text(_shown(title), "table.title") if title else None,
+        title=Text(shown(title), "table.title") if title else None,
         title_justify="left",
         box=None,
         header_style="bold",
@@ -277,14 +160,3 @@ def confirm(announcement: str, yes: bool) -> None:
 def watched() -> bool:
     """Return whether somebody can be asked: both input and output are a terminal."""
     return err_console.is_terminal and sys.stdin.isatty()
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words: 0.3 s, 90 s, 12 min, 3.4 h."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7_200:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:.3g} h"

@@ -32,19 +32,21 @@ if TYPE_CHECKING:
     from experiments.loader import ScenarioError as ScenarioError
     from experiments.loader import load_scenario as load_scenario
     from experiments.loader import preset_names as preset_names
+    from experiments.many import RunFailure as RunFailure
+    from experiments.many import run_many as run_many
     from experiments.offpolicy import by_mechanism as by_mechanism
     from experiments.offpolicy import compare_payouts as compare_payouts
     from experiments.pool import StoppedError as StoppedError
     from experiments.reports import report as report
     from experiments.results import Results as Results
     from experiments.rundir import RunError as RunError
-    from experiments.rundir import RunResult as RunResult
-    from experiments.rundir import open_run as open_run
-    from experiments.runner import RunFailure as RunFailure
     from experiments.runner import run as run
-    from experiments.runner import run_many as run_many
+    from experiments.runresult import RunResult as RunResult
+    from experiments.runresult import open_run as open_run
     from experiments.scorecard.winner import compare as compare
+    from experiments.summary import Summary as Summary
     from experiments.sweeps.drive import sweep as sweep
+    from experiments.view import RunView as RunView
     from fedstake.errors import FedstakeError as FedstakeError
     from fedstake.errors import InputError as InputError
     from mechanisms.aggregators.base import AggregationRule as AggregationRule

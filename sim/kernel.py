@@ -114,6 +114,10 @@ class Kernel:
         self.recorder.add("participants", rows)
         return utilities
 
+    def table(self, name: str) -> pa.Table:
+        """Return what a table has recorded so far; KeyError for one that is not recorded."""
+        return self.treasury.journal() if name == JOURNAL else self.recorder.table(name)
+
     def tables(self) -> dict[str, pa.Table]:
         """Return everything recorded so far, the journal included."""
         return {**self.recorder.tables(), JOURNAL: self.treasury.journal()}

@@ -149,9 +149,13 @@ class Recorder:
         """Return the columns of a table, to be read; after the last round also to be filled in."""
         return self._columns[table]
 
+    def table(self, name: str) -> pa.Table:
+        """Return a table with its declared types."""
+        return _typed(self.schema[name], self._columns[name])
+
     def tables(self) -> dict[str, pa.Table]:
         """Return all tables with their declared types."""
-        return {name: _typed(self.schema[name], columns) for name, columns in self._columns.items()}
+        return {name: self.table(name) for name in self.schema}
 
     # --- checkpoints --------------------------------------------------------------------------
 

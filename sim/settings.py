@@ -48,10 +48,10 @@ Parameters = dict[str, Any]
 class Settings(BaseModel):
     """Base of every table: no unknown keys, frozen, parameters of plug-ins complete.
 
-    The text under a key is its description.
+    The text under a key says what it means; see `sim.meanings`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from experiments.kinds import all_kinds
+from experiments.many import execute
 from experiments.reports import report
-from experiments.reports.run import summary
-from experiments.runner import execute, run
+from experiments.runner import run
 from fedstake.errors import InputError
 from mechanisms.failures import PluginFailedError
 from mechanisms.plugin import PluginError
@@ -364,10 +364,10 @@ class TestFailures:
         case = next(c for c in CASES if c.method == "submit")
         body = "return Submission(seen.updates * np.nan, seen.samples, seen.epochs)"
         result = run(scenario(tiny, tmp_path, case, body), tmp_path / "out")
-        told_of = dict(summary(result).itertuples(index=False))
+        told_of = result.summary().values
         assert told_of["updates malformed"] == "2 (behaviour bad)"
         assert "2 (behaviour bad)" in report(result).read_text()
 
     def test_a_run_without_any_says_nothing_of_them(self, tiny, tmp_path):
         result = run(tiny(rounds=1, adversaries=[]), tmp_path / "out")
-        assert "updates malformed" not in set(summary(result)[""])
+        assert "updates malformed" not in result.summary().values

@@ -19,6 +19,7 @@ from experiments.kinds import all_kinds
 from experiments.sweeps.design import Block, Range
 from experiments.sweeps.plan import Spec
 from sim.keys import table_of
+from sim.meanings import meanings
 from sim.registries import protocols
 
 ROOT = Path(__file__).parents[1]
@@ -178,7 +179,7 @@ def keys_of(table):
         for name, field in model.model_fields.items():
             inner = table_of(field)
             if inner is None:
-                yield path, name, field
+                yield path, name, meanings(model)[name]
             else:
                 yield from below(inner, f"{path}.{name}".strip("."))
 
@@ -189,8 +190,8 @@ def keys_of(table):
 def test_every_key_of_a_protocol_is_explained_with_its_protocols(protocol):
     found = sections((REFERENCE / "scenario.md").read_text(), 2)
     by_path = {re.sub(r"[`\[\]]|Top level", "", heading): text for heading, text in found.items()}
-    for path, name, field in keys_of(protocols.get(protocol).Scenario):
-        meaning = " ".join(field.description.split())
+    for path, name, text in keys_of(protocols.get(protocol).Scenario):
+        meaning = " ".join(text.split())
         rows = [
             row
             for row in re.findall(rf"^\| `{name}` \|.+$", by_path[path], re.MULTILINE)

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.console import (
+    err_console,
+    out_console,
+)
+from experiments.progress import (
+    counted,
+)
 from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
     TrustOption,
-    counted,
-    err_console,
     one_line_errors,
-    out_console,
     show,
 )
 
 if TYPE_CHECKING:
     from experiments.labels import Labels
-    from experiments.rundir import RunResult
+    from experiments.runresult import RunResult
     from experiments.scorecard.winner import Verdict
 
 OUTCOMES = (
@@ -173,7 +177,8 @@ def _compare_rules(
     from experiments.labels import rule_names
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
-    from experiments.rundir import RunError, check_writable, open_run, write_file
+    from experiments.rundir import RunError, check_writable, write_file
+    from experiments.runresult import open_run
     from experiments.spreadsheet import csv_text
 
     result = open_run(directory)

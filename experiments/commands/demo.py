@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.console import (
+    out_console,
+)
+from experiments.progress import (
+    counted,
+    progress,
+)
 from experiments.terminal import (
     EXIT_FAILED,
     DebugOption,
-    counted,
     one_line_errors,
-    out_console,
-    progress,
     show,
 )
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, out_console
+from experiments.console import out_console
+from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors
 
 devchain = typer.Typer(
     help="The bundled dev chain: the real Asset Hub runtime, executed locally.",

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.terminal import DebugOption, one_line_errors, out_console
+from experiments.console import out_console
+from experiments.terminal import DebugOption, one_line_errors
 
 KINDS, SCENARIOS = "kinds", "scenarios"
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

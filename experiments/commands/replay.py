@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.console import (
+    out_console,
+)
+from experiments.numerals import (
+    duration,
+)
+from experiments.progress import (
+    progress,
+)
 from experiments.terminal import (
     EXIT_FAILED,
     DebugOption,
-    duration,
     one_line_errors,
-    out_console,
-    progress,
     show,
 )
 
@@ -101,7 +107,8 @@ def replay(
     """
     with one_line_errors(debug):
         from chain_bridge import Options
-        from experiments.rundir import check_place, open_run
+        from experiments.rundir import check_place
+        from experiments.runresult import open_run
         from mechanisms.registry import reading
 
         with reading():

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from experiments.terminal import DebugOption, TrustOption, one_line_errors, out_console, progress
+from experiments.console import (
+    out_console,
+)
+from experiments.progress import (
+    progress,
+)
+from experiments.terminal import (
+    DebugOption,
+    TrustOption,
+    one_line_errors,
+)
 
 
 def report(
@@ -44,7 +54,7 @@ def report(
         from experiments.figures import sweep_figures
         from experiments.reports import open_recorded
         from experiments.reports import report as write_report
-        from experiments.rundir import RunResult
+        from experiments.runresult import RunResult
         from mechanisms.registry import reading
 
         with reading(trust=trust):

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.console import (
+    out_console,
+)
+from experiments.numerals import (
+    duration,
+)
+from experiments.progress import (
+    counted,
+)
 from experiments.terminal import (
     DataOption,
     DebugOption,
-    counted,
-    duration,
     one_line_errors,
-    out_console,
     show,
 )
 

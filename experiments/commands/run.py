@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.console import (
+    err_console,
+    out_console,
+)
+from experiments.numerals import (
+    duration,
+)
 from experiments.terminal import (
     DataOption,
     DebugOption,
     YesOption,
     confirm,
-    duration,
-    err_console,
     one_line_errors,
-    out_console,
-    progress,
-    show,
 )
 
 if TYPE_CHECKING:
-    from experiments.rundir import RunResult
-    from experiments.terminal import Tell
+    from experiments.runresult import RunResult
+    from experiments.view import RunView
     from sim.scenario import Scenario
 
 
@@ -92,53 +93,33 @@ def run(
             force=force,
             yes=yes,
         )
-        _show(result, loaded)
+        out_console.print(repr(result.summary()), markup=False)
+        out_console.print(
+            f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
+        )
 
 
 def _play(loaded: Scenario, out: Path | None, *, yes: bool, **options: Any) -> RunResult:
     """Play a scenario with a progress bar, unless it was recorded before."""
-    from experiments.cost import announcement, expected_cpu_s
     from experiments.runner import run as run_scenario
 
-    played: list[int] = []
-    with contextlib.ExitStack() as bar:
-        report_done: Tell
+    begun: list[RunView] = []
 
-        def on_start(world: Any) -> None:
-            nonlocal report_done
-            confirm(announcement(expected_cpu_s(world), 0.0, duration), yes)
-            report_done = bar.enter_context(progress(loaded.name, loaded.rounds))
-            report_done.begin(world.round_index)
-            if world.round_index:
-                err_console.print(
-                    f"{loaded.name}: goes on from round {world.round_index + 1} of {loaded.rounds}",
-                    markup=False,
-                )
+    def on_start(view: RunView) -> None:
+        from experiments.cost import announcement, expected_cpu_s
 
-        def on_round(world: Any) -> None:
-            played.append(world.round_index)
-            report_done(world.round_index)
+        begun.append(view)
+        confirm(announcement(expected_cpu_s(view.world), 0.0, duration), yes)
+        if view.round_index:
+            err_console.print(
+                f"{loaded.name}: goes on from round {view.round_index + 1} of {loaded.rounds}",
+                markup=False,
+            )
 
-        result = run_scenario(loaded, out, on_start=on_start, on_round=on_round, **options)
-    if not played:
+    result = run_scenario(loaded, out, on_start=on_start, progress=True, **options)
+    if not begun:
         out_console.print("already recorded; --force runs it again")
     return result
-
-
-def _show(result: RunResult, loaded: Scenario) -> None:
-    """Print what a run came to, and where it is."""
-    from experiments.numerals import rounded
-    from experiments.reports.run import incomes, summary
-
-    show(summary(result).rename(columns={"value": " "}), f"{loaded.name}, seed {loaded.seed}")
-    table = incomes(result)
-    if not table.empty:
-        out_console.print()
-        unit = result.settings["payout"]["asset"]
-        show(rounded(table), f"utility per device ({unit})")
-    out_console.print(
-        f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
-    )
 
 
 def register(app: typer.Typer) -> None:

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.console import (
+    err_console,
+    out_console,
+)
+from experiments.numerals import (
+    duration,
+)
+from experiments.progress import (
+    counted,
+)
 from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
     YesOption,
     confirm,
-    counted,
-    duration,
-    err_console,
     one_line_errors,
-    out_console,
     say,
     show,
 )

@@ -28,9 +28,10 @@ from experiments.figures.declared import declared_figures
 from experiments.loader import ScenarioError, dumps, load_scenario, validate
 from experiments.outcomes import checked, locked
 from experiments.reports import report
-from experiments.rundir import RunResult
 from experiments.runner import run
+from experiments.runresult import RunResult
 from sim.keys import table_of
+from sim.meanings import meanings
 from sim.money.ledger import BURN, ISSUANCE
 from sim.protocol import CORE_OUTCOMES, Protocol
 from sim.recording import CORE
@@ -274,12 +275,12 @@ def _histories(scenario: Scenario, rounds: int) -> dict[str, Any]:
 
 
 def _silent(table: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Yield the keys without a description."""
+    """Yield the keys without a text that says what they mean."""
     for name, field in table.model_fields.items():
         inner = table_of(field)
         if inner is not None:
             yield from _silent(inner, f"{prefix}{name}.")
-        elif not field.description:
+        elif not meanings(table)[name]:
             yield f"{prefix}{name}"
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.figures.base import LINE, Figure, rounds_axis
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 
 BAND = ("accuracy_min", "accuracy_max")
 

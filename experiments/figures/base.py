@@ -20,7 +20,7 @@ from matplotlib.typing import ColorType
 from experiments.labels import Labels
 from experiments.numerals import number
 from experiments.results import Results
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 
 # Blue and orange of Okabe and Ito: honest devices and adversaries, and nothing else.
 HONEST, ADVERSARY = "#0072B2", "#D55E00"
@@ -116,14 +116,6 @@ class SweepFigure:
     data: Callable[[Results], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Look], Sheet]
     order: int = 100
-
-
-def setting(settings: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted key of a scenario; None where the scenario has no such key."""
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
 
 
 @contextmanager

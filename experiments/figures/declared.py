@@ -23,7 +23,8 @@ from experiments.figures.base import LEVELS, LINE, WHO, Figure, thousands
 from experiments.figures.factors import thin
 from experiments.figures.panels import name_lines, words
 from experiments.labels import Labels
-from experiments.rundir import MANIFEST, RunError, RunResult
+from experiments.rundir import MANIFEST, RunError
+from experiments.runresult import RunResult
 from mechanisms.plugin import nearest
 from sim.charts import Chart
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.figures.base import setting
 from experiments.labels import shorten
 from experiments.results import Results
+from experiments.runfiles import setting
 
 CAPTION = (
     "Net income: all that came in less all that went out; "

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.figures.base import Figure, rounds_axis
 from experiments.figures.over_rounds import label_curves
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 
 MOST = 8
 

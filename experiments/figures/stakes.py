@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from experiments.figures.base import ADVERSARY, HONEST, Figure, direct_label, rounds_axis, thousands
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from experiments.figures.base import Figure, rounds_axis
 from experiments.figures.over_rounds import label_curves
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 
 LEARNERS = (
     'select * from t semi join (select run_id, "group" from t group by run_id, "group", device '

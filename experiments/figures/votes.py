@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure, beside_line, setting
+from experiments.figures.base import ADVERSARY, HONEST, NEUTRAL, Figure, beside_line
 from experiments.figures.panels import words
-from experiments.rundir import RunResult
+from experiments.runfiles import setting
+from experiments.runresult import RunResult
 
 COLUMNS = ("round", "validator", "worker", "worker_adversary", "vad", "vote", "status")
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from experiments.reports.drawing import wanted
 from experiments.reports.page import FORMATS
-from experiments.reports.run import incomes, report_run, summary
+from experiments.reports.run import report_run
 from experiments.reports.sweep import report_sweep
 from experiments.results import Results
-from experiments.rundir import MANIFEST, RunError, RunResult, check_writable, open_run
+from experiments.rundir import MANIFEST, RunError, check_writable
+from experiments.runresult import RunResult, open_run
 from experiments.sweeps.manifest import SWEEP
 
-__all__ = ["incomes", "open_recorded", "report", "summary"]
+__all__ = ["open_recorded", "report"]
 
 
 def report(

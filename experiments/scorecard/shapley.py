@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.results import Results
-from experiments.rundir import RunResult
+from experiments.runresult import RunResult
 from experiments.scorecard.card import plan_of
 from experiments.scorecard.levels import check_levels
 from experiments.scorecard.measures import fairness

@@ -23,9 +23,12 @@ import pyarrow.parquet as pq
 
 from experiments.cost import announcement, expected_of_sweep
 from experiments.folders import exclusive
+from experiments.many import RunFailure, run_many
+from experiments.playing import git_state, installed
 from experiments.pool import StoppedError
-from experiments.rundir import RunError, RunResult, check_writable, write_file
-from experiments.runner import RunFailure, git_state, installed, run_many
+from experiments.progress import Progress, counted
+from experiments.rundir import RunError, check_writable, write_file
+from experiments.runresult import RunResult
 from experiments.scorecard.before import check_before
 from experiments.sweeps import manifest, reuse
 from experiments.sweeps.cluster import LEAST_WINDOW, Place, cluster
@@ -467,6 +470,7 @@ def sweep(
     executor: Executor | None = None,
     data: str | Path | None = None,
     on_receipt: OnReceipt | None = None,
+    progress: Progress = None,
 ) -> Results:
     """Run the missing runs of a sweep and open its results.
 
@@ -487,6 +491,9 @@ def sweep(
         executor: any other executor to run on instead; its workers see the folder.
         data: folder of data files.
         on_receipt: called with a `Receipt` as each run ends.
+        progress: True shows how many runs have ended and the time left, as `run` does; None: only
+            where a terminal or a notebook watches; a function is called with the numbers of runs
+            ended and to do.
     """
     from experiments.results import Results
 
@@ -494,13 +501,17 @@ def sweep(
     spec = limited(spec, timeout, memory)
     folders = [reuse] if isinstance(reuse, str | Path) else reuse
     planned = Sweep(spec, out, reuse=folders)
-    planned.play(
-        workers=workers,
-        dask=dask,
-        executor=executor,
-        data=data,
-        on_receipt=on_receipt,
-    )
+    with (
+        planned.ready(),
+        counted(spec.name, len(planned.todo), planned.forecast(), progress) as count,
+    ):
+
+        def ended(receipt: manifest.Receipt) -> None:
+            count(receipt)
+            if on_receipt:
+                on_receipt(receipt)
+
+        planned.play(workers=workers, dask=dask, executor=executor, data=data, on_receipt=ended)
     return Results.open(planned.folder)
 
 

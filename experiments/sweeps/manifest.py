@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.folders import sync
-from experiments.rundir import RunError, naming, sha256_of
+from experiments.rundir import RunError, naming
+from experiments.runfiles import sha256_of
 
 SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
 RUNS, COMPACT, INDEX = "runs", "compact", "index.json"

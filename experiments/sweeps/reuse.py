@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from experiments.rundir import MANIFEST, RunError, RunResult, open_run, whole_folder
+from experiments.rundir import MANIFEST, RunError, whole_folder
+from experiments.runresult import RunResult, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import RUNS
 

@@ -92,6 +92,7 @@ class TrainingProtocol(Protocol):
         return {
             "trainer": engine.trainer,
             "parameters": engine.size,
+            "training_samples": len(self.game.bench.dataset.y_train),
             "unused_samples": self.game.bench.unused_samples(),
             "head": self.game.forks.canonical().head.hex(),
         }

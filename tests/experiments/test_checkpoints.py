@@ -10,9 +10,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from experiments import checkpoint, run, runner, sweep
+from experiments import checkpoint, playing, run, sweep
 from experiments.cli import app
-from experiments.terminal import Tell
+from experiments.progress import Nowhere, Tell
 from fedstake.errors import FedstakeWarning, Interrupted
 from sim.protocols.vbfl.protocol import Vbfl
 from sim.world import World
@@ -80,7 +80,7 @@ def test_what_is_noted_is_never_noted_again(tiny, tmp_path):
 @pytest.mark.parametrize(("every_s", "every"), [(0.0, 0), (math.inf, 2), (math.inf, 0)])
 def test_results_do_not_depend_on_checkpoints(tiny, tmp_path, monkeypatch, every_s, every):
     whole = run(tiny(rounds=5), tmp_path / "whole")
-    monkeypatch.setattr(runner, "CHECKPOINT_S", every_s)
+    monkeypatch.setattr(playing, "CHECKPOINT_S", every_s)
     seen = []
     result = run(
         tiny(rounds=5),
@@ -304,12 +304,12 @@ def listen():
 
 def test_the_time_left_counts_what_this_process_has_done(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("experiments.terminal.time.monotonic", lambda: now[0])
-    tell = Tell("run", 1000, None, None)
+    monkeypatch.setattr("experiments.progress.time.monotonic", lambda: now[0])
+    tell = Tell("run", 1000, None, Nowhere())
     tell.begin(900)
     now[0] += 10
     assert tell._time_left(910) == "about 90 s left"
-    assert Tell("run", 1000, None, None)._time_left(0) == ""
+    assert Tell("run", 1000, None, Nowhere())._time_left(0) == ""
 
 
 def test_ctrl_c_in_a_sweep_says_what_is_true_of_a_sweep(tiny, tmp_path):

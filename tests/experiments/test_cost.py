@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from experiments import cost
 from experiments.cli import app
 from experiments.cost import announcement, expected_cpu_s, expected_of_sweep
-from experiments.terminal import duration
+from experiments.numerals import duration
 from sim.keys import SettingError
 from sim.world import World
 from tests.conftest import TINY

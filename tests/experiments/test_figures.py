@@ -10,10 +10,11 @@ import pytest
 
 from experiments import RunError, figures, open_run, report, run
 from experiments.figures import run_figures, sweep_figures
-from experiments.figures.base import canvas, setting, style
+from experiments.figures.base import canvas, style
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
 from experiments.reports.run import incomes, summary
-from experiments.rundir import SCHEMA_VERSION
+from experiments.runfiles import setting
+from sim.scenario import SCHEMA_VERSION
 
 PRICE = {
     "name": "price",

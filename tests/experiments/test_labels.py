@@ -7,7 +7,7 @@ import tomli_w
 from experiments import Results, report, sweep
 from experiments.labels import DRAWN, Labels, labels_of, quoted, shorten
 from experiments.loader import ScenarioError
-from experiments.rundir import open_run
+from experiments.runresult import open_run
 from experiments.sweeps.plan import load_spec
 from tests.conftest import TINY
 

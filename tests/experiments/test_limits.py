@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from experiments import RunFailure, ScenarioError, sweep
 from experiments.cli import app
 from experiments.limits import LimitError, Limits, ProcessError, in_child
-from experiments.runner import execute
+from experiments.many import execute
 from experiments.sweeps.plan import load_spec
 from tests.conftest import TINY
 from tests.experiments.test_sweeps import FILE, content, rule, with_rule

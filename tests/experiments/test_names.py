@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from experiments import load_scenario, report, sweep
+from experiments.console import err_console, out_console
 from experiments.figures.base import style
 from experiments.reports.page import save, table
 from experiments.scorecard.winner import compare
 from experiments.spreadsheet import csv_frame, csv_text
 from experiments.sweeps.plan import TAKEN
-from experiments.terminal import err_console, out_console, show
+from experiments.terminal import show
 from tests.conftest import TINY
 
 NASTY = (

@@ -7,7 +7,6 @@ import pytest
 
 from experiments import load_scenario, run
 from experiments.reports import report
-from experiments.reports.run import summary
 from mechanisms import registries as rules
 from mechanisms.vocabulary import AggregationObservation
 from tests.conftest import TINY, TINY_SERVER
@@ -23,7 +22,7 @@ def reduced(preset, changes, folder):
 
 
 def told(result):
-    return dict(summary(result).itertuples(index=False)).get(LABEL)
+    return result.summary().values.get(LABEL)
 
 
 def test_krum_with_few_updates(tmp_path):

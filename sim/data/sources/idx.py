@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import tempfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -87,6 +86,8 @@ class IdxSource(DatasetSource):
         return self.read(folder, key).astype(np.int64)
 
     def _fetch(self, file: IdxFile, path: Path) -> None:
+        import urllib.request
+
         path.parent.mkdir(parents=True, exist_ok=True)
         failures = []
         for base in self.urls:

@@ -1,0 +1,33 @@
+"""The two consoles, on which names from outside steer nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from fedstake.outside import literal
+
+
+class _Literal(Console):
+    """A console on which names from outside steer nothing."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does, text without characters that steer a terminal."""
+        super().print(*map(shown, objects), **options)
+
+
+def shown(item: Any) -> Any:
+    """Return a text with its line breaks, each line literal; anything else as it is."""
+    return "\n".join(map(literal, item.split("\n"))) if isinstance(item, str) else item
+
+
+class _Console(_Literal):
+    """A console that lets `BrokenPipeError` through, so that `fedstake ... | head` ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out_console = _Console(soft_wrap=True, highlight=False, emoji=False)
+err_console = _Literal(stderr=True, soft_wrap=True, highlight=False, emoji=False)

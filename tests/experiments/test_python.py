@@ -1,0 +1,248 @@
+"""What a user has in Python: a summary, progress, a view of the run while it is played."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import fedstake as fs
+from experiments import progress
+from experiments.cli import app
+from experiments.summary import GroupUtility
+from experiments.view import RunView
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def played(tiny, tmp_path_factory):
+    """A tiny run with two free-riders, and what `on_start` and `on_round` saw of it."""
+    groups = [{"name": "idle", "count": 2, "worker": "free-ride-zero"}]
+    seen = []
+
+    def look(view):
+        seen.append(
+            {
+                "repr": repr(view),
+                "scenario": view.scenario,
+                "round_index": view.round_index,
+                "time_s": view.time_s,
+                "last": view.last,
+                "balances": view.balances,
+                "table": view.table("participants"),
+                "journal": view.table("journal"),
+                "world": view.world,
+            }
+        )
+
+    scenario = tiny(adversaries=groups)
+    place = tmp_path_factory.mktemp("python") / "run"
+    result = fs.run(scenario, place, on_start=look, on_round=look)
+    return result, seen
+
+
+# --- summary ----------------------------------------------------------------------------------
+
+
+def test_a_summary_is_what_the_command_prints(played):
+    result, _ = played
+    shown = CliRunner().invoke(
+        app, ["run", str(result.path / "scenario.toml"), "--out", str(result.path)]
+    )
+    assert repr(result.summary()) in shown.output
+    assert shown.output.startswith("already recorded")
+
+
+def test_a_summary_says_what_the_tables_say(played):
+    result, _ = played
+    summary = result.summary()
+    assert summary.title == "vbfl, seed 0"
+    assert summary.values["final accuracy"] == f"{result.rounds['accuracy'].iloc[-1]:.3f}"
+    rejected, accepted = result.rounds[["rejected_honest", "accepted_honest"]].sum()
+    share = f"{rejected} of {rejected + accepted} ({rejected / (rejected + accepted):.1%})"
+    assert summary.values["honest updates rejected"] == share
+    people = result.participants.groupby(["group", "device"], observed=True)["utility"].sum()
+    expected = people.groupby("group", observed=True).agg(["count", "mean", "min", "max"])
+    for found in summary.utilities:
+        assert found[1:] == pytest.approx(expected.loc[found.group].tolist())
+    assert [u.group for u in summary.utilities] == ["honest", "idle"]
+
+
+def test_a_summary_is_text_of_80_columns_html_and_frames(played):
+    summary = played[0].summary()
+    assert max(map(len, repr(summary).splitlines())) <= 80
+    html = summary._repr_html_()
+    assert html.count("<table>") == 2
+    assert all(name in html for name in ("final accuracy", "idle", "utility per device"))
+    assert summary.frame()["value"].tolist() == list(summary.values.values())
+    assert summary.utility_frame()["devices"].tolist() == [6, 2]
+
+
+def test_a_long_value_is_folded_and_a_name_is_literal():
+    values = {"ran with less": "; ".join(["krum: f = 0, not 3, in 3 of 3 rounds"] * 5)}
+    utility = GroupUtility("<b>\x1b[31m", 2, 1.5, 1.0, 2.0)
+    summary = fs.Summary("a <title>", values, [utility], "STAKE")
+    assert max(map(len, repr(summary).splitlines())) <= 80
+    assert "\x1b" not in repr(summary)
+    assert "<b>" not in summary._repr_html_()
+    assert "a &lt;title&gt;" in summary._repr_html_()
+
+
+def test_samples_that_nobody_uses_are_a_line_of_the_summary(tmp_path):
+    few = {
+        "rounds": 1,
+        "training.epochs": 1,
+        "data.partition": "shards",
+        "data.shards_per_device": 30,
+        "data.validation_fraction": 0.2,
+    }
+    result = fs.run(fs.load_scenario("digits-quick", few), tmp_path / "run")
+    assert result.summary().values["training samples left over"] == "550 of 1,438 (38.2%)"
+
+
+def test_reprs_say_name_seed_and_accuracy(played):
+    result, _ = played
+    accuracy = result.summary().values["final accuracy"]
+    assert (
+        repr(result)
+        == f"RunResult({str(result.path)!r}: vbfl, seed 0, 3 rounds, accuracy {accuracy})"
+    )
+    assert accuracy in result._repr_html_()
+    assert result.incidents.columns.tolist()[:2] == ["round", "time_s"]
+
+
+def test_a_damaged_run_has_a_repr_all_the_same(played, tmp_path):
+    (tmp_path / "rounds.parquet").write_bytes(b"none")
+    broken = fs.RunResult(tmp_path)
+    assert "cannot be read" in repr(broken)
+    assert "cannot be read" in broken._repr_html_()
+
+
+# --- a view of the run ------------------------------------------------------------------------
+
+
+def test_a_view_shows_each_round(played):
+    result, seen = played
+    assert [s["round_index"] for s in seen] == [0, 1, 2, 3]
+    assert seen[0]["last"] == {}
+    assert seen[0]["table"].empty
+    for s in seen[1:]:
+        row = result.rounds.iloc[s["round_index"] - 1]
+        assert s["last"]["accuracy"] == row["accuracy"]
+        assert s["time_s"] == row["end_s"] == s["last"]["end_s"]
+        people = result.participants
+        rows = people[people["round"] <= s["round_index"]]
+        assert s["table"].astype(object).equals(rows.astype(object))
+        now = people[people["round"] == s["round_index"]]
+        assert s["balances"] == dict(zip(now["device"], now["balance"], strict=True))
+    assert seen[-1]["scenario"] == result.scenario
+    assert seen[-1]["journal"].astype(object).equals(result.journal.astype(object))
+    assert seen[2]["repr"] == "RunView(vbfl, seed 0: round 2 of 3)"
+
+
+def test_every_documented_name_of_a_view_is_tested(played):
+    names = {name for name in vars(RunView) if not name.startswith("_")}
+    assert names == played[1][0].keys() - {"repr", "journal"}
+    assert all(vars(RunView)[name].__doc__ for name in names)
+
+
+def test_a_view_names_the_tables_that_there_are(tiny, tmp_path):
+    def look(view):
+        view.table("nothing")
+
+    with pytest.raises(fs.RunError, match=r"no table 'nothing'; it records .*participants"):
+        fs.run(tiny(), tmp_path / "run", on_start=look)
+
+
+def test_watching_changes_nothing(played, tiny, tmp_path):
+    result, _ = played
+    again = fs.run(result.scenario, tmp_path / "run")
+    assert again.digest() == result.digest()
+
+
+# --- progress ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A stderr that is a terminal, or none; what is printed there."""
+
+    def open_one(watched):
+        file = io.StringIO()
+        fresh = Console(file=file, force_terminal=watched, width=80)
+        monkeypatch.setattr(progress, "err_console", fresh)
+        return file
+
+    return open_one
+
+
+def steps(asked):
+    with progress.progress("task", 20, asked=asked) as tell:
+        for done in range(1, 21):
+            tell(done)
+
+
+@pytest.mark.parametrize(
+    ("watched", "asked", "shown"),
+    [
+        (False, None, False),
+        (False, True, True),
+        (True, None, True),
+        (True, False, False),
+    ],
+)
+def test_progress_is_shown_where_somebody_watches_or_asks(terminal, watched, asked, shown):
+    file = terminal(watched)
+    steps(asked)
+    assert bool(file.getvalue()) == shown
+    if shown and not watched:
+        lines = file.getvalue().splitlines()
+        assert lines[0].startswith("task: 2/20")
+        assert lines[-1] == "task: 20/20"
+        assert len(lines) == 10
+
+
+def test_progress_calls_a_function(terminal):
+    file, calls = terminal(True), []
+    steps(lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 20) for n in range(1, 21)]
+    assert file.getvalue() == ""
+
+
+def test_progress_of_another_kind_is_refused():
+    with pytest.raises(TypeError, match="progress = 'yes': must be True, False, None"):
+        steps("yes")
+
+
+def test_progress_in_a_notebook_is_one_line_that_changes(terminal, monkeypatch):
+    file, shown = terminal(False), []
+    handle = SimpleNamespace(update=lambda line: shown.append(line))
+
+    def display(line, display_id):
+        assert display_id
+        shown.append(line)
+        return handle
+
+    kernel = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    steps(None)
+    assert repr(shown[-1]) == "task: 20/20"
+    assert shown[-1]._repr_html_() == '<progress value="20" max="20"></progress> task: 20/20'
+    assert len(shown) == 21
+    assert file.getvalue() == ""
+
+
+def test_run_and_sweep_take_progress(tiny, tmp_path):
+    calls = []
+    fs.run(tiny(), tmp_path / "run", progress=lambda *n: calls.append(n))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    calls.clear()
+    spec = {"name": "s", "scenario": "vbfl", "set": TINY | {"rounds": 1}, "seeds": 2}
+    receipts = []
+    options = {"workers": 1, "progress": lambda *n: calls.append(n)}
+    fs.sweep(spec, tmp_path / "s", on_receipt=receipts.append, **options)
+    assert calls == [(1, 2), (2, 2)]
+    assert len(receipts) == 2
