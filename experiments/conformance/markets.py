@@ -101,9 +101,11 @@ class Stall:
         offer = min(offer, self.held[step.device])
         label = int(step.agrees)
         seen = Offering(step.device, self.time_s, offer, len(self.data), label)
+        closed = self.rule.closed(self.memory)
         cost = self._called("add", seen, most=offer)
         if isinstance(cost, Refused):
             return
+        assert not closed, "accepts a datum after it has closed"
         assert cost >= price, f"accepts {cost} base units, the price is {price}"
         self._move(step.device, POT, cost)
         self.data.append(
@@ -157,6 +159,7 @@ class Stall:
             assert p.reason, f"the reason is missing: {p}"
             self._move(p.payer, p.payee, p.amount)
         self.log.append(("advance", tuple(answer)))
+        assert type(self.rule.closed(self.memory)) is bool, "closed must return True or False"
         next_s = self.rule.deadline_s(self.memory)
         assert ended or next_s > self.time_s, "after a stage the next one must be later"
 

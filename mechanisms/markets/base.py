@@ -105,6 +105,10 @@ class MarketRule(Plugin, ABC):
         """
         return ()
 
+    def closed(self, memory: MarketMemory) -> bool:
+        """Return whether no datum is accepted any more: the market ends then."""
+        return False
+
     def deadline_s(self, memory: MarketMemory) -> float:
         """Return when `advance` is to be called next; inf: when no more data are offered."""
         return math.inf

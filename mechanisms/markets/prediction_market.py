@@ -178,6 +178,9 @@ class PredictionMarket(MarketRule):
             memory["reached_s"] = seen.time_s
         return seen.offer if own.allow_greater_deposit else own.unit
 
+    def closed(self, memory: MarketMemory) -> bool:
+        return memory["ended"]
+
     def deadline_s(self, memory: MarketMemory) -> float:
         if memory["ended"]:
             return math.inf

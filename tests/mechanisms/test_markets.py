@@ -491,9 +491,11 @@ def test_participation_ends_by_time_or_by_number():
     market.add(1, 30.0)
     assert rule.deadline_s(memory) == 30.0
     assert rule.locked(memory, market.data) == {0: TOKEN, 1: TOKEN}
+    assert not rule.closed(memory)
     due = Stage(time_s=30.0, data=market.data, ended=False, accuracies=learner({0: 0.1, 1: 0.0}))
     assert rule.advance(memory, due)
     assert rule.deadline_s(memory) == math.inf
+    assert rule.closed(memory)
     assert rule.locked(memory, market.data) == {}
     assert "has ended" in market.add(2, 31.0).reason
     assert Market("prediction-market").rule.deadline_s(market.rule.start(0.0)) == math.inf

@@ -109,6 +109,8 @@ class DataMarket:
 
     def pay(self, payments: Sequence[Payment]) -> None:
         """Pay what a rule with stages decided on."""
+        accounts = {POT, *self.rule.accounts()}
+        answers.payments(self.rule, "advance", payments, accounts, len(self.people))
         try:
             self.kernel.treasury.post(payments, time_s=self.now_s)
         except LedgerError as error:

@@ -99,7 +99,8 @@ class Play:
             return self.replayed == len(self.recorded)
         market = self.market
         claimed = not (market.rule.claimable and len(market.open))
-        return (market.ran_out and claimed) or not len(self.agenda)
+        no_more = market.ran_out or market.rule.closed(market.memory)
+        return (no_more and claimed) or not len(self.agenda)
 
     def finish(self) -> None:
         """Let a rule with stages end, and drop what is left of the agenda."""
