@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fedstake.lazy import homes
 
 if TYPE_CHECKING:
+    from agents.contributors.base import Contributor as Contributor
     from agents.learners.base import Learner as Learner
     from agents.miners.base import MinerBehaviour as MinerBehaviour
     from agents.validators.base import ValidatorBehaviour as ValidatorBehaviour
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
     from fedstake.errors import InputError as InputError
     from mechanisms.aggregators.base import AggregationRule as AggregationRule
     from mechanisms.failures import PluginFailedError as PluginFailedError
+    from mechanisms.markets.base import MarketRule as MarketRule
     from mechanisms.parts.base import Part as Part
     from mechanisms.payouts.base import PayoutRule as PayoutRule
     from mechanisms.plugin import NoParams as NoParams
     from mechanisms.plugin import Plugin as Plugin
     from mechanisms.plugin import PluginError as PluginError
     from mechanisms.plugin import param as param
+    from mechanisms.prediction_fees.base import FeeRule as FeeRule
     from mechanisms.registry import Registry as Registry
     from mechanisms.roles.base import RoleRule as RoleRule
     from mechanisms.split import loss as loss
@@ -65,26 +68,40 @@ if TYPE_CHECKING:
     from mechanisms.transforms.base import Transform as Transform
     from mechanisms.validators.base import ValidationRule as ValidationRule
     from mechanisms.verifiers.base import Verifier as Verifier
+    from mechanisms.vocabulary import TOKEN as TOKEN
+    from mechanisms.vocabulary import Act as Act
     from mechanisms.vocabulary import AggregationObservation as AggregationObservation
     from mechanisms.vocabulary import BlockObservation as BlockObservation
     from mechanisms.vocabulary import ChoiceObservation as ChoiceObservation
+    from mechanisms.vocabulary import Claim as Claim
     from mechanisms.vocabulary import CoalitionUtility as CoalitionUtility
     from mechanisms.vocabulary import Conduct as Conduct
+    from mechanisms.vocabulary import ContributorObservation as ContributorObservation
     from mechanisms.vocabulary import DataObservation as DataObservation
+    from mechanisms.vocabulary import Datum as Datum
     from mechanisms.vocabulary import DisputeObservation as DisputeObservation
+    from mechanisms.vocabulary import Evaluator as Evaluator
     from mechanisms.vocabulary import HiddenError as HiddenError
+    from mechanisms.vocabulary import MarketMemory as MarketMemory
     from mechanisms.vocabulary import Memory as Memory
     from mechanisms.vocabulary import MiningDecision as MiningDecision
     from mechanisms.vocabulary import MiningObservation as MiningObservation
     from mechanisms.vocabulary import Observation as Observation
+    from mechanisms.vocabulary import Offer as Offer
+    from mechanisms.vocabulary import Offering as Offering
     from mechanisms.vocabulary import OpeningObservation as OpeningObservation
     from mechanisms.vocabulary import ParameterSlot as ParameterSlot
     from mechanisms.vocabulary import Payment as Payment
+    from mechanisms.vocabulary import ProviderObservation as ProviderObservation
+    from mechanisms.vocabulary import Query as Query
+    from mechanisms.vocabulary import Refused as Refused
     from mechanisms.vocabulary import Role as Role
     from mechanisms.vocabulary import RoleObservation as RoleObservation
     from mechanisms.vocabulary import RowEvaluator as RowEvaluator
     from mechanisms.vocabulary import Settlement as Settlement
+    from mechanisms.vocabulary import Stage as Stage
     from mechanisms.vocabulary import Submission as Submission
+    from mechanisms.vocabulary import TimingObservation as TimingObservation
     from mechanisms.vocabulary import UpdateRecord as UpdateRecord
     from mechanisms.vocabulary import ValidationObservation as ValidationObservation
     from mechanisms.vocabulary import VerificationObservation as VerificationObservation
@@ -101,6 +118,7 @@ if TYPE_CHECKING:
     from sim.notes import Approval as Approval
     from sim.notes import Note as Note
     from sim.notes import Versions as Versions
+    from sim.online.base import OnlineModel as OnlineModel
     from sim.population.utility import Stakes as Stakes
     from sim.protocol import Outcome as Outcome
     from sim.protocol import Protocol as Protocol

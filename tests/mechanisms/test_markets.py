@@ -3,6 +3,8 @@
 import json
 import math
 from collections import Counter
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -264,6 +266,129 @@ def test_waits_that_cannot_be_are_refused_in_one_line(params, key):
         markets.create("deposit-refund-take", params)
     assert refused.value.key == key
     assert "\n" not in str(refused.value)
+
+
+# --- the original in floats, and the reward phase in fractions --------------------------------
+
+
+class Original:
+    """Deposit, refund, take as the published simulator computes it: in tokens, with floats."""
+
+    def __init__(self):
+        self.last_s, self.good, self.claimable, self.claimed = 0.0, Counter(), [], []
+
+    def add(self, time_s, value):
+        elapsed = int(time_s - self.last_s)
+        if elapsed <= 0:
+            return None
+        cost = max(1, int(60 / int(math.sqrt(elapsed))))
+        if cost > value:
+            return None
+        self.last_s = time_s
+        self.claimable.append(float(cost))
+        self.claimed.append(set())
+        return cost
+
+    def claim(self, kind, i, device, author, age_s, deposit, agrees):
+        left, amount = self.claimable[i], None
+        early = age_s <= DAY or device in self.claimed[i]
+        if kind == "refund" and not early and agrees:
+            amount = left
+            self.good[device] += 1
+        elif kind == "report" and age_s >= 9 * DAY:
+            amount = left
+        elif kind == "report" and device != author and not (early or agrees) and self.good[device]:
+            amount = min(left, deposit * self.good[device] / self.good.total())
+        if left <= 0 or amount is None:
+            return None
+        self.claimable[i] -= amount
+        self.claimed[i].add(device)
+        return amount
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_amounts_are_those_of_the_original_in_floats(seed):
+    """To 1e-6 tokens, and the same calls are refused; leftovers below that are dust of floats."""
+    rng = np.random.default_rng(seed)
+    market, original, time_s = Market(), Original(), 0.0
+    accepted = Counter()
+    for _ in range(800):
+        time_s += int(rng.choice([0, 1, 5, 60, 900, 20_000]))
+        device = int(rng.integers(4))
+        if rng.random() < 0.4:
+            offer = int(rng.integers(1, 70))
+            datum, cost = market.add(device, time_s, offer * TOKEN), original.add(time_s, offer)
+            assert (datum.deposit == cost * TOKEN) if cost else isinstance(datum, Refused)
+            continue
+        old = [d for d in market.data if d.claimable > 100]
+        if not old:
+            continue
+        datum = old[int(rng.integers(len(old)))]
+        kind = "refund" if device == datum.author and rng.random() < 0.7 else "report"
+        agrees = bool(rng.random() < 0.5)
+        age_s, deposit = time_s - datum.time_s, datum.deposit / TOKEN
+        expected = original.claim(kind, datum.index, device, datum.author, age_s, deposit, agrees)
+        found = market.claim(kind, datum, device, time_s, agrees)
+        assert isinstance(found, Refused) == (expected is None)
+        if expected is not None:
+            accepted[kind] += 1
+            assert found / TOKEN == pytest.approx(expected, abs=1e-6)
+    assert min(accepted["refund"], accepted["report"]) > 20
+
+
+def rewards(accuracy, authors, bounty, *, grouped, again):
+    """What each contributor has in the end, in exact fractions of tokens: from the definition."""
+    present = list(range(len(authors)))
+    owner = dict(enumerate(authors)) if grouped else {i: i for i in present}
+    held = Counter()
+    for i in present:
+        held[owner[i]] += Fraction(1)
+    first, rounds = [accuracy(present[:n]) for n in range(len(present) + 1)], Fraction(bounty)
+    while present and rounds:
+        if again:
+            values = [accuracy(present[:n]) for n in range(len(present) + 1)]
+        else:
+            values = [first[0], *(first[1 + i] for i in present)]
+        scores = Counter()
+        for i, (before, after) in zip(present, pairwise(values), strict=True):
+            scores[owner[i]] += after - before
+        k = min([rounds, *(held[h] / -s for h, s in scores.items() if s < 0)])
+        rounds -= k
+        for holder, score in scores.items():
+            held[holder] += k * score
+        counts = Counter(owner[i] for i in present)
+        present = [i for i in present if held[owner[i]] >= counts[owner[i]]]
+    paid = Counter()
+    for holder, balance in held.items():
+        paid[holder if grouped else authors[holder]] += balance
+    return paid
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_rewards_are_those_of_the_definition(grouped, again):
+    """Random accuracies that depend on all data learned before, in hundredths."""
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        n = int(rng.integers(1, 9))
+        authors = rng.integers(0, 3, n).tolist()
+        hundredths = {}
+
+        def accuracy(data, known=hundredths):
+            return known.setdefault(tuple(data), Fraction(int(rng.integers(30, 100)), 100))
+
+        def accuracies(data, accuracy=accuracy):
+            return np.array([float(accuracy(data[:k])) for k in range(len(data) + 1)])
+
+        market = Market(
+            "prediction-market", bounty=50, group_contributions=grouped, reset_model=again
+        )
+        for author in authors:
+            market.add(author, 1.0)
+        held = ended(market, accuracies)
+        expected = rewards(accuracy, authors, 50, grouped=grouped, again=again)
+        for device in set(authors):
+            assert held[device] / TOKEN == pytest.approx(float(expected[device]), abs=1e-6)
 
 
 # --- other weights than the published ones --------------------------------------------------------
