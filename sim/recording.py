@@ -126,6 +126,7 @@ class Recorder:
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self.schema = dict(tables)
         self._columns: dict[str, dict[str, list[Any]]] = {}
+        self._logs: dict[str, list[tuple[Any, ...]]] = {name: [] for name in tables}
         for name, table in tables.items():
             self._columns[name] = {column: [] for column in table.columns}
 
@@ -137,7 +138,7 @@ class Recorder:
         """Append rows; every row names every column of the table (None where it does not apply)."""
         if table not in self.schema:
             return
-        columns = self._columns[table]
+        columns = self.columns(table)
         for row in rows:
             if row.keys() != columns.keys():
                 differing = ", ".join(sorted(row.keys() ^ columns.keys()))
@@ -145,13 +146,25 @@ class Recorder:
             for name, value in row.items():
                 columns[name].append(value)
 
+    def log(self, table: str) -> list[tuple[Any, ...]]:
+        """Return a list to append rows to: tuples of all columns in their order.
+
+        For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it.
+        """
+        return self._logs[table]
+
     def columns(self, table: str) -> dict[str, list[Any]]:
         """Return the columns of a table, to be read; after the last round also to be filled in."""
-        return self._columns[table]
+        columns, log = self._columns[table], self._logs[table]
+        if log:
+            for values, more in zip(columns.values(), zip(*log, strict=True), strict=True):
+                values.extend(more)
+            log.clear()
+        return columns
 
     def table(self, name: str) -> pa.Table:
         """Return a table with its declared types."""
-        return _typed(self.schema[name], self._columns[name])
+        return _typed(self.schema[name], self.columns(name))
 
     def tables(self) -> dict[str, pa.Table]:
         """Return all tables with their declared types."""
@@ -162,11 +175,11 @@ class Recorder:
     def history(self, after: Mapping[str, int]) -> dict[str, History]:
         """Return by table the rows after a mark, as lists of values; bytes are base64."""
         found = {}
-        for name, columns in self._columns.items():
+        for name, table in self.schema.items():
             start = after.get(name, 0)
             parts = [
-                _in_json(values[start:], self.schema[name].columns[column])
-                for column, values in columns.items()
+                _in_json(values[start:], table.columns[column])
+                for column, values in self.columns(name).items()
             ]
             rows = list(zip(*parts, strict=True))
             found[name] = History(rows, start + len(rows))
@@ -180,6 +193,7 @@ class Recorder:
             for i, (column, kind) in enumerate(table.columns.items()):
                 columns[column] = _from_json([row[i] for row in rows], kind)
             self._columns[name] = columns
+            self._logs[name].clear()
 
 
 def _in_json(values: list[Any], column: Column) -> list[Any]:

@@ -66,6 +66,24 @@ class Observation:
             return f"device {devices}" if devices >= 0 else ""
         return f"device{'s' if len(devices) > 1 else ''} {', '.join(map(str, devices))}"
 
+    @classmethod
+    def form(cls, names: Collection[str] = ()) -> type[Self]:
+        """Return the class of what a plug-in that declares these names sees; see `filled`.
+
+        What it does not declare raises `HiddenError` when it is read.
+        """
+        return _view(cls, frozenset(names), frozenset())
+
+    @classmethod
+    def filled(cls, values: dict[str, Any]) -> Self:
+        """Return an observation that holds these values as they are, without any check.
+
+        For worlds that make 10^5 a second: all fields of the form must be there, arrays read-only.
+        """
+        seen: Self = object.__new__(cls)
+        seen.__dict__.update(values)
+        return seen
+
     def shown_to(self, names: Collection[str] = ()) -> Self:
         """Return what a plug-in that declares these names may see.
 

@@ -24,6 +24,10 @@ class Books:
     def __init__(self, kernel: Kernel, samples: Samples, held: Sequence[int]) -> None:
         self._kernel, self._samples, self._held = kernel, samples, held
         self._recorder = kernel.recorder
+        self._clock = kernel.clock
+        self._truth: list[int] = samples.y.tolist()
+        self._submissions = kernel.recorder.log("submissions")
+        self._accepted_claims = kernel.recorder.log("claims")
         self._claims: list[str] = []
         self.traced = kernel.recorder.records("trace")
         self.begin_round()
@@ -32,6 +36,7 @@ class Books:
         """Count from here."""
         self.counts: Counter[str] = Counter()
         self.offered, self.accepted = Counter[int](), Counter[int]()
+        self.deposited = 0
 
     def percent(self, device: int) -> float:
         """Return what a device holds, in per cent of what it held at the start."""
@@ -41,7 +46,7 @@ class Books:
     def measured(self, now_s: float, moment: str, accuracy: float, learned: int) -> None:
         """Record a measurement of the model after so many accepted data."""
         row = {
-            "round": self._kernel.clock.round,
+            "round": self._clock.round,
             "time_s": now_s,
             "accuracy": accuracy,
             "learned": learned,
@@ -69,42 +74,27 @@ class Books:
         self, now_s: float, device: int, row: int, label: int, offer: int, datum: Datum | None
     ) -> None:
         """Record a datum that was offered; None: it was refused."""
-        self.counts["offered"] += 1
         self.offered[device] += 1
+        index = cost = None
         if datum is not None:
-            self.counts["accepted"] += 1
-            self.counts["deposited"] += datum.deposit
             self.accepted[device] += 1
-        record = {
-            "round": self._kernel.clock.round,
-            "time_s": now_s,
-            "device": device,
-            "sample": row,
-            "label": label,
-            "right": bool(label == self._samples.y[row]),
-            "offer": offer,
-            "datum": None if datum is None else datum.index,
-            "cost": None if datum is None else datum.deposit,
-        }
-        self._recorder.add("submissions", [record])
+            index, cost = datum.index, datum.deposit
+            self.deposited += cost
+        right = label == self._truth[row]
+        self._submissions.append(
+            (self._clock.round, now_s, device, row, label, right, offer, index, cost)
+        )
 
     def claim(
         self, now_s: float, device: int, kind: str, datum: Datum, *, agrees: bool, amount: int
     ) -> None:
         """Record a claim that was accepted."""
         self.counts[kind] += 1
-        record = {
-            "round": self._kernel.clock.round,
-            "time_s": now_s,
-            "device": device,
-            "kind": kind,
-            "datum": datum.index,
-            "author": datum.author,
-            "right": bool(datum.label == self._samples.y[datum.row]),
-            "agrees": agrees,
-            "amount": amount,
-        }
-        self._recorder.add("claims", [record])
+        author, index = datum.author, datum.index
+        right = datum.label == self._truth[datum.row]
+        self._accepted_claims.append(
+            (self._clock.round, now_s, device, kind, index, author, right, agrees, amount)
+        )
         if self.traced:
             self._claims.append(f"{kind}:{datum.index}:{amount / TOKEN!r}")
 
@@ -112,7 +102,7 @@ class Books:
         """Record a prediction that was asked for."""
         self.counts["query"] += 1
         row = {
-            "round": self._kernel.clock.round,
+            "round": self._clock.round,
             "time_s": now_s,
             "device": device,
             "offer": offer,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mechanisms.failures import broken
 from mechanisms.markets.base import POT, MarketRule
-from mechanisms.vocabulary import Claim, Datum, MarketMemory, Refused
+from mechanisms.vocabulary import Claim, MarketMemory, Refused
 from sim.money.treasury import Treasury
 from sim.population.participant import Participant
 from sim.protocols.market.books import Books
-from sim.protocols.market.open_data import OpenData
+from sim.protocols.market.open_data import OpenData, Seat
 
 REFUND, REPORT, SWEEP = "refund", "report", "sweep"
 
@@ -35,46 +35,53 @@ class Claims:
         if not len(data):
             return
         data.ripen(now_s)
-        for slot, datum in list(data.sweepable(p.device, now_s)):
-            self._ask(SWEEP, slot, datum, p, memory, now_s)
+        data.refresh()
+        for seat in data.sweepable(p.device, now_s):
+            self._ask(SWEEP, seat, p, memory, now_s)
         if not sweeps_only:
             self._claim_one_by_one(p, memory, now_s)
 
     def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> None:
-        data, rule = self._data, self._rule
-        reports = rule.may_report(memory, p.device)
-        slots = data.candidates(p.device, reports=reports)
-        for slot in slots:
-            self._claim_slot(slot, p, memory, now_s)
-        if not reports and slots and rule.may_report(memory, p.device):
+        data, rule, device = self._data, self._rule, p.device
+        reports = rule.may_report(memory, device)
+        seats = data.due(device, reports=reports)
+        refused = [seat for seat in seats if not self._claim_seat(seat, p, memory, now_s)]
+        if not reports and seats and rule.may_report(memory, device):
             # Its first refund gave it the right to report what comes after that datum.
-            for slot in data.candidates(p.device, reports=True):
-                if slot > slots[0]:
-                    self._claim_slot(slot, p, memory, now_s)
+            first = seats[0].datum.index
+            for seat in data.due(device, reports=True):
+                late = seat.datum.index > first
+                if not (late and self._claim_seat(seat, p, memory, now_s)):
+                    refused.append(seat)
+        data.keep(device, [seat for seat in refused if seat.open])
 
-    def _claim_slot(self, slot: int, p: Participant, memory: MarketMemory, now_s: float) -> None:
-        datum = self._data.datum(slot)
-        if datum is not None:
-            kind = REFUND if datum.author == p.device else REPORT
-            self._ask(kind, slot, datum, p, memory, now_s)
+    def _claim_seat(self, seat: Seat, p: Participant, memory: MarketMemory, now_s: float) -> bool:
+        """Claim a datum as its author or as a reporter; return whether the rule accepted."""
+        kind = REFUND if seat.datum.author == p.device else REPORT
+        return self._ask(kind, seat, p, memory, now_s)
 
     def _ask(
-        self, kind: str, slot: int, datum: Datum, p: Participant, memory: MarketMemory, now_s: float
-    ) -> None:
-        """Ask the rule about a claim, and pay what it accepts."""
-        agrees = self._data.agrees(slot)
-        method = REFUND if kind == REFUND else REPORT
-        ask = self._rule.refund if kind == REFUND else self._rule.report
-        amount = ask(memory, Claim(p.device, now_s, datum, agrees))
+        self, kind: str, seat: Seat, p: Participant, memory: MarketMemory, now_s: float
+    ) -> bool:
+        """Ask the rule about a claim, and pay what it accepts; return whether it did."""
+        datum, rule, device = seat.datum, self._rule, p.device
+        ask = rule.refund if kind == REFUND else rule.report
+        amount = ask(memory, Claim(device, now_s, datum, seat.agrees))
         if isinstance(amount, Refused):
-            return
+            return False
         if type(amount) is not int or not 0 <= amount <= datum.claimable:
             message = f"must give base units in 0..{datum.claimable}, what is left; gave {amount!r}"
-            raise broken(self._rule, method, message, f"device {p.device}")
+            method = REFUND if kind == REFUND else REPORT
+            raise broken(rule, method, message, f"device {device}")
         if amount:
-            self._treasury.move(POT, p.account, amount, f"market.{kind}", now_s)
+            self._treasury.move(POT, p.account, amount, REASONS[kind], now_s)
         datum.claimable -= amount
         datum.claims += 1
-        datum.claimed_by.add(p.device)
-        self._data.claimed(slot, datum, p.device)
-        self._books.claim(now_s, p.device, kind, datum, agrees=agrees, amount=amount)
+        datum.claimed_by.add(device)
+        self._data.claimed(seat)
+        self._books.claim(now_s, device, kind, datum, agrees=seat.agrees, amount=amount)
+        return True
+
+
+REASONS = {kind: f"market.{kind}" for kind in (REFUND, REPORT, SWEEP)}
+"""What claims are called in the journal."""

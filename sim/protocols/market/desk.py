@@ -14,7 +14,6 @@ from mechanisms import answers
 from mechanisms.failures import broken
 from mechanisms.markets.base import POT
 from mechanisms.vocabulary import (
-    ABSENT,
     Act,
     ContributorObservation,
     Datum,
@@ -39,7 +38,14 @@ class Desk:
 
     def __init__(self, market: DataMarket, habits: Habits) -> None:
         self._market, self._habits = market, habits
-        self._treasury = market.kernel.treasury
+        kernel, samples = market.kernel, market.samples
+        self._treasury, self._clock = kernel.treasury, kernel.clock
+        self._coalitions = kernel.population.coalitions
+        self._classes = samples.classes
+        self._truth: list[int] = samples.y.tolist()
+        self._x, self._y = samples.x_train[: market.last], samples.y[: market.last].view()
+        self._y.setflags(write=False)
+        self._forms: dict[frozenset[str], type[ContributorObservation]] = {}
 
     # --- what is seen ---------------------------------------------------------------------------
 
@@ -54,28 +60,33 @@ class Desk:
     def _seen(self, p: Participant, behaviour: Contributor, balance: int) -> ContributorObservation:
         """Return what a contributor sees; only what it declares is computed."""
         market = self._market
-        row = market.next_row
-        seen = ContributorObservation(
-            device=p.device,
-            round=market.kernel.clock.round,
-            time_s=market.now_s,
-            balance=balance,
-            budget=min(balance, self._habits.budget(p)),
-            row=row,
-            label=int(market.samples.y[row]),
-            classes=market.samples.classes,
-            accuracy=market.accuracy,
-            rng=self._habits.rng("act", p),
-            coalition=market.kernel.population.coalitions[p.device],
-            **self._known(p, behaviour.knows),
-        )
-        return seen.shown_to(behaviour.knows)
+        row, budget = market.next_row, self._habits.budget(p)
+        values = {
+            "device": p.device,
+            "round": self._clock.round,
+            "time_s": market.now_s,
+            "balance": balance,
+            "budget": budget if budget < balance else balance,
+            "row": row,
+            "label": self._truth[row],
+            "classes": self._classes,
+            "accuracy": market.accuracy,
+            "rng": self._habits.rng("act", p),
+            "coalition": self._coalitions[p.device],
+        }
+        knows = behaviour.knows
+        if knows:
+            values |= self._known(p, knows)
+        form = self._forms.get(knows)
+        if form is None:
+            form = self._forms[knows] = ContributorObservation.form(knows)
+        return form.filled(values)
 
     def _known(self, p: Participant, names: Collection[str]) -> dict[str, Any]:
         """Return the fields of an observation that a behaviour declares."""
         market, fields = self._market, dict[str, Any]()
         if "price" in names:
-            fields["price"] = self._price(p)
+            fields["price"] = market.rule.price(market.memory, market.now_s, p.device)
         if "prediction" in names:
             fields["prediction"] = market.model.predict_one(market.next_row)
         if "records" in names:
@@ -83,13 +94,8 @@ class Desk:
         if "standing" in names:
             fields["standing"] = market.rule.standing(market.memory)
         if "samples" in names:
-            fields["samples"] = market.samples.x_train[: market.last]
-            fields["labels"] = market.samples.y[: market.last]
-            fields["predict"] = self._predict
+            fields |= {"samples": self._x, "labels": self._y, "predict": self._predict}
         return fields
-
-    def _price(self, p: Participant) -> int:
-        return self._market.rule.price(self._market.memory, self._market.now_s, p.device)
 
     def _predict(self, rows: Sequence[int]) -> NDArray[np.int64]:
         return self._market.model.predict(np.asarray(rows, dtype=np.int64))
@@ -122,17 +128,12 @@ class Desk:
             device=p.device,
             time_s=now_s,
             wait_s=wait_s,
-            balance=market.kernel.treasury.held(p.account),
-            row=None if market.ran_out else market.next_row,
             refundable_s=market.open.next_young_s(p.device, own=True),
             reportable_s=market.open.next_young_s(p.device, own=False),
             sweepable_s=market.open.next_sweep_s(p.device),
             rng=self._habits.rng("next", p),
-            price=self._price(p) if "price" in behaviour.knows else ABSENT,
         )
-        next_s = answers.seconds(
-            behaviour, "next_s", behaviour.next_s(seen.shown_to(behaviour.knows))
-        )
+        next_s = answers.seconds(behaviour, "next_s", behaviour.next_s(seen))
         if next_s <= now_s:
             message = f"must give a time after {now_s}, gave {next_s}"
             raise broken(behaviour, "next_s", message, f"device {p.device}")

@@ -10,6 +10,9 @@ from sim.population.groups import Membership
 from sim.population.participant import Participant
 from sim.protocols.market.settings import ContributorGroup, HabitSettings, MarketScenario
 
+AT_ONCE = 32
+"""Numbers that are drawn together, for speed."""
+
 
 class Habits:
     """The habits of all contributors.
@@ -22,10 +25,12 @@ class Habits:
         self._whole = scenario.market.as_published
         self._of = [_habits(group, scenario) for group in kernel.population.groups]
         self._rngs: dict[tuple[str, int], np.random.Generator] = {}
+        self._drawn: dict[tuple[str, int], list[float]] = {}
 
     def begin_round(self) -> None:
         """Begin new streams."""
         self._rngs.clear()
+        self._drawn.clear()
 
     def rng(self, purpose: str, p: Participant) -> np.random.Generator:
         """Return a contributor's stream for a purpose in the present round."""
@@ -48,13 +53,22 @@ class Habits:
 
     def _draw(self, purpose: str, p: Participant, mean: float, sd: float) -> float:
         """Draw a normal number above 0; as published a whole one, cut off and not rounded."""
-        rng = self.rng(purpose, p)
         while True:
-            value = rng.normal(mean, sd)
+            value = mean + sd * self._standard_normal(purpose, p)
             if self._whole:
                 value = float(int(value))
             if value > 0:
                 return value
+
+    def _standard_normal(self, purpose: str, p: Participant) -> float:
+        """Return the next standard normal number of a stream; they are drawn many at once."""
+        key = (purpose, p.device)
+        drawn = self._drawn.get(key)
+        if not drawn:
+            drawn = self.rng(purpose, p).standard_normal(AT_ONCE).tolist()
+            drawn.reverse()
+            self._drawn[key] = drawn
+        return drawn.pop()
 
 
 def _habits(membership: Membership, scenario: MarketScenario) -> HabitSettings:

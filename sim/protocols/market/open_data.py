@@ -1,8 +1,9 @@
 """The data that can still be claimed, and who may claim what of them now.
 
-Every datum is young at first; once it is old enough to be claimed it has a slot. Who may claim what
-is found by a few operations on all slots at once, and the model predicts each slot again only when
-it may have changed its mind: the cost of an act does not grow with the number of data.
+Every datum is young at first; once it is old enough to be claimed it is seated, and the model's
+prediction of it is watched. Each time that the model changes its mind, whoever gains a right by
+that is told; a claim looks at what a contributor was told since it claimed last. So the cost of an
+act does not grow with the number of data.
 """
 
 from __future__ import annotations
@@ -11,15 +12,28 @@ from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import Datum
 from sim.online.base import OnlineModel
 from sim.online.watch import Watch
 
-ROOM = 256
-"""Slots at first; they double when they are full of data that are open."""
+EMPTY = -1
+"""Label of a slot in which nothing is watched."""
+
+
+class Seat:
+    """A datum that is old enough to be claimed: where it is watched, and what the model says.
+
+    `agrees`: whether the model predicts its label; `open`: whether something is left of it.
+    """
+
+    __slots__ = ("agrees", "datum", "open", "slot")
+
+    def __init__(self, datum: Datum, slot: int) -> None:
+        self.datum, self.slot = datum, slot
+        self.agrees = False
+        self.open = True
 
 
 class OpenData:
@@ -31,139 +45,149 @@ class OpenData:
     """
 
     def __init__(self, rule: MarketRule, model: OnlineModel) -> None:
-        self._rule = rule
-        self._refund_s = rule.refund_wait_s
-        self._inclusive = rule.inclusive
-        self.young: deque[Datum] = deque()
+        self._rule, self._model = rule, model
+        self._refund_s, self._inclusive = rule.refund_wait_s, rule.inclusive
+        self._young: deque[Datum] = deque()
+        self._seats: deque[Seat] = deque()
         self._watch = Watch(model)
-        self._slots: list[Datum | None] = []
-        self._author = np.empty(ROOM, dtype=np.int64)
-        self._label = np.empty(ROOM, dtype=np.int64)
-        self._open = np.zeros(ROOM, dtype=bool)
-        self._places = np.zeros(ROOM, dtype=np.int64)
-        self._reported: dict[int, NDArray[np.bool_]] = {}
-        self._alive = 0
-        self._first = 0
+        self._slots: list[Seat | None] = []
+        self._labels = np.full(256, EMPTY)
+        self._agrees = np.zeros(256, dtype=bool)
+        self._version = model.version
+        self._new: list[Seat] = []
+        self._count = 0
+        self._own: dict[int, list[Seat]] = {}
+        self._doubted: list[Seat] = []
+        self._told: dict[int, int] = {}
+        self._later: dict[int, list[Seat]] = {}
 
     def __len__(self) -> int:
-        return len(self.young) + self._alive
+        return self._count
 
     def __iter__(self) -> Iterator[Datum]:
         """Yield all of them, oldest first."""
-        yield from (datum for datum in self._slots if datum is not None)
-        yield from self.young
+        yield from (seat.datum for seat in self._seats if seat.open)
+        yield from self._young
 
     def add(self, datum: Datum) -> None:
         """Add the newest datum."""
-        self.young.append(datum)
+        self._young.append(datum)
+        self._count += 1
+
+    # --- which are old enough -------------------------------------------------------------------
 
     def ripen(self, time_s: float) -> None:
-        """Give a slot to every datum that is old enough to be claimed by now."""
-        young = self.young
+        """Seat every datum that is old enough to be claimed by now."""
+        young = self._young
         while young and self._ripe(time_s - young[0].time_s):
             self._seat(young.popleft())
 
     def _ripe(self, age_s: float) -> bool:
-        """Return whether a datum of this age can be refunded, reported or swept."""
+        """Return whether a datum of this age can be refunded or reported."""
         if age_s >= self._refund_s:
             return self._inclusive or age_s > self._refund_s
         return False
 
     def _seat(self, datum: Datum) -> None:
-        slot = len(self._slots)
-        if slot == len(self._open):
-            self._compact()
-            slot = len(self._slots)
-        self._slots.append(datum)
-        self._author[slot], self._label[slot] = datum.author, datum.label
-        self._open[slot] = True
-        for reporter in datum.claimed_by:
-            if reporter != datum.author:
-                self._mask(reporter)[slot] = True
-        self._places[slot] = self._watch.add(datum.row)
-        self._alive += 1
+        seat = Seat(datum, self._watch.add(datum.row))
+        while seat.slot >= len(self._slots):
+            self._slots.append(None)
+        if seat.slot >= len(self._labels):
+            self._labels = np.concatenate([self._labels, np.full(len(self._labels), EMPTY)])
+            self._agrees = np.concatenate([self._agrees, np.zeros_like(self._agrees)])
+        self._slots[seat.slot] = seat
+        self._labels[seat.slot] = datum.label
+        self._seats.append(seat)
+        self._new.append(seat)
 
-    def _compact(self) -> None:
-        """Move open slots together; double the room when more than half of it is open."""
-        kept = np.flatnonzero(self._open[: len(self._slots)])
-        room = len(self._open)
-        if 2 * len(kept) > room:
-            room *= 2
-        self._author = _moved(self._author, kept, room)
-        self._label = _moved(self._label, kept, room)
-        self._open = _moved(self._open, kept, room)
-        self._reported = {d: _moved(mask, kept, room) for d, mask in self._reported.items()}
-        self._slots = [self._slots[slot] for slot in kept.tolist()]
-        self._places = _moved(self._places, kept, room)
-        self._first = 0
+    # --- what the model says --------------------------------------------------------------------
 
-    def _mask(self, device: int) -> NDArray[np.bool_]:
-        mask = self._reported.get(device)
-        if mask is None:
-            mask = self._reported[device] = np.zeros(len(self._open), dtype=bool)
-        return mask
+    def refresh(self) -> None:
+        """Tell whoever gained a right since the last time, because the model changed its mind."""
+        if not self._new and self._version == self._model.version:
+            return
+        self._version = self._model.version
+        predicted = self._watch.predictions()
+        n = len(predicted)
+        agrees = predicted == self._labels[:n]
+        changed = (agrees != self._agrees[:n]).nonzero()[0].tolist()
+        self._agrees[:n] = agrees
+        for slot in changed:
+            seat = self._slots[slot]
+            if seat is not None and seat not in self._new:
+                self._tell(seat, agrees=not seat.agrees)
+        for seat in self._new:
+            self._tell(seat, agrees=bool(agrees[seat.slot]))
+        self._new.clear()
 
-    # --- who may claim what -------------------------------------------------------------------
+    def _tell(self, seat: Seat, *, agrees: bool) -> None:
+        """Tell the author that it can have its deposit back, or everybody else to report."""
+        seat.agrees = agrees
+        if agrees:
+            self._own.setdefault(seat.datum.author, []).append(seat)
+        else:
+            self._doubted.append(seat)
 
-    def sweepable(self, device: int, time_s: float) -> Iterator[tuple[int, Datum]]:
-        """Yield slot and datum of what a device may take by now whatever it is, oldest first."""
-        slots, wait_s = self._slots, self._rule.sweeps_after_s(device)
-        slot = self._first
-        while slot < len(slots):
-            datum = slots[slot]
-            if datum is not None:
-                if time_s - datum.time_s < wait_s:
-                    return
-                yield slot, datum
-            slot += 1
+    # --- who may claim what ---------------------------------------------------------------------
 
-    def candidates(self, device: int, *, reports: bool) -> list[int]:
-        """Return the slots, oldest first, that a device can claim under the present model.
+    def sweepable(self, device: int, time_s: float) -> list[Seat]:
+        """Return what a device may take by now whatever the model says, oldest first."""
+        seats, wait_s = self._seats, self._rule.sweeps_after_s(device)
+        while seats and not seats[0].open:
+            seats.popleft()
+        found = []
+        for seat in seats:
+            if time_s - seat.datum.time_s < wait_s:
+                break
+            if seat.open:
+                found.append(seat)
+        return found
 
-        Args:
-            device: its own data that the model agrees with, to be refunded.
-            reports: with the data of others that it does not agree with and has not reported.
+    def due(self, device: int, *, reports: bool) -> list[Seat]:
+        """Return what a device can claim under the present model, oldest first.
+
+        Its own data that the model agrees with; with `reports` those of others that it does not
+        agree with and that this device has not claimed. What is returned and not claimed is to be
+        given back by `keep`.
         """
-        n = len(self._slots)
-        if not self._alive:
-            return []
-        agrees = self._watch.predictions()[self._places[:n]] == self._label[:n]
-        own = self._author[:n] == device
-        found = own & agrees
+        told = self._own.pop(device, [])
+        if device in self._later:
+            told += self._later.pop(device)
         if reports:
-            others = ~(agrees | own)
-            mask = self._reported.get(device)
-            if mask is not None:
-                others &= ~mask[:n]
-            found |= others
-        found &= self._open[:n]
-        return found.nonzero()[0].tolist()
+            told += self._doubted[self._told.get(device, 0) :]
+            self._told[device] = len(self._doubted)
+        found = {}
+        for seat in told:
+            if seat.open and self._claims(device, seat):
+                found[seat.datum.index] = seat
+        return [found[index] for index in sorted(found)]
 
-    def datum(self, slot: int) -> Datum | None:
-        """Return the datum in a slot, None when it is settled."""
-        return self._slots[slot]
+    def _claims(self, device: int, seat: Seat) -> bool:
+        """Return whether the model's present prediction gives a device a right."""
+        datum = seat.datum
+        if datum.author == device:
+            return seat.agrees
+        return not seat.agrees and device not in datum.claimed_by
 
-    def agrees(self, slot: int) -> bool:
-        """Return whether the present model predicts the label of a slot's datum."""
-        return bool(self._watch.predictions()[self._places[slot]] == self._label[slot])
+    def keep(self, device: int, seats: list[Seat]) -> None:
+        """Look at these again when the device claims next."""
+        if seats:
+            self._later.setdefault(device, []).extend(seats)
 
-    def claimed(self, slot: int, datum: Datum, device: int) -> None:
+    def claimed(self, seat: Seat) -> None:
         """Note that a claim was accepted; the datum's record says so already."""
-        if device != datum.author:
-            self._mask(device)[slot] = True
-        if self._rule.settled(datum):
-            self._slots[slot] = None
-            self._open[slot] = False
-            self._watch.drop(int(self._places[slot]))
-            self._alive -= 1
-            while self._first < len(self._slots) and self._slots[self._first] is None:
-                self._first += 1
+        if self._rule.settled(seat.datum):
+            seat.open = False
+            self._watch.drop(seat.slot)
+            self._slots[seat.slot] = None
+            self._labels[seat.slot] = EMPTY
+            self._count -= 1
 
     # --- when -----------------------------------------------------------------------------------
 
-    def next_young_s(self, device: int, own: bool) -> float:
+    def next_young_s(self, device: int, *, own: bool) -> float:
         """Return when the first young datum of a device, or of others, can be claimed; inf."""
-        for datum in self.young:
+        for datum in self._young:
             if (datum.author == device) == own:
                 return datum.time_s + self._refund_s
         return float("inf")
@@ -174,10 +198,3 @@ class OpenData:
         if oldest is None:
             return float("inf")
         return oldest.time_s + self._rule.sweeps_after_s(device)
-
-
-def _moved(array: NDArray, kept: NDArray[np.int64], room: int) -> NDArray:
-    """Return an array of `room` entries that begins with those that are kept."""
-    found = np.zeros(room, dtype=array.dtype)
-    found[: len(kept)] = array[kept]
-    return found

@@ -72,35 +72,36 @@ class Play:
 
     def until(self, end_s: float) -> None:
         """Play all that happens up to a time, or until nothing can happen any more."""
-        market = self.market
-        while not self.done and self.next_s <= end_s:
-            market.now_s = self.next_s
-            if market.rule.deadline_s(market.memory) <= market.now_s:
+        market, rule, recorded = self.market, self.market.rule, self.recorded
+        while not self.done:
+            act_s, stage_s = self._next_s(), rule.deadline_s(market.memory)
+            now_s = min(act_s, stage_s)
+            if now_s > end_s or now_s == math.inf:
+                return
+            market.now_s = now_s
+            if stage_s <= now_s:
                 self.rewards.advance(ended=market.ran_out)
-            elif self.recorded:
-                self._replay(self.recorded[self.replayed])
+            elif recorded:
+                self._replay(recorded[self.replayed])
             else:
                 self._act(market.people[self.agenda.pop().device])
-            if self._over:
+            if self._over():
                 self.finish()
 
-    @property
-    def next_s(self) -> float:
-        """When something happens next, inf for never."""
-        act_s = self.agenda.next_s
+    def _next_s(self) -> float:
+        """Return when the next act is, inf for never."""
         if self.replayed < len(self.recorded):
-            act_s = self.recorded[self.replayed].time_s
-        return min(self.market.rule.deadline_s(self.market.memory), act_s)
+            return self.recorded[self.replayed].time_s
+        return self.agenda.next_s
 
-    @property
     def _over(self) -> bool:
-        """Whether nothing can happen any more."""
+        """Return whether nothing can happen any more."""
         if self.recorded:
             return self.replayed == len(self.recorded)
         market = self.market
-        claimed = not (market.rule.claimable and len(market.open))
-        no_more = market.ran_out or market.rule.closed(market.memory)
-        return (no_more and claimed) or not len(self.agenda)
+        if market.ran_out or market.rule.closed(market.memory):
+            return not (market.rule.claimable and len(market.open))
+        return not len(self.agenda)
 
     def finish(self) -> None:
         """Let a rule with stages end, and drop what is left of the agenda."""

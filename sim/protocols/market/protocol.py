@@ -88,15 +88,16 @@ class Market(Protocol):
 
     def _record(self, start_s: float) -> None:
         """Record the slice of time, and let learners know what it was worth."""
-        market, kernel, counts = self.market, self.kernel, self.market.books.counts
+        market, kernel, books = self.market, self.kernel, self.market.books
+        counts = books.counts
         own = {
-            "offered": counts["offered"],
-            "accepted": counts["accepted"],
+            "offered": books.offered.total(),
+            "accepted": books.accepted.total(),
             "refunds": counts["refund"],
             "reports": counts["report"],
             "sweeps": counts["sweep"],
             "queries": counts["query"],
-            "deposited": counts["deposited"],
+            "deposited": books.deposited,
             "open": len(market.open),
             "left": market.last - market.next_row,
             "accuracy": market.accuracy,

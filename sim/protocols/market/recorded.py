@@ -137,20 +137,21 @@ class _Row:
             raise self._wrong(column, f"one of {', '.join(known)}")
         return known[value]
 
-    def number(self, column: str, least: float, most: float) -> float:
+    def number(self, column: str, least: float, most: float, expected: str = "") -> float:
         value = self._values.get(column)
         try:
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
-            raise self._wrong(column, "must be a number") from None
+            number = math.nan
         if not (math.isfinite(number) and least <= number <= most):
-            raise self._wrong(column, f"must be a number of at least {least:g}")
+            raise self._wrong(column, expected or f"must be a number of at least {least:g}")
         return number
 
     def whole(self, column: str, below: int) -> int:
-        number = self.number(column, 0, below - 1)
+        expected = f"must be a whole number in 0..{below - 1}"
+        number = self.number(column, 0, below - 1, expected)
         if not number.is_integer():
-            raise self._wrong(column, f"must be a whole number in 0..{below - 1}")
+            raise self._wrong(column, expected)
         return int(number)
 
     def device(self, called: dict[str, int], devices: int) -> int:

@@ -1,0 +1,285 @@
+"""The data market: money, claims, recorded acts, checkpoints."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.conformance.protocols import digest, play
+from experiments.loader import ScenarioError, validate
+from mechanisms.markets.base import POT
+from mechanisms.vocabulary import TOKEN
+from sim.agenda import Agenda, Event
+from sim.data.sources.base import DataError
+from sim.protocols.market.open_data import Seat
+from sim.protocols.market.play import Play
+from sim.world import World
+
+DAY = 86_400.0
+SMALL = {
+    "protocol": "market",
+    "rounds": 3,
+    "devices": 3,
+    "data": {
+        "dataset": "synthetic",
+        "params": {"train": 200, "test": 60, "features": 5, "classes": 2, "separation": 2.5},
+        "initial": 20,
+    },
+    "market": {"model": "nearest-centroid", "slice_s": DAY},
+    "adversaries": [{"name": "bad", "devices": [2], "contributor": "bad"}],
+}
+
+
+def market(**changes):
+    """The scenario of a small market with keys changed."""
+    values = {**SMALL, "record": {"trace": True}}
+    values["market"] = {**SMALL["market"], **changes.pop("market", {})}
+    return validate({**values, **changes}, "test")
+
+
+def played(scenario, data=None):
+    """The recorded tables of a run as frames."""
+    world = World(scenario, data)
+    for _ in world.run():
+        pass
+    tables = {name: table.to_pandas() for name, table in world.kernel.tables().items()}
+    world.close()
+    return tables
+
+
+# --- agenda -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.integers(0, 5))))
+def test_an_agenda_is_in_order_of_time_then_device(events):
+    agenda = Agenda(Event(*event) for event in events[::2])
+    for event in events[1::2]:
+        agenda.add(Event(*event))
+    again = Agenda(Event(*event) for event in agenda.to_state())
+    found = [agenda.pop()[:2] for _ in range(len(agenda))]
+    assert found == sorted(events)
+    assert [again.pop()[:2] for _ in range(len(again))] == found
+
+
+# --- money --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audited(monkeypatch):
+    """Every act is followed by an audit of the money."""
+    do = Play._do
+    audits = []
+
+    def audit(self, *args, **kwargs):
+        do(self, *args, **kwargs)
+        market = self.market
+        treasury = market.kernel.treasury
+        treasury.check()
+        assert treasury.held(POT) >= sum(datum.claimable for datum in market.data)
+        audits.append(market.now_s)
+
+    monkeypatch.setattr(Play, "_do", audit)
+    return audits
+
+
+@pytest.mark.parametrize("rule", ["deposit-refund-take", "free", "points"])
+def test_money_is_conserved_after_every_act(audited, rule):
+    tables = played(market(market={"rule": rule}))
+    assert len(audited) == len(tables["trace"])
+    balances = tables["balances"]
+    start = balances[balances["moment"] == "start"]["balance"].sum()
+    assert balances[balances["moment"] == "end"]["balance"].sum() == start
+
+
+acts = st.lists(
+    st.tuples(
+        st.floats(0, 2 * DAY),
+        st.integers(0, 2),
+        st.sampled_from(["add", "add", "predict", "wait"]),
+        st.integers(0, 199),
+        st.integers(0, 1),
+        st.integers(0, 200),
+    ),
+    max_size=60,
+)
+
+
+@given(drawn=acts, rule=st.sampled_from(["deposit-refund-take", "points", "prediction-market"]))
+@settings(max_examples=30)
+def test_no_sequence_of_acts_pays_more_than_was_put_in(tmp_path_factory, drawn, rule):
+    place = tmp_path_factory.mktemp("acts")
+    columns = ["time_s", "device", "action", "sample", "label", "offer"]
+    frame = pd.DataFrame(drawn, columns=columns).sort_values("time_s", kind="stable")
+    last = {"time_s": 11 * DAY, "device": 0, "action": "wait"}
+    frame = pd.concat([frame, pd.DataFrame([last])])
+    frame.to_csv(place / "acts.csv", index=False)
+    tables = played(market(market={"rule": rule, "replay_of": "acts.csv"}), place)
+    journal = tables["journal"]
+    put_in = journal[journal["credit"] == POT]["amount"].sum()
+    paid = journal[(journal["debit"] == POT)]["amount"].sum()
+    assert paid <= put_in
+    claims = tables["claims"].groupby("datum")["amount"].sum()
+    accepted = tables["submissions"].dropna(subset="datum").set_index("datum")["cost"]
+    assert (claims <= accepted.loc[claims.index]).all()
+
+
+# --- claims -------------------------------------------------------------------------------------
+
+
+class Scan:
+    """What can be claimed, found by looking at every datum at every act."""
+
+    def __init__(self, rule, model):
+        self.rule, self.model, self.data = rule, model, []
+
+    def __len__(self):
+        return sum(not self.rule.settled(datum) for datum in self.data)
+
+    def __iter__(self):
+        return (datum for datum in self.data if not self.rule.settled(datum))
+
+    def add(self, datum):
+        self.data.append(datum)
+
+    def ripen(self, time_s):
+        self.now_s = time_s
+
+    def refresh(self):
+        pass
+
+    def _seats(self, wait_s, inclusive):
+        for datum in self:
+            age_s = self.now_s - datum.time_s
+            if age_s > wait_s or (inclusive and age_s == wait_s):
+                seat = Seat(datum, 0)
+                seat.agrees = self.model.predict_one(datum.row) == datum.label
+                yield seat
+
+    def sweepable(self, device, time_s):
+        return list(self._seats(self.rule.sweeps_after_s(device), inclusive=True))
+
+    def due(self, device, *, reports):
+        found = []
+        for seat in self._seats(self.rule.refund_wait_s, self.rule.inclusive):
+            own = seat.datum.author == device
+            if own == seat.agrees and (own or reports) and device not in seat.datum.claimed_by:
+                found.append(seat)
+        return found
+
+    def keep(self, device, seats):
+        pass
+
+    def claimed(self, seat):
+        seat.open = not self.rule.settled(seat.datum)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_claims_are_those_of_a_scan_of_all_data(monkeypatch, seed):
+    scenario = market(seed=seed, habits={"wait_s": 2_000.0, "wait_sd_s": 500.0})
+    found = played(scenario)["claims"]
+    assert set(found["kind"]) == {"refund", "report", "sweep"}
+    monkeypatch.setattr("sim.protocols.market.market.OpenData", Scan)
+    pd.testing.assert_frame_equal(found, played(scenario)["claims"])
+
+
+# --- acts that were recorded --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_trace_played_again_gives_the_same_market(tmp_path, kind):
+    first = played(market())
+    trace = first["trace"]
+    if kind == "csv":
+        trace.to_csv(tmp_path / "acts.csv", index=False)
+    else:
+        trace.to_parquet(tmp_path / "acts.parquet")
+    again = played(market(market={"replay_of": f"acts.{kind}"}), tmp_path)
+    for name in ("submissions", "claims", "trace"):
+        left = first[name].drop(columns="round", errors="ignore")
+        right = again[name].drop(columns="round", errors="ignore")
+        pd.testing.assert_frame_equal(left, right, check_dtype=False, check_categorical=False)
+    ends = [t["balances"][t["balances"]["moment"] == "end"]["balance"] for t in (first, again)]
+    assert ends[0].tolist() == ends[1].tolist()
+
+
+ACTS = "time,agent,action,sample,label,offer\n0,Good,add,20,1,50\n7,Bad,wait,,,\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "error"),
+    [
+        ("a,b\n1,2\n", ["x", "y", "z"], "no column 'time_s'"),
+        (ACTS, ["Good", "Evil", "Ugly"], "row 2, device = 'Bad': one of market.names: Good, Evil"),
+        (ACTS.replace("20,1,", "20,2,"), ["Good", "Bad", "C"], "row 1, label = .*0..1"),
+        (ACTS.replace("20,1,", "-1,1,"), ["Good", "Bad", "C"], "row 1, sample = -1"),
+        (ACTS.replace("20,1,", "2.5,1,"), ["Good", "Bad", "C"], "sample = 2.5.*whole number"),
+        (ACTS.replace("add", "steal"), ["Good", "Bad", "C"], "action = 'steal': one of add"),
+        (ACTS.replace("7,Bad", "-7,Bad"), ["Good", "Bad", "C"], "row 2, time_s = -7"),
+        (ACTS.replace("50", "lots"), ["Good", "Bad", "C"], "offer = 'lots': must be a number"),
+        ("", ["Good", "Bad", "C"], "cannot be read as a table"),
+    ],
+)
+def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, error):
+    (tmp_path / "acts.csv").write_text(text)
+    scenario = market(market={"replay_of": "acts.csv", "names": names})
+    with pytest.raises(DataError, match=error) as raised:
+        World(scenario, tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_of_acts_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"market.replay_of = 'no.csv': there is no"):
+        World(market(market={"replay_of": "no.csv"}), tmp_path)
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"market": {"provider": 3}}, "market.provider"),
+        ({"market": {"params": {"sweep_wait_s": 100.0}}}, "market.params.sweep_wait_s"),
+        ({"market": {"names": ["a", "b", "c"]}}, "market.names"),
+        ({"data": {**SMALL["data"], "n": 10}}, "data.n"),
+        ({"payout": {"initial_balance": 2**62}}, "payout.initial_balance"),
+    ],
+)
+def test_impossible_markets_are_refused(changes, key):
+    with pytest.raises(ScenarioError) as raised:
+        market(**changes)
+    assert str(raised.value).startswith(f"test: {key} = ")
+
+
+def test_offers_that_cannot_be_are_errors_of_their_behaviour(tmp_path):
+    (tmp_path / "wild.py").write_text(
+        "from agents.contributors.base import Contributor\n"
+        "from mechanisms.vocabulary import Offer\n"
+        "class Wild(Contributor):\n"
+        "    name = 'wild'; summary = 'gives labels that are none'; reference = 'a test'\n"
+        "    def act(self, seen):\n"
+        "        return Offer(9, seen.budget)\n"
+    )
+    group = {"name": "wild", "count": 1, "contributor": f"{tmp_path}/wild.py:Wild"}
+    with pytest.raises(Exception, match=r"wild.py:5 in Wild.act, round 1.*label 9.*0\.\.1"):
+        play(market(adversaries=[group]))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
+    first, again, other = play(market()), play(market()), play(market(seed=1))
+    assert digest(first) == digest(again) != digest(other)
+
+
+def test_groups_that_do_not_deviate_are_no_adversaries():
+    callers = {"name": "callers", "devices": [2], "contributor": "caller", "adversary": False}
+    tables = played(market(adversaries=[callers]))
+    assert not tables["participants"]["adversary"].any()
+    assert set(tables["participants"]["group"]) == {"honest", "callers"}
+    assert len(tables["queries"]) > 0
+
+
+def test_as_published_times_and_deposits_are_whole():
+    tables = played(market(market={"as_published": True}))
+    assert (tables["trace"]["time_s"] % 1 == 0).all()
+    assert (tables["submissions"]["offer"] % TOKEN == 0).all()
+    assert (played(market())["trace"]["time_s"] % 1 != 0).any()
