@@ -72,7 +72,9 @@ class Observation:
 
         What it does not declare raises `HiddenError` when it is read.
         """
-        return _view(cls, frozenset(names), frozenset())
+        own: Any = cls
+        shown: type[Self] = _view(own, frozenset(names), frozenset())
+        return shown
 
     @classmethod
     def filled(cls, values: dict[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mechanisms.failures import broken
+from mechanisms import answers
 from mechanisms.markets.base import POT, MarketRule
 from mechanisms.vocabulary import Claim, MarketMemory, Refused
 from sim.money.treasury import Treasury
@@ -66,13 +66,10 @@ class Claims:
         """Ask the rule about a claim, and pay what it accepts; return whether it did."""
         datum, rule, device = seat.datum, self._rule, p.device
         ask = rule.refund if kind == REFUND else rule.report
-        amount = ask(memory, Claim(device, now_s, datum, seat.agrees))
+        answer = ask(memory, Claim(device, now_s, datum, seat.agrees))
+        amount = answers.money(rule, METHODS[kind], answer, datum.claimable)
         if isinstance(amount, Refused):
             return False
-        if type(amount) is not int or not 0 <= amount <= datum.claimable:
-            message = f"must give base units in 0..{datum.claimable}, what is left; gave {amount!r}"
-            method = REFUND if kind == REFUND else REPORT
-            raise broken(rule, method, message, f"device {device}")
         if amount:
             self._treasury.move(POT, p.account, amount, REASONS[kind], now_s)
         datum.claimable -= amount
@@ -83,5 +80,7 @@ class Claims:
         return True
 
 
+METHODS = {REFUND: REFUND, REPORT: REPORT, SWEEP: REPORT}
+"""The method of a rule that answers each kind of claim."""
 REASONS = {kind: f"market.{kind}" for kind in (REFUND, REPORT, SWEEP)}
 """What claims are called in the journal."""

@@ -156,14 +156,12 @@ class Desk:
         market = self._market
         now_s = market.now_s
         offering = Offering(p.device, now_s, offer, row, label)
-        cost = market.rule.add(market.memory, offering)
+        answer = market.rule.add(market.memory, offering)
+        cost = answers.money(market.rule, "add", answer, offer)
         if isinstance(cost, Refused):
             market.kernel.incidents.note(now_s, p.device, None, cost.reason)
             market.books.offer(now_s, p.device, row, label, offer, None)
             return None
-        if type(cost) is not int or not 0 <= cost <= offer:
-            message = f"must give base units in 0..{offer}, what was offered; gave {cost!r}"
-            raise broken(market.rule, "add", message)
         if cost:
             self._treasury.move(p.account, POT, cost, "market.deposit", now_s)
         datum = Datum(len(market.data), row, label, p.device, now_s, cost, cost)
@@ -180,7 +178,7 @@ class Desk:
             staked[datum.author] += datum.claimable
         standing = market.rule.standing(market.memory)
         shares = market.fees.shares(offer, standing, staked)
-        checked = answers.amounts(market.fees, "shares", shares)
+        checked = answers.counts(market.fees, "shares", shares, len(market.people))
         # Its own share stays with the caller: it pays the others.
         others = {device: amount for device, amount in checked.items() if device != p.device}
         if sum(checked.values()) > offer:
