@@ -28,6 +28,7 @@ class Books:
         self._truth: list[int] = samples.y.tolist()
         self._submissions = kernel.recorder.log("submissions")
         self._accepted_claims = kernel.recorder.log("claims")
+        self.claims = 0
         self._claims: list[str] = []
         self.traced = kernel.recorder.records("trace")
         self.begin_round()
@@ -90,6 +91,7 @@ class Books:
     ) -> None:
         """Record a claim that was accepted."""
         self.counts[kind] += 1
+        self.claims += 1
         author, index = datum.author, datum.index
         right = datum.label == self._truth[datum.row]
         self._accepted_claims.append(

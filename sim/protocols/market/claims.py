@@ -29,17 +29,22 @@ class Claims:
 
     def claim(
         self, p: Participant, memory: MarketMemory, now_s: float, *, sweeps_only: bool
-    ) -> None:
-        """Claim all that a contributor can: what anybody may take first, it is the oldest."""
+    ) -> bool:
+        """Claim all that a contributor can: what anybody may take first, it is the oldest.
+
+        Return whether the rule accepted a claim.
+        """
         data = self._data
         if not len(data):
-            return
+            return False
+        before = self._books.claims
         data.ripen(now_s)
         data.refresh()
         for seat in data.sweepable(p.device, now_s):
             self._ask(SWEEP, seat, p, memory, now_s)
         if not sweeps_only:
             self._claim_one_by_one(p, memory, now_s)
+        return self._books.claims > before
 
     def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> None:
         data, rule, device = self._data, self._rule, p.device

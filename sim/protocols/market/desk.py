@@ -14,6 +14,7 @@ from mechanisms import answers
 from mechanisms.failures import broken
 from mechanisms.markets.base import POT
 from mechanisms.vocabulary import (
+    ABSENT,
     Act,
     ContributorObservation,
     Datum,
@@ -86,7 +87,7 @@ class Desk:
         """Return the fields of an observation that a behaviour declares."""
         market, fields = self._market, dict[str, Any]()
         if "price" in names:
-            fields["price"] = market.rule.price(market.memory, market.now_s, p.device)
+            fields["price"] = self._price(p)
         if "prediction" in names:
             fields["prediction"] = market.model.predict_one(market.next_row)
         if "records" in names:
@@ -96,6 +97,9 @@ class Desk:
         if "samples" in names:
             fields |= {"samples": self._x, "labels": self._y, "predict": self._predict}
         return fields
+
+    def _price(self, p: Participant) -> int:
+        return self._market.rule.price(self._market.memory, self._market.now_s, p.device)
 
     def _predict(self, rows: Sequence[int]) -> NDArray[np.int64]:
         return self._market.model.predict(np.asarray(rows, dtype=np.int64))
@@ -128,12 +132,16 @@ class Desk:
             device=p.device,
             time_s=now_s,
             wait_s=wait_s,
+            balance=self._treasury.held(p.account),
+            row=None if market.ran_out else market.next_row,
             refundable_s=market.open.next_young_s(p.device, own=True),
             reportable_s=market.open.next_young_s(p.device, own=False),
             sweepable_s=market.open.next_sweep_s(p.device),
             rng=self._habits.rng("next", p),
+            price=self._price(p) if "price" in behaviour.knows else ABSENT,
         )
-        next_s = answers.seconds(behaviour, "next_s", behaviour.next_s(seen))
+        shown = seen.shown_to(behaviour.knows)
+        next_s = answers.seconds(behaviour, "next_s", behaviour.next_s(shown))
         if next_s <= now_s:
             message = f"must give a time after {now_s}, gave {next_s}"
             raise broken(behaviour, "next_s", message, f"device {p.device}")

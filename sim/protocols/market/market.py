@@ -25,7 +25,7 @@ from sim.protocols.market.books import Books
 from sim.protocols.market.open_data import OpenData
 from sim.protocols.market.settings import ContributorGroup, MarketScenario
 
-LASTING = ("next_row", "memory", "now_s", "accuracy", "next_accuracy_s", "ran_out")
+LASTING = ("next_row", "memory", "now_s", "accuracy", "next_accuracy_s", "ran_out", "progress_s")
 """Values of a market that last beyond a round, as JSON has them."""
 
 
@@ -54,6 +54,7 @@ class DataMarket:
         self.data: list[Datum] = []
         self.open = OpenData(self.rule, self.model)
         self.ran_out = False
+        self.progress_s = self.now_s
         self.accuracy = self.measure()
         self.next_accuracy_s = settings.first_accuracy_s
         self.closes_s = settings.closes_s or math.inf
@@ -92,6 +93,7 @@ class DataMarket:
     def accept(self, datum: Datum) -> None:
         """Add a datum that was paid for to the records, the model and what can be claimed."""
         self.data.append(datum)
+        self.progress_s = datum.time_s
         if self.rule.claimable:
             self.open.add(datum)
         if self.rule.learns:

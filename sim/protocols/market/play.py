@@ -18,6 +18,11 @@ from sim.protocols.market.market import DataMarket
 from sim.protocols.market.recorded import RecordedAct, read_acts
 from sim.protocols.market.rewards import Rewards
 
+STALLED_S = 30 * 86_400.0
+"""The last round ends when nothing was accepted or claimed for so long after the last sweep could
+be, in seconds.
+"""
+
 
 class Play:
     """The acts of a market in order of time.
@@ -39,6 +44,8 @@ class Play:
         self.recorded = self._recorded()
         self.replayed = 0
         self.done = False
+        sweep_s = market.rule.sweep_wait_s
+        self._stalled_s = STALLED_S + (sweep_s if sweep_s < math.inf else 0.0)
 
     def _recorded(self) -> list[RecordedAct]:
         """Return the acts to play again; none when behaviours decide."""
@@ -71,7 +78,10 @@ class Play:
     # --- time -----------------------------------------------------------------------------------
 
     def until(self, end_s: float) -> None:
-        """Play all that happens up to a time, or until nothing can happen any more."""
+        """Play all that happens up to a time, or until nothing can happen any more.
+
+        With `end_s` inf also until nothing has happened for long: see `STALLED_S`.
+        """
         market, rule, recorded = self.market, self.market.rule, self.recorded
         while not self.done:
             act_s, stage_s = self._next_s(), rule.deadline_s(market.memory)
@@ -85,7 +95,7 @@ class Play:
                 self._replay(recorded[self.replayed])
             else:
                 self._act(market.people[self.agenda.pop().device])
-            if self._over():
+            if self._over(end_s):
                 self.finish()
 
     def _next_s(self) -> float:
@@ -94,11 +104,13 @@ class Play:
             return self.recorded[self.replayed].time_s
         return self.agenda.next_s
 
-    def _over(self) -> bool:
-        """Return whether nothing can happen any more."""
+    def _over(self, end_s: float) -> bool:
+        """Return whether nothing can happen any more before a time."""
         if self.recorded:
             return self.replayed == len(self.recorded)
         market = self.market
+        if end_s == math.inf and market.now_s > market.progress_s + self._stalled_s:
+            return True
         if market.ran_out or market.rule.closed(market.memory):
             return not (market.rule.claimable and len(market.open))
         return not len(self.agenda)
@@ -108,6 +120,7 @@ class Play:
         self.done = True
         self.agenda.clear()
         self.rewards.advance(ended=True)
+        self.market.accuracy = self.market.measure()
         self.market.write_down("end")
 
     # --- acts -----------------------------------------------------------------------------------
@@ -151,7 +164,8 @@ class Play:
         if claims:
             # As published nothing but what anybody may take is claimed after the data ran out.
             late = market.ran_out and self._as_published
-            self.claims.claim(p, market.memory, market.now_s, sweeps_only=late)
+            if self.claims.claim(p, market.memory, market.now_s, sweeps_only=late):
+                market.progress_s = market.now_s
         market.books.act(market.now_s, p, act, row, cost, market.accuracy)
 
     def _queue(self, p: Participant) -> None:

@@ -116,11 +116,10 @@ class MarketSettings(Settings):
     """Parameters of the model."""
     slice_s: Annotated[Finite, Field(ge=1, le=1e9)] = 86_400.0
     """Seconds of a round. The last one goes on until the data have run out and nothing can be
-    claimed any more.
+    claimed any more, or until nothing was accepted or claimed for 30 days.
     """
     closes_s: NonNegative = 0.0
-    """When the market takes no more data, seconds; 0: when they have run out. Without it a market
-    in which nobody takes the next sample never ends.
+    """When the market takes no more data, seconds; 0: when they have run out.
     """
     first_accuracy_s: NonNegative = 10_000.0
     """When the accuracy on the hidden test set is published first, seconds; until then contributors

@@ -129,7 +129,6 @@ OUTCOMES = {
         "max(accuracy) filter (where moment = 'end')",
         "share of the hidden test set that the last model predicts right",
         "max",
-        headline=True,
     ),
     "honest_return": Outcome(
         "balances",
