@@ -71,8 +71,8 @@ def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
     """Load the data set of a scenario, or take it from memory while its files are the same.
 
     A shipped source gives the same samples every time: its files are checked against a checksum.
-    One named by path or by an entry point stays in memory only while every file that its `load`
-    opened is unchanged. Raises `DataError`.
+    What reads files of the user, and a source named by path or by an entry point, stays in memory
+    only while every file that its `load` opened is unchanged. Raises `DataError`.
     """
     key = (name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
     kept = _kept.get(key)
@@ -85,14 +85,22 @@ def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
 
 
 def content_digest(name: str, params: dict[str, Any], folder: Path) -> str:
-    """Return the SHA-256 of the samples of a data set that is not shipped, "" for those that are.
+    """Return the SHA-256 of the samples of a data set, "" where they follow from its parameters.
 
-    It is part of a run's identity: the samples of shipped ones follow from name and parameters.
-    Raises `DataError`.
+    It is part of a run's identity: samples follow from name and parameters where the source is a
+    shipped one that reads no file of the user. Raises `DataError`.
     """
-    if datasets.is_shipped(name):
+    if _follows(name):
         return ""
     return load_dataset(name, params, folder).digest
+
+
+def _follows(name: str) -> bool:
+    """Return whether the samples of a data set follow from its name and parameters."""
+    if not datasets.is_shipped(name):
+        return False
+    source: Any = datasets.get(name)
+    return not source.own_files
 
 
 @dataclass(frozen=True)
@@ -117,9 +125,9 @@ def _load(name: str, params: dict[str, Any], folder: Path) -> _Kept:
         data = source.load(folder)
     if not isinstance(data, Dataset):
         raise DataError(f"{name}: load must return a Dataset, not {type(data).__name__}")
-    shipped = datasets.is_shipped(name)
-    files = {} if shipped else {file: _stamp(file) for file in opened}
-    return _Kept(data, files, checked=shipped or bool(files))
+    follows = _follows(name)
+    files = {} if follows else {file: _stamp(file) for file in opened}
+    return _Kept(data, files, checked=follows or bool(files))
 
 
 def _stamp(file: str) -> Stamp | None:

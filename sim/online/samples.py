@@ -77,6 +77,11 @@ class Samples:
         """The largest absolute value, the constant's 1 included."""
         return 1.0 if self._values is None else float(np.abs(self._values).max())
 
+    @cached_property
+    def least(self) -> float:
+        """The least value that is not 0, the constant's 1 included."""
+        return 1.0 if self._values is None else float(self._values.min())
+
     def dense(self, rows: Rows) -> NDArray[np.float32]:
         """Return samples `float32[n, features]`, a copy."""
         found = np.empty((len(rows), self.features), dtype=np.float32)
@@ -123,7 +128,8 @@ class Samples:
         values = (1.0 if self._values is None else self._values) / np.repeat(norms, counts)
         values[self._offsets[1:] - 1] = 1
         scaled = copy.copy(self)
-        scaled.__dict__.pop("largest", None)
+        for known in ("largest", "least"):
+            scaled.__dict__.pop(known, None)
         scaled._take(values if one is None else np.rint(values * one))
         return scaled
 

@@ -1,7 +1,11 @@
 import gzip
 import hashlib
+import os
+import warnings
+import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,13 +14,20 @@ from typer.testing import CliRunner
 
 from experiments import load_scenario
 from experiments.cli import app
+from experiments.conformance.sources import DatasetConformance
 from experiments.loader import dumps
+from mechanisms.plugin import PluginError
 from sim.data import partition
-from sim.data.folder import data_folder, load_dataset
+from sim.data.folder import content_digest, data_folder, load_dataset
 from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
+from sim.data.sources.imdb_like import ImdbLike
+from sim.data.sources.npz import Npz
 from sim.data.sources.synthetic import Synthetic
+from sim.data.sources.table import TableFile
 from sim.data.split import split_data
+from sim.online import online_models
+from sim.online.samples import Samples
 from sim.settings import DataSettings
 from sim.streams import Streams
 from sim.world import World
@@ -374,3 +385,278 @@ def test_a_run_on_other_samples_is_another_run(own_set, tmp_path, command):
     assert [first.exit_code, again.exit_code] == [0, 0], first.output
     assert other.exit_code == 2, other.output
     assert "another" in other.output
+
+
+# --- files of the user ----------------------------------------------------------------------------
+
+ARRAYS = {
+    "X_train": np.arange(12).reshape(4, 3) % 2,
+    "y_train": np.array([0, 1, 1, 0]),
+    "X_test": np.eye(2, 3),
+    "y_test": np.array([1, 0]),
+}
+
+
+def npz(folder, name="samples.npz", **changes):
+    """Write an .npz file; None leaves an array out."""
+    arrays = {key: value for key, value in (ARRAYS | changes).items() if value is not None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.savez(folder / name, **arrays)
+    return Npz.configure({"file": name})
+
+
+@pytest.mark.parametrize("form", [np.int8, np.int64, np.float64, np.float32, bool])
+def test_an_npz_file_is_read_as_it_is(tmp_path, form):
+    source = npz(tmp_path, X_train=ARRAYS["X_train"].astype(form), y_test=np.array([1.0, 0.0]))
+    data = source.load(tmp_path)
+    assert data.x_train.tolist() == ARRAYS["X_train"].tolist()
+    assert data.x_train.dtype == np.float32
+    assert [data.y_train.tolist(), data.y_test.tolist()] == [[0, 1, 1, 0], [1, 0]]
+    assert data.classes == 2
+    compressed = tmp_path / "small.npz"
+    np.savez_compressed(compressed, **ARRAYS, more=np.zeros(3))
+    elsewhere = Npz.configure({"file": str(compressed)}).load(tmp_path / "nowhere")
+    assert elsewhere.x_test.tolist() == ARRAYS["X_test"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"X_train": None}, "holds no array X_train, but X_test, y_test, y_train; write it with"),
+        ({"X_train": np.arange(4)}, r"X_train has shape \(4,\); it must be \(samples, features\)"),
+        ({"X_test": np.zeros((0, 3)), "y_test": np.zeros(0)}, "at least one"),
+        ({"X_test": np.zeros((2, 4))}, r"X_test holds samples of shape \(4,\)"),
+        ({"y_train": np.array([0, 1])}, r"y_train has shape \(2,\); it must be \(4,\)"),
+        ({"y_train": np.array([[0], [1], [1], [0]])}, "one label for each sample of X_train"),
+        ({"y_train": np.array([0.5, 1, 1, 0])}, "y_train holds labels that are not whole numbers"),
+        ({"y_train": np.array([-1, 1, 1, -1])}, "y_train holds the label -1; labels count from 0"),
+        ({"y_train": np.array([1, 2, 2, 1]), "y_test": np.array([1, 2])}, "no label .* is 0"),
+        ({"y_train": np.array([0, 3, 3, 0])}, "is 2, the largest is 3"),
+        ({"y_train": np.zeros(4, int), "y_test": np.zeros(2, int)}, "at least two classes"),
+        ({"y_test": np.array([1, np.nan])}, "y_test holds values that are not finite"),
+        ({"X_train": np.full((4, 3), np.inf)}, "X_train holds values that are not finite"),
+        ({"X_train": np.full((4, 3), 1e300)}, "not finite in float32"),
+        ({"X_train": np.full((4, 3), "a")}, "X_train is of type <U1; give integers or real"),
+        ({"X_train": np.full((4, 3), 1j)}, "X_train is of type complex128"),
+        ({"y_train": np.array([0, 1, None, 0], object)}, "y_train is of type object"),
+    ],
+    ids=str,
+)
+def test_a_wrong_npz_file_is_refused_in_one_line(tmp_path, changes, said):
+    with pytest.raises(DataError, match=said) as told:
+        npz(tmp_path, **changes).load(tmp_path)
+    assert "\n" not in str(told.value)
+    assert "samples.npz" in str(told.value)
+
+
+def forged(folder, header):
+    """An archive whose X_train has a header of its own and no values."""
+    npz(folder)
+    with zipfile.ZipFile(folder / "forged.npz", "w") as archive:
+        archive.writestr("X_train.npy", header)
+        with zipfile.ZipFile(folder / "samples.npz") as good:
+            for key in ("y_train", "X_test", "y_test"):
+                archive.writestr(f"{key}.npy", good.read(f"{key}.npy"))
+    return Npz.configure({"file": "forged.npz"})
+
+
+def npy_header(shape, kind="<f8"):
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"", "X_train cannot be read"),
+        (b"no array at all", "X_train cannot be read"),
+        (b"\x93NUMPY\x09\x00", "X_train cannot be read .version"),
+        (npy_header((4, 3)), "X_train cannot be read"),
+        (npy_header((10**9, 10**9)), "more than 8,589,934,592 bytes"),
+        (npy_header((4, 3), "|O"), "X_train is of type object"),
+    ],
+    ids=["empty", "text", "version", "cut off", "huge", "pickle"],
+)
+def test_a_forged_array_is_refused_before_it_is_read(tmp_path, header, said):
+    with pytest.raises(DataError, match=said) as told:
+        forged(tmp_path, header).load(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_what_is_no_npz_file_is_refused(tmp_path):
+    (tmp_path / "text.npz").write_text("a,b")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    good = npz(tmp_path)
+    raw = (tmp_path / "samples.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(raw[: len(raw) // 2])
+    damaged = bytearray(raw)
+    damaged[200] ^= 1
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    for name, said in (
+        ("text.npz", "is no .npz file; write it with numpy.savez"),
+        ("one.npy", "is no .npz file"),
+        ("cut.npz", "is no .npz file"),
+        ("damaged.npz", "damaged, its checksum"),
+        ("absent.npz", "there is no .*absent.npz; name a file in the data folder"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(DataError, match=said) as told:
+            Npz.configure({"file": name}).load(tmp_path)
+        assert "\n" not in str(told.value)
+    assert good.load(tmp_path).name == "samples.npz"
+    with pytest.raises(PluginError, match="missing"):
+        Npz.configure({})
+
+
+ROWS = (
+    "age,town,paid,label,part\n30,A,1.5,0,train\n40,B,2.5,1,test\n50,A,3.5,1,train\n60,B,0,0,test\n"
+)
+
+
+def table(folder, text=ROWS, name="rows.csv", **params):
+    (folder / name).write_text(text)
+    return TableFile.configure({"file": name, **params}).load(folder)
+
+
+def test_rows_of_a_table_are_samples_in_its_order(tmp_path):
+    named = {"features": "age, paid"}
+    data = table(tmp_path, **named, test=0.25)
+    assert data.x_train.tolist() == [[30, 1.5], [40, 2.5], [50, 3.5]]
+    assert [data.x_test.tolist(), data.y_test.tolist()] == [[[60, 0]], [0]]
+    data = table(tmp_path, **named, split="part")
+    assert [data.y_train.tolist(), data.y_test.tolist()] == [[0, 1], [1, 0]]
+    pd.read_csv(tmp_path / "rows.csv").drop(columns=["town", "part"]).to_parquet(
+        tmp_path / "rows.parquet"
+    )
+    whole = TableFile.configure({"file": "rows.parquet", "test": 0.5}).load(tmp_path)
+    assert whole.x_train.tolist() == [[30, 1.5], [40, 2.5]]
+
+
+def test_words_as_labels_are_numbered_by_the_alphabet(tmp_path):
+    data = table(tmp_path, label="town", features="age", test=0.5)
+    assert [data.y_train.tolist(), data.classes] == [[0, 1], 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "said"),
+    [
+        (ROWS, {}, "column 'town' holds 'A', features are numbers; leave the column out"),
+        (ROWS, {"label": "lable"}, "has no column 'lable'; did you mean 'label'"),
+        (ROWS, {"features": "age,size"}, "has no column 'size'"),
+        (ROWS, {"features": "age", "split": "town"}, "'town', row 1: is 'A'; write train or test"),
+        (ROWS, {"features": "age", "test": 0.01}, "no row is for the part 'test'"),
+        (ROWS, {"features": "age", "label": "paid"}, "column 'paid' holds labels that are not"),
+        (ROWS, {"features": "town", "label": "age"}, "column 'town' holds"),
+        ("a,label\n1,0\n,1\n", {}, "column 'a', row 2: there is no finite number"),
+        ("a,label\n1,0\n2,\n", {}, "column 'label', row 2: there is no label"),
+        ("a,label\n1,0\n2,0\n", {"test": 0.5}, "all labels are 0"),
+        ("a,label\n1,x\n2,x\n", {"test": 0.5}, "all labels are 'x'"),
+        ("a,label\n1,1\n2,2\n", {"test": 0.5}, "is 0, the largest is 2"),
+        ("label\n1\n0\n", {}, "has no column of features"),
+        ("a,label\n", {}, "has no rows"),
+        ("", {}, "cannot be read as csv"),
+        ("a,label\n1,2,3,4\n1,2,3,4,5\n", {}, "cannot be read as csv"),
+    ],
+    ids=str,
+)
+def test_a_wrong_table_is_refused_in_one_line(tmp_path, text, params, said):
+    with pytest.raises(DataError, match=said) as told:
+        table(tmp_path, text, **params)
+    assert "\n" not in str(told.value)
+    assert "rows.csv" in str(told.value)
+
+
+def test_tables_of_other_formats_are_refused(tmp_path):
+    with pytest.raises(PluginError, match=r"must end in .csv or .parquet"):
+        TableFile.configure({"file": "rows.xlsx"})
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        table(tmp_path, name="rows.parquet")
+
+
+@pytest.mark.parametrize("name", ["npz", "table"])
+def test_the_content_of_a_user_s_file_is_part_of_a_run_s_identity(tmp_path, name):
+    def write(folder, first):
+        folder.mkdir(exist_ok=True)
+        if name == "npz":
+            npz(folder, "mine", X_train=ARRAYS["X_train"] + first)
+            os.replace(folder / "mine.npz", folder / "mine.csv")
+        else:
+            (folder / "mine.csv").write_text(f"a,label\n{first},0\n2,1\n3,1\n")
+
+    write(tmp_path / "a", 0)
+    write(tmp_path / "b", 5)
+    scenario = load_scenario("fedavg", {"data.dataset": name, "data.params": {"file": "mine.csv"}})
+    before = scenario.run_id(tmp_path / "a")
+    assert scenario.run_id(tmp_path / "b") != before
+    assert scenario.run_id(tmp_path / "a") == before
+    write(tmp_path / "a", 7)
+    assert scenario.run_id(tmp_path / "a") != before
+
+
+@pytest.mark.parametrize("name", ["digits", "synthetic", "imdb-like"])
+def test_sets_that_follow_from_their_parameters_need_no_digest(name, tmp_path):
+    assert content_digest(name, {}, tmp_path) == ""
+
+
+@pytest.mark.parametrize("source", [Npz, TableFile])
+def test_the_suite_takes_a_user_s_file(tmp_path, source):
+    npz(tmp_path)
+    (tmp_path / "samples.csv").write_text("a,label\n1,0\n2,1\n3,1\n")
+    file = {Npz: "samples.npz", TableFile: "samples.csv"}[source]
+    members = {"plugin": source, "configurations": [{"file": str(tmp_path / file)}]}
+    type("Suite", (DatasetConformance,), members)().test_arrays()
+
+
+# --- generated and embedded sets of markets -------------------------------------------------------
+
+
+def test_generated_texts_have_the_stated_shape(tmp_path):
+    data = ImdbLike.configure({"train": 3_000, "test": 100, "features": 300}).load(tmp_path)
+    assert set(np.unique(data.x_train)) == {0, 1}
+    assert np.bincount(data.y_train).tolist() == pytest.approx([1_500, 1_500], abs=60)
+    often = data.x_train.mean(0)
+    assert often[:10].min() > often[-100:].max(), "words are in the order of their frequency"
+    assert np.median(data.x_train.sum(1)) == pytest.approx(60, rel=0.05)
+    again = ImdbLike.configure({"train": 3_000, "test": 100, "features": 300, "seed": 1})
+    assert (again.load(tmp_path).x_train != data.x_train).any()
+
+
+def test_texts_become_easier_with_their_separation(tmp_path):
+    def right(separation):
+        params = {"train": 4_000, "test": 2_000, "features": 200, "separation": separation}
+        return trained("naive-bayes", ImdbLike.configure(params).load(tmp_path))
+
+    assert right(0.0) == pytest.approx(0.5, abs=0.04)
+    assert right(0.0) < right(1.5) - 0.15 < right(4.0) - 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "least"),
+    [
+        ("breast-cancer", {}, 0.9),
+        ("breast-cancer", {"form": "binary"}, 0.9),
+        ("fitness-like", {}, 0.94),
+    ],
+)
+@pytest.mark.parametrize("model", ["nearest-centroid", "sgd-perceptron"])
+def test_small_sets_can_be_learned(name, params, least, model, tmp_path):
+    data = load_dataset(name, params, tmp_path)
+    assert trained(model, data) > least
+    assert data.classes == 2
+
+
+def test_the_simple_set_is_its_rule(tmp_path):
+    data = load_dataset("simple", {}, tmp_path)
+    assert (len(data.y_train), len(data.y_test), data.shape) == (20, 11, (3,))
+    assert (data.y_train == (data.x_train[:, 0] * data.x_train[:, 2] > 0)).all()
+    assert (data.x_train == data.x_train.round()).all()
+
+
+def trained(model, data):
+    """Accuracy on the test samples of a model that is fitted to all training samples."""
+    samples = Samples(data)
+    made = online_models.create(model, {})
+    rows = np.arange(samples.train)
+    made.start(samples, rows, samples.y[rows])
+    return made.accuracy(samples.test_rows, samples.y[samples.test_rows])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import SGDClassifier
+from sklearn.naive_bayes import MultinomialNB
 
 from experiments.conformance.online import INITIAL, small_set
 from sim.data.sources.base import DataError, Dataset
@@ -166,18 +167,58 @@ def test_centroids_are_the_means(form, unit_norm):
     assert (model.predict(np.arange(160)) == away.argmin(1))[clear].all()
 
 
-def test_a_class_without_samples_is_not_predicted():
-    model, _ = started("nearest-centroid", labels=np.ones(40, dtype=np.int64))
+@pytest.mark.parametrize("name", ["naive-bayes", "nearest-centroid"])
+def test_a_class_without_samples_is_not_predicted(name):
+    model, _ = started(name, labels=np.ones(40, dtype=np.int64))
     assert set(model.predict(np.arange(160)).tolist()) == {1}
     watch = Watch(model)
     slot = watch.add(7)
     assert watch.predictions()[slot] == 1
-    model.update(7, 0)
+    for _ in range(99):
+        model.update(7, 0)
     assert watch.predictions()[slot] == model.predict_one(7) == 0
+
+
+# --- naive Bayes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [1.0, 0.1])
+@pytest.mark.parametrize("form", ["present", "counts"])
+def test_naive_bayes_is_scikit_learns(form, smoothing):
+    model, samples = started("naive-bayes", form, smoothing=smoothing)
+    x, rng = whole(samples), np.random.default_rng(2)
+    theirs = MultinomialNB(alpha=smoothing)
+    theirs.partial_fit(x[INITIAL], samples.y[INITIAL], classes=[0, 1])
+    for row in range(40, 120):
+        label = int(rng.integers(2))
+        model.update(row, label)
+        theirs.partial_fit(x[row : row + 1], [label])
+    logs = theirs.predict_joint_log_proba(x)
+    ours = model._scores(np.arange(160))
+    np.testing.assert_allclose(np.diff(ours), np.diff(logs), atol=1e-9)
+    clear = np.abs(np.diff(logs)[:, 0]) > 1e-9
+    assert (model.predict(np.arange(160)) == theirs.predict(x))[clear].all()
+    assert clear.mean() > 0.9
+
+
+def test_naive_bayes_needs_features_that_are_not_negative():
+    with pytest.raises(DataError, match=r"'naive-bayes'.*features of 0 or more, one is -"):
+        started("naive-bayes", "real")
+
+
+@pytest.mark.parametrize("name", ["naive-bayes", "nearest-centroid"])
+def test_of_equal_scores_the_lowest_class_is_predicted(name):
+    x = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
+    samples = Samples(Dataset("tie", x, np.array([1, 0, 1]), x, np.array([1, 0, 1]), 2))
+    model = online_models.create(name, {})
+    model.start(samples, np.array([0, 1]), np.array([1, 0]))
+    assert model.predict(np.array([0, 1])).tolist() == [0, 0]
+    assert model.predict_one(0) == 0
 
 
 # --- what is watched -----------------------------------------------------------------------------
 
+REFUSED = {("perceptron", "many"), ("naive-bayes", "real"), ("naive-bayes", "many")}
 CASES = [
     (name, form, params)
     for form in ("present", "real", "counts", "many")
@@ -187,8 +228,9 @@ CASES = [
         ("perceptron", {"learning_rate": 0.3}),
         ("nearest-centroid", {}),
         ("nearest-centroid", {"unit_norm": True}),
+        ("naive-bayes", {}),
     )
-    if (name, form) != ("perceptron", "many")
+    if (name, form) not in REFUSED
 ]
 CALLS = st.lists(
     st.tuples(

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,11 @@ class DatasetSource(Plugin, ABC):
     """Base of data sources. `load` returns the same arrays every time.
 
     Which device holds which sample is decided elsewhere.
+    """
+
+    own_files: ClassVar[bool] = False
+    """Whether samples come from files of the user, which no checksum of ours holds: their content
+    is part of a run's identity.
     """
 
     @abstractmethod
