@@ -49,7 +49,7 @@ class DepositRefundTake(MarketRule):
 
     name = "deposit-refund-take"
     summary = "a deposit per datum: back to its author while the model agrees, else to reporters"
-    reference = "Harris and Waggoner, arXiv:1907.07247, section 3.1; seed 001, Stakeable"
+    reference = "Harris and Waggoner, arXiv:1907.07247 (self-assessment); seed 001, Stakeable"
     examples = (
         {},
         {"formula": "chain", "cost_weight": 0.001, "refund_wait_s": 15.0, "sweep_wait_s": 20.0},

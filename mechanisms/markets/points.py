@@ -28,7 +28,7 @@ class Points(MarketRule):
 
     name = "points"
     summary = "data cost nothing; a point per datum that the model agrees with, badges for points"
-    reference = "Harris and Waggoner, arXiv:1907.07247, section 3 (gamification); seed 001, Points"
+    reference = "Harris and Waggoner, arXiv:1907.07247 (gamification); seed 001, Points"
     examples = ({}, {"refund_wait_s": 86_400.0, "silver": 2, "gold": 3})
 
     @dataclass(frozen=True)

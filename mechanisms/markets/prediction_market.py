@@ -76,7 +76,7 @@ class PredictionMarket(MarketRule):
         "a bounty for improving the accuracy on a committed test set, stakes lost by harming it"
     )
     reference = (
-        "Harris and Waggoner, arXiv:1907.07247, section 3.2; Abernethy and Frongillo, NeurIPS 2011"
+        "Harris and Waggoner, arXiv:1907.07247 (prediction markets); Abernethy and Frongillo 2011"
     )
     learns = False
     claimable = False

@@ -4,6 +4,7 @@ import pytest
 
 from mechanisms.markets.prediction_market import BOUNTY
 from mechanisms.vocabulary import TOKEN
+from sim.keys import SettingError
 from sim.scenario import scenario_of
 from sim.world import World
 
@@ -56,6 +57,11 @@ def test_a_market_ends_by_time():
     assert market.now_s == 5_000.0
     assert market.data[-1].time_s <= 5_000.0
     assert not market.ran_out
+
+
+def test_a_test_set_with_fewer_samples_than_pieces_is_refused():
+    with pytest.raises(SettingError, match=r"^market.params.pieces = 301: must be at most 300"):
+        played(pieces=301)
 
 
 def test_what_a_market_pays_comes_from_stakes_and_bounty():

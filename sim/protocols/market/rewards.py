@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from agents.contributors.base import Contributor
 from mechanisms import answers
 from mechanisms.failures import broken
+from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import ProviderObservation, Stage
+from sim.keys import SettingError
 from sim.protocols.market.market import DataMarket
 
 Rows = NDArray[np.int64]
@@ -61,11 +63,19 @@ class Rewards:
             raise broken(behaviour, method, message, who)
         return tests[picked]
 
+    def _pieces(self, rows: Rows) -> Sequence[tuple[int, int]]:
+        """Return the pieces of a test set; raise `SettingError` when one would be empty."""
+        try:
+            return self._market.rule.test_pieces(len(rows))
+        except PluginError as error:
+            key = f"market.params.{error.key}"
+            raise SettingError(key, error.value, str(error)) from error
+
     def digests(self, rows: Rows) -> list[str]:
         """Return the SHA-256 of each piece: the bytes of its samples and labels."""
         samples = self._market.samples
         found = []
-        for start, stop in self._market.rule.test_pieces(len(rows)):
+        for start, stop in self._pieces(rows):
             piece = rows[start:stop]
             content = samples.dense(piece).tobytes() + samples.y[piece].tobytes()
             found.append(hashlib.sha256(content).hexdigest())
@@ -73,7 +83,7 @@ class Rewards:
 
     def _hidden(self, rows: Rows) -> Rows:
         """Return the rows without the piece that is revealed before the first datum."""
-        pieces = self._market.rule.test_pieces(len(rows))
+        pieces = self._pieces(rows)
         if len(pieces) < 2:
             return rows
         drawn = self._market.kernel.streams.rng("market piece").integers(len(pieces))
