@@ -120,6 +120,7 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(place, boundary):
     assert digest(resumed.kernel.tables()) == digest(play(scenario))
 
 
+@pytest.mark.slow
 def test_sweep_compare_and_report(place):
     shown = fedstake("sweep", "prices.toml", "--workers", "2", "--out", "prices")
     assert "12 new, 0 failed" in shown
@@ -134,6 +135,7 @@ def test_sweep_compare_and_report(place):
     assert "largest_pot" in (place / "prices" / "report" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_two_games_in_one_sweep_are_read_together(place):
     """What a game does not record is null in the runs of that game."""
     both = SWEEP.partition("[[design]]")[0].replace('scenario = "lottery.toml"', "")
@@ -153,6 +155,7 @@ def test_two_games_in_one_sweep_are_read_together(place):
     assert outcomes.loc["averaging", "accuracy"].notna().all()
 
 
+@pytest.mark.slow
 def test_replay_on_the_dev_chain(place):
     try:
         install.install()
@@ -168,6 +171,7 @@ def test_replay_on_the_dev_chain(place):
     assert [note["reason"] for note in declared] == ["draw"]
 
 
+@pytest.mark.slow
 def test_reading_results_runs_none_of_their_code(place):
     """Report, scorecard, frames and the plan of a replay need no plug-in that came with a run."""
     fedstake("run", "lottery.toml", "--out", "run")
@@ -261,6 +265,7 @@ class Auction(fs.Protocol):
 '''
 
 
+@pytest.mark.slow
 def test_a_game_in_one_file_brings_behaviours_of_its_own(place):
     (place / "auction.py").write_text(AUCTION)
     game = {"protocol": "auction.py:Auction", "rounds": 4, "devices": 5}
@@ -279,6 +284,7 @@ def test_a_game_in_one_file_brings_behaviours_of_its_own(place):
     assert "checks passed" in str(fs.check("auction.py:Auction"))
 
 
+@pytest.mark.slow
 def test_games_that_use_a_name_for_different_things_are_read_together(place):
     text = LOTTERY.read_text()
     other = text.replace("fs.INTEGER", "fs.TEXT").replace('{"pot": pot,', '{"pot": f"{pot} units",')

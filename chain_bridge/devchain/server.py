@@ -25,7 +25,7 @@ from fedstake.outside import read_json
 
 CHOPSTICKS = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
 HOST = "127.0.0.1"
-START_S = 90.0
+START_S = 180.0
 STOP_S = 10.0
 STACK_KB = 60_000  # storage layers recurse, one per block: enough for 20,000 blocks
 MEMORY_BLOCKS = 1_000_000  # an evicted block reads as the genesis, without an error
