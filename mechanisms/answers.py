@@ -171,6 +171,8 @@ def counts(plugin: Plugin, method: str, answer: Any, devices: int) -> Mapping[in
 
 def moment(plugin: Plugin, method: str, answer: Any) -> float:
     """Return a time in seconds; inf: never."""
+    if type(answer) is float and answer == answer:
+        return answer
     if isinstance(answer, int | float | np.number) and not np.isnan(answer):
         return float(answer)
     raise broken(plugin, method, f"must give seconds or inf, gave {answer!r}")

@@ -18,10 +18,13 @@ from fedstake.errors import InputError
 from mechanisms.failures import PluginFailedError
 from mechanisms.plugin import PluginError
 from mechanisms.registries import payouts
+from sim.registries import protocols
+from sim.scenario import scenario_of
 from sim.world import World
 
 DEVICE = ", device"
 COORDINATED = {"preset": "coordinator"}
+TRADED = {"preset": "market"}
 
 
 class Case(NamedTuple):
@@ -55,6 +58,7 @@ WORKER = "agents.workers.honest:Honest"
 VALIDATOR = "agents.validators.honest:Honest"
 MINER = "agents.miners.honest:Honest"
 REPORTS = {"payout__mechanism": "cosine", "payout__params": {"to": "committee"}}
+DEPOSITS = "mechanisms.markets.deposit_refund_take:DepositRefundTake"
 PAIR = "must return None or a pair (x, y), returned a list"
 CASES = [
     settled("mechanisms", FLAT, "settle"),
@@ -195,9 +199,67 @@ CASES = [
         {"2": "chose strategy 2, there are 0..1", "0.5": "gave 0.5", "None": "gave None"},
         DEVICE,
     ),
+    Case(
+        "markets",
+        DEPOSITS,
+        "add",
+        {
+            "given[1].offer + 1": "must return 0 to",
+            "1.5": "returned 1.5",
+            "None": "returned None",
+            "Refused('')": "or Refused with a reason",
+        },
+        keys=TRADED,
+    ),
+    Case("markets", DEPOSITS, "refund", {"-1": "returned -1", "'x'": "or Refused"}, keys=TRADED),
+    Case("markets", DEPOSITS, "report", {"10**12": "must return 0 to"}, keys=TRADED),
+    Case("markets", DEPOSITS, "price", {"-1": "gave -1", "None": "gave None"}, keys=TRADED),
+    Case("markets", DEPOSITS, "standing", {"{99: 1}": "names device 99"}, keys=TRADED),
+    Case("markets", DEPOSITS, "locked", {"{0: 0.5}": "gives 0 0.5", "None": "None"}, keys=TRADED),
+    Case("markets", DEPOSITS, "accounts", {"{'escrow:a': -1}": "gives 'escrow:a' -1"}, keys=TRADED),
+    Case("markets", DEPOSITS, "deadline_s", {"None": "gave None"}, keys=TRADED),
+    Case(
+        "markets",
+        DEPOSITS,
+        "advance",
+        {
+            "None": "must return payments, returned None",
+            "(1,)": "returns an int, must be Payment",
+            "(Payment(0, 1, 'x'),)": "pays from 'issuance'",
+            "(Payment('nobody', 1, 'x', 'escrow:market'),)": "pays 'nobody'",
+            "(Payment(0, 10**18, 'x', 'escrow:market'),)": "escrow:market holds",
+        },
+        keys=TRADED,
+    ),
+    Case(
+        "prediction fees",
+        "mechanisms.prediction_fees.free:FreePredictions",
+        "shares",
+        {
+            "{0: given[0], 1: 1}": "were paid",
+            "{0: 0.5}": "gives 0 0.5",
+            "{-1: 1}": "names device -1",
+            "None": "returned None",
+        },
+        keys=TRADED,
+    ),
+    Case(
+        "contributors",
+        "agents.contributors.honest:Honest",
+        "act",
+        {
+            "7": "must return an Offer, a Query or None, returned 7",
+            "Offer(2, 1)": "labels are 0..1",
+            "Offer(0, 0.5)": "pays 0.5",
+            "Offer(0, 1, 10**6)": "offers row 1000000",
+            "Query(-1)": "pays -1",
+        },
+        DEVICE,
+        keys=TRADED,
+    ),
 ]
 HEAD = """import numpy as np
-from mechanisms.vocabulary import MiningDecision, Payment, Settlement, Submission
+from mechanisms.vocabulary import *
 from {module} import {base}
 class Bad({base}):
     name = summary = reference = "bad"
@@ -207,10 +269,24 @@ class Bad({base}):
 """
 
 
+def market(case, name):
+    """Return a market of a plug-in: a caller asks the model, and a griefer looks at the price."""
+    keys = {**protocols.get("market").example(), "rounds": 1}
+    others = [("caller", "caller"), ("griefer", "griefer")]
+    if case.kind == "contributors":
+        others = [("bad", name)]
+    keys["adversaries"] = [
+        {"name": group, "count": 1, "contributor": behaviour} for group, behaviour in others
+    ]
+    own = {"markets": {"rule": name}, "prediction fees": {"fees": name}}
+    keys["market"] = {**keys["market"], **own.get(case.kind, {})}
+    return scenario_of(keys)
+
+
 def scenario(tiny, tmp_path, case, body):
     """Return a scenario in which the method of a plug-in is called."""
     module, _, base = case.base.partition(":")
-    properties = {"verify_s", "baseline_epochs", "price"}
+    properties = PROPERTIES if case.keys is not TRADED else set()
     path = tmp_path / "bad.py"
     text = HEAD.format(
         module=module,
@@ -222,6 +298,8 @@ def scenario(tiny, tmp_path, case, body):
     path.write_text(text)
     keys = {"rounds": 1, **case.keys}
     name = f"{path}:Bad"
+    if case.keys is TRADED:
+        return market(case, name)
     everybody = {"name": "bad", "devices": [0, 1, 2, 3, 4, 5, 6, 7]}
     match case.kind:
         case "mechanisms":
@@ -262,6 +340,7 @@ def play(scenario):
         pass
 
 
+PROPERTIES = {"verify_s", "baseline_epochs", "price"}
 BEFORE = {"minimum", "accounts", "price"}
 """Methods that are asked before a round is played, when the scenario is checked."""
 
@@ -272,7 +351,7 @@ class TestEveryMethod:
         with pytest.raises(PluginFailedError) as raised:
             play(scenario(tiny, tmp_path, case, "raise KeyError('missing')"))
         message = str(raised.value)
-        line = 8 + (case.method in {"verify_s", "baseline_epochs", "price"})
+        line = 8 + (case.method in PROPERTIES and case.keys is not TRADED)
         assert message.startswith(f"bad.py:{line} in Bad.{case.method}"), message
         assert "round 1" in message or case.method in BEFORE
         assert message.endswith(": KeyError: 'missing'")
@@ -292,7 +371,7 @@ class TestEveryMethod:
 
 def test_every_kind_and_every_method_that_it_must_define_is_here():
     tried = {(case.kind, case.method) for case in CASES}
-    elsewhere = {"datasets", "models", "protocols", "protocol", "data sets"}
+    elsewhere = {"datasets", "models", "online models", "protocols", "protocol", "data sets"}
     for registry in all_kinds():
         if registry.kind in elsewhere or registry.package.startswith(("tests", "fedstake_plugin")):
             continue

@@ -93,13 +93,14 @@ class Desk:
         if "records" in names:
             fields["records"] = tuple(market.open)
         if "standing" in names:
-            fields["standing"] = market.rule.standing(market.memory)
+            fields["standing"] = market.standing()
         if "samples" in names:
             fields |= {"samples": self._x, "labels": self._y, "predict": self._predict}
         return fields
 
     def _price(self, p: Participant) -> int:
-        return self._market.rule.price(self._market.memory, self._market.now_s, p.device)
+        rule, market = self._market.rule, self._market
+        return answers.whole(rule, "price", rule.price(market.memory, market.now_s, p.device))
 
     def _predict(self, rows: Sequence[int]) -> NDArray[np.int64]:
         return self._market.model.predict(np.asarray(rows, dtype=np.int64))
@@ -184,8 +185,7 @@ class Desk:
         staked: Counter[int] = Counter()
         for datum in market.open:
             staked[datum.author] += datum.claimable
-        standing = market.rule.standing(market.memory)
-        shares = market.fees.shares(offer, standing, staked)
+        shares = market.fees.shares(offer, market.standing(), staked)
         checked = answers.counts(market.fees, "shares", shares, len(market.people))
         # Its own share stays with the caller: it pays the others.
         others = {device: amount for device, amount in checked.items() if device != p.device}

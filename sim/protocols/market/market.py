@@ -118,6 +118,16 @@ class DataMarket:
         except LedgerError as error:
             raise broken(self.rule, "advance", str(error)) from error
 
+    def standing(self) -> Mapping[int, int]:
+        """Return by device what the rule counts of it."""
+        found = self.rule.standing(self.memory)
+        return answers.counts(self.rule, "standing", found, len(self.people))
+
+    def locked(self) -> Mapping[int, int]:
+        """Return the base units by device that the rule holds and may give back."""
+        found = self.rule.locked(self.memory, tuple(self.open))
+        return answers.counts(self.rule, "locked", found, len(self.people))
+
     # --- accuracy -------------------------------------------------------------------------------
 
     def measure(self) -> float:

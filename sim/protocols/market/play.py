@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.contributors.base import Contributor
+from mechanisms import answers
 from mechanisms.vocabulary import TOKEN, Act, Offer, Query
 from sim.agenda import Agenda, Event
 from sim.data.folder import data_folder
@@ -84,8 +85,8 @@ class Play:
         """
         market, rule, recorded = self.market, self.market.rule, self.recorded
         while not self.done:
-            act_s, stage_s = self._next_s(), rule.deadline_s(market.memory)
-            now_s = min(act_s, stage_s)
+            stage_s = answers.moment(rule, "deadline_s", rule.deadline_s(market.memory))
+            now_s = min(self._next_s(), stage_s)
             if now_s > end_s or now_s == math.inf:
                 return
             market.now_s = now_s

@@ -104,7 +104,7 @@ class Market(Protocol):
         }
         kernel.record_round(start_s, own)
         online = [p.device for p in market.people if kernel.population.present(p.device)]
-        locked = market.rule.locked(market.memory, tuple(market.open))
+        locked = market.locked()
         stakes = Stakes(locked=locked, locked_before=self._locked)
         utilities = kernel.record_participants(online, stakes, self._columns())
         kernel.population.learners.observe(utilities)
@@ -113,7 +113,7 @@ class Market(Protocol):
     def _columns(self) -> dict[int, dict[str, Any]]:
         """Return the protocol's own columns of `participants` by device."""
         market, books = self.market, self.market.books
-        standing = market.rule.standing(market.memory)
+        standing = market.standing()
         columns = {}
         for p in market.people:
             columns[p.device] = {

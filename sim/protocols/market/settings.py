@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool
 
 from agents import registries as behaviours
+from mechanisms import answers
 from mechanisms import registries as rules
 from sim.conditions import when_any
 from sim.data import datasets
@@ -193,7 +194,7 @@ class MarketScenario(Scenario):
         others = sum(group.size for group in self.adversaries if group.initial_balance)
         held = self.payout.initial_balance * (self.devices - others)
         held += sum(group.initial_balance * group.size for group in self.adversaries)
-        held += sum(rule.accounts().values())
+        held += sum(answers.amounts(rule, "accounts", rule.accounts()).values())
         if held > MAX_AMOUNT:
             expected = (
                 f"{held:,} base units in all at the start: a supply is at most {MAX_AMOUNT:,}"
