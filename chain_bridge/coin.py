@@ -26,10 +26,16 @@ class Coin(NamedTuple):
 
         For example "168,463,514 (0.000168463514 ROC)".
         """
-        if self.decimals is None:
+        tokens = self.tokens(units)
+        if not tokens:
             return f"{units:,}"
+        return f"{units:,} ({tokens} {self.symbol})".replace(" )", ")")
+
+    def tokens(self, units: int) -> str:
+        """Return an amount of base units in tokens, exactly; "" where the decimals are unknown."""
+        if self.decimals is None:
+            return ""
         whole, rest = divmod(abs(units), 10**self.decimals)
         fraction = f"{rest:0{self.decimals}d}".rstrip("0") if self.decimals else ""
         sign = "-" if units < 0 else ""
-        tokens = f"{sign}{whole:,}.{fraction}".removesuffix(".")
-        return f"{units:,} ({tokens} {self.symbol})".replace(" )", ")")
+        return f"{sign}{whole:,}.{fraction}".removesuffix(".")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from experiments import usage
 from experiments.commands import register_all
 from experiments.console import out_console
 
@@ -45,6 +46,7 @@ def common(
 
 
 register_all(app)
+usage.apply(app)
 
 
 def main() -> None:

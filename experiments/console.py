@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from experiments.fitting import wrapped
 from fedstake.outside import literal
 
 
@@ -13,8 +14,15 @@ class _Literal(Console):
     """A console on which names from outside steer nothing."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as Rich does, text without characters that steer a terminal."""
-        super().print(*map(shown, objects), **options)
+        """Print as Rich does, text without characters that steer a terminal.
+
+        Lines of text end between words at a terminal; in a file or a pipe they stay whole.
+        """
+        super().print(*map(self._laid_out, objects), **options)
+
+    def _laid_out(self, item: Any) -> Any:
+        text = shown(item)
+        return wrapped(text, self.width) if self.is_terminal and isinstance(text, str) else text
 
 
 def shown(item: Any) -> Any:

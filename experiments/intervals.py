@@ -50,6 +50,28 @@ def interval(values: np.ndarray, how: str = "auto", level: float = 0.95) -> tupl
     return float(low), float(high)
 
 
+def band(values: np.ndarray) -> tuple[float, float]:
+    """Return the edges of the band around a mean: NaN for fewer than two values.
+
+    Of two values these values themselves: Student's interval would be thirteen times as wide as
+    they are apart, and show nothing. Of more their 95 % confidence interval.
+    """
+    if len(values) == 2:
+        return float(values.min()), float(values.max())
+    return interval(values)
+
+
+def bands_in_words(seeds: Iterable[int]) -> str:
+    """Return a sentence on how bands around means over these numbers of seeds were made."""
+    counts = {int(n) for n in seeds}
+    two = "Where there are two seeds the band is what lies between them, no interval."
+    others = counts - {2}
+    if not others:
+        return "Bands: what lies between the two seeds, no interval."
+    text = in_words(others, "Bands")
+    return f"{text} {two}" if 2 in counts else text
+
+
 def in_words(runs: Iterable[int], what: str = "Intervals", level: float = 0.95) -> str:
     """Return a sentence on how the intervals of means over these numbers of runs were made.
 

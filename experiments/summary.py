@@ -230,7 +230,7 @@ def _known(rounds: pa.Table, column: str) -> list[Any]:
 def _share(part: int, others: int) -> str:
     """Return a share in words; "" of nothing: its row is left out."""
     whole = part + others
-    return f"{part:,} of {whole:,} ({part / whole:.1%})" if whole else ""
+    return f"{part:,} of {whole:,} ({100 * part / whole:.1f} %)" if whole else ""
 
 
 VALUES: tuple[tuple[str, tuple[str, ...], Callable[[RunFiles, pa.Table], str]], ...] = (

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.console import err_console, out_console, shown
+from experiments.fitting import Column, columns_of, fitted, records, wrapped
 from fedstake.errors import FedstakeError, FedstakeWarning
 from fedstake.outside import literal
 
@@ -117,30 +118,39 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
     err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
 
 
-def show(table: Any, title: str = "") -> None:
-    """Print a pandas frame as a table of text."""
-    view = Table(
-        title=Text(shown(title), "table.title") if title else None,
-        title_justify="left",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
+def show(table: Any, title: str = "", keys: int = 1) -> None:
+    """Print a pandas frame as a table of text that fits the terminal; nothing of it is cut.
+
+    `keys`: how many columns name the row; where columns have no room beside each other, those that
+    follow come in blocks below, each with the keys again.
+    """
     headings = [literal(str(column)) for column in table.columns]
     rows = [[literal(str(v)) for v in row] for row in table.itertuples(index=False)]
-    for i, heading in enumerate(headings):
-        longest = max((len(row[i]) for row in rows), default=0)
-        words = max((len(w) for w in heading.split()), default=0)
-        # What is in a table is never cut; a terminal that is too narrow folds lines.
+    width = out_console.width
+    blocks = fitted(columns_of(headings, rows), width, keys)
+    if title:
+        out_console.print(Text(wrapped(shown(title), width), "table.title"))
+    if not blocks:
+        out_console.print(Text(records(headings, rows, width)))
+    for i, block in enumerate(blocks):
+        if i:
+            out_console.print()
+        out_console.print(_drawn(block))
+
+
+def _drawn(block: Sequence[Column]) -> Table:
+    """Return columns of text as a table of Rich."""
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    for column in block:
         view.add_column(
-            Text(heading),
-            justify="left" if i == 0 else "right",
-            min_width=max(longest, words),
+            Text(column.head),
+            justify="left" if column.left else "right",
+            width=column.width,
             overflow="fold",
         )
-    for row in rows:
-        view.add_row(*map(Text, row))
-    out_console.print(view)
+    for cells in zip(*(column.cells for column in block), strict=True):
+        view.add_row(*map(Text, cells))
+    return view
 
 
 def say(note: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
 from fedstake.errors import InputError
 from mechanisms.plugin import PluginError
@@ -29,6 +30,41 @@ class SettingError(InputError):
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value!r}: {self.expected}"
+
+
+EXPECTED = {
+    "greater_than_equal": "must be >= {ge}",
+    "greater_than": "must be > {gt}",
+    "less_than_equal": "must be <= {le}",
+    "less_than": "must be < {lt}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "list_type": "must be a list",
+    "tuple_type": (
+        "must be a list; a list of tables is written with double brackets, as [[payout.parts]]"
+    ),
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "string_pattern_mismatch": "letters, digits and . _ - only, beginning with a letter or digit",
+    "missing": "must be given",
+}
+"""By the kind of pydantic's error, what would be right."""
+
+
+def expected_of(problem: ErrorDetails) -> str:
+    """Return what would be right in the place of a value that pydantic refuses."""
+    own = EXPECTED.get(problem["type"])
+    if own is None:
+        return problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return own.format(**problem.get("ctx", {}))
 
 
 @contextmanager

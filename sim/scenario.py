@@ -25,6 +25,7 @@ from sim.keys import (
     SettingError,
     choices,
     dotted_keys,
+    expected_of,
     has_key,
     plain,
     plugins_first,
@@ -288,10 +289,7 @@ def _first_problem(error: ValidationError, values: Mapping[str, Any]) -> Setting
     if first["type"] == "missing":
         given = ", ".join(map(str, first["input"])) if isinstance(first["input"], Mapping) else ""
         return SettingError(key, None, f"missing; given: {given or 'nothing'}{more}")
-    message = _MESSAGES.get(first["type"])
-    if message is None:
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return SettingError(key, first["input"], message + more)
+    return SettingError(key, first["input"], expected_of(first) + more)
 
 
 def _first_key(key: str, value: Any) -> tuple[str, Any]:
@@ -337,16 +335,6 @@ def _unknown(path: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
 def _first_with(keys: Mapping[str, str], end: str) -> str:
     """Return the first dotted key that ends in a word."""
     return next(key for key, last in keys.items() if last == end)
-
-
-_MESSAGES = {
-    "tuple_type": (
-        "must be a list; a list of tables is written with double brackets, as [[payout.parts]]"
-    ),
-    "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "string_pattern_mismatch": ("letters, digits and . _ - only, beginning with a letter or digit"),
-}
 
 
 # --- canonical form -----------------------------------------------------------------------------

@@ -135,6 +135,7 @@ def _compare_mechanisms(folder: Path, out: Path | None, *, trust: bool) -> None:
     show(
         rounded(labels.applied(table[shown])),
         f"{results.name}: results by {labels.all_of(keys)}",
+        keys=len(keys),
     )
     _show_gains(verdict, keys, labels)
     out_console.print()
@@ -157,17 +158,17 @@ def _show_gains(verdict: Verdict, keys: list[str], labels: Labels) -> None:
     from experiments.scorecard.showing import compatibility, gains_in_words, sybils
 
     level = f"{100 * verdict.level:.4g} %"
+    gains = f"gain from deviating (per device, {level} simultaneous intervals)"
     tables = {
-        f"gain from deviating (per device, {level} simultaneous intervals)": gains_in_words(
-            verdict
-        ),
+        gains: gains_in_words(verdict),
         "incentive compatibility, of what was tried": compatibility(verdict, keys),
         f"gain from sybils (per operator, {level} intervals)": sybils(verdict, keys),
     }
     for heading, table in tables.items():
         if not table.empty:
             out_console.print()
-            show(labels.applied(table), heading)
+            named = [c for c in table.columns if c in (*keys, "deviation")]
+            show(labels.applied(table), heading, keys=len(named))
 
 
 def _compare_rules(

@@ -10,7 +10,7 @@ from experiments.console import out_console
 from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors
 
 devchain = typer.Typer(
-    help="The bundled dev chain: the real Asset Hub runtime, executed locally.",
+    help="Start, look at or end the bundled dev chain: the real Asset Hub runtime, run locally.",
     no_args_is_help=True,
 )
 

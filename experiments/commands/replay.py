@@ -35,6 +35,19 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Rows of a long table that are printed."""
+COMPARED = {
+    "calls": "calls of a batch, with what was asked for",
+    "call": "calls that did something else, one by one",
+    "fee": "fee of a batch, with the operator's balance",
+    "balance": "account after a round, with the journal",
+    "recorded balance": "account after a round, with table participants",
+    "moved": "change of an account in a round, by reason",
+    "signer": "operator's account, with all that it paid",
+    "issuance": "total on the chain, with the sum of all accounts",
+    "supply": "change of the supply, with issued less burned",
+    "order": "batches, with the order that was asked for",
+}
+"""What each check compares, in words."""
 
 
 EndpointOption = Annotated[
@@ -83,7 +96,7 @@ TimeoutOption = Annotated[
 
 
 def replay(
-    run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")],
     endpoint: EndpointOption = None,
     dry_run: DryRunOption = False,
     token: TokenOption = "auto",  # noqa: S107 - not a secret
@@ -184,9 +197,10 @@ def _prices(script: Script) -> pd.DataFrame:
                 "weight of one": f"{price.weight.ref_time:,}",
                 "bytes of one": price.length,
                 "fee of one": f"{price.fee:,}",
+                _in_tokens(script.coin): script.coin.tokens(price.fee),
             }
         )
-    return pd.DataFrame(rows)
+    return _known(pd.DataFrame(rows))
 
 
 def _batches(script: Script) -> pd.DataFrame:
@@ -196,13 +210,32 @@ def _batches(script: Script) -> pd.DataFrame:
     rows = [
         {
             "batch": batch.index,
-            "round": batch.round,
+            "round": _round_name(batch.round, script),
             "calls": batch.stop - batch.start,
             "estimated fee": f"{script.estimate_of(batch):,}",
+            _in_tokens(script.coin): script.coin.tokens(script.estimate_of(batch)),
         }
         for batch in script.batches
     ]
-    return pd.DataFrame(rows)
+    return _known(pd.DataFrame(rows))
+
+
+def _round_name(r: int, script: Script) -> str:
+    """Return what a round is called: what is booked before the first and after the last is none."""
+    if r == 0:
+        return "opening"
+    played = script.plan.run.participants("round")
+    return "closing" if played is not None and r > played["round"].max() else str(r)
+
+
+def _in_tokens(coin: Coin) -> str:
+    """Return the heading of a column of fees in tokens."""
+    return f"in {coin.symbol or 'tokens'}"
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without its fees in tokens where the decimals of the token are unknown."""
+    return table.loc[:, (table != "").any()]
 
 
 def _unit(coin: Coin) -> str:
@@ -256,6 +289,7 @@ def _checks(done: Witnessed) -> pd.DataFrame:
                 "check": check,
                 "comparisons": f"{len(part):,}",
                 "differences": int((part["difference"] != 0).sum()),
+                "of what": COMPARED[str(check)],
             }
         )
     return pd.DataFrame(rows)
@@ -268,9 +302,14 @@ def _fees(done: Witnessed) -> pd.DataFrame:
     table = done.books.fees.by_round()
     total = {"round": "all", "calls": table["calls"].sum(), "fee": table["fee"].sum()}
     shown = table.head(5).astype(object)
+    shown["round"] = [_round_name(int(r), done.script) for r in shown["round"]]
     for column in shown.columns[3:]:
         shown[column] = [f"{v:,.0f}" if v == v else "" for v in shown[column]]
     full = pd.concat([shown, pd.DataFrame([total], dtype=object)], ignore_index=True).fillna("")
+    coin = done.script.coin
+    if coin.decimals is not None:
+        tokens = [coin.tokens(int(v)) for v in full["fee"]]
+        full.insert(list(full.columns).index("fee") + 1, _in_tokens(coin), tokens)
     full["fee"] = [f"{v:,}" for v in full["fee"]]
     if len(table) > len(shown):  # a row of dots between the first rounds and the total
         full.loc[len(shown) - 0.5] = ["…"] + [""] * (len(full.columns) - 1)

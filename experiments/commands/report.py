@@ -22,7 +22,9 @@ from experiments.terminal import (
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(help="A run directory, or the folder of a sweep.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A run directory, or the folder of a sweep.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")
     ] = None,

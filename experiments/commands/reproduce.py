@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="Which paper; an unknown one says which there are.")],
+    paper: Annotated[
+        str,
+        typer.Argument(metavar="PAPER", help="Which paper; an unknown one says which there are."),
+    ],
     size: Annotated[
         str,
         typer.Option(

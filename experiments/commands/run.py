@@ -43,7 +43,10 @@ ExtendOption = Annotated[
 
 def run(
     scenario: Annotated[
-        str, typer.Argument(help="A TOML file, or a preset (fedstake list scenarios).")
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A TOML file, or a preset (fedstake list scenarios)."
+        ),
     ],
     seed: Annotated[
         int | None, typer.Option(help="Seed of the run [default: the scenario's].")

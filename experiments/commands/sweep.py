@@ -177,7 +177,7 @@ def _show_means(results: Results) -> None:
 
     if results.factors and not results.outcomes().empty:
         means = results.labels.applied(results.summary(ci="none"))
-        show(rounded(means), f"{results.name}: means over runs")
+        show(rounded(means), f"{results.name}: means over runs", keys=len(results.factors))
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from experiments.figures.factors import (
     share_explained,
 )
 from experiments.figures.panels import COLUMNS, LETTER, words
-from experiments.intervals import in_words, interval
+from experiments.intervals import band, bands_in_words
 from experiments.labels import shorten
 from experiments.numerals import plain
 from experiments.results import Results
@@ -43,7 +43,7 @@ VALUES = ("factor", "value", "outcome", "mean", "low", "high", "seeds")
 
 
 def data(results: Results) -> pd.DataFrame:
-    """Return one row per numeric factor, level and outcome: the mean over seeds and its interval.
+    """Return one row per numeric factor, level and outcome: the mean over seeds and its band.
 
     Of several numeric factors each stands alone, averaged over all others; beside a single one
     stands the other factor that matters most. Factors that are drawn from a range are none of them.
@@ -69,7 +69,7 @@ def data(results: Results) -> pd.DataFrame:
     ]
     table = pd.concat(parts, ignore_index=True).dropna(subset="mean")
     table = table.astype({f: outcomes[f].dtype for f in beside})[[*beside, *VALUES]]
-    notes = [in_words(table["seeds"], "Bands")]
+    notes = [bands_in_words(table["seeds"])]
     if len(free) > 1:
         notes.append("Each factor stands alone, averaged over the others.")
     elif others:
@@ -96,7 +96,7 @@ def _means(
         mean = low = high = np.nan
         if len(values):
             mean = values.mean()
-            low, high = interval(values)
+            low, high = band(values)
         if outcome in SHARES:
             low, high = np.clip([low, high], 0, 1)
         levels = dict(zip([*beside, factor], key, strict=True))

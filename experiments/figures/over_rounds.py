@@ -30,7 +30,7 @@ from experiments.figures.panels import (
     name_lines,
     words,
 )
-from experiments.intervals import in_words, interval
+from experiments.intervals import band, bands_in_words
 from experiments.labels import labels_of
 from experiments.results import Results
 
@@ -62,23 +62,23 @@ def curves(
     per_seed = grouped[value].mean().rename("mean").reset_index()
     parts = []
     for key, part in each(per_seed, keys):
-        band = bands(part)
-        band[keys] = key
-        parts.append(band)
+        around = bands(part)
+        around[keys] = key
+        parts.append(around)
     table = pd.concat(parts, ignore_index=True).astype({f: runs[f].dtype for f in keys})
     table = table[[*keys, *VALUES]]
-    table.attrs["notes"] = [in_words(table["seeds"], "Bands"), *chosen.notes]
+    table.attrs["notes"] = [bands_in_words(table["seeds"]), *chosen.notes]
     return table
 
 
 def bands(part: pd.DataFrame) -> pd.DataFrame:
-    """Return per round the mean over seeds, its 95 % interval, and how many seeds there are.
+    """Return per round the mean over seeds, the edges of its band, and how many seeds there are.
 
-    Bounds are NaN for a single seed.
+    Edges are NaN for a single seed.
     """
     rows = []
     for at, values in part.groupby("round")["mean"]:
-        low, high = interval(values.to_numpy(dtype=float))
+        low, high = band(values.to_numpy(dtype=float))
         rows.append((int(str(at)), values.mean(), low, high, len(values)))
     return pd.DataFrame(rows, columns=list(VALUES))
 

@@ -32,6 +32,10 @@ VALUES = (
     "front",
 )
 WORDS = {"accuracy": "final test accuracy", "gained": "net income per adversary"}
+LIMITS = {"accuracy": (0.0, 1.0), "gained": (-np.inf, np.inf)}
+"""The least and the largest value that there can be: no interval goes beyond."""
+MARK = 0.03
+"""Part of an axis that a mark at its largest possible value needs beyond it."""
 MOST_ROWS = 20
 """Most choices that are drawn one below the other."""
 
@@ -87,7 +91,7 @@ def _row(
     row = {factor: level for factor, level in levels.items() if factor not in choices}
     row |= {"point": " · ".join(names), "runs": len(part)}
     for column in ("accuracy", "gained"):
-        low, high = interval(part[column].to_numpy(float))
+        low, high = np.clip(interval(part[column].to_numpy(float)), *LIMITS[column])
         row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
     return row
 
@@ -158,8 +162,12 @@ def _frame(axes: Axes, table: pd.DataFrame) -> bool:
         high = min(table[f"{column}_high"].max(), 2 * most - least)
         low, high = np.nanmin([low, least]), np.nanmax([high, most])
         cut |= bool(table[f"{column}_low"].min() < low or table[f"{column}_high"].max() > high)
-        margin = 0.16 * (high - low)
-        limit(low - margin, high + margin)
+        span = high - low
+        least, most = LIMITS[column]
+        limit(
+            max(low - 0.16 * span, least - MARK * span),
+            min(high + 0.16 * span, most + MARK * span),
+        )
     return cut
 
 

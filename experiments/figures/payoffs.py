@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -9,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from experiments.figures.base import NEUTRAL, SMALL, Look, Sheet, SweepFigure, blank
+from experiments.figures.base import DOUBLE, NEUTRAL, SMALL, Look, Sheet, SweepFigure, blank
 from experiments.figures.factors import choose, ordered
 from experiments.figures.panels import LETTER, PANELS, keep
 from experiments.numerals import digits, number
@@ -18,6 +20,10 @@ from experiments.results import Results
 VALUES = ("who", "utility", "low", "high", "runs")
 COLORS = LinearSegmentedColormap.from_list("payoffs", colormaps["PRGn"](np.linspace(0.2, 0.8, 9)))
 """Purple a loss, green a gain; so light that black numbers can be read on all of it."""
+DIGIT = 0.62 * (SMALL + 0.5) / 72
+"""Inches of a digit in a cell, more or less."""
+NAME = 0.6 * SMALL / 72
+"""Inches of a letter beside a row, more or less."""
 WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
 
 
@@ -62,29 +68,45 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     down_names = [look.labels.level(down, level) for level in down_levels]
     whose = [who for who in WHOSE if (table["who"] == who).any()]
 
-    # Side by side, or one above the other where a page has one column.
-    beside = 1 if look.narrow else len(whose)
-    margin = LETTER * max(map(len, down_names)) + 0.5
+    # Side by side; one above the other where numbers, which never slant, have more room so.
+    decimals = digits(table["utility"])
+    longest = _longest(table["utility"], decimals)
+    margin = NAME * max(map(len, down_names)) + 0.35
+    wanted = max(2.0, (longest + 0.05) * len(across_levels))
+    beside = 1 if look.narrow or margin + len(whose) * wanted > DOUBLE else len(whose)
     width = look.inches(margin + beside * max(2.0, 0.75 * len(across_levels)))
     cell = (width - margin) / beside / len(across_levels)
-    decimals = digits(table["utility"])
-    numbers = [number(v, decimals) for v in table["utility"]]
-    upright = max(map(len, numbers)) * LETTER > 0.95 * cell
-    slanted = max(map(len, across_names)) * LETTER > 0.9 * cell
-    height = 0.26 * len(down_levels) + (0.3 if not slanted else 0.25 + 0.4 * _rise(across_names))
+    if (SMALL + 0.5) * cell / longest < SMALL and table["utility"].abs().max() >= 1_000:
+        table = table.assign(utility=table["utility"] / 1_000)
+        decimals = 1
+        longest = _longest(table["utility"], decimals)
+        notes.append("The numbers are in thousands of base units.")
+    size = (SMALL + 0.5) * min(1.0, cell / longest)
+    if size < SMALL:
+        notes.append("The cells have no room for numbers; the CSV has them.")
+
+    # Names of columns: in several lines where their words have room, else slanted.
+    letters = int(0.95 * cell / LETTER)
+    slanted = max(len(word) for name in across_names for word in name.split()) > letters
+    wrapped = [textwrap.fill(name, max(1, letters)) for name in across_names]
+    names = across_names if slanted else wrapped
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    lines = max(name.count("\n") for name in names) + 1
+    foot = 0.25 + 0.4 * _rise(across_names) if slanted else 0.18 + 0.13 * lines
+
+    # A matrix of each kind of device; those above others need no names of columns.
     rows = len(whose) // beside
-    sheet = blank(width, 0.35 + rows * (0.3 + height + (0.5 if upright else 0)))
+    sheet = blank(width, 0.35 + foot + rows * (0.3 + 0.26 * len(down_levels)))
     panels = sheet.subplots(rows, beside, sharey=True, sharex=True, squeeze=False).ravel()
     limit = float(table["utility"].abs().max()) or 1.0
-    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     for axes, who in zip(panels, whose, strict=True):
         part = table[table["who"] == who]
         grid = part.pivot(index=down, columns=across, values="utility")
         grid = grid.reindex(index=down_levels, columns=across_levels)
         grid = grid.set_axis(down_names, axis=0).set_axis(across_names, axis=1)
-        _matrix(axes, grid, limit, decimals, rotation=45 if upright else 0)
+        _matrix(axes, grid, limit, decimals, size)
         axes.set_title(WHOSE[who], loc="left", fontweight="bold")
-        axes.set_xticklabels(across_names, **slant)
+        axes.set_xticklabels(names, **{"rotation": 0, **slant})
         axes.set_yticklabels(down_names, rotation=0)
         axes.set(xlabel="", ylabel="")
     sheet.supxlabel(look.labels.factor(across), fontsize="medium")
@@ -92,15 +114,21 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     return Sheet(sheet, notes)
 
 
+def _longest(values: pd.Series, decimals: int) -> float:
+    """Return the width in inches of the longest number, with a margin."""
+    return max(len(number(value, decimals)) for value in values) * DIGIT + 0.06
+
+
 def _rise(names: list[str]) -> float:
     """Return the height in inches of the longest name, slanted."""
     return LETTER * max(map(len, names))
 
 
-def _matrix(
-    axes: Axes, grid: pd.DataFrame, limit: float, decimals: int, rotation: float = 0
-) -> None:
-    """Draw a matrix of black numbers on their colours; white is 0, full colours are ± `limit`."""
+def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int, size: float) -> None:
+    """Draw a matrix of black numbers on their colours; white is 0, full colours are ± `limit`.
+
+    `size` of the numbers is in points; below `SMALL` there are none.
+    """
     sns.heatmap(
         grid,
         ax=axes,
@@ -115,16 +143,8 @@ def _matrix(
         text, color = "none", NEUTRAL
         if not np.isnan(value):
             text, color = number(value, decimals), "black"
-        axes.text(
-            j + 0.5,
-            i + 0.5,
-            text,
-            ha="center",
-            va="center",
-            fontsize=SMALL + 0.5,
-            color=color,
-            rotation=rotation,
-        )
+        if size >= SMALL:
+            axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size, color=color)
     axes.grid(False)
     axes.tick_params(length=0)
 

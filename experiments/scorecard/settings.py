@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from experiments.rundir import RunError
 from mechanisms.plugin import nearest
+from sim.keys import expected_of
 
 
 class Fees(BaseModel):
@@ -114,7 +115,7 @@ def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:
     except ValidationError as error:
         # A misspelt key comes before the one that is missing for it.
         first = min(error.errors(), key=lambda found: found["type"] == "missing")
-        expected = first["msg"].removeprefix("Value error, ")
+        expected = expected_of(first)
         if first["type"] == "extra_forbidden":
             *path, key = first["loc"]
             expected = f"unknown key; {nearest(str(key), list(_table_at(path).model_fields))}"

@@ -67,7 +67,7 @@ class Verdict:
     def answer(self) -> str:
         """The winner, or why there is none, in one line."""
         if self.winner is None:
-            return f"winner: none: {self.reason}{self.note}"
+            return f"no winner: {self.reason}{self.note}"
         return f"winner: {self.called}{self.note}"
 
 

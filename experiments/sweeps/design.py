@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.stats import qmc
 
 from mechanisms.plugin import nearest
-from sim.keys import SettingError
+from sim.keys import SettingError, expected_of
 
 Value = Any
 Setting = dict[str, Value]
@@ -221,7 +221,7 @@ def first_error(error: ValidationError, model: type[BaseModel], where: str = "")
         table = Block if len(path) > 1 else model
         expected = f"unknown key; {nearest(path[-1], list(table.model_fields))}"
     else:
-        expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        expected = expected_of(first)
     return SettingError(".".join(part for part in [where, *path] if part), value, expected)
 
 

@@ -138,7 +138,7 @@ def test_the_folder_is_the_one_that_out_names(fedstake, compared, tmp_path):
     assert "choose another --out" in refused.output
     followed = fedstake("compare", other, "--workers", 1, "--out", "elsewhere")
     assert followed.exit_code == 0
-    assert "winner: none: the sweep states no objective" in followed.output
+    assert "no winner: the sweep states no objective" in followed.output
     assert (tmp_path / "elsewhere" / "ranking.csv").is_file()
     assert not (tmp_path / "elsewhere" / "winner.toml").exists()
     assert not (tmp_path / "results").exists()

@@ -191,7 +191,7 @@ MISTAKES = {
         ["design.0.kind = 'gird'", "'grid'"],
     ),
     "one table": ("[design]\nfactors = {a = [1]}", ["design = ", "[[design]]"]),
-    "no factors": ("[[design]]", ["design.0.factors", "required"]),
+    "no factors": ("[[design]]", ["design.0.factors", "must be given"]),
     "empty factors": ("[[design]]\n[design.factors]", ["design.0.factors = {}", "at least one"]),
     "no levels": (
         "[[design]]\nfactors = {rounds = []}",
@@ -227,7 +227,7 @@ MISTAKES = {
     ),
     "negative samples": (
         '[[design]]\nkind = "random"\nsamples = -1\nfactors = {rounds = {low = 1, high = 2}}',
-        ["design.0.samples = -1", "greater than or equal to 0"],
+        ["design.0.samples = -1", "must be >= 0"],
     ),
     "samples of a grid": (
         "[[design]]\nsamples = 4\nfactors = {rounds = [1]}",
@@ -235,7 +235,7 @@ MISTAKES = {
     ),
     "text samples": (
         '[[design]]\nkind = "random"\nsamples = "4"\nfactors = {}',
-        ["design.0.samples = '4'", "integer"],
+        ["design.0.samples = '4'", "whole number"],
     ),
     "low above high": (
         '[[design]]\nkind = "random"\nsamples = 2\nfactors = {rounds = {low = 3, high = 2}}',
@@ -314,17 +314,20 @@ MISTAKES = {
     ),
     "value out of range": (
         "[[design]]\nfactors = {rounds = [1, 0]}",
-        ["rounds = 0", "greater than"],
+        ["rounds = 0", "must be >= 1"],
     ),
-    "wrong type": ('[[design]]\nfactors = {rounds = ["two"]}', ["rounds = 'two'", "integer"]),
-    "a date": ("set = {rounds = 2020-01-01}", ["rounds = datetime.date(2020, 1, 1)", "integer"]),
+    "wrong type": ('[[design]]\nfactors = {rounds = ["two"]}', ["rounds = 'two'", "whole number"]),
+    "a date": (
+        "set = {rounds = 2020-01-01}",
+        ["rounds = datetime.date(2020, 1, 1)", "whole number"],
+    ),
     "no such rule": (
         '[[design]]\nfactors = {"payout.mechanism" = ["vbfi"]}',
         ["payout.mechanism = 'vbfi'", "vbfl"],
     ),
     "no such scenario": ('scenario = "nowhere.toml"', ["nowhere.toml", "no such file or preset"]),
-    "scenario a number": ("scenario = 3", ["scenario = 3", "string"]),
-    "bad name": ('name = "a/b"', ["name = 'a/b'", "pattern"]),
+    "scenario a number": ("scenario = 3", ["scenario = 3", "must be a text"]),
+    "bad name": ('name = "a/b"', ["name = 'a/b'", "letters, digits"]),
     "too many cells": (
         "[[design]]\nfactors = {"
         + ", ".join(f"a{i} = [1,2,3,4,5,6,7,8,9,10]" for i in range(7))

@@ -99,7 +99,7 @@ def test_samples_that_nobody_uses_are_a_line_of_the_summary(tmp_path):
         "data.validation_fraction": 0.2,
     }
     result = fs.run(fs.load_scenario("digits-quick", few), tmp_path / "run")
-    assert result.summary().values["training samples left over"] == "550 of 1,438 (38.2%)"
+    assert result.summary().values["training samples left over"] == "550 of 1,438 (38.2 %)"
 
 
 def test_reprs_say_name_seed_and_accuracy(played):

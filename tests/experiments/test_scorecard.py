@@ -554,7 +554,7 @@ def test_without_an_objective_there_is_a_ranking_and_no_winner(lottery, tmp_path
     assert found.winner is None
     assert found.title == "ranking by advantage, worst attack, lowest first (default objective)"
     assert found.ranking["rule"].tolist() == ["even", "uneven"]
-    assert "winner: none: the sweep states no objective" in found.answer
+    assert "no winner: the sweep states no objective" in found.answer
     assert not (tmp_path / "winner.toml").exists()
 
 

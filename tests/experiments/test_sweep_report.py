@@ -51,7 +51,7 @@ from experiments.figures.factors import (
 from experiments.figures.gains import gains
 from experiments.figures.panels import keep, name_points, spread
 from experiments.figures.pareto import front
-from experiments.intervals import interval
+from experiments.intervals import bands_in_words, interval
 from experiments.labels import Labels
 from experiments.reports import open_recorded
 from experiments.reports.answer import answer_of
@@ -187,10 +187,20 @@ def test_bands_are_those_of_results_and_of_closed_form():
     ]
     alone = over_rounds.bands(part[part["seed"] == 0])
     assert alone[["low", "high"]].isna().all(axis=None), "one seed has no band"
-    # Two seeds at 0 and 1: a standard error of 1/2, 12.7 of which are half an interval of Student.
+    # Of two seeds the band is what lies between them: Student's interval is 12.7 times as wide.
     two = pd.DataFrame({"seed": [0, 1], "round": [1, 1], "mean": [0.0, 1.0]})
     bounds = over_rounds.bands(two)[["mean", "low", "high"]].iloc[0].tolist()
-    assert bounds == pytest.approx([0.5, 0.5 - 12.7062 / 2, 0.5 + 12.7062 / 2], rel=1e-5)
+    assert bounds == [0.5, 0.0, 1.0]
+
+
+def test_bands_are_said_to_be_what_they_are():
+    assert bands_in_words([2, 2]) == "Bands: what lies between the two seeds, no interval."
+    assert bands_in_words([1]) == "Bands: none, there is one run each."
+    assert bands_in_words([3]) == "Bands: 95 %, Student's t (fewer than ten runs)."
+    assert bands_in_words([2, 3]) == (
+        "Bands: 95 %, Student's t (fewer than ten runs). "
+        "Where there are two seeds the band is what lies between them, no interval."
+    )
 
 
 def test_curves_are_the_means_of_rounds(grid):
@@ -378,9 +388,34 @@ def test_crowded_points_have_labels_inside_their_panel_and_off_lines():
 @pytest.mark.parametrize("value", np.linspace(-1, 1, 21))
 def test_payoffs_can_be_read_on_their_colours(value):
     axes = blank(3, 3).add_subplot()
-    payoffs._matrix(axes, pd.DataFrame([[value]]), 1.0, 2)
+    payoffs._matrix(axes, pd.DataFrame([[value]]), 1.0, 2, SMALL)
     assert axes.texts[0].get_color() == "black", "one rule for all cells"
     assert (luminance(payoffs.COLORS((value + 1) / 2)) + 0.05) / 0.05 >= 4.5
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE, 0.0])
+@pytest.mark.parametrize("across", [2, 5, 8])
+def test_numbers_of_payoffs_are_upright_and_in_their_cells(across, width):
+    rows = [
+        (f"rule number {i}", f"attack {j}", who, -12_345.0 * (i - j))
+        for i in range(across + 1)
+        for j in range(across)
+        for who in payoffs.WHOSE
+    ]
+    table = pd.DataFrame(rows, columns=["rule", "attack", "who", "utility"])
+    table = table.assign(low=0.0, high=0.0, runs=3).astype(
+        {"rule": "category", "attack": "category"}
+    )
+    with style():
+        found = payoffs.FIGURE.draw(table, Look(width=width))
+        found.canvas.draw_without_rendering()
+    for axes in found.canvas.axes:
+        one, other = axes.transData.transform([(0, 0), (1, 0)])
+        for text in axes.texts:
+            assert text.get_rotation() == 0
+            assert text.get_window_extent().width <= other[0] - one[0] + 1
+    if not found.canvas.axes[0].texts:
+        assert "The cells have no room for numbers; the CSV has them." in found.notes
 
 
 @pytest.mark.parametrize("color", LEVELS)
@@ -616,6 +651,23 @@ def test_points_have_names_and_wide_intervals_do_not_hide_them():
     assert any("cut at the frame" in note for note in sheet.notes)
 
 
+def test_no_accuracy_above_one_is_drawn():
+    table = pareto_table([("a", 0.97, 0.0), ("b", 1.0, 50.0)])
+    table["accuracy_high"] = 1.0
+    with style():
+        (axes,) = FIGURES["pareto"].draw(table, Look()).canvas.axes
+    low, high = axes.get_ylim()
+    assert [tick for tick in axes.get_yticks() if low <= tick <= high and tick > 1] == []
+    assert high < 1.01
+
+
+def test_intervals_of_an_accuracy_end_at_one(grid):
+    table = FIGURES["pareto"].data(grid)
+    known = table[["accuracy_low", "accuracy_high"]].dropna()
+    assert not known.empty
+    assert known.stack().between(0, 1).all()
+
+
 def test_many_points_are_numbered_by_names_with_their_factors():
     points = [(f"rate = {i / 100} · top = {i}", 0.5 + i / 100, 10.0 * i) for i in range(9)]
     table = pareto_table(points).assign(front=True)
@@ -655,6 +707,69 @@ def test_attack_success_has_its_curves(colluding):
     table = FIGURES["attack-success-curves"].data(colluding)
     assert list(table.columns) == ["adversaries.0.count", *over_rounds.VALUES]
     assert table["mean"].between(0, 1).all()
+
+
+@pytest.fixture(scope="module")
+def choosing(tmp_path_factory):
+    """Devices that choose among strategies, and updates that overflow."""
+    groups = [
+        {
+            "name": "rational",
+            "count": 4,
+            "strategies": ["honest", "free-ride-zero"],
+            "learner": "bandit",
+            "learner_params": {"epsilon": 0.9},
+        },
+        {
+            "name": "broken",
+            "count": 2,
+            "worker": "gaussian-noise",
+            "worker_params": {"scale": 1e39},
+        },
+    ]
+    rules = {"payout.mechanism": ["vbfl", "flat"]}
+    return sweep(
+        spec({"factors": rules}, name="choosing", rounds=6, adversaries=groups),
+        tmp_path_factory.mktemp("choosing") / "sweep",
+        workers=1,
+    )
+
+
+def test_strategies_of_played_runs_are_drawn(choosing):
+    table = FIGURES["strategy-curves"].data(choosing)
+    assert set(table["strategy"]) == {"honest", "free-ride-zero"}
+    rest = [c for c in table.columns if c not in ("strategy", *over_rounds.VALUES)]
+    shares = table.groupby([*rest, "round"], observed=True)["mean"].sum()
+    assert shares.to_numpy() == pytest.approx(1)
+    people = choosing.participants(columns=["round", "group", "strategy"])
+    people = people[people["group"] == "rational"]
+    want = people.assign(honest=people["strategy"] == "honest")
+    want = want.groupby(["run_id", "round"])["honest"].mean().groupby("round").mean()
+    honest = table[table["strategy"] == "honest"].groupby("round")["mean"].mean()
+    assert honest.to_numpy() == pytest.approx(want.to_numpy())
+    _drawn_within(choosing, "strategy-curves", table, 0, 1)
+
+
+def test_malformed_updates_of_played_runs_are_drawn(choosing):
+    table = FIGURES["malformed-curves"].data(choosing)
+    incidents = choosing.table("incidents", columns=["round", "kind"])
+    malformed = incidents[incidents["kind"] == "malformed"]
+    assert len(malformed), "there is something to draw"
+    seeds = choosing.runs()["run_id"].nunique()
+    assert table.groupby("round")["mean"].mean().sum() == pytest.approx(len(malformed) / seeds)
+    _drawn_within(choosing, "malformed-curves", table, 0, np.inf)
+
+
+def _drawn_within(results, name, table, least, most):
+    """Draw a figure; no line, no band and no tick is beyond what can be."""
+    with style():
+        sheet = FIGURES[name].draw(table, Look(results.labels.drawn())).canvas
+        sheet.draw_without_rendering()
+    assert sheet.get_tightbbox().x1 < sheet.get_figwidth() + 0.03
+    for axes in sheet.axes:
+        low, high = axes.get_ylim()
+        ticks = [t for t in axes.get_yticks() if low <= t <= high]
+        assert [t for t in ticks if not least <= t <= most] == []
 
 
 def test_shares_of_strategies_sum_to_one():

@@ -1,0 +1,40 @@
+"""Help of the commands: usage without braces, and a list of commands of which nothing is cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Command(TyperCommand):
+    """A command whose usage names its arguments as the text below it does."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line after the command."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+class Commands(TyperGroup):
+    """Commands, each with the whole first sentence of its help."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            assert command is not None
+            rows.append((name, command.get_short_help_str(limit=1_000)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def apply(app: typer.Typer) -> None:
+    """Let an application and the groups in it be helped in this way."""
+    app.info.cls = Commands
+    for command in app.registered_commands:
+        command.cls = Command
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        apply(group.typer_instance)
