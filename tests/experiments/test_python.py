@@ -61,7 +61,7 @@ def test_a_summary_says_what_the_tables_say(played):
     assert summary.title == "vbfl, seed 0"
     assert summary.values["final accuracy"] == f"{result.rounds['accuracy'].iloc[-1]:.3f}"
     rejected, accepted = result.rounds[["rejected_honest", "accepted_honest"]].sum()
-    share = f"{rejected} of {rejected + accepted} ({rejected / (rejected + accepted):.1%})"
+    share = f"{rejected} of {rejected + accepted} ({rejected / (rejected + accepted) * 100:.1f} %)"
     assert summary.values["honest updates rejected"] == share
     people = result.participants.groupby(["group", "device"], observed=True)["utility"].sum()
     expected = people.groupby("group", observed=True).agg(["count", "mean", "min", "max"])
