@@ -125,8 +125,8 @@ class DataSettings(Settings):
     """Label shards per device (shards); each holds one or two labels."""
     shard_order: Annotated[Literal["shuffled", "file"], when("partition", "shards")] = "shuffled"
     """Samples of one label are shuffled before they are cut into shards (shards), or stay in the
-    order of the data set: files of digits are ordered by writer, so that shards differ in more than
-    their labels.
+    order of the data set: files often keep together what one writer wrote, so that shards differ in
+    more than their labels.
     """
     alpha: Annotated[
         Finite, Field(ge=0.001, le=1e6), when("partition", "dirichlet", "quantity")
