@@ -72,7 +72,7 @@ def play(arms: dict[str, list[Scenario]], args: argparse.Namespace) -> dict[str,
 def line(name: str, curves: pd.DataFrame, shown: list[int]) -> dict[str, dict[int, float]]:
     """Print mean and interval over the columns (seeds) at some rounds (rows); return them."""
     cells = {number: interval(curves.loc[number]) for number in shown}
-    print(f"{name:40s}" + "".join(f"{mean:9.3f} ±{half:.3f}" for mean, half in cells.values()))
+    print(f"{name:64s}" + "".join(f"{mean:9.3f} ±{half:.3f}" for mean, half in cells.values()))
     return {
         "accuracy_mean": {number: mean for number, (mean, _) in cells.items()},
         "accuracy_half_width_95": {number: half for number, (_, half) in cells.items()},
@@ -117,7 +117,7 @@ def main() -> None:
         "arms": {},
     }
     shown = [number for number in ROUNDS if number <= args.rounds]
-    print(f"{'accuracy at round':40s}" + "".join(f"{number:>16d}" for number in shown))
+    print(f"{'accuracy at round':64s}" + "".join(f"{number:>16d}" for number in shown))
     curves = {}
     for arm, table in tables.items():
         curves[arm] = table.pivot_table(index="round", columns="seed", values="accuracy")
