@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +14,12 @@ import pyarrow.parquet as pq
 
 from chain_bridge.errors import PlanError
 from chain_bridge.notes import Declared, check_columns, parse, sources
+from fedstake.outside import UnreadableError, parse_toml, read_bytes, unseal
 
 ISSUANCE, BURN = "issuance", "burn"  # the two ends of the ledger
 JOURNAL = ("round", "debit", "credit", "asset", "amount", "reason")
+MOST_BYTES = 4 << 30  # of a table
+MOST_ROUND = 1_000_001  # one more than a run has at most: what is given back at the end
 PARTICIPANTS = "participants"  # read where it is there: its balances are compared with the chain's
 
 
@@ -71,42 +72,83 @@ def read(path: str | Path) -> Recording:
     file = folder / "manifest.json"
     if not file.is_file():
         raise PlanError(f"{folder}: no manifest.json: not a complete run directory")
+    manifest = _manifest(file)
+    run_id, files = str(manifest["run_id"]), manifest["files"]
+    place = folder / "scenario.toml"
     try:
-        manifest = json.loads(file.read_text())
-        run_id, files = str(manifest["run_id"]), dict(manifest["files"])
-        settings = tomllib.loads((folder / "scenario.toml").read_text())
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise PlanError(f"{folder}: unreadable ({type(error).__name__}: {error})") from error
+        settings = parse_toml(_verified(place, manifest["scenario"]).decode(), place)
+    except (UnreadableError, UnicodeDecodeError) as error:
+        raise PlanError(f"{place}: unreadable ({error})") from None
 
     notes = parse(manifest, list(files), file)
     names = {PARTICIPANTS, *(source.table for _, source in sources(notes))}
     recorded = sorted(name for name in names if f"{name}.parquet" in files)
     journal = _table(folder, "journal", files)
-    missing = [column for column in JOURNAL if column not in journal.columns]
-    if missing:
-        raise PlanError(f"{folder / 'journal.parquet'}: has no column {missing[0]}")
+    _check_journal(journal, folder / "journal.parquet")
     tables = {name: _table(folder, name, files) for name in recorded}
     check_columns(notes, tables, file)
     return Recording(folder, run_id, settings, journal, notes, tables)
+
+
+def _manifest(file: Path) -> dict[str, Any]:
+    """Return the manifest of a run, its own hash and the keys that are read here verified."""
+    try:
+        manifest = unseal(file)
+    except UnreadableError as error:
+        raise PlanError(f"{file}: unreadable ({error.reason})") from None
+    for key, kind in (("run_id", str), ("files", dict), ("scenario", dict)):
+        if not isinstance(manifest.get(key), kind):
+            raise PlanError(f"{file}: {key}: must be a {_KINDS[kind]}")
+    return manifest
+
+
+_KINDS = {str: "text", dict: "table"}
+
+
+def _check_journal(journal: pd.DataFrame, file: Path) -> None:
+    """Raise `PlanError` unless rounds and amounts are whole numbers and the rest is text."""
+    for column in JOURNAL:
+        if column not in journal.columns:
+            raise PlanError(f"{file}: has no column {column}")
+        values = journal[column]
+        wanted = "whole numbers" if column in ("round", "amount") else "text"
+        fits = pd.api.types.is_integer_dtype(values)
+        if wanted == "text":
+            words = isinstance(values.dtype, pd.CategoricalDtype)
+            fits = words or pd.api.types.is_string_dtype(values)
+        if values.isna().any() or not fits:
+            raise PlanError(f"{file}: column {column} must hold {wanted} without gaps")
+    if len(journal) and not 0 <= journal["round"].min() <= journal["round"].max() <= MOST_ROUND:
+        raise PlanError(f"{file}: column round must hold 0 to {MOST_ROUND:,}")
 
 
 def _table(folder: Path, name: str, files: dict[str, Any]) -> pd.DataFrame:
     file = folder / f"{name}.parquet"
     if file.name not in files or not file.is_file():
         raise PlanError(f"{folder}: incomplete, {file.name} is missing")
-    listed = files[file.name]
-    raw = file.read_bytes()
-    if not isinstance(listed, dict) or hashlib.sha256(raw).hexdigest() != listed.get("sha256"):
-        raise PlanError(f"{file}: damaged, its SHA-256 is not the recorded one")
+    raw = _verified(file, files[file.name])
     try:
         table = pq.read_table(pa.BufferReader(raw)).to_pandas(
-            types_mapper=_nullable, strings_to_categorical=False
+            types_mapper=_nullable, strings_to_categorical=False, ignore_metadata=True
         )
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError) as error:
         raise PlanError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
     if not table.columns.is_unique:
         raise PlanError(f"{file}: two columns have the same name")
     return table
+
+
+def _verified(file: Path, listed: Any) -> bytes:
+    """Return the bytes of a file, which must be those that the manifest lists."""
+    try:
+        raw = read_bytes(file, MOST_BYTES)
+    except FileNotFoundError:
+        raise PlanError(f"{file.parent}: incomplete, {file.name} is missing") from None
+    except UnreadableError as error:
+        raise PlanError(str(error)) from None
+    if not isinstance(listed, dict) or hashlib.sha256(raw).hexdigest() != listed.get("sha256"):
+        raise PlanError(f"{file}: damaged, its SHA-256 is not the recorded one")
+    return raw
 
 
 def _nullable(kind: pa.DataType) -> Any:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from experiments.pool import die_with
-from fedstake.errors import FedstakeError
+from experiments.pool import GRACE_S, die_with
+from fedstake.errors import FedstakeError, Terminated
 
 POLL_S = 0.05
 """How often time and memory are looked at."""
@@ -117,12 +117,16 @@ def _supervise(pid: int, pipe: BinaryIO, limits: Limits) -> Report:
     began = time.monotonic()
     process = psutil.Process(pid)
     heard, broken = b"", ""
-    while not broken and not _has_ended(pid):
-        chunk = _hear(pipe, POLL_S)
-        heard += chunk
-        if not chunk:
-            time.sleep(POLL_S / 10)  # a child that closed its pipe is heard no more
-        broken = limits.broken(time.monotonic() - began, process)
+    try:
+        while not broken and not _has_ended(pid):
+            chunk = _hear(pipe, POLL_S)
+            heard += chunk
+            if not chunk:
+                time.sleep(POLL_S / 10)  # a child that closed its pipe is heard no more
+            broken = limits.broken(time.monotonic() - began, process)
+    except KeyboardInterrupt as interrupt:
+        _hand_on(pid, interrupt)
+        raise
     if broken:
         os.kill(pid, signal.SIGUSR1)
         while chunk := _hear(pipe, LAST_WORDS_S):
@@ -144,6 +148,18 @@ def _supervise(pid: int, pipe: BinaryIO, limits: Limits) -> Report:
     if error is not None and rest:
         error.add_note(rest)
     return Report(messages, error)
+
+
+def _hand_on(pid: int, interrupt: KeyboardInterrupt) -> None:
+    """Interrupt a child as its parent was; end it when it has had time to keep what it did."""
+    number = signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT
+    until = time.monotonic() + GRACE_S
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        while not _has_ended(pid) and time.monotonic() < until:
+            time.sleep(POLL_S)
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _hear(pipe: BinaryIO, wait_s: float) -> bytes:

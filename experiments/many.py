@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -19,7 +18,9 @@ from experiments.rundir import check_writable, recover, write_file
 from experiments.runner import run
 from experiments.runresult import RunResult
 from experiments.view import RunView
+from fedstake.errors import Terminated
 from fedstake.interrupts import noticing_interrupts
+from fedstake.outside import seal
 from mechanisms.failures import described, until_plugin
 from sim.data.folder import given_data
 from sim.scenario import Scenario
@@ -166,7 +167,7 @@ def _execute_here(
             # Read here: it travels with the result, and the caller need not find the file.
             _ = result.manifest
         except BaseException as error:
-            if interrupted():
+            if interrupted() or isinstance(error, Terminated):
                 raise
             return _failed(scenario, folder, stage, error)
     _failure_file(folder, result.run_id).unlink(missing_ok=True)
@@ -190,5 +191,5 @@ def _failed(scenario: Scenario, folder: Path, stage: str, error: BaseException) 
     # A full disk must not lose the outcomes of the others; the caller has the failure.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(file, json.dumps(asdict(failure), indent=2) + "\n")
+        write_file(file, seal(asdict(failure)))
     return failure

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.rundir import RunError
+from experiments.recorded import RunError, sound
 from experiments.runresult import RunResult
 from mechanisms import registries as rules_of
 from mechanisms.combined import Combined
@@ -56,7 +56,8 @@ def compare_payouts(
     (base units, all in minus all out), `cpu_s` (CPU seconds of the mechanism; the first that asks
     pays for measuring a coalition of updates, which all share) and `error`. A rule that cannot run
     has one row, with its error and no income; so has a rule that lets nobody join with the run's
-    balances, which no run could have been played with. Raises `RunError` without a tape.
+    balances or fewer than the roles need, with which no run could have been played. Raises
+    `RunError` without a tape.
 
     Args:
         run: a recorded run.
@@ -69,14 +70,15 @@ def compare_payouts(
     if isinstance(rules, str):
         raise TypeError(f"rules = {rules!r}: give a list of names")
     asked = rules if rules is None or isinstance(rules, Mapping) else list(rules)
-    with reading(trust=trust, own=asked or ()):
+    with reading(trust=trust, own=asked or ()), sound(run.path, "the comparison"):
         return _played(run, _wanted(run, asked))
 
 
 def _played(run: RunResult, wanted: Mapping[str, Make]) -> pd.DataFrame:
     """Return the table of `compare_payouts` for rules that are made by these factories."""
     tape = _Tape(run)
-    replays = [_Replay(name, make, tape.balances) for name, make in wanted.items()]
+    needed = _seats(run)
+    replays = [_Replay(name, make, tape.balances, needed) for name, make in wanted.items()]
     for block in tape.blocks():
         for replay in replays:
             replay.play(block)
@@ -93,6 +95,17 @@ def _played(run: RunResult, wanted: Mapping[str, Make]) -> pd.DataFrame:
             rows.append((r.name, None, None, None, None, r.cpu_s, r.error))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"device": "Int64", "adversary": "boolean", "income": "Int64"})
+
+
+def _seats(run: RunResult) -> int:
+    """Return how many devices the roles of a run need; 1 where nobody knows before it is played."""
+    roles = run.settings.get("roles")
+    if not isinstance(roles, Mapping):
+        return 1
+    try:
+        return sum(rules_of.roles.create(roles["rule"], roles["params"]).minimum())
+    except PluginError:  # a file, which is not imported
+        return 1
 
 
 def by_mechanism(table: pd.DataFrame) -> pd.DataFrame:
@@ -293,7 +306,7 @@ class _Tape:
         return self._opening[column][0].as_py()
 
     def _open(self, table: str) -> pq.ParquetFile:
-        path = self.run.path / f"{table}.parquet"
+        path = self.run.file(table)
         try:
             return pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
@@ -323,8 +336,9 @@ class _UnplayableError(Exception):
 class _Replay:
     """One rule from its opening to its close, with its own memory and its own books."""
 
-    def __init__(self, name: str, make: Make, balances: list[int]) -> None:
-        self.name, self.cpu_s, self.error = name, 0.0, ""
+    def __init__(self, name: str, make: Make, balances: list[int], needed: int) -> None:
+        """`needed`: how many devices the roles of the run need."""
+        self.name, self.cpu_s, self.error, self._needed = name, 0.0, "", needed
         self._before: dict[int | str, int] = {}
         self._before.update(enumerate(balances))
         self._devices = len(balances)
@@ -371,7 +385,14 @@ class _Replay:
         )
         self._post(opening.payments)
         self._memory: Memory = opening.memory or {}
-        if self._rule.members(self._memory) == frozenset():
+        members = self._rule.members(self._memory)
+        playing = self._devices if members is None else len(members)
+        if 0 < playing < self._needed:
+            raise _UnplayableError(
+                f"lets {playing} devices join, the roles need {self._needed}; a run with this rule "
+                "is refused"
+            )
+        if not playing:
             held = max(self._before.values())
             raise _UnplayableError(
                 f"nobody could have joined: no device can pay what it takes, they hold {held:,} "

@@ -129,7 +129,7 @@ def of_run(run: RunFiles) -> dict[str, tuple[str, str]]:
         for name, outcome in checked(run.manifest.get("outcomes", {}), place).items():
             if not outcome["headline"] or not run.has({outcome["table"]: ()}):
                 continue
-            file = _escaped(run.path.absolute() / f"{outcome['table']}.parquet")
+            file = _escaped(run.file(outcome["table"]).absolute())
             query = f"select ({outcome['sql']}) from read_parquet('{file}')"
             try:
                 row = db.execute(query).fetchone()

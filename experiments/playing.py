@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import platform
 import resource
+import shutil
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from experiments.checkpoint import Keeping
 from experiments.extension import continued
 from experiments.labels import plugin_label
 from experiments.progress import progress as shown
-from experiments.rundir import write_run
+from experiments.rundir import FAILED, failed_place, write_run
 from experiments.view import RunView, Watching
-from fedstake.errors import FedstakeWarning, Interrupted
+from fedstake.errors import KEPT, FedstakeWarning
+from fedstake.interrupts import ending_on_sigterm, like
+from mechanisms.failures import described, until_plugin
 from sim.scenario import Scenario
 from sim.world import World
 
@@ -69,30 +72,37 @@ def play(
     if resumed is None and extend is not None:
         resumed = continued(scenario, Path(extend), data)
     world = resumed or World(scenario, data)
-    with _interruptible(world, kept, keeping.force):
+    with ending_on_sigterm(), _interruptible(world, kept, keeping.force):
         if resumed:
             kept.note(world)
-        view = RunView(world)
+        view, failing = RunView(world), partial(_keep_failed, world, failed_place(path), watch)
         if watching.on_start:
             watching.on_start(view)
         with shown(scenario.name, scenario.rounds, asked=watching.progress) as tell:
             tell.begin(world.round_index)
-            for index in _rounds(world, kept, keeping.every):
+            for index in _rounds(world, kept, keeping.every, failing):
                 if watching.on_round:
                     watching.on_round(view)
                 tell(index)
         manifest = _manifest(world, watch, resumed is not None)
         state = kept.export if keeping.state and kept.round else None
         write_run(path, scenario, world.kernel.tables(), manifest, state)
+    _forget_failed(failed_place(path))
 
 
-def _rounds(world: World, kept: checkpoint.Checkpoints, every: int) -> Iterator[int]:
+def _rounds(
+    world: World,
+    kept: checkpoint.Checkpoints,
+    every: int,
+    failing: Callable[[Exception], None],
+) -> Iterator[int]:
     """Play the remaining rounds and yield the number of each.
 
-    Checkpoints are kept all `every` rounds and all `CHECKPOINT_S`.
+    Checkpoints are kept all `every` rounds and all `CHECKPOINT_S`. `failing` is called with what
+    the world raises, not with errors of whoever is given the numbers.
     """
     written = time.monotonic()
-    for index in world.run():
+    for index in _played(world, failing):
         if not world.kernel.last_round:
             kept.note(world)
             asked = every > 0 and index % every == 0
@@ -100,6 +110,37 @@ def _rounds(world: World, kept: checkpoint.Checkpoints, every: int) -> Iterator[
                 _keep(kept)
                 written = time.monotonic()
         yield index
+
+
+def _played(world: World, failing: Callable[[Exception], None]) -> Iterator[int]:
+    """Play the remaining rounds; `failing` is called with what the world raises."""
+    try:
+        yield from world.run()
+    except Exception as error:
+        failing(error)
+        raise
+
+
+def _keep_failed(world: World, place: Path, watch: Watch, error: Exception) -> None:
+    """Keep what a run has recorded when a round fails; a note of the error says where."""
+    if place.exists() and not (place / FAILED).is_file():
+        return  # something else is there
+    stage, trace = f"round {world.round_index}", until_plugin(error)
+    reason = {"stage": stage, "error": described(error), "traceback": trace}
+    try:
+        facts = _manifest(world, watch, resumed=False) | {"failed": reason}
+        tables = world.kernel.tables()
+        write_run(place, world.kernel.scenario, tables, facts, record=FAILED)
+    except (OSError, ValueError, TypeError) as problem:  # must not hide the error itself
+        error.add_note(f"{KEPT}nothing ({described(problem)})")
+    else:
+        error.add_note(f"{KEPT}{place}")
+
+
+def _forget_failed(place: Path) -> None:
+    """Delete what is kept of an earlier attempt that failed."""
+    if (place / FAILED).is_file():
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _keep(kept: checkpoint.Checkpoints) -> None:
@@ -117,7 +158,7 @@ def _interruptible(world: World, kept: checkpoint.Checkpoints, force: bool) -> I
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(_interrupted(kept, force)) from error
+        raise like(error, _interrupted(kept, force)) from error
     finally:
         world.close()
 

@@ -5,6 +5,7 @@ Processes that die are replaced, and a task that kills its process every time fa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -21,6 +22,8 @@ from concurrent.futures import (
 )
 from typing import Any
 
+import psutil
+
 from fedstake.errors import FedstakeError
 
 Task = tuple[Any, ...]
@@ -32,6 +35,10 @@ Alive = Callable[[], bool]
 
 ATTEMPTS = 3
 """Starts of a task whose process dies: twice beside others, which may be at fault, then alone."""
+
+
+GRACE_S = 5.0
+"""Time that a process has to keep what it did before it is ended."""
 
 
 class StoppedError(FedstakeError, RuntimeError):
@@ -85,7 +92,7 @@ def in_processes(
                 else:
                     waiting.append(task)
     except BaseException:  # Ctrl-C above all: do not wait for results that would be thrown away
-        _local(workers).shutdown(wait=True, kill_workers=True)
+        _end(_local(workers))
         raise
 
 
@@ -130,6 +137,19 @@ def _feed(
                 keep(outcome)
 
 
+def _end(pool: Any) -> None:
+    """End the workers of a pool; a run that is being played keeps a checkpoint before."""
+    processes = []
+    for pid in list(pool._processes or ()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    psutil.wait_procs(processes, timeout=GRACE_S)
+    pool.shutdown(wait=True, kill_workers=True)
+
+
 def _check_machine(workers: int) -> None:
     """Raise `StoppedError` unless this machine can run a trivial task."""
     try:
@@ -153,11 +173,16 @@ def _begin(parent: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """End this process when its parent is gone; else it would wait for ever and keep its memory."""
+    """End this process when its parent is gone; else it would wait for ever and keep its memory.
+
+    A run that is being played keeps a checkpoint before.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_S)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +23,30 @@ from experiments.folders import exclusive, sync
 from experiments.intervals import WAYS, interval
 from experiments.labels import Labels, labels_of
 from experiments.outcomes import check_statement, checked, locked
-from experiments.rundir import RunError, write_file
+from experiments.recorded import (
+    Failure,
+    RunError,
+    check_schema,
+    declared_tables,
+    listing,
+    read_manifest,
+    read_schema,
+    read_sealed,
+    verify,
+)
+from experiments.rundir import failed_place, write_file
 from experiments.runresult import RunResult, nullable, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
+from fedstake.outside import seal
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
 
 T = TypeVar("T")
+
+Files = Mapping[str, Mapping[str, Any]]
+"""Files by name, with size and hash."""
+AGAIN = "the same `fedstake sweep` plays it again"
 
 KEYS = ("run_id", "cell", "seed")
 USUAL = ("accuracy", "honest_utility", "adversary_utility")
@@ -86,6 +102,7 @@ class Results:
         self.factors: list[str] = list(sweep["factors"])
         self._receipts = manifest.receipts(self.folder)
         self._compact = manifest.compacted(self.folder)
+        self._files: dict[str, Files] = {}
         # Cached properties live in `__dict__`: without their entries they are computed anew.
         for name in ("_plan", "_done", "_outcomes", "columns", "labels"):
             self.__dict__.pop(name, None)
@@ -112,11 +129,8 @@ class Results:
 
     @cached_property
     def _plan(self) -> pd.DataFrame:
-        file = plan_file(self.folder, self._sweep)
-        try:
-            return pq.read_table(file).to_pandas(types_mapper=nullable)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
+        plan = manifest.read_plan(self.folder, self._sweep)
+        return plan.to_pandas(types_mapper=nullable)
 
     @cached_property
     def _done(self) -> list[str]:
@@ -138,33 +152,51 @@ class Results:
 
     def _read_columns(self) -> dict[str, dict[str, pa.DataType]]:
         known = {name: _types(table) for name, table in CORE.items()}
-        for file in self._samples():
-            try:
-                schema = pq.read_schema(file)
-            except (pa.ArrowException, OSError):
-                continue  # a damaged run is reported where it is read
+        for file, listed, protocol in self._samples():
+            self._mendable(verify, file, listed)
+            schema = read_schema(file)
+            check_schema(file, schema, declared_tables(protocol))
             columns = known.setdefault(file.stem, {})
             for f in schema:
                 if f.name not in ("run_id", "row"):
                     columns[f.name] = _common(columns.get(f.name, f.type), f.type)
         return known
 
-    def _samples(self) -> list[Path]:
-        """Return a file of each table for each set of tables that runs of one protocol have."""
-        files: list[Path] = []
-        if self._compact.part:
-            files += sorted((self.folder / COMPACT / self._compact.part).glob("*.parquet"))
+    def _samples(self) -> Iterator[tuple[Path, Mapping[str, Any], Any]]:
+        """Yield a file of each table for each set of tables that runs of one protocol have.
+
+        With each its size and hash, and the protocol; none where runs of several share a file.
+        """
+        for name, listed in self._compact.files.items():
+            yield self.folder / COMPACT / self._compact.part / name, listed, None
         protocol = {cell: s.get("protocol") for cell, s in self.scenarios().items()}
         loose = set(self._done) - set(self._compact.runs)
         first = self._plan[self._plan["run_id"].isin(loose)].drop_duplicates("cell")
         seen = set()
         for run_id, cell in zip(first["run_id"], first["cell"], strict=True):
-            tables = sorted((self.folder / RUNS / run_id).glob("*.parquet"))
-            kind = (protocol[int(cell)], tuple(file.name for file in tables))
+            files = self._files_of(run_id)
+            kind = (protocol[int(cell)], tuple(sorted(files)))
             if kind not in seen:
                 seen.add(kind)
-                files += tables
-        return files
+                for name, listed in files.items():
+                    yield self.folder / RUNS / run_id / name, listed, kind[0]
+
+    def _files_of(self, run_id: str) -> Files:
+        """Return the files that a run's own manifest lists, which is read once."""
+        if run_id not in self._files:
+            run = self.folder / RUNS / run_id
+            recorded = self._mendable(read_manifest, run)
+            if recorded["run_id"] != run_id:
+                raise RunError(f"{run}: holds another run; {AGAIN}")
+            self._files[run_id] = recorded["files"]
+        return self._files[run_id]
+
+    def _mendable(self, read: Callable[..., Any], *given: Any) -> Any:
+        """Return what a function reads of a run; its error says how damage is mended."""
+        try:
+            return read(*given)
+        except RunError as error:
+            raise RunError(f"{error}; {AGAIN}") from None
 
     def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
         """Return whether some finished run has each of these tables with each of these columns."""
@@ -175,12 +207,13 @@ class Results:
     def runs(self) -> pd.DataFrame:
         """Return one row per planned run: keys, factors, `status`; of done ones also the cost.
 
-        `status` is done, failed or missing; the cost is `wall_s`, `cpu_s` and `bytes`.
+        `status` is done, failed or missing; the cost is `wall_s`, `cpu_s` and `bytes`; `note` says
+        what was damaged of a run that was played again for it.
         """
         frame = self._plan.drop(columns="scenario").copy()
         done = set(self._done)
         columns: dict[str, list[Any]] = {
-            name: [] for name in ("status", "wall_s", "cpu_s", "bytes")
+            name: [] for name in ("status", "wall_s", "cpu_s", "bytes", "note")
         }
         for run_id in frame["run_id"]:
             status = self._status(run_id)
@@ -192,30 +225,37 @@ class Results:
             elif status == "done":
                 # Without data: somebody removed its folder, the next call of the sweep plays it.
                 status = "missing"
-            for name, value in zip(columns, (status, wall_s, cpu_s, size), strict=True):
+            note = self._receipts[run_id].note if run_id in self._receipts else ""
+            for name, value in zip(columns, (status, wall_s, cpu_s, size, note), strict=True):
                 columns[name].append(value)
         frame["status"] = columns["status"]
         for name in ("wall_s", "cpu_s"):
             frame[name] = np.array(columns[name], dtype=float)
         frame["bytes"] = pd.array(columns["bytes"], dtype="Int64")
+        frame["note"] = columns["note"]
         return frame
 
     def failures(self) -> pd.DataFrame:
-        """Return one row per run that failed: keys, factors, `stage`, `error`, `traceback`."""
+        """Return one row per run that failed: keys, factors, `stage`, `error`, `traceback`, `kept`.
+
+        `kept` is the folder with what it recorded until then, "" without one.
+        """
         frame = self._plan.drop(columns="scenario")
         rows = []
         for receipt in self._receipts.values():
             if receipt.status == "failed":
                 trace = self._traceback(receipt.run_id)
-                rows.append((receipt.run_id, receipt.stage, receipt.error, trace))
-        failed = pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback"])
+                place = failed_place(self.folder / RUNS / receipt.run_id)
+                kept = str(place) if place.is_dir() else ""
+                rows.append((receipt.run_id, receipt.stage, receipt.error, trace, kept))
+        failed = pd.DataFrame(rows, columns=["run_id", "stage", "error", "traceback", "kept"])
         return frame.merge(failed, on="run_id")
 
     def _traceback(self, run_id: str) -> str:
         path = self.folder / RUNS / "failures" / f"{run_id}.json"
         try:
-            return str(json.loads(path.read_text())["traceback"])
-        except (OSError, ValueError, KeyError):
+            return str(read_sealed(path, Failure)["traceback"])
+        except (FileNotFoundError, RunError):
             return ""
 
     def rounds(self, **options: Any) -> pd.DataFrame:
@@ -337,7 +377,7 @@ class Results:
             problem: Exception | None = None
             try:
                 answer = read()
-            except (duckdb.Error, pa.ArrowException, OSError) as error:
+            except (duckdb.Error, pa.ArrowException, OSError, RunError) as error:
                 problem = error
             self._compact = manifest.compacted(self.folder)
             if self._compact != before:
@@ -348,10 +388,9 @@ class Results:
 
     def _damage(self) -> str:
         """Return what is wrong with a run's files and how to mend it; nothing when all is well."""
-        broken = manifest.damaged(self.folder, self._done)
-        if not broken:
-            return ""
-        return f"; run {broken[0]} is damaged, the same `fedstake sweep` plays it again"
+        for run_id in manifest.damaged(self.folder, self._done):
+            return f"; run {run_id} is damaged, {AGAIN}"
+        return ""
 
     def _source(self, name: str, *, of_plan: bool = True) -> str:
         """Return a select over the compact file and the parts of all runs that are not in it.
@@ -364,21 +403,23 @@ class Results:
         parts = []
 
         # The compact file.
-        if self._compact.part:
-            file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
-            if file.is_file():
-                columns = _columns_in(file, known)
-                select = f"select run_id, row, {columns} from read_parquet({_quoted(file)})"
-                others = self._compact.runs.difference(self._plan["run_id"])
-                if of_plan and others:
-                    select += f" where run_id not in ({', '.join(map(_text, sorted(others)))})"
-                parts.append(select)
+        file = self.folder / COMPACT / self._compact.part / f"{name}.parquet"
+        if file.name in self._compact.files:
+            self._mendable(verify, file, self._compact.files[file.name])
+            columns = _columns_in(file, known)
+            select = f"select run_id, row, {columns} from read_parquet({_quoted(file)})"
+            others = self._compact.runs.difference(self._plan["run_id"])
+            if of_plan and others:
+                select += f" where run_id not in ({', '.join(map(_text, sorted(others)))})"
+            parts.append(select)
 
-        # All other runs. Every run has the core tables: one without is damaged, and the query says.
+        # All other runs.
         loose = []
         for run_id in self._done:
+            listed = {} if run_id in self._compact.runs else self._files_of(run_id)
             path = self.folder / RUNS / run_id / f"{name}.parquet"
-            if run_id not in self._compact.runs and (name in CORE or path.is_file()):
+            if path.name in listed:
+                self._mendable(verify, path, listed[path.name])
                 loose.append(_quoted(path))
         if loose:
             columns = ", ".join(_cast(column, kind) for column, kind in known.items())
@@ -543,7 +584,8 @@ class Results:
                 self._write_compact(name, columns, part / f"{name}.parquet")
             sync(part)
             sync(home)
-            write_file(home / INDEX, json.dumps({"part": part.name, "runs": runs}))
+            files = {file.name: listing(file) for file in sorted(part.iterdir())}
+            write_file(home / INDEX, seal({"part": part.name, "runs": runs, "files": files}))
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -595,7 +637,7 @@ def _types(table: Table) -> dict[str, pa.DataType]:
 
 def _columns_in(file: Path, known: Mapping[str, pa.DataType]) -> str:
     """Return a list of columns in SQL: those that a file has not got are null."""
-    there = set(pq.read_schema(file).names)
+    there = set(read_schema(file).names)
     return ", ".join(
         _cast(column, kind) if column in there else _null(column, kind)
         for column, kind in known.items()

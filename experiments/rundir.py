@@ -6,7 +6,6 @@ import contextlib
 import errno
 import glob
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -18,16 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.loader import dumps
-from fedstake.errors import InputError
+from experiments.recorded import MANIFEST, MANIFEST_BYTES, SCENARIO, RunError, listing
+from fedstake.outside import read_json, seal
 from sim.scenario import SCHEMA_VERSION, Scenario
 
-MANIFEST, SCENARIO = "manifest.json", "scenario.toml"
+FAILED = "failed.json"
+"""Manifest of a run that failed: its folder is never taken for a complete run."""
 STATE = "state"
 """Folder of a run that keeps the state from which it can be extended."""
 
 
-class RunError(InputError):
-    """A run directory that is not what it should be; one line."""
+def failed_place(path: Path) -> Path:
+    """Return the folder beside a run directory that keeps what a run recorded until it failed."""
+    return path.with_name(f"{brief(path.name)}.failed")
 
 
 def brief(name: str) -> str:
@@ -140,10 +142,12 @@ def write_run(
     tables: dict[str, pa.Table],
     manifest: dict[str, Any],
     keep_state: Callable[[Path], None] | None = None,
+    record: str = MANIFEST,
 ) -> None:
     """Write a run directory in one step: readers see nothing, or all of it.
 
-    `keep_state` writes the folder with the state of the run, if it is to be kept.
+    `keep_state` writes the folder with the state of the run, if it is to be kept. `record` is the
+    name of its manifest.
     """
     with whole_folder(path) as partial:
         if keep_state is not None:
@@ -152,18 +156,14 @@ def write_run(
         for name, table in tables.items():
             file = partial / f"{name}.parquet"
             _write_table(table, file)
-            with file.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
-            files[file.name] = {
-                "rows": table.num_rows,
-                "bytes": file.stat().st_size,
-                "sha256": digest,
-            }
+            files[file.name] = {"rows": table.num_rows, **listing(file)}
         (partial / SCENARIO).write_text(dumps(scenario))
-        text = json.dumps(
-            manifest | {"schema_version": SCHEMA_VERSION, "files": files}, indent=2, sort_keys=True
-        )
-        (partial / MANIFEST).write_text(text + "\n")
+        complete = manifest | {
+            "schema_version": SCHEMA_VERSION,
+            "files": files,
+            "scenario": listing(partial / SCENARIO),
+        }
+        (partial / record).write_text(seal(dict(sorted(complete.items()))))
 
 
 def _write_table(table: pa.Table, file: Path) -> None:
@@ -218,11 +218,11 @@ def may_replace(path: Path) -> bool:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return True
     try:
-        found = json.loads((path / MANIFEST).read_text())
+        found = read_json(path / MANIFEST, MANIFEST_BYTES)
         known = {MANIFEST, SCENARIO, "report", "replay", "replay-plan", STATE}
         known |= found["files"].keys()
         return "run_id" in found and all(entry.name in known for entry in path.iterdir())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from experiments.rundir import MANIFEST, SCENARIO, RunError
+from experiments.recorded import (
+    MANIFEST,
+    RunError,
+    check_schema,
+    check_values,
+    damage,
+    declared_tables,
+    read_manifest,
+    read_parquet,
+    read_schema,
+    read_settings,
+    verified,
+)
+from sim.recording import Table
 
 
 @dataclass(frozen=True)
@@ -25,16 +35,23 @@ class RunFiles:
     """
 
     path: Path
+    record: str = MANIFEST
+    """Name of its manifest: another one where the run failed."""
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What is known of the run beside its tables: identity, versions, cost, declarations."""
-        return json.loads((self.path / MANIFEST).read_text())
+        return read_manifest(self.path, self.record)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The scenario's plain values as they were recorded, whatever plug-ins are at hand now."""
-        return tomllib.loads((self.path / SCENARIO).read_text())
+        return read_settings(self.path, self.manifest)
+
+    @property
+    def failed(self) -> dict[str, str] | None:
+        """Where and why the run failed (stage, error, traceback); None of a complete run."""
+        return self.manifest.get("failed")
 
     @property
     def run_id(self) -> str:
@@ -43,17 +60,20 @@ class RunFiles:
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return a table by name in Arrow's types, or some of its columns."""
-        path = self.path / f"{name}.parquet"
-        if not path.is_file():
-            raise RunError(f"{self.path}: this run has no table {name!r}")
-        listed = self.manifest["files"].get(path.name, {})
-        if sha256_of(path) != listed.get("sha256"):
-            raise RunError(f"{path}: damaged, its SHA-256 is not the recorded one")
-        try:
-            with pq.ParquetFile(path) as file:  # without what `read_table` imports for folders
-                return file.read(columns=None if columns is None else list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
+        file = self.file(name)
+        table = read_parquet(file, columns)
+        check_values(file, table)
+        return table
+
+    def file(self, table: str) -> Path:
+        """Return the file of a table, its hash and its columns verified."""
+        file = verified(self.path, self.manifest, table)
+        check_schema(file, read_schema(file), self._declared)
+        return file
+
+    @cached_property
+    def _declared(self) -> Mapping[str, Table]:
+        return declared_tables(self.settings.get("protocol"))
 
     def has(self, needs: Mapping[str, Sequence[str]]) -> bool:
         """Return whether the run has these tables with these columns."""
@@ -61,42 +81,20 @@ class RunFiles:
 
     def _columns(self, table: str) -> frozenset[str]:
         """Return the names of a table's columns; none without the table."""
-        path = self.path / f"{table}.parquet"
-        try:
-            return frozenset(pq.read_schema(path).names) if path.is_file() else frozenset()
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0]})") from error
+        listed = f"{table}.parquet" in self.manifest["files"]
+        return frozenset(read_schema(self.file(table)).names) if listed else frozenset()
 
     def verify(self) -> None:
-        """Raise `RunError` unless every table has the bytes that were recorded."""
-        for file, recorded in self.manifest["files"].items():
-            if _digest(self.path / file) != recorded["sha256"]:
-                raise RunError(
-                    f"{self.path / file}: damaged, its SHA-256 is not the recorded one; "
-                    "run again with --force"
-                )
+        """Raise `RunError` unless every file has the bytes that were recorded."""
+        wrong = damage(self.path)
+        if wrong:
+            raise RunError(f"{wrong}; run again with --force")
 
     def digest(self) -> str:
         """Return the SHA-256 over the bytes of all tables: equal for equal scenarios and seeds."""
         files = self.manifest["files"]
         digests = "".join(files[f]["sha256"] for f in sorted(files))
         return hashlib.sha256(digests.encode()).hexdigest()
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file; one that does not change is read once for it."""
-    status = file.stat()
-    return _sha256(str(file.absolute()), status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-@lru_cache(maxsize=100_000)
-def _sha256(file: str, _mtime_ns: int, _size: int, _inode: int) -> str:
-    return _digest(file)
-
-
-def _digest(file: str | Path) -> str:
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def setting(settings: Mapping[str, Any], key: str) -> Any:

@@ -42,9 +42,10 @@ def run(
 ) -> RunResult:
     """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
 
-    About every minute and on Ctrl-C a checkpoint is kept beside `out`, and deleted when the run is
-    recorded. A run that was interrupted continues from its last checkpoint; of a damaged one it
-    warns, and uses the one before. What is recorded does not depend on checkpoints.
+    What a run that fails in a round has recorded is kept beside `out`, in a folder `<out>.failed`.
+    About every minute, on Ctrl-C and on SIGTERM a checkpoint is kept beside `out`, and deleted when
+    the run is recorded. A run that was interrupted continues from its last checkpoint; of a damaged
+    one it warns, and uses the one before. What is recorded does not depend on checkpoints.
 
     Args:
         scenario: what to run; a preset's name or a TOML file will do.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -12,11 +11,12 @@ import pyarrow as pa
 
 from experiments.loader import validate
 from experiments.numerals import number
-from experiments.rundir import MANIFEST, SCENARIO, RunError
+from experiments.recorded import MANIFEST, SCENARIO, RunError
+from experiments.rundir import FAILED
 from experiments.runfiles import RunFiles
 from experiments.summary import Summary, summarised
 from fedstake.outside import literal
-from sim.scenario import SCHEMA_VERSION, Scenario
+from sim.scenario import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ class RunResult(RunFiles):
         table = self.arrow(name)
         try:
             return table.to_pandas(types_mapper=nullable)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError) as error:
             message = f"{self.path}: table {name!r} is damaged ({str(error).splitlines()[0]})"
             raise RunError(message) from error
 
@@ -114,25 +114,23 @@ def open_run(path: str | Path) -> RunResult:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise RunError(f"{folder}: {_why_no_run(folder)}")
-    try:
-        found = json.loads(manifest.read_text())
-        version, files, _ = found["schema_version"], dict(found["files"]), found["run_id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{manifest}: unreadable ({type(error).__name__}: {error})") from error
-    if version != SCHEMA_VERSION:
-        raise RunError(
-            f"{folder}: recorded with schema {version}, this version reads {SCHEMA_VERSION}; "
-            "run the scenario again"
-        )
-    for file, expected in files.items():
+    run = RunResult(folder)
+    for file, listed in {**run.manifest["files"], SCENARIO: run.manifest["scenario"]}.items():
         if not (folder / file).is_file():
             raise RunError(f"{folder}: incomplete, {file} is missing")
-        if (folder / file).stat().st_size != expected.get("bytes"):
+        if (folder / file).stat().st_size != listed["bytes"]:
             raise RunError(
                 f"{folder / file}: damaged, its size is not the recorded one; "
                 "run again with --force"
             )
-    return RunResult(folder)
+    return run
+
+
+def open_failed(path: str | Path) -> RunResult:
+    """Open what a run recorded until it failed; `RunError` when it is damaged or wrong."""
+    run = RunResult(Path(path), FAILED)
+    _ = run.manifest
+    return run
 
 
 def _why_no_run(folder: Path) -> str:
@@ -141,6 +139,8 @@ def _why_no_run(folder: Path) -> str:
         return "no such folder"
     if not folder.is_dir():
         return "is a file, not a run directory"
+    if (folder / FAILED).is_file():
+        return "its run failed; `fedstake report` shows what it recorded until then"
     reason = f"no {MANIFEST}: not a complete run directory"
     # A run further in, or a run of a sweep: one or two folders down.
     for inside in (*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")):

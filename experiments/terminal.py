@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +17,13 @@ from rich.text import Text
 
 from experiments.console import err_console, out_console, shown
 from experiments.fitting import Column, columns_of, fitted, records, wrapped
-from fedstake.errors import FedstakeError, FedstakeWarning
+from fedstake.errors import KEPT, FedstakeError, FedstakeWarning, InputError, Terminated
+from fedstake.interrupts import ending_on_sigterm
 from fedstake.outside import literal
 
-EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 2, 1, 130
+Note = Callable[[str], None]
+
+EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 1, 130, 143
 
 
 def _data_in_force(context: typer.Context, folder: Path | None) -> Path | None:
@@ -44,6 +47,14 @@ DataOption = Annotated[
         callback=_data_in_force,
     ),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="End a run that takes longer: it has failed."),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="End a run that takes more memory: it has failed."),
+]
 TrustOption = Annotated[
     bool,
     typer.Option("--trust", help="Import plug-in files that the results name; they run code."),
@@ -52,10 +63,17 @@ TrustOption = Annotated[
 
 @contextlib.contextmanager
 def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
-    """Turn errors into one line and an exit code: 2 bad input, 1 a run that failed, 130 Ctrl-C.
+    """Turn errors of a command into one line and an exit code; see `_one_line`."""
+    with ending_on_sigterm(), _one_line(debug, file):
+        yield
 
-    `file` is the scenario that errors of settings and data belong to. Warnings of the house are a
-    line as well.
+
+@contextlib.contextmanager
+def _one_line(debug: bool, file: str) -> Iterator[None]:
+    """Turn errors into one line and an exit code.
+
+    2 bad input, 1 a run that failed, 130 Ctrl-C, 143 SIGTERM. `file` is the scenario that errors of
+    settings and data belong to. Warnings of the house are a line as well.
     """
     try:
         with _one_line_warnings():
@@ -72,7 +90,8 @@ def one_line_errors(debug: bool, file: str = "") -> Iterator[None]:
         raise typer.Exit(0) from None
     except KeyboardInterrupt as error:
         err_console.print(f"fedstake: {str(error) or 'interrupted'}", markup=False)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        ended = isinstance(error, Terminated)
+        raise typer.Exit(EXIT_TERMINATED if ended else EXIT_INTERRUPTED) from None
     except OSError as error:
         _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
         raise typer.Exit(EXIT_FAILED) from None
@@ -115,7 +134,57 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
     """Print an error as one line of stderr, after its traceback when it is asked for."""
     if debug:
         traceback.print_exception(error)
-    err_console.print(f"fedstake: {' '.join(line.split())}", markup=False)
+    kept = [note for note in getattr(error, "__notes__", ()) if note.startswith(KEPT)]
+    whole = "; ".join([" ".join(line.split()), *kept])
+    err_console.print(f"fedstake: {whole}", markup=False)
+
+
+def within(
+    timeout: float | None,
+    memory: float | None,
+    work: Callable[[Note], None],
+    debug: bool,
+    file: str,
+) -> None:
+    """Do the work of a command; with a limit in a process of its own, which is ended above it.
+
+    Args:
+        timeout: most seconds.
+        memory: most gigabytes.
+        work: is given a function that notes where it is, as "round 3": the error says it.
+        debug: whether errors of the work are printed with their traceback.
+        file: the scenario that its errors belong to.
+    """
+    for option, limit in (("--timeout", timeout), ("--memory", memory)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise InputError(f"{option} {limit:g}: must be a number above 0")
+    if timeout is None and memory is None:
+        work(lambda place: None)
+        return
+
+    from experiments.limits import LimitError, Limits, in_child
+
+    def command(tell: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            with _one_line(debug, file):
+                work(lambda place: tell({"place": place}))
+        except typer.Exit as end:
+            tell({"exit": end.exit_code})
+
+    try:
+        limits = Limits(timeout, None if memory is None else int(memory * 1e9))
+        report = in_child(command, limits)
+    except KeyboardInterrupt as error:  # the process of the work has said what it kept
+        ended = isinstance(error, Terminated)
+        raise typer.Exit(EXIT_TERMINATED if ended else EXIT_INTERRUPTED) from None
+    said = {key: value for message in report.messages for key, value in message.items()}
+    if isinstance(report.error, LimitError):
+        place = f" in {said['place']}" if "place" in said else ""
+        raise LimitError(f"{file}: {report.error}{place}")
+    if report.error is not None:
+        raise report.error
+    if said.get("exit"):
+        raise typer.Exit(said["exit"])
 
 
 def show(table: Any, title: str = "", keys: int = 1) -> None:

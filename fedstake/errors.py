@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+KEPT = "recorded until then: "
+"""How a note of an error begins that says where the tables of a failed run are."""
+
 
 class FedstakeError(Exception):
     """Base of all errors that are raised on purpose; commands print the message as one line.
@@ -35,3 +38,7 @@ class FedstakeWarning(UserWarning):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C; the message says what was kept of the work, and what the same command does next."""
+
+
+class Terminated(Interrupted):
+    """SIGTERM, as a cluster sends it at the end of a job; the same in all else."""

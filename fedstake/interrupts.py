@@ -1,12 +1,15 @@
-"""Tell the user's Ctrl-C from a `KeyboardInterrupt` that some code raises by itself."""
+"""Ctrl-C, told from a `KeyboardInterrupt` that some code raises by itself, and SIGTERM."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from fedstake.errors import Interrupted, Terminated
 
 
 @contextmanager
@@ -34,3 +37,37 @@ def noticing_interrupts() -> Iterator[Callable[[], bool]]:
     finally:
         if signal.getsignal(signal.SIGINT) is notice:
             signal.signal(signal.SIGINT, before)
+
+
+def like(error: KeyboardInterrupt, message: str) -> Interrupted:
+    """Return an interruption of the same kind with a message of its own."""
+    kind = Terminated if isinstance(error, Terminated) else Interrupted
+    return kind(message)
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: `Terminated` is raised in it.
+
+    Where that leaves the block, the process ends by SIGTERM afterwards, as it would have at once:
+    whoever sent it sees what it expects. Nothing changes where something else handles SIGTERM, and
+    outside the main thread, where Python handles no signals.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break what is kept
+        raise Terminated("ended by SIGTERM")
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

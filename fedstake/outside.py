@@ -157,7 +157,13 @@ def _storable(text: str) -> bool:
 
 def seal(values: Mapping[str, Any]) -> str:
     """Return values as JSON text that carries a hash of its own; keys keep their order."""
-    return json.dumps({**values, SEAL: _digest(values)}, indent=2) + "\n"
+    return json.dumps(sealed(values), indent=2) + "\n"
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON has them, with their hash under one more key."""
+    plain = json.loads(json.dumps(values))
+    return {**plain, SEAL: _digest(plain)}
 
 
 def unseal(path: str | Path, most: int = RECORD_BYTES) -> dict[str, Any]:
@@ -165,21 +171,27 @@ def unseal(path: str | Path, most: int = RECORD_BYTES) -> dict[str, Any]:
 
     Raises `FileNotFoundError` without the file, `UnreadableError` for a damaged one.
     """
-    values = read_json(path, most)
+    return unsealed(read_json(path, most), path)
+
+
+def unsealed(values: Any, path: str | Path) -> dict[str, Any]:
+    """Return the values of `sealed` without their hash, which is verified.
+
+    `UnreadableError` names the file that they are from.
+    """
     if not isinstance(values, dict):
         raise UnreadableError(path, "must hold keys and values")
     if SEAL not in values:
         raise UnreadableError(path, f"has no {SEAL} of its own: damaged, or of an earlier version")
-    recorded = values.pop(SEAL)
-    if recorded != _digest(values):
+    content = {key: value for key, value in values.items() if key != SEAL}
+    if values[SEAL] != _digest(content):
         raise UnreadableError(path, "damaged, its SHA-256 is not the recorded one")
-    return values
+    return content
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of values, whatever the order of their keys."""
-    plain = json.loads(json.dumps(values))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of the values of a JSON object, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 # --- names --------------------------------------------------------------------------------------

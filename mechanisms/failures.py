@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from fedstake.errors import FedstakeError, InputError
+from fedstake.errors import FedstakeError, InputError, Terminated
 from fedstake.interrupts import noticing_interrupts
 from mechanisms.plugin import BY_PATH, Plugin
 from mechanisms.vocabulary.observation import Observation
@@ -78,7 +78,7 @@ def told(round: int | None = None) -> Iterator[None]:
     with noticing_interrupts() as interrupted:
         try:
             yield
-        except InputError:
+        except (InputError, Terminated):
             raise
         except BaseException as error:
             if interrupted():

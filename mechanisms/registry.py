@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
 
+from fedstake.errors import Terminated
 from fedstake.interrupts import noticing_interrupts
 from fedstake.outside import UnreadableError, read_bytes, shown
 from mechanisms.failures import described, failure
@@ -268,7 +269,7 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
         except BaseException as error:  # it may even exit
             del sys.modules[key]
             own = isinstance(error, Exception) or failure(error) is not None
-            if interrupted() or not own:
+            if interrupted() or isinstance(error, Terminated) or not own:
                 raise
             message = f"{path.name} fails to import: {described(error)}"
             raise PluginError(message, "", name) from error

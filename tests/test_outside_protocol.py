@@ -14,8 +14,10 @@ from chain_bridge.errors import BridgeError
 from experiments import checkpoint
 from experiments.cli import app
 from experiments.conformance.protocols import ProtocolConformance, digest, play
+from fedstake.outside import unseal
 from mechanisms.registry import import_by_path
 from sim.world import World
+from tests.forging import resealed
 
 LOTTERY = Path(__file__).parent / "plugins" / "lottery.py"
 SCENARIO = """
@@ -321,9 +323,7 @@ def test_games_that_use_a_name_for_different_things_are_read_together(place):
 def test_hostile_outcomes_cost_one_line(place, outcome, message):
     fedstake("run", "lottery.toml", "--out", "run")
     file = place / "run" / "manifest.json"
-    manifest = json.loads(file.read_text())
-    manifest["outcomes"]["largest_pot"] |= outcome
-    file.write_text(json.dumps(manifest))
+    resealed(file, lambda manifest: manifest["outcomes"]["largest_pot"].update(outcome))
     done = CliRunner().invoke(app, ["report", "run"])
     assert done.exit_code == 2, done.output
     assert message in done.output
@@ -333,9 +333,8 @@ def test_hostile_outcomes_cost_one_line(place, outcome, message):
 def test_the_name_of_an_outcome_is_no_sql(place):
     fs.sweep("prices.toml", "prices", workers=1)
     file = place / "prices" / "sweep.json"
-    sweep = json.loads(file.read_text())
-    bad = dict(sweep["outcomes"]["largest_pot"])
-    sweep["outcomes"] = {"a": bad, "'\n from rounds; copy t to 'x.csv'; select 1 --": bad}
-    file.write_text(json.dumps(sweep))
+    bad = dict(unseal(file)["outcomes"]["largest_pot"])
+    names = {"a": bad, "'\n from rounds; copy t to 'x.csv'; select 1 --": bad}
+    resealed(file, lambda sweep: sweep.update(outcomes=names))
     with pytest.raises(fs.RunError, match="letters, digits and _ only"):
         fs.Results.open("prices").outcomes()

@@ -18,9 +18,12 @@ from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
+    MemoryOption,
+    TimeoutOption,
     TrustOption,
     one_line_errors,
     show,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ def compare(
     ] = None,
     data: DataOption = None,
     trust: TrustOption = False,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Print the scorecard of a sweep's mechanisms, or what each rule would have paid in a run.
@@ -74,23 +79,43 @@ def compare(
     Example: fedstake compare results/mechanisms
     """
     with one_line_errors(debug, str(source)):
-        from experiments.rundir import RunError
-        from experiments.sweeps.manifest import SWEEP
+        within(
+            timeout,
+            memory,
+            lambda note: _compare(source, rule, out, workers, data, trust),
+            debug,
+            str(source),
+        )
 
-        if source.is_file():
-            _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
-            _compare_mechanisms(_play(source, out, workers, data), None, trust=True)
-        elif (source / SWEEP).is_file():
-            _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
+
+def _compare(
+    source: Path,
+    rule: list[str] | None,
+    out: Path | None,
+    workers: int | None,
+    data: Path | None,
+    trust: bool,
+) -> None:
+    """Compare the mechanisms of a sweep, which may have to be played, or rules on a tape."""
+    from experiments.recorded import RunError, sound
+    from experiments.sweeps.manifest import SWEEP
+
+    if source.is_file():
+        _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
+        _compare_mechanisms(_play(source, out, workers, data), None, trust=True)
+    elif (source / SWEEP).is_file():
+        _refuse("--rule", rule, f"{source} is a sweep; it is for a run with a tape")
+        with sound(source, "the scorecard"):
             _compare_mechanisms(source, out, trust=trust)
-        elif (source / "manifest.json").is_file():
+    elif (source / "manifest.json").is_file():
+        with sound(source, "the comparison"):
             _compare_rules(source, rule, out, trust=trust)
-        elif source.exists():
-            raise RunError(
-                f"{source}: neither a sweep (file or folder) nor a run directory with a tape"
-            )
-        else:
-            raise RunError(f"{source}: no such folder or file")
+    elif source.exists():
+        raise RunError(
+            f"{source}: neither a sweep (file or folder) nor a run directory with a tape"
+        )
+    else:
+        raise RunError(f"{source}: no such folder or file")
 
 
 def _refuse(option: str, given: object, why: str) -> None:

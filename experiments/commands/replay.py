@@ -146,9 +146,12 @@ def _replay(run_dir: Path, options: Options, folder: Path, *, dry_run: bool) -> 
     """Show the plan of a replay, or do it; exit with a failure when the books differ."""
     from chain_bridge import dry_run as plan_of
     from chain_bridge import replay_run
+    from experiments.recorded import sound
 
     if dry_run:
-        _show_plan(plan_of(run_dir, options), folder)
+        with sound(run_dir, "the plan"):
+            script = plan_of(run_dir, options)
+        _show_plan(script, folder)
         return
     with progress("replay", 1) as report_done:
         done = replay_run(run_dir, options, out=folder, on_batch=report_done.of)

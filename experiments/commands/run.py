@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +18,17 @@ from experiments.numerals import (
 from experiments.terminal import (
     DataOption,
     DebugOption,
+    MemoryOption,
+    TimeoutOption,
     YesOption,
     confirm,
     one_line_errors,
+    within,
 )
 
 if TYPE_CHECKING:
     from experiments.runresult import RunResult
+    from experiments.terminal import Note
     from experiments.view import RunView
     from sim.scenario import Scenario
 
@@ -69,6 +74,8 @@ def run(
     ] = 0,
     keep_state: KeepStateOption = False,
     extend: ExtendOption = None,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
     yes: YesOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again and replace a run that is there.")
@@ -86,7 +93,8 @@ def run(
         if seed is not None:
             overrides["seed"] = seed
         loaded = load_scenario(scenario, overrides)
-        result = _play(
+        work = partial(
+            _run,
             loaded,
             out,
             data=data,
@@ -96,14 +104,26 @@ def run(
             force=force,
             yes=yes,
         )
-        out_console.print(repr(result.summary()), markup=False)
-        out_console.print(
-            f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
-        )
+        within(timeout, memory, work, debug, scenario)
 
 
-def _play(loaded: Scenario, out: Path | None, *, yes: bool, **options: Any) -> RunResult:
-    """Play a scenario with a progress bar, unless it was recorded before."""
+def _run(loaded: Scenario, out: Path | None, note: Note, **options: Any) -> None:
+    """Play a scenario, unless it was recorded before; print what it came to, and where it is."""
+    from experiments.recorded import sound
+
+    result = _play(loaded, out, note=note, **options)
+    with sound(result.path, "the summary"):
+        said = repr(result.summary())
+    out_console.print(said, markup=False)
+    out_console.print(
+        f"\nrecorded in {result.path}\nfigures:    fedstake report {result.path}", markup=False
+    )
+
+
+def _play(
+    loaded: Scenario, out: Path | None, *, yes: bool, note: Note, **options: Any
+) -> RunResult:
+    """Play a scenario with a progress bar, unless it was recorded before; `note` in which round."""
     from experiments.runner import run as run_scenario
 
     begun: list[RunView] = []
@@ -113,13 +133,19 @@ def _play(loaded: Scenario, out: Path | None, *, yes: bool, **options: Any) -> R
 
         begun.append(view)
         confirm(announcement(expected_cpu_s(view.world), 0.0, duration), yes)
+        on_round(view)
         if view.round_index:
             err_console.print(
                 f"{loaded.name}: goes on from round {view.round_index + 1} of {loaded.rounds}",
                 markup=False,
             )
 
-    result = run_scenario(loaded, out, on_start=on_start, progress=True, **options)
+    def on_round(view: RunView) -> None:
+        note(f"round {min(view.round_index + 1, loaded.rounds)}")
+
+    result = run_scenario(
+        loaded, out, on_start=on_start, on_round=on_round, progress=True, **options
+    )
     if not begun:
         out_console.print("already recorded; --force runs it again")
     return result

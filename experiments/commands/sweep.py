@@ -22,6 +22,8 @@ from experiments.terminal import (
     EXIT_FAILED,
     DataOption,
     DebugOption,
+    MemoryOption,
+    TimeoutOption,
     YesOption,
     confirm,
     one_line_errors,
@@ -62,14 +64,6 @@ ReuseOption = Annotated[
     typer.Option(metavar="DIR", help="Take over finished runs of a folder; repeatable."),
 ]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
-TimeoutOption = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="End a run that takes longer: it has failed."),
-]
-MemoryOption = Annotated[
-    float | None,
-    typer.Option(metavar="GB", help="End a run that takes more memory: it has failed."),
-]
 DaskOption = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786."),

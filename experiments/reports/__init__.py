@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from experiments.recorded import sound
 from experiments.reports.drawing import wanted
 from experiments.reports.page import FORMATS
 from experiments.reports.run import report_run
 from experiments.reports.sweep import report_sweep
 from experiments.results import Results
-from experiments.rundir import MANIFEST, RunError, check_writable
-from experiments.runresult import RunResult, open_run
+from experiments.rundir import FAILED, MANIFEST, RunError, check_writable
+from experiments.runresult import RunResult, open_failed, open_run
 from experiments.sweeps.manifest import SWEEP
 
 __all__ = ["open_recorded", "report"]
@@ -53,9 +54,10 @@ def report(
     }
     for option, value in options.items():
         command += [option, value] if value else []
-    if isinstance(recorded, RunResult):
-        return report_run(recorded, target, command, want)
-    return report_sweep(recorded, target, command, want, on_figure)
+    with sound(home, "the report"):
+        if isinstance(recorded, RunResult):
+            return report_run(recorded, target, command, want)
+        return report_sweep(recorded, target, command, want, on_figure)
 
 
 def open_recorded(folder: str | Path) -> RunResult | Results:
@@ -63,6 +65,8 @@ def open_recorded(folder: str | Path) -> RunResult | Results:
     path = Path(folder)
     if (path / SWEEP).is_file():
         return Results.open(path)
+    if (path / FAILED).is_file():
+        return open_failed(path)
     if (path / MANIFEST).is_file() or not path.is_dir():
         return open_run(path)
     inside = _inside(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tomli_w
+
 from experiments.figures import run_figures
 from experiments.figures.base import Sheet, canvas, style
 from experiments.figures.declared import declared_figures
@@ -35,7 +37,7 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
     parts: list[Section | Gallery] = [
         *_tables(run),
         gallery,
-        Section("Scenario", pre=(run.path / "scenario.toml").read_text()),
+        Section("Scenario", pre=tomli_w.dumps(run.settings)),
     ]
     name = str(setting(run.settings, "name") or run.run_id)
     write_file(target / "report.html", page(name, _subtitle(run), parts))
@@ -61,4 +63,8 @@ def _tables(run: RunResult) -> list[Section]:
         Section("Summary", found.frame(), head=False),
         Section(f"Utility per device ({found.unit})", found.utility_frame()),
     ]
-    return [s for s in sections if s.table is not None and not s.table.empty]
+    shown = [s for s in sections if s.table is not None and not s.table.empty]
+    if run.failed:
+        line = f"failed in {run.failed['stage']}: {run.failed['error']}"
+        shown.insert(0, Section("Failure", pre=run.failed["traceback"], lines=(line,)))
+    return shown

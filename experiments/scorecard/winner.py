@@ -14,6 +14,7 @@ import tomli_w
 
 from experiments.numerals import how_many
 from experiments.orderings import opposite, place_of
+from experiments.recorded import sound
 from experiments.results import Results
 from experiments.rundir import RunError, check_writable, write_file
 from experiments.scorecard.card import score
@@ -89,11 +90,12 @@ def compare(
     asked = s.objective or UNSTATED
 
     # Score and rank.
-    scores = score(opened, s, asked.measures)
-    table = scores.table
-    if not table["runs"].sum():
-        raise RunError(f"{place}: no run is finished yet")
-    fair = against_shapley(opened, s)
+    with sound(opened.folder, "the scorecard"):
+        scores = score(opened, s, asked.measures)
+        table = scores.table
+        if not table["runs"].sum():
+            raise RunError(f"{place}: no run is finished yet")
+        fair = against_shapley(opened, s)
     if not fair.empty:
         table = table.merge(fair, how="left")
     numbers = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,9 @@ from experiments.sweeps.plan import (
     plugin_names,
 )
 from experiments.sweeps.request import Levels, limited, requested
-from fedstake.errors import FedstakeWarning, Interrupted
+from fedstake.errors import FedstakeWarning
+from fedstake.interrupts import like
+from fedstake.outside import seal
 from sim.data.folder import given_data
 from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.world import World
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
 
 OnReceipt = Callable[[manifest.Receipt], None]
 
+TOLD = 10
+"""Damaged runs that are told one by one."""
 LOCK = "sweep"
 """Lock of the process that plays a folder."""
 
@@ -133,7 +138,8 @@ class Sweep:
         if not (self.folder / SWEEP).is_file():
             self._check_empty()
             return
-        recorded = read_sweep(self.folder)
+        with self._remedy("--out ANOTHER --reuse {} takes over its finished runs"):
+            recorded = read_sweep(self.folder)
         if recorded["schema_version"] != SCHEMA_VERSION:
             raise RunError(
                 f"{self.folder}: recorded with schema {recorded['schema_version']}, "
@@ -141,7 +147,8 @@ class Sweep:
             )
         if recorded["plan_digest"] == self.digest:
             return
-        before = manifest.planned_runs(self.folder, recorded)
+        with self._remedy("the same `fedstake sweep` as before writes it again"):
+            before = manifest.planned_runs(self.folder, recorded)
         finished = before & manifest.with_receipt(self.folder, "done")
         now = {p.run_id for p in self.runs}
         self.dropped = len(finished - now)
@@ -151,6 +158,14 @@ class Sweep:
                 f"({recorded['spec']['name']}: {recorded['runs']} runs), "
                 "none of its runs is part of this one; choose another --out"
             )
+
+    @contextlib.contextmanager
+    def _remedy(self, words: str) -> Iterator[None]:
+        """Add to a `RunError` what helps; `{}` stands for the folder."""
+        try:
+            yield
+        except RunError as error:
+            raise RunError(f"{error}; {words.format(self.folder)}") from None
 
     def _check_empty(self) -> None:
         """Raise `RunError` when a folder that is no sweep holds anything but copied runs."""
@@ -175,6 +190,7 @@ class Sweep:
         ids = [p.run_id for p in self.runs]
         self.receipts = manifest.receipts(self.folder)
         self.damaged = manifest.damaged(self.folder, ids)
+        """What is wrong with runs whose files are not those that were recorded."""
         directories = manifest.with_directory(self.folder) - set(self.damaged)
         whole = directories | (self._sound_compact().runs - set(self.damaged))
         receipts = {r.run_id for r in self.receipts.values() if r.status == "done"}
@@ -213,7 +229,9 @@ class Sweep:
             with exclusive(self.folder, COMPACT, "compacts its tables"):
                 self._mend()
                 self._look()
+            self._tell_lost_receipts()
             self._take_over()
+            self._tell_damage()
             for line in self.spec.merged:
                 _warn(line)
             if self.dropped:
@@ -228,11 +246,17 @@ class Sweep:
                 self._held = False
 
     def _mend(self) -> None:
-        """Remove an index of compacted tables that names what is not there."""
+        """Remove an index of compacted tables that are damaged or not there."""
         try:
-            manifest.compacted(self.folder)
+            index = manifest.compacted(self.folder)
         except RunError as error:
             _warn(str(error))
+            manifest.forget_compact(self.folder)
+            return
+        try:
+            index.check(self.folder)
+        except RunError as error:
+            _warn(f"{error}; its runs are read from their directories or played again")
             manifest.forget_compact(self.folder)
 
     def _take_over(self) -> None:
@@ -246,16 +270,41 @@ class Sweep:
                 if not own:
                     result = reuse.take(result, self.folder / RUNS)
             except RunError as error:
-                _warn(f"{error}; it is played again")
                 if own:
-                    self.damaged.append(run_id)
+                    self.damaged[run_id] = str(error)
+                else:
+                    _warn(f"{error}; it is played again")
                 continue
-            self.damaged = [damaged for damaged in self.damaged if damaged != run_id]
+            self.damaged.pop(run_id, None)
             self.receipts[run_id] = _receipt(result)
             manifest.append(self.folder, self.receipts[run_id])
             taken.add(run_id)
         self.todo = [p for p in self._missing if p.run_id not in taken]
         self._tell_left_behind()
+
+    def _tell_lost_receipts(self) -> None:
+        """Say that receipts of runs that are there are damaged."""
+        there = manifest.with_data(self.folder)
+        lost = manifest.lost_receipts(self.folder)
+        if lost and any(p.run_id in there for p in self._missing):
+            _warn(
+                f"{self.folder / manifest.MANIFEST}: {_are(lost, 'line')} damaged; runs whose "
+                "directory is whole are taken over, others are played again"
+            )
+
+    def _tell_damage(self) -> None:
+        """Say which runs are damaged, of which cell, and that they are played again."""
+        planned = {p.run_id: p for p in self.todo}
+        for run_id in list(self.damaged)[:TOLD]:
+            p = planned[run_id]
+            levels = "".join(f"{name} = {_text(level)}, " for name, level in p.labels.items())
+            _warn(
+                f"run {run_id[:12]} ({levels}seed {p.seed}): {self.damaged[run_id]}; "
+                "it is played again"
+            )
+        more = len(self.damaged) - TOLD
+        if more > 0:
+            _warn(f"{_are(more, 'more run')} damaged and played again: column note of their runs")
 
     def _tell_left_behind(self) -> None:
         """Say which runs of the folders to reuse have no directory any more."""
@@ -308,6 +357,9 @@ class Sweep:
 
         def keep(outcome: RunResult | RunFailure) -> None:
             receipt = _receipt(outcome)
+            wrong = self.damaged.get(receipt.run_id)
+            if wrong:
+                receipt = replace(receipt, note=f"played again: {wrong}")
             manifest.append(self.folder, receipt)
             counts[receipt.status] += 1
             if on_receipt:
@@ -342,10 +394,11 @@ class Sweep:
         """Add to a `StoppedError` and to Ctrl-C how many runs have ended, and where."""
         try:
             yield
-        except KeyboardInterrupt:
-            raise Interrupted(
+        except KeyboardInterrupt as error:
+            raise like(
+                error,
                 f"interrupted; {counts.total()} of {len(self.todo)} runs ended and are kept, "
-                "the same command goes on with the others"
+                "the same command goes on with the others",
             ) from None
         except StoppedError as error:
             where = f"--dask {dask}: " if dask and dask not in str(error) else ""
@@ -414,7 +467,7 @@ class Sweep:
             file = self.folder / f"plan-{self.digest}.parquet"
             if recorded["plan_digest"] == self.digest:
                 file = manifest.plan_file(self.folder, recorded)
-                if file.is_file():
+                if self._plan_is_whole(recorded):
                     if recorded["spec"] != spec:
                         self._write_header(recorded | {"spec": spec})
                     return
@@ -427,10 +480,12 @@ class Sweep:
 
         buffer = io.BytesIO()
         pq.write_table(plan_table(self.runs, self.spec.factors), buffer, compression="zstd")
+        table = buffer.getvalue()
+        listed = {"bytes": len(table), "sha256": hashlib.sha256(table).hexdigest()}
         header = {
             "schema_version": SCHEMA_VERSION,
             "spec": spec,
-            "plan": file.name,
+            "plan": {"file": file.name, **listed},
             "plan_digest": self.digest,
             "factors": self.spec.factors,
             "outcomes": self._outcomes(),
@@ -446,12 +501,23 @@ class Sweep:
         # folder and goes on.
         if not recorded:
             self._write_header(header)
-        write_file(file, buffer.getvalue())
+        write_file(file, table)
         if recorded:
             self._write_header(header)
 
+    def _plan_is_whole(self, recorded: Mapping[str, Any]) -> bool:
+        """Return whether the recorded plan is there; a damaged one is told: it is written again."""
+        if not manifest.plan_file(self.folder, recorded).is_file():
+            return False
+        try:
+            manifest.read_plan(self.folder, recorded)
+        except RunError as error:
+            _warn(f"{error}; it is written again")
+            return False
+        return True
+
     def _write_header(self, header: Mapping[str, Any]) -> None:
-        write_file(self.folder / SWEEP, json.dumps(header, indent=2) + "\n")
+        write_file(self.folder / SWEEP, seal(header))
 
 
 @given_data

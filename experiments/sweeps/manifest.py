@@ -10,33 +10,57 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from experiments.folders import sync
-from experiments.rundir import RunError, naming
-from experiments.runfiles import sha256_of
+from experiments.recorded import (
+    Header,
+    Identity,
+    Index,
+    Natural,
+    RunError,
+    Seconds,
+    check_plan,
+    damage,
+    read_parquet,
+    read_sealed,
+    verify,
+)
+from experiments.rundir import naming
+from fedstake.outside import RECORD_BYTES, literal, read_bytes, sealed, shown, unsealed
+from sim.scenario import SCHEMA_VERSION
 
 SWEEP, PLAN, MANIFEST = "sweep.json", "plan.parquet", "manifest.jsonl"
 RUNS, COMPACT, INDEX = "runs", "compact", "index.json"
+TAKEN = frozenset({"run_id", "cell", "seed", "scenario", "row", "status"})
+"""Names that no factor has: they are columns of the frames of every sweep."""
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
-    """Return the `sweep.json` of a folder; raise `RunError` when the folder holds no sweep."""
+    """Return the `sweep.json` of a folder, its hash and its keys verified.
+
+    Raises `RunError` when the folder holds no sweep, or a damaged or wrong one.
+    """
+    file = folder / SWEEP
     try:
-        sweep = json.loads((folder / SWEEP).read_text())
-        for key in ("schema_version", "plan_digest", "factors", "runs"):
-            _ = sweep[key]
-        _ = sweep["spec"]["name"]
+        sweep = read_sealed(file, Header)
     except FileNotFoundError:
         raise RunError(f"{folder}: no {SWEEP}: not a sweep") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{folder / SWEEP}: unreadable ({type(error).__name__}: {error})"
-        raise RunError(message) from error
+    if sweep["schema_version"] != SCHEMA_VERSION:
+        return sweep
+    seen = set(TAKEN)
+    for name in sweep["factors"]:
+        if name.casefold() in seen:
+            raise RunError(
+                f"{file}: factors: {literal(name)!r} stands there twice, or is what another column "
+                "is called"
+            )
+        seen.add(name.casefold())
     return sweep
 
 
@@ -46,31 +70,43 @@ def plan_file(folder: Path, sweep: Mapping[str, Any]) -> Path:
     A sweep that grew has several: the one that is named is replaced in one step with its settings,
     and the older ones still say what runs were that are no longer part of it.
     """
-    return folder / Path(str(sweep.get("plan", PLAN))).name
+    return folder / str(sweep["plan"]["file"])
+
+
+def read_plan(folder: Path, sweep: Mapping[str, Any]) -> pa.Table:
+    """Return the plan that a `sweep.json` names, its hash, columns and values verified."""
+    file = plan_file(folder, sweep)
+    verify(file, sweep["plan"])
+    plan = read_parquet(file)
+    check_plan(file, plan, sweep["factors"])
+    return plan
 
 
 def planned_runs(folder: Path, sweep: Mapping[str, Any]) -> set[str]:
     """Return the runs of the plan that a `sweep.json` names; none when it was never written."""
-    file = plan_file(folder, sweep)
-    if not file.is_file():
+    if not plan_file(folder, sweep).is_file():
         return set()
-    try:
-        return set(pq.read_table(file, columns=["run_id"])["run_id"].to_pylist())
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(f"{file}: damaged ({str(error).splitlines()[0]})") from error
+    return set(read_plan(folder, sweep)["run_id"].to_pylist())
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """The end of a run: `status` is done or failed; `stage` and `error` say where and why."""
+    """The end of a run: `status` is done or failed; `stage` and `error` say where and why.
 
-    run_id: str
-    status: str
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    bytes: int = 0
+    `note` says what was mended: a run that was damaged was played again.
+    """
+
+    run_id: Identity
+    status: Literal["done", "failed"]
+    wall_s: Seconds = 0.0
+    cpu_s: Seconds = 0.0
+    bytes: Natural = 0
     stage: str = ""
     error: str = ""
+    note: str = ""
+
+
+_RECEIPT = TypeAdapter(Receipt)
 
 
 def append(folder: Path, receipt: Receipt) -> None:
@@ -78,7 +114,7 @@ def append(folder: Path, receipt: Receipt) -> None:
 
     A line that a killed process left unfinished is ended first, so that it cannot swallow this one.
     """
-    line = json.dumps(asdict(receipt), separators=(",", ":")) + "\n"
+    line = json.dumps(sealed(asdict(receipt)), separators=(",", ":")) + "\n"
     descriptor = os.open(folder / MANIFEST, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(descriptor).st_size
@@ -90,8 +126,8 @@ def append(folder: Path, receipt: Receipt) -> None:
 
 
 def receipts(folder: Path) -> dict[str, Receipt]:
-    """Return the last receipt of every run; lines torn by a crash are skipped."""
-    return {r.run_id: r for r in _lines(folder)}
+    """Return the last receipt of every run; lines torn by a crash or damaged are skipped."""
+    return {r.run_id: r for r in _lines(folder) if r is not None}
 
 
 def with_receipt(folder: Path, status: str) -> set[str]:
@@ -99,17 +135,25 @@ def with_receipt(folder: Path, status: str) -> set[str]:
     return {r.run_id for r in receipts(folder).values() if r.status == status}
 
 
-def _lines(folder: Path) -> Iterator[Receipt]:
-    """Yield the receipts of the manifest in the order in which they were written."""
+def lost_receipts(folder: Path) -> int:
+    """Return how many lines of the manifest are no receipt: torn by a crash, or damaged."""
+    return sum(receipt is None for receipt in _lines(folder))
+
+
+def _lines(folder: Path) -> Iterator[Receipt | None]:
+    """Yield the receipts of the manifest in the order of writing; None for a line that is none."""
     file = folder / MANIFEST
     if not file.is_file():
         return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                yield Receipt(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+    for line in filter(str.strip, _text_of(file).split("\n")):
+        try:
+            yield _RECEIPT.validate_python(unsealed(json.loads(line), file))
+        except (ValueError, RecursionError):
+            yield None
+
+
+def _text_of(file: Path) -> str:
+    return read_bytes(file, RECORD_BYTES).decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -120,6 +164,13 @@ class Compact:
     """Folder below `compact` with the tables."""
     runs: frozenset[str] = frozenset()
     """Runs that are in them."""
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Their files, with size and hash."""
+
+    def check(self, folder: Path) -> None:
+        """Raise `RunError` unless the files in the sweep's folder are the recorded ones."""
+        for name, listed in self.files.items():
+            verify(folder / COMPACT / self.part / name, listed)
 
 
 def compacted(folder: Path) -> Compact:
@@ -142,15 +193,12 @@ def compacted(folder: Path) -> Compact:
 
 def _read_index(file: Path) -> Compact:
     try:
-        index = json.loads(file.read_text())
-        return Compact(Path(str(index["part"])).name, frozenset(index["runs"]))
+        index = read_sealed(file, Index)
     except FileNotFoundError:
         return Compact()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{file}: unreadable ({type(error).__name__}: {error}); "
-            "the same `fedstake sweep` plays its runs again"
-        ) from None
+    except RunError as error:
+        raise RunError(f"{error}; the same `fedstake sweep` plays its runs again") from None
+    return Compact(index["part"], frozenset(index["runs"]), index["files"])
 
 
 def forget_compact(folder: Path) -> None:
@@ -172,7 +220,9 @@ def holds_only_runs(folder: Path, entries: Iterable[Path]) -> bool:
     if [entry.name for entry in entries] != [RUNS] or not (folder / RUNS).is_dir():
         return False
     names = (entry.name for entry in (folder / RUNS).iterdir())
-    return all(re.fullmatch(r"failures|[0-9a-f]{32}(\.checkpoint)?|\..*", name) for name in names)
+    return all(
+        re.fullmatch(r"failures|[0-9a-f]{32}(\.checkpoint|\.failed)?|\..*", name) for name in names
+    )
 
 
 def with_data(folder: Path) -> set[str]:
@@ -180,16 +230,12 @@ def with_data(folder: Path) -> set[str]:
     return with_directory(folder) | compacted(folder).runs
 
 
-def damaged(folder: Path, runs: Iterable[str]) -> list[str]:
-    """Return those of these runs whose directory does not hold what their own manifest lists."""
-    folders = ((run_id, folder / RUNS / run_id) for run_id in runs)
-    return [run_id for run_id, run in folders if run.is_dir() and not _is_whole(run)]
-
-
-def _is_whole(run: Path) -> bool:
-    """Return whether all tables of a run have the bytes that its manifest lists."""
-    try:
-        files = json.loads((run / "manifest.json").read_text())["files"]
-        return all(sha256_of(run / name) == file["sha256"] for name, file in files.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def damaged(folder: Path, runs: Iterable[str]) -> dict[str, str]:
+    """Return what is wrong with those of these runs whose directory is not what was recorded."""
+    folders = {run_id: folder / RUNS / run_id for run_id in runs}
+    found = {run_id: damage(run, run_id) for run_id, run in folders.items() if run.is_dir()}
+    return {
+        run_id: wrong.replace(shown(folders[run_id]), run_id[:12])
+        for run_id, wrong in found.items()
+        if wrong
+    }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from experiments.rundir import MANIFEST, RunError, whole_folder
+from experiments.recorded import MANIFEST, SCENARIO, RunError, read_manifest
+from experiments.rundir import whole_folder
 from experiments.runresult import RunResult, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import RUNS
@@ -32,8 +32,12 @@ def find(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:
 def _runs(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (run id, directory) of the runs in a folder or one or two steps below it."""
     for path in (folder, *_folders(folder), *_folders(folder / RUNS)):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            yield str(json.loads((path / MANIFEST).read_text())["run_id"]), path
+        if not (path / MANIFEST).is_file():
+            continue
+        try:
+            yield read_manifest(path)["run_id"], path
+        except RunError:
+            yield path.name, path  # whoever verifies it says what is wrong
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -62,17 +66,9 @@ def take(result: RunResult, runs: Path) -> RunResult:
     """Put a verified run into a folder of runs: as hard links, as copies on another disk."""
     target = runs / result.run_id
     with whole_folder(target) as partial:
-        for name in (*_listed(result.manifest["files"]), "scenario.toml", MANIFEST):
+        for name in (*result.manifest["files"], SCENARIO, MANIFEST):
             _link(result.path / name, partial / name)
     return RunResult(target)
-
-
-def _listed(files: Mapping[str, object]) -> list[str]:
-    """Return the names of a run's files; raise `RunError` for one that leads elsewhere."""
-    for name in files:
-        if Path(name).name != name:
-            raise RunError(f"{name!r}: is no name of a run's file")
-    return [name for name in files if name not in ("scenario.toml", MANIFEST)]
 
 
 def _link(source: Path, target: Path) -> None:

@@ -15,6 +15,13 @@ class PayoutRule(Contract):
         """Give back what is still held after the last round."""
         return Settlement()
 
+    def most_issued(self, devices: int) -> int | None:
+        """Return the most base units that it issues for one block to so many devices.
+
+        None where that is not known before: then a supply that grows too large stops the run.
+        """
+        return None
+
     @abstractmethod
     def settle(self, seen: BlockObservation) -> Settlement:
         """Return payments for one block, in base units.

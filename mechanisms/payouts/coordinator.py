@@ -41,6 +41,9 @@ class Inclusion(Shares):
 
     params: Params
 
+    def most_issued(self, devices: int) -> int:
+        return self.params.pot + self.params.fee
+
     def weights(self, seen: BlockObservation, accepted: list[UpdateRecord]) -> Mapping[int, float]:
         if self.params.by == "samples":
             return {r.worker: r.claimed_samples for r in accepted}

@@ -38,6 +38,10 @@ class Flat(PayoutRule):
 
     params: Params
 
+    def most_issued(self, devices: int) -> int:
+        p = self.params
+        return devices * max(p.worker, p.validator) + p.miner
+
     def settle(self, seen: BlockObservation) -> Settlement:
         p = self.params
         payments = [Payment(r.worker, p.worker, "reward.worker") for r in seen.records]

@@ -27,6 +27,9 @@ class Shares(PayoutRule):
 
     params: Params
 
+    def most_issued(self, devices: int) -> int:
+        return self.params.pot
+
     def settle(self, seen: BlockObservation) -> Settlement:
         weights = self.weights(seen, [r for r in seen.records if r.accepted])
         amounts = split(self.params.pot, weights)

@@ -186,6 +186,14 @@ class TrainingScenario(Scenario):
                 f"the payout rule hold: a supply is at most {MAX_AMOUNT:,}"
             )
             raise SettingError("payout.initial_balance", balance, expected)
+        issued = self.payout_rule().most_issued(devices)
+        held = pools + balance * devices
+        if issued is not None and held + self.rounds * issued > MAX_AMOUNT:
+            expected = (
+                f"can issue {issued:,} base units a round, in {self.rounds:,} rounds more than a "
+                f"supply can hold: at most {MAX_AMOUNT:,} with the {held:,} of the start"
+            )
+            raise SettingError("payout.params", self.payout.params, expected)
 
     def _check_parts(self) -> None:
         names = [p.part for p in self.payout.parts]

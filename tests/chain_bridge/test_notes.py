@@ -14,6 +14,7 @@ from chain_bridge.notes import check_columns, parse
 from chain_bridge.plan import MOST_SEATS, Action, make_plan
 from chain_bridge.recording import Recording, read
 from fedstake.errors import InputError
+from tests.forging import resealed
 
 FILE = Path("run/manifest.json")
 TABLES = {
@@ -358,10 +359,7 @@ class TestWrongValues:
 
 def rewritten(folder, change):
     """Change the manifest of a recorded run."""
-    file = folder / "manifest.json"
-    manifest = json.loads(file.read_text())
-    change(manifest)
-    file.write_text(json.dumps(manifest))
+    resealed(folder / "manifest.json", change)
     return folder
 
 

@@ -1,6 +1,5 @@
 """Figures of a run: found in their folder, drawn where their columns are, or declared by it."""
 
-import json
 import sys
 import warnings
 
@@ -12,9 +11,10 @@ from experiments import RunError, figures, open_run, report, run
 from experiments.figures import run_figures, sweep_figures
 from experiments.figures.base import canvas, style
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
+from experiments.recorded import SCHEMA_VERSION, listing
 from experiments.reports.run import incomes, summary
 from experiments.runfiles import setting
-from sim.scenario import SCHEMA_VERSION
+from fedstake.outside import seal
 
 PRICE = {
     "name": "price",
@@ -28,8 +28,6 @@ PRICE = {
 
 def record(folder, tables, charts=None, scenario='name = "by hand"\n'):
     """Write a run directory without playing anything."""
-    import hashlib
-
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,13 +35,13 @@ def record(folder, tables, charts=None, scenario='name = "by hand"\n'):
     for name, columns in tables.items():
         path = folder / f"{name}.parquet"
         pq.write_table(pa.table(columns), path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+        files[path.name] = listing(path)
     (folder / "scenario.toml").write_text(scenario)
     manifest = {"schema_version": SCHEMA_VERSION, "run_id": "0" * 32, "files": files}
+    manifest["scenario"] = listing(folder / "scenario.toml")
     if charts is not None:
         manifest["charts"] = charts
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(seal(manifest))
     return open_run(folder)
 
 

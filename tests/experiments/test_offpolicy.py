@@ -213,3 +213,18 @@ def test_the_tape_holds_rows_of_the_model(tiny, tmp_path):
     np.testing.assert_allclose(
         mean.mean(0), np.frombuffer(tape["result"].iloc[0], np.float32), atol=1e-6
     )
+
+
+def test_a_rule_that_lets_fewer_join_than_the_roles_need_is_an_error(tiny, tmp_path):
+    few = tmp_path / "few.py"
+    few.write_text(
+        "from mechanisms.payouts.flat import Flat\n"
+        "class Few(Flat):\n"
+        "    name = summary = reference = 'few'\n"
+        "    def members(self, memory):\n"
+        "        return frozenset({0, 1, 2})\n"
+    )
+    result = run(tiny(rounds=1, record__tape=True), tmp_path / "run")
+    table = compare_payouts(result, [f"{few}:Few", "flat"])
+    (error,) = table["error"].dropna()
+    assert error == "lets 3 devices join, the roles need 8; a run with this rule is refused"

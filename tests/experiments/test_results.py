@@ -1,6 +1,5 @@
 """Results of a sweep: whole while it grows, compacted or not, exact, clear about damage."""
 
-import json
 import shutil
 
 import numpy as np
@@ -17,6 +16,7 @@ from experiments.sweeps.drive import Sweep
 from sim.protocol import protocols
 from tests.conftest import TINY
 from tests.experiments.test_sweeps import RATE, Enough, asked, stamps, stop_after
+from tests.forging import resealed
 
 COLUMNS = {name: list(table.columns) for name, table in protocols.get("vbfl").all_tables().items()}
 OUTCOMES = tuple(protocols.get("vbfl").all_outcomes())
@@ -63,6 +63,7 @@ def test_frames_carry_keys_and_factors_and_the_very_rows(shared):
         "wall_s",
         "cpu_s",
         "bytes",
+        "note",
     ]
     assert runs["wall_s"].gt(0).all()
     assert runs["bytes"].gt(1_000).all()
@@ -373,8 +374,7 @@ def test_a_run_without_its_folder_is_not_compacted_away(folder):
 
 
 def older(folder):
-    sweep = json.loads((folder / "sweep.json").read_text())
-    (folder / "sweep.json").write_text(json.dumps(sweep | {"schema_version": 1}))
+    resealed(folder / "sweep.json", lambda sweep: sweep.update(schema_version=1))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from experiments import checkpoint as checkpoints
 from experiments.cli import app
 from experiments.reports import report
 from sim.protocol import protocols
-from sim.scenario import SCHEMA_VERSION
 from sim.world import World
+from tests.forging import resealed
 
 COLUMNS = {name: list(table.columns) for name, table in protocols.get("vbfl").all_tables().items()}
 ROOT = Path(__file__).parents[2]
@@ -330,18 +330,14 @@ def test_a_crash_in_a_round_names_the_round(tiny, tmp_path, monkeypatch):
             lambda p: (p / "manifest.json").write_text(
                 '{"schema_version": 2, "files": null, "run_id": "x"}'
             ),
-            "unreadable",
+            "schema 2",
         ),
         (
             lambda p: (p / "manifest.json").write_text('{"schema_version": 2, "files": {}}'),
-            "unreadable",
+            "schema 2",
         ),
         (
-            lambda p: (p / "manifest.json").write_text(
-                (p / "manifest.json")
-                .read_text()
-                .replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 0')
-            ),
+            lambda p: resealed(p / "manifest.json", lambda v: v.update(schema_version=0)),
             "schema 0",
         ),
     ],

@@ -305,7 +305,7 @@ def test_a_damaged_run_is_played_again(tmp_path):
     file = results.folder / "runs" / broken / "rounds.parquet"
     body = file.read_bytes()
     file.write_bytes(body[:100])
-    with pytest.raises(RunError, match=f"run {broken} is damaged, the same"):
+    with pytest.raises(RunError, match=rf"{broken}/rounds.parquet: damaged, its size .*; the same"):
         results.rounds()
     again = sweep({**SWEEP, "seeds": 1}, tmp_path / "sweep", workers=1)
     assert file.read_bytes() == body

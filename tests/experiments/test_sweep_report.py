@@ -1,7 +1,6 @@
 """The figures of a sweep and the page around them."""
 
 import dataclasses
-import json
 import re
 import shutil
 import warnings
@@ -59,6 +58,7 @@ from experiments.reports.scorecard import scorecard_parts
 from experiments.reports.sweep import factors
 from experiments.scorecard.winner import compare
 from tests.conftest import TINY, TINY_SERVER
+from tests.forging import resealed
 
 FIGURES = {f.name: f for f in sweep_figures()}
 GRID = {
@@ -882,13 +882,14 @@ def answered(grid, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answered")
     shutil.copytree(grid.folder, folder / "sweep")
     file = folder / "sweep" / "sweep.json"
-    header = json.loads(file.read_text())
-    header["spec"]["scorecard"] = {
-        "mechanism": "mechanism",
-        "objective": {"measure": "adversary_utility", "best": "min"},
+    read = {
+        "scorecard": {
+            "mechanism": "mechanism",
+            "objective": {"measure": "adversary_utility", "best": "min"},
+        },
+        "labels": {"levels": {"mechanism": {"slashed": "with stakes"}}},
     }
-    header["spec"]["labels"] = {"levels": {"mechanism": {"slashed": "with stakes"}}}
-    file.write_text(json.dumps(header))
+    resealed(file, lambda header: header["spec"].update(read))
     return Results.open(folder / "sweep")
 
 

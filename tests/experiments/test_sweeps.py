@@ -448,7 +448,7 @@ def test_killed_as_it_began_it_finds_its_own_folder(serial, tmp_path):
         (lambda out: (out / "thesis.txt").write_text("mine"), "holds no sweep"),
         (lambda out: sweep(asked(seeds=[7], design=[]), out, workers=1), "holds another sweep"),
         (lambda out: (out / "sweep.json").write_text("{"), "unreadable"),
-        (lambda out: (out / "sweep.json").write_text('{"schema_version": 2}'), "unreadable"),
+        (lambda out: (out / "sweep.json").write_text('{"schema_version": 2}'), "schema 2"),
         (
             lambda out: (out / "sweep.json").write_text(
                 '{"schema_version": 1, "spec": {"name": "x"}, "plan_digest": "", '
