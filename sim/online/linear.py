@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.online.base import Labels, OnlineModel
-from sim.online.samples import Rows, Table
+from sim.online.samples import Rows, Samples, Table
 
 REMEMBERED = 256
 """Steps that a model remembers for those who follow it."""
@@ -26,12 +26,14 @@ def decide(scores: Table) -> Labels:
 class LinearModel(OnlineModel):
     """Base of models whose score is a weighted sum of a sample's features.
 
+    `inputs` are the samples as the model sees them, by default as they are.
     `weights` `[features + 1]` for two classes, else `[features + 1, classes]`; the last row is the
     intercept. A step adds a multiple of one sample to the weights. `steps` are the last ones as
     (row, multiple: a number, or `[classes]`), one for each growth of `version`, the latest last.
     """
 
     learns_intercept: ClassVar[bool] = True
+    inputs: Samples
     weights: Table
 
     def __init__(self, params: Any = None) -> None:
@@ -43,8 +45,12 @@ class LinearModel(OnlineModel):
         """Whether `steps` say exactly how scores change."""
         return True
 
+    def start(self, samples: Samples, rows: Rows, labels: Labels) -> None:
+        self.inputs = samples
+        super().start(samples, rows, labels)
+
     def predict(self, rows: Rows) -> Labels:
-        return decide(self.samples.dots(self.weights, rows))
+        return decide(self.inputs.dots(self.weights, rows))
 
     def state(self) -> Mapping[str, NDArray]:
         return {"weights": self.weights.copy()}

@@ -43,7 +43,7 @@ class Watch:
         self._model = model
         self._version, self._renewed = model.version, model.renewed
         self._keeper: _Keeper = _Margins(model)
-        if isinstance(model, LinearModel) and model.follows and model.samples.features <= WIDEST:
+        if isinstance(model, LinearModel) and model.follows and model.inputs.features <= WIDEST:
             self._keeper = _Steps(model)
 
     def __len__(self) -> int:
@@ -174,7 +174,7 @@ class _Steps(_Keeper):
     """
 
     def __init__(self, model: LinearModel) -> None:
-        samples = model.samples
+        samples = model.inputs
         self.model, self.samples = model, samples
         self.intercept = int(model.learns_intercept)
         self.exact = np.issubdtype(model.weights.dtype, np.integer)

@@ -1,15 +1,18 @@
 """On-line models against scikit-learn and exact arithmetic, and rows that are watched."""
 
+import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import SGDClassifier
 from sklearn.naive_bayes import MultinomialNB
 
 from experiments.conformance.online import INITIAL, small_set
+from mechanisms.plugin import PluginError
 from sim.data.sources.base import DataError, Dataset
 from sim.online import online_models
 from sim.online.samples import Samples
@@ -216,6 +219,75 @@ def test_of_equal_scores_the_lowest_class_is_predicted(name):
     assert model.predict_one(0) == 0
 
 
+# --- trees, and heads of networks ----------------------------------------------------------------
+
+
+def test_the_tree_is_rivers():
+    from river.tree import HoeffdingAdaptiveTreeClassifier
+
+    model, samples = started("hoeffding-tree", "many", grace=10, seed=3)
+    theirs = HoeffdingAdaptiveTreeClassifier(grace_period=10, seed=3)
+    x = [dict(enumerate(row)) for row in whole(samples).tolist()]
+    for row in range(120):
+        if row >= 40:
+            model.update(row, int(samples.y[row]))
+        theirs.learn_one(x[row], int(samples.y[row]))
+    assert model.predict(samples.test_rows).tolist() == [
+        theirs.predict_one(x[row]) for row in samples.test_rows
+    ]
+
+
+def test_without_river_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "river.tree", None)
+    with pytest.raises(DataError, match=r"needs river: pip install .*fedstake\[markets\]") as told:
+        started("hoeffding-tree")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("form", ["present", "many"])
+def test_the_head_descends_the_gradient_of_the_cross_entropy(form):
+    model, samples = started("softmax-head", form, learning_rate=0.1, epochs=0)
+    layer = torch.nn.Linear(samples.features, samples.classes).double()
+    torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
+    x = torch.from_numpy(whole(samples))
+    for row in range(40, 120):
+        model.update(row, int(samples.y[row]))
+        optimiser.zero_grad()
+        target = torch.tensor(samples.y[row : row + 1])
+        torch.nn.functional.cross_entropy(layer(x[row : row + 1]), target).backward()
+        optimiser.step()
+    learned = torch.cat([layer.weight.T, layer.bias[None]]).detach().numpy()
+    np.testing.assert_allclose(model.weights, learned, atol=1e-12)
+
+
+def test_a_network_encodes_off_the_chain_and_its_head_goes_on_learning():
+    """x_0 x_1 > 0 is out of reach of a linear model, and in that of one on encoded samples."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 2)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    samples = Samples(Dataset("xor", x[:500], y[:500], x[500:], y[500:], 2))
+    rows, tests = np.arange(300), samples.test_rows
+
+    def right(**params):
+        model = online_models.create("softmax-head", params)
+        model.start(samples, rows, samples.y[rows])
+        for row in range(300, 500):
+            model.update(row, int(samples.y[row]))
+        return model.accuracy(tests, samples.y[tests])
+
+    assert right() < 0.65
+    assert right(encoder="mlp", pretraining=40, pretraining_rate=0.2) > 0.85
+
+
+def test_encoders_that_do_not_fit_or_exist_are_refused():
+    with pytest.raises(DataError, match="encoder 'mnist_cnn': mnist_cnn needs images"):
+        started("softmax-head", encoder="mnist_cnn")
+    with pytest.raises(PluginError, match="did you mean 'mlp'"):
+        started("softmax-head", encoder="mlpp")
+
+
 # --- what is watched -----------------------------------------------------------------------------
 
 REFUSED = {("perceptron", "many"), ("naive-bayes", "real"), ("naive-bayes", "many")}
@@ -229,6 +301,7 @@ CASES = [
         ("nearest-centroid", {}),
         ("nearest-centroid", {"unit_norm": True}),
         ("naive-bayes", {}),
+        ("softmax-head", {}),
     )
     if (name, form) not in REFUSED
 ]
