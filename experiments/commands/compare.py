@@ -224,7 +224,7 @@ def _compare_rules(
     unit = f"{settings['payout']['asset']}, mean income per device"
     show(
         shown.drop(columns="error"),
-        f"payout rules on the blocks of {settings['name']}, seed {settings['seed']} ({unit})",
+        f"what each rule would have paid in {settings['name']}, seed {settings['seed']} ({unit})",
     )
     for name, error in zip(failed["mechanism"], failed["error"], strict=True):
         out_console.print(f"{name}: {error}", markup=False)

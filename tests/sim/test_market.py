@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fedstake as fs
 from experiments.conformance.protocols import digest, play
 from experiments.loader import ScenarioError, validate
+from experiments.offpolicy import COLUMNS
+from experiments.offpolicy_market import compare_markets
+from experiments.rundir import RunError
 from mechanisms.markets.base import POT
 from mechanisms.vocabulary import TOKEN
 from sim.agenda import Agenda, Event
@@ -230,6 +234,23 @@ def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, erro
 def test_a_missing_file_of_acts_is_named(tmp_path):
     with pytest.raises(DataError, match=r"market.replay_of = 'no.csv': there is no"):
         World(market(market={"replay_of": "no.csv"}), tmp_path)
+
+
+def test_rules_are_compared_on_the_acts_of_a_run(tmp_path):
+    run = fs.run(market(), out=tmp_path / "run")
+    table = compare_markets(run, ["deposit-refund-take", "free"])
+    assert list(table.columns) == list(COLUMNS)
+    assert table["error"].isna().all()
+    income = table.set_index(["mechanism", "device"])["income"]
+    assert (income["free"] == 0).all()
+    balances = run.table("balances").set_index(["moment", "device"])["balance"]
+    assert income["deposit-refund-take"].tolist() == (balances["end"] - balances["start"]).tolist()
+
+
+def test_a_run_without_a_trace_cannot_be_compared(tmp_path):
+    run = fs.run(market(record={}), out=tmp_path / "run")
+    with pytest.raises(RunError, match=r"no trace; record one with --set record.trace=true"):
+        compare_markets(run)
 
 
 # --- keys ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sim import scenario as scenarios
 from sim.charts import Chart
 from sim.notes import Declaration, Note
 from sim.population.utility import Stakes
-from sim.protocol import Outcome, Protocol, Table
+from sim.protocol import Outcome, Protocol, Table, Tape
 from sim.protocols.market import tables as declared
 from sim.protocols.market.settings import MarketScenario
 from sim.recording import Columns
@@ -58,6 +58,7 @@ class Market(Protocol):
             y_label="accuracy",
         ),
     )
+    tape = Tape(("trace",), "markets", "experiments.offpolicy_market:compare_markets")
     open_ended = False
 
     def __init__(self, kernel: Kernel) -> None:
