@@ -103,6 +103,12 @@ class DataMarket:
             if self.next_row == self.last:
                 self.close()
 
+    def learn_late(self) -> None:
+        """Learn all data at the end under a rule that does not learn each at once."""
+        if not self.rule.learns:
+            for datum in self.data:
+                self.model.update(datum.row, datum.label)
+
     def close(self) -> None:
         """Take no more data; what was accepted can still be claimed."""
         if not self.ran_out:

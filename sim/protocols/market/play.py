@@ -121,6 +121,7 @@ class Play:
         self.done = True
         self.agenda.clear()
         self.rewards.advance(ended=True)
+        self.market.learn_late()
         self.market.accuracy = self.market.measure()
         self.market.write_down("end")
 
