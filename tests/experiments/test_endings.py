@@ -6,7 +6,7 @@ import signal
 import pytest
 from typer.testing import CliRunner
 
-from experiments import Results, RunError, load_scenario, open_run, report, run, sweep
+from experiments import RunError, load_scenario, open_run, report, run, sweep
 from experiments.cli import app
 from experiments.limits import Limits, ProcessError, in_child
 from experiments.reports import open_recorded
@@ -171,23 +171,3 @@ def test_within_the_limits_a_command_is_the_same(tmp_path):
     assert content(tmp_path / "free") == content(tmp_path / "limited")
     done = fedstake("compare", tmp_path / "free" / "runs" / "x", "--timeout", "3600")
     assert done.exit_code == 2, "the exit code of the work"
-
-
-@pytest.mark.slow
-def test_limits_hold_on_a_dask_worker(tmp_path):
-    """In threads of its own, as Dask runs tasks."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        host="127.0.0.1",
-        scheduler_port=0,
-        dashboard_address=None,
-    ) as cluster:
-        slow = rule(tmp_path, "slow", "time.sleep(3_600)")
-        spec = asked(seeds=1, design=[], set={**TINY, "payout.mechanism": slow}, timeout=0.5)
-        results = sweep(spec, tmp_path / "out", dask=cluster.scheduler_address)
-    assert isinstance(results, Results)
-    (error,) = results.failures()["error"]
-    assert error == "took longer than 0.5 s (timeout)"
