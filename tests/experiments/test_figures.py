@@ -12,7 +12,6 @@ from experiments.figures import run_figures, sweep_figures
 from experiments.figures.base import canvas, style
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
 from experiments.recorded import SCHEMA_VERSION, listing
-from experiments.reports.run import incomes, summary
 from experiments.runfiles import setting
 from fedstake.outside import seal
 
@@ -26,7 +25,7 @@ PRICE = {
 }
 
 
-def record(folder, tables, charts=None, scenario='name = "by hand"\n'):
+def record(folder, tables, charts=None, scenario='name = "by-hand"\n'):
     """Write a run directory without playing anything."""
     import pyarrow.parquet as pq
 
@@ -122,11 +121,11 @@ def test_a_protocol_with_other_columns_has_a_report(tmp_path):
     page = report(result)
     drawn = {p.stem for p in page.parent.glob("*.png")}
     assert drawn == {"groups", "stakes", "block-times"}
-    assert summary(result).to_numpy().tolist() == [
+    assert result.summary().frame().to_numpy().tolist() == [
         ["net issuance", "15 base units"],
         ["simulated time", "2 s"],
     ]
-    assert incomes(result)["mean"].tolist() == [0.0, 15.0]
+    assert sorted(result.summary().utility_frame()["mean"]) == [0.0, 15.0]
 
 
 @pytest.mark.parametrize("tables", [{}, {"rounds": {"round": pa.array([], pa.int64())}}, MARKET])
@@ -135,8 +134,8 @@ def test_a_run_with_nothing_known_has_a_report(tmp_path, tables):
     text = report(result).read_text()
     assert "<h2>Scenario" in text
     assert "<figure" not in text
-    assert summary(result).empty
-    assert incomes(result).empty
+    assert result.summary().frame().empty
+    assert result.summary().utility_frame().empty
 
 
 def test_a_setting_that_is_not_there_is_none():
@@ -247,7 +246,7 @@ BAD = [
     ({"title": None}, "the key title is missing"),
     ({"title": 5}, "title = 5: must be text"),
     ({"title": "a\x1b[31m"}, "characters that cannot be printed"),
-    ({"caption": "\ud800"}, "characters that cannot be printed"),
+    ({"caption": "a\u202eb"}, "characters that cannot be printed"),
     ({"kind": "pie"}, "kind = 'pie': must be one of line, step, points, bar"),
     ({"table": "../other/market"}, "this run has no such table; "),
     ({"table": "markt"}, "table = 'markt': this run has no such table; did you mean 'market'?"),
