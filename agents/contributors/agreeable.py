@@ -36,6 +36,7 @@ class Griefer(Contributor):
     datum every 4 seconds pays for 4 seconds, and all others for 0 to 3. It offers any sample, again
     and again, with the label that the model predicts: such deposits come back. It pays more than
     its habits let it, as long as its balance lasts, and goes on when the first deposits are back.
+    Where data cost nothing it adds none.
     """
 
     name = "griefer"
@@ -58,14 +59,14 @@ class Griefer(Contributor):
     params: Params
 
     def act(self, seen: ContributorObservation) -> Act:
-        if seen.row is None or seen.price > seen.balance:
+        if seen.row is None or not 0 < seen.price <= seen.balance:
             return None
         row = int(seen.rng.random() * len(seen.labels))
         return Offer(int(seen.predict((row,))[0]), max(seen.price, seen.budget), row)
 
     def next_s(self, seen: TimingObservation) -> float:
         """Return the whole second a gap from now; while it is broke, when money may come back."""
-        if seen.row is not None and seen.price <= seen.balance:
+        if seen.row is not None and 0 < seen.price <= seen.balance:
             return math.floor(seen.time_s) + self.params.gap_s
         due = min(seen.time_s + seen.wait_s, seen.refundable_s)
         return max(due, seen.time_s + SECOND)

@@ -147,6 +147,7 @@ def test_a_griefer_pays_whatever_it_costs_while_it_can():
     assert acted("griefer", price=60, budget=80).amount == 80
     assert acted("griefer", price=500).amount == 500
     assert acted("griefer", price=501) is None, "it is broke"
+    assert acted("griefer", price=0) is None, "nobody can be priced out"
 
 
 def test_a_griefer_offers_any_sample():
@@ -159,7 +160,7 @@ def test_a_griefer_keeps_its_own_time():
     assert made("griefer", gap_s=1.0).next_s(waiting(time_s=100.7)) == 101.0
 
 
-@pytest.mark.parametrize("poor", [{"balance": 59}, {"row": None}])
+@pytest.mark.parametrize("poor", [{"balance": 59}, {"row": None}, {"price": 0}])
 def test_a_griefer_that_cannot_add_waits_for_its_money(poor):
     griefer = made("griefer")
     assert griefer.next_s(waiting(**poor)) == 150.0

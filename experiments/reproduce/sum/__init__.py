@@ -1,0 +1,1 @@
+"""Sharing Updatable Models, arXiv:1907.07247, reproduced."""
