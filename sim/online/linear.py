@@ -49,8 +49,17 @@ class LinearModel(OnlineModel):
         self.inputs = samples
         super().start(samples, rows, labels)
 
+    @property
+    def exact(self) -> bool:
+        """Whether scores are sums of whole numbers, which do not round."""
+        return bool(np.issubdtype(self.weights.dtype, np.integer))
+
+    def decide(self, scores: Table) -> Labels:
+        """Return the labels of scores, `[n]` or `[n, classes]`."""
+        return decide(scores)
+
     def predict(self, rows: Rows) -> Labels:
-        return decide(self.inputs.dots(self.weights, rows))
+        return self.decide(self.inputs.dots(self.weights, rows))
 
     def state(self) -> Mapping[str, NDArray]:
         return {"weights": self.weights.copy()}

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
-from sim.online.base import Labels, OnlineModel
-from sim.online.samples import Rows, Samples
+from sim.online.base import Labels
+from sim.online.linear import LinearModel
+from sim.online.samples import Rows, Table
 
 ROUNDING = 1e-5
 """Part of a sample's size by which its distances may be wrong, sums of many updates included."""
 
 
-class NearestCentroid(OnlineModel):
+class NearestCentroid(LinearModel):
     """c_y <- (n_y c_y + x) / (n_y + 1); predicts the class whose centroid is nearest.
 
     Kept are S_y = n_y c_y and ||S_y||^2, so that an update costs the features of its sample only,
@@ -37,24 +38,31 @@ class NearestCentroid(OnlineModel):
 
     params: Params
 
-    def start(self, samples: Samples, rows: Rows, labels: Labels) -> None:
-        self._own = samples.unit_norm() if self.params.unit_norm else samples
-        self._squares = self._own.sizes(2)
-        super().start(samples, rows, labels)
-
     def fit(self, rows: Rows, labels: Labels) -> None:
+        if self.params.unit_norm:
+            self.inputs = self.samples.unit_norm()
+        self._squares = self.inputs.sizes(2)
+        self._units = np.eye(self.samples.classes)
         classes, features = self.samples.classes, self.samples.features
         self.load({"sums": np.zeros((features + 1, classes)), "squared": np.zeros(classes)})
         for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
             self.update(row, label)
 
+    @property
+    def follows(self) -> bool:
+        return self.inputs.binary
+
+    @property
+    def exact(self) -> bool:
+        return self.inputs.binary
+
     def update(self, row: int, label: int) -> None:
         """Learn one sample; the sum of the constant feature is n_y."""
-        own, squared = self._own, self._squared
+        own, squared = self.inputs, self._squared
         n = self._counts[label]
-        inner = float(own.dot(self.sums, row)[label]) - n
+        inner = float(own.dot(self.weights, row)[label]) - n
         square = float(self._squares[row])
-        self.sums[own.indices(row), label] += own.values(row)
+        self.weights[own.indices(row), label] += own.values(row)
         if n:
             away = square - 2 * inner / n + squared[label] / n**2
             self.moved += math.sqrt(max(away, 0.0)) / (n + 1)
@@ -62,42 +70,43 @@ class NearestCentroid(OnlineModel):
             self.renewed += 1
         squared[label] += 2 * inner + square
         self._counts[label] = n + 1
+        self.steps.append((row, self._units[label]))
         self.version += 1
 
     def predict_one(self, row: int) -> int:
         best, nearest = 0, math.inf
-        for label, inner in enumerate(self._own.dot(self.sums, row).tolist()):
+        for label, inner in enumerate(self.inputs.dot(self.weights, row).tolist()):
             n = self._counts[label]
             distance = self._squared[label] / n**2 - 2 * ((inner - n) / n) if n else math.inf
             if distance < nearest:
                 best, nearest = label, distance
         return best
 
-    def predict(self, rows: Rows) -> Labels:
-        return self._distances(rows).argmin(1)
+    def decide(self, scores: Table) -> Labels:
+        return self._distances(scores).argmin(1)
 
     def margins(self, rows: Rows) -> tuple[Labels, NDArray[np.float64]]:
         """Return labels and margins: a centroid that moves by d changes distances by d at most."""
         squares = self._squares[rows]
-        distances = self._distances(rows)
+        distances = self._distances(self.inputs.dots(self.weights, rows))
         labels = distances.argmin(1)
         away = np.sqrt(np.maximum(distances + squares[:, None], 0))
         least = np.partition(away, 1, axis=1)[:, :2]
         size = np.sqrt(squares) + math.sqrt(max(self._squared))
         return labels, least[:, 1] - least[:, 0] - ROUNDING * size
 
-    def _distances(self, rows: Rows) -> NDArray[np.float64]:
-        """Return squared distances less ||x||^2, `[n, classes]`."""
+    def _distances(self, scores: Table) -> NDArray[np.float64]:
+        """Return squared distances less ||x||^2, `[n, classes]`, of S x + n."""
         n = np.array(self._counts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.array(self._squared) / n**2 - 2 * ((self._own.dots(self.sums, rows) - n) / n)
+            found = np.array(self._squared) / n**2 - 2 * ((scores - n) / n)
         found[:, n == 0] = np.inf
         return found
 
     def state(self) -> Mapping[str, NDArray]:
-        return {"sums": self.sums.copy(), "squared": np.array(self._squared)}
+        return {"sums": self.weights.copy(), "squared": np.array(self._squared)}
 
     def load(self, state: Mapping[str, NDArray]) -> None:
-        self.sums = np.array(state["sums"])
+        self.weights = np.array(state["sums"])
         self._squared: list[float] = state["squared"].tolist()
-        self._counts: list[float] = self.sums[-1].tolist()
+        self._counts: list[float] = self.weights[-1].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.online.base import Labels, OnlineModel
-from sim.online.linear import LinearModel, decide
+from sim.online.linear import LinearModel
 from sim.online.samples import Rows
 
 NOTHING = -1
@@ -177,7 +177,7 @@ class _Steps(_Keeper):
         samples = model.inputs
         self.model, self.samples = model, samples
         self.intercept = int(model.learns_intercept)
-        self.exact = np.issubdtype(model.weights.dtype, np.integer)
+        self.exact = model.exact
         kind = np.uint8 if samples.binary else np.float64
         self.columns = np.zeros((samples.features, FEW), dtype=kind)
         self.scores = np.zeros((FEW, *model.weights.shape[1:]), dtype=model.weights.dtype)
@@ -234,7 +234,7 @@ class _Steps(_Keeper):
 
     def refresh(self, rows: Rows, labels: Labels) -> None:
         scores = self.scores[: len(rows)]
-        labels[:] = decide(scores)
+        labels[:] = self.model.decide(scores)
         if self.exact:
             return
         close = np.flatnonzero(_lead(scores) <= 2 * self._error())
