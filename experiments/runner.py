@@ -12,14 +12,7 @@ from experiments import checkpoint
 from experiments.checkpoint import Keeping
 from experiments.loader import load_scenario
 from experiments.progress import Progress
-from experiments.rundir import (
-    MANIFEST,
-    RunError,
-    check_place,
-    may_replace,
-    recover,
-    resolved,
-)
+from experiments.rundir import MANIFEST, RunError, check_place, may_replace, recover, resolved
 from experiments.runresult import RunResult, open_run
 from experiments.view import Watcher, Watching
 from sim.data.folder import given_data

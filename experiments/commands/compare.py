@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import (
-    err_console,
-    out_console,
-)
-from experiments.progress import (
-    counted,
-)
+from experiments.console import err_console, out_console
+from experiments.progress import counted
 from experiments.terminal import (
     EXIT_FAILED,
     DataOption,

@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import (
-    out_console,
-)
-from experiments.progress import (
-    counted,
-    progress,
-)
-from experiments.terminal import (
-    EXIT_FAILED,
-    DebugOption,
-    one_line_errors,
-    show,
-)
+from experiments.console import out_console
+from experiments.progress import counted, progress
+from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
 
 if TYPE_CHECKING:
     from experiments.demo import Outcome

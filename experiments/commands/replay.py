@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.console import (
-    out_console,
-)
-from experiments.numerals import (
-    duration,
-)
-from experiments.progress import (
-    progress,
-)
-from experiments.terminal import (
-    EXIT_FAILED,
-    DebugOption,
-    one_line_errors,
-    show,
-)
+from experiments.console import out_console
+from experiments.numerals import duration
+from experiments.progress import progress
+from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,17 +8,9 @@ from typing import Annotated
 
 import typer
 
-from experiments.console import (
-    out_console,
-)
-from experiments.progress import (
-    progress,
-)
-from experiments.terminal import (
-    DebugOption,
-    TrustOption,
-    one_line_errors,
-)
+from experiments.console import out_console
+from experiments.progress import progress
+from experiments.terminal import DebugOption, TrustOption, one_line_errors
 
 
 def report(

@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import (
-    out_console,
-)
-from experiments.numerals import (
-    duration,
-)
-from experiments.progress import (
-    counted,
-)
-from experiments.terminal import (
-    DataOption,
-    DebugOption,
-    one_line_errors,
-    show,
-)
+from experiments.console import out_console
+from experiments.numerals import duration
+from experiments.progress import counted
+from experiments.terminal import DataOption, DebugOption, one_line_errors, show
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.console import (
-    err_console,
-    out_console,
-)
-from experiments.numerals import (
-    duration,
-)
+from experiments.console import err_console, out_console
+from experiments.numerals import duration
 from experiments.terminal import (
     DataOption,
     DebugOption,

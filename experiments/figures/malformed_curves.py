@@ -17,12 +17,9 @@ def data(results: Results) -> pd.DataFrame:
 
     Empty where no run has any.
     """
-    found = results.table("incidents", columns=["round"], where="kind = 'malformed'")
-    if found.empty:
+    counts = results.rounds(columns=["round", "malformed"])
+    if not counts["malformed"].sum():
         return pd.DataFrame()
-    rounds = results.rounds(columns=["round"])
-    counts = found.groupby(["run_id", "round"]).size().rename("malformed").reset_index()
-    counts = rounds.merge(counts, on=["run_id", "round"], how="left")
     return curves(results, counts.fillna({"malformed": 0}), "malformed")
 
 
@@ -31,7 +28,7 @@ FIGURE = SweepFigure(
     title="Malformed updates per round",
     caption="Updates that were refused because a value is missing, infinite or not a number: mean "
     "over seeds.",
-    needs={"incidents": ("round", "kind"), "rounds": ("round",)},
+    needs={"rounds": ("round", "malformed")},
     data=data,
     draw=partial(draw_curves, label="malformed updates", limits=(0.0, np.inf)),
     order=80,

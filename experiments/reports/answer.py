@@ -16,6 +16,7 @@ from experiments.reports.scorecard import scorecard_parts
 from experiments.results import Results
 from experiments.rundir import RunError
 from experiments.scorecard.columns import directed
+from experiments.scorecard.measures import advantage
 from experiments.scorecard.settings import UNSTATED, Objective, read_settings
 from experiments.scorecard.showing import compatibility, gains_in_words, sybils
 from experiments.scorecard.winner import Verdict, compare
@@ -96,7 +97,7 @@ def _difference(results: Results, verdict: Verdict, mechanism: str, objective: O
     """
     outcomes, o = results.outcomes(), objective
     if {"adversary_utility", "honest_utility"} <= set(outcomes):
-        outcomes["advantage"] = outcomes["adversary_utility"] - outcomes["honest_utility"]
+        outcomes["advantage"] = advantage(outcomes)
     if verdict.winner is None or o.measure not in outcomes or len(verdict.ranking) < 2:
         return ""
     over = "mean" if o.over == "mean" else {"max": "min", "min": "max"}[str(o.best)]

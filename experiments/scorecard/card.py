@@ -22,7 +22,7 @@ from experiments.scorecard.deviations import (
     sybil_gains,
 )
 from experiments.scorecard.levels import check_levels
-from experiments.scorecard.measures import gini, nakamoto
+from experiments.scorecard.measures import advantage, gini, nakamoto
 from experiments.scorecard.settings import ScorecardSettings
 
 MEANS_BEFORE = (
@@ -213,7 +213,7 @@ def _measure_runs(group: pd.DataFrame, asked: list[str], s: ScorecardSettings) -
         row |= {"accuracy": _mean(accuracy), "accuracy_low": low, "accuracy_high": high}
     row |= {name: _mean(group[name]) for name in MEANS_BEFORE if name in group}
     row |= {
-        "advantage": _mean(group["adversary_utility"] - group["honest_utility"]),
+        "advantage": _mean(advantage(group)),
         "spent": _mean(group["spent"]),
         "budget_low": float(-group["spent"].max()),
         "budget_high": float(-group["spent"].min()),

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
+
+
+def advantage(runs: pd.DataFrame) -> pd.Series:
+    """Return by run what an adversary gains more than an honest device, in base units.
+
+    Missing where a run has no adversaries, or no honest devices.
+    """
+    return runs["adversary_utility"] - runs["honest_utility"]
 
 
 def gini(holdings: ArrayLike) -> float:
@@ -45,6 +54,8 @@ def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
         return {"l1": float("nan"), "rank": float("nan"), "under": float("nan")}
     p, d = p / p.sum(), d / d.sum()
     varied = len(p) > 1 and np.ptp(p) > 0 and np.ptp(d) > 0
+    from scipy import stats
+
     rank = float(stats.spearmanr(p, d).statistic) if varied else float("nan")
     return {"l1": float(np.abs(p - d).sum()), "rank": rank, "under": float(np.max(d - p))}
 
@@ -66,6 +77,6 @@ def paired_gaps(
         if len(x) < 2:
             gaps[name] = (mean, -np.inf, np.inf)
             continue
-        half = float(stats.t.ppf(1 - alpha / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
+        half = float(stdtrit(len(x) - 1, 1 - alpha / 2) * x.std(ddof=1) / len(x) ** 0.5)
         gaps[name] = (mean, mean - half, mean + half)
     return gaps

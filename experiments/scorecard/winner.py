@@ -20,6 +20,7 @@ from experiments.rundir import RunError, check_writable, write_file
 from experiments.scorecard.card import score
 from experiments.scorecard.columns import check_measures, directed
 from experiments.scorecard.deviations import coalition_warnings
+from experiments.scorecard.measures import advantage
 from experiments.scorecard.settings import (
     UNSTATED,
     Bound,
@@ -206,7 +207,7 @@ def _cannot_differ(
     Of a measure that single runs do not have, in all pairs of rows of the scorecard.
     """
     runs = results.outcomes()
-    runs["advantage"] = runs["adversary_utility"] - runs["honest_utility"]
+    runs["advantage"] = advantage(runs)
     frame, keys = (runs, ["seed"]) if measure in runs else (table, [])
     keys = [*keys, *(factor for factor in results.factors if factor != s.mechanism)]
     pairs = frame[frame[s.mechanism].isin(names)].groupby(keys, dropna=False)[measure]

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from scipy.stats import qmc
 
 from mechanisms.plugin import nearest
 from sim.keys import SettingError, expected_of
@@ -197,6 +196,8 @@ class Block(BaseModel):
         """Draw the points in [0, 1)^dimensions, `float64[samples, dimensions]`."""
         if self.kind == "random":
             return np.random.default_rng(self.seed).random((self.samples, dimensions))
+        from scipy.stats import qmc
+
         if self.kind == "sobol":
             engine = qmc.Sobol(dimensions, seed=self.seed)
             # A balanced sequence has 2^k points; the first `samples` of the next larger are taken.

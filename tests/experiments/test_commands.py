@@ -11,17 +11,21 @@ import typer
 from typer.testing import CliRunner
 
 from chain_bridge.errors import BridgeError, PlanError
-from experiments import commands
+from experiments import commands, run, sweep
 from experiments.cli import app
 from experiments.kinds import listed
-from experiments.loader import ScenarioError
+from experiments.loader import ScenarioError, dumps
 from experiments.pool import StoppedError
 from experiments.terminal import one_line_errors
 from fedstake.errors import FedstakeError, InputError
 from mechanisms.plugin import PluginError
+from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "pandas", "matplotlib", "pyarrow", "duckdb", "scipy", "sklearn"}
+HEAVY = {
+    *("torch", "mesa", "networkx", "simpy", "sklearn", "optuna", "seaborn", "matplotlib"),
+    *("pandas", "pyarrow", "duckdb", "scipy", "distributed", "substrateinterface"),
+}
 
 
 def test_a_command_is_one_file(tmp_path, monkeypatch):
@@ -42,26 +46,57 @@ def test_every_file_is_a_command():
     assert files == names | {group.name for group in app.registered_groups}
 
 
-def test_help_and_lists_import_nothing_that_takes_time():
+def imported(*commands):
+    """The heavy libraries that each command imports, one after the other in a fresh process."""
     code = (
         "import json, sys\n"
         "from typer.testing import CliRunner\n"
         "from experiments.cli import app\n"
-        "from experiments.kinds import listed\n"
-        "def check(words, heavy):\n"
-        "    assert CliRunner().invoke(app, words).exit_code == 0, words\n"
-        "    assert not heavy & set(sys.modules), (words, heavy & set(sys.modules))\n"
-        "heavy = set(json.loads(sys.argv[1]))\n"
-        "check(['--help'], heavy)\n"
-        "for kind in [*listed(), 'scenarios']:\n"
-        "    check(['list', kind], heavy - {'pyarrow'})  # tables are declared in its types\n"
+        "heavy, commands = json.loads(sys.argv[1])\n"
+        "for words in commands:\n"
+        "    done = CliRunner().invoke(app, words)\n"
+        "    assert done.exit_code == 0, (words, done.output)\n"
+        "    print(json.dumps(sorted(set(heavy) & set(sys.modules))))\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", code, json.dumps(sorted(HEAVY))],
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps([sorted(HEAVY), commands])],
         cwd=ROOT,
         env=os.environ,
         check=True,
+        capture_output=True,
+        text=True,
     )
+    return [set(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def test_help_and_lists_import_nothing_that_takes_time():
+    helps = [["--help"], *([name, "--help"] for name in ("run", "report", "compare", "sweep"))]
+    lists = [["list", kind] for kind in [*listed(), "scenarios"]]
+    found = imported(*helps, *lists)
+    assert found[: len(helps)] == [set()] * len(helps)
+    assert found[len(helps) :] == [{"pyarrow"}] * len(lists), "tables are declared in its types"
+
+
+def test_a_finished_run_is_printed_without_what_plays_runs(tiny, tmp_path):
+    file, place = tmp_path / "tiny.toml", str(tmp_path / "run")
+    file.write_text(dumps(tiny()))
+    run(tiny(), place)
+    assert imported(["run", str(file), "--out", place]) == [{"pyarrow"}]
+
+
+def test_a_finished_sweep_is_compared_without_what_plays_runs(tmp_path):
+    lazy = {"count": 2, "worker": "free-ride-zero"}
+    attack = {"nobody": {"adversaries": []}, "lazy": {"adversaries": [lazy]}}
+    spec = {
+        "name": "s",
+        "scenario": "vbfl",
+        "set": {**TINY, "rounds": 1},
+        "scorecard": {"mechanism": "payout.mechanism", "adversary": "attack"},
+        "design": [{"factors": {"payout.mechanism": ["vbfl", "flat"], "attack": attack}}],
+    }
+    place = str(sweep(spec, tmp_path / "s", workers=1).folder)
+    (found,) = imported(["compare", place])
+    assert found <= {"pyarrow", "pandas", "duckdb", "scipy"}
 
 
 def test_list_alone_prints_the_kinds_and_each_can_be_listed():

@@ -1,7 +1,10 @@
 """What a user has in Python: a summary, progress, a view of the run while it is played."""
 
+import inspect
 import io
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +17,8 @@ from experiments.cli import app
 from experiments.summary import GroupUtility
 from experiments.view import RunView
 from tests.conftest import TINY
+
+DOCS = Path(__file__).parents[2] / "docs" / "how-to"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +151,21 @@ def test_every_documented_name_of_a_view_is_tested(played):
     names = {name for name in vars(RunView) if not name.startswith("_")}
     assert names == played[1][0].keys() - {"repr", "journal"}
     assert all(vars(RunView)[name].__doc__ for name in names)
+
+
+def test_the_page_has_every_name_of_a_view():
+    page = (DOCS / "follow-a-run.md").read_text()
+    explained = set(re.findall(r"^\| `(\w+)(?:\(name\))?` \|", page, re.MULTILINE))
+    names = {name for name in vars(RunView) if not name.startswith("_")}
+    assert names <= explained
+
+
+def test_the_page_has_the_signatures_of_pools_and_stakes():
+    page = (DOCS / "hold-pools-and-stakes.md").read_text()
+    for name in ("accounts", "open", "members", "locked", "close"):
+        method = getattr(fs.PayoutRule, name)
+        signature = str(inspect.signature(method)).replace("'", "").replace("|", "\\|")
+        assert f"| `{name}{signature}` |" in page
 
 
 def test_a_view_names_the_tables_that_there_are(tiny, tmp_path):
