@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ from experiments.rundir import failed_place, write_file
 from experiments.runresult import RunResult, nullable, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
-from fedstake.outside import seal
+from fedstake.outside import literal, seal
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
 
@@ -69,6 +70,15 @@ class Results:
         runs = len(self._plan)
         done = len(self._done)
         return f"Results({str(self.folder)!r}: {done} of {runs} runs, factors {self.factors})"
+
+    def _repr_html_(self) -> str:
+        """Return the repr and the means of each group of runs, as a notebook shows the sweep."""
+        line = f"<p>{escape(literal(repr(self)))}</p>"
+        try:
+            means = self.summary(ci="none")
+        except RunError:  # damaged: a repr shows what it can
+            return line
+        return line + (means.to_html(index=False) if self._done else "")
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:

@@ -266,3 +266,6 @@ def test_run_and_sweep_take_progress(tiny, tmp_path):
     fs.sweep(spec, tmp_path / "s", on_receipt=receipts.append, **options)
     assert calls == [(1, 2), (2, 2)]
     assert len(receipts) == 2
+    shown = fs.Results.open(tmp_path / "s")
+    assert repr(shown) == f"Results({str(tmp_path / 's')!r}: 2 of 2 runs, factors [])"
+    assert "honest_utility" in shown._repr_html_()
