@@ -417,6 +417,7 @@ def test_a_full_disk_leaves_nothing_that_reads_as_complete(tmp_path):
     done = subprocess.run(
         command("digits-quick", "--set", "rounds=2", "--out", str(tmp_path / "run")),
         cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},  # it would be cut off as well
         preexec_fn=limit,
         capture_output=True,
         text=True,
