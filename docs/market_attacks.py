@@ -95,6 +95,7 @@ and taken by anybody after nine, as published.
   of the start, paired by seed. Bold: the rule **fails**, the whole interval is above zero.
 - **Accuracy against baseline** is that of the last model on hidden samples, less that of the same
   model under rule `free` when nobody attacks, paired by seed. Baseline: {baseline}.
+  Under a prediction market the model learns nothing from contributors, whatever they send.
 - **Priced out** is the share of the data offered by honest contributors that the rule refused.
 - "the same, clock of each" is `deposit-refund-take` with the price counted from the last datum of
   the same contributor, not of anybody. `As shipped` is the prediction market with the accounts of
