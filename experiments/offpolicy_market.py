@@ -18,7 +18,7 @@ from mechanisms import registries as rules_of
 from mechanisms.failures import described
 from mechanisms.registry import reading
 from sim.data.folder import given_data
-from sim.scenario import Scenario, scenario_of
+from sim.scenario import Scenario
 from sim.world import World
 
 
@@ -86,11 +86,15 @@ def _played(run: RunResult, rule: str, params: dict[str, Any], acts: Path) -> pd
 
 def _scenario(run: RunResult, rule: str, params: dict[str, Any], acts: Path) -> Scenario:
     """Return the scenario of a run in which its acts are played under another rule."""
-    values = run.settings
-    market = {**values["market"], "rule": rule, "params": params}
-    market |= {"replay_of": str(acts), "names": []}
-    record = {**values["record"], "trace": False}
-    return scenario_of({**values, "market": market, "record": record})
+    return run.scenario.replace(
+        **{
+            "market.rule": rule,
+            "market.params": params,
+            "market.replay_of": str(acts),
+            "market.names": [],
+            "record.trace": False,
+        }
+    )
 
 
 def _balances(scenario: Scenario) -> pd.DataFrame:
