@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from experiments.numerals import digits, number
 from experiments.rundir import MANIFEST, RunError
 from experiments.runfiles import RunFiles
 
@@ -147,7 +148,9 @@ def _text(value: Any, where: str) -> str:
         return "none"
     if not isinstance(value, int | float):
         raise RunError(f"{where}: gives {type(value).__name__}, must give a number")
-    return f"{value:,}" if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return number(value, digits([value]))
 
 
 def _listed(names: set[str]) -> str:

@@ -115,12 +115,10 @@ class Books:
     def act(
         self, now_s: float, p: Participant, act: Act, row: int, cost: int | None, accuracy: float
     ) -> None:
-        """Record an act with the claims that followed it, where a trace is kept.
+        """Record an act with the claims that followed it, for the trace.
 
         `row` of the datum that was offered; `cost` in base units, None when it was refused.
         """
-        if not self.traced:
-            return
         adds = isinstance(act, Offer)
         other = "predict" if isinstance(act, Query) else "wait"
         record = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.contributors.base import Contributor
 from mechanisms import answers
+from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import TOKEN, Act, Offer, Query
 from sim.agenda import Agenda, Event
 from sim.data.folder import data_folder
@@ -46,6 +47,11 @@ class Play:
         self.replayed = 0
         self.done = False
         sweep_s = market.rule.sweep_wait_s
+        # Only a rule with stages ends the market itself, or asks to be called at a time.
+        kind = type(market.rule)
+        self._has_stages = (
+            kind.deadline_s is not MarketRule.deadline_s or kind.closed is not MarketRule.closed
+        )
         self._stalled_s = STALLED_S + (sweep_s if sweep_s < math.inf else 0.0)
 
     def _recorded(self) -> list[RecordedAct]:
@@ -72,9 +78,12 @@ class Play:
                 self._queue(p)
 
     def begin_round(self) -> None:
-        """Begin a slice of time."""
+        """Begin a slice of time: within it nobody changes its behaviour, comes or goes."""
         self.habits.begin_round()
         self.market.books.begin_round()
+        people = self.market.people
+        self._behaviours: list[Contributor] = [p.behaviour("contributor") for p in people]
+        self._present = [self._population.present(p.device) for p in people]
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -85,8 +94,10 @@ class Play:
         """
         market, rule, recorded = self.market, self.market.rule, self.recorded
         while not self.done:
-            stage_s = answers.moment(rule, "deadline_s", rule.deadline_s(market.memory))
-            now_s = min(self._next_s(), stage_s)
+            now_s, stage_s = self._next_s(), math.inf
+            if self._has_stages:
+                stage_s = answers.moment(rule, "deadline_s", rule.deadline_s(market.memory))
+                now_s = min(now_s, stage_s)
             if now_s > end_s or now_s == math.inf:
                 return
             market.now_s = now_s
@@ -112,7 +123,7 @@ class Play:
         market = self.market
         if end_s == math.inf and market.now_s > market.progress_s + self._stalled_s:
             return True
-        if market.ran_out or market.rule.closed(market.memory):
+        if market.ran_out or (self._has_stages and market.rule.closed(market.memory)):
             return not (market.rule.claimable and len(market.open))
         return not len(self.agenda)
 
@@ -130,13 +141,14 @@ class Play:
     def _act(self, p: Participant) -> None:
         """Let a contributor act, claim, and decide when to act next."""
         market = self.market
-        market.publish()
+        if market.now_s > market.next_accuracy_s:
+            market.publish()
         if market.now_s >= market.closes_s:
             market.close()
-        behaviour: Contributor = p.behaviour("contributor")
+        behaviour = self._behaviours[p.device]
         balance = self._treasury.held(p.account)
         act = None
-        if balance > 0 and not market.ran_out and self._population.present(p.device):
+        if balance > 0 and not market.ran_out and self._present[p.device]:
             act = self.desk.decide(p, behaviour, balance)
         self._do(p, act, balance, claims=behaviour.claims)
         if balance > 0 or not self._as_published:
@@ -146,7 +158,8 @@ class Play:
         """Do what was recorded, and claim as everybody does."""
         self.replayed += 1
         market = self.market
-        market.publish()
+        if market.now_s > market.next_accuracy_s:
+            market.publish()
         if not math.isnan(recorded.accuracy):
             market.accuracy = recorded.accuracy
         act: Act = None
@@ -168,12 +181,12 @@ class Play:
             late = market.ran_out and self._as_published
             if self.claims.claim(p, market.memory, market.now_s, sweeps_only=late):
                 market.progress_s = market.now_s
-        market.books.act(market.now_s, p, act, row, cost, market.accuracy)
+        if market.books.traced:
+            market.books.act(market.now_s, p, act, row, cost, market.accuracy)
 
     def _queue(self, p: Participant) -> None:
         """Put the next act of a contributor on the agenda."""
-        behaviour: Contributor = p.behaviour("contributor")
-        self.agenda.add(Event(self.desk.next_s(p, behaviour), p.device))
+        self.agenda.add(Event(self.desk.next_s(p, self._behaviours[p.device]), p.device))
 
     # --- checkpoints ----------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from mechanisms.failures import broken
 from mechanisms.plugin import PluginError
 from mechanisms.vocabulary import ProviderObservation, Stage
 from sim.keys import SettingError
+from sim.online.watch import Watch
 from sim.protocols.market.market import DataMarket
 
 Rows = NDArray[np.int64]
@@ -114,10 +115,12 @@ class Rewards:
         """Return accuracies on the committed test set; see `Evaluator`."""
         market = self._market
         model = market.new_model()
-        rows, labels = self._rows, market.samples.y[self._rows]
-        found = [model.accuracy(rows, labels)]
+        labels = market.samples.y[self._rows]
+        watch = Watch(model)
+        slots = [watch.add(row) for row in self._rows.tolist()]
+        found = [float((watch.predictions()[slots] == labels).mean())]
         for index in data:
             datum = market.data[index]
             model.update(datum.row, datum.label)
-            found.append(model.accuracy(rows, labels))
+            found.append(float((watch.predictions()[slots] == labels).mean()))
         return np.array(found)
