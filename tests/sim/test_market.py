@@ -155,7 +155,7 @@ class Scan:
         for datum in self:
             age_s = self.now_s - datum.time_s
             if age_s > wait_s or (inclusive and age_s == wait_s):
-                seat = Seat(datum, 0)
+                seat = Seat(datum)
                 seat.agrees = self.model.predict_one(datum.row) == datum.label
                 yield seat
 

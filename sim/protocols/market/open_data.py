@@ -20,6 +20,8 @@ from sim.online.watch import Watch
 
 EMPTY = -1
 """Label of a slot in which nothing is watched."""
+UNWATCHED = -1
+"""Slot of a datum that is not watched."""
 
 
 class Seat:
@@ -30,8 +32,8 @@ class Seat:
 
     __slots__ = ("agrees", "datum", "open", "slot")
 
-    def __init__(self, datum: Datum, slot: int) -> None:
-        self.datum, self.slot = datum, slot
+    def __init__(self, datum: Datum) -> None:
+        self.datum, self.slot = datum, UNWATCHED
         self.agrees = False
         self.open = True
 
@@ -55,6 +57,7 @@ class OpenData:
         self._agrees = np.zeros(256, dtype=bool)
         self._version = model.version
         self._new: list[Seat] = []
+        self._asked: list[Seat] = []
         self._count = 0
         self._own: dict[int, list[Seat]] = {}
         self._doubted: list[Seat] = []
@@ -89,14 +92,7 @@ class OpenData:
         return False
 
     def _seat(self, datum: Datum) -> None:
-        seat = Seat(datum, self._watch.add(datum.row))
-        while seat.slot >= len(self._slots):
-            self._slots.append(None)
-        if seat.slot >= len(self._labels):
-            self._labels = np.concatenate([self._labels, np.full(len(self._labels), EMPTY)])
-            self._agrees = np.concatenate([self._agrees, np.zeros_like(self._agrees)])
-        self._slots[seat.slot] = seat
-        self._labels[seat.slot] = datum.label
+        seat = Seat(datum)
         self._seats.append(seat)
         self._new.append(seat)
 
@@ -104,21 +100,43 @@ class OpenData:
 
     def refresh(self) -> None:
         """Tell whoever gained a right since the last time, because the model changed its mind."""
-        if not self._new and self._version == self._model.version:
-            return
-        self._version = self._model.version
+        model = self._model
+        # Most data are claimed as soon as they are seated: only what is left is worth watching.
+        for seat in self._asked:
+            if seat.open:
+                self._watch_from_now(seat)
+        self._asked.clear()
+        if self._version != model.version:
+            self._version = model.version
+            self._compare()
+        for seat in self._new:
+            self._tell(seat, agrees=model.predict_one(seat.datum.row) == seat.datum.label)
+        self._asked, self._new = self._new, self._asked
+
+    def _watch_from_now(self, seat: Seat) -> None:
+        """Watch a datum whose prediction is known."""
+        slot = seat.slot = self._watch.add(seat.datum.row)
+        if slot >= len(self._slots):
+            self._slots += [None] * (slot + 1 - len(self._slots))
+        if slot >= len(self._labels):
+            self._labels = np.concatenate([self._labels, np.full(len(self._labels), EMPTY)])
+            self._agrees = np.concatenate([self._agrees, np.zeros_like(self._agrees)])
+        self._slots[slot] = seat
+        self._labels[slot] = seat.datum.label
+        self._agrees[slot] = seat.agrees
+
+    def _compare(self) -> None:
+        """Tell whoever gained a right by the model's present predictions of what is watched."""
         predicted = self._watch.predictions()
         n = len(predicted)
         agrees = predicted == self._labels[:n]
         changed = (agrees != self._agrees[:n]).nonzero()[0].tolist()
-        self._agrees[:n] = agrees
         for slot in changed:
             seat = self._slots[slot]
-            if seat is not None and seat not in self._new:
+            if seat is not None:
                 self._tell(seat, agrees=not seat.agrees)
-        for seat in self._new:
-            self._tell(seat, agrees=bool(agrees[seat.slot]))
-        self._new.clear()
+        if changed:
+            self._agrees[:n] = agrees
 
     def _tell(self, seat: Seat, *, agrees: bool) -> None:
         """Tell the author that it can have its deposit back, or everybody else to report."""
@@ -153,9 +171,11 @@ class OpenData:
         told = self._own.pop(device, [])
         if device in self._later:
             told += self._later.pop(device)
-        if reports:
+        if reports and self._told.get(device, 0) < len(self._doubted):
             told += self._doubted[self._told.get(device, 0) :]
             self._told[device] = len(self._doubted)
+        if not told:
+            return told
         found = {}
         for seat in told:
             if seat.open and self._claims(device, seat):
@@ -178,10 +198,11 @@ class OpenData:
         """Note that a claim was accepted; the datum's record says so already."""
         if self._rule.settled(seat.datum):
             seat.open = False
-            self._watch.drop(seat.slot)
-            self._slots[seat.slot] = None
-            self._labels[seat.slot] = EMPTY
             self._count -= 1
+            if seat.slot != UNWATCHED:
+                self._watch.drop(seat.slot)
+                self._slots[seat.slot] = None
+                self._labels[seat.slot] = EMPTY
 
     # --- when -----------------------------------------------------------------------------------
 
