@@ -32,7 +32,7 @@ class HoeffdingTree(OnlineModel):
 
     @dataclass(frozen=True)
     class Params:
-        grace: int = param(200, help="samples of a leaf between tries to split it", ge=1)
+        grace: int = param(200, help="samples of a leaf between tries to split it", ge=1, le=10**9)
         delta: float = param(1e-7, help="probability that a split is wrong", gt=0, lt=1)
         seed: int = param(0, help="seed of the tree's sampling", ge=0, lt=2**32)
 

@@ -39,10 +39,14 @@ class SoftmaxHead(LinearModel):
     @dataclass(frozen=True)
     class Params:
         encoder: str = param("", help="network that encodes samples, of `fedstake list models`")
-        pretraining: int = param(5, help="epochs of the network's training", unit="epochs", ge=0)
+        pretraining: int = param(
+            5, help="epochs of the network's training", unit="epochs", ge=0, le=10_000
+        )
         pretraining_rate: float = param(0.05, help="step size of the network's training", gt=0)
         learning_rate: float = param(0.01, help="step size r on the chain", gt=0)
-        epochs: int = param(1, help="passes over the initial samples", unit="epochs", ge=0)
+        epochs: int = param(
+            1, help="passes over the initial samples", unit="epochs", ge=0, le=10_000
+        )
         seed: int = param(0, help="seed of the network's weights and order of samples", ge=0)
 
         def __post_init__(self) -> None:
