@@ -14,6 +14,7 @@ from experiments.rundir import RunError
 from mechanisms.markets.base import POT
 from mechanisms.vocabulary import TOKEN
 from sim.agenda import Agenda, Event
+from sim.data import datasets
 from sim.data.sources.base import DataError
 from sim.protocols.market.open_data import Seat
 from sim.protocols.market.play import Play
@@ -159,7 +160,8 @@ class Scan:
                 seat.agrees = self.model.predict_one(datum.row) == datum.label
                 yield seat
 
-    def sweepable(self, device, time_s):
+    def sweepable(self, device, time_s, *, own_later):
+        assert not own_later
         return list(self._seats(self.rule.sweeps_after_s(device), inclusive=True))
 
     def due(self, device, *, reports):
@@ -184,6 +186,22 @@ def test_claims_are_those_of_a_scan_of_all_data(monkeypatch, seed):
     assert set(found["kind"]) == {"refund", "report", "sweep"}
     monkeypatch.setattr("sim.protocols.market.market.OpenData", Scan)
     pd.testing.assert_frame_equal(found, played(scenario)["claims"])
+
+
+def test_as_published_own_data_are_swept_after_the_wait_and_others_at_its_end(tmp_path):
+    """The authors' contributors ask for a refund of their own datum until it is older than T_a."""
+    apart = {**SMALL["data"]["params"], "separation": 8.0}
+    label = 1 - int(datasets.create("synthetic", apart).load(None).y_train[20])
+    acts = (
+        "time_s,device,action,sample,label,offer\n"
+        f"1,2,add,20,{label},100\n{1 + 9 * DAY},2,wait,,,\n{2 + 9 * DAY},2,wait,,,\n"
+    )
+    (tmp_path / "acts.csv").write_text(acts)
+    for as_published, when in ((True, 2 + 9 * DAY), (False, 1 + 9 * DAY)):
+        asked = {"replay_of": "acts.csv", "as_published": as_published}
+        scenario = market(market=asked, data={**SMALL["data"], "params": apart})
+        claims = played(scenario, tmp_path)["claims"]
+        assert claims[["kind", "time_s"]].to_numpy().tolist() == [["sweep", when]]
 
 
 # --- acts that were recorded --------------------------------------------------------------------

@@ -21,10 +21,19 @@ class Claims:
         rule: that answers.
         data: what can be claimed.
         books: where accepted claims are recorded.
+        as_published: the authors' contributors sweep their own data a moment later than others'.
     """
 
-    def __init__(self, treasury: Treasury, rule: MarketRule, data: OpenData, books: Books) -> None:
-        self._treasury = treasury
+    def __init__(
+        self,
+        treasury: Treasury,
+        rule: MarketRule,
+        data: OpenData,
+        books: Books,
+        *,
+        as_published: bool,
+    ) -> None:
+        self._treasury, self._as_published = treasury, as_published
         self._rule, self._data, self._books = rule, data, books
 
     def claim(
@@ -40,7 +49,7 @@ class Claims:
         before = self._books.claims
         data.ripen(now_s)
         data.refresh()
-        for seat in data.sweepable(p.device, now_s):
+        for seat in data.sweepable(p.device, now_s, own_later=self._as_published):
             self._ask(SWEEP, seat, p, memory, now_s)
         if not sweeps_only:
             self._claim_one_by_one(p, memory, now_s)

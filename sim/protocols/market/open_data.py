@@ -148,16 +148,21 @@ class OpenData:
 
     # --- who may claim what ---------------------------------------------------------------------
 
-    def sweepable(self, device: int, time_s: float) -> list[Seat]:
-        """Return what a device may take by now whatever the model says, oldest first."""
+    def sweepable(self, device: int, time_s: float, *, own_later: bool) -> list[Seat]:
+        """Return what a device may take by now whatever the model says, oldest first.
+
+        `own_later`: its own data only after the wait, not yet when it ends.
+        """
         seats, wait_s = self._seats, self._rule.sweeps_after_s(device)
         while seats and not seats[0].open:
             seats.popleft()
         found = []
         for seat in seats:
-            if time_s - seat.datum.time_s < wait_s:
+            age_s = time_s - seat.datum.time_s
+            if age_s < wait_s:
                 break
-            if seat.open:
+            too_soon = own_later and age_s == wait_s and seat.datum.author == device
+            if seat.open and not too_soon:
                 found.append(seat)
         return found
 

@@ -40,7 +40,13 @@ class Play:
         self._as_published = market.scenario.market.as_published
         self.habits = Habits(kernel, market.scenario)
         self.desk = Desk(market, self.habits)
-        self.claims = Claims(kernel.treasury, market.rule, market.open, market.books)
+        self.claims = Claims(
+            kernel.treasury,
+            market.rule,
+            market.open,
+            market.books,
+            as_published=self._as_published,
+        )
         self.rewards = Rewards(market)
         self.agenda = Agenda()
         self.recorded = self._recorded()
