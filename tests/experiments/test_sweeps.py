@@ -296,19 +296,23 @@ def test_a_run_that_kills_dask_workers_fails_alone(tmp_path, dask_cluster):
     assert "KilledWorker" in results.failures()["error"].iloc[0]
 
 
-@pytest.mark.slow
+OF_A_RUN_THAT_NEVER_ENDS_S = 0.5
+
+
 @pytest.mark.slow
 def test_limits_hold_on_a_dask_worker(tmp_path, dask_cluster):
     """A worker plays its runs in a thread; with limits in a process of their own."""
     slow = rule(tmp_path, "slow", "time.sleep(3_600)")
     keys = {**TINY, "rounds": 1, "payout.mechanism": slow}
-    spec = asked(seeds=1, design=[], set=keys, timeout=0.5)
+    spec = asked(seeds=1, design=[], set=keys, timeout=OF_A_RUN_THAT_NEVER_ENDS_S)
     results = sweep(spec, tmp_path / "out", dask=dask_cluster.scheduler_address)
     assert list(results.failures()["error"]) == ["took longer than 0.5 s (timeout)"]
 
 
 def test_a_machine_where_nothing_runs_stops_the_sweep(tmp_path, monkeypatch):
     class Dead(Executor):
+        _processes = None  # as of a pool whose workers have ended
+
         def submit(self, *args, **kwargs):
             future = Future()
             future.set_exception(BrokenExecutor("dead"))
