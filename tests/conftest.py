@@ -9,6 +9,7 @@ from joblib.externals import loky
 
 from experiments import load_scenario
 from experiments.loader import read_values
+from mechanisms.registry import Registry
 from sim.keys import has_key
 from sim.scenario import Scenario, scenario_class
 from sim.threads import single_threaded
@@ -102,6 +103,13 @@ def _workers_that_stay():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loky, "get_reusable_executor", stays)
         yield
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """The register of kinds, put back afterwards."""
+    monkeypatch.setattr(Registry, "_register", dict(Registry._register))
+    return Registry.kinds()
 
 
 @pytest.fixture(scope="session")

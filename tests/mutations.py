@@ -24,7 +24,7 @@ from experiments.conformance.protocols import play
 from experiments.loader import load_scenario, preset_names, validate
 from fedstake.errors import FedstakeError, InputError
 from mechanisms.failures import PluginFailedError
-from sim.keys import choices, chosen_fields, plain, table_at
+from sim.keys import choices, chosen_fields, has_key, plain, table_at
 from sim.money.ledger import BURN, ISSUANCE, LedgerError
 from sim.registries import protocols
 from sim.scenario import Scenario
@@ -59,16 +59,22 @@ class HangError(BaseException):
 
 def bases() -> list[Values]:
     """Return the scenarios that are changed: tiny presets and the examples of all protocols."""
-    presets = [
-        load_scenario(name, {**tiny_keys(name), "adversaries.0.count": 2}).to_dict()
-        for name in preset_names()
-        if load_scenario(name).adversaries
-    ]
+    presets = [_tiny(name) for name in preset_names() if load_scenario(name).adversaries]
     examples = [
         validate({**plugin.example(), "protocol": plugin.name}, "example").to_dict()
         for plugin in protocols.all()
     ]
     return [*presets, *examples]
+
+
+def _tiny(preset: str) -> Values:
+    """Return a preset with few devices, rounds and samples."""
+    shipped, keys = load_scenario(preset), tiny_keys(preset)
+    if has_key(type(shipped), ["data", "initial"]):
+        keys["data.initial"] = 20
+    if not shipped.adversaries[0].devices:
+        keys["adversaries.0.count"] = 2
+    return load_scenario(preset, keys).to_dict()
 
 
 def mutated(base: Values, rng: np.random.Generator) -> tuple[Values, list[Change]]:

@@ -17,13 +17,6 @@ HOUSE = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def register(monkeypatch):
-    """The register of kinds, put back afterwards."""
-    monkeypatch.setattr(Registry, "_register", dict(Registry._register))
-    return Registry.kinds()
-
-
-@pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A package `games` of plug-ins: a file, and a package that re-exports its class."""
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -56,7 +56,7 @@ class TestLottery(ProtocolConformance):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, register):
     """A folder with the game, a scenario and a sweep; commands run there."""
     shutil.copy(LOTTERY, tmp_path / "lottery.py")
     (tmp_path / "lottery.toml").write_text(SCENARIO)

@@ -153,6 +153,7 @@ def dripping(request, send):
 
 
 WAITING = {
+    "an empty list": whole(lambda request: "[]"),
     "nothing": lambda request, send: None,
     "wrong ids": forever(lambda request: result({"id": -1}, "x")),
     "pings": forever(lambda request: frame(b"", opcode=9)),
@@ -161,7 +162,6 @@ WAITING = {
 }
 
 WRONG = {
-    "a list": whole(lambda request: "[]"),
     "a number": whole(lambda request: "7"),
     "nothing in it": whole(lambda request: "{}x"),
     "no JSON": whole(lambda request: "hello"),

@@ -84,8 +84,8 @@ MARKET = {
 
 def test_the_order_of_the_report():
     assert [f.name for f in run_figures()] == [
-        "accuracy", "attack-success", "groups", "stakes", "votes", "strategies", "block-times",
-        "forks", "incidents",
+        "accuracy", "returns", "attack-success", "groups", "stakes", "votes", "strategies",
+        "block-times", "forks", "incidents",
     ]  # fmt: skip
     assert [f.name for f in sweep_figures()] == [
         "accuracy-curves", "attack-success-curves", "pareto", "lines", "payoffs", "responses",

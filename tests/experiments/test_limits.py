@@ -14,6 +14,7 @@ from experiments import RunFailure, ScenarioError, sweep
 from experiments.cli import app
 from experiments.limits import LimitError, Limits, ProcessError, in_child
 from experiments.many import execute
+from experiments.rundir import failed_place
 from experiments.sweeps.plan import load_spec
 from tests.conftest import TINY
 from tests.experiments.test_sweeps import FILE, content, rule, with_rule
@@ -108,7 +109,9 @@ def test_a_run_over_a_limit_is_a_failure(tiny, tmp_path, body, limits, error):
     outcome = execute(scenario, tmp_path / "runs", None, limits)
     assert isinstance(outcome, RunFailure)
     assert error in outcome.error
-    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["failures"], "nothing else is left"
+    left = {path.name for path in (tmp_path / "runs").iterdir()}
+    kept = {failed_place(tmp_path / "runs" / scenario.run_id()).name}
+    assert left - kept == {"failures"}, "nothing is left but what it recorded until then"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from experiments import run
 from experiments.cli import app
+from experiments.console import err_console, out_console
 from experiments.fitting import LABEL, columns_of, fitted, records, wrapped
 from experiments.kinds import listed
 from experiments.sweeps.drive import Sweep
@@ -42,6 +43,13 @@ tables = st.integers(1, 7).flatmap(
         ),
     )
 )
+
+
+@pytest.fixture(autouse=True)
+def measured_anew(monkeypatch):
+    """Consoles that were made at a terminal of some width ask again how wide it is."""
+    for console in (out_console, err_console):
+        monkeypatch.setattr(console, "_width", None)
 
 
 @pytest.fixture(params=WIDTHS)
