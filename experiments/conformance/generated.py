@@ -15,7 +15,7 @@ DEVICES = 22
 TARGET = np.linspace(-1, 1, 6, dtype=np.float32)
 
 
-def holds_for(*, examples: int = 40, **drawn: Any) -> Callable[[Any], Any]:
+def holds_for(*, examples: int = 25, **drawn: Any) -> Callable[[Any], Any]:
     """Make a test of what must hold for everything that the strategies draw.
 
     Pytest runs it under the settings that are in force. `fedstake.check` runs its attribute

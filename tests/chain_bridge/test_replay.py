@@ -79,6 +79,7 @@ def test_another_form_of_the_same_run_is_refused(chain, operator, recorded, scri
         replay(chain, scripted(chain, folder, most=4), operator)
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_two_fresh_chains_end_with_the_same_hash(recorded, tmp_path):
     folder = recorded(**COORDINATOR)

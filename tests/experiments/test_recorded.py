@@ -296,7 +296,7 @@ def mutate(values: dict, mutation) -> None:
 
 
 FEW = settings(
-    max_examples=40,
+    max_examples=16,
     phases=[Phase.explicit, Phase.generate],  # one change each: nothing to shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
