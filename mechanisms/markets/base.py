@@ -12,6 +12,11 @@ from mechanisms.vocabulary import Claim, Datum, MarketMemory, Offering, Payment,
 POT = "escrow:market"
 """The account that holds every deposit."""
 
+TOO_YOUNG = Refused("the datum is too young")
+DISAGREES = Refused("the model does not predict the label")
+AGREES = Refused("the model predicts the label")
+OWN = Refused("reports its own datum")
+
 
 class MarketRule(Plugin, ABC):
     """Base of market rules.

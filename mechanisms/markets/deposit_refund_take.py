@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mechanisms.markets.base import MarketRule
+from mechanisms.markets.base import AGREES, DISAGREES, OWN, TOO_YOUNG, MarketRule
 from mechanisms.plugin import PluginError, param
 from mechanisms.vocabulary import TOKEN, Claim, MarketMemory, Offering, Refused
 
@@ -19,10 +19,6 @@ TOO_LITTLE = Refused("offers less than the price")
 NOTHING_LEFT = Refused("nothing of the deposit is left")
 NOT_AUTHOR = Refused("only the author gets a refund")
 CLAIMED = Refused("claims the datum a second time")
-TOO_YOUNG = Refused("the datum is too young")
-DISAGREES = Refused("the model does not predict the label")
-AGREES = Refused("the model predicts the label")
-OWN = Refused("reports its own datum")
 UNVERIFIED = Refused("the reporter has nothing by which shares are given")
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mechanisms.markets.base import MarketRule
+from mechanisms.markets.base import AGREES, DISAGREES, OWN, TOO_YOUNG, MarketRule
 from mechanisms.plugin import PluginError, param
 from mechanisms.vocabulary import Claim, Datum, MarketMemory, Offering, Refused
 
 CLAIMED = Refused("the datum was claimed")
 NOT_AUTHOR = Refused("only the author has its datum verified")
-TOO_YOUNG = Refused("the datum is too young")
-DISAGREES = Refused("the model does not predict the label")
-AGREES = Refused("the model predicts the label")
-OWN = Refused("reports its own datum")
 
 
 class Points(MarketRule):

@@ -113,7 +113,7 @@ class DataMarket:
         """Take no more data; what was accepted can still be claimed."""
         if not self.ran_out:
             self.ran_out = True
-            self.write_down("ran out")
+            self.write_down("ran out", self.measure())
 
     def pay(self, payments: Sequence[Payment]) -> None:
         """Pay what a rule with stages decided on."""
@@ -138,8 +138,11 @@ class DataMarket:
 
     def measure(self) -> float:
         """Return the accuracy of the model on the hidden test set."""
+        return self._accuracy_of(self.model)
+
+    def _accuracy_of(self, model: OnlineModel) -> float:
         rows = self.samples.test_rows
-        return self.model.accuracy(rows, self.samples.y[rows])
+        return model.accuracy(rows, self.samples.y[rows])
 
     def publish(self) -> None:
         """Measure the accuracy; contributors know it from then on."""
@@ -147,9 +150,9 @@ class DataMarket:
         self.next_accuracy_s += self.scenario.market.accuracy_every_s
         self.books.measured(self.now_s, "published", self.accuracy, len(self.data))
 
-    def write_down(self, moment: str) -> None:
-        """Record accuracy and balances of a moment; nobody is told the accuracy."""
-        self.books.measured(self.now_s, moment, self.measure(), len(self.data))
+    def write_down(self, moment: str, accuracy: float) -> None:
+        """Record the model's accuracy and all balances of a moment; nobody is told of them."""
+        self.books.measured(self.now_s, moment, accuracy, len(self.data))
         self.books.balances(self.now_s, moment)
 
     def baseline(self) -> float:
@@ -157,8 +160,7 @@ class DataMarket:
         model = self.new_model()
         for row in range(self.first, self.last):
             model.update(row, int(self.samples.y[row]))
-        rows = self.samples.test_rows
-        return model.accuracy(rows, self.samples.y[rows])
+        return self._accuracy_of(model)
 
     # --- checkpoints ----------------------------------------------------------------------------
 

@@ -78,7 +78,8 @@ class Play:
 
     def begin(self) -> None:
         """Open the market: everybody decides when to act first."""
-        self.market.write_down("start")
+        # As measured when the market was built.
+        self.market.write_down("start", self.market.accuracy)
         if not self.recorded:
             for p in self.market.people:
                 self._queue(p)
@@ -89,7 +90,7 @@ class Play:
         self.market.books.begin_round()
         people = self.market.people
         self._behaviours: list[Contributor] = [p.behaviour("contributor") for p in people]
-        self._present = [self._population.present(p.device) for p in people]
+        self.present = [self._population.present(p.device) for p in people]
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ class Play:
         self.rewards.advance(ended=True)
         self.market.learn_late()
         self.market.accuracy = self.market.measure()
-        self.market.write_down("end")
+        self.market.write_down("end", self.market.accuracy)
 
     # --- acts -----------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Play:
         behaviour = self._behaviours[p.device]
         balance = self._treasury.held(p.account)
         act = None
-        if balance > 0 and not market.ran_out and self._present[p.device]:
+        if balance > 0 and not market.ran_out and self.present[p.device]:
             act = self.desk.decide(p, behaviour, balance)
         self._do(p, act, balance, claims=behaviour.claims)
         if balance > 0 or not self._as_published:

@@ -104,7 +104,7 @@ class Market(Protocol):
             "accuracy": market.accuracy,
         }
         kernel.record_round(start_s, own)
-        online = [p.device for p in market.people if kernel.population.present(p.device)]
+        online = [p.device for p in market.people if self.game.present[p.device]]
         locked = market.locked()
         stakes = Stakes(locked=locked, locked_before=self._locked)
         utilities = kernel.record_participants(online, stakes, self._columns())
