@@ -33,15 +33,21 @@ class TrainingGame:
         scenario: the kernel's scenario, as one that trains.
         network: how fast devices compute and send.
         chain: `Forks`, or `ServerChain` where one server holds the chain that counts.
+        bench: how samples are held and updates are measured.
 
     Raises `SettingError` for a scenario that nobody could play.
     """
 
     def __init__(
-        self, kernel: Kernel, scenario: TrainingScenario, network: Links, chain: type[Forks]
+        self,
+        kernel: Kernel,
+        scenario: TrainingScenario,
+        network: Links,
+        chain: type[Forks],
+        bench: type[Workbench] = Workbench,
     ) -> None:
         self.kernel, self.scenario, self.network = kernel, scenario, network
-        self.bench = Workbench(kernel, scenario)
+        self.bench = bench(kernel, scenario)
         self.availability = Availability(scenario.availability, scenario.devices, kernel.streams)
         kernel.recorder.add("outages", self.availability.outage_rows())
         self.payout = checked(scenario.payout_rule(), scenario.devices)

@@ -16,7 +16,7 @@ from sim.learning.job import TrainingJob
 from sim.population.population import Population
 from sim.privacy import clip_and_blur
 from sim.training.game import TrainingGame
-from sim.training.submissions import Submissions, submit_into
+from sim.training.submissions import Submissions, identity_of, submit_into
 
 
 @dataclass
@@ -68,6 +68,7 @@ def do_local_work(
     *,
     baseline_epochs: int = 0,
     sealed: bool = False,
+    step: int = 0,
 ) -> LocalWork:
     """Train workers and baselines in one call, then let behaviours decide what is submitted.
 
@@ -77,21 +78,22 @@ def do_local_work(
         validators: devices that train a baseline to compare updates with.
         baseline_epochs: for how many epochs.
         sealed: what others send cannot be seen before everybody has committed.
+        step: how many times workers have trained in the round before.
     """
     # Train.
     asked = game.scenario.training.epochs
-    effort = np.array([_effort(game.population, w, asked) for w in workers], dtype=np.int64)
+    effort = np.array([effort_of(game.population, w, asked) for w in workers], dtype=np.int64)
     jobs = [
-        _job(game, w, "training", epochs)
+        _job(game, w, "training", epochs, step)
         for w, epochs in zip(workers, effort.tolist(), strict=True)
     ]
-    jobs += [_job(game, v, "baseline", baseline_epochs) for v in validators]
+    jobs += [_job(game, v, "baseline", baseline_epochs, step) for v in validators]
     trained = game.bench.engine.train(jobs, _epoch_log(game, workers))
     updates = trained[: len(workers)]
 
     # Protect and submit.
-    _protect_in_place(game, workers, updates)
-    sent = submit_into(game, workers, updates, effort, sealed=sealed)
+    _protect_in_place(game, workers, updates, step)
+    sent = submit_into(game, workers, updates, effort, sealed=sealed, step=step)
     updates.setflags(write=False)
     return LocalWork(
         workers=list(workers),
@@ -106,7 +108,7 @@ def do_local_work(
     )
 
 
-def _effort(population: Population, worker: int, asked: int) -> int:
+def effort_of(population: Population, worker: int, asked: int) -> int:
     """Return the epochs that a worker really trains."""
     behaviour = population[worker].behaviour("worker")
     return answers.whole(behaviour, "effort", behaviour.effort(asked), who=f"device {worker}")
@@ -135,9 +137,9 @@ def _epoch_log(
     return on_epoch
 
 
-def _job(game: TrainingGame, device: int, purpose: str, epochs: int) -> TrainingJob:
+def _job(game: TrainingGame, device: int, purpose: str, epochs: int, step: int) -> TrainingJob:
     """Return the training of one device from its own global model on its own samples."""
-    identity = (device, game.clock.round)
+    identity = identity_of(game, device, step)
     rng = game.streams.rng(purpose, *identity)
     samples = game.bench.samples(device)
     order = np.empty((0, len(samples)), dtype=np.int64)
@@ -147,12 +149,14 @@ def _job(game: TrainingGame, device: int, purpose: str, epochs: int) -> Training
     return TrainingJob(start, order, game.streams.seed63(f"{purpose}.seed", *identity))
 
 
-def _protect_in_place(game: TrainingGame, workers: Sequence[int], updates: FloatMatrix) -> None:
+def _protect_in_place(
+    game: TrainingGame, workers: Sequence[int], updates: FloatMatrix, step: int
+) -> None:
     """Clip every row and add noise, before anybody may deviate: what the protocol's client does."""
     privacy = game.scenario.privacy
     if not privacy.clip:
         return
     for i, w in enumerate(workers):  # row by row: two rows in float64 are all the memory it takes
-        rng = game.streams.rng("privacy", w, game.clock.round)
+        rng = game.streams.rng("privacy", *identity_of(game, w, step))
         start = game.bench.models[game.forks[w].model]
         updates[i] = clip_and_blur(updates[i], start, privacy.clip, privacy.noise, rng)

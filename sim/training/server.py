@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 
 from mechanisms.vocabulary import Conduct, UpdateRecord
 from sim.chain.forks import ServerChain
@@ -19,14 +20,21 @@ class Server:
     """The server of one round; it sends and receives at the speed of the device at the other end.
 
     `ready_s` is when each device that is there at the start can begin to train: those that missed
-    the last aggregate download it first.
+    the last aggregate download it first. `joining`: only these download it; None: everybody does.
     """
 
-    def __init__(self, game: TrainingGame, chain: ServerChain, clock: Stages) -> None:
+    def __init__(
+        self,
+        game: TrainingGame,
+        chain: ServerChain,
+        clock: Stages,
+        joining: Collection[int] | None = None,
+    ) -> None:
         self.game, self.chain, self.clock = game, chain, clock
         self.size = update_bytes(game.bench.engine.layout, game.scenario.network.message_size)
         self.online_at_start = game.online_at(clock.start_s)
-        self.ready_s = {d: self._catch_up(d) for d in sorted(self.online_at_start)}
+        caught = self.online_at_start if joining is None else self.online_at_start & {*joining}
+        self.ready_s = {d: self._catch_up(d) for d in sorted(caught)}
         self.compute_s: dict[int, float] = {}
 
     def _catch_up(self, device: int) -> float:
@@ -50,7 +58,7 @@ class Server:
         self.compute_s[worker] = self.game.network.training_s(worker, samples, epochs)
         return self.compute_s[worker]
 
-    def accepts(self, work: LocalWork, worker: int) -> bool:
+    def accepts(self, work: LocalWork, worker: int, time_s: float) -> bool:
         """Return whether a worker's transaction is of this round and authentic; note it if not."""
         if worker in work.sent.replayed:
             kind = "replayed"
@@ -58,8 +66,18 @@ class Server:
             kind = "forged"
         else:
             return True
-        self.game.incidents.note(self.clock.now, worker, None, kind)
+        self.game.incidents.note(time_s, worker, None, kind)
         return False
+
+    def usable(
+        self, work: LocalWork, arrived: Iterable[int], time_s: float
+    ) -> tuple[UpdateRecord, ...]:
+        """Return the records of updates that arrived and can be averaged; note the others."""
+        arrived = sorted(arrived)
+        finite = [w for w in arrived if work.finite[work.row[w]]]
+        for w in sorted({*arrived} - {*finite}):
+            self.game.incidents.note(time_s, w, None, "malformed")
+        return tuple(claimed(work, w) for w in finite)
 
     def close(
         self,
@@ -70,6 +88,18 @@ class Server:
         conduct: Conduct | None = None,
     ) -> None:
         """Settle the round with the model of this key, and send it to every online device."""
+        self.advance(work, records, model, miner, conduct)
+        self._send_to_all()
+
+    def advance(
+        self,
+        work: LocalWork,
+        records: tuple[UpdateRecord, ...],
+        model: int,
+        miner: int | None,
+        conduct: Conduct | None = None,
+    ) -> None:
+        """Settle the round with the model of this key; nobody has it yet."""
         game, current = self.game, self.chain.head
         head = hashlib.sha256(current.head + game.bench.models.digest(model)).digest()
         author = -1 if miner is None else miner
@@ -108,7 +138,6 @@ class Server:
             versions=released.versions,
             kept=released.kept,
         )
-        self._send_to_all()
 
     def _send_to_all(self) -> None:
         """Let every device that is there when the message arrives adopt what the server holds."""

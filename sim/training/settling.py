@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mechanisms import answers
+from mechanisms.aggregators.base import AggregationRule
 from mechanisms.geometry import finite_rows
+from mechanisms.transforms.base import Transform
 from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
     Conduct,
+    FloatMatrix,
     Memory,
     Payment,
     UpdateRecord,
@@ -39,33 +43,56 @@ def aggregate(
     """
     if game.scenario.privacy.secure_aggregation and len(records) < 2:
         return start  # the sum of one update is that update
-    models = game.bench.models
     # A tampered block can carry rows that are not finite.
     finite = finite_rows(work.rows_of([r.worker for r in records], block))
     records = [r for r, good in zip(records, finite.tolist(), strict=True) if good]
     if not records:
         return start
     workers = [r.worker for r in records]
+    samples = np.array([r.claimed_samples for r in records], dtype=np.int64)
+    rows = work.rows_of(workers, block)
+    return combine(game, game.aggregation, game.transforms, workers, rows, samples, start)
+
+
+def combine(
+    game: TrainingGame,
+    rule: AggregationRule,
+    transforms: Sequence[Transform],
+    workers: Sequence[int],
+    rows: FloatMatrix,
+    samples: NDArray[np.int64],
+    start: int,
+) -> int:
+    """Return the key of the model that a rule makes of finite rows on top of the model `start`.
+
+    Args:
+        game: the services of the run.
+        rule: how rows become one.
+        transforms: what they go through first.
+        workers: who sent them.
+        rows: `float32[n, P]`.
+        samples: that each is said to be trained on, `int64[n]`.
+        start: key of the model before.
+    """
     known = {}
-    if "root" in game.aggregation.observes:
+    if "root" in rule.observes:
         known["root"] = game.bench.root_update(start)
     seen = AggregationObservation(
         round=game.clock.round,
         workers=tuple(workers),
-        updates=work.rows_of(workers, block),
-        samples=np.array([r.claimed_samples for r in records], dtype=np.int64),
-        global_model=models[start],
+        updates=rows,
+        samples=samples,
+        global_model=game.bench.models[start],
         **known,
     )
-    for rule in (*game.transforms, game.aggregation):
-        game.reduced.note(rule, len(workers))
-    for transform in game.transforms:
-        rows = transform.apply(seen.shown_to())
-        rows = answers.numbers(transform, "apply", rows, seen.updates.shape)
-        seen = replace(seen, updates=rows)
-    rule = game.aggregation
+    for used in (*transforms, rule):
+        game.reduced.note(used, len(workers))
+    for transform in transforms:
+        changed = transform.apply(seen.shown_to())
+        changed = answers.numbers(transform, "apply", changed, seen.updates.shape)
+        seen = replace(seen, updates=changed)
     row = rule.aggregate(seen.shown_to(rule.observes))
-    return models.add(answers.numbers(rule, "combine", row, (game.bench.engine.size,)))
+    return game.bench.models.add(answers.numbers(rule, "combine", row, (game.bench.engine.size,)))
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,12 @@ class Submissions:
     switched: dict[int, bytes] = field(default_factory=dict)
 
 
+def identity_of(game: TrainingGame, device: int, step: int = 0) -> tuple[int, ...]:
+    """Return what names the random streams of a device's work in a round, the first or a later."""
+    first = (device, game.clock.round)
+    return (*first, step) if step else first
+
+
 def submit_into(
     game: TrainingGame,
     workers: Sequence[int],
@@ -48,10 +54,17 @@ def submit_into(
     effort: NDArray[np.int64],
     *,
     sealed: bool,
+    step: int = 0,
 ) -> Submissions:
     """Let behaviours act and overwrite their rows of `updates`; honest rows stay as trained.
 
-    `sealed`: what others send cannot be seen before everybody has committed.
+    Args:
+        game: the services of the run.
+        workers: one for each row.
+        updates: rows `float32[K, P]`, changed in place.
+        effort: epochs that each worker has trained, `int64[K]`.
+        sealed: what others send cannot be seen before everybody has committed.
+        step: how many times workers have submitted in the round before.
     """
     asked = game.scenario.training.epochs
     sent = Submissions(
@@ -72,7 +85,7 @@ def submit_into(
         known = {}
         if "others" in behaviour.knows:
             known["others"] = updates[:0] if trained is None else np.delete(trained, at, axis=0)
-        seen = _observation(game, behaviour, devices, updates[at], known, sent, at)
+        seen = _observation(game, behaviour, devices, updates[at], known, sent, at, step)
         # What is not finite is left out of every block.
         with np.errstate(over="ignore", invalid="ignore"):
             act = answers.submission(behaviour, behaviour.submit(seen), seen)
@@ -88,6 +101,7 @@ def _observation(
     known: dict[str, Any],
     sent: Submissions,
     at: list[int],
+    step: int,
 ) -> WorkerObservation:
     """Return what the devices of one behaviour see; `at` are their rows.
 
@@ -102,16 +116,17 @@ def _observation(
         known["rules"] = deepcopy(game.scenario.stated_rules())
     if "validation" in knows:
         known["validation"] = game.bench.validators_accuracy
-    now = game.clock.round
     seen = WorkerObservation(
-        round=now,
+        round=game.clock.round,
         devices=tuple(devices),
         updates=updates,
         global_models=np.stack([models[held.model] for held in holdings]),
         samples=sent.claimed_samples[at],
         epochs=sent.claimed_epochs[at],
         layout=game.bench.engine.layout,
-        rngs=tuple(game.streams.rng("adversary.worker", d, now) for d in devices),
+        rngs=tuple(
+            game.streams.rng("adversary.worker", *identity_of(game, d, step)) for d in devices
+        ),
         **known,
     )
     return seen.shown_to(knows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mechanisms.vocabulary import CoalitionUtility, FloatMatrix
 from sim.data.folder import data_folder, load_dataset
 from sim.data.sources.base import Dataset
-from sim.data.split import split_data
+from sim.data.split import Split, split_data
 from sim.kernel import Kernel
 from sim.keys import SettingError
 from sim.learning import models
@@ -35,10 +35,7 @@ class Workbench:
         self._scenario = scenario
         data = scenario.data
         self.dataset = load_dataset(data.dataset, data.params, data_folder(kernel.data))
-        source, holding = scenario.validation_samples()
-        self.split = split_data(
-            self.dataset, data, scenario.devices, self.streams, source=source, holding=holding
-        )
+        self.split = self._deal()
         groups = self._population.groups
         self.balances = share_identities(
             scenario.adversaries, scenario.payout.initial_balance, groups, self.split
@@ -50,6 +47,19 @@ class Workbench:
         self._roots: dict[bytes, FloatMatrix] = {}
         self._held_out = self._at(self.split.held_out)
         self.utility_samples = self._at(self._drawn_for_utility())
+
+    def _deal(self) -> Split:
+        """Return the samples of each device."""
+        scenario = self._scenario
+        source, holding = scenario.validation_samples()
+        return split_data(
+            self.dataset,
+            scenario.data,
+            scenario.devices,
+            self.streams,
+            source=source,
+            holding=holding,
+        )
 
     def _at(self, indices: NDArray[np.int64]) -> Samples:
         return self.dataset.x_train[indices], self.dataset.y_train[indices]

@@ -158,7 +158,7 @@ class CoordinatorRound:
             self.conduct_of[w] = "absent"
             return
         clock.act()
-        if not self.server.accepts(self.work, w):
+        if not self.server.accepts(self.work, w, self.clock.now):
             self.conduct_of[w] = "forged" if w in self.work.sent.forged else "replayed"
             return
         salt = self._salt(w)

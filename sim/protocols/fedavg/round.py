@@ -15,7 +15,7 @@ from sim.training.record import (
     record_participants,
     round_columns,
 )
-from sim.training.server import Server, claimed
+from sim.training.server import Server
 from sim.training.settling import aggregate
 
 
@@ -50,7 +50,7 @@ class FedavgRound:
         for w in self.work.workers:
             self.clock.start("upload", self._upload(w))
         self.clock.run()
-        records = self._records()
+        records = self.server.usable(self.work, self.arrived, self.clock.last_s)
         if records:
             model = aggregate(self.game, self.work, records, self.chain.head.model)
             self.server.close(self.work, records, model, None)
@@ -66,7 +66,7 @@ class FedavgRound:
             game.sent[w] += 1
         yield clock.until(min(arrival_s, self.ends_s))
         if arrival_s <= self.ends_s and game.online(w, arrival_s):
-            if server.accepts(self.work, w):
+            if server.accepts(self.work, w, clock.now):
                 self.arrived.append(w)
             if w in self.work.sent.duplicated:
                 game.incidents.note(arrival_s, w, None, "duplicate")
@@ -74,13 +74,6 @@ class FedavgRound:
             # The server cannot know that this one will not come: it waits until its deadline.
             yield clock.until(self.ends_s)
         clock.act()
-
-    def _records(self) -> tuple[UpdateRecord, ...]:
-        """Return the updates that arrived and can be averaged; the others are noted."""
-        usable = [w for w in sorted(self.arrived) if self.work.finite[self.work.row[w]]]
-        for w in sorted(set(self.arrived) - set(usable)):
-            self.game.incidents.note(self.clock.last_s, w, None, "malformed")
-        return tuple(claimed(self.work, w) for w in usable)
 
     def _record(self, records: tuple[UpdateRecord, ...]) -> None:
         """Record all rows of the round: no votes, no blocks."""
