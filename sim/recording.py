@@ -157,8 +157,8 @@ class Recorder:
         """Return the columns of a table, to be read; after the last round also to be filled in."""
         columns, log = self._columns[table], self._logs[table]
         if log:
-            for values, more in zip(columns.values(), zip(*log, strict=True), strict=True):
-                values.extend(more)
+            for i, values in enumerate(columns.values()):
+                values += [row[i] for row in log]
             log.clear()
         return columns
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from fedstake.errors import FedstakeError
 
@@ -29,6 +28,10 @@ class Entry(NamedTuple):
     asset: str
     amount: int
     reason: str
+
+
+_entry = partial(tuple.__new__, Entry)
+"""Makes an entry of a tuple, in a third of the time that `Entry` takes."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._index: dict[str, int] = {}
-        self._balances: dict[str, np.ndarray] = {}
+        # What accounts hold, by asset; of an asset that was never posted everybody holds 0.
+        self._accounts: dict[str, int] = {}
+        self._balances: dict[str, dict[str, int]] = {}
         self._issued: dict[str, int] = {}
         self._burned: dict[str, int] = {}
         self.journal: list[Entry] = []
@@ -68,19 +72,16 @@ class Ledger:
         for account in accounts:
             if account in (ISSUANCE, BURN):
                 raise LedgerError(f"{account} is not an ordinary account")
-            self._index.setdefault(account, len(self._index))
-        for asset, old in self._balances.items():
-            if old.size < len(self._index):
-                grown = np.zeros(len(self._index), dtype=np.int64)
-                grown[: old.size] = old
-                self._balances[asset] = grown
+            self._accounts.setdefault(account, 0)
+        for asset, held in self._balances.items():
+            self._balances[asset] = self._accounts | held
 
     def balance(self, account: str, asset: str) -> int:
         """Return the base units held by an account."""
-        if account not in self._index:
+        held = self._balances.get(asset, self._accounts)
+        if account not in held:
             raise LedgerError(f"no account {account!r}")
-        held = self._balances.get(asset)
-        return 0 if held is None else int(held[self._index[account]])
+        return held[account]
 
     def issued(self, asset: str) -> int:
         return self._issued.get(asset, 0)
@@ -124,18 +125,15 @@ class Ledger:
         What leaves one reaches the other, so that conservation needs no sum; `check` makes it.
         Raises `LedgerError` as `post` does.
         """
-        held, index = self._balances.get(asset), self._index
-        if held is None or debit not in index or credit not in index or debit == credit:
-            self.post([Transfer(debit, credit, amount, reason, asset)], time_s=time_s, round=round)
-            return
-        payer, payee = index[debit], index[credit]
-        before, other = int(held[payer]), int(held[payee])
-        if type(amount) is not int or not 0 <= amount <= before or other > MAX_AMOUNT - amount:
-            self.post([Transfer(debit, credit, amount, reason, asset)], time_s=time_s, round=round)
-            return
-        if amount:
-            held[payer], held[payee] = before - amount, other + amount
-            self.journal.append(Entry(time_s, round, debit, credit, asset, amount, reason))
+        held = self._balances.get(asset, self._accounts)
+        if debit in held and credit in held and debit != credit:
+            before, other = held[debit], held[credit]
+            if type(amount) is int and 0 < amount <= before and other <= MAX_AMOUNT - amount:
+                held[debit], held[credit] = before - amount, other + amount
+                entry = (time_s, round, debit, credit, asset, amount, reason)
+                self.journal.append(_entry(entry))
+                return
+        self.post([Transfer(debit, credit, amount, reason, asset)], time_s=time_s, round=round)
 
     def check(self) -> None:
         """Raise AssertionError unless every asset is conserved."""
@@ -160,14 +158,16 @@ class Ledger:
 
     def _apply(self, asset: str, moves: Mapping[str, int]) -> None:
         """Change the balances of one asset."""
-        held = self._balances.setdefault(asset, np.zeros(len(self._index), dtype=np.int64))
+        if asset not in self._balances:
+            self._balances[asset] = dict(self._accounts)
+        held = self._balances[asset]
         for account, change in moves.items():
             if account == ISSUANCE:
                 self._issued[asset] = self.issued(asset) - change
             elif account == BURN:
                 self._burned[asset] = self.burned(asset) + change
             else:
-                held[self._index[account]] += change
+                held[account] += change
 
     def _well_formed(self, t: Transfer) -> Transfer:
         if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:
@@ -177,13 +177,12 @@ class Ledger:
         if t.debit == t.credit or t.debit == BURN or t.credit == ISSUANCE:
             raise LedgerError(f"cannot move {t.amount} {t.asset} from {t.debit} to {t.credit}")
         for account in (t.debit, t.credit):
-            if account not in (ISSUANCE, BURN) and account not in self._index:
+            if account not in (ISSUANCE, BURN) and account not in self._accounts:
                 raise LedgerError(f"no account {account!r}")
         return t
 
     def _check(self, asset: str) -> None:
-        # Supply is bounded by MAX_AMOUNT and no balance is negative, so this int64 sum cannot wrap.
-        total = int(self._balances[asset].sum())
+        total = sum(self._balances[asset].values())
         if total != self.issued(asset) - self.burned(asset):
             raise AssertionError(
                 f"{asset} not conserved: {total} held, {self.issued(asset)} issued, "
@@ -195,8 +194,8 @@ class Ledger:
     def to_state(self) -> dict[str, object]:
         """Return JSON values at a round boundary, without the journal, which only grows."""
         return {
-            "accounts": list(self._index),
-            "balances": {asset: held.tolist() for asset, held in self._balances.items()},
+            "accounts": list(self._accounts),
+            "balances": {asset: list(held.values()) for asset, held in self._balances.items()},
             "issued": self._issued,
             "burned": self._burned,
         }
@@ -207,7 +206,8 @@ class Ledger:
         ledger = cls()
         ledger.open(state["accounts"])
         ledger._balances = {
-            a: np.array(held, dtype=np.int64) for a, held in state["balances"].items()
+            asset: dict(zip(ledger._accounts, held, strict=True))
+            for asset, held in state["balances"].items()
         }
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])

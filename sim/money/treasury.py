@@ -112,9 +112,9 @@ class Treasury:
     def incomes(self) -> Counter[str]:
         """Return by account what came in less what went out in the present round."""
         income: Counter[str] = Counter()
-        for entry in self.entries():
-            income[entry.credit] += entry.amount
-            income[entry.debit] -= entry.amount
+        for _, _, debit, credit, _, amount, _ in self.entries():
+            income[credit] += amount
+            income[debit] -= amount
         return income
 
     def issued_and_burned(self) -> tuple[int, int]:
@@ -126,11 +126,10 @@ class Treasury:
 
     def journal(self) -> pa.Table:
         """Return the whole journal as the table of that name."""
-        columns: dict[str, list[Any]] = {name: [] for name in CORE["journal"].columns}
-        for i, entry in enumerate(self.ledger.journal):
-            columns["index"].append(i)
-            for name, value in entry._asdict().items():
-                columns[name].append(value)
+        journal = self.ledger.journal
+        columns: dict[str, Sequence[Any]] = {"index": range(len(journal))}
+        for i, name in enumerate(Entry._fields):
+            columns[name] = [entry[i] for entry in journal]
         types = CORE["journal"].columns
         return pa.table({n: pa.array(columns[n], type=c.type) for n, c in types.items()})
 

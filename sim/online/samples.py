@@ -182,23 +182,29 @@ def _weighted(taken: Table, values: NDArray[np.float64]) -> Table:
 
 
 def _blocks(parts: list[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples in blocks, each with the constant feature as its last column."""
+    """Yield the samples in blocks."""
     for part in parts:
         for start in range(0, len(part), BLOCK):
-            block = part[start : start + BLOCK]
-            yield np.concatenate([block, np.ones((len(block), 1), dtype=np.float32)], 1)
+            yield part[start : start + BLOCK]
 
 
 def _lists(
     parts: list[NDArray[np.float32]],
 ) -> tuple[NDArray[np.integer], NDArray[np.float32], NDArray[np.int64]]:
-    """Return features that are not 0, their values, and how many each row has."""
+    """Return features that are not 0, their values, and how many each row has.
+
+    The constant feature is the last of each row.
+    """
     columns, values, counts = [], [], []
-    total = sum(np.count_nonzero(part) for part in parts)
+    total = sum(len(part) + np.count_nonzero(part) for part in parts)
     number = np.dtype(np.intp if total < LARGE else np.int32)
     for block in _blocks(parts):
-        row, column = np.nonzero(block)
-        columns.append(column.astype(number, copy=False))
-        values.append(block[row, column])
-        counts.append(np.bincount(row, minlength=len(block)))
+        features = block.shape[1]
+        # Positions in the block as one line: five times as fast as rows and columns.
+        places = np.flatnonzero(block != 0)
+        row = places // features
+        ends = np.searchsorted(row, np.arange(len(block)), "right")
+        columns.append(np.insert((places - row * features).astype(number), ends, features))
+        values.append(np.insert(block.ravel()[places], ends, 1))
+        counts.append(np.diff(ends, prepend=0) + 1)
     return np.concatenate(columns), np.concatenate(values), np.concatenate(counts)

@@ -94,6 +94,6 @@ def test_supply_cannot_overflow():
 def test_a_corrupted_balance_is_noticed():
     ledger = opened()
     ledger.post([Transfer(ISSUANCE, "device:0", 10, "x", "A")], time_s=0, round=0)
-    ledger._balances["A"][1] += 1
+    ledger._balances["A"]["device:1"] += 1
     with pytest.raises(AssertionError, match="not conserved"):
         ledger.post([Transfer(ISSUANCE, "device:0", 1, "x", "A")], time_s=0, round=0)
