@@ -47,5 +47,14 @@ contributors = Registry(
     suite="experiments.conformance.contributors:ContributorConformance",
     listed={"behaviours": "contributor", "contributors": ""},
 )
+voters = Registry(
+    "voters",
+    package="agents.voters",
+    base="Voter",
+    about="how a participant votes in referenda, and whether it sells or buys votes",
+    key="adversaries.N.voter",
+    suite="experiments.conformance.voting:VoterConformance",
+    listed={"behaviours": "voter", "voters": ""},
+)
 
-__all__ = ["contributors", "learners", "miners", "validators", "workers"]
+__all__ = ["contributors", "learners", "miners", "validators", "voters", "workers"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents.learners.base import Learner as Learner
     from agents.miners.base import MinerBehaviour as MinerBehaviour
     from agents.validators.base import ValidatorBehaviour as ValidatorBehaviour
+    from agents.voters.base import Voter as Voter
     from agents.workers.base import WorkerBehaviour as WorkerBehaviour
     from chain_bridge.errors import BridgeError as BridgeError
     from chain_bridge.witness import Options as ReplayOptions  # noqa: F401
@@ -71,7 +72,10 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import TOKEN as TOKEN
     from mechanisms.vocabulary import Act as Act
     from mechanisms.vocabulary import AggregationObservation as AggregationObservation
+    from mechanisms.vocabulary import Ask as Ask
+    from mechanisms.vocabulary import Ballot as Ballot
     from mechanisms.vocabulary import BlockObservation as BlockObservation
+    from mechanisms.vocabulary import CaptureObservation as CaptureObservation
     from mechanisms.vocabulary import ChoiceObservation as ChoiceObservation
     from mechanisms.vocabulary import Claim as Claim
     from mechanisms.vocabulary import CoalitionUtility as CoalitionUtility
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import ParameterSlot as ParameterSlot
     from mechanisms.vocabulary import Payment as Payment
     from mechanisms.vocabulary import ProviderObservation as ProviderObservation
+    from mechanisms.vocabulary import Purchase as Purchase
     from mechanisms.vocabulary import Query as Query
     from mechanisms.vocabulary import Refused as Refused
     from mechanisms.vocabulary import Role as Role
@@ -101,12 +106,15 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import Settlement as Settlement
     from mechanisms.vocabulary import Stage as Stage
     from mechanisms.vocabulary import Submission as Submission
+    from mechanisms.vocabulary import Tally as Tally
     from mechanisms.vocabulary import TimingObservation as TimingObservation
     from mechanisms.vocabulary import UpdateRecord as UpdateRecord
     from mechanisms.vocabulary import ValidationObservation as ValidationObservation
     from mechanisms.vocabulary import VerificationObservation as VerificationObservation
     from mechanisms.vocabulary import VoteObservation as VoteObservation
+    from mechanisms.vocabulary import VoterObservation as VoterObservation
     from mechanisms.vocabulary import WorkerObservation as WorkerObservation
+    from mechanisms.voting.base import VotingRule as VotingRule
     from sim.charts import Chart as Chart
     from sim.data.sources.base import DataError as DataError
     from sim.data.sources.base import Dataset as Dataset

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from mechanisms.failures import broken
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import (
+    Ballot,
+    CaptureObservation,
     DataObservation,
     FloatMatrix,
     MiningDecision,
     MiningObservation,
     Payment,
+    Purchase,
     Refused,
     Role,
     RoleObservation,
@@ -32,6 +35,8 @@ from mechanisms.vocabulary import (
 BOOL, FLOAT, INTEGER = "bool", "float", "int"
 KINDS = {BOOL: np.bool_, FLOAT: np.floating, INTEGER: np.integer}
 """Element types that an array may be asked to have."""
+MOST_CONVICTION = 6
+"""Of a ballot, as on Substrate."""
 
 
 def _returned(answer: Any) -> str:
@@ -274,6 +279,47 @@ def choice(plugin: Plugin, answer: Any, strategies: int, who: str) -> int:
         message = f"chose strategy {chosen}, there are 0..{strategies - 1}"
         raise broken(plugin, "choose", message, who)
     return chosen
+
+
+# --- voters -------------------------------------------------------------------------------------
+
+
+def ballot(plugin: Plugin, method: str, answer: Any, most: int, who: str) -> Ballot | None:
+    """Return a ballot that stakes at most `most` base units, or None for an abstention."""
+    if answer is None:
+        return None
+    cast: Ballot = instance(plugin, method, answer, Ballot, who)
+    approves = truth(plugin, method, cast.approves, who)
+    stake = whole(plugin, method, cast.stake, who=who)
+    conviction = whole(plugin, method, cast.conviction, who=who)
+    if stake > most:
+        raise broken(plugin, method, f"stakes {stake} base units, it can lock {most}", who)
+    if conviction > MOST_CONVICTION:
+        message = f"conviction must be 0 to {MOST_CONVICTION}, it is {conviction}"
+        raise broken(plugin, method, message, who)
+    return Ballot(approves, stake, conviction)
+
+
+def purchases(plugin: Plugin, answer: Any, seen: CaptureObservation) -> list[Purchase]:
+    """Return purchases of ballots that are for sale, each once, within their stake."""
+    if not isinstance(answer, tuple | list):
+        message = f"must return purchases, returned {_returned(answer)}"
+        raise broken(plugin, "buy", message, seen.who)
+    offered = {ask.voter: ask.ballot.stake for ask in seen.asks}
+    bought: list[Purchase] = []
+    for item in answer:
+        purchase: Purchase = instance(plugin, "buy", item, Purchase, seen.who)
+        if purchase.voter not in offered:
+            message = f"buys of device {purchase.voter!r}, which sells nothing or sold it before"
+            raise broken(plugin, "buy", message, seen.who)
+        most = offered.pop(purchase.voter)
+        stake = whole(plugin, "buy", purchase.stake, who=seen.who)
+        if stake > most or (stake < most and not seen.parts):
+            right = f"0 to {most}" if seen.parts else f"all {most}"
+            message = f"buys {stake} base units of device {purchase.voter}, {right} are for sale"
+            raise broken(plugin, "buy", message, seen.who)
+        bought.append(Purchase(purchase.voter, stake))
+    return bought
 
 
 # --- rules --------------------------------------------------------------------------------------

@@ -78,6 +78,14 @@ prediction_fees = Registry(
     key="market.fees",
     suite="experiments.conformance.markets:FeeConformance",
 )
+voting = Registry(
+    "voting rules",
+    package="mechanisms.voting",
+    base="VotingRule",
+    about="what a ballot of a referendum weighs, and when a proposal passes",
+    key="referenda.rule",
+    suite="experiments.conformance.voting:VotingConformance",
+)
 
 __all__ = [
     "aggregators",
@@ -89,4 +97,5 @@ __all__ = [
     "transforms",
     "validators",
     "verifiers",
+    "voting",
 ]

@@ -88,9 +88,11 @@ def test_names_under_which_plug_ins_are_listed():
             ("miner", "miner behaviours"),
             ("learner", "learners"),
             ("contributor", "contributors"),
+            ("voter", "voters"),
         ],
         "learners": [("", "learners")],
         "contributors": [("", "contributors")],
+        "voters": [("", "voters")],
         "datasets": [("", "datasets")],
         "models": [("", "models")],
     }

@@ -53,13 +53,24 @@ from mechanisms.vocabulary.rules import (
     RoleObservation,
     ValidationObservation,
 )
+from mechanisms.vocabulary.voting import (
+    Ask,
+    Ballot,
+    CaptureObservation,
+    Purchase,
+    Tally,
+    VoterObservation,
+)
 
 __all__ = [
     "ABSENT",
     "TOKEN",
     "Act",
     "AggregationObservation",
+    "Ask",
+    "Ballot",
     "BlockObservation",
+    "CaptureObservation",
     "ChoiceObservation",
     "Claim",
     "CoalitionUtility",
@@ -82,6 +93,7 @@ __all__ = [
     "ParameterSlot",
     "Payment",
     "ProviderObservation",
+    "Purchase",
     "Query",
     "Refused",
     "Role",
@@ -90,10 +102,12 @@ __all__ = [
     "Settlement",
     "Stage",
     "Submission",
+    "Tally",
     "TimingObservation",
     "UpdateRecord",
     "ValidationObservation",
     "VerificationObservation",
     "VoteObservation",
+    "VoterObservation",
     "WorkerObservation",
 ]

@@ -1,0 +1,1 @@
+"""Voters in referenda: honest by preference, absent, for sale, or buying."""

@@ -1,0 +1,1 @@
+"""Voting rules: what a ballot weighs, and when a proposal passes."""
