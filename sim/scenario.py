@@ -145,6 +145,10 @@ class Scenario(Settings):
             expected = f"at most {largest:,} for {self.devices} devices: a supply is an int64"
             raise SettingError("payout.initial_balance", balance, expected)
 
+    def drawn_from(self, group: Any) -> Sequence[int]:
+        """Return the devices among which the members of a group are drawn: all of them."""
+        return range(self.devices)
+
     @property
     def numbered(self) -> str:
         """The valid range of device numbers, as messages say it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from sim.data import partition
 from sim.data.sources.base import DataError, Dataset
 from sim.settings import DataSettings
 from sim.streams import Streams
+
+NOTHING = np.empty(0, dtype=np.int64)
+"""The samples of a device that holds none."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Split:
     """Per device (x, y) of its validation samples; one object where devices hold the same ones."""
     held_out: NDArray[np.int64]
     """Indices of all samples that are used for validation instead of training."""
+    public: NDArray[np.int64] = field(default_factory=lambda: NOTHING)
+    """Indices of the samples that are no device's own: anybody may train on them."""
 
 
 def split_data(
@@ -33,6 +39,8 @@ def split_data(
     *,
     source: str = "holdout",
     holding: str = "shared",
+    trainers: Sequence[int] | None = None,
+    public: float = 0.0,
 ) -> Split:
     """Deal the data set to devices. Training and validation samples are disjoint.
 
@@ -45,6 +53,8 @@ def split_data(
             leak.
         holding: "shared": all devices hold all validation samples; "sharded": each holds its own
             part.
+        trainers: the devices that hold training samples; None: all.
+        public: share of the training samples that is dealt to nobody.
 
     Raises `DataError` when there are too few samples.
     """
@@ -53,15 +63,18 @@ def split_data(
     held_out = 0 if leak else round(settings.validation_fraction * n)
     order = streams.rng("holdout").permutation(n)
     # Each part is in the order of the file, so that without a hold-out it is the file's.
-    pool, reserve = np.sort(order[held_out:]), np.sort(order[:held_out])
+    cuts = (held_out, held_out + round(public * n))
+    reserve, common, pool = (np.sort(part) for part in np.split(order, cuts))
 
     # Training samples.
+    dealt = range(devices) if trainers is None else trainers
     least = settings.shards_per_device if settings.partition == "shards" else 1
-    if len(pool) < devices * least:
+    if len(pool) < len(dealt) * least:
         raise DataError(
-            f"devices = {devices}: the {len(pool)} training samples of {data.name!r} are too few"
+            f"devices = {len(dealt)}: the {len(pool)} training samples of {data.name!r} are too few"
         )
-    parts = _deal(data.y_train[pool], settings, devices, streams.rng("partition"))
+    parts = _deal(data.y_train[pool], settings, len(dealt), streams.rng("partition"))
+    own = {device: pool[part] for device, part in zip(dealt, parts, strict=True)}
 
     # Validation samples.
     if settings.validation_fraction and held_out == 0 and not leak:
@@ -69,21 +82,31 @@ def split_data(
             f"data.validation_fraction = {settings.validation_fraction:g} "
             f"of {n} samples is none; raise it"
         )
+    x, y = data.x_train[reserve], data.y_train[reserve]
     if leak:
         x, y = data.x_test, data.y_test
-    else:
-        x, y = data.x_train[reserve], data.y_train[reserve]
     if holding == "shared" or len(y) == 0:
         validation = [(x, y)] * devices
     else:
-        if len(y) < devices:
-            raise DataError(
-                f"data.validation_fraction = {settings.validation_fraction:g}: "
-                f"{len(y)} samples are too few for {devices} devices"
-            )
-        deals = partition.iid(y, devices, streams.rng("validation"))
-        validation = [(x[i], y[i]) for i in deals]
-    return Split([pool[p] for p in parts], validation, reserve)
+        validation = _shards(x, y, devices, settings, streams.rng("validation"))
+    train = [own.get(device, NOTHING) for device in range(devices)]
+    return Split(train, validation, reserve, common)
+
+
+def _shards(
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    devices: int,
+    settings: DataSettings,
+    rng: np.random.Generator,
+) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Return a part of the validation samples for each device."""
+    if len(y) < devices:
+        raise DataError(
+            f"data.validation_fraction = {settings.validation_fraction:g}: "
+            f"{len(y)} samples are too few for {devices} devices"
+        )
+    return [(x[i], y[i]) for i in partition.iid(y, devices, rng)]
 
 
 def _deal(

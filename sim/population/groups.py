@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,15 +57,26 @@ def honest(group: type[Group]) -> Membership:
 
 
 def draw_groups(
-    groups: Sequence[Group], kind: type[Group], devices: int, streams: Streams
+    groups: Sequence[Group],
+    kind: type[Group],
+    devices: int,
+    streams: Streams,
+    drawn_from: Callable[[Any], Sequence[int]],
 ) -> list[Membership]:
-    """Return the membership of every participant: as named, or drawn by the run's seed."""
+    """Return the membership of every participant: as named, or drawn by the run's seed.
+
+    `drawn_from` returns the participants among whom the members of a group may be drawn.
+    """
     named = {device for group in groups for device in group.devices}
     free = [device for device in range(devices) if device not in named]
-    drawn = iter(streams.rng("adversaries").permutation(free).tolist())
+    order = streams.rng("adversaries").permutation(free).tolist()
     assigned = [honest(kind)] * devices
     for group in groups:
-        members = sorted(group.devices or [next(drawn) for _ in range(group.count)])
+        among = {*drawn_from(group)}
+        possible = [device for device in order if device in among]
+        members = sorted(group.devices or possible[: group.count])
+        taken = set(members)
+        order = [device for device in order if device not in taken]
         membership = _membership(group, members)
         for device in members:
             assigned[device] = membership

@@ -28,7 +28,9 @@ class Population:
     ) -> None:
         kind = group_class(scenario)
         self._clock = clock
-        self.groups = draw_groups(scenario.adversaries, kind, scenario.devices, streams)
+        self.groups = draw_groups(
+            scenario.adversaries, kind, scenario.devices, streams, scenario.drawn_from
+        )
         self.coalitions = coalitions(self.groups)
         self.identities = Identities(self.groups, streams)
         self.learners = Learners(self.groups, streams)

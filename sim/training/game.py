@@ -91,12 +91,12 @@ class TrainingGame:
 
     def _open(self, chain: type[Forks]) -> Forks:
         """Open the accounts and take the rule's deposits; return the chain before any block."""
-        devices = range(self.scenario.devices)
+        devices, trainers = range(self.scenario.devices), self.scenario.trainers
         self.treasury.open(self.bench.balances, self.payout.accounts())
-        balances = tuple(self.treasury.balance(device) for device in devices)
+        balances = tuple(self.treasury.balance(device) for device in trainers)
         try:
             opening = self.payout.open(
-                OpeningObservation(devices=tuple(devices), balances=balances)
+                OpeningObservation(devices=tuple(trainers), balances=balances)
             )
         except PluginError as error:
             raise SettingError(f"payout: {error.key}", error.value, str(error)) from error
@@ -111,12 +111,12 @@ class TrainingGame:
     # --- who takes part -----------------------------------------------------------------------
 
     def admitted(self, memory: Memory) -> list[int]:
-        """Return the devices in play that the payout rule, with this memory, lets take part."""
+        """Return the trainers in play that the payout rule, with this memory, lets take part."""
         members = self.payout.members(memory)
         in_play = self.population.identities.in_play
         return [
             device
-            for device in range(self.scenario.devices)
+            for device in self.scenario.trainers
             if in_play(device) and (members is None or device in members)
         ]
 
@@ -162,7 +162,12 @@ class TrainingGame:
         return self._locked_before
 
     def end_time(self, end_s: float) -> None:
-        """Move the clock on and settle; after the last round close the payout rule.
+        """Move the clock on and settle; after the last round close the payout rule."""
+        self.settle(end_s)
+        self.finish()
+
+    def settle(self, end_s: float) -> None:
+        """Move the clock on, and execute what the payout rule has decided.
 
         A round in which nothing happened lasts until a device comes or goes.
         """
@@ -170,6 +175,9 @@ class TrainingGame:
             end_s = self.availability.next_change_s(self.clock.time_s)
         self.clock.time_s = end_s
         self.forks.settle()
+
+    def finish(self) -> None:
+        """Close the payout rule after the last round."""
         if self.kernel.last_round:
             self._close_contract()
 
@@ -195,4 +203,4 @@ class TrainingGame:
     def _dismissed(self, state: ChainState) -> set[int]:
         """Return the devices that the payout rule no longer lets take part."""
         members = self.payout.members(state.memory)
-        return set() if members is None else set(range(self.scenario.devices)) - members
+        return set() if members is None else set(self.scenario.trainers) - members

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim import scenario as scenarios
 from sim.notes import Declaration
-from sim.protocol import Outcome, Protocol, Table
+from sim.protocol import Outcome, Protocol, Table, Tape
 from sim.recording import Columns, History
 from sim.training import declared, tables
 from sim.training.scenario import TrainingScenario
@@ -48,7 +48,7 @@ class TrainingProtocol(Protocol):
     }
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
     notes: ClassVar[tuple[Declaration, ...]] = (declared.ROLES, declared.VERSIONS)
-    tape = declared.TAPE
+    tape: ClassVar[Tape | None] = declared.TAPE
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)

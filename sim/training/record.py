@@ -18,7 +18,10 @@ from sim.training.local_work import LocalWork
 
 
 class GlobalAccuracy:
-    """Test accuracy and loss of each device's global model; distinct models are measured once."""
+    """Test accuracy and loss of each device's global model; distinct models are measured once.
+
+    `each` are the accuracies of what the devices hold that train.
+    """
 
     def __init__(self, game: TrainingGame) -> None:
         bench, held = game.bench, [holding.model for holding in game.forks]
@@ -28,7 +31,7 @@ class GlobalAccuracy:
         )
         self.accuracy = dict(zip(keys, measured.accuracy.tolist(), strict=True))
         self.loss = dict(zip(keys, measured.loss.tolist(), strict=True))
-        self.each = np.array([self.accuracy[key] for key in held])
+        self.each = np.array([self.accuracy[held[device]] for device in game.scenario.trainers])
 
 
 def round_columns(
@@ -67,7 +70,7 @@ def round_columns(
         "rejected_honest": count[False, False],
         "rejected_adversary": count[False, True],
         "malformed": int((~work.finite).sum()),
-        "heads": len({holding.state.head for holding in game.forks}),
+        "heads": len({game.forks.state(device).head for device in game.scenario.trainers}),
     }
 
 
@@ -130,6 +133,7 @@ def record_participants(
     *,
     compute_s: Mapping[int, float],
     storage_cost: Mapping[int, float] | None = None,
+    benefit: Mapping[int, float] | None = None,
 ) -> None:
     """Record all participants, and let those learn that played their strategy as workers.
 
@@ -140,15 +144,19 @@ def record_participants(
         own: the protocol's own columns by device.
         compute_s: simulated seconds of computing by device.
         storage_cost: what storing updates off the chain cost, by device.
+        benefit: base units that the round is worth to a device beside what damage is worth to it.
     """
     rate = game.scenario.costs.compute_per_s
     computing = {device: rate * seconds for device, seconds in compute_s.items()}
     error = 1 - tested.accuracy[game.forks.canonical().model]
+    benefits = _benefits(game, error)
+    for device, amount in (benefit or {}).items():
+        benefits[device] = benefits.get(device, 0.0) + amount
     stakes = Stakes(
         locked=game.locked(),
         locked_before=game.locked_before,
         costs=(computing, storage_cost or {}),
-        benefit=_benefits(game, error),
+        benefit=benefits,
     )
     utilities = game.kernel.record_participants(online, stakes, own)
     played = {

@@ -100,6 +100,8 @@ def poison(
     instead: dict[int, NDArray[np.int64]] = {}
     for device, m in enumerate(groups):
         indices = split.train[device]
+        if not len(indices):
+            continue
         seen = DataObservation(
             device=device,
             x=data.x_train[indices],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +67,21 @@ class TrainingScenario(Scenario):
         return {"data.dataset": digest} if digest else {}
 
     @property
+    def trainers(self) -> Sequence[int]:
+        """The devices that hold samples and train: all of them, where nothing else is said."""
+        return range(self.devices)
+
+    @property
+    def endowments(self) -> Mapping[int, int]:
+        """Base units by device that it holds at the start beside the initial balance."""
+        return {}
+
+    @property
+    def public_fraction(self) -> float:
+        """Share of the training samples that is dealt to nobody, and known to everybody."""
+        return 0.0
+
+    @property
     def commits(self) -> bool:
         """Whether workers commit to their updates before they show them."""
         return False
@@ -84,10 +100,14 @@ class TrainingScenario(Scenario):
 
     def payout_rule(self) -> PayoutRule:
         """Return the payout rule with its parts around it."""
-        payout = self.payout
-        rule: PayoutRule = rules.payouts.create(payout.mechanism, payout.params)
-        parts = [rules.parts.create(p.part, p.params) for p in payout.parts]
+        rule = self.base_rule()
+        parts = [rules.parts.create(p.part, p.params) for p in self.payout.parts]
         return Combined(rule, parts) if parts else rule
+
+    def base_rule(self) -> PayoutRule:
+        """Return the payout rule without its parts."""
+        rule: PayoutRule = rules.payouts.create(self.payout.mechanism, self.payout.params)
+        return rule
 
     @property
     def spares(self) -> int:
@@ -176,6 +196,7 @@ class TrainingScenario(Scenario):
         """Refuse more money at the start than a supply can be, pools of the rule included."""
         devices = self.devices
         pools = sum(checked(self.payout_rule(), devices).accounts().values())
+        pools += sum(self.endowments.values())
         most, balance = max(0, MAX_AMOUNT - pools) // devices, self.payout.initial_balance
         if pools > MAX_AMOUNT:
             expected = f"holds {pools:,} at the start: a supply is at most {MAX_AMOUNT:,}"
@@ -197,8 +218,7 @@ class TrainingScenario(Scenario):
 
     def _check_parts(self) -> None:
         names = [p.part for p in self.payout.parts]
-        rule = rules.payouts.create(self.payout.mechanism, self.payout.params)
-        inside = [p.name for p in getattr(rule, "parts", ())]
+        inside = [p.name for p in getattr(self.base_rule(), "parts", ())]
         for i, name in enumerate(names):
             if name in names[:i] or name in inside:
                 expected = "is there already: every part once"

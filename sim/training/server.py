@@ -140,9 +140,9 @@ class Server:
         )
 
     def _send_to_all(self) -> None:
-        """Let every device that is there when the message arrives adopt what the server holds."""
+        """Let every trainer that is there when the message arrives adopt what the server holds."""
         closes_s = self.clock.last_s
-        devices = range(self.game.scenario.devices)
+        devices = self.game.scenario.trainers
         for at, device in sorted((closes_s + self.send_s(d), d) for d in devices):
             if self.game.online(device, at):
                 self.chain.adopt(device, self.chain.head, at)

@@ -40,6 +40,8 @@ class Workbench:
         self.balances = share_identities(
             scenario.adversaries, scenario.payout.initial_balance, groups, self.split
         )
+        for device, amount in scenario.endowments.items():
+            self.balances[device] += amount
         x, y, self._poisoned = poison(self.dataset, groups, self.split, self.streams)
         self._probe = probe(self.dataset, groups, self.streams)
         self.engine = _engine(scenario, self.dataset, x, y, self.streams.seed63("model"))
@@ -59,6 +61,8 @@ class Workbench:
             self.streams,
             source=source,
             holding=holding,
+            trainers=scenario.trainers,
+            public=scenario.public_fraction,
         )
 
     def _at(self, indices: NDArray[np.int64]) -> Samples:
@@ -79,7 +83,8 @@ class Workbench:
     def unused_samples(self) -> int:
         """Return how many training samples nobody trains on and nobody judges with."""
         dealt = sum(len(part) for part in self.split.train)
-        return len(self.dataset.y_train) - dealt - len(self.split.held_out)
+        known = len(self.split.held_out) + len(self.split.public)
+        return len(self.dataset.y_train) - dealt - known
 
     def start(self) -> int:
         """Store the model that everybody begins with and return its key."""

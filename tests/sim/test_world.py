@@ -11,9 +11,9 @@ import pytest
 from mechanisms.failures import PluginFailedError
 from sim.chain.state import branches
 from sim.money.ledger import BURN, ISSUANCE
-from sim.protocols.fedavg import round as fedavg
 from sim.protocols.vbfl import plan
 from sim.protocols.vbfl.adoption import Adoption
+from sim.training import averaging
 from sim.world import World
 
 EASY = {"pos": {}, "pow": {"consensus__difficulty": 1}}
@@ -660,14 +660,14 @@ class TestFedavg:
     def test_the_aggregate_is_the_plain_mean(self, tiny):
         world = World(tiny("fedavg", rounds=1))
         kept = []
-        original = fedavg.do_local_work
+        original = averaging.do_local_work
 
         def spy(*args, **how):
             kept.append(original(*args, **how))
             return kept[-1]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fedavg, "do_local_work", spy)
+            patch.setattr(averaging, "do_local_work", spy)
             world.step()
         model = world.protocol.game.bench.models[world.protocol.game.forks.state(0).model]
         np.testing.assert_allclose(model, kept[0].updates.mean(0), atol=1e-6)

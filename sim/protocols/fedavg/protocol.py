@@ -47,12 +47,12 @@ class Fedavg(TrainingProtocol):
 
     def play_round(self) -> None:
         from sim.chain.forks import ServerChain
-        from sim.protocols.fedavg.round import FedavgRound
+        from sim.training.averaging import AveragingRound
 
         forks, scenario = self.game.forks, self.game.scenario
         assert isinstance(forks, ServerChain)
         assert isinstance(scenario, FedavgScenario)
-        FedavgRound(self.game, forks, scenario.deadlines.validator_s).play()
+        AveragingRound(self.game, forks, scenario.deadlines.validator_s).play()
 
     @classmethod
     def example(cls) -> dict[str, Any]:

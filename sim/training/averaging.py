@@ -1,8 +1,10 @@
-"""One round of federated averaging."""
+"""One round of federated averaging: contributors train, a server averages, rules pay."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from mechanisms.vocabulary import Role, UpdateRecord
 from sim.chain.forks import ServerChain
@@ -19,7 +21,7 @@ from sim.training.server import Server
 from sim.training.settling import aggregate
 
 
-class FedavgRound:
+class AveragingRound:
     """Devices train and upload; the server averages what has arrived by its deadline.
 
     Args:
@@ -33,9 +35,10 @@ class FedavgRound:
         self.clock = Stages(game.clock.time_s)
         self.ends_s = self.clock.start_s + deadline_s
         self.workers = game.admitted(chain.head.memory)
-        self.server = Server(game, chain, self.clock)
+        self.server = Server(game, chain, self.clock, game.scenario.trainers)
         self.work = self._train()
         self.arrived: list[int] = []
+        self.records: tuple[UpdateRecord, ...] = ()
 
     def _train(self) -> LocalWork:
         """Make every admitted device a worker, and train those that are there."""
@@ -47,15 +50,19 @@ class FedavgRound:
 
     def play(self) -> None:
         """Play and record the round."""
+        self.contribute()
+        self.game.end_time(self.clock.last_s)
+        self.record()
+
+    def contribute(self) -> None:
+        """Train, upload, average and settle; the clock of the run stays where it is."""
         for w in self.work.workers:
             self.clock.start("upload", self._upload(w))
         self.clock.run()
-        records = self.server.usable(self.work, self.arrived, self.clock.last_s)
-        if records:
-            model = aggregate(self.game, self.work, records, self.chain.head.model)
-            self.server.close(self.work, records, model, None)
-        self.game.end_time(self.clock.last_s)
-        self._record(records)
+        self.records = self.server.usable(self.work, self.arrived, self.clock.last_s)
+        if self.records:
+            model = aggregate(self.game, self.work, self.records, self.chain.head.model)
+            self.server.close(self.work, self.records, model, None)
 
     def _upload(self, w: int) -> Process:
         """Train, and send the update to the server."""
@@ -75,9 +82,20 @@ class FedavgRound:
             yield clock.until(self.ends_s)
         clock.act()
 
-    def _record(self, records: tuple[UpdateRecord, ...]) -> None:
-        """Record all rows of the round: no votes, no blocks."""
-        game, server = self.game, self.server
+    def record(
+        self,
+        round_own: Mapping[str, Any] | None = None,
+        device_own: Mapping[int, Mapping[str, Any]] | None = None,
+        benefit: Mapping[int, float] | None = None,
+    ) -> None:
+        """Record all rows of the round: no votes, no blocks.
+
+        Args:
+            round_own: more columns of `rounds`.
+            device_own: by device more columns of `participants`.
+            benefit: base units that the round is worth to a device beside its income.
+        """
+        game, server, more = self.game, self.server, device_own or {}
         tested = GlobalAccuracy(game)
         own = round_columns(
             game,
@@ -85,12 +103,17 @@ class FedavgRound:
             online=server.online_at_start,
             workers=len(self.workers),
             work=self.work,
-            records=records,
+            records=self.records,
         )
-        game.kernel.record_round(self.clock.start_s, own)
+        game.kernel.record_round(self.clock.start_s, {**own, **(round_own or {})})
         columns = participant_columns(
-            game, tested, work=self.work, records=records, compute_s=server.compute_s
+            game, tested, work=self.work, records=self.records, compute_s=server.compute_s
         )
         record_participants(
-            game, tested, server.online_at_start, columns, compute_s=server.compute_s
+            game,
+            tested,
+            server.online_at_start,
+            {device: {**row, **more.get(device, {})} for device, row in columns.items()},
+            compute_s=server.compute_s,
+            benefit=benefit,
         )
