@@ -184,9 +184,14 @@ def moment(plugin: Plugin, method: str, answer: Any) -> float:
 
 
 def payments(
-    plugin: Plugin, method: str, answer: Any, accounts: Collection[str], devices: int
+    plugin: Plugin,
+    method: str,
+    answer: Any,
+    accounts: Collection[str],
+    devices: int,
+    others: Collection[int | str] = (),
 ) -> Sequence[Payment]:
-    """Return payments from accounts of a market rule, to these or to devices."""
+    """Return payments from accounts of a market rule, to these, to devices or to others."""
     if not isinstance(answer, tuple | list):
         raise broken(plugin, method, f"must return payments, returned {_returned(answer)}")
     for p in answer:
@@ -198,7 +203,7 @@ def payments(
         if p.payer not in accounts:
             raise broken(plugin, method, f"pays from {p.payer!r}, which is no account of its own")
         known = 0 <= p.payee < devices if type(p.payee) is int else p.payee in accounts
-        if not known:
+        if not (known or p.payee in others):
             raise broken(plugin, method, f"pays {p.payee!r}: neither a device nor its own account")
     return answer
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mechanisms.vocabulary import Datum, Evaluator
+from mechanisms.vocabulary import TOKEN, Datum, Evaluator
 
 SCALE = 10**12
 
@@ -24,8 +24,7 @@ class RewardPhase:
     Args:
         data: records of all contributions, by index.
         accuracies: see `Evaluator`.
-        bounty: base units; `unit` of them pay one round.
-        unit: base units of a token.
+        bounty: base units; a token of them pays one round.
         grouped: whether contributors are scored and stake as one.
         again: whether accuracies are measured again in every pass.
     """
@@ -36,12 +35,11 @@ class RewardPhase:
         accuracies: Evaluator,
         *,
         bounty: int,
-        unit: int,
         grouped: bool,
         again: bool,
     ) -> None:
         self._data, self._accuracies = data, accuracies
-        self._left, self._unit = bounty, unit
+        self._left = bounty
         self._grouped, self._again = grouped, again
         self._held: Counter[int] = Counter()
         for datum in data:
@@ -99,8 +97,7 @@ class RewardPhase:
     def _leaving(self, present: Sequence[Datum]) -> set[int]:
         """Return the holders that cannot stake a token for each of their data again."""
         counts = Counter(self._holder(datum) for datum in present)
-        unit = self._unit
-        return {holder for holder, count in counts.items() if self._held[holder] < count * unit}
+        return {holder for holder, count in counts.items() if self._held[holder] < count * TOKEN}
 
     def _account(self, gains: Mapping[int, int], leaving: set[int]) -> None:
         """Note what was won in a pass, and who leaves after it."""

@@ -18,7 +18,7 @@ class CheatingProvider(Contributor):
 
     A model that always answers with the class is perfect on this test set. The hash proves that the
     set was not changed, not that it is like the data: the group earns the bounty back, and honest
-    contributors, whose other classes lower the accuracy, lose their stakes to nobody's gain.
+    contributors, whose other classes lower the accuracy, lose stakes that return to the provider.
     """
 
     name = "cheating-provider"

@@ -15,11 +15,19 @@ from numpy.typing import NDArray
 from experiments.conformance.common import Conformance
 from experiments.conformance.generated import holds_for
 from mechanisms import answers
-from mechanisms.markets.base import POT, MarketRule
+from mechanisms.markets.base import BOUNTY, POT, MarketRule
 from mechanisms.plugin import PluginError
-from mechanisms.vocabulary import TOKEN, Claim, Datum, Offering, Refused, Stage
+from mechanisms.vocabulary import (
+    TOKEN,
+    Claim,
+    Datum,
+    Offering,
+    Refused,
+    Stage,
+    Withdrawal,
+)
 
-DEVICES = 5
+DEVICES, PROVIDER = 5, 0
 HELD = 10**15
 """Base units that each device holds at the start."""
 
@@ -27,10 +35,11 @@ HELD = 10**15
 class Step(NamedTuple):
     """One call of a random sequence.
 
-    do       "add", "refund", "report" or "advance"
+    do       "add", "refund", "report", "collect" or "advance"
     wait_s   seconds since the step before
     device   who acts
-    number   of the datum that is claimed, counted from the newest; 0 offers less than the price
+    number   of the datum that is claimed, counted from the newest, or of the device whose balance
+             is collected; 0 offers less than the price
     agrees   whether the model predicts the label; of a stage: whether the test set is the committed
     """
 
@@ -43,7 +52,7 @@ class Step(NamedTuple):
 
 step = st.builds(
     Step,
-    do=st.sampled_from(("add", "refund", "report", "advance")),
+    do=st.sampled_from(("add", "refund", "report", "collect", "advance")),
     wait_s=st.sampled_from((1.0, 4.0, 60.0, 15.0, 0.5, 86_400.0, 100_000.0, 700_000.0)),
     device=st.integers(0, DEVICES - 1),
     number=st.integers(0, 7),
@@ -62,8 +71,9 @@ class Stall:
 
     def __init__(self, rule: MarketRule, *, reloaded: bool = False) -> None:
         self.rule, self._reloaded = rule, reloaded
-        self.accounts = {POT: 0, **answers.amounts(rule, "accounts", rule.accounts())}
+        self.accounts = {POT: 0, BOUNTY: 0, **answers.amounts(rule, "accounts", rule.accounts())}
         self.held: dict[int | str, int] = dict.fromkeys(range(DEVICES), HELD) | self.accounts
+        self._move(PROVIDER, BOUNTY, answers.whole(rule, "bounty", rule.bounty()))
         self._total = sum(self.held.values())
         self.time_s = 0.0
         self.memory = rule.start(0.0)
@@ -77,6 +87,8 @@ class Stall:
             self._add(step)
         elif step.do == "advance":
             self.advance(ended=False, tested=step.agrees)
+        elif step.do == "collect":
+            self.collect(step.device, step.number % DEVICES)
         elif self.data:
             self._claim(step)
         self._check()
@@ -153,6 +165,7 @@ class Stall:
             ended=ended,
             accuracies=self._accuracies,
             tested=tested,
+            provider=PROVIDER,
         )
         answer = self.rule.advance(self.memory, seen)
         for p in answers.payments(self.rule, "advance", answer, self.accounts, DEVICES):
@@ -162,6 +175,20 @@ class Stall:
         assert type(self.rule.closed(self.memory)) is bool, "closed must return True or False"
         next_s = self.rule.deadline_s(self.memory)
         assert ended or next_s > self.time_s, "after a stage the next one must be later"
+
+    def collect(self, device: int, owner: int) -> None:
+        """Let a device collect the balance of an owner."""
+        rule = self.rule
+        balances = answers.counts(rule, "balances", rule.balances(self.memory), DEVICES)
+        opens_s = answers.moment(rule, "open_to_all_s", rule.open_to_all_s(self.memory))
+        most = balances.get(owner, 0)
+        seen = Withdrawal(device, self.time_s, owner)
+        amount = self._called("collect", seen, most=most)
+        if isinstance(amount, Refused):
+            return
+        early = device != owner and self.time_s < opens_s
+        assert not early, "a balance is collected by another before open_to_all_s"
+        self._move(POT, device, amount)
 
     def _accuracies(self, data: Sequence[int]) -> NDArray[np.float64]:
         """Return made-up accuracies in which each datum has its part, good or bad."""
@@ -200,6 +227,8 @@ def played(
         stall.do(step)
     for _ in range(2):
         stall.advance(ended=True, tested=tested)
+        for device in range(DEVICES):
+            stall.collect(device, device)
     return stall
 
 

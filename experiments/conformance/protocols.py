@@ -151,7 +151,7 @@ class ProtocolConformance(Conformance):
         scenario = self.scenario()
         expected = digest(play(scenario))
         for boundary in range(1, scenario.rounds):
-            found = digest(_resumed(scenario, boundary))
+            found = digest(resumed(scenario, boundary))
             assert found == expected, f"resuming after round {boundary} gives other tables"
 
     def test_a_longer_run_begins_in_the_same_way(self):
@@ -236,7 +236,7 @@ def recorded(scenario: Scenario) -> Iterator[RunResult]:
         yield result
 
 
-def _resumed(scenario: Scenario, boundary: int) -> dict[str, pa.Table]:
+def resumed(scenario: Scenario, boundary: int) -> dict[str, pa.Table]:
     """Return the tables of a run that is put away after some rounds, and goes on in a new world.
 
     What only grows is asked for in two parts, as two checkpoints do.

@@ -7,10 +7,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from mechanisms.plugin import Plugin
-from mechanisms.vocabulary import Claim, Datum, MarketMemory, Offering, Payment, Refused, Stage
+from mechanisms.vocabulary import (
+    Claim,
+    Datum,
+    MarketMemory,
+    Offering,
+    Payment,
+    Refused,
+    Stage,
+    Withdrawal,
+)
 
 POT = "escrow:market"
-"""The account that holds every deposit."""
+"""The account that holds every deposit, and the balances that are to be collected."""
+BOUNTY = "escrow:market-bounty"
+"""The account that holds what the provider of the test set has set aside."""
 
 TOO_YOUNG = Refused("the datum is too young")
 DISAGREES = Refused("the model does not predict the label")
@@ -56,6 +67,10 @@ class MarketRule(Plugin, ABC):
     def accounts(self) -> Mapping[str, int]:
         """Return the accounts needed beside those of devices, with their initial base units."""
         return {POT: 0}
+
+    def bounty(self) -> int:
+        """Return the base units that the provider of the test set pays to `BOUNTY` at the start."""
+        return 0
 
     def start(self, time_s: float) -> MarketMemory:
         """Return the memory before the first datum."""
@@ -119,13 +134,25 @@ class MarketRule(Plugin, ABC):
         return math.inf
 
     def advance(self, memory: MarketMemory, seen: Stage) -> Sequence[Payment]:
-        """Go on to the next stage, and return what is paid: from accounts of the rule."""
+        """Go on to the next stage, and return what is paid: of `POT`, `BOUNTY` or own accounts."""
         return ()
+
+    def balances(self, memory: MarketMemory) -> Mapping[int, int]:
+        """Return by device the base units in `POT` that are kept for it, to be collected."""
+        return {}
+
+    def open_to_all_s(self, memory: MarketMemory) -> float:
+        """Return when anybody may collect what its owner has not collected."""
+        return math.inf
+
+    def collect(self, memory: MarketMemory, seen: Withdrawal) -> int | Refused:
+        """Return what a device is paid of the balance of `seen.owner`, at most all of it."""
+        return Refused("this rule keeps no balances")
 
     def locked(self, memory: MarketMemory, data: Sequence[Datum]) -> Mapping[int, int]:
         """Return the base units by device that the rule holds and may give back.
 
-        `data` are the records that are still open.
+        `data` are the records that are still open, or all where data are not claimed one by one.
         """
         held: dict[int, int] = {}
         for datum in data:

@@ -115,7 +115,6 @@ class DepositRefundTake(MarketRule):
             "contributor",
             choices=("market", "contributor"),
         )
-        unit: int = param(TOKEN, help="base units of a token", unit="base units", ge=1, le=10**15)
 
         def __post_init__(self) -> None:
             if self.formula == "chain":
@@ -156,8 +155,7 @@ class DepositRefundTake(MarketRule):
         published = own.waits_end == "published"
         self._at = self._chain if published else own.waits_end == "at"
         self._weight = own.cost_weight
-        self._chain_weight = HOUR * round(own.cost_weight * own.unit)
-        self._unit = own.unit
+        self._chain_weight = HOUR * round(own.cost_weight * TOKEN)
         self._own_clock = own.clock == "contributor"
         self._share = own.share
         self._counts_data = own.share == "verified"
@@ -209,7 +207,7 @@ class DepositRefundTake(MarketRule):
         root = math.isqrt(elapsed_s) or 1
         if self._chain:
             return self._chain_weight // root
-        return (int(self._weight * 60 / root) or 1) * self._unit
+        return (int(self._weight * 60 / root) or 1) * TOKEN
 
     def add(self, memory: MarketMemory, seen: Offering) -> int | Refused:
         device, time_s, offer, _, _ = seen

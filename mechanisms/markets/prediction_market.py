@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mechanisms.markets.base import POT, MarketRule
+from mechanisms.markets.base import BOUNTY, POT, MarketRule
 from mechanisms.plugin import PluginError, param
 from mechanisms.reward_phase import RewardPhase, ShippedRewardPhase
 from mechanisms.vocabulary import (
@@ -19,14 +19,15 @@ from mechanisms.vocabulary import (
     Payment,
     Refused,
     Stage,
+    Withdrawal,
 )
 
-BOUNTY = "escrow:market-bounty"
-"""The account that holds the bounty."""
-MOST = 2**63
+WEEK = 604_800.0
 
 ENDED = Refused("the market has ended")
 TOO_LITTLE = Refused("offers less than the stake of one token")
+NOTHING_KEPT = Refused("nothing is kept for the owner of the balance")
+NOT_YET = Refused("only its owner can collect the balance yet")
 
 
 class PredictionMarket(MarketRule):
@@ -47,6 +48,8 @@ class PredictionMarket(MarketRule):
 
                    Who cannot stake again leaves with what it has, and a pass over the others
                    follows, until no round is left or nobody. What is left returns to the provider.
+    Collection     everybody collects its balance; what has not been collected after a week goes to
+                   whoever asks for it first.
 
     A test set that does not match its commitment pays nobody: stakes and bounty are returned.
 
@@ -68,7 +71,9 @@ class PredictionMarket(MarketRule):
                                    118, 100, 82             109, 100, 91 (reset)
                                    121,  99, 80 (grouped)   112,  99, 89 (grouped, reset)
 
-                               More may be promised than there is; who collects first is paid.
+                               More may be promised than there is: who collects first is paid. Who
+                               takes a balance of another loses its own instead of the other, so
+                               that it can take the same again and again.
     """
 
     name = "prediction-market"
@@ -82,11 +87,11 @@ class PredictionMarket(MarketRule):
     claimable = False
     examples = (
         {},
-        {"bounty": 100, "group_contributions": True, "provider": 3},
+        {"bounty": 100, "group_contributions": True, "collect_wait_s": 0.0},
         {"bounty": 40, "reset_model": False, "min_contributions": 3},
-        {"bounty": 7, "allow_greater_deposit": True, "min_length_s": 50.0, "unit": 1},
-        {"bounty": 100, "as_shipped": True, "reset_model": False},
-        {"bounty": 9, "as_shipped": True, "group_contributions": True, "unit": 1},
+        {"bounty": 7, "allow_greater_deposit": True, "min_length_s": 50.0},
+        {"bounty": 100, "as_shipped": True, "reset_model": False, "collect_wait_s": 20.0},
+        {"bounty": 9, "as_shipped": True, "group_contributions": True},
     )
 
     @dataclass(frozen=True)
@@ -122,29 +127,19 @@ class PredictionMarket(MarketRule):
         as_shipped: bool = param(
             False, help="copies what is wrong in the accounts of the published simulator"
         )
-        provider: int = param(
-            -1,
-            help="the device to which the unspent bounty returns; -1: it stays where it is",
-            ge=-1,
-            le=100_000,
-            devices=True,
+        collect_wait_s: float = param(
+            WEEK,
+            help="after the rewards, when anybody may take a balance that its owner has not "
+            "collected",
+            unit="s",
+            ge=0,
+            le=10**12,
         )
-        unit: int = param(TOKEN, help="base units of a token", unit="base units", ge=1, le=10**15)
-
-        def __post_init__(self) -> None:
-            if self.bounty * self.unit >= MOST:
-                most = (MOST - 1) // self.unit
-                raise PluginError(
-                    f"must be at most {most} tokens of this unit", "bounty", self.bounty
-                )
-            if self.as_shipped and self.provider != -1:
-                message = "must be -1: as shipped the bounty returns to nobody"
-                raise PluginError(message, "provider", self.provider)
 
     params: Params
 
-    def accounts(self) -> Mapping[str, int]:
-        return {POT: 0, BOUNTY: self.params.bounty * self.params.unit}
+    def bounty(self) -> int:
+        return self.params.bounty * TOKEN
 
     def test_pieces(self, samples: int) -> Sequence[tuple[int, int]]:
         pieces = self.params.pieces
@@ -159,24 +154,29 @@ class PredictionMarket(MarketRule):
     def start(self, time_s: float) -> MarketMemory:
         """Return the memory: when the market opened and reached its number of contributions.
 
-        After the reward phase also how many `passes` it took, how many `evaluations` of the model
-        they needed, and the base units that are `unspent`.
+        After the reward phase also
+
+            ended_s      when that was
+            passes       over the data, and `evaluations` of the model in them
+            owed         base units by device that it has not collected
+            pot          base units from which they are paid
+            unspent      base units of bounty and lost stakes that nobody has earned
         """
         return {"opened_s": time_s, "contributions": 0, "reached_s": None, "ended": False}
 
     def price(self, memory: MarketMemory, time_s: float, device: int) -> int:
-        return self.params.unit
+        return TOKEN
 
     def add(self, memory: MarketMemory, seen: Offering) -> int | Refused:
         own = self.params
         if memory["ended"]:
             return ENDED
-        if seen.offer < own.unit:
+        if seen.offer < TOKEN:
             return TOO_LITTLE
         memory["contributions"] += 1
         if memory["contributions"] == own.min_contributions:
             memory["reached_s"] = seen.time_s
-        return seen.offer if own.allow_greater_deposit else own.unit
+        return seen.offer if own.allow_greater_deposit else TOKEN
 
     def closed(self, memory: MarketMemory) -> bool:
         return memory["ended"]
@@ -190,15 +190,21 @@ class PredictionMarket(MarketRule):
         return math.inf if length_s == -1 else memory["opened_s"] + length_s
 
     def locked(self, memory: MarketMemory, data: Sequence[Datum]) -> Mapping[int, int]:
-        return {} if memory["ended"] else super().locked(memory, data)
+        if not memory["ended"]:
+            return super().locked(memory, data)
+        held, left = {}, memory["pot"]
+        for device, amount in sorted(self.balances(memory).items()):
+            held[device] = min(amount, left)
+            left -= held[device]
+        return held
 
     # --- reward -----------------------------------------------------------------------------------
 
     def advance(self, memory: MarketMemory, seen: Stage) -> Sequence[Payment]:
-        """End the market when it is due, and pay everybody."""
+        """End the market when it is due, and set aside what everybody may collect."""
         if memory["ended"] or not (seen.ended or self.deadline_s(memory) <= seen.time_s):
             return ()
-        memory["ended"] = True
+        memory |= {"ended": True, "ended_s": seen.time_s}
         stakes: Counter[int] = Counter()
         for datum in seen.data:
             stakes[datum.author] += datum.deposit
@@ -207,8 +213,12 @@ class PredictionMarket(MarketRule):
             phase = self._reward_phase(seen)
             balances = phase.play()
             memory |= {"passes": phase.passes, "evaluations": phase.evaluations}
-        payments, memory["unspent"] = self._payments(stakes, balances)
-        return payments
+        memory["owed"] = {str(device): held for device, held in balances.items() if held}
+        whole, promised = self.bounty() + stakes.total(), sum(balances.values())
+        memory["unspent"] = max(0, whole - promised)
+        # As shipped stakes and bounty stay in one pot, whatever is promised.
+        memory["pot"] = whole if self.params.as_shipped else promised
+        return self._payments(stakes, balances, seen.provider, memory["pot"])
 
     def _reward_phase(self, seen: Stage) -> RewardPhase:
         own = self.params
@@ -216,28 +226,48 @@ class PredictionMarket(MarketRule):
         return kind(
             seen.data,
             seen.accuracies,
-            bounty=own.bounty * own.unit,
-            unit=own.unit,
+            bounty=self.bounty(),
             grouped=own.group_contributions,
             again=own.reset_model,
         )
 
     def _payments(
-        self, stakes: Mapping[int, int], balances: Mapping[int, int]
-    ) -> tuple[list[Payment], int]:
-        """Return what is paid, lost stakes first, and the base units that nobody has earned."""
-        forfeits, payments = [], []
-        left = self.params.bounty * self.params.unit
-        for device, stake in sorted(stakes.items()):
-            lost = stake - min(stake, balances[device])
-            left += lost
-            forfeits.append(Payment(BOUNTY, lost, "market.forfeit", POT, holder=device))
-            payments.append(Payment(device, stake - lost, "market.stake", POT))
-        for device, stake in sorted(stakes.items()):
-            # Only as shipped can more be promised than there is.
-            gained = min(left, max(0, balances[device] - stake))
-            left -= gained
-            payments.append(Payment(device, gained, "market.reward", BOUNTY))
-        if self.params.provider != -1:
-            payments.append(Payment(self.params.provider, left, "market.bounty", BOUNTY))
-        return [p for p in (*forfeits, *payments) if p.amount], left
+        self,
+        stakes: Mapping[int, int],
+        balances: Mapping[int, int],
+        provider: int | str,
+        pot: int,
+    ) -> list[Payment]:
+        """Return what fills the pot, lost stakes first, and what returns to the provider."""
+        lost = {device: max(0, stake - balances[device]) for device, stake in stakes.items()}
+        held = sum(stakes.values()) - sum(lost.values())
+        left = self.bounty() + sum(lost.values()) - (pot - held)
+        payments = [
+            Payment(BOUNTY, amount, "market.forfeit", POT, holder=device)
+            for device, amount in sorted(lost.items())
+        ]
+        payments.append(Payment(POT, pot - held, "market.reward", BOUNTY))
+        payments.append(Payment(provider, left, "market.bounty", BOUNTY))
+        return [p for p in payments if p.amount]
+
+    # --- collection -------------------------------------------------------------------------------
+
+    def balances(self, memory: MarketMemory) -> Mapping[int, int]:
+        """Return what each device may still collect; as shipped that may be too much together."""
+        pot, owed = memory.get("pot", 0), memory.get("owed", {})
+        return {int(device): min(amount, pot) for device, amount in owed.items() if pot}
+
+    def open_to_all_s(self, memory: MarketMemory) -> float:
+        return memory.get("ended_s", math.inf) + self.params.collect_wait_s
+
+    def collect(self, memory: MarketMemory, seen: Withdrawal) -> int | Refused:
+        """Pay the balance of an owner once: to itself, or after the wait to anybody."""
+        owed = memory.get("owed", {})
+        amount = min(owed.get(str(seen.owner), 0), memory.get("pot", 0))
+        if amount <= 0:
+            return NOTHING_KEPT
+        if seen.device != seen.owner and seen.time_s < self.open_to_all_s(memory):
+            return NOT_YET
+        memory["pot"] -= amount
+        owed.pop(str(seen.device if self.params.as_shipped else seen.owner), None)
+        return amount

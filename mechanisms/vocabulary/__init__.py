@@ -20,6 +20,7 @@ from mechanisms.vocabulary.coordinator import (
     VerificationObservation,
 )
 from mechanisms.vocabulary.market import (
+    PROVIDER,
     TOKEN,
     Act,
     Claim,
@@ -34,6 +35,7 @@ from mechanisms.vocabulary.market import (
     Refused,
     Stage,
     TimingObservation,
+    Withdrawal,
 )
 from mechanisms.vocabulary.observation import ABSENT, HiddenError, Observation
 from mechanisms.vocabulary.records import (
@@ -64,6 +66,7 @@ from mechanisms.vocabulary.voting import (
 
 __all__ = [
     "ABSENT",
+    "PROVIDER",
     "TOKEN",
     "Act",
     "AggregationObservation",
@@ -109,5 +112,6 @@ __all__ = [
     "VerificationObservation",
     "VoteObservation",
     "VoterObservation",
+    "Withdrawal",
     "WorkerObservation",
 ]

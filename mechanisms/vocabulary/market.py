@@ -18,6 +18,9 @@ from mechanisms.vocabulary.observation import ABSENT, Observation
 TOKEN = 1_000_000_000
 """Base units in a token: the formulas of the papers, offers and prices are in tokens."""
 
+PROVIDER = "provider"
+"""The account of a provider of test set and bounty that takes no part in the market."""
+
 MarketMemory = dict[str, Any]
 """What a market rule remembers: plain JSON values, so keys are strings. Its methods change it."""
 
@@ -76,6 +79,14 @@ class Claim(NamedTuple):
     agrees: bool
 
 
+class Withdrawal(NamedTuple):
+    """What a rule sees of a device that collects the balance which is kept for `owner`."""
+
+    device: int
+    time_s: float
+    owner: int
+
+
 class Evaluator(Protocol):
     """Accuracy on the hidden test set after each datum of a list, learned in this order.
 
@@ -94,6 +105,7 @@ class Stage(Observation):
     ended       whether no more data will be offered
     accuracies  see `Evaluator`
     tested      whether the test set that was revealed is the one that was committed to
+    provider    who set the bounty aside: a device, or the account `PROVIDER`
     """
 
     time_s: float
@@ -101,6 +113,7 @@ class Stage(Observation):
     ended: bool
     accuracies: Evaluator
     tested: bool = True
+    provider: int | str = PROVIDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +202,8 @@ class TimingObservation(Observation):
     row          the next sample; None when no more data are taken
     refundable_s  when the first of its own data that are too young now can be refunded
     reportable_s  when the first datum of others that is too young now can be reported
-    sweepable_s   when the first datum that is still claimable can be swept by anybody
+    sweepable_s   when the first datum that is still claimable can be swept by anybody, or balances
+                  of others can be collected
 
     Each of the last three is inf where there is none. Behaviours that name "price" in `knows` are
     shown `price`, what an accepted datum costs now, in base units.

@@ -13,11 +13,19 @@ import fedstake
 from experiments.conformance.markets import MarketConformance, Step, played
 from fedstake import CheckError
 from mechanisms.failures import PluginFailedError
-from mechanisms.markets.base import POT
-from mechanisms.markets.prediction_market import BOUNTY
+from mechanisms.markets.base import BOUNTY, POT
 from mechanisms.plugin import PluginError
 from mechanisms.registries import markets, prediction_fees
-from mechanisms.vocabulary import TOKEN, Claim, Datum, Offering, Refused, Stage
+from mechanisms.vocabulary import (
+    PROVIDER,
+    TOKEN,
+    Claim,
+    Datum,
+    Offering,
+    Refused,
+    Stage,
+    Withdrawal,
+)
 
 DAY = 86_400
 RICH = 10**18
@@ -77,7 +85,7 @@ ON_CHAIN = {
     0: 3.6, 1: 3.6, 2: 3.6, 3: 3.6, 4: 1.8, 10: 1.2, 60: 0.514, 120: 0.36, 300: 0.212, 600: 0.15,
     1200: 0.106, 3600: 0.06, 86400: 0.0123,
 }  # fmt: skip
-"""ETH by seconds since the last datum, w = 10^15 wei."""
+"""ETH by seconds since the last datum, w = 10^15 wei = 0.001 ETH."""
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), SIMULATED.items())
@@ -90,11 +98,11 @@ def test_a1_deposit_of_the_simulation(seconds, tokens):
 
 @pytest.mark.parametrize(("seconds", "ether"), ON_CHAIN.items())
 def test_a1_deposit_on_chain(seconds, ether):
-    market = Market(**CHAIN, cost_weight=0.001, unit=10**15)
+    market = Market(**CHAIN, cost_weight=0.001)
     start_s = market.add(0, 7.0).time_s
     deposit = market.rule.price(market.memory, start_s + seconds, 1)
-    assert deposit == 3600 * 10**12 // max(1, math.isqrt(seconds))
-    assert deposit / 10**15 == pytest.approx(ether, abs=5e-4)
+    assert deposit == 3600 * 10**6 // max(1, math.isqrt(seconds))
+    assert deposit / TOKEN == pytest.approx(ether, abs=5e-4)
     assert market.add(1, start_s + seconds, deposit).deposit == deposit
 
 
@@ -462,11 +470,18 @@ def learner(deltas, start=0.5):
     return accuracies
 
 
-def ended(market, accuracies, *, time_s=100.0, tested=True):
-    """End a market; return what each device receives, and what is left in each account."""
-    stage = Stage(time_s=time_s, data=market.data, ended=True, accuracies=accuracies, tested=tested)
-    held = market.rule.accounts() | {POT: sum(datum.deposit for datum in market.data)}
-    held = Counter(held)
+def rewarded(market, accuracies, *, time_s=100.0, tested=True, provider=PROVIDER):
+    """End a market; return what each account and device holds then."""
+    stage = Stage(
+        time_s=time_s,
+        data=market.data,
+        ended=True,
+        accuracies=accuracies,
+        tested=tested,
+        provider=provider,
+    )
+    stakes = sum(datum.deposit for datum in market.data)
+    held = Counter({POT: stakes, BOUNTY: market.rule.bounty()})
     for payment in market.rule.advance(market.memory, stage):
         assert payment.payer in (POT, BOUNTY)
         held[payment.payer] -= payment.amount
@@ -476,17 +491,37 @@ def ended(market, accuracies, *, time_s=100.0, tested=True):
     return held
 
 
+def withdrawn(market, held, device, owner, time_s=100.0):
+    """Let a device collect the balance of an owner; return the amount, or the refusal."""
+    amount = market.rule.collect(market.memory, Withdrawal(device, time_s, owner))
+    if not isinstance(amount, Refused):
+        held[POT] -= amount
+        held[device] += amount
+        assert held[POT] >= 0, "more is paid than there is"
+    return amount
+
+
+def ended(market, accuracies, **options):
+    """End a market; return what everybody holds who has collected its own balance."""
+    held = rewarded(market, accuracies, **options)
+    for device in sorted({datum.author for datum in market.data}):
+        withdrawn(market, held, device, device)
+    return held
+
+
 def three_data(**params):
-    """What good, bad and the bounty's account have after the three data, all in tokens."""
+    """What good, bad and whoever keeps the bounty have after the three data, all in tokens."""
     market = Market("prediction-market", bounty=100, **params)
     for device in (GOOD, BAD, GOOD):
         market.add(device, 1.0)
     held = ended(market, learner(DELTAS))
     assert sum(held.values()) == 103 * TOKEN
-    assert held[POT] == 0
+    assert held[BOUNTY] == 0
     stakes = Counter({GOOD: 2, BAD: 1})
     after = [100 - stakes[device] + held[device] / TOKEN for device in (GOOD, BAD)]
-    return [*after, held[BOUNTY] / TOKEN]
+    kept = POT if params.get("as_shipped") else PROVIDER
+    assert held[POT] + held[PROVIDER] == held[kept]
+    return [*after, held[kept] / TOKEN]
 
 
 @pytest.mark.parametrize(
@@ -511,34 +546,85 @@ def test_a5_the_repaired_accounts(grouped, reset, expected):
 
 
 def test_the_bounty_that_nobody_earns_returns_to_the_provider():
-    market = Market("prediction-market", bounty=100, provider=7)
+    market = Market("prediction-market", bounty=100)
     market.add(GOOD, 1.0)
-    held = ended(market, learner({0: 0.25}))
+    held = ended(market, learner({0: 0.25}), provider=7)
     assert held == {POT: 0, BOUNTY: 0, 7: 75 * TOKEN, GOOD: 26 * TOKEN}
-    assert ended(market, learner({0: 0.25}))[7] == 0, "only once"
+    assert rewarded(market, learner({0: 0.25}), provider=7)[7] == 0, "only once"
 
 
 def test_a_market_without_data_returns_the_bounty():
-    market = Market("prediction-market", bounty=5, provider=7)
-    assert ended(market, learner({})) == {POT: 0, BOUNTY: 0, 7: 5 * TOKEN}
+    market = Market("prediction-market", bounty=5)
+    assert ended(market, learner({})) == {POT: 0, BOUNTY: 0, PROVIDER: 5 * TOKEN}
 
 
 def test_a_test_set_that_is_not_the_committed_one_returns_stakes_and_bounty():
-    market = Market("prediction-market", bounty=100, provider=7, allow_greater_deposit=True)
+    market = Market("prediction-market", bounty=100, allow_greater_deposit=True)
     market.add(GOOD, 1.0, 3 * TOKEN)
     market.add(BAD, 2.0, TOKEN)
-    held = ended(market, learner(DELTAS), tested=False)
+    held = ended(market, learner(DELTAS), tested=False, provider=7)
     assert held == {POT: 0, BOUNTY: 0, GOOD: 3 * TOKEN, BAD: TOKEN, 7: 100 * TOKEN}
 
 
+def bet(**params):
+    """A market in which GOOD has won 20 tokens beside its stake, and BAD has lost its own."""
+    market = Market("prediction-market", bounty=100, reset_model=False, **params)
+    market.add(GOOD, 1.0)
+    market.add(BAD, 2.0)
+    return market, rewarded(market, learner({0: 0.2, 1: -0.1}))
+
+
+def test_a_balance_is_collected_once_and_by_its_owner():
+    market, held = bet()
+    assert market.rule.balances(market.memory) == {GOOD: 21 * TOKEN}
+    assert market.rule.locked(market.memory, []) == {GOOD: 21 * TOKEN}
+    assert held[POT] == 21 * TOKEN
+    assert "only its owner" in withdrawn(market, held, BAD, GOOD).reason
+    assert withdrawn(market, held, GOOD, GOOD) == 21 * TOKEN
+    for device, owner in [(GOOD, GOOD), (BAD, GOOD), (BAD, BAD), (GOOD, 5)]:
+        assert "nothing is kept" in withdrawn(market, held, device, owner, 9 * DAY).reason
+    assert held[POT] == 0
+    assert market.rule.balances(market.memory) == {}
+
+
+def test_after_seven_days_anybody_collects_what_is_left():
+    """The published wait, from the rewards on."""
+    market, held = bet()
+    assert market.rule.open_to_all_s(market.memory) == 100.0 + 7 * DAY
+    early, late = 100.0 + 7 * DAY - 1, 100.0 + 7 * DAY
+    assert "only its owner" in withdrawn(market, held, BAD, GOOD, early).reason
+    assert withdrawn(market, held, BAD, GOOD, late) == 21 * TOKEN
+    assert "nothing is kept" in withdrawn(market, held, GOOD, GOOD, late).reason
+
+
+def test_before_the_rewards_nothing_is_kept_for_anybody():
+    market = Market("prediction-market")
+    market.add(GOOD, 1.0)
+    assert market.rule.balances(market.memory) == {}
+    assert market.rule.open_to_all_s(market.memory) == math.inf
+    assert "nothing is kept" in withdrawn(market, Counter(), GOOD, GOOD).reason
+    assert market.rule.locked(market.memory, market.data) == {GOOD: TOKEN}
+
+
+def test_as_shipped_the_same_balance_is_taken_again_and_again():
+    """The published report deletes the balance of who reports; only an empty pot ends it."""
+    market, held = bet(as_shipped=True)
+    assert market.rule.balances(market.memory) == {GOOD: 19 * TOKEN, BAD: TOKEN}
+    taken = [withdrawn(market, held, BAD, GOOD, 8 * DAY) for _ in range(6)]
+    assert taken[:5] == [19 * TOKEN] * 5
+    assert taken[5] == (102 - 95) * TOKEN
+    assert "nothing is kept" in withdrawn(market, held, BAD, GOOD, 8 * DAY).reason
+    assert held[POT] == 0
+    assert market.rule.locked(market.memory, []) == {}
+
+
 @pytest.mark.parametrize("as_shipped", [False, True])
-@pytest.mark.parametrize("unit", [1, TOKEN])
-def test_a10_no_more_than_the_bounty_is_paid(as_shipped, unit):
+def test_a10_no_more_than_the_bounty_is_paid(as_shipped):
     """Random steps: what contributors gain together is at most the bounty, in every variant."""
     rng = np.random.default_rng(5)
     for grouped in (True, False):
         for reset in (True, False):
-            for trial in range(10):
+            for trial in range(20):
                 market = Market(
                     "prediction-market",
                     bounty=1 + 40 * (trial % 4),
@@ -546,21 +632,17 @@ def test_a10_no_more_than_the_bounty_is_paid(as_shipped, unit):
                     group_contributions=grouped,
                     reset_model=reset,
                     allow_greater_deposit=bool(trial % 2),
-                    unit=unit,
                 )
                 for i in range(12):
-                    market.add(int(rng.integers(3)), float(i), int(rng.integers(1, 5)) * unit)
+                    market.add(int(rng.integers(3)), float(i), int(rng.integers(1, 5)) * TOKEN)
+                stakes = sum(datum.deposit for datum in market.data)
                 deltas = rng.normal(0.0, 0.05, 12).round(3)
                 held = ended(market, learner(deltas, start=0.5))
                 assert min(held.values()) >= 0
-                stakes = sum(datum.deposit for datum in market.data)
-                assert (
-                    sum(held[device] for device in range(3))
-                    <= stakes + market.rule.accounts()[BOUNTY]
-                )
-                if not as_shipped:
-                    assert held[POT] == 0
-                assert market.memory["unspent"] == held[BOUNTY]
+                assert sum(held.values()) == stakes + market.rule.bounty()
+                assert sum(held[device] for device in range(3)) <= stakes + market.rule.bounty()
+                assert market.memory["unspent"] == held[POT] + held[PROVIDER]
+                assert held[POT if not as_shipped else PROVIDER] == 0
 
 
 def test_as_shipped_drops_caused_by_the_bad_are_charged_to_the_honest():
@@ -600,7 +682,7 @@ def test_whoever_loses_its_stake_first_ends_a_stretch_of_rounds(as_shipped, thir
     held = ended(market, learner({0: -0.2, 1: -0.1, 2: 0.3}))
     # Repaired: after 10 rounds device 1 has nothing and leaves, after 40 more device 0.
     assert held[2] == third * TOKEN
-    assert held[BOUNTY] == (112 - third) * TOKEN
+    assert held[POT] + held[PROVIDER] == (112 - third) * TOKEN
     assert held[0] == held[1] == 0
 
 
@@ -621,7 +703,7 @@ def test_participation_ends_by_time_or_by_number():
     assert rule.advance(memory, due)
     assert rule.deadline_s(memory) == math.inf
     assert rule.closed(memory)
-    assert rule.locked(memory, market.data) == {}
+    assert rule.locked(memory, market.data) == rule.balances(memory)
     assert "has ended" in market.add(2, 31.0).reason
     assert Market("prediction-market").rule.deadline_s(market.rule.start(0.0)) == math.inf
 
@@ -640,9 +722,9 @@ def test_pieces_of_a_test_set_cover_it_and_none_is_empty():
     ("params", "key"),
     [
         ({"bounty": 0}, "bounty"),
-        ({"bounty": 10**9, "unit": 10**15}, "bounty"),
+        ({"bounty": 10**9 + 1}, "bounty"),
         ({"pieces": 1}, "pieces"),
-        ({"as_shipped": True, "provider": 1}, "provider"),
+        ({"collect_wait_s": -1.0}, "collect_wait_s"),
     ],
 )
 def test_prediction_markets_that_cannot_be_are_refused_in_one_line(params, key):

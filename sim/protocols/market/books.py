@@ -100,6 +100,16 @@ class Books:
         if self.traced:
             self._claims.append(f"{kind}:{datum.index}:{amount / TOKEN!r}")
 
+    def collected(self, now_s: float, device: int, owner: int, amount: int) -> None:
+        """Record a balance that a device has collected."""
+        self.counts["collect"] += 1
+        self.claims += 1
+        self._accepted_claims.append(
+            (self._clock.round, now_s, device, "collect", None, owner, None, None, amount)
+        )
+        if self.traced:
+            self._claims.append(f"collect:{owner}:{amount / TOKEN!r}")
+
     def query(self, now_s: float, device: int, offer: int, paid: int) -> None:
         """Record a prediction that was asked for."""
         self.counts["query"] += 1

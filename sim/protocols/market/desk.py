@@ -25,6 +25,7 @@ from mechanisms.vocabulary import (
     TimingObservation,
 )
 from sim.population.participant import Participant
+from sim.protocols.market.balances import Balances
 from sim.protocols.market.habits import Habits
 from sim.protocols.market.market import DataMarket
 
@@ -35,10 +36,11 @@ class Desk:
     Args:
         market: whose rule, model, data and money these are.
         habits: of the contributors.
+        balances: that the rule keeps.
     """
 
-    def __init__(self, market: DataMarket, habits: Habits) -> None:
-        self._market, self._habits = market, habits
+    def __init__(self, market: DataMarket, habits: Habits, balances: Balances) -> None:
+        self._market, self._habits, self._balances = market, habits, balances
         kernel, samples = market.kernel, market.samples
         self._treasury, self._clock = kernel.treasury, kernel.clock
         self._coalitions = kernel.population.coalitions
@@ -137,7 +139,7 @@ class Desk:
             row=None if market.ran_out else market.next_row,
             refundable_s=market.open.next_young_s(p.device, own=True),
             reportable_s=market.open.next_young_s(p.device, own=False),
-            sweepable_s=market.open.next_sweep_s(p.device),
+            sweepable_s=min(market.open.next_sweep_s(p.device), self._balances.open_to_all_s()),
             rng=self._habits.rng("next", p),
             price=self._price(p) if "price" in behaviour.knows else ABSENT,
         )

@@ -11,13 +11,13 @@ import numpy as np
 from mechanisms import answers
 from mechanisms import registries as rules
 from mechanisms.failures import broken
-from mechanisms.markets.base import POT, MarketRule
+from mechanisms.markets.base import BOUNTY, POT, MarketRule
 from mechanisms.prediction_fees.base import FeeRule
-from mechanisms.vocabulary import Datum, Payment
+from mechanisms.vocabulary import PROVIDER, Datum, Payment
 from sim.data.folder import data_folder, load_dataset
 from sim.kernel import Kernel
 from sim.keys import SettingError
-from sim.money.ledger import LedgerError
+from sim.money.ledger import LedgerError, device_account
 from sim.online import online_models
 from sim.online.base import OnlineModel
 from sim.online.samples import Samples
@@ -46,6 +46,8 @@ class DataMarket:
         self.next_row = self.first
         self.model = self.new_model()
         self.rule: MarketRule = rules.markets.create(settings.rule, settings.params)
+        self.bounty = answers.whole(self.rule, "bounty", self.rule.bounty())
+        self.provider: int | str = PROVIDER if settings.provider < 0 else settings.provider
         self.fees: FeeRule = rules.prediction_fees.create(settings.fees, settings.fees_params)
         self.people = list(kernel.population)
         self.books = Books(kernel, self.samples, self._open_accounts())
@@ -84,9 +86,34 @@ class DataMarket:
             settings = self.kernel.population.groups[p.device].settings
             own = settings.initial_balance if isinstance(settings, ContributorGroup) else 0
             held[p.device] = own or self.scenario.payout.initial_balance
+        self._check_provider(held)
         accounts = answers.amounts(self.rule, "accounts", self.rule.accounts())
-        self.kernel.treasury.open(held, {POT: 0, **accounts})
+        self.kernel.treasury.open(held, {POT: 0, **accounts, **self._bounty_accounts()})
         return list(held.values())
+
+    def _check_provider(self, held: Mapping[int, int]) -> None:
+        """Refuse a bounty that is more than its provider holds at the start."""
+        provider = self.provider
+        if isinstance(provider, int) and held[provider] < self.bounty:
+            expected = (
+                f"must hold the bounty of {self.bounty:,} base units at the start; it holds "
+                f"{held[provider]:,} (payout.initial_balance, or that of its group)"
+            )
+            raise SettingError("market.provider", provider, expected)
+
+    def _bounty_accounts(self) -> dict[str, int]:
+        """Return the accounts of a bounty; who takes no part in the market holds it and no more."""
+        if not self.bounty:
+            return {}
+        outside = self.provider == PROVIDER
+        return {BOUNTY: 0, PROVIDER: self.bounty} if outside else {BOUNTY: 0}
+
+    def set_bounty_aside(self) -> None:
+        """Let the provider pay the bounty, before the first datum."""
+        if self.bounty:
+            payer = self.provider
+            account = payer if isinstance(payer, str) else device_account(payer)
+            self.kernel.treasury.move(account, BOUNTY, self.bounty, "market.bounty", self.now_s)
 
     # --- data and money -------------------------------------------------------------------------
 
@@ -118,9 +145,13 @@ class DataMarket:
     def pay(self, payments: Sequence[Payment]) -> None:
         """Pay what a rule with stages decided on."""
         accounts = {POT, *self.rule.accounts()}
-        answers.payments(self.rule, "advance", payments, accounts, len(self.people))
+        if self.bounty:
+            accounts.add(BOUNTY)
+        paid = answers.payments(
+            self.rule, "advance", payments, accounts, len(self.people), {self.provider}
+        )
         try:
-            self.kernel.treasury.post(payments, time_s=self.now_s)
+            self.kernel.treasury.post(paid, time_s=self.now_s)
         except LedgerError as error:
             raise broken(self.rule, "advance", str(error)) from error
 
@@ -131,8 +162,13 @@ class DataMarket:
 
     def locked(self) -> Mapping[int, int]:
         """Return the base units by device that the rule holds and may give back."""
-        found = self.rule.locked(self.memory, tuple(self.open))
-        return answers.counts(self.rule, "locked", found, len(self.people))
+        records = self.open if self.rule.claimable else self.data
+        found = self.rule.locked(self.memory, tuple(records))
+        locked = answers.counts(self.rule, "locked", found, len(self.people))
+        if not self.bounty or isinstance(self.provider, str):
+            return locked
+        own = locked.get(self.provider, 0) + self.kernel.treasury.held(BOUNTY)
+        return {**locked, self.provider: own}
 
     # --- accuracy -------------------------------------------------------------------------------
 

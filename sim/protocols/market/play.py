@@ -13,6 +13,7 @@ from mechanisms.vocabulary import TOKEN, Act, Offer, Query
 from sim.agenda import Agenda, Event
 from sim.data.folder import data_folder
 from sim.population.participant import Participant
+from sim.protocols.market.balances import Balances
 from sim.protocols.market.claims import Claims
 from sim.protocols.market.desk import Desk
 from sim.protocols.market.habits import Habits
@@ -39,7 +40,8 @@ class Play:
         self._treasury, self._population = kernel.treasury, kernel.population
         self._as_published = market.scenario.market.as_published
         self.habits = Habits(kernel, market.scenario)
-        self.desk = Desk(market, self.habits)
+        self.balances = Balances(market)
+        self.desk = Desk(market, self.habits, self.balances)
         self.claims = Claims(
             kernel.treasury,
             market.rule,
@@ -80,6 +82,8 @@ class Play:
         """Open the market: everybody decides when to act first."""
         # As measured when the market was built.
         self.market.write_down("start", self.market.accuracy)
+        self.market.set_bounty_aside()
+        self.rewards.commit()
         if not self.recorded:
             for p in self.market.people:
                 self._queue(p)
@@ -107,15 +111,25 @@ class Play:
                 now_s = min(now_s, stage_s)
             if now_s > end_s or now_s == math.inf:
                 return
-            market.now_s = now_s
+            market.now_s, was_open = now_s, not market.ran_out
             if stage_s <= now_s:
                 self.rewards.advance(ended=market.ran_out)
             elif recorded:
                 self._replay(recorded[self.replayed])
             else:
                 self._act(market.people[self.agenda.pop().device])
+            if self._has_stages:
+                self._follow_stages(was_open)
             if self._over(end_s):
                 self.finish()
+
+    def _follow_stages(self, was_open: bool) -> None:
+        """Close the market with its rule, and let the rule end when no more data are taken."""
+        market = self.market
+        if market.rule.closed(market.memory):
+            market.close()
+        if was_open and market.ran_out:
+            self.rewards.advance(ended=True)
 
     def _next_s(self) -> float:
         """Return when the next act is, inf for never."""
@@ -130,8 +144,9 @@ class Play:
         market = self.market
         if end_s == math.inf and market.now_s > market.progress_s + self._stalled_s:
             return True
-        if market.ran_out or (self._has_stages and market.rule.closed(market.memory)):
-            return not (market.rule.claimable and len(market.open))
+        if market.ran_out:
+            claimable = market.rule.claimable and len(market.open)
+            return not (claimable or self.balances.owed())
         return not len(self.agenda)
 
     def finish(self) -> None:
@@ -139,6 +154,7 @@ class Play:
         self.done = True
         self.agenda.clear()
         self.rewards.advance(ended=True)
+        self.balances.hand_out()
         self.market.learn_late()
         self.market.accuracy = self.market.measure()
         self.market.write_down("end", self.market.accuracy)
@@ -186,7 +202,8 @@ class Play:
         if claims:
             # As published nothing but what anybody may take is claimed after the data ran out.
             late = market.ran_out and self._as_published
-            if self.claims.claim(p, market.memory, market.now_s, sweeps_only=late):
+            claimed = self.claims.claim(p, market.memory, market.now_s, sweeps_only=late)
+            if self.balances.collect(p) or claimed:
                 market.progress_s = market.now_s
         if market.books.traced:
             market.books.act(market.now_s, p, act, row, cost, market.accuracy)
@@ -199,9 +216,15 @@ class Play:
 
     def to_state(self) -> dict[str, Any]:
         """Return JSON values at a round boundary."""
-        return {"agenda": self.agenda.to_state(), "replayed": self.replayed, "done": self.done}
+        return {
+            "agenda": self.agenda.to_state(),
+            "replayed": self.replayed,
+            "done": self.done,
+            "rewards": self.rewards.to_state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `to_state`."""
         self.agenda = Agenda(Event(*event) for event in state["agenda"])
         self.replayed, self.done = state["replayed"], state["done"]
+        self.rewards.restore(state["rewards"])

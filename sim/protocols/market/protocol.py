@@ -97,6 +97,7 @@ class Market(Protocol):
             "refunds": counts["refund"],
             "reports": counts["report"],
             "sweeps": counts["sweep"],
+            "collected": counts["collect"],
             "queries": counts["query"],
             "deposited": books.deposited,
             "open": len(market.open),

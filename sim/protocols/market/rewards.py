@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,21 @@ class Rewards:
 
     def __init__(self, market: DataMarket) -> None:
         self._market = market
-        committed = self._of_provider("test_set", market.samples.test_rows)
+        self._rows = market.samples.test_rows
+        self._tested = self._noted = True
+        try:
+            market.rule.test_pieces(len(self._rows))
+        except PluginError as error:
+            key = f"market.params.{error.key}"
+            raise SettingError(key, error.value, str(error)) from error
+
+    def commit(self) -> None:
+        """Let the provider commit to its test set, and reveal a piece of it: in the first round."""
+        committed = self._of_provider("test_set", self._rows)
         revealed = self._of_provider("revealed", committed)
-        self._tested = self.digests(committed) == self.digests(revealed)
+        same = revealed is committed or self.digests(revealed) == self.digests(committed)
+        self._tested = self._noted = same
         self._rows = self._hidden(revealed)
-        self._noted = self._tested
 
     def _of_provider(self, method: str, default: Rows) -> Rows:
         """Return the rows that the provider commits to or reveals."""
@@ -62,21 +73,18 @@ class Rewards:
         if not len(picked) or picked.min() < 0 or picked.max() >= len(tests):
             message = f"must choose some of the test samples 0..{len(tests) - 1}"
             raise broken(behaviour, method, message, who)
-        return tests[picked]
-
-    def _pieces(self, rows: Rows) -> Sequence[tuple[int, int]]:
-        """Return the pieces of a test set; raise `SettingError` when one would be empty."""
         try:
-            return self._market.rule.test_pieces(len(rows))
+            market.rule.test_pieces(len(picked))
         except PluginError as error:
-            key = f"market.params.{error.key}"
-            raise SettingError(key, error.value, str(error)) from error
+            message = f"chooses {len(picked)} test samples: {error.key} = {error.value} {error}"
+            raise broken(behaviour, method, message, who) from error
+        return tests[picked]
 
     def digests(self, rows: Rows) -> list[str]:
         """Return the SHA-256 of each piece: the bytes of its samples and labels."""
         samples = self._market.samples
         found = []
-        for start, stop in self._pieces(rows):
+        for start, stop in self._market.rule.test_pieces(len(rows)):
             piece = rows[start:stop]
             content = samples.dense(piece).tobytes() + samples.y[piece].tobytes()
             found.append(hashlib.sha256(content).hexdigest())
@@ -84,7 +92,7 @@ class Rewards:
 
     def _hidden(self, rows: Rows) -> Rows:
         """Return the rows without the piece that is revealed before the first datum."""
-        pieces = self._pieces(rows)
+        pieces = self._market.rule.test_pieces(len(rows))
         if len(pieces) < 2:
             return rows
         drawn = self._market.kernel.streams.rng("market piece").integers(len(pieces))
@@ -105,6 +113,7 @@ class Rewards:
             ended=ended,
             accuracies=self.accuracies,
             tested=self._tested,
+            provider=market.provider,
         )
         market.pay(market.rule.advance(market.memory, seen))
         next_s = market.rule.deadline_s(market.memory)
@@ -124,3 +133,14 @@ class Rewards:
             model.update(datum.row, datum.label)
             found.append(float((watch.predictions()[slots] == labels).mean()))
         return np.array(found)
+
+    # --- checkpoints ----------------------------------------------------------------------------
+
+    def to_state(self) -> dict[str, Any]:
+        """Return JSON values at a round boundary."""
+        return {"rows": self._rows.tolist(), "tested": self._tested, "noted": self._noted}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `to_state`."""
+        self._rows = np.array(state["rows"], dtype=np.int64)
+        self._tested, self._noted = state["tested"], state["noted"]

@@ -129,7 +129,10 @@ class MarketSettings(Settings):
     accuracy_every_s: Seconds = 200_000.0
     """Seconds from one publication to the next."""
     provider: Annotated[int, Field(ge=-1, strict=True)] = -1
-    """The contributor that provides the test set which rules pay by; -1: nobody cheats."""
+    """The contributor that provides the test set which rules pay by, and the bounty of a prediction
+    market out of what it holds. -1: somebody who takes no part, with the hidden test set and just
+    the bounty.
+    """
     as_published: StrictBool = False
     """Copies what the authors' simulator does where it is an accident: waits and deposits in whole
     seconds and tokens, which locks contributors in phase; who has spent everything leaves for good,
@@ -195,6 +198,8 @@ class MarketScenario(Scenario):
         held = self.payout.initial_balance * (self.devices - others)
         held += sum(group.initial_balance * group.size for group in self.adversaries)
         held += sum(answers.amounts(rule, "accounts", rule.accounts()).values())
+        if self.market.provider < 0:
+            held += answers.whole(rule, "bounty", rule.bounty())
         if held > MAX_AMOUNT:
             expected = (
                 f"{held:,} base units in all at the start: a supply is at most {MAX_AMOUNT:,}"

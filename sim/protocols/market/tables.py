@@ -17,6 +17,7 @@ ROUNDS = {
     "refunds": Column(INTEGER, "deposits that went back to their author"),
     "reports": Column(INTEGER, "claims on the deposit of somebody else"),
     "sweeps": Column(INTEGER, "claims after which anybody may take what is left"),
+    "collected": Column(INTEGER, "balances that were collected, of rules that keep any"),
     "queries": Column(INTEGER, "predictions that were asked for"),
     "deposited": Column(INTEGER, "base units that authors paid"),
     "open": Column(INTEGER, "data that can still be claimed, at the end"),
@@ -50,12 +51,14 @@ CLAIMS = Table(
         "time_s": WHEN,
         "device": Column(INTEGER, "who claimed"),
         "kind": Column(
-            TEXT, "`refund`: its own; `report`: of another; `sweep`: what was left, by anybody"
+            TEXT,
+            "`refund`: its own; `report`: of another; `sweep`: what was left, by anybody; "
+            "`collect`: the balance of a contributor",
         ),
-        "datum": Column(INTEGER, "number of the datum"),
-        "author": Column(INTEGER, "whose datum it is"),
-        "right": Column(TRUTH, "whether its label is the true one"),
-        "agrees": Column(TRUTH, "whether the model predicted its label"),
+        "datum": Column(INTEGER, "number of the datum; null: a balance"),
+        "author": Column(INTEGER, "whose datum or balance it is"),
+        "right": Column(TRUTH, "whether its label is the true one; null: a balance"),
+        "agrees": Column(TRUTH, "whether the model predicted its label; null: a balance"),
         "amount": Column(INTEGER, "base units"),
     },
 )
@@ -105,7 +108,10 @@ TRACE = Table(
         "accepted": Column(TRUTH, "whether the rule accepted the datum; null: no datum"),
         "cost": Column(NUMBER, "tokens that it was charged"),
         "accuracy": Column(NUMBER, "of the model as last published"),
-        "claims": Column(TEXT, "claims that followed, in order: kind:datum:tokens, with spaces"),
+        "claims": Column(
+            TEXT,
+            "claims that followed, with spaces: kind:datum:tokens, or collect:owner:tokens",
+        ),
     },
     "record.trace",
 )
