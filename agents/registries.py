@@ -56,5 +56,32 @@ voters = Registry(
     suite="experiments.conformance.voting:VoterConformance",
     listed={"behaviours": "voter", "voters": ""},
 )
+annotators = Registry(
+    "annotators",
+    package="agents.annotators",
+    base="Annotator",
+    about="which tasks an annotator takes, and what it answers",
+    key="adversaries.N.annotator",
+    suite="experiments.conformance.labelling:AnnotatorConformance",
+    listed={"behaviours": "annotator", "annotators": ""},
+)
+creators = Registry(
+    "creators",
+    package="agents.creators",
+    base="Creator",
+    about="which submissions the creator of a task accepts when it decides itself",
+    key="labelling.creator",
+    suite="experiments.conformance.labelling:CreatorConformance",
+    listed={"behaviours": "creator", "creators": ""},
+)
 
-__all__ = ["contributors", "learners", "miners", "validators", "voters", "workers"]
+__all__ = [
+    "annotators",
+    "contributors",
+    "creators",
+    "learners",
+    "miners",
+    "validators",
+    "voters",
+    "workers",
+]

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from fedstake.lazy import homes
 
 if TYPE_CHECKING:
+    from agents.annotators.base import Annotator as Annotator
     from agents.contributors.base import Contributor as Contributor
+    from agents.creators.base import Creator as Creator
     from agents.learners.base import Learner as Learner
     from agents.miners.base import MinerBehaviour as MinerBehaviour
     from agents.validators.base import ValidatorBehaviour as ValidatorBehaviour
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from fedstake.errors import InputError as InputError
     from mechanisms.aggregators.base import AggregationRule as AggregationRule
     from mechanisms.failures import PluginFailedError as PluginFailedError
+    from mechanisms.labelling.base import LabellingRule as LabellingRule
     from mechanisms.markets.base import MarketRule as MarketRule
     from mechanisms.parts.base import Part as Part
     from mechanisms.payouts.base import PayoutRule as PayoutRule
@@ -70,8 +73,10 @@ if TYPE_CHECKING:
     from mechanisms.validators.base import ValidationRule as ValidationRule
     from mechanisms.verifiers.base import Verifier as Verifier
     from mechanisms.vocabulary import TOKEN as TOKEN
+    from mechanisms.vocabulary import UNKNOWN as UNKNOWN
     from mechanisms.vocabulary import Act as Act
     from mechanisms.vocabulary import AggregationObservation as AggregationObservation
+    from mechanisms.vocabulary import AnnotatorObservation as AnnotatorObservation
     from mechanisms.vocabulary import Ask as Ask
     from mechanisms.vocabulary import Ballot as Ballot
     from mechanisms.vocabulary import BlockObservation as BlockObservation
@@ -81,11 +86,14 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import CoalitionUtility as CoalitionUtility
     from mechanisms.vocabulary import Conduct as Conduct
     from mechanisms.vocabulary import ContributorObservation as ContributorObservation
+    from mechanisms.vocabulary import CreatorObservation as CreatorObservation
     from mechanisms.vocabulary import DataObservation as DataObservation
     from mechanisms.vocabulary import Datum as Datum
     from mechanisms.vocabulary import DisputeObservation as DisputeObservation
     from mechanisms.vocabulary import Evaluator as Evaluator
     from mechanisms.vocabulary import HiddenError as HiddenError
+    from mechanisms.vocabulary import Judgement as Judgement
+    from mechanisms.vocabulary import LabellingObservation as LabellingObservation
     from mechanisms.vocabulary import MarketMemory as MarketMemory
     from mechanisms.vocabulary import Memory as Memory
     from mechanisms.vocabulary import MiningDecision as MiningDecision
@@ -106,6 +114,7 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import Settlement as Settlement
     from mechanisms.vocabulary import Stage as Stage
     from mechanisms.vocabulary import Submission as Submission
+    from mechanisms.vocabulary import TakingObservation as TakingObservation
     from mechanisms.vocabulary import Tally as Tally
     from mechanisms.vocabulary import TimingObservation as TimingObservation
     from mechanisms.vocabulary import UpdateRecord as UpdateRecord

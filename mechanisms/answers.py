@@ -6,6 +6,7 @@ should be returned.
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
@@ -20,6 +21,8 @@ from mechanisms.vocabulary import (
     CaptureObservation,
     DataObservation,
     FloatMatrix,
+    Judgement,
+    LabellingObservation,
     MiningDecision,
     MiningObservation,
     Payment,
@@ -206,6 +209,48 @@ def payments(
         if not (known or p.payee in others):
             raise broken(plugin, method, f"pays {p.payee!r}: neither a device nor its own account")
     return answer
+
+
+# --- labelling rules ----------------------------------------------------------------------------
+
+
+def judgement(plugin: Plugin, answer: Any, seen: LabellingObservation) -> Judgement:
+    """Return a judgement about the submissions of a task, whose numbers are finite."""
+    judged: Judgement = instance(plugin, "judge", answer, Judgement)
+    n, q = seen.answers.shape
+    for what, shape, kind in (
+        ("scores", (n, q), FLOAT),
+        ("labels", (q,), INTEGER),
+        ("weights", (q,), FLOAT),
+    ):
+        array(plugin, "judge", getattr(judged, what), shape=shape, kind=kind, what=what)
+    if not np.isfinite(judged.scores).all():
+        raise broken(plugin, "judge", "scores must be finite, some are NaN or infinite")
+    if not ((judged.weights >= 0) & (judged.weights <= 1)).all():
+        raise broken(plugin, "judge", "weights must be in 0..1")
+    if not ((judged.labels >= -1) & (judged.labels < seen.options)).all():
+        raise broken(plugin, "judge", f"labels must be in 0..{seen.options - 1}, or -1 for none")
+    return judged
+
+
+def plain_memory(plugin: Plugin, method: str, memory: Any) -> dict[str, Any]:
+    """Return a memory after a JSON round trip that changes nothing in it."""
+    try:
+        again: dict[str, Any] = json.loads(json.dumps(memory))
+    except (TypeError, ValueError) as error:
+        raise broken(plugin, method, f"remembers what is no plain JSON: {error}") from None
+    if again != memory:
+        message = "remembers what JSON changes: keys must be text, lists not tuples, numbers finite"
+        raise broken(plugin, method, message)
+    return again
+
+
+def labels(plugin: Plugin, method: str, answer: Any, n: int, options: int, who: str = "") -> Any:
+    """Return `int64[n]` labels in 0..options-1."""
+    found = array(plugin, method, answer, shape=(n,), kind=INTEGER, who=who)
+    if n and not 0 <= found.min() <= found.max() < options:
+        raise broken(plugin, method, f"must return labels in 0..{options - 1}", who)
+    return found.astype(np.int64)
 
 
 # --- behaviours ---------------------------------------------------------------------------------

@@ -86,9 +86,19 @@ voting = Registry(
     key="referenda.rule",
     suite="experiments.conformance.voting:VotingConformance",
 )
+labelling = Registry(
+    "labelling",
+    package="mechanisms.labelling",
+    base="LabellingRule",
+    one="labelling rule",
+    about="what answers of annotators are worth, and which label they come to",
+    key="labelling.rule",
+    suite="experiments.conformance.labelling:LabellingConformance",
+)
 
 __all__ = [
     "aggregators",
+    "labelling",
     "markets",
     "parts",
     "payouts",

@@ -96,7 +96,8 @@ def test_names_under_which_plug_ins_are_listed():
         "datasets": [("", "datasets")],
         "models": [("", "models")],
     }
-    assert expected.items() <= shown.items()
+    for name, registries in expected.items():
+        assert shown[name][: len(registries)] == registries
     assert next(iter(shown)) == "mechanisms", "rules first, as in the house"
 
 

@@ -5,7 +5,6 @@ Devices, accounts and amounts are those that can be; the payment that undoes ano
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -87,7 +86,7 @@ class _Checked(Contract):
                 raise broken(self.inner, method, problem)
         memory = settled.memory
         if memory is not None:
-            memory = _kept(self.inner, method, memory)
+            memory = answers.plain_memory(self.inner, method, memory)
         return Settlement(tuple(settled.payments), memory)
 
 
@@ -136,18 +135,6 @@ class Payer:
             self._treasury.post(payments, **options)
         except LedgerError as error:
             raise broken(self._rule, method, str(error)) from error
-
-
-def _kept(rule: Contract, method: str, memory: Memory) -> Memory:
-    """Return a memory after a JSON round trip that changes nothing in it."""
-    try:
-        again: Memory = json.loads(json.dumps(memory))
-    except (TypeError, ValueError) as error:
-        raise broken(rule, method, f"remembers what is no plain JSON: {error}") from None
-    if again != memory:
-        message = "remembers what JSON changes: keys must be text, lists not tuples, numbers finite"
-        raise broken(rule, method, message)
-    return again
 
 
 def _problem(

@@ -32,6 +32,10 @@ class Treasury:
         self.post(Payment(account, amount, "initial") for account, amount in held.items())
         self._first_entry = len(self.ledger.journal)
 
+    def add_accounts(self, accounts: Iterable[str]) -> None:
+        """Open more accounts of rules during the run, empty; opening one twice is harmless."""
+        self.ledger.open(accounts)
+
     def post(
         self,
         payments: Iterable[Payment],

@@ -1,0 +1,1 @@
+"""Annotators: which tasks they take, and what they answer."""

@@ -1,0 +1,1 @@
+"""Creators: which submissions they accept when they decide themselves."""

@@ -1,0 +1,1 @@
+"""Labelling rules: what answers are worth where nobody knows the truth."""
