@@ -6,7 +6,7 @@ For games with things in flight beyond a round, and for 10^5 events a second: no
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -27,6 +27,10 @@ class Agenda:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield all events, in no particular order."""
+        return iter(self._heap)
 
     @property
     def next_s(self) -> float:

@@ -60,11 +60,8 @@ def split_data(
     """
     n = len(data.y_train)
     leak = source == "test"
-    held_out = 0 if leak else round(settings.validation_fraction * n)
-    order = streams.rng("holdout").permutation(n)
-    # Each part is in the order of the file, so that without a hold-out it is the file's.
-    cuts = (held_out, held_out + round(public * n))
-    reserve, common, pool = (np.sort(part) for part in np.split(order, cuts))
+    fraction = 0.0 if leak else settings.validation_fraction
+    pool, reserve, common = hold_out(n, fraction, streams, public=public)
 
     # Training samples.
     dealt = range(devices) if trainers is None else trainers
@@ -77,7 +74,7 @@ def split_data(
     own = {device: pool[part] for device, part in zip(dealt, parts, strict=True)}
 
     # Validation samples.
-    if settings.validation_fraction and held_out == 0 and not leak:
+    if settings.validation_fraction and not len(reserve) and not leak:
         raise DataError(
             f"data.validation_fraction = {settings.validation_fraction:g} "
             f"of {n} samples is none; raise it"
@@ -107,6 +104,20 @@ def _shards(
             f"{len(y)} samples are too few for {devices} devices"
         )
     return [(x[i], y[i]) for i in partition.iid(y, devices, rng)]
+
+
+def hold_out(
+    n: int, fraction: float, streams: Streams, *, public: float = 0.0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Draw which of n samples devices train on, which are held out, and which are public.
+
+    Each part is in the order of the file, so that without the others it is the file's.
+    """
+    order = streams.rng("holdout").permutation(n)
+    held_out = round(fraction * n)
+    cuts = (held_out, held_out + round(public * n))
+    reserve, common, pool = (np.sort(part) for part in np.split(order, cuts))
+    return pool, reserve, common
 
 
 def _deal(

@@ -11,12 +11,7 @@ from sim.chain.forks import ServerChain
 from sim.stages import Process, Stages
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork, do_local_work
-from sim.training.record import (
-    GlobalAccuracy,
-    participant_columns,
-    record_participants,
-    round_columns,
-)
+from sim.training.record import record_served
 from sim.training.server import Server
 from sim.training.settling import aggregate
 
@@ -95,25 +90,15 @@ class AveragingRound:
             device_own: by device more columns of `participants`.
             benefit: base units that the round is worth to a device beside its income.
         """
-        game, server, more = self.game, self.server, device_own or {}
-        tested = GlobalAccuracy(game)
-        own = round_columns(
-            game,
-            tested,
-            online=server.online_at_start,
+        record_served(
+            self.game,
+            self.clock.start_s,
+            online=self.server.online_at_start,
             workers=len(self.workers),
             work=self.work,
             records=self.records,
-        )
-        game.kernel.record_round(self.clock.start_s, {**own, **(round_own or {})})
-        columns = participant_columns(
-            game, tested, work=self.work, records=self.records, compute_s=server.compute_s
-        )
-        record_participants(
-            game,
-            tested,
-            server.online_at_start,
-            {device: {**row, **more.get(device, {})} for device, row in columns.items()},
-            compute_s=server.compute_s,
+            compute_s=self.server.compute_s,
+            own_round=round_own,
+            own=device_own,
             benefit=benefit,
         )

@@ -161,17 +161,18 @@ class TrainingGame:
         """What the payout rule held for each device at the round's start."""
         return self._locked_before
 
-    def end_time(self, end_s: float) -> None:
+    def end_time(self, end_s: float, *, happened: bool = False) -> None:
         """Move the clock on and settle; after the last round close the payout rule."""
-        self.settle(end_s)
+        self.settle(end_s, happened=happened)
         self.finish()
 
-    def settle(self, end_s: float) -> None:
+    def settle(self, end_s: float, *, happened: bool = False) -> None:
         """Move the clock on, and execute what the payout rule has decided.
 
-        A round in which nothing happened lasts until a device comes or goes.
+        A round in which nothing happened lasts until a device comes or goes. `happened`: something
+        did, even if it took no time.
         """
-        if end_s <= self.clock.time_s:
+        if end_s <= self.clock.time_s and not happened:
             end_s = self.availability.next_change_s(self.clock.time_s)
         self.clock.time_s = end_s
         self.forks.settle()

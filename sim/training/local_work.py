@@ -139,7 +139,7 @@ def _epoch_log(
 
 def _job(game: TrainingGame, device: int, purpose: str, epochs: int, step: int) -> TrainingJob:
     """Return the training of one device from its own global model on its own samples."""
-    identity = identity_of(game, device, step)
+    identity = identity_of(game.clock.round, device, step)
     rng = game.streams.rng(purpose, *identity)
     samples = game.bench.samples(device)
     order = np.empty((0, len(samples)), dtype=np.int64)
@@ -157,6 +157,6 @@ def _protect_in_place(
     if not privacy.clip:
         return
     for i, w in enumerate(workers):  # row by row: two rows in float64 are all the memory it takes
-        rng = game.streams.rng("privacy", *identity_of(game, w, step))
+        rng = game.streams.rng("privacy", *identity_of(game.clock.round, w, step))
         start = game.bench.models[game.forks[w].model]
         updates[i] = clip_and_blur(updates[i], start, privacy.clip, privacy.noise, rng)

@@ -34,6 +34,44 @@ class GlobalAccuracy:
         self.each = np.array([self.accuracy[held[device]] for device in game.scenario.trainers])
 
 
+def record_served(
+    game: TrainingGame,
+    start_s: float,
+    *,
+    online: Collection[int],
+    workers: int,
+    work: LocalWork,
+    records: Sequence[UpdateRecord],
+    compute_s: Mapping[int, float],
+    own_round: Mapping[str, Any] | None = None,
+    own: Mapping[int, Mapping[str, Any]] | None = None,
+    benefit: Mapping[int, float] | None = None,
+) -> None:
+    """Record all rows of a round in which a server aggregates and nobody votes.
+
+    Args:
+        game: the services of the run.
+        start_s: when the round began.
+        online: who was there then.
+        workers: how many devices were workers.
+        work: what they trained and sent.
+        records: the updates that were aggregated.
+        compute_s: simulated seconds of computing by device.
+        own_round: the protocol's own columns of `rounds`.
+        own: its own columns of `participants` by device.
+        benefit: base units that the round is worth to a device beside its income.
+    """
+    tested = GlobalAccuracy(game)
+    columns = round_columns(
+        game, tested, online=online, workers=workers, work=work, records=records
+    )
+    game.kernel.record_round(start_s, columns | dict(own_round or {}))
+    people = participant_columns(game, tested, work=work, records=records, compute_s=compute_s)
+    for device, more in (own or {}).items():
+        people[device] |= more
+    record_participants(game, tested, online, people, compute_s=compute_s, benefit=benefit)
+
+
 def round_columns(
     game: TrainingGame,
     tested: GlobalAccuracy,

@@ -45,7 +45,7 @@ class Server:
         self.chain.adopt(device, self.chain.head, start_s)
         return start_s + self.send_s(device)
 
-    def send_s(self, device: int, size: int | None = None) -> float:
+    def send_s(self, device: int, size: float | None = None) -> float:
         """Return the seconds of a message between server and device, by default with an update."""
         size = self.size if size is None else size
         link = float(self.game.network.link[device])

@@ -174,7 +174,8 @@ def _observation(
     if taped or observes & {"updates", "utility"}:
         known["updates"] = work.rows_of([r.worker for r in records], block)
     if "utility" in observes:
-        known["utility"] = game.bench.utility(known["updates"], start)
+        workers = [r.worker for r in records]
+        known["utility"] = game.bench.utility(known["updates"], start, workers)
     if conduct is not None:
         known["conduct"] = conduct
     if taped or "work" in observes:

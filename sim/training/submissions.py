@@ -41,9 +41,9 @@ class Submissions:
     switched: dict[int, bytes] = field(default_factory=dict)
 
 
-def identity_of(game: TrainingGame, device: int, step: int = 0) -> tuple[int, ...]:
+def identity_of(round: int, device: int, step: int = 0) -> tuple[int, ...]:
     """Return what names the random streams of a device's work in a round, the first or a later."""
-    first = (device, game.clock.round)
+    first = (device, round)
     return (*first, step) if step else first
 
 
@@ -125,7 +125,8 @@ def _observation(
         epochs=sent.claimed_epochs[at],
         layout=game.bench.engine.layout,
         rngs=tuple(
-            game.streams.rng("adversary.worker", *identity_of(game, d, step)) for d in devices
+            game.streams.rng("adversary.worker", *identity_of(game.clock.round, d, step))
+            for d in devices
         ),
         **known,
     )

@@ -98,10 +98,12 @@ class Workbench:
             list(rows), self.dataset.x_test, self.dataset.y_test, list(digests)
         )
 
-    def utility(self, updates: FloatMatrix, start: FloatMatrix) -> CoalitionUtility:
+    def utility(
+        self, updates: FloatMatrix, start: FloatMatrix, workers: Sequence[int]
+    ) -> CoalitionUtility:
         """Return the worth of coalitions of updates `[n, P]` to the model `start` `[P]`.
 
-        It is measured on the held-out samples.
+        It is measured on the held-out samples. `workers` are the n devices that sent them.
         """
         return self.engine.coalitions(updates, start, *self.utility_samples)
 
