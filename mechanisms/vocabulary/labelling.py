@@ -66,8 +66,11 @@ class Judgement:
     memory: Memory | None = None
 
     def earned(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the points that each submission earns, `float64[n]` in 0..sum of points."""
-        return np.clip(self.scores @ points, 0.0, float(points.sum()))
+        """Return the points that each submission earns, `float64[n]` in 0..sum of points.
+
+        Rounded to 10^-9 of a point: sums of thirds must not lose a unit.
+        """
+        return np.round(np.clip(self.scores @ points, 0.0, float(points.sum())), 9)
 
 
 @dataclass(frozen=True, kw_only=True)
