@@ -406,6 +406,8 @@ class _Replay:
             raise _UnplayableError("needs held-out samples, which the run has none of")
         if "conduct" in observes and seen.conduct is None:
             raise _UnplayableError("needs what only the contract of a coordinated round knows")
+        if "wallets" in observes:
+            raise _UnplayableError("needs the claims of wallets, which are on no tape")
         if "reports" not in observes or self._reported:
             return
         self._reported = any(record.reports for record in seen.records)

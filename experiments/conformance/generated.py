@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mechanisms.vocabulary import BlockObservation, Conduct, UpdateRecord
+from mechanisms.wallets import address, claim
 
 DEVICES = 22
 TARGET = np.linspace(-1, 1, 6, dtype=np.float32)
@@ -84,6 +85,7 @@ def blocks(draw: Any) -> BlockObservation:
         result=updates.mean(0) if drawn else start,
         utility=Utility(updates, start),
         conduct=draw(conducts(workers, validators)),
+        wallets={w: draw(st.sampled_from((claim(address(w)), "0" * 64))) for w in workers},
     )
 
 

@@ -142,6 +142,8 @@ class BlockObservation(Observation):
     "utility"    `utility(members)`: accuracies of means of the updates, see `CoalitionUtility`
     "conduct"    `conduct`: what a coordinator's contract knows; only under
                  `protocol = "coordinator"`
+    "wallets"    `wallets`: by device the hash that it submitted to be paid, of those that did; only
+                 under `protocol = "poc"`
     """
 
     groups = MappingProxyType(
@@ -151,6 +153,7 @@ class BlockObservation(Observation):
             "aggregate": ("start", "result"),
             "utility": ("utility",),
             "conduct": ("conduct",),
+            "wallets": ("wallets",),
         }
     )
 
@@ -164,6 +167,7 @@ class BlockObservation(Observation):
     result: FloatMatrix = ABSENT
     utility: CoalitionUtility = ABSENT
     conduct: Conduct = ABSENT
+    wallets: Mapping[int, str] = ABSENT
 
     @classmethod
     def names(cls) -> frozenset[str]:

@@ -57,6 +57,8 @@ class TrainingGame:
         self.transforms = [rules.transforms.create(t.rule, t.params) for t in aggregation.before]
         self.stakes: tuple[int, ...] = ()
         """Base units of each device at the present round's start."""
+        self.wallets: Mapping[int, str] = {}
+        """By device the hash that it submitted to be paid, where a protocol asks for that."""
         self.sent = [0] * scenario.devices
         """Updates that left each device so far: what its privacy has been spent on."""
         self.reduced = Reductions(kernel.recorder, kernel.clock)

@@ -38,6 +38,8 @@ LEAST_NOISE = 1e-3
 """Noise multipliers below protect nothing, and their epsilon is beyond what an accountant can
 state.
 """
+KNOWN_TO = {"conduct": "coordinator", "wallets": "poc"}
+"""What only the contract of one protocol of the house knows, and of which."""
 
 
 class TrainingScenario(Scenario):
@@ -57,8 +59,10 @@ class TrainingScenario(Scenario):
     versions: VersionSettings = Field(default_factory=VersionSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
 
-    knows_conduct: ClassVar[bool] = False
-    """Whether a contract knows who kept to the rules of a round, beside the records of updates."""
+    contract_knows: ClassVar[frozenset[str]] = frozenset()
+    """What rules can observe here that only some protocols' contracts know: "conduct", who kept to
+    the rules of a round; "wallets", who asked to be paid.
+    """
 
     def contents(self, data: Path | None = None) -> dict[str, str]:
         """Return the SHA-256 of the samples, where the data set is not a shipped one."""
@@ -121,7 +125,7 @@ class TrainingScenario(Scenario):
         self._check_behaviours()
         self._check_commitments()
         self._check_held_out()
-        self._check_conduct()
+        self._check_contract()
         self._check_parts()
         self._check_privacy()
         self._check_supply()
@@ -181,15 +185,16 @@ class TrainingScenario(Scenario):
             if "validation" in choice.create().knows:
                 raise SettingError(choice.key, choice.name, needs)
 
-    def _check_conduct(self) -> None:
-        """Refuse rules that observe conduct where no contract knows it."""
-        if self.knows_conduct:
-            return
-        needs = "needs protocol = 'coordinator': it observes conduct, which no contract knows here"
+    def _check_contract(self) -> None:
+        """Refuse rules that observe what no contract knows here."""
         for choice in self.choices():
             if choice.registry not in (rules.payouts, rules.parts):
                 continue
-            if "conduct" in choice.create().observes:
+            for name in sorted(choice.create().observes & KNOWN_TO.keys() - self.contract_knows):
+                needs = (
+                    f"needs protocol = '{KNOWN_TO[name]}': it observes {name}, which no contract "
+                    "knows here"
+                )
                 raise SettingError(choice.key, choice.name, needs)
 
     def _check_supply(self) -> None:

@@ -178,6 +178,8 @@ def _observation(
         known["utility"] = game.bench.utility(known["updates"], start, workers)
     if conduct is not None:
         known["conduct"] = conduct
+    if "wallets" in observes:
+        known["wallets"] = game.wallets
     if taped or "work" in observes:
         records = tuple(_audited(game.bench, work, r) for r in records)
     return BlockObservation(

@@ -88,7 +88,7 @@ class CoordinatedGroup(VotingGroup):
 class CoordinatorScenario(TrainingScenario):
     """A run under an on-chain coordinator."""
 
-    knows_conduct: ClassVar[bool] = True
+    contract_knows: ClassVar[frozenset[str]] = frozenset({"conduct"})
 
     coordinator: CoordinatorSettings = Field(default_factory=CoordinatorSettings)
     adversaries: tuple[CoordinatedGroup, ...] = ()
