@@ -1,0 +1,1 @@
+"""Games: payoff tables of strategies, and what survives in them."""
