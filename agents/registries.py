@@ -74,12 +74,42 @@ creators = Registry(
     suite="experiments.conformance.labelling:CreatorConformance",
     listed={"behaviours": "creator", "creators": ""},
 )
+engineers = Registry(
+    "engineers",
+    package="agents.engineers",
+    base="Engineer",
+    about="whether a model engineer pays for the master model, and which version it submits",
+    key="adversaries.N.engineer",
+    suite="experiments.conformance.engineers:EngineerConformance",
+    listed={"behaviours": "engineer", "engineers": ""},
+)
+members = Registry(
+    "members",
+    package="agents.members",
+    base="Member",
+    about="which versions a member of a collective approves, for what share of the pool",
+    key="adversaries.N.member",
+    suite="experiments.conformance.approval:MemberConformance",
+    listed={"behaviours": "member", "members": ""},
+)
+clients = Registry(
+    "clients",
+    package="agents.clients",
+    base="Client",
+    about="whether a client buys a licence, and what it pays for it",
+    key="adversaries.N.client",
+    suite="experiments.conformance.licensing:ClientConformance",
+    listed={"behaviours": "client", "clients": ""},
+)
 
 __all__ = [
     "annotators",
+    "clients",
     "contributors",
     "creators",
+    "engineers",
     "learners",
+    "members",
     "miners",
     "validators",
     "voters",

@@ -18,9 +18,12 @@ from fedstake.lazy import homes
 
 if TYPE_CHECKING:
     from agents.annotators.base import Annotator as Annotator
+    from agents.clients.base import Client as Client
     from agents.contributors.base import Contributor as Contributor
     from agents.creators.base import Creator as Creator
+    from agents.engineers.base import Engineer as Engineer
     from agents.learners.base import Learner as Learner
+    from agents.members.base import Member as Member
     from agents.miners.base import MinerBehaviour as MinerBehaviour
     from agents.validators.base import ValidatorBehaviour as ValidatorBehaviour
     from agents.voters.base import Voter as Voter
@@ -54,8 +57,10 @@ if TYPE_CHECKING:
     from fedstake.errors import FedstakeError as FedstakeError
     from fedstake.errors import InputError as InputError
     from mechanisms.aggregators.base import AggregationRule as AggregationRule
+    from mechanisms.approval.base import ApprovalRule as ApprovalRule
     from mechanisms.failures import PluginFailedError as PluginFailedError
     from mechanisms.labelling.base import LabellingRule as LabellingRule
+    from mechanisms.licensing.base import LicensingRule as LicensingRule
     from mechanisms.markets.base import MarketRule as MarketRule
     from mechanisms.parts.base import Part as Part
     from mechanisms.payouts.base import PayoutRule as PayoutRule
@@ -77,12 +82,14 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import Act as Act
     from mechanisms.vocabulary import AggregationObservation as AggregationObservation
     from mechanisms.vocabulary import AnnotatorObservation as AnnotatorObservation
+    from mechanisms.vocabulary import ApprovalObservation as ApprovalObservation
     from mechanisms.vocabulary import Ask as Ask
     from mechanisms.vocabulary import Ballot as Ballot
     from mechanisms.vocabulary import BlockObservation as BlockObservation
     from mechanisms.vocabulary import CaptureObservation as CaptureObservation
     from mechanisms.vocabulary import ChoiceObservation as ChoiceObservation
     from mechanisms.vocabulary import Claim as Claim
+    from mechanisms.vocabulary import ClientObservation as ClientObservation
     from mechanisms.vocabulary import CoalitionUtility as CoalitionUtility
     from mechanisms.vocabulary import Conduct as Conduct
     from mechanisms.vocabulary import ContributorObservation as ContributorObservation
@@ -90,11 +97,16 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import DataObservation as DataObservation
     from mechanisms.vocabulary import Datum as Datum
     from mechanisms.vocabulary import DisputeObservation as DisputeObservation
+    from mechanisms.vocabulary import DownloadObservation as DownloadObservation
+    from mechanisms.vocabulary import EngineerObservation as EngineerObservation
     from mechanisms.vocabulary import Evaluator as Evaluator
     from mechanisms.vocabulary import HiddenError as HiddenError
     from mechanisms.vocabulary import Judgement as Judgement
     from mechanisms.vocabulary import LabellingObservation as LabellingObservation
+    from mechanisms.vocabulary import LicenceObservation as LicenceObservation
     from mechanisms.vocabulary import MarketMemory as MarketMemory
+    from mechanisms.vocabulary import MemberObservation as MemberObservation
+    from mechanisms.vocabulary import MemberVote as MemberVote
     from mechanisms.vocabulary import Memory as Memory
     from mechanisms.vocabulary import MiningDecision as MiningDecision
     from mechanisms.vocabulary import MiningObservation as MiningObservation
@@ -111,11 +123,13 @@ if TYPE_CHECKING:
     from mechanisms.vocabulary import Role as Role
     from mechanisms.vocabulary import RoleObservation as RoleObservation
     from mechanisms.vocabulary import RowEvaluator as RowEvaluator
+    from mechanisms.vocabulary import RowTest as RowTest
     from mechanisms.vocabulary import Settlement as Settlement
     from mechanisms.vocabulary import Stage as Stage
     from mechanisms.vocabulary import Submission as Submission
     from mechanisms.vocabulary import TakingObservation as TakingObservation
     from mechanisms.vocabulary import Tally as Tally
+    from mechanisms.vocabulary import Terms as Terms
     from mechanisms.vocabulary import TimingObservation as TimingObservation
     from mechanisms.vocabulary import UpdateRecord as UpdateRecord
     from mechanisms.vocabulary import ValidationObservation as ValidationObservation

@@ -23,6 +23,7 @@ from mechanisms.vocabulary import (
     FloatMatrix,
     Judgement,
     LabellingObservation,
+    MemberVote,
     MiningDecision,
     MiningObservation,
     Payment,
@@ -370,6 +371,45 @@ def purchases(plugin: Plugin, answer: Any, seen: CaptureObservation) -> list[Pur
             raise broken(plugin, "buy", message, seen.who)
         bought.append(Purchase(purchase.voter, stake))
     return bought
+
+
+# --- a collective -------------------------------------------------------------------------------
+
+
+def version(plugin: Plugin, answer: Any, parameters: int, who: str) -> FloatMatrix | None:
+    """Return a row `float32[P]` or None; what is in it may be anything."""
+    if answer is None:
+        return None
+    row = array(plugin, "submit", answer, shape=(parameters,), kind=FLOAT, who=who)
+    return row.astype(np.float32)
+
+
+def member_vote(plugin: Plugin, answer: Any, who: str) -> MemberVote:
+    """Return the vote of a member, whose share is a part of the pool."""
+    cast: MemberVote = instance(plugin, "vote", answer, MemberVote, who)
+    approves = truth(plugin, "vote", cast.approves, who)
+    share = cast.share
+    if not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+        raise broken(plugin, "vote", f"share must be a number in 0..1, it is {share!r}", who)
+    return MemberVote(approves, float(share))
+
+
+def offer(plugin: Plugin, answer: Any, most: int, who: str) -> int | None:
+    """Return base units from 0 to `most`, or None for no offer."""
+    if answer is None:
+        return None
+    paid = whole(plugin, "offer", answer, who=who)
+    if paid > most:
+        raise broken(plugin, "offer", f"offers {paid} base units, it holds {most}", who)
+    return paid
+
+
+def reward(plugin: Plugin, method: str, answer: Any, most: int) -> int:
+    """Return base units from 0 to `most`."""
+    amount = whole(plugin, method, answer)
+    if amount > most:
+        raise broken(plugin, method, f"gives {amount} base units, there are {most}")
+    return amount
 
 
 # --- rules --------------------------------------------------------------------------------------

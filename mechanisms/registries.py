@@ -95,10 +95,28 @@ labelling = Registry(
     key="labelling.rule",
     suite="experiments.conformance.labelling:LabellingConformance",
 )
+approval = Registry(
+    "approval rules",
+    package="mechanisms.approval",
+    base="ApprovalRule",
+    about="when a version replaces the master model of a collective, and what its author gets",
+    key="approval.rule",
+    suite="experiments.conformance.approval:ApprovalConformance",
+)
+licensing = Registry(
+    "licensing rules",
+    package="mechanisms.licensing",
+    base="LicensingRule",
+    about="what an offer for a licence gets, and what an audit costs who paid less than the fee",
+    key="licences.rule",
+    suite="experiments.conformance.licensing:LicensingConformance",
+)
 
 __all__ = [
     "aggregators",
+    "approval",
     "labelling",
+    "licensing",
     "markets",
     "parts",
     "payouts",

@@ -25,6 +25,7 @@ from sim.world import World
 DEVICE = ", device"
 COORDINATED = {"preset": "coordinator"}
 TRADED = {"preset": "market"}
+SHARED = {"preset": "collective"}
 
 
 class Case(NamedTuple):
@@ -257,6 +258,69 @@ CASES = [
         DEVICE,
         keys=TRADED,
     ),
+    Case(
+        "approval rules",
+        "mechanisms.approval.members:MOfN",
+        "approves",
+        {"None": "must return a bool, returned None", "1": "returned an int"},
+        keys=SHARED,
+    ),
+    Case(
+        "approval rules",
+        "mechanisms.approval.members:MOfN",
+        "reward",
+        {"10**9": "there are 60000", "0.5": "gave 0.5", "-1": "gave -1"},
+        keys=SHARED,
+    ),
+    Case(
+        "licensing rules",
+        "mechanisms.licensing.trust:Trust",
+        "licenses",
+        {"None": "must return a bool, returned None"},
+        keys=SHARED,
+    ),
+    Case(
+        "licensing rules",
+        "mechanisms.licensing.trust:Trust",
+        "audits",
+        {"0": "must return a bool, returned an int"},
+        keys=SHARED,
+    ),
+    Case(
+        "engineers",
+        "agents.engineers.honest:Honest",
+        "submit",
+        {
+            "7": "must return float[",
+            "seen.trained[:3]": "not float32[3]",
+            "seen.trained.astype(int)": "not int64[",
+        },
+        DEVICE,
+        keys=SHARED,
+    ),
+    Case("engineers", "agents.engineers.honest:Honest", "downloads", {"1": "a bool"}, keys=SHARED),
+    Case("engineers", "agents.engineers.honest:Honest", "effort", {"-1": "gave -1"}, keys=SHARED),
+    Case("engineers", "agents.engineers.honest:Honest", "poison", {"[1]": PAIR}, keys=SHARED),
+    Case(
+        "members",
+        "agents.members.honest:Honest",
+        "vote",
+        {
+            "True": "must return a MemberVote, returned a bool",
+            "MemberVote(1)": "must return a bool",
+            "MemberVote(True, 2.0)": "share must be a number in 0..1, it is 2.0",
+        },
+        DEVICE,
+        keys=SHARED,
+    ),
+    Case(
+        "clients",
+        "agents.clients.honest:Honest",
+        "offer",
+        {"0.5": "gave 0.5", "-1": "gave -1", "10**9": "offers 1000000000 base units, it holds"},
+        DEVICE,
+        keys=SHARED,
+    ),
 ]
 HEAD = """import numpy as np
 from mechanisms.vocabulary import *
@@ -283,6 +347,22 @@ def market(case, name):
     return scenario_of(keys)
 
 
+def collective(case, name):
+    """Return a collective in which a plug-in decides."""
+    keys = {**protocols.get("collective").example(), "rounds": 1}
+    tables = {
+        "approval rules": {"approval": {"rule": name}},
+        "licensing rules": {"licences": {"rule": name}},
+    }
+    keys |= tables.get(case.kind, {})
+    if case.kind not in tables:
+        role = case.kind.removesuffix("s")
+        keys["adversaries"] = [{"name": "bad", "devices": [*range(7)], role: name}]
+    if case.kind == "approval rules":
+        keys["adversaries"] = [{"name": "lazy", "devices": [0, 1, 2], "member": "lazy"}]
+    return scenario_of(keys)
+
+
 def scenario(tiny, tmp_path, case, body):
     """Return a scenario in which the method of a plug-in is called."""
     module, _, base = case.base.partition(":")
@@ -300,6 +380,8 @@ def scenario(tiny, tmp_path, case, body):
     name = f"{path}:Bad"
     if case.keys is TRADED:
         return market(case, name)
+    if case.keys is SHARED:
+        return collective(case, name)
     everybody = {"name": "bad", "devices": [0, 1, 2, 3, 4, 5, 6, 7]}
     match case.kind:
         case "mechanisms":
@@ -341,7 +423,7 @@ def play(scenario):
 
 
 PROPERTIES = {"verify_s", "baseline_epochs", "price"}
-BEFORE = {"minimum", "accounts", "price"}
+BEFORE = {"minimum", "accounts", "price", "poison"}
 """Methods that are asked before a round is played, when the scenario is checked."""
 
 

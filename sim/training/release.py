@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 from sim.chain.block import GENESIS
+from sim.chain.forks import ServerChain
 from sim.chain.state import ChainState
 from sim.chain.versions import FIRST, Kept, Version, worth_restoring
 from sim.training.settings import VersionSettings
@@ -65,3 +67,35 @@ def release(
     keep = settings.keep if settings.rollback_drop else 1
     released = tuple(kept.version for kept in new)
     return Released(new[-1].model, released, (*parent.kept, *new)[-keep:])
+
+
+def supersede(
+    chain: ServerChain,
+    bench: Workbench,
+    settings: VersionSettings,
+    model: int,
+    *,
+    author: int,
+    round: int,
+) -> None:
+    """Let a server hold another model, whose author is given, as a block without payments.
+
+    Devices get it when they next download what the server holds.
+    """
+    current = chain.head
+    head = hashlib.sha256(current.head + bench.models.digest(model)).digest()
+    released = release(bench, settings, current, model, block=head, author=author, round=round)
+    chain.head = ChainState(
+        id=chain.book.new_id(),
+        parent=current,
+        height=current.height + 1,
+        head=head,
+        weight=current.weight + 1,
+        model=released.model,
+        miner=author,
+        round=round,
+        memory=current.memory,
+        outcomes=current.outcomes,
+        versions=released.versions,
+        kept=released.kept,
+    )

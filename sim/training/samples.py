@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,21 +78,26 @@ def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samp
             classes=data.classes,
             rng=streams.rng("adversary.probe", m.group),
         )
-        behaviour: Any = m.behaviours["worker"]
-        aim = answers.samples(behaviour, "probe", behaviour.probe(seen), seen)
-        if aim is not None and len(aim[1]):
-            found.append(aim)
+        for behaviour in (b for b in m.behaviours.values() if hasattr(b, "probe")):
+            aim = answers.samples(behaviour, "probe", behaviour.probe(seen), seen)
+            if aim is not None and len(aim[1]):
+                found.append(aim)
     if not found:
         return None
     return np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
 
 
 def poison(
-    data: Dataset, groups: Sequence[Membership], split: Split, streams: Streams
+    data: Dataset,
+    groups: Sequence[Membership],
+    split: Split,
+    streams: Streams,
+    role_of: Callable[[int], str],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[int, NDArray[np.int64]]]:
     """Return the samples to train on, and by device the indices that replace its own.
 
-    The samples are the data set's, and behind them the poisoned ones.
+    The samples are the data set's, and behind them the poisoned ones. `role_of` returns the
+    role in which a device trains.
     """
     xs = [data.x_train]
     ys = [data.y_train]
@@ -102,6 +107,7 @@ def poison(
         indices = split.train[device]
         if not len(indices):
             continue
+        behaviour: Any = m.behaviours[role_of(device)]
         seen = DataObservation(
             device=device,
             x=data.x_train[indices],
@@ -109,7 +115,6 @@ def poison(
             classes=data.classes,
             rng=streams.rng("adversary.data", device),
         )
-        behaviour: Any = m.behaviours["worker"]
         poisoned = answers.samples(behaviour, "poison", behaviour.poison(seen), seen)
         if poisoned is not None:
             xs.append(poisoned[0])

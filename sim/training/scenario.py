@@ -81,6 +81,15 @@ class TrainingScenario(Scenario):
         return {}
 
     @property
+    def readers(self) -> Sequence[int]:
+        """The devices that train on the public samples beside the rounds."""
+        return ()
+
+    def trains_as(self, device: int) -> str:
+        """Return the role in which a device trains, by the key of a group's behaviour in it."""
+        return "worker"
+
+    @property
     def public_fraction(self) -> float:
         """Share of the training samples that is dealt to nobody, and known to everybody."""
         return 0.0

@@ -36,13 +36,17 @@ class Workbench:
         data = scenario.data
         self.dataset = load_dataset(data.dataset, data.params, data_folder(kernel.data))
         self.split = self._deal()
+        for device in scenario.readers:
+            self.split.train[device] = self.split.public
         groups = self._population.groups
         self.balances = share_identities(
             scenario.adversaries, scenario.payout.initial_balance, groups, self.split
         )
         for device, amount in scenario.endowments.items():
             self.balances[device] += amount
-        x, y, self._poisoned = poison(self.dataset, groups, self.split, self.streams)
+        x, y, self._poisoned = poison(
+            self.dataset, groups, self.split, self.streams, scenario.trains_as
+        )
         self._probe = probe(self.dataset, groups, self.streams)
         self.engine = _engine(scenario, self.dataset, x, y, self.streams.seed63("model"))
         self.models = ModelStore()
@@ -82,7 +86,7 @@ class Workbench:
 
     def unused_samples(self) -> int:
         """Return how many training samples nobody trains on and nobody judges with."""
-        dealt = sum(len(part) for part in self.split.train)
+        dealt = sum(len(self.split.train[device]) for device in self._scenario.trainers)
         known = len(self.split.held_out) + len(self.split.public)
         return len(self.dataset.y_train) - dealt - known
 
@@ -110,6 +114,10 @@ class Workbench:
     def held_out_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
         """Return the accuracies of rows on all held-out samples."""
         return self.engine.evaluate(rows, *self._held_out).accuracy
+
+    def held_out_correct(self, rows: FloatMatrix) -> NDArray[np.bool_]:
+        """Return which held-out samples each row classifies right, `bool[R, S]`."""
+        return self.engine.correct(rows, *self._held_out)
 
     def validators_accuracy(self, rows: FloatMatrix) -> NDArray[np.float64]:
         """Return the accuracies of rows on all samples that validators judge with."""

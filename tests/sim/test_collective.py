@@ -36,16 +36,18 @@ class TestPools:
         paid = journal[journal["reason"].str.startswith("reward.")]["amount"].sum()
         back = journal[journal["reason"] == "pool.refund"]
         held = back[back["credit"] == f"device:{world.kernel.scenario.creator}"]["amount"].sum()
+        earned = journal[journal["reason"] == "licence.fee"]["amount"].sum()
         assert 0 < paid < 100_003
         assert paid + held == 100_003
-        assert world.kernel.treasury.balance(world.kernel.scenario.creator) == held
-        assert income(tables, world.kernel.scenario.creator) == held - 100_003
+        assert world.kernel.treasury.balance(world.kernel.scenario.creator) == held + earned
+        assert income(tables, world.kernel.scenario.creator) == held + earned - 100_003
 
     def test_shares_are_floored_and_contributors_get_the_rest(self):
-        scenario = economy(pools__stake=101)
+        scenario = economy(pools__stake=101, rounds=1)
         assert scenario.pools.amounts == {"contributors": 51, "engineers": 30, "annotators": 20}
         tables, _ = play(scenario)
-        funded = tables["journal"].query("reason == 'pool.funded' and debit == 'device:7'")
+        journal = tables["journal"].query("reason == 'pool.funded'")
+        funded = journal[journal["debit"] == f"device:{scenario.creator}"]
         assert funded["amount"].sum() == 101
 
     def test_shares_must_sum_to_one(self):
@@ -74,6 +76,9 @@ class TestPools:
             ({"payout__params": {"pool": 5}}, "decided by pools.stake"),
             ({"payout__params": {"contributors": 0.5, "engineers": 0.5}}, "decided by pools."),
             ({"devices": 9}, "the parties and the creator together are 8"),
+            ({"approval__members": 9}, "there are only 8 devices"),
+            ({"versions__record": False}, "a collective keeps all versions"),
+            ({"parties__clients": 0, "devices": 7, "licences__fee": 5}, "acts only where"),
             ({"record__tape": True}, "compare rules by a sweep"),
         ],
     )
@@ -84,29 +89,221 @@ class TestPools:
 
 class TestParties:
     def test_only_contributors_hold_samples_and_train(self):
-        tables, _ = play(economy(parties__contributors=5, devices=6))
+        tables, world = play(economy())
         people = tables["participants"]
         creator = people[people["party"] == "creator"]
-        assert set(creator["device"]) == {5}
-        assert not creator["samples"].any()
+        assert set(creator["device"]) == {7}
+        assert not people[people["party"].isin(["creator", "client"])]["samples"].any()
         assert creator["role"].isna().all()
-        assert (tables["rounds"]["workers"] == 5).all()
+        assert (tables["rounds"]["workers"] == 4).all()
         assert people[people["party"] == "contributor"]["samples"].min() > 0
+        split = world.protocol.game.bench.split
+        engineers = people[people["party"] == "engineer"]
+        assert set(engineers["samples"]) == {len(split.public)}
+        own = [*split.train[:4], split.public, split.held_out]
+        assert len({i for part in own for i in part}) == sum(map(len, own)) == 160
 
     def test_sequential_scores_pay_s_times_what_is_left(self):
         """With one score s the k-th payment of a pool P is s (1 - s)^(k - 1) P, floored."""
         score, pool = 0.1, 100_000
         params = {"score": score, "improve_only": False}
-        scenario = economy(payout__params=params, pools__stake=2 * pool, rounds=2)
+        scenario = economy(payout__params=params, pools__stake=2 * pool)
         tables, _ = play(scenario)
         rewards = tables["journal"].query("reason == 'reward.contributor'")["amount"]
-        assert len(rewards) == 14
+        assert len(rewards) == 16
         for k, amount in enumerate(rewards):
             assert amount == pytest.approx(score * (1 - score) ** k * pool, abs=2)
 
     def test_groups_are_drawn_among_those_that_can_play_them(self):
-        group = {"name": "bad", "count": 7, "worker": "sign-flip"}
-        _, world = play(economy(adversaries=[group], rounds=1))
-        assert {p.device for p in world.kernel.population if p.adversary} == set(range(7))
-        with pytest.raises(SettingError, match=r"adversaries.0.count = 8: at most 7 can be drawn"):
-            economy(adversaries=[{**group, "count": 8}])
+        workers = {"name": "bad", "count": 4, "worker": "sign-flip"}
+        engineers = {"name": "worse", "count": 2, "engineer": "spam"}
+        _, world = play(economy(adversaries=[workers, engineers], rounds=1))
+        groups = {p.device: p.group for p in world.kernel.population}
+        assert {d for d, group in groups.items() if group == "bad"} == {0, 1, 2, 3}
+        assert {d for d, group in groups.items() if group == "worse"} == {4, 5}
+        with pytest.raises(SettingError, match=r"adversaries.1.count = 3: at most 2 can be drawn"):
+            economy(adversaries=[workers, {**engineers, "count": 3}])
+
+
+ENGINEER, COALITION = 5, "coalition"
+
+
+def colluders(number, needed, **changes):
+    """Return an economy whose engineer 5 sends spam, which so many of five members approve."""
+    group = {"name": COALITION, "devices": [*range(number), ENGINEER]}
+    behaviours = {"engineer": "spam", "member": "collude"}
+    return economy(
+        adversaries=[{**group, **behaviours}],
+        approval__members=4,
+        approval__params={"needed": needed, "decided": "median"},
+        pools__stake=10_000,
+        **changes,
+    )
+
+
+class TestApproval:
+    @pytest.mark.parametrize("needed", [1, 2, 3, 4])
+    def test_m_of_n_is_drained_exactly_from_m_colluders_on(self, needed):
+        """Members that test reject spam: coalitions of fewer than m members get nothing."""
+        for number in range(5):
+            scenario = colluders(number, needed, rounds=1, engineers__public=0.0)
+            tables, _ = play(scenario)
+            stolen = tables["journal"].query("reason == 'reward.engineer' and credit == 'device:5'")
+            assert stolen["amount"].sum() == (3_000 if number >= needed else 0)
+            left = tables["pools"].query("pool == 'engineers'")["remaining"].iloc[-1]
+            assert left == (0 if number >= needed else 3_000)
+
+    def test_shares_of_what_is_left_and_of_the_start(self):
+        """After k versions P (1 - s)^k is left of the pool, or P (1 - k s) until nothing is."""
+        everybody = {"name": "lazy", "devices": [0, 1, 2, 3], "member": "lazy"}
+        for of, left in (("remaining", [2250, 1688, 1266, 950]), ("initial", [2250, 1500, 750, 0])):
+            scenario = economy(
+                adversaries=[everybody],
+                parties__engineers=1,
+                devices=7,
+                approval__params={"share": 0.25, "of": of},
+                pools__stake=10_000,
+            )
+            tables, _ = play(scenario)
+            pool = tables["pools"].query("pool == 'engineers'")
+            assert pool["remaining"].tolist() == left
+
+    def test_an_approved_version_is_the_master_model_and_a_link_of_its_chain(self):
+        tables, _ = play(colluders(4, 2))
+        versions, submissions = tables["versions"], tables["submissions"]
+        approved = submissions[submissions["approved"]]
+        assert len(approved) > 0
+        by_weights = versions.set_index("weights")
+        for row in approved.itertuples():
+            assert by_weights.loc[row.weights]["author"] == row.author
+            assert by_weights.loc[row.weights]["parent"] == row.parent
+        assert versions["parent"].tolist()[1:] == versions["version"].tolist()[:-1]
+        assert submissions["submission"].is_unique
+
+    def test_members_join_and_leave(self):
+        changes = [
+            {"round": 2, "device": 7, "joins": True},
+            {"round": 3, "device": 0, "joins": False},
+        ]
+        tables, _ = play(economy(approval__changes=changes, approval__members=2))
+        judged = tables["member_votes"].groupby("round")["member"].agg(set)
+        assert judged.to_dict() == {1: {0, 1}, 2: {0, 1, 7}, 3: {1, 7}, 4: {1, 7}}
+        assert tables["rounds"]["members"].tolist() == [2, 3, 2, 2]
+
+    def test_members_test_on_samples_that_are_not_reported_on(self):
+        tables, _ = play(economy(approval__test_samples=10))
+        judged, reported = tables["member_votes"], tables["submissions"]
+        assert set((judged["accuracy"] * 10) % 1) <= {0.0}
+        assert judged.groupby(["round", "author"])["accuracy"].nunique().max() > 1
+        assert not (reported["held_out_accuracy"] * 60 % 1 == 0).all()
+
+    def test_a_charge_that_the_pool_is_not_worth_keeps_engineers_away(self):
+        charges = ({"engineers__charge": amount, "adversaries": []} for amount in (0, 7_000))
+        cheap, expensive = (play(economy(**charge))[0] for charge in charges)
+        assert cheap["rounds"]["submitted"].sum() == 8
+        assert expensive["rounds"]["submitted"].sum() == 0
+
+    def test_charges_top_up_the_pools_and_go_to_the_creator(self):
+        scenario = economy(
+            engineers__charge=100,
+            payout__initial_balance=1_000,
+            pools__top_up=0.5,
+            parties__clients=0,
+            devices=7,
+            rounds=1,
+        )
+        tables, _ = play(scenario)
+        paid = tables["journal"].query("reason == 'charge.download'")
+        to = paid.groupby("credit", observed=True)["amount"].sum().to_dict()
+        # Half of each charge of 100 goes to pools of 0.3 and 0.2 of the stake.
+        assert to == {"pool:engineers": 60, "pool:annotators": 40, "device:6": 100}
+
+    def test_pools_expire(self):
+        tables, _ = play(economy(pools__expires=2))
+        pools = tables["pools"].set_index(["pool", "round"])["remaining"]
+        for pool in ("engineers", "annotators"):
+            assert pools[pool, 2] > 0
+            assert pools[pool, 3] == pools[pool, 4] == 0
+        assert tables["rounds"]["submitted"].tolist()[2:] == [1, 1], "only spam goes on"
+
+    def test_a_backdoor_passes_the_test_of_members(self):
+        group = {"name": "bad", "devices": [4, 5], "engineer": "backdoor"}
+        params = {"size": 3, "fraction": 0.5}
+        values = economy().to_dict()
+        values["adversaries"] = [{**group, "engineer_params": params}]
+        values["engineers"] |= {"public": 0.3, "epochs": 10}
+        values["approval"] |= {"members": 1, "params": {"needed": 1}}
+        tables, _ = play(scenario_of(values))
+        sent = tables["submissions"]
+        assert sent["approved"].any()
+        success = tables["rounds"]["attack_success"]
+        assert success.iloc[-1] > success.iloc[0] or success.iloc[0] > 0.5
+
+
+def sold(rule, behaviour="calculating", **changes):
+    """Return the played licences of 12 clients that all behave in the same way."""
+    group = {"name": "clients", "devices": [*range(6, 18)], "client": behaviour}
+    scenario = economy(
+        parties__clients=12,
+        devices=19,
+        adversaries=[group],
+        licences__rule=rule.pop("rule"),
+        licences__params=rule,
+        licences__rounds=1,
+        clients__spread=0.0,
+        clients__value=1e6,
+        clients__balance=10**6,
+        **changes,
+    )
+    return play(scenario)[0]
+
+
+class TestLicences:
+    @pytest.mark.parametrize("fine", [1.0, 2.0, 4.0, 10.0])
+    def test_it_pays_to_pay_exactly_where_audits_cost_what_is_saved(self, fine):
+        """Paying nothing saves the fee and costs a F fee: at a F >= 1 nobody does."""
+        for times, paying in ((0.99, 0), (1.0, 1), (1.01, 1)):
+            probability = min(1.0, times / fine)
+            rule = {"rule": "audited", "probability": probability, "fine": fine}
+            licences = sold(rule, rounds=1)["licences"]
+            expected = paying if probability * fine >= 1 else 0
+            assert (licences["offer"] == expected * licences["fee"]).all()
+
+    def test_what_is_underpaid_costs_what_the_rule_says(self):
+        rule = {"rule": "audited", "probability": 0.5, "fine": 0.5}
+        tables = sold(rule, behaviour="underpay")
+        licences = tables["licences"]
+        assert set(licences["offer"]) == {0}
+        assert set(licences[licences["audited"]]["fine"]) == {500}
+        assert 0 < licences["audited"].mean() < 1
+        fines = tables["journal"].query("reason == 'licence.fine'")["amount"].sum()
+        assert fines == licences["fine"].sum()
+
+    def test_trust_earns_nothing_from_those_that_count_on_it(self):
+        assert not sold({"rule": "trust"})["licences"]["offer"].any()
+        assert sold({"rule": "trust"})["licences"]["granted"].all()
+        assert (sold({"rule": "enforced"})["licences"]["offer"] == 1_000).all()
+        refused = sold({"rule": "enforced"}, behaviour="underpay")["licences"]
+        assert not refused["granted"].any()
+        assert not refused["offer"].any()
+
+    def test_a_licence_is_bought_where_it_is_worth_it_and_lasts(self):
+        values = {"clients__spread": 0.0, "licences__rounds": 2, "adversaries": []}
+        tables, _ = play(economy(clients__value=10_000.0, **values))
+        licences = tables["licences"]
+        assert licences["round"].tolist() == [1, 3]
+        people = tables["participants"].query("party == 'client'").set_index("round")
+        accuracy = tables["rounds"].set_index("round")["accuracy"]
+        assert people["benefit"][1] == pytest.approx(10_000 * accuracy[1])
+        assert people["utility"][1] == pytest.approx(people["benefit"][1] - 1_000)
+        assert people["accuracy"][1] == accuracy[1]
+        assert play(economy(clients__value=900.0, **values))[0]["licences"].empty
+
+    def test_clients_pay_the_fee_of_their_jurisdiction(self):
+        places = [{"name": "EU", "fee": 300}, {"name": "UK", "fee": 200}]
+        values = economy().to_dict()
+        values |= {"devices": 10, "parties": {"contributors": 4, "engineers": 2, "clients": 3}}
+        values["licences"]["jurisdictions"] = places
+        licences = play(scenario_of(values))[0]["licences"]
+        paid = licences.groupby("client")["offer"].max().to_dict()
+        assert paid == {6: 300, 7: 200, 8: 300}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mechanisms.payouts.base import PayoutRule
+from mechanisms.split import part, split
 from mechanisms.vocabulary import BlockObservation, Memory, OpeningObservation, Payment, Settlement
 from sim.money.treasury import Treasury
 
@@ -12,6 +13,8 @@ CONTRIBUTORS, ENGINEERS, ANNOTATORS = "contributors", "engineers", "annotators"
 """The parties that have a pool, in the order of their device numbers."""
 POOLS = {ENGINEERS: "pool:engineers", ANNOTATORS: "pool:annotators"}
 """Accounts of the pools; the contributors' pool is in accounts of the payout rule's own."""
+PAID = tuple(POOLS)
+"""The parties that are paid out of these."""
 FUNDED, REFUND = "pool.funded", "pool.refund"
 
 
@@ -58,15 +61,20 @@ class Funded(PayoutRule):
 
 
 class Purse:
-    """The pools of a run.
+    """The pools of a run, and who gets what the model earns.
 
     Args:
         treasury: where the money is.
         rule: who funded them.
+        staked: base units of each pool at the start, by party.
+        creator: the device that gets what no pool does.
     """
 
-    def __init__(self, treasury: Treasury, rule: Funded) -> None:
-        self._treasury, self._rule = treasury, rule
+    def __init__(
+        self, treasury: Treasury, rule: Funded, staked: Mapping[str, int], creator: int
+    ) -> None:
+        self._treasury, self._rule, self._creator = treasury, rule, creator
+        self._weights = {i: staked[party] for i, party in enumerate(PAID) if staked[party]}
 
     def left(self, locked: Mapping[int, int]) -> dict[str, int]:
         """Return by party the base units that are left of its pool.
@@ -78,8 +86,33 @@ class Purse:
         others = {party: held(account) for party, account in POOLS.items()}
         return {CONTRIBUTORS: own - sum(locked.values()), **others}
 
-    def refund(self, *, to: int, round: int) -> None:
-        """Pay what is left of all deposits to a device; `round` is that of the entries."""
-        left = {account: self._treasury.held(account) for account in self._rule.deposits}
-        payments = [Payment(to, amount, REFUND, account) for account, amount in left.items()]
+    def held(self, party: str) -> int:
+        """Return the base units that are left of the pool of engineers or annotators."""
+        return self._treasury.held(POOLS[party])
+
+    def pay(self, device: int, amount: int, reason: str, party: str) -> None:
+        """Pay a device out of the pool of engineers or annotators."""
+        self._treasury.post([Payment(device, amount, reason, POOLS[party])])
+
+    def earn(self, payer: int, amount: int, reason: str, top_up: float) -> None:
+        """Take what a device pays for the model: a part for the pools, the rest for the creator.
+
+        Pools are topped up in proportion of their stakes; the creator gets what rounding leaves.
+        """
+        parts = split(part(amount, top_up), self._weights) if self._weights else {}
+        rest = amount - sum(parts.values())
+        payments = [Payment(POOLS[PAID[i]], more, reason, payer) for i, more in parts.items()]
+        self._treasury.post([*payments, Payment(self._creator, rest, reason, payer)])
+
+    def expire(self) -> None:
+        """Pay what is left of the pools of engineers and annotators to the creator."""
+        self._give_back(POOLS.values())
+
+    def refund(self, round: int) -> None:
+        """Pay what is left of all deposits to the creator; `round` is that of the entries."""
+        self._give_back(self._rule.deposits, round)
+
+    def _give_back(self, accounts: Iterable[str], round: int | None = None) -> None:
+        left = {account: self._treasury.held(account) for account in accounts}
+        payments = [Payment(self._creator, amount, REFUND, a) for a, amount in left.items()]
         self._treasury.post(payments, round=round)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sim import scenario as scenarios
 from sim.charts import Chart
+from sim.notes import Declaration
 from sim.protocol import Outcome, Table
 from sim.protocols.collective import tables as declared
 from sim.protocols.collective.settings import CollectiveScenario
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class Collective(TrainingProtocol):
     """DecentralML's economy: a creator stakes pools, and parties earn them with its model.
 
-    Contributors train and are paid; what is left of the pools goes back to the creator at the end.
+    Contributors train it in rounds, engineers submit versions that members approve, clients buy
+    licences; what is left of the pools goes back to the creator at the end.
     """
 
     name = "collective"
@@ -33,17 +35,20 @@ class Collective(TrainingProtocol):
     Scenario: ClassVar[type[scenarios.Scenario]] = CollectiveScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
         **TrainingProtocol.tables,
+        "rounds": {**training.ROUNDS, **declared.ROUNDS},
         "participants": {**training.PARTICIPANTS, **declared.PARTICIPANTS},
-        "pools": declared.POOLS,
+        **declared.OWN,
     }
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
+    notes: ClassVar[tuple[Declaration, ...]] = declared.NOTES
     charts: ClassVar[tuple[Chart, ...]] = declared.CHARTS
     tape = None
 
     def build(self, kernel: Kernel) -> TrainingGame:
         from sim.chain.forks import ServerChain
         from sim.network import Links
-        from sim.protocols.collective.funding import Funded, Purse
+        from sim.protocols.collective.economy import Economy
+        from sim.protocols.collective.selling import Selling
         from sim.training.game import TrainingGame
 
         scenario = kernel.scenario
@@ -51,64 +56,88 @@ class Collective(TrainingProtocol):
         links = Links(scenario.network, scenario.devices, kernel.streams)
         game = TrainingGame(kernel, scenario, links, ServerChain)
         game.require_members(1)
-        funded = scenario.base_rule()
-        assert isinstance(funded, Funded)
-        self.scenario = scenario
-        self.purse = Purse(kernel.treasury, funded)
-        self._left = self.purse.left(game.locked())
+        self.economy = Economy(game, scenario)
+        self.selling = Selling(self.economy)
         return game
 
     def play_round(self) -> None:
         """Play the stages of a round, and record it."""
-        from sim.chain.forks import ServerChain
+        from sim.protocols.collective.approving import Approving
+        from sim.protocols.collective.engineering import Engineering
         from sim.training.averaging import AveragingRound
 
-        game, forks = self.game, self.game.forks
-        assert isinstance(forks, ServerChain)
+        game, economy, scenario = self.game, self.economy, self.economy.scenario
 
         # Contributors train and are paid.
-        averaging = AveragingRound(game, forks, self.scenario.deadlines.validator_s)
+        averaging = AveragingRound(game, economy.chain, scenario.deadlines.validator_s)
         averaging.contribute()
         game.settle(averaging.clock.last_s)
 
-        # What is left goes back after the last round.
+        # Engineers submit versions, and members approve them.
+        candidates = Engineering(economy, averaging.server).play()
+        approving = Approving(economy, averaging.server)
+        approving.play(candidates)
+
+        # Clients buy licences.
+        benefit = self.selling.play()
+
+        # What is left of the pools goes back.
         self._record_pools()
+        if self.kernel.clock.round == scenario.pools.expires:
+            economy.purse.expire()
         game.finish()
         if self.kernel.last_round:
-            self.purse.refund(to=self.scenario.creator, round=self.kernel.clock.round + 1)
-        averaging.record(device_own=self._columns())
+            economy.purse.refund(self.kernel.clock.round + 1)
+        own = {
+            "submitted": len(candidates),
+            "approved": approving.approved,
+            "members": len(economy.members),
+        }
+        averaging.record(own, self._columns(), benefit)
 
     def _record_pools(self) -> None:
         """Record what is left of each pool."""
-        left = self.purse.left(self.game.locked())
+        left = self.economy.purse.left(self.game.locked())
         rows = [
             {
                 "round": self.kernel.clock.round,
                 "pool": party,
                 "remaining": amount,
-                "spent": self._left[party] - amount,
+                "spent": self.economy.left[party] - amount,
             }
             for party, amount in left.items()
         ]
         self.kernel.recorder.add("pools", rows)
-        self._left = left
+        self.economy.left = left
 
     def _columns(self) -> dict[int, dict[str, Any]]:
         """Return the protocol's own columns of `participants` by device."""
-        return {p.device: {"party": self.scenario.party(p.device)} for p in self.kernel.population}
+        parties, members = self.economy.scenario.parties.devices, self.economy.members
+        return {
+            device: {"party": party, "member": device in members}
+            for party, devices in parties.items()
+            for device in devices
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return the id of the master model beside what every game that trains states."""
+        return {**super().facts(), "master_model": self.economy.master_id}
 
     # --- checkpoints --------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         values, arrays = super().state()
-        return {**values, "left": self._left}, arrays
+        own = {"economy": self.economy.to_state(), "selling": self.selling.to_state()}
+        return {**values, **own}, arrays
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super().restore(state, arrays)
-        self._left = dict(state["left"])
+        self.economy.restore(state["economy"])
+        self.selling.restore(state["selling"])
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         """Return a run of a small model on generated data, with every party."""
-        parties = {"contributors": 7}
-        return {**super().example(), "parties": parties}
+        parties = {"contributors": 4, "engineers": 2, "clients": 1}
+        adversaries = [{"name": "spam", "devices": [5], "engineer": "spam"}]
+        return {**super().example(), "parties": parties, "adversaries": adversaries}

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
+from agents import registries as behaviours
 from mechanisms import registries as rules
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.split import part
+from sim.conditions import when_any
 from sim.keys import Chosen, SettingError, within
 from sim.population.groups import roles_of
 from sim.protocols.collective.funding import ANNOTATORS, CONTRIBUTORS, ENGINEERS, POOLS, Funded
-from sim.settings import HONEST, Amount, Count, Parameters, Probability, Settings
+from sim.settings import (
+    HONEST,
+    Amount,
+    Count,
+    Finite,
+    Natural,
+    NonNegative,
+    Parameters,
+    Probability,
+    Settings,
+)
 from sim.training.scenario import TrainingScenario
-from sim.training.settings import PayoutSettings, ServerDeadlineSettings, VersionSettings
+from sim.training.settings import (
+    PayoutSettings,
+    ServerDeadlineSettings,
+    VersionSettings,
+    WorkerGroup,
+)
 
+CONTRIBUTOR, ENGINEER, CLIENT, CREATOR = "contributor", "engineer", "client", "creator"
+"""What a device of each party is called."""
+HAS_ENGINEERS = when_any("parties.engineers")
+HAS_CLIENTS = when_any("parties.clients")
 ROUNDING = 1e-9
 """Shares that are written with a few decimals sum to 1 within this."""
 
@@ -25,13 +47,29 @@ ROUNDING = 1e-9
 class PartySettings(Settings):
     """How many devices each party has; they are numbered in this order, the creator is the last."""
 
-    contributors: Count = 19
+    contributors: Count = 13
     """Data contributors: they hold samples, and train on them."""
+    engineers: Natural = 3
+    """Model engineers: they download the master model, train it on public samples, and submit
+    versions of it.
+    """
+    clients: Natural = 3
+    """Clients: they buy licences to use the model."""
 
     @property
-    def total(self) -> int:
-        """All devices, the creator's included."""
-        return self.contributors + 1
+    def devices(self) -> dict[str, range]:
+        """The devices of each party, by what one of them is called."""
+        sizes = {
+            CONTRIBUTOR: self.contributors,
+            ENGINEER: self.engineers,
+            CLIENT: self.clients,
+            CREATOR: 1,
+        }
+        ends = list(accumulate(sizes.values()))
+        return {
+            party: range(end - size, end)
+            for (party, size), end in zip(sizes.items(), ends, strict=True)
+        }
 
 
 class PoolSettings(Settings):
@@ -47,6 +85,14 @@ class PoolSettings(Settings):
     """Share of the model engineers."""
     annotators: Probability = 0.2
     """Share of the data annotators."""
+    top_up: Probability = 0.0
+    """Share of charges, licence fees and fines that tops up the pools of engineers and annotators,
+    in proportion of their shares; the creator gets the rest, and what rounding leaves.
+    """
+    expires: Natural = 0
+    """Round after which what is left of the pools of engineers and annotators goes back to the
+    creator; 0: the last one. The payout rule says when the contributors' pool ends.
+    """
 
     @property
     def amounts(self) -> dict[str, int]:
@@ -65,6 +111,112 @@ class PoolSettings(Settings):
             raise SettingError("contributors", self.contributors, expected)
 
 
+class EngineerSettings(Settings):
+    """What model engineers work with, and what it costs them."""
+
+    charge: Annotated[Amount, HAS_ENGINEERS] = 0
+    """Base units for a download of the master model, which every version begins with."""
+    epochs: Annotated[Count, Field(le=10_000), HAS_ENGINEERS] = 1
+    """Passes over the public samples that an honest engineer makes."""
+    public: Annotated[Finite, Field(ge=0, le=0.5), HAS_ENGINEERS] = 0.1
+    """Share of the training samples that is public: engineers train on it, it is dealt to no
+    contributor.
+    """
+
+
+class MembershipSettings(Settings):
+    """A change of the collective's members."""
+
+    round: Count
+    """Before the votes of which it happens."""
+    device: Natural
+    """Who joins or leaves."""
+    joins: StrictBool = True
+    """Whether it joins (`addCollectiveMember`), or is removed."""
+
+
+class ApprovalSettings(Settings):
+    """Who approves the versions of engineers, and how."""
+
+    rule: Annotated[str, Chosen(rules.approval), HAS_ENGINEERS] = "m-of-n"
+    """When a version replaces the master model, and what its author gets (`fedstake list
+    "approval rules"`).
+    """
+    params: Annotated[Parameters, HAS_ENGINEERS] = {}
+    """Parameters of that rule."""
+    members: Annotated[Count, HAS_ENGINEERS] = 3
+    """How many members the collective has at the start: devices 0, 1, ..."""
+    test_samples: Annotated[Natural, HAS_ENGINEERS] = 0
+    """Held-out samples, at most, that a member tests a version on, drawn for each member and round;
+    0: all.
+    """
+    changes: Annotated[tuple[MembershipSettings, ...], HAS_ENGINEERS] = ()
+    """Members that join or leave later: `[[approval.changes]]`."""
+
+
+class JurisdictionSettings(Settings):
+    """Where clients pay a fee of their own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$")]
+    """Its name."""
+    fee: Amount
+    """Base units for a licence there."""
+
+
+class LicenceSettings(Settings):
+    """What a licence to use the model costs, and who is made to pay."""
+
+    rule: Annotated[str, Chosen(rules.licensing), HAS_CLIENTS] = "enforced"
+    """What an offer gets, and who is audited (`fedstake list "licensing rules"`)."""
+    params: Annotated[Parameters, HAS_CLIENTS] = {}
+    """Parameters of that rule."""
+    usage: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"), HAS_CLIENTS] = (
+        "commercial"
+    )
+    """Type of usage that the licence allows."""
+    fee: Annotated[Amount, HAS_CLIENTS] = 1_000
+    """Base units for a licence, where no jurisdiction has a fee of its own."""
+    jurisdictions: Annotated[tuple[JurisdictionSettings, ...], HAS_CLIENTS] = ()
+    """Fees by jurisdiction, `[[licences.jurisdictions]]` with `name` and `fee`: clients are
+    dealt to them in turn; none: all pay `fee`.
+    """
+    rounds: Annotated[Count, HAS_CLIENTS] = 10
+    """Rounds that a licence lasts, the one of its purchase included."""
+
+
+class ClientSettings(Settings):
+    """What the model is worth to clients."""
+
+    balance: Annotated[Amount, HAS_CLIENTS] = 100_000
+    """Base units that each client holds at the start beside `payout.initial_balance`."""
+    value: Annotated[NonNegative, HAS_CLIENTS] = 2_000.0
+    """Base units that a licence of a model without errors is worth to a client, on average; it is
+    worth so many times the model's accuracy.
+    """
+    spread: Annotated[Probability, HAS_CLIENTS] = 0.5
+    """Each client has a value of its own: 1 - spread to 1 + spread times the mean, drawn once."""
+
+
+class CollectiveGroup(WorkerGroup):
+    """Devices that deviate, in one role or several, drawn at random (`count`) or named (`devices`).
+
+    They are drawn among those that have a role in which the group deviates.
+    """
+
+    engineer: Annotated[str, Chosen(behaviours.engineers, "engineer_params")] = HONEST
+    """Behaviour as model engineer (`fedstake list engineers`)."""
+    engineer_params: Parameters = {}
+    """Parameters of that behaviour."""
+    member: Annotated[str, Chosen(behaviours.members, "member_params")] = HONEST
+    """Behaviour as member of the collective (`fedstake list members`)."""
+    member_params: Parameters = {}
+    """Parameters of that behaviour."""
+    client: Annotated[str, Chosen(behaviours.clients, "client_params")] = HONEST
+    """Behaviour as client (`fedstake list clients`)."""
+    client_params: Parameters = {}
+    """Parameters of that behaviour."""
+
+
 class CollectivePayoutSettings(PayoutSettings):
     """What contributors are paid, in which asset."""
 
@@ -81,6 +233,11 @@ class CollectiveScenario(TrainingScenario):
 
     parties: PartySettings = Field(default_factory=PartySettings)
     pools: PoolSettings = Field(default_factory=PoolSettings)
+    engineers: EngineerSettings = Field(default_factory=EngineerSettings)
+    approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+    licences: LicenceSettings = Field(default_factory=LicenceSettings)
+    clients: ClientSettings = Field(default_factory=ClientSettings)
+    adversaries: tuple[CollectiveGroup, ...] = ()
     payout: CollectivePayoutSettings = Field(default_factory=CollectivePayoutSettings)
     deadlines: ServerDeadlineSettings = Field(default_factory=ServerDeadlineSettings)
     versions: VersionSettings = Field(default_factory=lambda: VersionSettings(record=True))
@@ -92,11 +249,18 @@ class CollectiveScenario(TrainingScenario):
 
     def party(self, device: int) -> str:
         """Return which party a device belongs to."""
-        return "creator" if device == self.creator else "contributor"
+        return next(party for party, devices in self.parties.devices.items() if device in devices)
 
-    def players(self, role: str) -> Container[int]:
+    def players(self, role: str) -> Collection[int]:
         """Return the devices that can have a role, by the key of a group's behaviour in it."""
-        return {"worker": self.trainers}.get(role, range(self.devices))
+        changes = {change.device for change in self.approval.changes if change.joins}
+        of = self.parties.devices
+        return {
+            "worker": of[CONTRIBUTOR],
+            "engineer": of[ENGINEER],
+            "member": {*range(self.approval.members), *changes},
+            "client": of[CLIENT],
+        }[role]
 
     def drawn_from(self, group: Any) -> Sequence[int]:
         """Return the devices that play a role in which a group deviates; all, where in none."""
@@ -109,11 +273,23 @@ class CollectiveScenario(TrainingScenario):
 
     @property
     def trainers(self) -> Sequence[int]:
-        return range(self.parties.contributors)
+        return self.parties.devices[CONTRIBUTOR]
+
+    @property
+    def readers(self) -> Sequence[int]:
+        return self.parties.devices[ENGINEER]
+
+    def trains_as(self, device: int) -> str:
+        return "engineer" if device in self.readers else "worker"
+
+    @property
+    def public_fraction(self) -> float:
+        return self.engineers.public if self.parties.engineers else 0.0
 
     @property
     def endowments(self) -> Mapping[int, int]:
-        return {self.creator: self.pools.stake}
+        clients = dict.fromkeys(self.parties.devices[CLIENT], self.clients.balance)
+        return {**clients, self.creator: self.pools.stake}
 
     def base_rule(self) -> PayoutRule:
         params = {**self.payout.params, "pool": self.pools.amounts[CONTRIBUTORS]}
@@ -133,11 +309,25 @@ class CollectiveScenario(TrainingScenario):
                 "false: a tape holds the blocks of contributors alone; compare rules by a sweep"
             )
             raise SettingError("record.tape", True, expected)
+        if not self.versions.on:
+            expected = "true: a collective keeps all versions of its master model"
+            raise SettingError("versions.record", False, expected)
 
     def _check_parties(self) -> None:
-        if self.devices != self.parties.total:
-            expected = f"the parties and the creator together are {self.parties.total}"
+        total = sum(map(len, self.parties.devices.values()))
+        if self.devices != total:
+            expected = f"the parties and the creator together are {total}"
             raise SettingError("devices", self.devices, expected)
+        if self.approval.members > self.devices:
+            expected = f"there are only {self.devices} devices"
+            raise SettingError("approval.members", self.approval.members, expected)
+        for i, change in enumerate(self.approval.changes):
+            if change.device >= self.devices:
+                raise SettingError(f"approval.changes.{i}.device", change.device, self.numbered)
+        names = [jurisdiction.name for jurisdiction in self.licences.jurisdictions]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise SettingError(f"licences.jurisdictions.{i}.name", name, "is there already")
 
     def _check_drawn(self) -> None:
         """Refuse groups of which more members are to be drawn than can be, whoever is drawn."""

@@ -1,0 +1,1 @@
+"""Behaviours of clients that licence a model; one file each."""

@@ -1,0 +1,1 @@
+"""Behaviours of model engineers; one file each."""

@@ -1,0 +1,1 @@
+"""Behaviours of members of a collective; one file each."""

@@ -1,0 +1,1 @@
+"""Rules by which members of a collective replace the master model; one file each."""

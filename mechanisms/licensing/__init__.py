@@ -1,0 +1,1 @@
+"""Rules by which licences of a model are given for offers; one file each."""
