@@ -240,6 +240,31 @@ def test_model_versions_become_items(chain, operator, recorded, scripted):
         assert item["is_frozen"]
 
 
+@pytest.mark.parametrize("token", ["asset", "native"])
+def test_licences_are_items_of_their_buyers(chain, operator, recorded, scripted, token):
+    def sell(manifest):
+        attributes = {"usage": "group", "paid": "income"}
+        sold = {"type": "licences", "table": "participants", "buyer": "device"}
+        manifest["notes"].append({**sold, "attributes": attributes, "equal": {"role": "worker"}})
+
+    folder = rewritten(recorded(rounds=1), sell)
+    script = scripted(chain, folder, token=token)
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    assert books.agrees, books.verdict
+    people = read(folder).tables["participants"]
+    sold = people[people["role"] == "worker"]
+    assert script.plan.counts()["licence"] == len(sold) > 2
+    collection = script.licences.to_bytes(4, "little")
+    for number, (device, income) in enumerate(zip(sold["device"], sold["income"], strict=True)):
+        item = number.to_bytes(4, "little")
+        assert chain.read("Uniques", "Asset", collection, item)["owner"] == script.money.seat(
+            device
+        )
+        paid = chain.read("Uniques", "Attribute", collection, b"\x01" + item, b"\x10paid")
+        assert str(income).encode() in paid
+
+
 def test_a_node_that_makes_its_own_blocks(fresh, operator, recorded, scripted):
     """The path of other dev nodes: mortal transactions, polling for inclusion, finality."""
     with Chain(fresh().url) as chain:
