@@ -13,7 +13,12 @@ from chain_bridge.replay import replay
 from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
 from tests.chain_bridge.test_notes import rewritten
 
-RUNS = {"vbfl": {}, "coordinator": COORDINATOR, "equal-share": EQUAL_SHARE}
+RUNS = {
+    "vbfl": {},
+    "coordinator": COORDINATOR,
+    "equal-share": EQUAL_SHARE,
+    "annotation": {"preset": "annotation"},
+}
 
 
 @pytest.mark.parametrize("name", RUNS)
