@@ -131,10 +131,9 @@ def problem(values: Any) -> str:
     for _ in range(DEPTH):
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, str):
-                if not _storable(value):
-                    return f"holds text that cannot be stored: {literal(value)[:60]!r}"
-            elif isinstance(value, dict):
+            if isinstance(value, str) and not _storable(value):
+                return f"holds text that cannot be stored: {literal(value)[:60]!r}"
+            if isinstance(value, Mapping):
                 inner += [*value.keys(), *value.values()]
             elif isinstance(value, list | tuple):
                 inner += value
@@ -150,11 +149,7 @@ def _too_deep() -> str:
 
 def _storable(text: str) -> bool:
     """Return whether text has neither a NUL nor half of a surrogate pair."""
-    try:
-        raw = text.encode()
-    except UnicodeEncodeError:  # half a pair has no bytes in UTF-8
-        return False
-    return b"\0" not in raw
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 # --- hashes -------------------------------------------------------------------------------------

@@ -51,8 +51,7 @@ class Settings(BaseModel):
     The text under a key says what it means; see `sim.meanings`.
     """
 
-    # Of dozens of tables, a command checks a few: a validator is built when it is first used.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

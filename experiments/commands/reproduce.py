@@ -24,9 +24,7 @@ def reproduce(
     ],
     size: Annotated[
         str,
-        typer.Option(
-            help="smoke (seconds), reduced (the MNIST files at hand) or paper (as published)."
-        ),
+        typer.Option(help="smoke (seconds), reduced (what minutes allow) or paper (as published)."),
     ] = "smoke",
     with_: Annotated[
         list[str] | None,
@@ -52,7 +50,8 @@ def reproduce(
     Example: fedstake reproduce vbfl --size smoke
     """
     with one_line_errors(debug):
-        from experiments.reproduce.driver import Reproduction, tally
+        from experiments.reproduce.driver import Reproduction
+        from experiments.reproduce.verdicts import tally
 
         wanted = Reproduction(paper, size, out, with_ or ())
         cost = wanted.estimate()
@@ -63,9 +62,24 @@ def reproduce(
         with counted(f"{paper} {size}", todo) as on_receipt:
             evidence = wanted.play(workers=workers, data=data, on_receipt=on_receipt)
         outcome = wanted.write(evidence)
-        show(outcome.verdicts[["id", "published", "measured", "verdict"]])
-        show(outcome.cost, "\nCPU time against the authors' code")
+        _show_verdicts(outcome.verdicts)
+        show(outcome.cost, f"\n{wanted.cost_heading}")
         out_console.print(f"\n{tally(outcome.verdicts)}\nreport: {outcome.page}", markup=False)
+
+
+def _show_verdicts(found: pd.DataFrame) -> None:
+    """Print all verdicts; of a paper in parts those on the parts, and what does not hold."""
+    from experiments.reproduce.verdicts import OUTSIDE, UNDECIDED, by_part, kind_of
+
+    columns = ["id", "published", "measured", "verdict"]
+    parts = by_part(found)
+    if parts.empty:
+        show(found[columns])
+        return
+    show(parts)
+    apart = found[found["verdict"].map(kind_of).isin((OUTSIDE, UNDECIDED))]
+    if len(apart):
+        show(apart[columns], "\nOutside or undecided")
 
 
 def _show_cost(cost: pd.DataFrame, processes: int) -> None:

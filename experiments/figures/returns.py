@@ -17,13 +17,30 @@ ACCURACY, BASELINE = "accuracy", "trained on all data"
 
 
 def data(run: RunResult) -> pd.DataFrame:
+    """Return the lines of a run; see `lines`."""
+    known = run.manifest.get("baseline_accuracy")
+    baseline = known if isinstance(known, float) else None
+    return lines(run.rounds, run.participants, run.table("accuracies"), baseline)
+
+
+def lines(
+    rounds: pd.DataFrame,
+    participants: pd.DataFrame,
+    accuracies: pd.DataFrame,
+    baseline: float | None,
+) -> pd.DataFrame:
     """Return one row per line and time: `days`, `line`, `kind`, `percent`.
 
     `kind` is "honest" or "adversary" for balances, else "accuracy" or "trained on all data".
+
+    Args:
+        rounds: with `round`, `end_s`; of one run, as the other tables.
+        participants: with `round`, `device`, `group`, `adversary`, `percent`.
+        accuracies: with `time_s`, `accuracy`.
+        baseline: accuracy of a model that is trained on all data; None draws no ray.
     """
-    ends = run.rounds[["round", "end_s"]]
-    people = run.participants[["round", "device", "group", "adversary", "percent"]]
-    people = people.merge(ends, on="round")
+    people = participants[["round", "device", "group", "adversary", "percent"]]
+    people = people.merge(rounds[["round", "end_s"]], on="round")
     who = people["adversary"].map({True: "adversary", False: "honest"}).astype(str)
     names = people["group"].astype(str) + " " + people["device"].astype(str)
     balances = pd.DataFrame(
@@ -34,7 +51,7 @@ def data(run: RunResult) -> pd.DataFrame:
             "percent": people["percent"],
         }
     )
-    measured = run.table("accuracies").sort_values("time_s")
+    measured = accuracies.sort_values("time_s")
     accuracy = pd.DataFrame(
         {
             "days": measured["time_s"] / DAY_S,
@@ -43,13 +60,12 @@ def data(run: RunResult) -> pd.DataFrame:
             "percent": 100 * measured["accuracy"],
         }
     )
-    lines = [_starts(balances), balances, accuracy]
-    baseline = run.manifest.get("baseline_accuracy")
-    if isinstance(baseline, float):
+    parts = [_starts(balances), balances, accuracy]
+    if baseline is not None:
         end = max(balances["days"].max(), accuracy["days"].max())
         ray = {"days": [0.0, end], "line": BASELINE, "kind": BASELINE, "percent": 100 * baseline}
-        lines.append(pd.DataFrame(ray))
-    return pd.concat(lines, ignore_index=True)
+        parts.append(pd.DataFrame(ray))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _starts(balances: pd.DataFrame) -> pd.DataFrame:

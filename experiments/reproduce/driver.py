@@ -17,12 +17,12 @@ from experiments.reports.page import Gallery, Panel, Section, page, save
 from experiments.reproduce import verdicts
 from experiments.reproduce.evidence import Evidence
 from experiments.reproduce.paper import Paper, PaperFigure
-from experiments.reproduce.plan import HERE, Part, parts, sizes
+from experiments.reproduce.plan import HERE, Part, count_rounds, parts, sizes
 from experiments.results import Results
 from experiments.rundir import RunError, write_file
 from experiments.spreadsheet import csv_text
 from experiments.sweeps.drive import OnReceipt, Sweep
-from experiments.sweeps.plan import PlannedRun
+from sim.data.folder import data_folder
 from sim.world import World
 
 
@@ -36,13 +36,17 @@ class Outcome:
 
 
 class Reproduction:
-    """A paper at a size, and its folder: a sweep per group, figures and verdicts beside them."""
+    """A paper at a size, and its folder: a sweep per group, figures and verdicts beside them.
+
+    The data folder is the one in force; some papers play more where they find files in it.
+    """
 
     def __init__(
         self, paper: str, size: str, out: Path | None = None, extra: Sequence[str] = ()
     ) -> None:
         self.name, self.size = paper, size
         self.parts: dict[str, Part] = parts(paper, size, extra)
+        self.parts |= load_paper(paper).at_hand(data_folder(), size)
         self.folder = out or Path("results") / f"reproduce-{paper}-{size}"
         self.sweeps = {
             name: Sweep(part.spec, self.folder / name) for name, part in self.parts.items()
@@ -57,14 +61,13 @@ class Reproduction:
         """
         rows = []
         for name, sweep in self.sweeps.items():
-            todo = _count_rounds(sweep.todo)
             rows.append(
                 {
                     "group": name,
                     "runs": len(sweep.runs),
-                    "rounds": _count_rounds(sweep.runs),
-                    "to do": todo,
-                    "cpu_s": todo * self.parts[name].cpu_s_per_round,
+                    "rounds": count_rounds(sweep.runs),
+                    "to do": count_rounds(sweep.todo),
+                    "cpu_s": self.parts[name].cpu_s(sweep.todo),
                 }
             )
         return pd.DataFrame(rows)
@@ -107,9 +110,10 @@ class Reproduction:
         expected = verdicts.load(HERE / self.name / "expected.json")
         found = verdicts.table(expected, paper.measures, evidence, self.size)
         cost = self.cost(evidence)
-        tables = [("Verdicts", verdicts.brief(found))]
-        tables += [(heading, table) for heading, table in paper.findings(evidence) if len(table)]
-        tables += [("CPU time against the authors' code", cost)]
+        tables = [("What reproduces", verdicts.by_part(found)), *_tables_of_verdicts(found)]
+        tables += paper.findings(evidence)
+        tables += [(self.cost_heading, cost)]
+        tables = [(heading, table) for heading, table in tables if len(table)]
 
         # Write the tables.
         write_file(self.folder / "verdicts.csv", csv_text(found))
@@ -124,7 +128,7 @@ class Reproduction:
             drawn = [self._draw(figure, evidence) for figure in paper.figures]
             html = page(
                 paper.title,
-                f"Size {self.size}: {size}. {tally(found)}.",
+                f"Size {self.size}: {size}. {verdicts.tally(found)}.",
                 [
                     *(Section(heading, table) for heading, table in tables),
                     Gallery([panel for panel in drawn if panel]),
@@ -153,11 +157,17 @@ class Reproduction:
             self.command,
         )
 
-    def cost(self, evidence: Evidence) -> pd.DataFrame:
-        """Return CPU seconds by group and protocol, beside those of the authors' code.
+    @property
+    def cost_heading(self) -> str:
+        """The heading of the table of costs."""
+        compared = any(part.authors_cpu_s_per_round for part in self.parts.values())
+        return "CPU time against the authors' code" if compared else "CPU time"
 
-        Those of the authors are for as many rounds. The last row sums up the rows for which their
-        code has been measured.
+    def cost(self, evidence: Evidence) -> pd.DataFrame:
+        """Return CPU seconds by group and protocol.
+
+        Beside those of the authors' code for as many rounds, where some have been measured. The
+        last row sums up the rows for which their code has been measured.
         """
         found = self._measure_cost(evidence)
         known = found.dropna(subset=["theirs"])
@@ -168,6 +178,8 @@ class Reproduction:
         for column in ("runs", "rounds"):
             shown[column] = found[column].astype(int)
         shown["CPU s"] = [number(s, 0) for s in found["cpu_s"]]
+        if known.empty:
+            return shown
         shown["authors' CPU s"] = [number(s, 0) for s in found["theirs"]]
         shown["per round"] = [
             verdicts.number(s / n) if n else "–"
@@ -195,24 +207,12 @@ class Reproduction:
         return pd.DataFrame(rows, columns=columns)
 
 
-def _count_rounds(runs: Sequence[PlannedRun]) -> int:
-    return sum(run.scenario.rounds for run in runs)
-
-
 def load_paper(name: str) -> Paper:
     """Return the paper of a folder: `PAPER` of its package."""
     return import_module(f"experiments.reproduce.{name}").PAPER
 
 
-def tally(found: pd.DataFrame) -> str:
-    """Count the verdicts of each kind, in words."""
-    kinds = found["verdict"].str.replace(r" by .*", "", regex=True)
-    counts = kinds.value_counts()
-    order = (
-        verdicts.WITHIN,
-        "outside",
-        verdicts.OTHER_SIZE,
-        verdicts.UNPUBLISHED,
-        verdicts.NOT_RUN,
-    )
-    return ", ".join(f"{counts[kind]} {kind}" for kind in order if kind in counts)
+def _tables_of_verdicts(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the verdicts on each part of a paper with its heading."""
+    groups = found.groupby("part", sort=False)
+    return [(str(part) or "Verdicts", verdicts.brief(group)) for part, group in groups]

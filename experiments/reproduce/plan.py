@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from experiments.loader import ScenarioError, read_values
-from experiments.sweeps.plan import Spec, load_spec
+from experiments.sweeps.plan import PlannedRun, Spec, load_spec
 from mechanisms.plugin import nearest
 from sim.keys import has_key
 from sim.scenario import scenario_class
@@ -31,6 +31,8 @@ class Group(BaseModel):
     """Whether the group is played only with `--with`."""
     cpu_s_per_round: float = 0.0
     """CPU seconds of one round, for dry runs."""
+    cpu_s_per_run: float = 0.0
+    """The same of a whole run, where its cost does not follow from its rounds."""
     authors_cpu_s_per_round: dict[str, float] = {}
     """CPU seconds of one round of the authors' code by protocol, where they have been measured."""
 
@@ -43,18 +45,30 @@ class Size(BaseModel):
     what: str
     seeds: int = 1
     set: dict[str, Any] = {}
-    cpu_s_per_round: float
+    cpu_s_per_round: float = 0.0
     authors_cpu_s_per_round: dict[str, float] = {}
     groups: dict[str, Group]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A sweep to play, with the measured cost of its rounds."""
+    """A sweep to play, with the measured cost of its rounds, or of its runs."""
 
     spec: Spec
-    cpu_s_per_round: float
-    authors_cpu_s_per_round: dict[str, float]
+    cpu_s_per_round: float = 0.0
+    authors_cpu_s_per_round: Mapping[str, float] = field(default_factory=dict)
+    cpu_s_per_run: float = 0.0
+
+    def cpu_s(self, runs: Sequence[PlannedRun]) -> float:
+        """Return the CPU seconds that some of its runs are expected to take."""
+        if self.cpu_s_per_run:
+            return self.cpu_s_per_run * len(runs)
+        return self.cpu_s_per_round * count_rounds(runs)
+
+
+def count_rounds(runs: Sequence[PlannedRun]) -> int:
+    """Return the rounds of all these runs."""
+    return sum(run.scenario.rounds for run in runs)
 
 
 def papers() -> list[str]:
@@ -102,4 +116,5 @@ def _part(file: Path, size: Size, group: Group) -> Part:
     settings = {**common, **own}
     spec = spec.model_copy(update={"set": settings, "seeds": group.seeds or size.seeds})
     costs = group.authors_cpu_s_per_round or size.authors_cpu_s_per_round
-    return Part(spec, group.cpu_s_per_round or size.cpu_s_per_round, costs)
+    per_round = group.cpu_s_per_round or size.cpu_s_per_round
+    return Part(spec, per_round, costs, group.cpu_s_per_run)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from experiments.intervals import interval
 from experiments.reproduce.evidence import Evidence
+from experiments.reproduce.measuring import Of, by_seed, difference
 from experiments.reproduce.verdicts import Measure
 from mechanisms.vocabulary import TOKEN
 
@@ -23,14 +24,8 @@ IDENTITIES = {"sybils_2": (6, 7), "sybils_6": (2, 3, 4, 5, 6, 7)}
 """Arms of the third experiment, and the devices of one owner."""
 
 
-def _by_seed(arm: str, table: str, of: Callable[[pd.DataFrame], float]) -> Measure:
-    """Measure a number of a table of each seed; none where the arm was not played."""
-
-    def measure(evidence: Evidence) -> list[float]:
-        found = evidence.of([arm], table, GROUP)
-        return [float(of(run)) for _, run in found.groupby("seed")] if len(found) else []
-
-    return measure
+def _by_seed(arm: str, table: str, of: Of) -> Measure:
+    return by_seed(arm, table, of, GROUP)
 
 
 # --- griefing by rapid updates --------------------------------------------------------------------
@@ -69,12 +64,7 @@ def _lost(balances: pd.DataFrame) -> float:
 
 def farmed(measure: Arm) -> Measure:
     """Measure a difference that agreeable data make, paired by seed with honest data."""
-
-    def paired(evidence: Evidence) -> Sequence[float]:
-        pair = [measure(arm)(evidence) for arm in ("agreeable", "agreeable_none")]
-        return [with_them - without for with_them, without in zip(*pair, strict=True)]
-
-    return paired
+    return difference(measure("agreeable"), measure("agreeable_none"))
 
 
 def gained(arm: str) -> Measure:
@@ -198,11 +188,16 @@ def _row(evidence: Evidence, measures: Mapping[str, Arm], arm: str) -> dict[str,
     return {what: shown(measure(arm)(evidence)) for what, measure in measures.items()}
 
 
-def shown(values: Sequence[float]) -> str:
-    """Return mean and 95 % interval in words, as "0.25 [0.21, 0.29]"; "–" without values."""
+def shown(values: Sequence[float], places: int | None = None) -> str:
+    """Return mean and 95 % interval in words, as "0.25 [0.21, 0.29]"; "–" without values.
+
+    A single value has no interval. `places`: decimals; 2 by default, none from 100 on.
+    """
     if not values:
         return "–"
     array = np.asarray(values, dtype=float)
     low, high = interval(array)
-    places = 0 if abs(array.mean()) >= 100 else 2
-    return f"{array.mean():,.{places}f} [{low:,.{places}f}, {high:,.{places}f}]"
+    if places is None:
+        places = 0 if abs(array.mean()) >= 100 else 2
+    mean = f"{array.mean():,.{places}f}"
+    return mean if np.isnan(low) else f"{mean} [{low:,.{places}f}, {high:,.{places}f}]"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
 from experiments.reproduce.evidence import Evidence
+from experiments.reproduce.measuring import Of, by_seed, ratio
 from experiments.reproduce.vbfl.arms import (
     LYING,
     MATCHED,
@@ -43,12 +42,7 @@ def accuracy(arm: str, at: int = 0, group: str = "arms") -> Measure:
 
 def gap(at: int = 0, group: str = "arms") -> Measure:
     """Measure the accuracy of VBFL over that of VFL, both attacked, paired by seed."""
-
-    def measure(evidence: Evidence) -> list[float]:
-        pair = [accuracy(arm, at, group)(evidence) for arm in (VBFL, VFL_ATTACKED)]
-        return [ours / theirs for ours, theirs in zip(*pair, strict=True)]
-
-    return measure
+    return ratio(accuracy(VBFL, at, group), accuracy(VFL_ATTACKED, at, group))
 
 
 def best(arm: str) -> Measure:
@@ -67,14 +61,9 @@ def _share(part: float, rest: float) -> float:
     return float(part / (part + rest)) if part + rest else float("nan")
 
 
-def _by_seed(arm: str, of: Callable[[pd.DataFrame], float], group: str = "arms") -> Measure:
+def _by_seed(arm: str, of: Of, group: str = "arms") -> Measure:
     """Measure a number of the rounds of each seed."""
-
-    def measure(evidence: Evidence) -> list[float]:
-        table = evidence.rounds(arm, group)
-        return [float(of(run)) for _, run in table.groupby("seed")] if len(table) else []
-
-    return measure
+    return by_seed(arm, "rounds", of, group)
 
 
 def people(evidence: Evidence, arm: str) -> pd.DataFrame:
