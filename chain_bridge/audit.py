@@ -100,7 +100,14 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
         if results == ["Ok"]:
             return ""
         return f"the approved call was not executed: {results or names}"
+    if action.kind == "licence":
+        issued = [e.fields[1:] for e in events if e.name == "Uniques.Issued"]
+        if issued == [(action.number, script.money.seat(action.device))]:
+            return ""
+        return f"device {action.device} did not get item {action.number}: {issued or names}"
     expected = {
+        "licences": "Uniques.Created",
+        "attribute": "Uniques.AttributeSet",
         "approve": "Multisig.MultisigApproval",
         "propose": "Multisig.NewMultisig",
         "create": "Assets.Created",

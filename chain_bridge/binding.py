@@ -27,13 +27,20 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "collection": ("Uniques.create",),
     "version": ("Uniques.mint",),
     "metadata": ("Uniques.set_metadata",),
+    "licences": ("Uniques.create",),
+    "licence": ("Uniques.mint",),
+    "attribute": ("Uniques.set_attribute",),
     "propose": ("Multisig.approve_as_multi", "Utility.as_derivative"),
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
-CALLED = {
+VERSIONS: tuple[Kind, ...] = ("collection", "version", "metadata")
+LICENCES: tuple[Kind, ...] = ("licences", "licence", "attribute")
+CALLED: dict[str, str] = {
     "note": "declared notes",
     "propose": "collective approvals",
-} | dict.fromkeys(("collection", "version", "metadata"), "model versions")
+    **dict.fromkeys(VERSIONS, "model versions"),
+    **dict.fromkeys(LICENCES, "licences"),
+}
 
 
 def make_script(
@@ -136,7 +143,7 @@ def _supported(runtime: Runtime, actions: Sequence[Action], skipped: list[str]) 
         if missing:
             lacking[kind] = missing[0]
     # Kinds that make sense together only.
-    for group in (("collection", "version", "metadata"), ("propose", "approve")):
+    for group in (VERSIONS, LICENCES, ("propose", "approve")):
         missing = [lacking[kind] for kind in group if kind in lacking]
         if missing:
             lacking |= dict.fromkeys(group, missing[0])

@@ -19,6 +19,7 @@ from chain_bridge.errors import PlanError
 
 MOST_NOTES = 100  # declarations of one run
 MOST_COLUMNS = 32  # of one declaration
+MOST_ATTRIBUTES = 8  # of one item
 RESERVED = frozenset({"fedstake", "round"})  # names that every note has already
 ROUND = "round"  # column that every declared table has
 
@@ -124,7 +125,24 @@ class Versions(Declaration):
     status: Column
 
 
-Declared = Annotated[Note | Approval | Versions, Field(discriminator="type")]
+class Licences(Declaration):
+    """Licences on the chain, one item for each row of a table that qualifies.
+
+    `buyer`: column with the device that an item belongs to; `attributes`: by name the column with
+    its value; a row qualifies when the columns in `equal` have that value. A run that was recorded
+    without the table has none.
+    """
+
+    type: Literal["licences"]
+    table: Stem
+    buyer: Column
+    attributes: Annotated[dict[Name, Column], Field(max_length=MOST_ATTRIBUTES)]
+    equal: Annotated[dict[Column, Value], Field(max_length=MOST_COLUMNS)] = {}
+
+
+Declared = Annotated[Note | Approval | Versions | Licences, Field(discriminator="type")]
+Collected = (Versions, Licences)
+"""Declarations of items, whose table need not be recorded; one of each at most."""
 _DECLARED = TypeAdapter(Annotated[list[Declared], Field(max_length=MOST_NOTES)])
 
 
@@ -143,10 +161,14 @@ def parse(manifest: Mapping[str, Any], files: Sequence[str], file: Path) -> tupl
     except (ValidationError, RecursionError) as error:
         raise PlanError(f"{file}: {_first_fault(error)}") from None
 
-    if sum(isinstance(d, Versions) for d in declared) > 1:
-        raise PlanError(f"{file}: notes: two declarations of type versions; a run has at most one")
+    for kind in Collected:
+        found = [d.type for d in declared if isinstance(d, kind)]
+        if len(found) > 1:
+            raise PlanError(
+                f"{file}: notes: two declarations of type {found[0]}; a run has at most one"
+            )
     for key, source in sources(declared):
-        optional = isinstance(source, Versions)
+        optional = isinstance(source, Collected)
         if f"{source.table}.parquet" not in files and not optional:
             raise PlanError(
                 f"{file}: {key}.table: {source.table!r} must be a table of the run, "
@@ -155,7 +177,7 @@ def parse(manifest: Mapping[str, Any], files: Sequence[str], file: Path) -> tupl
     return declared
 
 
-def sources(declared: Sequence[Declared]) -> Iterator[tuple[str, Note | Approval | Versions]]:
+def sources(declared: Sequence[Declared]) -> Iterator[tuple[str, Declared]]:
     """Yield every declaration that reads a table, digests of approvals included, with its key."""
     for number, declaration in enumerate(declared):
         yield f"notes.{number}", declaration
@@ -170,7 +192,7 @@ def check_columns(
     """Raise `PlanError` unless every declared column is in its table."""
     for key, source in sources(declared):
         if source.table not in tables:
-            continue  # versions that were not recorded
+            continue  # versions or licences that were not recorded
         table = tables[source.table]
         for column in sorted({ROUND, *_columns(source)}):
             if column not in table.columns:
@@ -182,12 +204,14 @@ def check_columns(
             raise PlanError(f"{file}: {key}: {source.table}.parquet: round must hold integers")
 
 
-def _columns(source: Note | Approval | Versions) -> set[str]:
+def _columns(source: Declared) -> set[str]:
     """Return the columns that a declaration reads of its table."""
     if isinstance(source, Note):
         return source.needs()
     if isinstance(source, Approval):
         return {source.members}
+    if isinstance(source, Licences):
+        return {source.buyer, *source.attributes.values(), *source.equal}
     return {*source.data, source.author, source.status}
 
 

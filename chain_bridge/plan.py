@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from chain_bridge.errors import PlanError
-from chain_bridge.notes import Approval, Declared, Note, Versions
+from chain_bridge.notes import Approval, Declared, Licences, Note, Value, Versions
 from chain_bridge.recording import BURN, ISSUANCE, Recording
 
 Kind = Literal[
@@ -29,6 +29,9 @@ Kind = Literal[
     "collection",
     "version",
     "metadata",
+    "licences",
+    "licence",
+    "attribute",
     "propose",
     "approve",
     "fund",
@@ -37,6 +40,7 @@ Kind = Literal[
 MONEY = ("mint", "burn", "transfer")
 MOST_TEXT = 4096  # bytes of a note
 MOST_DATA = 128  # bytes of a version's digests: what the Uniques pallet takes
+MOST_VALUE = 64  # bytes of an attribute's value
 MOST_SEATS = 2**15  # numbers that members of a committee may have: above are accounts of the run
 
 
@@ -45,8 +49,9 @@ class Action(NamedTuple):
 
     `amount`: base units of the run for money, native units of the chain for `fund`. `device`: the
     one that the fee is attributed to (-1: none). `data`: text of a note or of an approved note,
-    digests of a model version. `members`: the committee of an approval. `number`: the journal
-    entry, the item of a version, or how many have approved.
+    digests of a model version, an attribute as "name=value". `members`: the committee of an
+    approval. `number`: the journal entry, the item of a version or licence, or how many have
+    approved.
     """
 
     round: int
@@ -218,16 +223,22 @@ def qualifying(declared: Note, table: pd.DataFrame) -> pd.DataFrame:
 
     Rows without a value come after all others, whichever way the order goes.
     """
-    fits = pd.Series(True, index=table.index)
+    fits = _equal(table, declared.equal)
     for column in declared.present:
         fits &= table[column].notna()
-    for column, value in declared.equal.items():
-        fits &= (table[column] == value).fillna(False).astype(bool)
     chosen = table[fits]
     if declared.order:
         columns, ascending = declared.sorting()
         chosen = chosen.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
     return chosen
+
+
+def _equal(table: pd.DataFrame, wanted: Mapping[str, Value]) -> pd.Series:
+    """Return which rows have these values in these columns."""
+    fits = pd.Series(True, index=table.index)
+    for column, value in wanted.items():
+        fits &= (table[column] == value).fillna(False).astype(bool)
+    return fits
 
 
 def by_round(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
@@ -277,6 +288,8 @@ def _results(run: Recording) -> dict[int, list[Action]]:
         with _values_that_fit(run, declared):
             if isinstance(declared, Versions):
                 made = _versions(declared, run)
+            elif isinstance(declared, Licences):
+                made = _licences(declared, run)
             else:
                 made = _approvals(declared, run)
             for action in made:
@@ -299,6 +312,28 @@ def _versions(declared: Versions, run: Recording) -> Iterator[Action]:
             raise ValueError(f"digests of {len(data):,} bytes; must be at most {MOST_DATA}")
         yield Action(r, "version", reason, device=author, number=number)
         yield Action(r, "metadata", reason, device=author, data=data, number=number)
+
+
+def _licences(declared: Licences, run: Recording) -> Iterator[Action]:
+    """Yield the collection before the first licence, and for each the item of its buyer."""
+    table = run.tables.get(declared.table)
+    if table is None:
+        return
+    sold = table[_equal(table, declared.equal)]
+    buyers = _devices(sold, declared.buyer)
+    records = _scalars(sold, "round", *declared.attributes.values())
+    for number, (buyer, (r, *values)) in enumerate(zip(buyers, records, strict=True)):
+        if not 0 <= buyer < MOST_SEATS:
+            raise ValueError(f"buyer {buyer}; must be 0 to {MOST_SEATS - 1}")
+        if not number:
+            yield Action(min(r, 0), "licences", "licences")
+        yield Action(r, "licence", "licence", device=buyer, number=number)
+        for name, value in zip(declared.attributes, values, strict=True):
+            text = _word(value)
+            if len(text.encode()) > MOST_VALUE:
+                raise ValueError(f"{name} of {len(text.encode())} bytes; at most {MOST_VALUE}")
+            data = f"{name}={text}".encode()
+            yield Action(r, "attribute", "licence", device=buyer, data=data, number=number)
 
 
 def _approvals(declared: Approval, run: Recording) -> Iterator[Action]:

@@ -112,9 +112,12 @@ class Script:
         match action.kind:
             case "create":
                 return self._constant("Assets", "AssetDeposit")
-            case "collection":
+            case "collection" | "licences":
                 return self._constant("Uniques", "CollectionDeposit", "ClassDeposit")
-            case "version":
+            case "attribute":
+                base = self._constant("Uniques", "AttributeDepositBase")
+                return base + self._constant("Uniques", "DepositPerByte") * len(action.data)
+            case "version" | "licence":
                 return self._constant("Uniques", "ItemDeposit", "InstanceDeposit")
             case "metadata":
                 base = self._constant("Uniques", "MetadataDepositBase")
@@ -163,6 +166,13 @@ class Script:
                 return call(
                     "Uniques.set_metadata", self.collection, action.number, action.data, True
                 )
+            case "licences":
+                return call("Uniques.create", self.licences, money.operator)
+            case "licence":
+                return call("Uniques.mint", self.licences, action.number, money.seat(action.device))
+            case "attribute":
+                name, _, value = action.data.partition(b"=")
+                return call("Uniques.set_attribute", self.licences, action.number, name, value)
             case "propose" | "approve":
                 return money.as_sub(action.device, self._approval(action, timepoint))
         raise AssertionError(action.kind)
@@ -177,6 +187,11 @@ class Script:
     def collection(self) -> int:
         """Number of this run's collection of model versions."""
         return int.from_bytes(self.identity[:4], "little")
+
+    @property
+    def licences(self) -> int:
+        """Number of this run's collection of licences."""
+        return int.from_bytes(self.identity[4:8], "little")
 
     def _approval(self, action: Action, timepoint: tuple[int, int] | None) -> bytes:
         """Return a seat's approval of a round's result; the last that is needed executes it."""

@@ -33,7 +33,7 @@ FORBIDDEN = re.compile(r"--|/\*|;|\$\$|\b(select|from|with|range|generate_series
 LONGEST, MOST = 500, 100
 """Letters of an expression; outcomes of a protocol."""
 SECONDS, MEMORY = 60.0, "2GB"
-"""Most that a query over outcomes may take."""
+"""Most that all queries over the outcomes of a sweep may take."""
 LOCKS = (
     ("autoinstall_known_extensions", "false"),
     ("autoload_known_extensions", "false"),

@@ -341,7 +341,7 @@ def declared_tables(protocol: Any) -> Mapping[str, Table]:
 
     Nothing is imported by path.
     """
-    if isinstance(protocol, str) and protocol in protocols.names():
+    if isinstance(protocol, str) and protocols.is_known(protocol):
         tables: Mapping[str, Table] = protocols.get(protocol).all_tables()  # type: ignore[attr-defined]
         return tables
     return CORE
@@ -398,7 +398,9 @@ COUNTED = {"round": (0, 1_000_001), "device": (-1, 2**31)}
 
 def check_values(file: Path, table: pa.Table) -> None:
     """Raise `RunError` for rounds and devices that no run can have had."""
-    from pyarrow import compute as pc  # which takes a moment to import
+    # `pyarrow.compute` documents hundreds of functions when it is imported, which takes longer than
+    # all else here; this is what it calls.
+    from pyarrow._compute import call_function
 
     for name, (least, most) in COUNTED.items():
         if name not in table.column_names or not pa.types.is_integer(table[name].type):
@@ -406,7 +408,7 @@ def check_values(file: Path, table: pa.Table) -> None:
         column = table[name]
         if column.null_count and file.stem in CORE and name == "round":
             raise RunError(f"{shown(file)}: column {name} has gaps; every row has one")
-        bounds = pc.min_max(column).as_py()
+        bounds = call_function("min_max", [column]).as_py()
         for value in bounds.values():
             if value is not None and not least <= value <= most:
                 raise RunError(f"{shown(file)}: {name} = {value}: must be {least} to {most:,}")

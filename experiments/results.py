@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -114,7 +115,7 @@ class Results:
         self._compact = manifest.compacted(self.folder)
         self._files: dict[str, Files] = {}
         # Cached properties live in `__dict__`: without their entries they are computed anew.
-        for name in ("_plan", "_done", "_outcomes", "columns", "labels"):
+        for name in ("_plan", "_done", "_runs", "_outcomes", "columns", "labels"):
             self.__dict__.pop(name, None)
 
     @property
@@ -220,6 +221,11 @@ class Results:
         `status` is done, failed or missing; the cost is `wall_s`, `cpu_s` and `bytes`; `note` says
         what was damaged of a run that was played again for it.
         """
+        return self._runs.copy()
+
+    @cached_property
+    def _runs(self) -> pd.DataFrame:
+        """The planned runs, which a scorecard asks for many times."""
         frame = self._plan.drop(columns="scenario").copy()
         done = set(self._done)
         columns: dict[str, list[Any]] = {
@@ -462,11 +468,13 @@ class Results:
         by_table: dict[str, dict[str, str]] = {}
         for name, outcome in self._declared().items():
             by_table.setdefault(outcome["table"], {})[name] = outcome["sql"]
-        for table, expressions in by_table.items():
-            if frame.empty:  # then nobody knows which columns there will be
-                frame = frame.assign(**dict.fromkeys(expressions, pd.Series(dtype=float)))
-            elif table in self.columns:
-                frame = frame.merge(self._aggregate(table, expressions), on="run_id", how="left")
+        if frame.empty:  # then nobody knows which columns there will be
+            names = itertools.chain(*by_table.values())
+            return frame.assign(**dict.fromkeys(names, pd.Series(dtype=float)))
+        with locked(self.folder) as db:
+            for table in filter(self.columns.__contains__, by_table):
+                part = self._aggregate(db, table, by_table[table])
+                frame = frame.merge(part, on="run_id", how="left")
         return frame.sort_values(["cell", "seed"], ignore_index=True)
 
     def _declared(self) -> dict[str, dict[str, Any]]:
@@ -482,13 +490,14 @@ class Results:
         """Return which direction of each declared outcome is good: max, min, or "" for neither."""
         return {name: outcome["best"] for name, outcome in self._declared().items()}
 
-    def _aggregate(self, table: str, expressions: Mapping[str, str]) -> pd.DataFrame:
+    def _aggregate(
+        self, db: duckdb.DuckDBPyConnection, table: str, expressions: Mapping[str, str]
+    ) -> pd.DataFrame:
         """Return a row per run with aggregates over its rows of a table."""
         columns = ", ".join(f"({sql}) as {sql_name(name)}" for name, sql in expressions.items())
         query = f"select run_id, {columns} from {sql_name(table)} group by run_id"
         check_statement(query, f"{self.folder}: {SWEEP}: outcomes of {table}")
-        with locked(self.folder) as db:
-            return self._query(db, query, {table: table})
+        return self._query(db, query, {table: table})
 
     def summary(
         self,

@@ -131,9 +131,10 @@ def problem(values: Any) -> str:
     for _ in range(DEPTH):
         inner: list[Any] = []
         for value in level:
-            if isinstance(value, str) and not _storable(value):
-                return f"holds text that cannot be stored: {literal(value)[:60]!r}"
-            if isinstance(value, Mapping):
+            if isinstance(value, str):
+                if not _storable(value):
+                    return f"holds text that cannot be stored: {literal(value)[:60]!r}"
+            elif isinstance(value, dict):
                 inner += [*value.keys(), *value.values()]
             elif isinstance(value, list | tuple):
                 inner += value
@@ -149,7 +150,11 @@ def _too_deep() -> str:
 
 def _storable(text: str) -> bool:
     """Return whether text has neither a NUL nor half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # half a pair has no bytes in UTF-8
+        return False
+    return b"\0" not in raw
 
 
 # --- hashes -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -107,6 +108,7 @@ class Registry:
         self._base_module, _, self._base_name = base.rpartition(":")
         self._base_module = self._base_module or f"{package}.base"
         self._shipped: dict[str, type[Plugin]] | None = None
+        self._own: dict[str, type[Plugin] | None] = {}
         self._enter()
 
     def __repr__(self) -> str:
@@ -151,9 +153,9 @@ class Registry:
         """Return the class of a name or a `path/to/file.py:ClassName`; raise `PluginError`."""
         if ":" in name or name.endswith(".py"):
             return self._from_file(name)
-        shipped = self._folder()
-        if name in shipped:
-            return shipped[name]
+        shipped = self._find(name)
+        if shipped is not None:
+            return shipped
         for entry in entry_points(group=self.group):
             if entry.name == name:
                 return self._checked(_loaded(entry), name)
@@ -196,7 +198,38 @@ class Registry:
 
     def is_shipped(self, name: str) -> bool:
         """Return whether a name is that of a plug-in of the house."""
-        return name in self._folder()
+        return self._find(name) is not None
+
+    def is_known(self, name: str) -> bool:
+        """Return whether a name is that of a shipped plug-in or of an installed entry point."""
+        return self.is_shipped(name) or name in self.names()
+
+    def _find(self, name: str) -> type[Plugin] | None:
+        """Return a shipped plug-in; None where no file of the folder defines one of that name."""
+        return self._in_own_file(name) or self._folder().get(name)
+
+    def _in_own_file(self, name: str) -> type[Plugin] | None:
+        """Return a shipped plug-in whose file bears its name; None: it may be in another.
+
+        The other files of the folder are not imported.
+        """
+        if name not in self._own:
+            file = name.replace("-", "_")
+            modules = [self._module(file)] if file in self._files else []
+            defined = [cls for module in modules for cls in self._defined(module)]
+            self._own[name] = next((cls for cls in defined if cls.name == name), None)
+        return self._own[name]
+
+    @cached_property
+    def _files(self) -> list[str]:
+        """The modules of the folder of shipped plug-ins; none where a single file holds them."""
+        if not self.package:
+            return []
+        home = importlib.import_module(self.package)
+        return [info.name for info in pkgutil.iter_modules(getattr(home, "__path__", []))]
+
+    def _module(self, file: str) -> ModuleType:
+        return importlib.import_module(f"{self.package}.{file}")
 
     def _folder(self) -> dict[str, type[Plugin]]:
         """Return the shipped plug-ins by name."""
@@ -211,8 +244,7 @@ class Registry:
         home = importlib.import_module(self.package)
         if not hasattr(home, "__path__"):  # one file holds the kind and its plug-ins
             return [home]
-        names = [info.name for info in pkgutil.iter_modules(home.__path__)]
-        return [importlib.import_module(f"{self.package}.{name}") for name in names]
+        return [self._module(file) for file in self._files]
 
     def _defined(self, module: ModuleType) -> list[type[Plugin]]:
         """Return the plug-ins that a module, or for a package any module inside it, defines."""

@@ -98,5 +98,28 @@ class Versions:
         return {"type": "versions", **asdict(self)}
 
 
-Declaration = Note | Approval | Versions
+@dataclass(frozen=True)
+class Licences:
+    """Licences on the chain: one item a row, with attributes, that belongs to its buyer.
+
+    What was paid for it is in the journal.
+
+    Args:
+        table: the recorded table; a run that was recorded without it has none.
+        buyer: column with the device that buys.
+        attributes: by name of an attribute the column with its value, at most 64 bytes as text.
+        equal: columns that must have this value for a row to be a licence.
+    """
+
+    table: str
+    buyer: str
+    attributes: Mapping[str, str]
+    equal: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the declaration as the manifest holds it."""
+        return {"type": "licences", **asdict(self)}
+
+
+Declaration = Note | Approval | Versions | Licences
 """All that a protocol can declare for a chain."""

@@ -20,7 +20,7 @@ from mechanisms.plugin import Plugin
 from mechanisms.registry import Registry
 from sim import scenario as scenarios
 from sim.charts import Chart
-from sim.notes import Approval, Declaration, Note, Versions
+from sim.notes import Approval, Declaration, Licences, Note, Versions
 from sim.recording import CORE, Column, Columns, History, Table
 from sim.registries import protocols
 
@@ -33,6 +33,7 @@ __all__ = [
     "Chart",
     "Column",
     "History",
+    "Licences",
     "Note",
     "Outcome",
     "Protocol",

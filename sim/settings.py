@@ -51,7 +51,8 @@ class Settings(BaseModel):
     The text under a key says what it means; see `sim.meanings`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Of dozens of tables, a command checks a few: a validator is built when it is first used.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -128,6 +128,15 @@ def test_plug_ins_may_be_packages_and_the_base_may_be_anywhere(register, folder)
         games.get("ches")
 
 
+def test_a_plug_in_in_a_file_of_its_name_is_found_alone(register, folder):
+    (folder / "games" / "broken.py").write_text("raise RuntimeError('imported')\n")
+    games = Registry("games", package="games", base="rulebook:Game")
+    assert games.get("chess").name == "chess"
+    assert games.is_known("chess")
+    with pytest.raises(RuntimeError, match="imported"):
+        games.names()
+
+
 def test_a_kind_without_a_folder_has_plug_ins_by_path_only(register, folder):
     games = Registry("games", package="", base="rulebook:Game")
     assert games.names() == []

@@ -63,7 +63,7 @@ def _list_scenarios() -> None:
 
     for name in preset_names():
         scenario = load_scenario(name)
-        adversaries = sum(group.size for group in scenario.adversaries)
+        adversaries = sum(group.size for group in scenario.adversaries if group.deviating)
         out_console.print(
             f"{name:18} {scenario.protocol}, {scenario.rounds} rounds, {scenario.devices} devices "
             f"({adversaries} adversaries)",

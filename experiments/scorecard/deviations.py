@@ -108,21 +108,15 @@ def _gains_by_seed(
 ) -> dict[str, tuple[int, list[float]]]:
     """Return per deviation how many devices deviate at most, and its mean gain in each seed."""
     honest = _honest_utility(people, s)
-    seeds = set(honest.index.get_level_values("seed"))
     found: dict[str, tuple[int, list[float]]] = {}
     for level in _deviations(people, s):
         deviating = _attackers(people, level, s)
-        sizes, gains = [], []
-        for seed, group in deviating.groupby("seed"):
-            if seed not in seeds:
-                continue
-            before = honest.loc[seed].reindex(group["device"])
-            gain = float((group.set_index("device")["utility"] - before).mean())
-            if not pd.isna(gain):
-                sizes.append(len(group))
-                gains.append(gain)
-        if gains:
-            found[str(level)] = max(sizes), gains
+        same = pd.MultiIndex.from_frame(deviating[["seed", "device"]])
+        each = deviating["utility"] - honest.reindex(same).to_numpy()
+        gains = each.groupby(deviating["seed"]).mean().dropna()
+        if len(gains):
+            sizes = deviating["seed"].value_counts()[gains.index]
+            found[str(level)] = int(sizes.max()), gains.tolist()
     return found
 
 

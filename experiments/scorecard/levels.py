@@ -16,9 +16,10 @@ HONEST = "honest"
 """Behaviour of a device that does not deviate, in every role."""
 IDLE_KEYS = {
     "name", "count", "devices", "from_round", "until_round", "learner", "learner_params",
-    "damage_benefit",
+    "damage_benefit", "adversary", "habits", "initial_balance",
 }  # fmt: skip
-"""Keys of a group that do not change what its members do."""
+"""Keys of a group that do not change by which behaviour its members act; when they act, and with
+how much money, is no deviation."""
 NEUTRAL = {"presence": 1.0, "identities": "own"}
 """Values at which other keys change nothing; of keys not named here: zero or empty."""
 ROLES_OF = {"mechanism": "what is compared", "adversary": "the attacks"}

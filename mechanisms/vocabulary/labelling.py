@@ -70,7 +70,8 @@ class Judgement:
 
         Rounded to 10^-9 of a point: sums of thirds must not lose a unit.
         """
-        return np.round(np.clip(self.scores @ points, 0.0, float(points.sum())), 9)
+        earned: NDArray[np.float64] = np.clip(self.scores @ points, 0.0, float(points.sum()))
+        return earned.round(9)
 
 
 @dataclass(frozen=True, kw_only=True)

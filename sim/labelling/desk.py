@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,11 @@ from sim.labelling.items import BoughtLabels, Items
 from sim.labelling.questions import Questions
 from sim.labelling.settings import LabellingSettings
 from sim.money.treasury import Treasury
-from sim.population.participant import Participant
 from sim.recording import History, Incidents
 from sim.streams import Streams
+
+if TYPE_CHECKING:  # listing the games of the house must not import Mesa
+    from sim.population.participant import Participant
 
 SILENT = "held a place of a labelling task and sent nothing"
 

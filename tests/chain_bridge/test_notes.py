@@ -182,6 +182,33 @@ class TestBytes:
         tables = {"seats": TABLES["seats"]}
         assert planned({"type": "versions", "table": "models"} | versions, tables=tables) == ()
 
+    def test_licences(self):
+        sold = {"type": "licences", "table": "votes", "buyer": "judge", "equal": {"vote": True}}
+        actions = planned({**sold, "attributes": {"of": "of", "good": "good"}})
+        assert [a.number for a in actions if a.kind == "licence"] == [0, 1, 2]
+        assert actions[:4] == (
+            Action(0, "licences", "licences"),
+            Action(1, "licence", "licence", device=7),
+            Action(1, "attribute", "licence", device=7, data=b"of=2"),
+            Action(1, "attribute", "licence", device=7, data=b"good=1"),
+        )
+        assert planned({**sold, "attributes": {}}, tables={"seats": TABLES["seats"]}) == ()
+
+    @pytest.mark.parametrize(
+        ("column", "value", "message"),
+        [
+            ("judge", -1, "buyer -1; must be 0 to"),
+            ("judge", MOST_SEATS, "must be 0 to"),
+            ("of", 10**70, "of of 71 bytes; at most 64"),
+        ],
+    )
+    def test_licences_that_no_chain_takes(self, column, value, message):
+        votes = TABLES["votes"].astype({column: object})
+        votes.loc[0, column] = value
+        sold = {"type": "licences", "table": "votes", "buyer": "judge", "attributes": {"of": "of"}}
+        with pytest.raises(PlanError, match=message):
+            planned(sold, tables={"votes": votes})
+
     def test_an_approval(self):
         chosen = note(reason="chosen", equal={"role": "a"})
         result = {"reason": "result", "table": "votes", "members": "judge"}
@@ -214,7 +241,7 @@ class TestBytes:
 WRONG = [
     ("nothing", r"notes: input should be a valid array"),
     ([7], r"notes\.0: input should be an object"),
-    ([{"type": "verse"}], r"notes\.0: .*'note', 'approval', 'versions'"),
+    ([{"type": "verse"}], r"notes\.0: .*'note', 'approval', 'versions', 'licences'"),
     ([{"reason": "x"}], r"notes\.0: unable to extract tag"),
     ([note(), note(per="week")], r"notes\.1\.per: .*'round', 'row' or 'first' \(it is 'week'\)"),
     ([note(pay="device:3")], r"notes\.0\.pay: extra inputs are not permitted"),
@@ -248,6 +275,14 @@ WRONG = [
     (
         2 * [{"type": "versions", "table": "x", "data": ["w"], "author": "a", "status": "s"}],
         r"notes: two declarations of type versions",
+    ),
+    (
+        2 * [{"type": "licences", "table": "x", "buyer": "b", "attributes": {}}],
+        r"notes: two declarations of type licences",
+    ),
+    (
+        [{"type": "licences", "table": "seats", "buyer": "gone", "attributes": {}}],
+        r"notes\.0: column 'gone' is not in seats.parquet",
     ),
     (
         [
@@ -296,7 +331,7 @@ class TestWrongDeclarations:
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
                     st.sampled_from([*note(), "per", "equal", "data", "digests"]) | st.text(),
-                    inner | st.sampled_from(["note", "approval", "versions", "seats"]),
+                    inner | st.sampled_from(["note", "approval", "versions", "licences", "seats"]),
                     max_size=6,
                 )
             ),

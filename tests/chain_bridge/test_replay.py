@@ -13,7 +13,12 @@ from chain_bridge.replay import replay
 from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
 from tests.chain_bridge.test_notes import rewritten
 
-RUNS = {"vbfl": {}, "coordinator": COORDINATOR, "equal-share": EQUAL_SHARE}
+RUNS = {
+    "vbfl": {},
+    "coordinator": COORDINATOR,
+    "equal-share": EQUAL_SHARE,
+    "annotation": {"preset": "annotation"},
+}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -238,6 +243,31 @@ def test_model_versions_become_items(chain, operator, recorded, scripted):
         item = chain.read("Uniques", "InstanceMetadataOf", collection, number.to_bytes(4, "little"))
         assert item["data"][:32].hex() == weights
         assert item["is_frozen"]
+
+
+@pytest.mark.parametrize("token", ["asset", "native"])
+def test_licences_are_items_of_their_buyers(chain, operator, recorded, scripted, token):
+    def sell(manifest):
+        attributes = {"usage": "group", "paid": "income"}
+        sold = {"type": "licences", "table": "participants", "buyer": "device"}
+        manifest["notes"].append({**sold, "attributes": attributes, "equal": {"role": "worker"}})
+
+    folder = rewritten(recorded(rounds=1), sell)
+    script = scripted(chain, folder, token=token)
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    assert books.agrees, books.verdict
+    people = read(folder).tables["participants"]
+    sold = people[people["role"] == "worker"]
+    assert script.plan.counts()["licence"] == len(sold) > 2
+    collection = script.licences.to_bytes(4, "little")
+    for number, (device, income) in enumerate(zip(sold["device"], sold["income"], strict=True)):
+        item = number.to_bytes(4, "little")
+        assert chain.read("Uniques", "Asset", collection, item)["owner"] == script.money.seat(
+            device
+        )
+        paid = chain.read("Uniques", "Attribute", collection, b"\x01" + item, b"\x10paid")
+        assert str(income).encode() in paid
 
 
 def test_a_node_that_makes_its_own_blocks(fresh, operator, recorded, scripted):

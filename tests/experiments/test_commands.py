@@ -19,13 +19,17 @@ from experiments.pool import StoppedError
 from experiments.terminal import one_line_errors
 from fedstake.errors import FedstakeError, InputError
 from mechanisms.plugin import PluginError
+from sim.registries import protocols
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     *("torch", "mesa", "networkx", "simpy", "sklearn", "optuna", "seaborn", "matplotlib"),
     *("pandas", "pyarrow", "duckdb", "scipy", "distributed", "substrateinterface"),
+    *("pyarrow.compute", "pyarrow.dataset", "scipy.stats"),
 }
+GAMES = {f"sim.protocols.{name}.protocol" for name in protocols.names()}
+"""Each builds the tables of its keys: a command imports those that its scenario names."""
 
 
 def test_a_command_is_one_file(tmp_path, monkeypatch):
@@ -46,8 +50,8 @@ def test_every_file_is_a_command():
     assert files == names | {group.name for group in app.registered_groups}
 
 
-def imported(*commands):
-    """The heavy libraries that each command imports, one after the other in a fresh process."""
+def imported(*commands, watched=HEAVY):
+    """The modules, of those watched, that commands import one after another in a fresh process."""
     code = (
         "import json, sys\n"
         "from typer.testing import CliRunner\n"
@@ -59,7 +63,7 @@ def imported(*commands):
         "    print(json.dumps(sorted(set(heavy) & set(sys.modules))))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps([sorted(HEAVY), commands])],
+        [sys.executable, "-c", code, json.dumps([sorted(watched), commands])],
         cwd=ROOT,
         env=os.environ,
         check=True,
@@ -81,7 +85,8 @@ def test_a_finished_run_is_printed_without_what_plays_runs(tiny, tmp_path):
     file, place = tmp_path / "tiny.toml", str(tmp_path / "run")
     file.write_text(dumps(tiny()))
     run(tiny(), place)
-    assert imported(["run", str(file), "--out", place]) == [{"pyarrow"}]
+    again = ["run", str(file), "--out", place]
+    assert imported(again, watched=HEAVY | GAMES) == [{"pyarrow", "sim.protocols.vbfl.protocol"}]
 
 
 def test_a_finished_sweep_is_compared_without_what_plays_runs(tmp_path):
@@ -95,8 +100,10 @@ def test_a_finished_sweep_is_compared_without_what_plays_runs(tmp_path):
         "design": [{"factors": {"payout.mechanism": ["vbfl", "flat"], "attack": attack}}],
     }
     place = str(sweep(spec, tmp_path / "s", workers=1).folder)
-    (found,) = imported(["compare", place])
-    assert found <= {"pyarrow", "pandas", "duckdb", "scipy"}
+    (found,) = imported(["compare", place], watched=HEAVY | GAMES)
+    assert found <= {
+        *("pyarrow", "pyarrow.compute", "pandas", "duckdb", "scipy", "sim.protocols.vbfl.protocol"),
+    }
 
 
 def test_list_alone_prints_the_kinds_and_each_can_be_listed():

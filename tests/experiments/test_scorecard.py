@@ -593,6 +593,7 @@ def test_a_tie_names_no_winner_and_says_whether_the_measure_can_differ(lottery):
         ({"count": 3, "strategies": [], "learner": "bandit", "learner_params": {"a": 1}}, False),
         ({"count": 3, "strategies": [{"worker": "lazy"}]}, True),
         ({"count": 3, "damage_benefit": 2.0, "from_round": 4, "identities": "own"}, False),
+        ({"count": 3, "adversary": True, "habits": {"wait_s": 1.0}, "initial_balance": 5}, False),
     ],
 )
 def test_who_deviates(group, expected):

@@ -16,6 +16,7 @@ from sim.money.ledger import MAX_AMOUNT
 from sim.online import online_models
 from sim.scenario import Scenario
 from sim.settings import (
+    EACH_ROUND,
     HONEST,
     Amount,
     Count,
@@ -65,7 +66,7 @@ class AnnotationMoneySettings(MoneySettings):
 class AnnotationClockSettings(Settings):
     """Time."""
 
-    slice_s: Annotated[Finite, Field(ge=1, le=1e7)] = 3_600.0
+    slice_s: Annotated[Finite, Field(ge=1, le=1e9), EACH_ROUND] = 3_600.0
     """Seconds of a round."""
 
 

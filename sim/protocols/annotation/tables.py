@@ -23,7 +23,6 @@ OUTCOMES = {
         "arg_max(accuracy, round)",
         "share of the hidden test set that the last model predicts right",
         "max",
-        headline=True,
     ),
     "gain_per_unit": Outcome(
         "rounds",

@@ -1,0 +1,103 @@
+"""Labels bought: swept, compared, drawn and reported; the plan of the page on their prices."""
+
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments import compare, report, run, sweep
+from experiments.figures import labels_per_unit
+from experiments.loader import load_scenario
+from experiments.sweeps.plan import load_spec, plan
+from mechanisms import registries as rules
+
+HOUSE = Path(__file__).parents[2]
+PRICES = HOUSE / "docs" / "label-prices" / "prices.toml"
+TINY = """
+name = "labels"
+scenario = "annotation"
+seeds = 2
+
+[set]
+rounds = 2
+devices = 6
+"data.dataset" = "synthetic"
+"data.params" = { train = 160, test = 80, features = 6, classes = 3, separation = 3.0 }
+"data.initial" = 10
+"labelling.tasks" = 2
+"labelling.gold" = 2
+"labelling.places" = 3
+
+[[design]]
+[design.factors.rule.gold]
+"labelling.rule" = "gold"
+
+[design.factors.rule.majority]
+"labelling.rule" = "majority"
+
+[design.factors]
+"adversaries.0.count" = [0, 3]
+
+[scorecard]
+mechanism = "rule"
+adversary = "adversaries.0.count"
+honest = "0"
+
+[scorecard.objective]
+measure = "gain_per_unit"
+best = "max"
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    (folder / "labels.toml").write_text(TINY)
+    return sweep(folder / "labels.toml", folder / "out", workers=1)
+
+
+def test_what_labels_cost_is_an_outcome_of_a_sweep(swept):
+    outcomes = swept.outcomes()
+    assert len(outcomes) == 8
+    assert outcomes["gain_per_unit"].notna().all()
+    rounds = swept.rounds(columns=["round", "gain", "labels_paid"])
+    last = rounds[rounds["round"] == 2].set_index("run_id")["gain"]
+    paid = rounds.groupby("run_id")["labels_paid"].sum()
+    wanted = (last * 100_000 / paid).reindex(outcomes["run_id"]).astype(float)
+    pd.testing.assert_series_equal(
+        outcomes["gain_per_unit"].reset_index(drop=True),
+        wanted.reset_index(drop=True),
+        check_names=False,
+    )
+
+
+def test_rules_are_compared(swept):
+    card = compare(swept)
+    assert "gain_per_unit" in str(card)
+    assert {"gold", "majority"} <= set(card.table["rule"])
+
+
+def test_the_figure_has_a_line_for_each_rule(swept):
+    table = labels_per_unit.data(swept)
+    assert set(table["rule"]) == {"gold", "majority"}
+    assert sorted(set(table["value"])) == [0, 3]
+    assert (table["seeds"] == 2).all()
+    page = report(swept, figures=["labels-per-unit"], formats=["png"])
+    assert [*page.parent.rglob("*labels-per-unit*.png")]
+
+
+def test_a_single_run_is_reported(tmp_path):
+    values = tomllib.loads(TINY)["set"]
+    result = run(load_scenario("annotation", values), tmp_path / "run")
+    assert report(result, formats=["png"]).is_file()
+    text = str(result.summary())
+    assert "gain per unit" in text
+    assert "label accuracy" in text
+
+
+def test_the_page_compares_every_rule():
+    runs = plan(load_spec(PRICES))
+    played = {r.scenario.labelling.rule for r in runs if r.scenario.labelling.acceptance == "rule"}
+    assert played == set(rules.labelling.names())
+    assert {r.scenario.adversaries[0].count for r in runs} == {0, 4, 8, 12, 16}
