@@ -100,8 +100,12 @@ class LearningEngine:
         self._sets: dict[int, tuple[object, tuple[Tensor, Tensor, Tensor | None]]] = {}
         self._cache: dict[tuple[bytes, int], tuple[int, float]] = {}
         self._trainer = choose(
-            module, self.layout, _tensor(x, dtype), _tensor(y), learning_rate, batch_size
+            module, self.layout, _tensor(x, dtype), _tensor(y).clone(), learning_rate, batch_size
         )
+
+    def relabel(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+        """Train on these samples with other labels from now on: indices and labels `int64[n]`."""
+        self._trainer.y[torch.from_numpy(rows)] = torch.from_numpy(labels)
 
     @property
     def trainer(self) -> str:

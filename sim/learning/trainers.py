@@ -31,6 +31,8 @@ class Trainer(Protocol):
 
     evaluation_batch: int
     """Samples per forward pass of an evaluation."""
+    y: Tensor
+    """Labels of the training samples."""
 
     def train(self, rows: Tensor, jobs: Sequence[TrainingJob], on_epoch: OnEpoch | None) -> None:
         """Train in place: row k of `rows` holds job k's start and then its result."""

@@ -82,6 +82,7 @@ class AveragingRound:
         round_own: Mapping[str, Any] | None = None,
         device_own: Mapping[int, Mapping[str, Any]] | None = None,
         benefit: Mapping[int, float] | None = None,
+        effort: Mapping[int, float] | None = None,
     ) -> None:
         """Record all rows of the round: no votes, no blocks.
 
@@ -89,6 +90,7 @@ class AveragingRound:
             round_own: more columns of `rounds`.
             device_own: by device more columns of `participants`.
             benefit: base units that the round is worth to a device beside its income.
+            effort: base units of work beside computing, by device.
         """
         record_served(
             self.game,
@@ -101,4 +103,5 @@ class AveragingRound:
             own_round=round_own,
             own=device_own,
             benefit=benefit,
+            effort=effort,
         )

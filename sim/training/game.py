@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
@@ -61,6 +62,8 @@ class TrainingGame:
         """By device the hash that it submitted to be paid, where a protocol asks for that."""
         self.sent = [0] * scenario.devices
         """Updates that left each device so far: what its privacy has been spent on."""
+        self.holders: list[Callable[[], Mapping[int, int]]] = []
+        """What others than the payout rule hold of devices and may give back."""
         self.reduced = Reductions(kernel.recorder, kernel.clock)
         self.forks = self._open(chain)
         self._locked_before: Mapping[int, int] = {}
@@ -153,6 +156,13 @@ class TrainingGame:
             self._locked_before = self.locked()
 
     def locked(self) -> Mapping[int, int]:
+        """Return the base units that the payout rule and others hold for each device."""
+        total = Counter(self.locked_by_rule())
+        for held in self.holders:
+            total.update(held())
+        return total
+
+    def locked_by_rule(self) -> Mapping[int, int]:
         """Return the base units that the payout rule holds for each device."""
         if self._closed:
             return {}

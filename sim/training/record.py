@@ -46,6 +46,7 @@ def record_served(
     own_round: Mapping[str, Any] | None = None,
     own: Mapping[int, Mapping[str, Any]] | None = None,
     benefit: Mapping[int, float] | None = None,
+    effort: Mapping[int, float] | None = None,
 ) -> None:
     """Record all rows of a round in which a server aggregates and nobody votes.
 
@@ -60,6 +61,7 @@ def record_served(
         own_round: the protocol's own columns of `rounds`.
         own: its own columns of `participants` by device.
         benefit: base units that the round is worth to a device beside its income.
+        effort: base units of work beside computing, by device.
     """
     tested = GlobalAccuracy(game)
     columns = round_columns(
@@ -69,7 +71,9 @@ def record_served(
     people = participant_columns(game, tested, work=work, records=records, compute_s=compute_s)
     for device, more in (own or {}).items():
         people[device] |= more
-    record_participants(game, tested, online, people, compute_s=compute_s, benefit=benefit)
+    record_participants(
+        game, tested, online, people, compute_s=compute_s, benefit=benefit, effort=effort
+    )
 
 
 def round_columns(
@@ -170,7 +174,7 @@ def record_participants(
     own: Mapping[int, Mapping[str, Any]],
     *,
     compute_s: Mapping[int, float],
-    storage_cost: Mapping[int, float] | None = None,
+    effort: Mapping[int, float] | None = None,
     benefit: Mapping[int, float] | None = None,
 ) -> None:
     """Record all participants, and let those learn that played their strategy as workers.
@@ -181,7 +185,7 @@ def record_participants(
         online: who was there at the start.
         own: the protocol's own columns by device.
         compute_s: simulated seconds of computing by device.
-        storage_cost: what storing updates off the chain cost, by device.
+        effort: what other work, or storing updates off the chain, cost it, by device.
         benefit: base units that the round is worth to a device beside what damage is worth to it.
     """
     rate = game.scenario.costs.compute_per_s
@@ -193,7 +197,7 @@ def record_participants(
     stakes = Stakes(
         locked=game.locked(),
         locked_before=game.locked_before,
-        costs=(computing, storage_cost or {}),
+        costs=(computing, effort or {}),
         benefit=benefits,
     )
     utilities = game.kernel.record_participants(online, stakes, own)

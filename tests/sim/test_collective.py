@@ -3,6 +3,7 @@
 import pytest
 
 from sim.keys import SettingError
+from sim.protocols.collective.settings import small_labelling
 from sim.registries import protocols
 from sim.scenario import scenario_of
 from sim.world import World
@@ -12,6 +13,10 @@ def economy(**changes):
     """Return the scenario of the example with dotted keys changed; `__` stands for a dot."""
     example = scenario_of({"protocol": "collective", **protocols.get("collective").example()})
     return example.replace(**{key.replace("__", "."): value for key, value in changes.items()})
+
+
+UNLABELLED = {"parties__annotators": 0, "labelling": small_labelling().model_dump()}
+"""Nobody labels: all public samples have their labels."""
 
 
 def play(scenario):
@@ -37,6 +42,7 @@ class TestPools:
         back = journal[journal["reason"] == "pool.refund"]
         held = back[back["credit"] == f"device:{world.kernel.scenario.creator}"]["amount"].sum()
         earned = journal[journal["reason"] == "licence.fee"]["amount"].sum()
+        paid += journal[journal["reason"].str.startswith("labelling.reward")]["amount"].sum()
         assert 0 < paid < 100_003
         assert paid + held == 100_003
         assert world.kernel.treasury.balance(world.kernel.scenario.creator) == held + earned
@@ -75,10 +81,11 @@ class TestPools:
             ({"payout__mechanism": "flat"}, "must pay out of a pool"),
             ({"payout__params": {"pool": 5}}, "decided by pools.stake"),
             ({"payout__params": {"contributors": 0.5, "engineers": 0.5}}, "decided by pools."),
-            ({"devices": 9}, "the parties and the creator together are 8"),
-            ({"approval__members": 9}, "there are only 8 devices"),
+            ({"devices": 9}, "the parties and the creator together are 10"),
+            ({"approval__members": 11}, "there are only 10 devices"),
             ({"versions__record": False}, "a collective keeps all versions"),
-            ({"parties__clients": 0, "devices": 7, "licences__fee": 5}, "acts only where"),
+            ({"parties__clients": 0, "devices": 9, "licences__fee": 5}, "acts only where"),
+            ({"parties__annotators": 0, "devices": 8}, "labelling = .* acts only where"),
             ({"record__tape": True}, "compare rules by a sweep"),
         ],
     )
@@ -92,14 +99,15 @@ class TestParties:
         tables, world = play(economy())
         people = tables["participants"]
         creator = people[people["party"] == "creator"]
-        assert set(creator["device"]) == {7}
+        assert set(creator["device"]) == {9}
         assert not people[people["party"].isin(["creator", "client"])]["samples"].any()
         assert creator["role"].isna().all()
         assert (tables["rounds"]["workers"] == 4).all()
         assert people[people["party"] == "contributor"]["samples"].min() > 0
         split = world.protocol.game.bench.split
         engineers = people[people["party"] == "engineer"]
-        assert set(engineers["samples"]) == {len(split.public)}
+        assert len(split.public) / 2 <= engineers["samples"].min()
+        assert engineers["samples"].max() <= len(split.public)
         own = [*split.train[:4], split.public, split.held_out]
         assert len({i for part in own for i in part}) == sum(map(len, own)) == 160
 
@@ -160,7 +168,7 @@ class TestApproval:
             scenario = economy(
                 adversaries=[everybody],
                 parties__engineers=1,
-                devices=7,
+                devices=9,
                 approval__params={"share": 0.25, "of": of},
                 pools__stake=10_000,
             )
@@ -182,12 +190,12 @@ class TestApproval:
 
     def test_members_join_and_leave(self):
         changes = [
-            {"round": 2, "device": 7, "joins": True},
+            {"round": 2, "device": 9, "joins": True},
             {"round": 3, "device": 0, "joins": False},
         ]
         tables, _ = play(economy(approval__changes=changes, approval__members=2))
         judged = tables["member_votes"].groupby("round")["member"].agg(set)
-        assert judged.to_dict() == {1: {0, 1}, 2: {0, 1, 7}, 3: {1, 7}, 4: {1, 7}}
+        assert judged.to_dict() == {1: {0, 1}, 2: {0, 1, 9}, 3: {1, 9}, 4: {1, 9}}
         assert tables["rounds"]["members"].tolist() == [2, 3, 2, 2]
 
     def test_members_test_on_samples_that_are_not_reported_on(self):
@@ -211,6 +219,8 @@ class TestApproval:
             parties__clients=0,
             devices=7,
             rounds=1,
+            referenda__proposals=(),
+            **UNLABELLED,
         )
         tables, _ = play(scenario)
         paid = tables["journal"].query("reason == 'charge.download'")
@@ -221,9 +231,9 @@ class TestApproval:
     def test_pools_expire(self):
         tables, _ = play(economy(pools__expires=2))
         pools = tables["pools"].set_index(["pool", "round"])["remaining"]
-        for pool in ("engineers", "annotators"):
-            assert pools[pool, 2] > 0
-            assert pools[pool, 3] == pools[pool, 4] == 0
+        assert pools["engineers", 2] > 0
+        assert pools["engineers", 3] == pools["engineers", 4] == 0
+        assert pools["annotators", 3] < pools["annotators", 2], "only open tasks give back"
         assert tables["rounds"]["submitted"].tolist()[2:] == [1, 1], "only spam goes on"
 
     def test_a_backdoor_passes_the_test_of_members(self):
@@ -242,11 +252,12 @@ class TestApproval:
 
 def sold(rule, behaviour="calculating", **changes):
     """Return the played licences of 12 clients that all behave in the same way."""
-    group = {"name": "clients", "devices": [*range(6, 18)], "client": behaviour}
+    group = {"name": "clients", "devices": [*range(8, 20)], "client": behaviour}
     scenario = economy(
         parties__clients=12,
-        devices=19,
+        devices=21,
         adversaries=[group],
+        referenda__proposals=(),
         licences__rule=rule.pop("rule"),
         licences__params=rule,
         licences__rounds=1,
@@ -289,6 +300,7 @@ class TestLicences:
 
     def test_a_licence_is_bought_where_it_is_worth_it_and_lasts(self):
         values = {"clients__spread": 0.0, "licences__rounds": 2, "adversaries": []}
+        values["referenda__proposals"] = ()
         tables, _ = play(economy(clients__value=10_000.0, **values))
         licences = tables["licences"]
         assert licences["round"].tolist() == [1, 3]
@@ -302,8 +314,65 @@ class TestLicences:
     def test_clients_pay_the_fee_of_their_jurisdiction(self):
         places = [{"name": "EU", "fee": 300}, {"name": "UK", "fee": 200}]
         values = economy().to_dict()
-        values |= {"devices": 10, "parties": {"contributors": 4, "engineers": 2, "clients": 3}}
+        values |= {"devices": 12, "referenda": {}}
+        values["parties"]["clients"] = 3
         values["licences"]["jurisdictions"] = places
         licences = play(scenario_of(values))[0]["licences"]
         paid = licences.groupby("client")["offer"].max().to_dict()
-        assert paid == {6: 300, 7: 200, 8: 300}
+        assert paid == {8: 300, 9: 200, 10: 300}
+
+
+class TestLabels:
+    def test_bought_labels_become_public_training_data(self):
+        tables, world = play(economy(pools__stake=10**6))
+        bench, bought = world.protocol.game.bench, tables["labels"]
+        assert len(bought) > 0
+        known = set(bench.split.train[4].tolist())
+        assert set(bought["item"]) <= known <= set(bench.split.public.tolist())
+        labels = bench.engine._trainer.y[bought["item"].to_numpy()].numpy()
+        assert (labels == bought["label"]).all(), "engineers train on what was bought"
+        assert not bought["right"].all(), "which is not always right"
+
+    def test_who_pays_for_labels_is_the_annotators_pool(self):
+        tables, _ = play(economy())
+        journal = tables["journal"]
+        moved = journal[journal["reason"].str.startswith("labelling.")]
+        net = moved[moved["credit"].str.startswith("device:")]["amount"].sum()
+        pool = tables["pools"].query("pool == 'annotators'")
+        assert pool["spent"].sum() == net > 0
+
+    def test_without_annotators_all_public_samples_are_labelled(self):
+        tables, _ = play(economy(devices=8, **UNLABELLED))
+        engineers = tables["participants"].query("party == 'engineer'")
+        assert set(engineers["samples"]) == {40}
+
+
+class TestReferenda:
+    def decided(self, changes, **more):
+        """Return the tables after a proposal that everybody is for, decided in round 2."""
+        proposal = {"round": 1, "changes": changes, "worth": 1.0}
+        referenda = {"delay_s": 0.0, "proposals": [proposal]}
+        return play(scenario_of({**economy(**more).to_dict(), "referenda": referenda}))[0]
+
+    def test_a_fee_that_was_voted_is_the_fee(self):
+        tables = self.decided({"licences.fee": 700}, licences__rounds=1, clients__value=10_000.0)
+        assert tables["referenda"]["status"].tolist() == ["passed"]
+        assert tables["licences"]["fee"].tolist() == [1_000, 700, 700, 700]
+
+    def test_a_charge_and_a_threshold_that_were_voted_are_in_force(self):
+        lazy = [{"name": "lazy", "devices": [0, 1, 2], "member": "lazy"}]
+        changes = {"approval.needed": 4, "engineers.charge": 3}
+        more = {"adversaries": lazy, "payout__initial_balance": 100, "engineers__public": 0.3}
+        tables = self.decided(changes, **more)
+        assert tables["rounds"]["approved"].tolist() == [2, 0, 0, 0]
+        charged = tables["journal"].query("reason == 'charge.download'")
+        assert charged.groupby("round")["amount"].sum().to_dict() == {2: 6, 3: 6, 4: 6}
+
+    def test_who_may_not_buy_is_not_asked(self):
+        tables = self.decided({"licences.sells": 0}, licences__rounds=1, clients__value=10_000.0)
+        assert tables["licences"]["round"].tolist() == [1]
+
+    def test_what_cannot_be_is_refused(self):
+        tables = self.decided({"pools.top_up": 2.0})
+        assert tables["referenda"].empty
+        assert tables["incidents"]["kind"].str.contains("proposal refused: pools.top_up").any()

@@ -30,8 +30,8 @@ class Approving:
 
     def __init__(self, economy: Economy, server: Server) -> None:
         self.economy, self.game, self.server = economy, economy.game, server
-        approval = economy.scenario.approval
-        self.rule: ApprovalRule = rules.approval.create(approval.rule, approval.params)
+        name = economy.scenario.approval.rule
+        self.rule: ApprovalRule = rules.approval.create(name, economy.approval_params)
         self.approved = 0
         self._change_members()
         online = self.game.online

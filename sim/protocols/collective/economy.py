@@ -13,11 +13,19 @@ from sim.protocols.collective.settings import CollectiveScenario
 from sim.training.game import TrainingGame
 from sim.training.release import supersede
 
+CHARGE, FEE, SELLS, TOP_UP = "engineers.charge", "licences.fee", "licences.sells", "pools.top_up"
+"""Numbers that referenda may change; those of a jurisdiction end in a dot and its name."""
+APPROVAL = "approval."
+"""Begins the names of those that are parameters of the approval rule."""
+GOVERNED = ("needed", "above", "share")
+"""Parameters of approval rules that referenda may change, where the rule has them."""
+
 
 class PartyRole(StrEnum):
     """What a device does in a round beside contributing."""
 
     ENGINEER = "engineer"
+    ANNOTATOR = "annotator"
     CLIENT = "client"
 
 
@@ -39,9 +47,44 @@ class Economy:
             set(range(scenario.approval.members)) if scenario.parties.engineers else set()
         )
         self.master_id = self._identify()
-        self.fees = {j.name: j.fee for j in scenario.licences.jurisdictions}
-        self.fee, self.charge = scenario.licences.fee, scenario.engineers.charge
-        self.left = self.purse.left(game.locked())
+        self.values = self._numbers()
+        self.left = self.purse.left(game.locked_by_rule())
+
+    def _numbers(self) -> dict[str, float]:
+        """Return by name the numbers that referenda may change: those of parties that play."""
+        scenario = self.scenario
+        values: dict[str, float] = {TOP_UP: scenario.pools.top_up}
+        if scenario.parties.clients:
+            values |= {FEE: scenario.licences.fee, SELLS: 1}
+            for j in scenario.licences.jurisdictions:
+                values |= {f"{FEE}.{j.name}": j.fee, f"{SELLS}.{j.name}": 1}
+        if scenario.parties.engineers:
+            params = scenario.approval.params
+            values[CHARGE] = scenario.engineers.charge
+            values |= {f"{APPROVAL}{name}": params[name] for name in GOVERNED if name in params}
+        return values
+
+    @property
+    def approval_params(self) -> dict[str, Any]:
+        """The parameters of the approval rule as they are now in force."""
+        governed = {
+            name.removeprefix(APPROVAL): value
+            for name, value in self.values.items()
+            if name.startswith(APPROVAL)
+        }
+        return {**self.scenario.approval.params, **governed}
+
+    def fee_in(self, jurisdiction: str) -> int | None:
+        """Return what a licence costs in a jurisdiction, "" for none; None: none is sold there."""
+        place = f".{jurisdiction}" if jurisdiction else ""
+        sells = self.values[SELLS] and self.values[SELLS + place]
+        return int(self.values[FEE + place]) if sells else None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the pools of engineers and annotators have gone back to the creator."""
+        last = self.scenario.pools.expires
+        return 0 < last < self.game.clock.round
 
     def _identify(self) -> str:
         """Return the globally unique id of the master model: who made what, on which terms."""
@@ -67,7 +110,7 @@ class Economy:
 
     def earn(self, payer: int, amount: int, reason: str) -> None:
         """Take what a device pays for the model."""
-        self.purse.earn(payer, amount, reason, self.scenario.pools.top_up)
+        self.purse.earn(payer, amount, reason, float(self.values[TOP_UP]))
 
     def replace_master(self, model: int, author: int) -> None:
         """Make a stored model the master model."""
@@ -88,12 +131,10 @@ class Economy:
         return {
             "members": sorted(self.members),
             "left": self.left,
-            "fees": self.fees,
-            "fee": self.fee,
-            "charge": self.charge,
+            "values": self.values,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `to_state`."""
         self.members, self.left = set(state["members"]), dict(state["left"])
-        self.fees, self.fee, self.charge = dict(state["fees"]), state["fee"], state["charge"]
+        self.values.update(state["values"])

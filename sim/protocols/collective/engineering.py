@@ -12,7 +12,7 @@ from agents.engineers.base import Engineer
 from mechanisms import answers
 from mechanisms.vocabulary import DownloadObservation, EngineerObservation, FloatMatrix
 from sim.learning.job import TrainingJob
-from sim.protocols.collective.economy import Economy, PartyRole
+from sim.protocols.collective.economy import CHARGE, Economy, PartyRole
 from sim.protocols.collective.funding import ENGINEERS
 from sim.protocols.collective.settings import ENGINEER
 from sim.training.server import Server
@@ -54,7 +54,7 @@ class Engineering:
 
     def _downloads(self, device: int) -> bool:
         """Ask an engineer whether it pays for the master model, and hand it over."""
-        game, charge = self.game, self.economy.charge
+        game, charge = self.game, int(self.economy.values[CHARGE])
         seen = DownloadObservation(
             round=game.clock.round,
             device=device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from sim.protocol import Outcome, Table
 from sim.protocols.collective import tables as declared
 from sim.protocols.collective.settings import CollectiveScenario
 from sim.recording import Columns
+from sim.referenda import declared as referenda
 from sim.training import tables as training
 from sim.training.protocol import TrainingProtocol
 
@@ -47,17 +49,24 @@ class Collective(TrainingProtocol):
     def build(self, kernel: Kernel) -> TrainingGame:
         from sim.chain.forks import ServerChain
         from sim.network import Links
+        from sim.protocols.collective.annotating import Annotating
         from sim.protocols.collective.economy import Economy
+        from sim.protocols.collective.governing import referenda_of
         from sim.protocols.collective.selling import Selling
+        from sim.referenda import Referenda
         from sim.training.game import TrainingGame
 
         scenario = kernel.scenario
         assert isinstance(scenario, CollectiveScenario)
+        kernel.treasury.open({}, Referenda.accounts())
         links = Links(scenario.network, scenario.devices, kernel.streams)
         game = TrainingGame(kernel, scenario, links, ServerChain)
         game.require_members(1)
         self.economy = Economy(game, scenario)
+        self.annotating = Annotating(self.economy)
         self.selling = Selling(self.economy)
+        self.referenda = referenda_of(self.economy)
+        game.holders.append(self.referenda.locked)
         return game
 
     def play_round(self) -> None:
@@ -68,10 +77,16 @@ class Collective(TrainingProtocol):
 
         game, economy, scenario = self.game, self.economy, self.economy.scenario
 
+        # What referenda have decided by now is put in force.
+        self.referenda.advance(game.clock.time_s)
+
         # Contributors train and are paid.
         averaging = AveragingRound(game, economy.chain, scenario.deadlines.validator_s)
         averaging.contribute()
         game.settle(averaging.clock.last_s)
+
+        # Annotators label public samples.
+        self.annotating.play()
 
         # Engineers submit versions, and members approve them.
         candidates = Engineering(economy, averaging.server).play()
@@ -81,9 +96,18 @@ class Collective(TrainingProtocol):
         # Clients buy licences.
         benefit = self.selling.play()
 
+        # Everybody proposes, and votes.
+        self.referenda.hold(game.online_at(game.clock.time_s))
+        if self.kernel.last_round:
+            self.referenda.close()
+        for table, rows in self.referenda.rows().items():
+            self.kernel.recorder.add(table, rows)
+        worth = Counter(self.referenda.benefits())
+        worth.update(benefit)
+
         # What is left of the pools goes back.
         self._record_pools()
-        if self.kernel.clock.round == scenario.pools.expires:
+        if 0 < scenario.pools.expires <= self.kernel.clock.round:
             economy.purse.expire()
         game.finish()
         if self.kernel.last_round:
@@ -92,12 +116,14 @@ class Collective(TrainingProtocol):
             "submitted": len(candidates),
             "approved": approving.approved,
             "members": len(economy.members),
+            **self.annotating.round_columns(),
         }
-        averaging.record(own, self._columns(), benefit)
+        effort = self.annotating.desk.costs()
+        averaging.record(own, self._columns(), worth, effort)
 
     def _record_pools(self) -> None:
         """Record what is left of each pool."""
-        left = self.economy.purse.left(self.game.locked())
+        left = self.economy.purse.left(self.game.locked_by_rule())
         rows = [
             {
                 "round": self.kernel.clock.round,
@@ -114,7 +140,11 @@ class Collective(TrainingProtocol):
         """Return the protocol's own columns of `participants` by device."""
         parties, members = self.economy.scenario.parties.devices, self.economy.members
         return {
-            device: {"party": party, "member": device in members}
+            device: {
+                "party": party,
+                "member": device in members,
+                **self.annotating.columns(device),
+            }
             for party, devices in parties.items()
             for device in devices
         }
@@ -128,16 +158,36 @@ class Collective(TrainingProtocol):
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         values, arrays = super().state()
         own = {"economy": self.economy.to_state(), "selling": self.selling.to_state()}
+        own |= {"labels": self.annotating.to_state(), "referenda": self.referenda.to_state()}
         return {**values, **own}, arrays
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super().restore(state, arrays)
         self.economy.restore(state["economy"])
         self.selling.restore(state["selling"])
+        self.annotating.restore(state["labels"])
+        self.referenda.restore(state["referenda"])
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         """Return a run of a small model on generated data, with every party."""
-        parties = {"contributors": 4, "engineers": 2, "clients": 1}
-        adversaries = [{"name": "spam", "devices": [5], "engineer": "spam"}]
-        return {**super().example(), "parties": parties, "adversaries": adversaries}
+        return {
+            **super().example(),
+            "devices": 10,
+            "parties": {"contributors": 4, "engineers": 2, "annotators": 2, "clients": 1},
+            "engineers": {"public": 0.25},
+            "labelling": {"tasks": 1, "questions": 4, "places": 2, "unit": 30},
+            "referenda": {
+                "delay_s": 0.0,
+                "proposals": [{"round": 1, "changes": {"licences.fee": 900}, "worth": 1.0}],
+            },
+            "adversaries": [{"name": "spam", "devices": [5], "engineer": "spam"}],
+        }
+
+    @classmethod
+    def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
+        """Return the tables of a run: those of referenda only where there are any."""
+        assert isinstance(scenario, CollectiveScenario)
+        voted = bool(scenario.referenda.proposals)
+        tables = super().recorded(scenario)
+        return {name: t for name, t in tables.items() if voted or name not in referenda.TABLES}

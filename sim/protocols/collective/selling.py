@@ -57,7 +57,9 @@ class Selling:
     def _asks(self, client: int, published: float) -> bool:
         """Ask a client for an offer, and return whether it gets a licence for it."""
         game, where = self.game, self.jurisdiction(client)
-        fee = self.economy.fees.get(where, self.economy.fee)
+        fee = self.economy.fee_in(where)
+        if fee is None:
+            return False
         behaviour: Client = game.population[client].behaviour("client")
         seen = ClientObservation(
             round=game.clock.round,

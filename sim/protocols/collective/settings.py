@@ -15,8 +15,10 @@ from mechanisms.payouts.base import PayoutRule
 from mechanisms.split import part
 from sim.conditions import when_any
 from sim.keys import Chosen, SettingError, within
+from sim.labelling.settings import LabellingSettings
 from sim.population.groups import roles_of
 from sim.protocols.collective.funding import ANNOTATORS, CONTRIBUTORS, ENGINEERS, POOLS, Funded
+from sim.referenda.settings import ReferendaSettings
 from sim.settings import (
     HONEST,
     Amount,
@@ -36,7 +38,8 @@ from sim.training.settings import (
     WorkerGroup,
 )
 
-CONTRIBUTOR, ENGINEER, CLIENT, CREATOR = "contributor", "engineer", "client", "creator"
+CONTRIBUTOR, ENGINEER, ANNOTATOR = "contributor", "engineer", "annotator"
+CLIENT, CREATOR = "client", "creator"
 """What a device of each party is called."""
 HAS_ENGINEERS = when_any("parties.engineers")
 HAS_CLIENTS = when_any("parties.clients")
@@ -47,12 +50,14 @@ ROUNDING = 1e-9
 class PartySettings(Settings):
     """How many devices each party has; they are numbered in this order, the creator is the last."""
 
-    contributors: Count = 13
+    contributors: Count = 10
     """Data contributors: they hold samples, and train on them."""
     engineers: Natural = 3
     """Model engineers: they download the master model, train it on public samples, and submit
     versions of it.
     """
+    annotators: Natural = 3
+    """Data annotators: they answer questions about public samples whose labels are not known."""
     clients: Natural = 3
     """Clients: they buy licences to use the model."""
 
@@ -62,6 +67,7 @@ class PartySettings(Settings):
         sizes = {
             CONTRIBUTOR: self.contributors,
             ENGINEER: self.engineers,
+            ANNOTATOR: self.annotators,
             CLIENT: self.clients,
             CREATOR: 1,
         }
@@ -118,9 +124,15 @@ class EngineerSettings(Settings):
     """Base units for a download of the master model, which every version begins with."""
     epochs: Annotated[Count, Field(le=10_000), HAS_ENGINEERS] = 1
     """Passes over the public samples that an honest engineer makes."""
-    public: Annotated[Finite, Field(ge=0, le=0.5), HAS_ENGINEERS] = 0.1
-    """Share of the training samples that is public: engineers train on it, it is dealt to no
-    contributor.
+    public: Annotated[
+        Finite, Field(ge=0, le=0.5), when_any("parties.engineers", "parties.annotators")
+    ] = 0.1
+    """Share of the training samples that is public: it is dealt to no contributor, and engineers
+    train on what of it has a label.
+    """
+    labelled: Annotated[Probability, when_any("parties.annotators")] = 0.5
+    """Share of the public samples whose labels are known from the start; annotators are asked for
+    the others. Without annotators all are known.
     """
 
 
@@ -211,6 +223,14 @@ class CollectiveGroup(WorkerGroup):
     """Behaviour as member of the collective (`fedstake list members`)."""
     member_params: Parameters = {}
     """Parameters of that behaviour."""
+    annotator: Annotated[str, Chosen(behaviours.annotators, "annotator_params")] = HONEST
+    """Behaviour as data annotator (`fedstake list annotators`)."""
+    annotator_params: Parameters = {}
+    """Parameters of that behaviour."""
+    voter: Annotated[str, Chosen(behaviours.voters, "voter_params")] = HONEST
+    """Behaviour as voter in referenda (`fedstake list voters`)."""
+    voter_params: Parameters = {}
+    """Parameters of that behaviour."""
     client: Annotated[str, Chosen(behaviours.clients, "client_params")] = HONEST
     """Behaviour as client (`fedstake list clients`)."""
     client_params: Parameters = {}
@@ -228,6 +248,11 @@ class CollectivePayoutSettings(PayoutSettings):
     """Parameters of the rule."""
 
 
+def small_labelling() -> LabellingSettings:
+    """Return tasks that a few annotators can answer, and the pool of the defaults can pay."""
+    return LabellingSettings(tasks=1, questions=10, places=3, unit=30)
+
+
 class CollectiveScenario(TrainingScenario):
     """A run of a collective economy."""
 
@@ -235,7 +260,9 @@ class CollectiveScenario(TrainingScenario):
     pools: PoolSettings = Field(default_factory=PoolSettings)
     engineers: EngineerSettings = Field(default_factory=EngineerSettings)
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
+    labelling: LabellingSettings = Field(default_factory=small_labelling)
     licences: LicenceSettings = Field(default_factory=LicenceSettings)
+    referenda: ReferendaSettings = Field(default_factory=ReferendaSettings)
     clients: ClientSettings = Field(default_factory=ClientSettings)
     adversaries: tuple[CollectiveGroup, ...] = ()
     payout: CollectivePayoutSettings = Field(default_factory=CollectivePayoutSettings)
@@ -260,6 +287,8 @@ class CollectiveScenario(TrainingScenario):
             "engineer": of[ENGINEER],
             "member": {*range(self.approval.members), *changes},
             "client": of[CLIENT],
+            "annotator": of[ANNOTATOR],
+            "voter": range(self.devices),
         }[role]
 
     def drawn_from(self, group: Any) -> Sequence[int]:
@@ -284,7 +313,13 @@ class CollectiveScenario(TrainingScenario):
 
     @property
     def public_fraction(self) -> float:
-        return self.engineers.public if self.parties.engineers else 0.0
+        reads = self.parties.engineers or self.parties.annotators
+        return self.engineers.public if reads else 0.0
+
+    @property
+    def labelled_fraction(self) -> float:
+        """Share of the public samples whose labels are known from the start."""
+        return self.engineers.labelled if self.parties.annotators else 1.0
 
     @property
     def endowments(self) -> Mapping[int, int]:
@@ -318,6 +353,9 @@ class CollectiveScenario(TrainingScenario):
         if self.devices != total:
             expected = f"the parties and the creator together are {total}"
             raise SettingError("devices", self.devices, expected)
+        if not self.parties.annotators and self.labelling != small_labelling():
+            expected = "acts only where parties.annotators is above 0"
+            raise SettingError("labelling", self.labelling.model_dump(), expected)
         if self.approval.members > self.devices:
             expected = f"there are only {self.devices} devices"
             raise SettingError("approval.members", self.approval.members, expected)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from sim.charts import Chart
+from sim.labelling import tables as labelling
 from sim.notes import Approval, Note
 from sim.protocol import Outcome
 from sim.recording import INTEGER, NUMBER, TEXT, TRUTH, Column, Table
+from sim.referenda import declared as referenda
 from sim.training import declared
 
 ROUNDS = {
     "submitted": Column(INTEGER, "versions that engineers submitted"),
     "approved": Column(INTEGER, "of these, versions that replaced the master model"),
     "members": Column(INTEGER, "members of the collective"),
+    **labelling.ROUNDS,
 }
 
 PARTICIPANTS = {
-    "party": Column(TEXT, "`contributor`, `engineer`, `client` or `creator`"),
+    "party": Column(TEXT, "`contributor`, `engineer`, `annotator`, `client` or `creator`"),
     "member": Column(TRUTH, "whether it is a member of the collective"),
+    **labelling.PARTICIPANTS,
 }
 
 POOLS = Table(
@@ -86,6 +90,8 @@ OWN = {
     "submissions": SUBMISSIONS,
     "member_votes": MEMBER_VOTES,
     "licences": LICENCES,
+    **labelling.OWN,
+    **referenda.TABLES,
 }
 
 
@@ -99,6 +105,7 @@ def _left(party: str) -> Outcome:
 
 OUTCOMES = {
     **declared.OUTCOMES,
+    **referenda.OUTCOMES,
     **{f"{party}_pool_left": _left(party) for party in ("contributors", "engineers", "annotators")},
     "versions_approved": Outcome(
         "submissions",
@@ -163,6 +170,7 @@ NOTES = (
     declared.ROLES,
     declared.VERSIONS,
     SUBMISSION,
+    *referenda.NOTES,
     Approval("approval", "member_votes", "member", {"approved": APPROVED, "votes": VOTED}),
 )
 

@@ -62,7 +62,7 @@ def record(mining: Mining) -> None:
         plan.online_at_start,
         columns,
         compute_s=delivery.compute_s,
-        storage_cost=delivery.storage_cost,
+        effort=delivery.storage_cost,
     )
 
     # Votes and blocks.
