@@ -6,9 +6,11 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
+from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
+from scalecodec.type_registry import load_type_registry_preset
 from substrateinterface import SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 from websocket import WebSocketException, WebSocketTimeoutException
@@ -170,11 +172,9 @@ class Chain:
     def runtime(self) -> Runtime:
         """The runtime of the head: metadata, versions, RPC methods."""
         version = self.rpc("state_getRuntimeVersion")
-        head = self.head().hash
-        connection, wire = self._connect()
-        with self._answering("state_getMetadata"), wire.within(self.timeout_s):
-            connection.init_runtime(block_hash=head)
-            metadata = connection.metadata.value[1]
+        raw = self.rpc("state_getMetadata", self.head().hash)
+        with self._answering("state_getMetadata"):
+            metadata = _decoded(raw)
             version_of_metadata = next(iter(metadata))
         if version_of_metadata != "V14":
             raise BridgeError(f"{self.url}: metadata {version_of_metadata}; this bridge reads V14")
@@ -313,6 +313,16 @@ class Chain:
                     f"(head is {head.number})"
                 )
             time.sleep(min(0.5, deadline_s / 20))
+
+
+@lru_cache(maxsize=2)
+def _decoded(metadata: str) -> dict[str, Any]:
+    """Return metadata by their version, decoded: a second of work, once for all connections."""
+    types = RuntimeConfigurationObject(implements_scale_info=True)
+    types.update_type_registry(load_type_registry_preset("core"))
+    versioned = types.create_scale_object("MetadataVersioned", data=ScaleBytes(metadata))
+    versioned.decode()
+    return versioned.value[1]
 
 
 def _at(block: str | None) -> list[str]:

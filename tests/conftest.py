@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from joblib.externals import loky
 
+from chain_bridge.devchain import install, server
+from chain_bridge.errors import BridgeError
 from experiments import load_scenario
 from experiments.loader import read_values
 from mechanisms.registry import Registry
@@ -66,7 +68,7 @@ def in_order(items, workers):
     return ordered
 
 
-CHAINS = {"devchain", "fresh"}
+CHAINS = {"devchain", "fresh", "otherwise"}
 """Fixtures that start chains."""
 
 
@@ -121,6 +123,27 @@ def tiny():
         return load_scenario(preset, {**tiny_keys(preset, dotted.get("protocol")), **dotted})
 
     return build
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """The installed programs.
+
+    Tests are skipped where they cannot be installed, unless FEDSTAKE_REQUIRE_CHAIN is set.
+    """
+    try:
+        return install.install()
+    except BridgeError as error:
+        if os.environ.get("FEDSTAKE_REQUIRE_CHAIN"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def devchain(programs):
+    """One chain for tests that do not disturb each other: each run has accounts of its own."""
+    with server.start() as chain:
+        yield chain
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 import fedstake as fs
-from chain_bridge.devchain import install, server
-from chain_bridge.errors import BridgeError
 from experiments import checkpoint
 from experiments.cli import app
 from experiments.conformance.protocols import ProtocolConformance, digest, play
@@ -63,6 +61,18 @@ def place(tmp_path, monkeypatch, register):
     (tmp_path / "prices.toml").write_text(SWEEP)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run of the game, for tests that change a copy of it."""
+    folder = tmp_path_factory.mktemp("lottery")
+    shutil.copy(LOTTERY, folder / "lottery.py")
+    (folder / "lottery.toml").write_text(SCENARIO)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        fedstake("run", "lottery.toml", "--out", "run")
+    return folder / "run"
 
 
 def fedstake(*words: str) -> str:
@@ -157,15 +167,9 @@ def test_two_games_in_one_sweep_are_read_together(place):
     assert outcomes.loc["averaging", "accuracy"].notna().all()
 
 
-@pytest.mark.slow
-def test_replay_on_the_dev_chain(place):
-    try:
-        install.install()
-    except BridgeError as error:
-        pytest.skip(str(error))
+def test_replay_on_the_dev_chain(place, devchain):
     fedstake("run", "lottery.toml", "--out", "run")
-    with server.start() as chain:
-        fedstake("replay", "run", "--endpoint", chain.url)
+    fedstake("replay", "run", "--endpoint", devchain.url)
     books = pd.read_parquet(place / "run" / "replay" / "reconciliation.parquet")
     assert len(books) > 20
     assert (books["difference"] == 0).all()
@@ -320,8 +324,8 @@ def test_games_that_use_a_name_for_different_things_are_read_together(place):
         ({"best": "most"}, "best must be max, min or empty"),
     ],
 )
-def test_hostile_outcomes_cost_one_line(place, outcome, message):
-    fedstake("run", "lottery.toml", "--out", "run")
+def test_hostile_outcomes_cost_one_line(place, recorded, outcome, message):
+    shutil.copytree(recorded, place / "run")
     file = place / "run" / "manifest.json"
     resealed(file, lambda manifest: manifest["outcomes"]["largest_pot"].update(outcome))
     done = CliRunner().invoke(app, ["report", "run"])

@@ -1,6 +1,7 @@
-"""The real dev chain for tests. Nothing here stands in for a chain."""
+"""Real dev chains for tests, beside the shared `devchain`. Nothing here stands in for a chain."""
 
 import os
+import struct
 import zlib
 from collections import Counter
 
@@ -8,26 +9,12 @@ import pytest
 
 from chain_bridge.binding import make_script
 from chain_bridge.client import Chain
-from chain_bridge.devchain import install, server
-from chain_bridge.errors import BridgeError
+from chain_bridge.devchain import server
+from chain_bridge.devchain.genesis import key
 from chain_bridge.keys import OPERATOR, signer
 from chain_bridge.plan import make_plan
 from chain_bridge.recording import read
 from experiments import run
-
-
-@pytest.fixture(scope="session")
-def programs():
-    """The installed programs.
-
-    Tests are skipped where they cannot be installed, unless FEDSTAKE_REQUIRE_CHAIN is set.
-    """
-    try:
-        return install.install()
-    except BridgeError as error:
-        if os.environ.get("FEDSTAKE_REQUIRE_CHAIN"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -45,10 +32,21 @@ def fresh(programs):
 
 
 @pytest.fixture(scope="session")
-def devchain(programs):
-    """One chain for tests that do not disturb each other: each run has accounts of its own."""
-    with server.start() as chain:
+def otherwise(programs, operator):
+    """A chain with another genesis: asset 3 keeps 50 units in an account, 4 is somebody else's."""
+    counts = bytes(12) + b"\0"
+    keeps = operator.public * 4 + _u128(0) + _u128(0) + _u128(50) + b"\1" + counts
+    foreign = b"\7" * 128 + _u128(0) + _u128(0) + _u128(1) + b"\1" + counts
+    state = {
+        key("Assets", "Asset", struct.pack("<I", number)): "0x" + details.hex()
+        for number, details in ((3, keeps), (4, foreign))
+    }
+    with server.start(state=state) as chain:
         yield chain
+
+
+def _u128(number):
+    return number.to_bytes(16, "little")
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +63,19 @@ def chain(connection):
     runtime = connection.runtime
     yield connection
     vars(connection)["runtime"] = runtime
+
+
+@pytest.fixture
+def undone(chain):
+    """The connection; whatever a test did to the chain since is taken back afterwards.
+
+    Storage that a test sets is that of the head: it is set in a block of the test's own.
+    """
+    head, sealing = chain.head(), chain.sealing
+    yield chain
+    vars(chain)["sealing"] = sealing
+    chain.rpc("dev_setBlockBuildMode", "Manual")
+    chain.rpc("dev_setHead", head.hash)
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def hexed(value):
 
 
 def composed(chain, name, arguments):
-    chain.runtime  # noqa: B018 - the library needs the metadata too
+    chain._connect()[0].init_runtime()  # the library needs the metadata too
     pallet, call = name.split(".")
     values = {k: hexed(v) for k, v in arguments.items()}
     return chain._connect()[0].compose_call(pallet, call, values)

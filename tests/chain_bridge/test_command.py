@@ -113,9 +113,9 @@ def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
     assert {d["difference"] for d in verdict["differences"]} == {-1}
 
 
-def test_keys_are_never_shown(folder, fresh, tmp_path, monkeypatch):
+def test_keys_are_never_shown(folder, otherwise, monkeypatch):
     monkeypatch.setenv("FEDSTAKE_KEY", "0x" + "37" * 31 + "zz")
-    done = replay(folder, "--endpoint", fresh(state={"0x1234": "0x01"}).url, "--debug")
+    done = replay(folder, "--endpoint", otherwise.url, "--debug")
     assert done.exit_code == 2
     assert "FEDSTAKE_KEY: the key is unreadable" in done.output
     assert "3737" not in done.output

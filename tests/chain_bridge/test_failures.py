@@ -13,7 +13,7 @@ import pytest
 from chain_bridge import ChainSilentError, Options, PlanError, ReplayError, SafetyError, replay_run
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
-from chain_bridge.devchain.genesis import ASSET, key
+from chain_bridge.devchain.genesis import ASSET
 from chain_bridge.errors import BridgeError
 from chain_bridge.extrinsic import sign
 from chain_bridge.landed import nonce, scan
@@ -56,7 +56,7 @@ def after(batch, act):
 
 
 def test_an_underfunded_escrow(chain, operator, recorded, scripted):
-    script = scripted(chain, recorded(**EQUAL_SHARE), most=5)
+    script = scripted(chain, recorded(**EQUAL_SHARE, rounds=1), most=12)
     first = next(
         a for a in script.actions if a.kind == "transfer" and a.debit.startswith("escrow:")
     )
@@ -93,7 +93,7 @@ def test_an_underfunded_escrow(chain, operator, recorded, scripted):
 
 
 def test_a_frozen_account(chain, operator, recorded, scripted):
-    script = scripted(chain, recorded(**COORDINATOR), most=5)
+    script = scripted(chain, recorded(**COORDINATOR, rounds=1), most=8)
     stake = next(a for a in script.actions if a.reason == "stake.join")
     place = next(b for b in script.batches if stake in script.actions[b.start : b.stop])
     who = script.money.address(stake.debit)
@@ -111,27 +111,18 @@ def test_a_frozen_account(chain, operator, recorded, scripted):
     assert strangers(reconcile(chain, script))
 
 
-def test_an_existential_deposit_is_respected(fresh, operator, recorded, scripted):
+def test_an_existential_deposit_is_respected(otherwise, operator, recorded, scripted):
     """An asset that keeps at least 50 units in an account: amounts must be scaled."""
-    details = (
-        operator.public * 4
-        + bytes(16)
-        + bytes(16)
-        + (50).to_bytes(16, "little")
-        + b"\1"
-        + bytes(12)
-        + b"\0"
-    )
-    with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
+    with Chain(otherwise.url) as chain:
         folder = recorded(**EQUAL_SHARE)
         with pytest.raises(
             PlanError,
-            match=r"would hold \d+ of asset 1, which keeps at least 50 .*--scale \d+ or more",
+            match=r"would hold \d+ of asset 3, which keeps at least 50 .*--scale \d+ or more",
         ) as refused:
-            scripted(chain, folder)
+            scripted(chain, folder, asset=3)
         scale = int(str(refused.value).split("--scale ")[1].split()[0])
         assert 1 < scale <= 50
-        script = scripted(chain, folder, scale=50)
+        script = scripted(chain, folder, asset=3, scale=50)
         replay(chain, script, operator)
         assert reconcile(chain, script).agrees
 
@@ -176,21 +167,19 @@ def test_the_chain_itself_refuses_what_is_too_heavy(chain, operator, recorded, s
         assert (answer[:4] == "0x00") is accepted
 
 
-def test_another_genesis(fresh, recorded, tmp_path, monkeypatch):
-    other = fresh(state={"0x1234": "0x01"})
+def test_another_genesis(otherwise, recorded, tmp_path, monkeypatch):
+    folder, url = recorded(rounds=1), otherwise.url
     with pytest.raises(SafetyError, match="not the bundled dev chain: give its operator's key"):
-        replay_run(recorded(), Options(endpoint=other.url), out=tmp_path / "replay")
+        replay_run(folder, Options(endpoint=url), out=tmp_path / "replay")
     monkeypatch.setenv("FEDSTAKE_KEY", "//Fedstake")
     with pytest.raises(
         SafetyError, match=r"--allow-endpoint --genesis 0x4545.* lets the bridge sign there"
     ):
-        replay_run(
-            recorded(), Options(endpoint=other.url, allow_endpoint=True), out=tmp_path / "replay"
-        )
-    allowed = Options(endpoint=other.url, allow_endpoint=True, genesis=CHOPSTICKS_GENESIS)
-    assert replay_run(recorded(), allowed, out=tmp_path / "replay").books.agrees
+        replay_run(folder, Options(endpoint=url, allow_endpoint=True), out=tmp_path / "replay")
+    allowed = Options(endpoint=url, allow_endpoint=True, genesis=CHOPSTICKS_GENESIS)
+    assert replay_run(folder, allowed, out=tmp_path / "replay").books.agrees
     with pytest.raises(BridgeError, match="this is not the dev chain of this version"):
-        server.verify(other.url, "00" * 32)
+        server.verify(url, "00" * 32)
 
 
 def test_a_stale_genesis(devchain, recorded, tmp_path):
@@ -226,7 +215,7 @@ def without(chain, *pallets):
 
 def test_a_chain_without_assets(chain, operator, recorded, scripted):
     without(chain, "Assets")
-    folder = recorded(**COORDINATOR)
+    folder = recorded(**COORDINATOR, rounds=2)
     with pytest.raises(PlanError, match=r"--token asset: .* has no Assets.mint; --token native"):
         scripted(chain, folder, token="asset")
     script = scripted(chain, folder)
@@ -239,7 +228,7 @@ def test_a_chain_without_assets(chain, operator, recorded, scripted):
 
 def test_a_chain_without_registry_and_multisig(chain, operator, recorded, scripted):
     without(chain, "Uniques", "Multisig")
-    script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR))
+    script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR, rounds=2))
     assert script.skipped == [
         "collective approvals: the chain has no Multisig.approve_as_multi",
         "model versions: the chain has no Uniques.create",
@@ -257,23 +246,21 @@ def test_a_chain_without_batches(chain, recorded, scripted):
         scripted(chain, recorded())
 
 
-def test_a_chain_that_stops_answering(fresh, operator, recorded, scripted):
-    own = fresh()
-    with Chain(own.url) as chain:
-        script = scripted(chain, recorded(), most=3)
+def test_a_chain_that_stops_answering(devchain, chain, operator, recorded, scripted):
+    with Chain(devchain.url) as silent:
+        script = scripted(silent, recorded(rounds=1), most=3)
 
         def stop():
-            chain.timeout_s = 0.5  # from here on nothing is answered, however long one waits
-            os.kill(own.pid, signal.SIGSTOP)
+            silent.timeout_s = 0.5  # from here on nothing is answered, however long one waits
+            os.kill(devchain.pid, signal.SIGSTOP)
 
         try:
             with pytest.raises(ChainSilentError, match=r"did not answer \w+ within 0.5 s"):
-                replay(chain, script, operator, on_batch=after(1, stop))
+                replay(silent, script, operator, on_batch=after(1, stop))
         finally:
-            os.kill(own.pid, signal.SIGCONT)
-    with Chain(own.url) as chain:
-        assert replay(chain, script, operator).found >= 2
-        assert reconcile(chain, script).agrees
+            os.kill(devchain.pid, signal.SIGCONT)
+    assert replay(chain, script, operator).found >= 2
+    assert reconcile(chain, script).agrees
 
 
 def test_nobody_listens(recorded, tmp_path):
@@ -284,58 +271,56 @@ def test_nobody_listens(recorded, tmp_path):
         replay_run(recorded(), Options(endpoint=f"ws://127.0.0.1:{port}"), out=tmp_path / "replay")
 
 
-def test_an_operator_without_means(fresh, operator, recorded, scripted):
-    poor = struct.pack("<4I", 0, 0, 1, 0) + (10**9).to_bytes(16, "little") + bytes(48)
-    state = {
-        key("System", "Account", operator.public): "0x" + poor.hex(),
-        key("Balances", "TotalIssuance"): "0x" + poor[16:32].hex(),
-    }
-    with Chain(fresh(state=state).url) as chain:
-        script = scripted(chain, recorded(rounds=30))
-        with pytest.raises(
-            ReplayError,
-            match=r"holds 1,000,000,000 \(0\.001 ROC\) of the native token, the replay needs about",
-        ):
-            replay(chain, script, operator)
-        assert nonce(chain, operator.public) == 0
+def test_an_operator_without_means(undone, operator, recorded, scripted):
+    undone.rpc("dev_newBlock", {"count": 1})
+    where = undone.runtime.storage_key("System", "Account", operator.public)
+    account = bytes.fromhex(undone.rpc("state_getStorage", "0x" + where.hex())[2:])
+    poor = account[:16] + (10**9).to_bytes(16, "little") + account[32:]
+    undone.rpc("dev_setStorage", [["0x" + where.hex(), "0x" + poor.hex()]])
+    before = nonce(undone, operator.public)
+    script = scripted(undone, recorded(rounds=30))
+    with pytest.raises(
+        ReplayError,
+        match=r"holds 1,000,000,000 \(0\.001 ROC\) of the native token, the replay needs about",
+    ):
+        replay(undone, script, operator)
+    assert nonce(undone, operator.public) == before
 
 
-def test_an_asset_of_somebody_else(fresh, recorded, scripted):
-    details = (
-        b"\7" * 128 + bytes(16) + bytes(16) + (1).to_bytes(16, "little") + b"\1" + bytes(12) + b"\0"
-    )
-    with Chain(fresh(state={key("Assets", "Asset", NUMBER): "0x" + details.hex()}).url) as chain:
-        with pytest.raises(PlanError, match=r"--asset 1: its issuer is 0x0707.*, not the operator"):
-            scripted(chain, recorded())
-        assert scripted(chain, recorded(), asset=2).batches
+def test_an_asset_of_somebody_else(otherwise, recorded, scripted):
+    folder = recorded()
+    with Chain(otherwise.url) as chain:
+        with pytest.raises(PlanError, match=r"--asset 4: its issuer is 0x0707.*, not the operator"):
+            scripted(chain, folder, asset=4)
+        assert scripted(chain, folder, asset=2).batches
 
 
-def test_a_refused_batch_is_accounted_for(fresh, operator, recorded, scripted):
+def test_a_refused_batch_is_accounted_for(undone, operator, recorded, scripted):
     """Its fee is the round's, and the books agree once the cause is gone."""
-    with Chain(fresh().url) as chain:
-        script = scripted(chain, recorded(**EQUAL_SHARE), most=5)
-        escrow = script.money.address("escrow:stakes")
-        where = "0x" + chain.runtime.storage_key("Assets", "Account", NUMBER, escrow).hex()
-        spends = next(a for a in script.actions if a.debit == "escrow:stakes")
-        place = next(b for b in script.batches if spends in script.actions[b.start : b.stop])
-        kept = []
+    chain = undone
+    script = scripted(chain, recorded(**EQUAL_SHARE, rounds=2), most=12)
+    escrow = script.money.address("escrow:stakes")
+    where = "0x" + chain.runtime.storage_key("Assets", "Account", NUMBER, escrow).hex()
+    spends = next(a for a in script.actions if a.debit == "escrow:stakes")
+    place = next(b for b in script.batches if spends in script.actions[b.start : b.stop])
+    kept = []
 
-        def lose():
-            kept.append(chain.rpc("state_getStorage", where))
-            chain.rpc("dev_setStorage", [[where, None]])
+    def lose():
+        kept.append(chain.rpc("state_getStorage", where))
+        chain.rpc("dev_setStorage", [[where, None]])
 
-        with pytest.raises(ReplayError, match=f"refused batch {place.index}"):
-            replay(chain, script, operator, on_batch=after(place.index - 1, lose))
-        chain.rpc("dev_setStorage", [[where, kept[0]]])
-        replay(chain, script, operator)
-        books = reconcile(chain, script)
-        # The state that was tampered with is still in the chain's past, at the end of a round;
-        # nothing else differs.
-        assert {(r.check, r.account) for r in books.differences} <= {("balance", "escrow:stakes")}
-        fees = books.fees.frame()
-        refusals = fees[fees["reason"] == "refused"]
-        assert refusals[["round", "device", "calls"]].to_numpy().tolist() == [[place.round, -1, 1]]
-        assert refusals["fee"].sum() > 0
+    with pytest.raises(ReplayError, match=f"refused batch {place.index}"):
+        replay(chain, script, operator, on_batch=after(place.index - 1, lose))
+    chain.rpc("dev_setStorage", [[where, kept[0]]])
+    replay(chain, script, operator)
+    books = reconcile(chain, script)
+    # The state that was tampered with is still in the chain's past, at the end of a round;
+    # nothing else differs.
+    assert {(r.check, r.account) for r in books.differences} <= {("balance", "escrow:stakes")}
+    fees = books.fees.frame()
+    refusals = fees[fees["reason"] == "refused"]
+    assert refusals[["round", "device", "calls"]].to_numpy().tolist() == [[place.round, -1, 1]]
+    assert refusals["fee"].sum() > 0
 
 
 def test_an_account_that_is_not_empty(chain, operator, recorded, scripted):
@@ -356,11 +341,10 @@ class TestTheBooksCatch:
     """One unit, one byte, anywhere."""
 
     @pytest.fixture
-    def replayed(self, fresh, operator, recorded, scripted):
-        with Chain(fresh().url) as chain:
-            script = scripted(chain, recorded())
-            replay(chain, script, operator)
-            yield chain, script
+    def replayed(self, undone, operator, recorded, scripted):
+        script = scripted(undone, recorded(rounds=2))
+        replay(undone, script, operator)
+        return undone, script
 
     def test_a_unit_too_much_in_an_account(self, replayed):
         chain, script = replayed
@@ -380,7 +364,7 @@ class TestTheBooksCatch:
 
     def test_a_journal_that_says_something_else(self, chain, operator, recorded, scripted):
         """The plan is made from the right journal, the books are compared with one unit more."""
-        script = scripted(chain, recorded())
+        script = scripted(chain, recorded(rounds=2))
         replay(chain, script, operator)
         journal = script.plan.run.journal
         entry = next(i for i, r in enumerate(journal["reason"]) if r == "reward.worker")
@@ -404,7 +388,7 @@ class TestTheBooksCatch:
 
     def test_calls_that_say_something_else(self, chain, operator, recorded, scripted):
         """A client that signs another hash, item and other texts under the right headers."""
-        script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR))
+        script = scripted(chain, recorded(versions={"record": True}, **COORDINATOR, rounds=2))
         right, changed = list(script.actions), set()
         for kind, change in (
             ("metadata", "data"),

@@ -17,7 +17,6 @@ import pytest
 from typer.testing import CliRunner
 
 from chain_bridge import Options, replay_run
-from chain_bridge.client import Chain
 from chain_bridge.devchain import server
 from chain_bridge.landed import scan
 from experiments.cli import app
@@ -52,37 +51,34 @@ def progress_of(process, done):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
-def test_killed_clients(fresh, operator, recorded, scripted, tmp_path, kills):
+def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path, kills):
     """Each client is killed after one more batch, of many, at a random moment; one finishes."""
     draw = random.Random(kills)
-    own = fresh()
-    folder = recorded(rounds=kills + 3)
+    folder = recorded(rounds=kills + 2)
     options = ("--batch", "2")
     killed_at = []
     for _ in range(kills):
-        process = client(folder, own.url, tmp_path / "replay", *options)
+        process = client(folder, devchain.url, tmp_path / "replay", *options)
         progress_of(process, 1)
         # Plain lines come at tenths of the batches, so that of many moments each is also drawn.
         time.sleep(draw.uniform(0, 0.6) if kills > 1 else 0)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it must still work: ask for more batches"
-        with Chain(own.url) as chain:
-            script = scripted(chain, folder, most=2)
-            killed_at.append(len(scan(chain, script, operator.public).landed))
+        script = scripted(chain, folder, most=2)
+        killed_at.append(len(scan(chain, script, operator.public).landed))
     assert killed_at == sorted(killed_at)
     assert len(set(killed_at)) > kills // 2, "kills must find replays at different places"
     assert killed_at[-1] < len(script.batches)
-    words = ["replay", str(folder), "--endpoint", own.url, "--out", str(tmp_path / "replay")]
+    words = ["replay", str(folder), "--endpoint", devchain.url, "--out", str(tmp_path / "replay")]
     last = CliRunner().invoke(app, [*words, *options])
     assert last.exit_code == 0, last.output
     assert "no difference" in last.output
     verdict = json.loads((tmp_path / "replay" / "verdict.json").read_text())
     assert verdict["reconciled"]
     assert verdict["found"] >= killed_at[-1]
-    with Chain(own.url) as chain:
-        landed = scan(chain, scripted(chain, folder, most=2), operator.public).landed
-        assert [x.batch for x in landed] == list(range(verdict["batches"]))
+    landed = scan(chain, scripted(chain, folder, most=2), operator.public).landed
+    assert [x.batch for x in landed] == list(range(verdict["batches"]))
 
 
 @pytest.mark.slow
@@ -120,11 +116,11 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
     assert done.books.head == undisturbed.books.head
 
 
-def test_a_chain_that_died_behind_an_endpoint(fresh, recorded, tmp_path):
+def test_a_chain_that_died_behind_an_endpoint(fresh, devchain, recorded, tmp_path):
     """It is not started again: the error says so, and the next replay uses the new chain."""
     from chain_bridge import ChainSilentError
 
-    folder, own = recorded(rounds=5), fresh()
+    folder, own = recorded(rounds=2), fresh()
 
     def on_batch(done, total):
         if done == 2:
@@ -135,5 +131,5 @@ def test_a_chain_that_died_behind_an_endpoint(fresh, recorded, tmp_path):
             folder, Options(endpoint=own.url, batch=5), out=tmp_path / "replay", on_batch=on_batch
         )
     assert not (tmp_path / "replay").exists()
-    again = replay_run(folder, Options(endpoint=fresh().url, batch=5), out=tmp_path / "replay")
+    again = replay_run(folder, Options(endpoint=devchain.url, batch=5), out=tmp_path / "replay")
     assert again.books.agrees

@@ -24,7 +24,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("token", ["asset", "native"])
 def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token):
-    folder = recorded(**RUNS[name])
+    folder = recorded(**RUNS[name], rounds=2)
     script = scripted(chain, folder, token=token)
     done = replay(chain, script, operator)
     assert (done.found, done.sent) == (0, len(script.batches))
@@ -60,7 +60,7 @@ def test_a_coordinated_run_has_everything(recorded, chain, scripted):
 
 
 def test_again_is_nothing(chain, operator, recorded, scripted):
-    script = scripted(chain, recorded())
+    script = scripted(chain, recorded(rounds=2))
     replay(chain, script, operator)
     head = chain.head()
     again = replay(chain, script, operator)
@@ -68,7 +68,7 @@ def test_again_is_nothing(chain, operator, recorded, scripted):
 
 
 def test_goes_on_where_it_stopped(chain, operator, recorded, scripted):
-    script = scripted(chain, recorded(), most=3)
+    script = scripted(chain, recorded(rounds=2), most=3)
     assert len(script.batches) > 5
 
     stopped(chain, script, operator, 3)
@@ -78,7 +78,7 @@ def test_goes_on_where_it_stopped(chain, operator, recorded, scripted):
 
 
 def test_another_form_of_the_same_run_is_refused(chain, operator, recorded, scripted):
-    folder = recorded()
+    folder = recorded(rounds=1)
     replay(chain, scripted(chain, folder, most=5), operator)
     with pytest.raises(PlanError, match="replayed here in another form"):
         replay(chain, scripted(chain, folder, most=4), operator)
@@ -98,7 +98,7 @@ def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, script
 
     Stopped and begun again, the script is still the same.
     """
-    folder = recorded()
+    folder = recorded(rounds=2)
     script = scripted(chain, folder, asset=1000 + scale, scale=scale)
     assert [a.kind for a in script.actions[:2]] == ["create", "fund"]
     stopped(chain, script, operator, 1)
@@ -112,7 +112,7 @@ def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, script
         replay(chain, scripted(chain, folder, asset=1000 + scale, scale=scale), operator).sent == 0
     )
     # Another run finds the asset there: it has nothing to create, and stays so as well.
-    other = recorded()
+    other = recorded(rounds=1)
     script = scripted(chain, other, asset=1000 + scale)
     assert "create" not in script.plan.counts()
     replay(chain, script, operator)
@@ -132,7 +132,7 @@ def stopped(chain, script, operator, batch):
 
 def test_another_run_in_between(chain, operator, recorded, scripted):
     """Half a replay, another one, the other half: both agree, the first reports the other."""
-    first, second = scripted(chain, recorded(), most=5), scripted(chain, recorded())
+    first, second = scripted(chain, recorded(rounds=2), most=5), scripted(chain, recorded(rounds=1))
     stopped(chain, first, operator, 2)
     replay(chain, second, operator)
     replay(chain, first, operator)
@@ -150,37 +150,36 @@ class TestBehindOurBack:
     """Between reading what has landed and sending what has not, the chain may change."""
 
     def test_a_batch_of_a_killed_client_waits_in_the_pool(
-        self, fresh, operator, recorded, scripted
+        self, undone, operator, recorded, scripted
     ):
         """The node makes blocks by itself, and makes one just after we have looked."""
-        with Chain(fresh().url) as chain:
-            script = scripted(chain, recorded(), most=5)
-            stopped(chain, script, operator, 2)
-            waits = sign(
-                script.runtime,
-                chain.genesis,
-                script.batch_call(script.batches[3]),
-                operator,
-                nonce(chain, operator.public),
-            )
-            chain.rpc("author_submitExtrinsic", "0x" + waits.hex())
-            chain.__dict__["sealing"] = "by itself"
-            ticked = []
+        chain = undone
+        script = scripted(chain, recorded(rounds=2), most=5)
+        stopped(chain, script, operator, 2)
+        waits = sign(
+            script.runtime,
+            chain.genesis,
+            script.batch_call(script.batches[3]),
+            operator,
+            nonce(chain, operator.public),
+        )
+        chain.rpc("author_submitExtrinsic", "0x" + waits.hex())
+        chain.__dict__["sealing"] = "by itself"
+        ticked = []
 
-            def tick(landed):
-                if landed.batch == 2 and not ticked:
-                    ticked.append(True)
-                    chain.rpc("dev_newBlock", {"count": 1})
-                    chain.rpc("dev_setBlockBuildMode", "Instant")
+        def tick(landed):
+            if landed.batch == 2 and not ticked:
+                ticked.append(True)
+                chain.rpc("dev_newBlock", {"count": 1})
+                chain.rpc("dev_setBlockBuildMode", "Instant")
 
-            done = replay(chain, script, operator, on_batch=tick)
-            assert (done.found, done.sent) == (3, len(script.batches) - 4)
-            assert reconcile(chain, script).agrees
+        done = replay(chain, script, operator, on_batch=tick)
+        assert (done.found, done.sent) == (3, len(script.batches) - 4)
+        assert reconcile(chain, script).agrees
 
-    def test_another_client_of_the_same_run(self, fresh, operator, recorded, scripted):
-        own = fresh()
-        with Chain(own.url) as chain, Chain(own.url) as other:
-            script = scripted(chain, recorded(), most=5)
+    def test_another_client_of_the_same_run(self, chain, devchain, operator, recorded, scripted):
+        with Chain(devchain.url) as other:
+            script = scripted(chain, recorded(rounds=2), most=5)
             stopped(chain, script, operator, 2)
             met = []
 
@@ -194,23 +193,22 @@ class TestBehindOurBack:
             assert reconcile(chain, script).agrees
 
     def test_a_rollback_just_before_a_batch_is_sent(
-        self, fresh, operator, recorded, scripted, monkeypatch
+        self, chain, operator, recorded, scripted, monkeypatch
     ):
-        with Chain(fresh().url) as chain:
-            script = scripted(chain, recorded(), most=5)
-            rolled, read = [], script.batch_call
+        script = scripted(chain, recorded(rounds=2), most=5)
+        rolled, read = [], script.batch_call
 
-            def batch_call(batch, when=None):
-                if batch.index == 5 and not rolled:
-                    rolled.append(True)
-                    chain.rpc("dev_setHead", -3)
-                return read(batch, when)
+        def batch_call(batch, when=None):
+            if batch.index == 4 and not rolled:
+                rolled.append(True)
+                chain.rpc("dev_setHead", -3)
+            return read(batch, when)
 
-            monkeypatch.setattr(script, "batch_call", batch_call)
-            done = replay(chain, script, operator)
-            assert done.repaired == 1
-            assert len(done.landed) == len(script.batches)
-            assert reconcile(chain, script).agrees
+        monkeypatch.setattr(script, "batch_call", batch_call)
+        done = replay(chain, script, operator)
+        assert done.repaired == 1
+        assert len(done.landed) == len(script.batches)
+        assert reconcile(chain, script).agrees
 
 
 def test_what_is_asked_of_the_chain_cannot_be_sent(
@@ -270,44 +268,41 @@ def test_licences_are_items_of_their_buyers(chain, operator, recorded, scripted,
         assert str(income).encode() in paid
 
 
-def test_a_node_that_makes_its_own_blocks(fresh, operator, recorded, scripted):
+def test_a_node_that_makes_its_own_blocks(undone, operator, recorded, scripted):
     """The path of other dev nodes: mortal transactions, polling for inclusion, finality."""
-    with Chain(fresh().url) as chain:
-        chain.rpc("dev_setBlockBuildMode", "Instant")
-        chain.__dict__["sealing"] = "by itself"
-        script = scripted(chain, recorded(**COORDINATOR))
-        done = replay(chain, script, operator)
-        assert done.sent == len(script.batches)
-        assert reconcile(chain, script).agrees
+    undone.rpc("dev_setBlockBuildMode", "Instant")
+    undone.__dict__["sealing"] = "by itself"
+    script = scripted(undone, recorded(**COORDINATOR, rounds=1))
+    done = replay(undone, script, operator)
+    assert done.sent == len(script.batches)
+    assert reconcile(undone, script).agrees
 
 
-def test_a_rollback_is_noticed_and_repaired(fresh, operator, recorded, scripted):
-    with Chain(fresh().url) as chain:
-        script = scripted(chain, recorded(), most=3)
-        heads, rolled = {}, []
+def test_a_rollback_is_noticed_and_repaired(chain, operator, recorded, scripted):
+    script = scripted(chain, recorded(rounds=2), most=3)
+    heads, rolled = {}, []
 
-        def on_batch(landed):
-            heads[landed.batch] = landed.block
-            if landed.batch == 5 and not rolled:
-                rolled.append(landed)
-                chain.rpc("dev_setHead", -3)
+    def on_batch(landed):
+        heads[landed.batch] = landed.block
+        if landed.batch == 5 and not rolled:
+            rolled.append(landed)
+            chain.rpc("dev_setHead", -3)
 
-        done = replay(chain, script, operator, on_batch=on_batch)
-        assert done.repaired == 1
-        assert done.sent == len(script.batches) + 3
-        assert heads[5] == rolled[0].block, "the same transactions give the same blocks"
-        assert reconcile(chain, script).agrees
+    done = replay(chain, script, operator, on_batch=on_batch)
+    assert done.repaired == 1
+    assert done.sent == len(script.batches) + 3
+    assert heads[5] == rolled[0].block, "the same transactions give the same blocks"
+    assert reconcile(chain, script).agrees
 
 
-def test_a_rollback_after_the_end_shows(fresh, operator, recorded, scripted):
-    with Chain(fresh().url) as chain:
-        script = scripted(chain, recorded(), most=3)
-        replay(chain, script, operator)
-        chain.rpc("dev_setHead", -3)
-        with pytest.raises(ReplayError, match=r"of .* batches are there; fedstake replay goes on"):
-            reconcile(chain, script)
-        assert replay(chain, script, operator).sent == 3
-        assert reconcile(chain, script).agrees
+def test_a_rollback_after_the_end_shows(chain, operator, recorded, scripted):
+    script = scripted(chain, recorded(rounds=1), most=3)
+    replay(chain, script, operator)
+    chain.rpc("dev_setHead", -3)
+    with pytest.raises(ReplayError, match=r"of .* batches are there; fedstake replay goes on"):
+        reconcile(chain, script)
+    assert replay(chain, script, operator).sent == 3
+    assert reconcile(chain, script).agrees
 
 
 def test_a_run_without_money_is_replayed_too(chain, operator, recorded, scripted):
