@@ -17,8 +17,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cached_property, lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar
@@ -142,7 +142,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of shipped plug-ins and of installed entry points, sorted."""
-        announced = {entry.name for entry in entry_points(group=self.group)}
+        announced = {entry.name for entry in announced_in(self.group)}
         return sorted(announced | self._folder().keys())
 
     def all(self) -> list[type[Plugin]]:
@@ -156,7 +156,7 @@ class Registry:
         shipped = self._find(name)
         if shipped is not None:
             return shipped
-        for entry in entry_points(group=self.group):
+        for entry in announced_in(self.group):
             if entry.name == name:
                 return self._checked(_loaded(entry), name)
         raise PluginError(f"no such {self.one}; {nearest(name, self.names())}", "", name)
@@ -268,6 +268,28 @@ class Registry:
         if not cls.name:
             raise PluginError("has no name; give the class one, as name = 'mine'", "", name)
         return cls
+
+
+def announced_in(group: str) -> EntryPoints:
+    """Return the entry points of a group.
+
+    They are read again only where a folder of the path has changed: each reading opens a file of
+    every installed distribution.
+    """
+    return _entry_points(group, tuple(map(_stamped, sys.path)))
+
+
+@lru_cache(maxsize=128)
+def _entry_points(group: str, _path: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
+def _stamped(folder: str) -> tuple[str, int]:
+    """Return a folder and when an entry of it was last made, renamed or removed; 0 for none."""
+    try:
+        return folder, os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return folder, 0
 
 
 def import_by_path(name: str) -> Any:

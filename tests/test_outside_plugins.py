@@ -152,3 +152,22 @@ def test_a_model_that_does_not_fit_the_data_is_a_wrong_setting(tiny, tmp_path):
     )
     with pytest.raises(SettingError, match="cannot take samples of shape"):
         World(tiny(model__name=f"{path}:Net"))
+
+
+def test_entry_points_are_read_again_only_where_the_path_has_changed(tmp_path, monkeypatch):
+    def install(name):
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[fedstake.mechanisms]\n{name} = nowhere:X\n")
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = rules.payouts.names()
+    install("first")
+    assert set(rules.payouts.names()) - set(before) == {"first"}
+    install("second")
+    assert set(rules.payouts.names()) - set(before) == {"first", "second"}
+    reread = []
+    monkeypatch.setattr("mechanisms.registry.entry_points", lambda **asked: reread.append(asked))
+    rules.payouts.names()
+    assert not reread
