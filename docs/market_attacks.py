@@ -51,7 +51,7 @@ def played(seeds: int, folder: Path, workers: int | None) -> pd.DataFrame:
     against = table["attack"].map(AGAINST).fillna(NOBODY)
     places = [*zip(table["rule"], against, table["seed"], strict=True)]
     table["gain"] = table["attackers"] - found["attackers"].loc[places].to_numpy()
-    trained = found.loc[BASELINE, NOBODY]["accuracy"]
+    trained = found.sort_index().loc[BASELINE, NOBODY]["accuracy"]
     table["against baseline"] = table["accuracy"] - trained.loc[table["seed"]].to_numpy()
     return table
 
@@ -100,7 +100,7 @@ and taken by anybody after nine, as published.
   the whole interval is above zero.
 - **Accuracy against baseline** is that of the last model on hidden samples, less that of the same
   model under rule `free` when nobody attacks, paired by seed. Baseline: {baseline}.
-  Under a prediction market the model learns nothing from contributors, whatever they send.
+  Under a prediction market the model learns all data when the market ends.
 - **Priced out** is the share of the data offered by honest contributors that the rule refused.
 - "the same, clock of each" is `deposit-refund-take` with the price counted from the last datum of
   the same contributor, not of anybody. `As shipped` is the prediction market with the accounts of

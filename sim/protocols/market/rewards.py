@@ -126,13 +126,16 @@ class Rewards:
         model = market.new_model()
         labels = market.samples.y[self._rows]
         watch = Watch(model)
-        slots = [watch.add(row) for row in self._rows.tolist()]
-        found = [float((watch.predictions()[slots] == labels).mean())]
+        slots = np.array([watch.add(row) for row in self._rows.tolist()])
+        right = np.count_nonzero(watch.predictions()[slots] == labels)
+        found = [right]
         for index in data:
-            datum = market.data[index]
+            datum, version = market.data[index], model.version
             model.update(datum.row, datum.label)
-            found.append(float((watch.predictions()[slots] == labels).mean()))
-        return np.array(found)
+            if model.version != version:  # most data teach a perceptron nothing
+                right = np.count_nonzero(watch.predictions()[slots] == labels)
+            found.append(right)
+        return np.array(found) / len(labels)
 
     # --- checkpoints ----------------------------------------------------------------------------
 
