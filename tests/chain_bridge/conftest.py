@@ -121,6 +121,16 @@ EQUAL_SHARE = {
     }
 }
 
+DEPOSITS = {"preset": "sum-digits", "devices": 3, "data__initial": 135}
+"""Deposits, refunds, reports and sweeps of a data market, and the data themselves as notes."""
+
+BETS = DEPOSITS | {
+    "market__rule": "prediction-market",
+    "market__params": {"bounty": 50},
+    "market__provider": 0,
+}
+"""A bounty from its provider, stakes, rewards, and balances that are collected."""
+
 
 @pytest.fixture(scope="session")
 def scripted(operator):

@@ -10,7 +10,7 @@ from chain_bridge.plan import MONEY
 from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import replay
-from tests.chain_bridge.conftest import COORDINATOR, EQUAL_SHARE
+from tests.chain_bridge.conftest import BETS, COORDINATOR, DEPOSITS, EQUAL_SHARE
 from tests.chain_bridge.test_notes import rewritten
 
 RUNS = {
@@ -18,6 +18,8 @@ RUNS = {
     "coordinator": COORDINATOR,
     "equal-share": EQUAL_SHARE,
     "annotation": {"preset": "annotation"},
+    "deposits": DEPOSITS,
+    "bets": BETS,
 }
 
 
@@ -57,6 +59,23 @@ def test_a_coordinated_run_has_everything(recorded, chain, scripted):
     assert reasons & {"slash", "forfeit"}
     assert counts["note"] > 10
     assert not script.skipped
+
+
+def test_a_market_has_everything(recorded, chain, scripted):
+    """Every kind of payment is a transfer, the accepted data of each round are a note."""
+    expected = {
+        "deposits": {"market.deposit", "market.refund", "market.report"},
+        "bets": {"market.bounty", "market.deposit", "market.reward", "market.collect"},
+    }
+    for name, reasons in expected.items():
+        folder = recorded(**RUNS[name])
+        script = scripted(chain, folder)
+        assert reasons <= {action.reason for action in script.actions}, name
+        accepted = read(folder).tables["submissions"].dropna(subset="datum")
+        assert len(accepted) > 10
+        notes = [action.round for action in script.actions if action.reason == "data"]
+        assert notes == sorted(set(accepted["round"]))
+        assert not script.skipped
 
 
 def test_again_is_nothing(chain, operator, recorded, scripted):
