@@ -39,7 +39,6 @@ REFERENDA = Table(
             INTEGER, "the same for leased stake; null: no price is enough, or stakes do not count"
         ),
     },
-    only="with `referenda.proposals`",
 )
 BALLOTS = Table(
     "ballot that counted in a referendum",
@@ -54,7 +53,6 @@ BALLOTS = Table(
         "buyer": Column(INTEGER, "who bought it; null: nobody"),
         "price": Column(INTEGER, "base units that the voter was paid"),
     },
-    only="with `referenda.proposals`",
 )
 TABLES = {"referenda": REFERENDA, "ballots": BALLOTS}
 

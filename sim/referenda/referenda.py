@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mechanisms import registries as rules
+from mechanisms.plugin import nearest
 from mechanisms.vocabulary import Tally
 from mechanisms.voting.base import VotingRule
 from sim.clock import Clock
+from sim.keys import SettingError
 from sim.money.treasury import Treasury
 from sim.population.population import Population
 from sim.recording import Incidents
@@ -48,6 +50,8 @@ class Referenda:
         clock: the present round and time.
         check: says whether all parameters can have some values together, such as shares that must
             add up to 1; asked with the changes alone.
+
+    Raises `SettingError` for changes that are scheduled and not possible.
     """
 
     def __init__(
@@ -84,6 +88,15 @@ class Referenda:
         self._next = 0
         self._rows: dict[str, list[dict[str, Any]]] = {"referenda": [], "ballots": []}
         self._benefits: Counter[int] = Counter()
+        self._require_possible()
+
+    def _require_possible(self) -> None:
+        """Raise `SettingError` for what is scheduled and could not be proposed at the start."""
+        for i, planned in enumerate(self.settings.proposals):
+            problem = self.problem(planned.changes)
+            if problem:
+                key = f"referenda.proposals.{i}.changes"
+                raise SettingError(key, planned.changes, problem)
 
     # --- proposals ----------------------------------------------------------------------------
 
@@ -91,7 +104,7 @@ class Referenda:
         """Return why changes cannot be proposed, in words; "" when they can."""
         for name, value in changes.items():
             if name not in self.parameters:
-                return f"{name}: no such parameter; known: {', '.join(self.parameters)}"
+                return f"{name}: no such parameter; {nearest(name, list(self.parameters))}"
             reason = self.parameters[name].problem(value)
             if reason:
                 return f"{name}: {reason}"

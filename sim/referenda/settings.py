@@ -9,7 +9,7 @@ from pydantic import Field
 from mechanisms import registries as rules
 from mechanisms.voting.venues import VENUES
 from sim.conditions import when, when_any
-from sim.keys import Chosen
+from sim.keys import Chosen, SettingError
 from sim.settings import (
     Amount,
     Count,
@@ -68,6 +68,13 @@ class ReferendaSettings(Settings):
         float, Field(ge=-1, le=1e9, strict=True), when_any("proposals", wanted="given")
     ] = -1.0
     """Seconds from a proposal to its execution, during which ballots are cast; -1: of the venue."""
+
+    def check(self, devices: int) -> None:
+        """Raise `SettingError`, its key relative to the table, for a proposer that is not there."""
+        for i, planned in enumerate(self.proposals):
+            if planned.proposer >= devices:
+                expected = f"-1 for the last device, or below {devices}"
+                raise SettingError(f"proposals.{i}.proposer", planned.proposer, expected)
 
     @property
     def lasts_s(self) -> float:

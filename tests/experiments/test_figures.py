@@ -88,9 +88,9 @@ def test_the_order_of_the_report():
         "block-times", "forks", "incidents",
     ]  # fmt: skip
     assert [f.name for f in sweep_figures()] == [
-        "accuracy-curves", "attack-success-curves", "pareto", "lines", "payoffs", "responses",
-        "strategy-curves", "stake-fans", "income-distributions", "vote-scatter",
-        "malformed-curves",
+        "accuracy-curves", "attack-success-curves", "pareto", "labels-per-unit", "lines",
+        "captures", "payoffs", "responses", "strategy-curves", "stake-fans",
+        "income-distributions", "vote-scatter", "malformed-curves",
     ]  # fmt: skip
     for figure in (*run_figures(), *sweep_figures()):
         assert figure.needs

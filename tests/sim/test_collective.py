@@ -373,6 +373,5 @@ class TestReferenda:
         assert tables["licences"]["round"].tolist() == [1]
 
     def test_what_cannot_be_is_refused(self):
-        tables = self.decided({"pools.top_up": 2.0})
-        assert tables["referenda"].empty
-        assert tables["incidents"]["kind"].str.contains("proposal refused: pools.top_up").any()
+        with pytest.raises(SettingError, match=r"proposals.0.changes.*pools.top_up: must be from"):
+            self.decided({"pools.top_up": 2.0})

@@ -9,6 +9,7 @@ from experiments.conformance.protocols import play as tables_of
 from experiments.loader import validate
 from fedstake.errors import FedstakeError
 from mechanisms.registry import import_by_path
+from sim.keys import SettingError
 
 DAY = 86_400.0
 PATH = f"{Path(__file__).parents[1] / 'plugins' / 'assembly.py'}:Assembly"
@@ -91,15 +92,33 @@ def test_a_vote_that_the_run_ends_before_lapses_and_gives_back():
     ("changes", "reason"),
     [
         ({"tax": 1}, "tax: no such parameter; known: fee, share.a, share.b"),
+        ({"fees": 1}, "fees: no such parameter; did you mean 'fee'"),
         ({"fee": 101}, "fee: must be from 0 to 100"),
         ({"fee": 0.5}, "fee: must be a whole number"),
         ({"share.a": 0.6}, "shares add up to 1.1, must be 1"),
     ],
 )
-def test_impossible_proposals_are_refused(changes, reason):
-    tables = play(proposal(changes=changes))
-    assert tables["referenda"].empty
-    assert only(tables["incidents"])["kind"] == f"proposal refused: {reason}"
+def test_impossible_proposals_are_refused_before_the_run(changes, reason):
+    with pytest.raises(SettingError, match=f"referenda.proposals.0.changes.*{reason}"):
+        play(proposal(changes=changes))
+
+
+def test_what_was_possible_once_and_is_not_any_more_is_void():
+    """Half and half is right at the start, and wrong beside three quarters."""
+    first = proposal(changes={"share.a": 0.25, "share.b": 0.75}, worth=1.0)
+    tables = play(first, proposal(changes={"share.a": 0.5}, worth=1.0))
+    assert tables["referenda"]["status"].tolist() == ["passed", "void"]
+    incident = only(tables["incidents"])["kind"]
+    assert incident == "execution refused: shares add up to 1.25, must be 1"
+
+
+def test_what_is_not_possible_when_it_is_proposed_is_refused():
+    first = proposal(changes={"share.a": 0.25, "share.b": 0.75}, worth=1.0)
+    later = proposal(changes={"share.a": 0.5}, worth=1.0, round=5)
+    tables = play(first, later)
+    assert only(tables["referenda"])["status"] == "passed"
+    incident = only(tables["incidents"])["kind"]
+    assert incident == "proposal refused: shares add up to 1.25, must be 1"
 
 
 def test_shares_change_together():

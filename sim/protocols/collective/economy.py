@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from mechanisms.split import part
 from sim.chain.forks import ServerChain
-from sim.protocols.collective.funding import Funded, Purse
-from sim.protocols.collective.settings import CollectiveScenario
+from sim.protocols.collective.funding import PAID, Funded, Purse
+from sim.protocols.collective.settings import CLIENT, CollectiveScenario
 from sim.training.game import TrainingGame
 from sim.training.release import supersede
 
 CHARGE, FEE, SELLS, TOP_UP = "engineers.charge", "licences.fee", "licences.sells", "pools.top_up"
 """Numbers that referenda may change; those of a jurisdiction end in a dot and its name."""
+POOL, CLIENTS = "pools.", "clients."
+"""Begins the names of the shares of the stake that are pools, and of whether a client may buy."""
 APPROVAL = "approval."
 """Begins the names of those that are parameters of the approval rule."""
 GOVERNED = ("needed", "above", "share")
@@ -54,6 +57,8 @@ class Economy:
         """Return by name the numbers that referenda may change: those of parties that play."""
         scenario = self.scenario
         values: dict[str, float] = {TOP_UP: scenario.pools.top_up}
+        values |= {f"{POOL}{party}": getattr(scenario.pools, party) for party in PAID}
+        values |= {f"{CLIENTS}{device}": 1 for device in scenario.parties.devices[CLIENT]}
         if scenario.parties.clients:
             values |= {FEE: scenario.licences.fee, SELLS: 1}
             for j in scenario.licences.jurisdictions:
@@ -79,6 +84,27 @@ class Economy:
         place = f".{jurisdiction}" if jurisdiction else ""
         sells = self.values[SELLS] and self.values[SELLS + place]
         return int(self.values[FEE + place]) if sells else None
+
+    def eligible(self, client: int) -> bool:
+        """Return whether a client may buy licences."""
+        return bool(self.values[f"{CLIENTS}{client}"])
+
+    def redivide(self, party: str, share: float) -> None:
+        """Make the pool of engineers or annotators another share of the creator's stake.
+
+        A pool that grows does so out of what is left of the other one.
+        """
+        stake, name = self.scenario.pools.stake, f"{POOL}{party}"
+        more = part(stake, share) - part(stake, self.values[name])
+        self.values[name] = share
+        if more > 0:
+            self.purse.move(party, more)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Let income top up pools in proportion of their present shares."""
+        stake = self.scenario.pools.stake
+        self.purse.weigh({party: part(stake, self.values[f"{POOL}{party}"]) for party in PAID})
 
     @property
     def expired(self) -> bool:
@@ -138,3 +164,4 @@ class Economy:
         """Continue from `to_state`."""
         self.members, self.left = set(state["members"]), dict(state["left"])
         self.values.update(state["values"])
+        self._weigh()

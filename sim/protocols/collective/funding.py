@@ -74,6 +74,10 @@ class Purse:
         self, treasury: Treasury, rule: Funded, staked: Mapping[str, int], creator: int
     ) -> None:
         self._treasury, self._rule, self._creator = treasury, rule, creator
+        self.weigh(staked)
+
+    def weigh(self, staked: Mapping[str, int]) -> None:
+        """Let income top up pools in proportion of these base units by party."""
         self._weights = {i: staked[party] for i, party in enumerate(PAID) if staked[party]}
 
     def left(self, locked: Mapping[int, int]) -> dict[str, int]:
@@ -103,6 +107,12 @@ class Purse:
         rest = amount - sum(parts.values())
         payments = [Payment(POOLS[PAID[i]], more, reason, payer) for i, more in parts.items()]
         self._treasury.post([*payments, Payment(self._creator, rest, reason, payer)])
+
+    def move(self, party: str, amount: int) -> None:
+        """Move base units to a party's pool from the other one: at most what is left there."""
+        (other,) = (name for name in PAID if name != party)
+        moved = min(amount, self.held(other))
+        self._treasury.post([Payment(POOLS[party], moved, "pool.redivided", POOLS[other])])
 
     def expire(self) -> None:
         """Pay what is left of the pools of engineers and annotators to the creator."""

@@ -15,7 +15,6 @@ from sim.protocol import Outcome, Table
 from sim.protocols.collective import tables as declared
 from sim.protocols.collective.settings import CollectiveScenario
 from sim.recording import Columns
-from sim.referenda import declared as referenda
 from sim.training import tables as training
 from sim.training.protocol import TrainingProtocol
 
@@ -183,11 +182,3 @@ class Collective(TrainingProtocol):
             },
             "adversaries": [{"name": "spam", "devices": [5], "engineer": "spam"}],
         }
-
-    @classmethod
-    def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
-        """Return the tables of a run: those of referenda only where there are any."""
-        assert isinstance(scenario, CollectiveScenario)
-        voted = bool(scenario.referenda.proposals)
-        tables = super().recorded(scenario)
-        return {name: t for name, t in tables.items() if voted or name not in referenda.TABLES}

@@ -46,7 +46,8 @@ class Selling:
         """
         published = self.game.bench.accuracy_of(self.economy.chain.head.model)
         now = self.game.clock.round
-        asking = [c for c in self.economy.online(CLIENT) if self.until.get(c, 0) < now]
+        online = filter(self.economy.eligible, self.economy.online(CLIENT))
+        asking = [client for client in online if self.until.get(client, 0) < now]
         bought = [client for client in asking if self._asks(client, published)]
         if not bought:
             return {}

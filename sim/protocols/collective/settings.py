@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool
 
@@ -253,6 +253,15 @@ def small_labelling() -> LabellingSettings:
     return LabellingSettings(tasks=1, questions=10, places=3, unit=30)
 
 
+class CollectiveReferendaSettings(ReferendaSettings):
+    """Who decides about parameters, how, where, and how long it takes."""
+
+    electorate: Annotated[
+        Literal["everybody", "members"], when_any("proposals", wanted="given")
+    ] = "everybody"
+    """Who votes: every device, or the members of the collective alone."""
+
+
 class CollectiveScenario(TrainingScenario):
     """A run of a collective economy."""
 
@@ -262,7 +271,7 @@ class CollectiveScenario(TrainingScenario):
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
     labelling: LabellingSettings = Field(default_factory=small_labelling)
     licences: LicenceSettings = Field(default_factory=LicenceSettings)
-    referenda: ReferendaSettings = Field(default_factory=ReferendaSettings)
+    referenda: CollectiveReferendaSettings = Field(default_factory=CollectiveReferendaSettings)
     clients: ClientSettings = Field(default_factory=ClientSettings)
     adversaries: tuple[CollectiveGroup, ...] = ()
     payout: CollectivePayoutSettings = Field(default_factory=CollectivePayoutSettings)
@@ -282,13 +291,15 @@ class CollectiveScenario(TrainingScenario):
         """Return the devices that can have a role, by the key of a group's behaviour in it."""
         changes = {change.device for change in self.approval.changes if change.joins}
         of = self.parties.devices
+        members = {*range(self.approval.members), *changes}
+        alone = self.referenda.electorate == "members"
         return {
             "worker": of[CONTRIBUTOR],
             "engineer": of[ENGINEER],
-            "member": {*range(self.approval.members), *changes},
+            "member": members,
             "client": of[CLIENT],
             "annotator": of[ANNOTATOR],
-            "voter": range(self.devices),
+            "voter": members if alone else range(self.devices),
         }[role]
 
     def drawn_from(self, group: Any) -> Sequence[int]:
@@ -339,6 +350,7 @@ class CollectiveScenario(TrainingScenario):
         self._check_pools()
         super().check()
         self._check_drawn()
+        self._check_referenda()
         if self.record.tape:
             expected = (
                 "false: a tape holds the blocks of contributors alone; compare rules by a sweep"
@@ -347,6 +359,13 @@ class CollectiveScenario(TrainingScenario):
         if not self.versions.on:
             expected = "true: a collective keeps all versions of its master model"
             raise SettingError("versions.record", False, expected)
+
+    def _check_referenda(self) -> None:
+        with within("referenda"):
+            self.referenda.check(self.devices)
+        if self.referenda.electorate == "members" and not self.parties.engineers:
+            expected = "needs members: parties.engineers above 0"
+            raise SettingError("referenda.electorate", self.referenda.electorate, expected)
 
     def _check_parties(self) -> None:
         total = sum(map(len, self.parties.devices.values()))

@@ -1,0 +1,122 @@
+"""Capture of referenda against the price of a vote, for each voting rule.
+
+    python docs/referenda_capture.py [--seeds 5] [--workers N]
+
+Plays `docs/referenda-capture/prices.toml` and writes `docs/reference/referenda-capture.md`, its
+numbers and its figure beside the other reference results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.intervals import interval
+from fedstake import Results, report, sweep
+
+HERE = Path(__file__).parent
+PAGE = HERE / "reference" / "referenda-capture.md"
+REFERENCE = HERE.parent / "results" / "reference"
+PLAN = HERE / "referenda-capture" / "prices.toml"
+PRICE = "adversaries.0.voter_params.price"
+
+INTRODUCTION = """# Capture of a referendum against the price of a vote
+
+Made by `python docs/referenda_capture.py`: {seeds} seeds, 20 referenda each. A client proposes that
+a licence costs nothing, which is worth 2,000 base units to it each time, and buys what it needs as
+long as that costs less. 42 voters hold about as much, two in three are against, and all but the
+client and the creator sell their ballot at one price.
+[All numbers](../../results/reference/referenda-capture.csv). Means with 95 % intervals (Student).
+What the words mean: [referenda](../explanation/referenda.md).
+
+- **majority**, **two thirds**: one member, one vote; more than 0.5 or 0.667 of the votes cast.
+- **stake leased**: a vote per base unit; the client leases parts of stakes, and holds twice a
+  voter's.
+- **conviction**: the same, and the client votes with conviction 6, the sellers with 1.
+"""
+SECTIONS = {
+    "captured": (
+        "Share of the referenda that were captured",
+        2,
+        "Capture ends where the cheapest votes that turn the outcome cost more than it is worth. "
+        "A higher threshold needs more votes. Stake can be leased in parts and needs no more than "
+        "the lead, and who locks its own for 32 periods buys less of that of others.",
+    ),
+    "capture price": (
+        "Price of capture, base units",
+        0,
+        "Of whole ballots, or of leased stake, when the vote began: mean of the referenda.",
+    ),
+    "paid": (
+        "Paid for votes, base units",
+        0,
+        "In all twenty referenda: where capture is dear, nothing.",
+    ),
+}
+
+
+def shown(values: pd.Series, places: int) -> str:
+    """Return mean and half of the 95 % interval."""
+    mean = values.mean()
+    half = interval(values.to_numpy())[1] - mean
+    return f"{mean:,.{places}f} ± {half:,.{places}f}"
+
+
+def measured(results: Results) -> pd.DataFrame:
+    """Return a row per rule, price and seed."""
+    columns = ["captured", "vote_price", "stake_price", "paid"]
+    rows = results.table("referenda", columns=columns)
+    rows["capture price"] = rows["stake_price"].fillna(rows["vote_price"])
+    cell = [rows[name] for name in ("rule", PRICE, "seed")]
+    means = rows[["captured", "capture price"]].astype(float).groupby(cell).mean()
+    return means.join(rows["paid"].groupby(cell).sum()).reset_index()
+
+
+def page(table: pd.DataFrame, seeds: int) -> str:
+    """Return the page."""
+    lines = INTRODUCTION.format(seeds=seeds).splitlines()
+    lines += ["", "![Referenda captured](../../results/reference/referenda-capture.png)"]
+    prices = sorted(table[PRICE].unique())
+    for outcome, (title, places, note) in SECTIONS.items():
+        lines += ["", f"## {title}", "", note, ""]
+        lines.append(f"| rule | {' | '.join(f'{int(price):,} a vote' for price in prices)} |")
+        lines.append("|---|" + "---:|" * len(prices))
+        for rule in table["rule"].unique():
+            own = table[table["rule"] == rule]
+            cells = [shown(own[own[PRICE] == price][outcome], places) for price in prices]
+            lines.append(f"| {rule} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def complete(results: Results) -> None:
+    """Stop unless every run finished."""
+    failures = results.failures()
+    if len(failures):
+        raise SystemExit(f"{len(failures)} runs failed, the first: {failures['error'].iloc[0]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--out", default="results/referenda-capture")
+    args = parser.parse_args()
+    results = sweep(PLAN, args.out, seeds=args.seeds, workers=args.workers)
+    complete(results)
+    table = measured(results)
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    table.to_csv(REFERENCE / "referenda-capture.csv", index=False, float_format="%.6g")
+    drawn = report(results, figures=["captures"], formats=["png"])
+    (figure,) = drawn.parent.rglob("captures*.png")
+    shutil.copy(figure, REFERENCE / "referenda-capture.png")
+    PAGE.write_text(page(table, args.seeds), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
