@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
@@ -143,6 +143,14 @@ class Game:
         deviation = self.deviation(mix)
         return deviation - self._means(mix, deviation)[self.role_of]
 
+    def weights(self, mix: Mix) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield profiles by number with the weight of each payoff in them in `deviation`, `[S]`.
+
+        deviation_s = sum over these profiles of weight_s x payoff_s; weights of 0 are left out.
+        """
+        for part, role in zip(self._deviations, self.parts, strict=True):
+            yield from part.weights(mix, role, self.size)
+
     def regret(self, mix: Mix) -> float:
         """Return what some player can gain at most by a strategy of its own; 0 in equilibrium."""
         return float(max(self.gains(mix).max(), 0.0))
@@ -210,11 +218,12 @@ class _Deviation:
         self._ways = ways
         strategies = range(part.start, part.stop)
         self.payoff = np.empty((len(self.counts), len(strategies)))
+        self._rows = np.empty((len(self.counts), len(strategies)), dtype=np.int64)
         for at, strategy in enumerate(strategies):
             joined = self.counts.copy()
             joined[:, strategy] += 1
-            rows = [game.rows[row.tobytes()] for row in joined]
-            self.payoff[:, at] = game.payoffs[rows, strategy]
+            self._rows[:, at] = [game.rows[row.tobytes()] for row in joined]
+            self.payoff[:, at] = game.payoffs[self._rows[:, at], strategy]
         self._known = bool(np.isfinite(self.payoff).all())
 
     def _probabilities(self, mix: Mix) -> NDArray[np.float64]:
@@ -233,6 +242,17 @@ class _Deviation:
             return chances @ self.payoff
         likely = chances > 0
         return chances[likely] @ self.payoff[likely]
+
+    def weights(
+        self, mix: Mix, role: slice, size: int
+    ) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield the numbers of profiles with the weights of their payoffs; see `Game.weights`."""
+        chances = self._probabilities(mix)
+        for at in np.flatnonzero(chances).tolist():
+            for s, row in enumerate(self._rows[at].tolist()):
+                found = np.zeros(size)
+                found[role.start + s] = chances[at]
+                yield row, found
 
     def slopes(self, mix: Mix) -> NDArray[np.float64]:
         """Return the derivatives of `payoffs` by the entries of the mix, `float64[s, S]`."""

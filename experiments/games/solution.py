@@ -1,0 +1,303 @@
+"""What a game comes to: does honesty hold, where does it end, what does that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from experiments.games.dynamics import Ranking, alpha_rank, replicator
+from experiments.games.equilibria import (
+    SAME,
+    Efficiency,
+    Equilibrium,
+    efficiency,
+    equilibria,
+    stable_profiles,
+)
+from experiments.games.game import Game, GameError, Mix
+from experiments.games.table import Table
+
+MOST_RANKED = 200
+"""Joint strategies that are ranked, at most."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a game is solved.
+
+    Args:
+        honest: the strategies, one for each role, whose profile is to hold.
+        starts: random starts of the search for equilibria, and of the basins.
+        population, intensity: of the finite population, intensity in 1 / the spread of payoffs.
+        resamples: of the bootstrap.
+        level: of intervals.
+        tolerance: gain, as a share of the spread of payoffs, below which honesty holds.
+    """
+
+    honest: tuple[str, ...] = ()
+    starts: int = 30
+    population: int = 50
+    intensity: float = 10.0
+    resamples: int = 200
+    level: float = 0.95
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number and its interval; NaN for both ends where nothing is known of its error."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved game.
+
+    Args:
+        table: what was solved.
+        settings: how.
+        found: equilibria in which all players of a role play the same mix, best welfare first.
+        regrets: of each the regret, with the interval of the bootstrap.
+        basins: of each the share of random starts from which the replicator dynamics ends there;
+            what is missing to 1 ends nowhere in time.
+        stable: profiles of counts that no single player wants to leave, `int64[k, S]`.
+        prices: welfare of the best profile and of equilibria.
+        ranking: the long run of a finite population; None where that is not defined.
+        gains: of each strategy against the honest profile, in payoffs; empty without one.
+    """
+
+    table: Table
+    settings: Settings
+    found: tuple[Equilibrium, ...]
+    regrets: tuple[Bound, ...]
+    basins: tuple[float, ...]
+    stable: NDArray[np.int64]
+    prices: Efficiency
+    ranking: Ranking | None
+    gains: tuple[Bound, ...]
+
+    @property
+    def game(self) -> Game:
+        return self.table.game
+
+    @property
+    def honest(self) -> Mix | None:
+        """The profile that is to hold; None where none was named."""
+        return self.game.pure(self.settings.honest) if self.settings.honest else None
+
+    @property
+    def verdict(self) -> str:
+        """Return in one sentence whether honesty holds, and how sure that is."""
+        if not self.gains:
+            return f"{len(self.found)} equilibria; no profile was named that is to hold"
+        names = " and ".join(self.settings.honest)
+        most = self.settings.tolerance * self._spread
+        gain, deviation = self._largest("value")
+        if gain.value <= most:
+            possible, deviation = self._largest("high")
+            if possible.high > most:
+                return (
+                    f"undecided: {names} is an equilibrium of the means, and a gain of "
+                    f"{possible.high:.4g} by {deviation} is not excluded"
+                )
+            return f"{names} is an equilibrium: nobody gains by another strategy"
+        if gain.low <= most and self.table.uncertain:
+            return (
+                f"undecided: {deviation} gains {gain.value:.4g} against {names} "
+                f"({gain.low:.4g} to {gain.high:.4g})"
+            )
+        interval = ""
+        if np.isfinite(gain.low):
+            interval = f" ({gain.low:.4g} to {gain.high:.4g})"
+        return f"{names} is no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
+
+    def _largest(self, what: str) -> tuple[Bound, str]:
+        """Return the gain with the largest value or upper end, and its strategy."""
+        ends = np.nan_to_num([getattr(g, what) for g in self.gains], nan=-np.inf)
+        best = int(np.argmax(ends))
+        return self.gains[best], self.game.names[best]
+
+    @property
+    def _spread(self) -> float:
+        payoffs = self.game.payoffs
+        return float(np.nanmax(payoffs) - np.nanmin(payoffs)) or 1.0
+
+    # --- frames -------------------------------------------------------------------------------
+
+    def equilibria_frame(self) -> pd.DataFrame:
+        """Return a row for each equilibrium: its mix, regret with interval, basin and payoffs."""
+        rows = []
+        for at, e in enumerate(self.found):
+            row = {
+                f"share:{name}": float(p) for name, p in zip(self.game.names, e.mix, strict=True)
+            }
+            regret = self.regrets[at]
+            row |= {"regret": regret.value, "regret_high": regret.high}
+            row["basin"] = self.basins[at]
+            paid = zip(self.game.roles, e.payoffs.tolist(), strict=True)
+            row |= {f"payoff:{role.name}": value for role, value in paid}
+            row["welfare"] = self.game.mixed_welfare(e.mix)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def gains_frame(self) -> pd.DataFrame:
+        """Return what each strategy gains against the honest profile, most first."""
+        rows = [
+            {"strategy": name, "gain": g.value, "low": g.low, "high": g.high}
+            for name, g in zip(self.game.names, self.gains, strict=False)
+        ]
+        found = pd.DataFrame(rows, columns=["strategy", "gain", "low", "high"])
+        return found.sort_values("gain", ascending=False, ignore_index=True)
+
+    def stable_frame(self) -> pd.DataFrame:
+        """Return the profiles that nobody wants to leave, with the welfare of each."""
+        game = self.game
+        found = pd.DataFrame(self.stable, columns=[f"count:{name}" for name in game.names])
+        rows = [game.rows[row.tobytes()] for row in self.stable]
+        return found.assign(welfare=game.welfare()[rows])
+
+    def ranking_frame(self) -> pd.DataFrame:
+        """Return the share of the long run of each strategy, or joint strategy, most first."""
+        if self.ranking is None:
+            return pd.DataFrame(columns=["strategy", "share"])
+        game = self.game
+        names = list(game.names)
+        if len(game.roles) > 1:
+            names = [
+                " + ".join(name for name, played in zip(game.names, row, strict=True) if played)
+                for row in game.profiles.astype(bool)
+            ]
+        found = pd.DataFrame({"strategy": names, "share": self.ranking.shares})
+        return found.sort_values("share", ascending=False, ignore_index=True)
+
+    def prices_frame(self) -> pd.DataFrame:
+        """Return the welfare of the best profile and of equilibria, and the prices of anarchy."""
+        p = self.prices
+        row = {
+            "optimum": p.optimum,
+            "worst_equilibrium": p.worst,
+            "best_equilibrium": p.best,
+            "price_of_anarchy": p.anarchy,
+            "price_of_stability": p.stability,
+            "lost": p.lost,
+        }
+        return pd.DataFrame([row])
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return all frames by name."""
+        return {
+            "equilibria": self.equilibria_frame(),
+            "gains": self.gains_frame(),
+            "stable": self.stable_frame(),
+            "ranking": self.ranking_frame(),
+            "prices": self.prices_frame(),
+        }
+
+
+def solve(table: Table, settings: Settings | None = None) -> Solution:
+    """Solve a game; raise `GameError` where payoffs are missing that it needs."""
+    settings = settings or Settings()
+    game = table.game
+    played = game.profiles > 0
+    missing = int((~np.isfinite(game.payoffs) & played).any(axis=1).sum())
+    if missing:
+        total = len(game.profiles)
+        raise GameError(f"{missing:,} of {total:,} profiles are not known: a solution needs all")
+    honest = game.pure(settings.honest) if settings.honest else None
+    found = tuple(equilibria(game, starts=settings.starts))
+    mixes = [e.mix for e in found] + ([honest] if honest is not None else [])
+    regrets, gains = _bounds(table, mixes, settings)
+    return Solution(
+        table,
+        settings,
+        found,
+        tuple(_regret(*bounds, settings.level) for bounds in regrets[: len(found)]),
+        _basins(game, found, settings.starts),
+        stable_profiles(game),
+        efficiency(game, found),
+        _ranking(game, settings),
+        gains if honest is not None else (),
+    )
+
+
+def _bounds(
+    table: Table, mixes: Sequence[Mix], settings: Settings
+) -> tuple[list[tuple[float, NDArray[np.float64]]], tuple[Bound, ...]]:
+    """Return the regrets of mixes with their resamples, and the gains against the last mix.
+
+    Intervals of gains are simultaneous over the strategies: the largest resampled deviation from
+    the mean, in standard deviations, at the level.
+    """
+    game = table.game
+    if not mixes:
+        return [], ()
+    rng = np.random.default_rng(0)
+    drawn: list[list[NDArray[np.float64]]] = [[] for _ in mixes]
+    for _ in range(settings.resamples if table.uncertain else 0):
+        again = table.resampled(rng)
+        for at, mix in enumerate(mixes):
+            drawn[at].append(again.gains(mix))
+    regrets = []
+    for at, mix in enumerate(mixes):
+        highs = np.array([max(g.max(), 0.0) for g in drawn[at]])
+        regrets.append((game.regret(mix), highs))
+    means = game.gains(mixes[-1])
+    return regrets, _simultaneous(means, np.array(drawn[-1]), settings.level)
+
+
+def _regret(value: float, drawn: NDArray[np.float64], level: float) -> Bound:
+    """Return a regret with its upper bound; it is never below 0."""
+    if not len(drawn):
+        return Bound(value, float("nan"), float("nan"))
+    return Bound(value, 0.0, float(np.quantile(drawn, level)))
+
+
+def _simultaneous(
+    means: NDArray[np.float64], drawn: NDArray[np.float64], level: float
+) -> tuple[Bound, ...]:
+    if not len(drawn):
+        return tuple(Bound(float(m), float("nan"), float("nan")) for m in means)
+    spread = drawn.std(axis=0, ddof=1)
+    some = spread > 0
+    most = 0.0
+    if some.any():
+        largest = (np.abs(drawn - means)[:, some] / spread[some]).max(axis=1)
+        most = float(np.quantile(largest, level))
+    return tuple(
+        Bound(float(m), float(m - most * s), float(m + most * s))
+        for m, s in zip(means, spread, strict=True)
+    )
+
+
+def _basins(game: Game, found: Sequence[Equilibrium], starts: int) -> tuple[float, ...]:
+    """Return the share of random starts whose replicator path ends in each equilibrium."""
+    rng = np.random.default_rng(1)
+    counts = [0] * len(found)
+    for _ in range(starts):
+        start = np.concatenate([rng.dirichlet(np.ones(len(r.strategies))) for r in game.roles])
+        end = replicator(game, start, steps=2_000)
+        for at, e in enumerate(found):
+            if np.abs(end - e.mix).max() < 100 * SAME:
+                counts[at] += 1
+                break
+    return tuple(count / starts for count in counts)
+
+
+def _ranking(game: Game, settings: Settings) -> Ranking | None:
+    """Return the long run of a finite population where it is defined and not too large."""
+    several = len(game.roles) > 1
+    if several and any(role.players != 1 for role in game.roles):
+        return None
+    if (len(game.profiles) if several else game.size) > MOST_RANKED:
+        return None
+    if not several and game.roles[0].players > settings.population:
+        return None
+    spread = float(np.nanmax(game.payoffs) - np.nanmin(game.payoffs)) or 1.0
+    return alpha_rank(game, settings.population, settings.intensity / spread)
