@@ -110,6 +110,14 @@ def seconds(plugin: Plugin, method: str, answer: Any) -> float:
     raise broken(plugin, method, f"must give seconds, 0 or more, gave {answer!r}")
 
 
+def probability(plugin: Plugin, method: str, answer: Any, who: str = "") -> float:
+    """Return a number in 0..1."""
+    is_number = isinstance(answer, int | float | np.number) and not isinstance(answer, bool)
+    if is_number and 0 <= answer <= 1:
+        return float(answer)
+    raise broken(plugin, method, f"must give a number in 0..1, gave {answer!r}", who)
+
+
 def truth(plugin: Plugin, method: str, answer: Any, who: str = "") -> bool:
     """Return True or False."""
     if isinstance(answer, np.bool_):

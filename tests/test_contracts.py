@@ -26,6 +26,7 @@ DEVICE = ", device"
 COORDINATED = {"preset": "coordinator"}
 TRADED = {"preset": "market"}
 SHARED = {"preset": "collective"}
+LABELLED = {"preset": "annotation"}
 
 
 class Case(NamedTuple):
@@ -321,6 +322,66 @@ CASES = [
         DEVICE,
         keys=SHARED,
     ),
+    Case(
+        "labelling",
+        "mechanisms.labelling.majority:Majority",
+        "judge",
+        {
+            "[1]": "must return a Judgement, returned a list",
+            "Judgement(np.ones(3), seen.answers[0], np.ones(20))": "scores must be float[5, 20]",
+            "Judgement(seen.answers * np.nan, seen.answers[0], np.ones(20))": "must be finite",
+            "Judgement(seen.answers * 1.0, seen.answers[0] + 9, np.ones(20))": "labels must be in",
+            "Judgement(seen.answers * 1.0, seen.answers[0], np.ones(20) * 2)": "weights must be in",
+            "Judgement(seen.answers * 1.0, seen.answers[0], np.ones(20), {1: 2})": "JSON changes",
+        },
+        keys=LABELLED,
+    ),
+    Case(
+        "annotators",
+        "agents.annotators.honest:Honest",
+        "answer",
+        {
+            "[0]": "must return int[20], not int64[1]",
+            "np.zeros(20)": "must return int[20], not float64[20]",
+            "seen.questions + 99": "must return labels in 0..2",
+        },
+        DEVICE,
+        keys=LABELLED,
+    ),
+    Case(
+        "annotators",
+        "agents.annotators.honest:Honest",
+        "take",
+        {"-1": "gave -1", "3": "takes 3 tasks, at most 2", "'x'": "gave 'x'"},
+        DEVICE,
+        keys=LABELLED,
+    ),
+    Case(
+        "annotators",
+        "agents.annotators.honest:Honest",
+        "effort",
+        {"2": "must give a number in 0..1, gave 2", "None": "gave None"},
+        DEVICE,
+        keys=LABELLED,
+    ),
+    Case(
+        "annotators",
+        "agents.annotators.honest:Honest",
+        "skill",
+        {"-0.5": "must give a number in 0..1, gave -0.5", "True": "gave True"},
+        keys=LABELLED,
+    ),
+    Case(
+        "creators",
+        "agents.creators.honest:Honest",
+        "accept",
+        {
+            "None": "must return bool[5], not None",
+            "[True]": "must return bool[5], not bool[1]",
+            "np.ones(5)": "must return bool[5], not float64[5]",
+        },
+        keys=LABELLED,
+    ),
 ]
 HEAD = """import numpy as np
 from mechanisms.vocabulary import *
@@ -401,6 +462,12 @@ def scenario(tiny, tmp_path, case, body):
         case "learners":
             strategies = [{"worker": "honest"}, {"worker": "sign-flip"}]
             keys["adversaries"] = [{**everybody, "strategies": strategies, "learner": name}]
+        case "labelling":
+            keys["labelling__rule"] = name
+        case "creators":
+            keys |= {"labelling__acceptance": "manual", "labelling__creator": name}
+        case "annotators":
+            keys["adversaries"] = [{**everybody, "annotator": name}]
         case "worker behaviours" if case.method == "submit":
             # Everybody else validates or mines.
             keys |= {"adversaries": [{**everybody, "worker": name}]}
@@ -422,7 +489,7 @@ def play(scenario):
         pass
 
 
-PROPERTIES = {"verify_s", "baseline_epochs", "price"}
+PROPERTIES = {"verify_s", "baseline_epochs", "price", "skill"}
 BEFORE = {"minimum", "accounts", "price", "poison"}
 """Methods that are asked before a round is played, when the scenario is checked."""
 

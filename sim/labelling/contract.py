@@ -127,6 +127,11 @@ class TaskContract:
         self.tasks: dict[int, Task] = {}
         self._next_task = self._next_submission = 0
 
+    def find(self, number: int) -> Task:
+        """Return an open task; raise `LabellingError` where there is none of this number."""
+        _require(number in self.tasks, f"there is no open task {number}")
+        return self.tasks[number]
+
     def held(self, payer: int | str) -> int:
         """Return the base units that a device or an account holds."""
         treasury = self._treasury

@@ -28,7 +28,13 @@ from mechanisms.vocabulary import (
 )
 from sim.clock import Clock
 from sim.labelling.books import LabellingBooks
-from sim.labelling.contract import Submission, SubmissionStatus, Task, TaskContract
+from sim.labelling.contract import (
+    LabellingError,
+    Submission,
+    SubmissionStatus,
+    Task,
+    TaskContract,
+)
 from sim.labelling.items import BoughtLabels, Items
 from sim.labelling.questions import Questions
 from sim.labelling.settings import LabellingSettings
@@ -91,7 +97,7 @@ class LabellingDesk:
     def begin_round(self) -> None:
         """Count from here."""
         self.books.begin_round()
-        self._costs: Counter[int] = Counter()
+        self._costs: dict[int, float] = {}
 
     # --- tasks are opened -------------------------------------------------------------------------
 
@@ -162,7 +168,8 @@ class LabellingDesk:
 
     def _take(self, online: Collection[int]) -> None:
         """Let annotators take free places, in an order that is drawn in each round."""
-        here = [device for device in self._people if device in online]
+        allowed = self.settings.allowed or self._people
+        here = [device for device in self._people if device in online and device in allowed]
         rng = self._streams.rng("labelling order", self._clock.round)
         held = Counter(
             s.worker
@@ -215,12 +222,43 @@ class LabellingDesk:
             return
         n = len(task.questions)
         checked = answers.labels(behaviour, "answer", given, n, self.items.options, seen.who)
-        share = behaviour.effort(seen.shown_to(behaviour.knows))
-        self._costs[device] += share * n * self.settings.cost
-        self.contract.submit(task, submission, device, checked.tolist())
+        effort = behaviour.effort(seen.shown_to(behaviour.knows))
+        share = answers.probability(behaviour, "effort", effort, seen.who)
+        self._costs[device] = self._costs.get(device, 0.0) + share * n * self.settings.cost
+        self._send(task, submission, checked.tolist())
+
+    def _send(self, task: Task, submission: Submission, given: Sequence[int]) -> None:
+        """Send the answers of a place; they are paid at once where nobody decides."""
+        self.contract.submit(task, submission, submission.worker, given)
         self.books.answered(task, submission)
         if self.settings.acceptance == "auto":
             self.contract.accept(task, submission, task.reward)
+
+    # --- by hand ----------------------------------------------------------------------------------
+
+    def questionnaire(self) -> list[dict[str, Any]]:
+        """Return the questions of open tasks as anybody may see them: no label, no difficulty."""
+        rows = []
+        for task in self.contract.tasks.values():
+            place = {"task": task.number, "reward": task.reward, "last": task.last}
+            rows += [place | self.questions.public(number) for number in task.questions]
+        return rows
+
+    def submit(self, device: int, task: int, given: Sequence[int]) -> Submission:
+        """Answer all questions of a task by hand, for somebody who may have no place of it yet.
+
+        Raises `LabellingError` where the contract refuses: no such task, no place, no time, a label
+        that there is not.
+        """
+        found = self.contract.find(task)
+        options = self.items.options
+        if not all(type(label) is int and 0 <= label < options for label in given):
+            raise LabellingError(f"answers must be labels in 0..{options - 1}")
+        held = found.with_status(SubmissionStatus.ASSIGNED)
+        own = next((s for s in held if s.worker == device), None)
+        submission = own or self.contract.assign(found, device)
+        self._send(found, submission, given)
+        return submission
 
     def _seen(self, task: Task, device: int, knows: Collection[str]) -> AnnotatorObservation:
         """Return what an annotator sees of a task; signals only where it declares them."""
@@ -240,8 +278,10 @@ class LabellingDesk:
 
     def _signals(self, task: Task, device: int) -> Labels:
         """Return what a device perceives of the items of a task, the same each time it looks."""
-        own = self._people[device].behaviour("annotator").skill
-        skill = self._skills[device] if own is None else own
+        behaviour = self._people[device].behaviour("annotator")
+        skill = self._skills[device]
+        if behaviour.skill is not None:
+            skill = answers.probability(behaviour, "skill", behaviour.skill, f"device {device}")
         rng = self._streams.rng("labelling signals", device, task.number)
         return self.items.perceived(self.questions.rows(task.questions), skill, rng)
 

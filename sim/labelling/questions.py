@@ -87,6 +87,11 @@ class Questions:
         looked = draws < self._settings.inspected
         return np.where(looked, self.truth(numbers), self.gold(numbers))
 
+    def public(self, number: int) -> dict[str, Any]:
+        """Return the row of a question in the questionnaire as annotators see it."""
+        hidden = ("gold", "label", "difficulty")
+        return {name: v for name, v in self.record(number).items() if name not in hidden}
+
     def record(self, number: int) -> dict[str, Any]:
         """Return the row of a question in the questionnaire."""
         settings, (row, gold) = self._settings, self._open[number]

@@ -65,6 +65,8 @@ class LabellingSettings(Settings):
     """
     most: Annotated[Count, Field(le=10_000)] = 2
     """Places that an annotator may hold at once without having sent its answers."""
+    allowed: tuple[Natural, ...] = ()
+    """Devices that may take places, by number; none given: every annotator."""
     question: Annotated[str, Field(min_length=1, max_length=2048)] = "Which label has it?"
     """Text of the questions."""
     medium: Literal["image", "text", "sound"] = "image"

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.conformance.protocols import play
 from sim.keys import SettingError
-from sim.labelling import Items
+from sim.labelling import Items, LabellingError, SubmissionStatus
 from sim.labelling.items import drawn_difficulty
 from sim.registries import protocols
 from sim.scenario import scenario_of
@@ -206,6 +206,7 @@ class TestItems:
         ({"payout.budget": 3_999}, "payout.budget"),
         ({"payout.budget": 2**63 - 1, "payout.initial_balance": 1}, "payout.budget"),
         ({"data.n": 20}, "data.n"),
+        ({"labelling.allowed": [8]}, "labelling.allowed"),
         ({"labelling.inspected": 0.5}, "labelling.inspected"),
         ({"labelling.creator": "thief"}, "labelling.creator"),
         ({"labelling.rule": "no-such"}, "labelling.rule"),
@@ -239,6 +240,49 @@ def test_awards_are_pending_until_a_task_ends():
     assert sum(a["pending"] for a in done) == 0
     held = world.kernel.treasury
     assert all(a["allocated"] == held.balance(a["device"]) for a in done)
+
+
+def test_only_those_who_are_allowed_take_places():
+    people = played(**{"labelling.allowed": [1, 2, 5, 6]})["participants"]
+    assert set(people[people["places_taken"] > 0]["device"]) == {1, 2, 5, 6}
+
+
+class TestByHand:
+    """What a notebook does: read the questionnaire, answer, read the awards."""
+
+    @pytest.fixture
+    def desk(self):
+        from sim.world import World
+
+        world = World(scenario(**{"labelling.rounds": 9}, **group("squatter", 8)))
+        world.step()
+        yield world.protocol.game.desk
+        world.close()
+
+    def test_a_questionnaire_tells_what_is_asked_and_no_truth(self, desk):
+        rows = desk.questionnaire()
+        assert len(rows) == 20
+        assert rows[0].keys() >= {"task", "question", "image", "asks", "answer_type", "points"}
+        assert not rows[0].keys() & {"label", "difficulty", "gold"}
+
+    def test_answers_by_hand_take_the_place_that_is_held(self, desk):
+        holders = [s.worker for s in desk.contract.find(0).submissions.values()]
+        sent = desk.submit(holders[0], 0, [0] * 10)
+        assert sent.status is SubmissionStatus.PENDING
+        awards = {a["device"]: a for a in desk.awards()}
+        assert awards[holders[0]]["pending"] >= 1_000
+
+    def test_what_is_refused(self, desk):
+        holder = next(iter(desk.contract.find(0).submissions.values())).worker
+        with pytest.raises(LabellingError, match="no open task 99"):
+            desk.submit(holder, 99, [0] * 10)
+        with pytest.raises(LabellingError, match=r"labels in 0\.\.3"):
+            desk.submit(holder, 0, [4] * 10)
+        with pytest.raises(LabellingError, match="9 answers to 10 questions"):
+            desk.submit(holder, 0, [0] * 9)
+        desk.submit(holder, 0, [0] * 10)
+        with pytest.raises(LabellingError, match="no free place"):
+            desk.submit(holder, 0, [0] * 10)
 
 
 def test_a_strategy_is_chosen_and_the_annotator_is_the_first_role():

@@ -117,6 +117,9 @@ class AnnotationScenario(Scenario):
             raise SettingError("data.n", self.data.n, expected)
         with within("labelling"):
             self.labelling.check(known=self.data.initial)
+        for device in self.labelling.allowed:
+            if device >= self.devices:
+                raise SettingError("labelling.allowed", device, self.numbered)
         self._check_budget()
         for i, group in enumerate(self.adversaries):
             if group.strategies and group.annotator != HONEST:
