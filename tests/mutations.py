@@ -219,7 +219,8 @@ def outcome(values: Values) -> str:
 def work(scenario: Scenario) -> int:
     """Return how many samples would be trained on, rounds and devices counted."""
     keys = plain(scenario.to_dict())
-    samples = keys["data"]["params"].get("train", 2_000) if "data" in keys else 1
+    params = keys["data"]["params"] if "data" in keys else {"train": 1, "test": 0}
+    samples = params.get("train", 2_000) + params.get("test", 1_000)
     epochs = keys["training"]["epochs"] + 1 if "training" in keys else 1
     return scenario.rounds * max(scenario.devices * 200, samples * epochs)
 

@@ -13,7 +13,7 @@ from sim.clock import Clock
 from sim.labelling.contract import Submission, SubmissionStatus, Task
 from sim.labelling.items import Items
 from sim.labelling.questions import Questions
-from sim.labelling.tables import OWN, ROUNDS
+from sim.labelling.tables import OWN, ROUNDS, TAPE
 
 
 class LabellingBooks:
@@ -28,7 +28,7 @@ class LabellingBooks:
     def __init__(self, items: Items, questions: Questions, clock: Clock) -> None:
         self._items, self._questions, self._clock = items, questions, clock
         self.allocated: Counter[int] = Counter()
-        self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in OWN}
+        self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in (*OWN, *TAPE)}
         self.begin_round()
 
     def begin_round(self) -> None:
@@ -39,7 +39,7 @@ class LabellingBooks:
 
     def drain(self) -> dict[str, list[dict[str, Any]]]:
         """Return the rows since the last call by table."""
-        rows, self._rows = self._rows, {name: [] for name in OWN}
+        rows, self._rows = self._rows, {name: [] for name in (*OWN, *TAPE)}
         return rows
 
     def round_columns(self) -> dict[str, Any]:
@@ -100,6 +100,8 @@ class LabellingBooks:
             self.allocated[submission.worker] += submission.paid
             self._counts[_outcome(submission)] += 1
             self._rows["annotations"].append(self._annotation(task, submission))
+            if submission.answers is not None:
+                self._rows["answers"].append(self._answers(task, submission))
         entry = {
             "round": self._clock.round,
             "task": task.number,
@@ -126,6 +128,15 @@ class LabellingBooks:
             "digest": _digest(submission) if sent else None,
             "right": self._right_of(task, submission) if sent else None,
             "paid": submission.paid,
+        }
+
+    def _answers(self, task: Task, submission: Submission) -> dict[str, Any]:
+        return {
+            "round": self._clock.round,
+            "task": task.number,
+            "submission": submission.number,
+            "device": submission.worker,
+            "answers": submission.answers,
         }
 
     def _right_of(self, task: Task, submission: Submission) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sim.recording import INTEGER, NUMBER, TEXT, TRUTH, Column, Table
+from sim.recording import INTEGER, INTEGERS, NUMBER, TEXT, TRUTH, Column, Table
 
 ROUND = Column(INTEGER, "in which round")
 
@@ -88,6 +88,17 @@ LABELS = Table(
         "difficulty": Column(NUMBER, "of the item"),
     },
 )
+ANSWERS = Table(
+    "submission that was sent, of a labelling task that ended, in the order in which these did",
+    {
+        "round": Column(INTEGER, "in which the task ended"),
+        "task": Column(INTEGER, "the task"),
+        "submission": Column(INTEGER, "its number"),
+        "device": Column(INTEGER, "the annotator"),
+        "answers": Column(INTEGERS, "its answers, in the order of the task's `questions`"),
+    },
+    "record.answers",
+)
 OWN: Mapping[str, Table] = {
     "questions": QUESTIONS,
     "label_tasks": TASKS,
@@ -95,3 +106,5 @@ OWN: Mapping[str, Table] = {
     "labels": LABELS,
 }
 """By name of the table: what `LabellingDesk.rows` has rows of."""
+TAPE: Mapping[str, Table] = {"answers": ANSWERS}
+"""The same, of a table that a protocol may leave out: it records what it declares."""

@@ -9,6 +9,9 @@ import pytest
 from experiments import compare, report, run, sweep
 from experiments.figures import labels_per_unit
 from experiments.loader import load_scenario
+from experiments.offpolicy import compare_rules
+from experiments.offpolicy_labelling import compare_labelling
+from experiments.rundir import RunError
 from experiments.sweeps.plan import load_spec, plan
 from mechanisms import registries as rules
 
@@ -94,6 +97,35 @@ def test_a_single_run_is_reported(tmp_path):
     text = str(result.summary())
     assert "gain per unit" in text
     assert "label accuracy" in text
+
+
+class TestOffPolicy:
+    def run(self, folder, **changes):
+        values = tomllib.loads(TINY)["set"] | {"adversaries.0.count": 2} | changes
+        return run(load_scenario("annotation", values), folder / "run")
+
+    @pytest.mark.parametrize("rule", rules.labelling.names())
+    def test_the_rule_of_the_run_pays_what_the_run_paid(self, tmp_path, rule):
+        taped = {"record.answers": True, "labelling.rule": rule, "rounds": 4}
+        played = self.run(tmp_path, **taped)
+        found = compare_labelling(played, [rule])
+        assert found["error"].isna().all()
+        paid = played.table("participants").groupby("device")["income"].sum()
+        assert found.set_index("device")["income"].tolist() == paid.tolist()
+        assert sum(paid) > 0
+
+    def test_all_rules_judge_the_answers_of_one_run(self, tmp_path):
+        played = self.run(tmp_path, **{"record.answers": True, "labelling.acceptance": "auto"})
+        found = compare_rules(played)
+        assert set(found["mechanism"]) == set(rules.labelling.names())
+        means = found.groupby(["mechanism", "adversary"])["income"].mean()
+        assert means["gold", False] > means["gold", True]
+        broken = compare_labelling(played, {"correlated-agreement": {"agreement": [1, 0]}})
+        assert broken["error"].str.contains("must have 9 entries").all()
+
+    def test_a_run_without_answers_says_how_to_record_them(self, tmp_path):
+        with pytest.raises(RunError, match=r"--set record\.answers=true"):
+            compare_labelling(self.run(tmp_path))
 
 
 def test_the_page_compares_every_rule():

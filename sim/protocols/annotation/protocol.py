@@ -10,7 +10,7 @@ import numpy as np
 from sim import scenario as scenarios
 from sim.notes import Declaration, Note
 from sim.population.utility import Stakes
-from sim.protocol import History, Outcome, Protocol, Table
+from sim.protocol import History, Outcome, Protocol, Table, Tape
 from sim.protocols.annotation import tables as declared
 from sim.protocols.annotation.settings import AnnotationScenario
 from sim.recording import Columns
@@ -51,6 +51,9 @@ class Annotation(Protocol):
             present=("digest",),
         ),
         Note("labels", "labels", {"question": "question", "item": "item", "label": "label"}),
+    )
+    tape = Tape(
+        ("questions", "answers"), "labelling", "experiments.offpolicy_labelling:compare_labelling"
     )
     open_ended = False
 
@@ -110,6 +113,13 @@ class Annotation(Protocol):
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.game.restore(state, arrays)
+
+    @classmethod
+    def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
+        """Return the tables of a run: the answers only where they are asked for."""
+        assert isinstance(scenario, AnnotationScenario)
+        kept = scenario.record.answers
+        return {name: t for name, t in cls.all_tables().items() if name != "answers" or kept}
 
     @classmethod
     def example(cls) -> dict[str, Any]:

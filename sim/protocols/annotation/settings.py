@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from agents import registries as behaviours
 from sim.data import datasets
@@ -92,6 +92,15 @@ class AnnotatorGroup(RationalGroup):
     """
 
 
+class AnnotationRecordSettings(Settings):
+    """Logs that cost space."""
+
+    answers: StrictBool = False
+    """Every answer (table `answers`), so that `fedstake compare RUN` can say what each labelling
+    rule would have paid for them.
+    """
+
+
 class AnnotationScenario(Scenario):
     """A run in which labels are bought."""
 
@@ -103,6 +112,7 @@ class AnnotationScenario(Scenario):
     clock: AnnotationClockSettings = Field(default_factory=AnnotationClockSettings)
     payout: AnnotationMoneySettings = Field(default_factory=AnnotationMoneySettings)
     adversaries: tuple[AnnotatorGroup, ...] = ()
+    record: AnnotationRecordSettings = Field(default_factory=AnnotationRecordSettings)
 
     def contents(self, data: Path | None = None) -> dict[str, str]:
         """Return the SHA-256 of samples that are not shipped."""

@@ -15,7 +15,7 @@ ROUNDS = {
     "left": Column(INTEGER, "items that are not asked about yet, or again"),
 }
 PARTICIPANTS = labelling.PARTICIPANTS
-OWN = labelling.OWN
+OWN = {**labelling.OWN, **labelling.TAPE}
 
 OUTCOMES = {
     "accuracy": Outcome(
