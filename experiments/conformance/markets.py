@@ -30,12 +30,13 @@ from mechanisms.vocabulary import (
 DEVICES, PROVIDER = 5, 0
 HELD = 10**15
 """Base units that each device holds at the start."""
+CLAIMS = ("refund", "report", "collect")
 
 
 class Step(NamedTuple):
     """One call of a random sequence.
 
-    do       "add", "refund", "report", "collect" or "advance"
+    do       "add", "refund", "report", "collect", "advance", or "again": the last claim once more
     wait_s   seconds since the step before
     device   who acts
     number   of the datum that is claimed, counted from the newest, or of the device whose balance
@@ -52,7 +53,7 @@ class Step(NamedTuple):
 
 step = st.builds(
     Step,
-    do=st.sampled_from(("add", "refund", "report", "collect", "advance")),
+    do=st.sampled_from(("add", "refund", "report", "again", "collect", "advance")),
     wait_s=st.sampled_from((1.0, 4.0, 60.0, 15.0, 0.5, 86_400.0, 100_000.0, 700_000.0)),
     device=st.integers(0, DEVICES - 1),
     number=st.integers(0, 7),
@@ -79,9 +80,14 @@ class Stall:
         self.memory = rule.start(0.0)
         self.data: list[Datum] = []
         self.log: list[Any] = []
+        self._last = Step("advance", 0.0, 0, 0, agrees=True)
 
     def do(self, step: Step) -> None:
         """Make one call; fail where the rule breaks what its kind promises."""
+        if step.do == "again":
+            step = self._last._replace(wait_s=0.0)
+        elif step.do in CLAIMS:
+            self._last = step
         self.time_s += step.wait_s
         if step.do == "add":
             self._add(step)

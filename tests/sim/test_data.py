@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -436,6 +437,10 @@ def test_an_npz_file_is_read_as_it_is(tmp_path, form):
         ({"y_train": np.zeros(4, int), "y_test": np.zeros(2, int)}, "at least two classes"),
         ({"y_test": np.array([1, np.nan])}, "y_test holds values that are not finite"),
         ({"X_train": np.full((4, 3), np.inf)}, "X_train holds values that are not finite"),
+        ({"X_test": np.full((2, 3), np.nan)}, "X_test holds values that are not finite"),
+        ({"X_train": np.zeros((4, 3), "M8[s]")}, "X_train is of type datetime64"),
+        ({"X_train": np.zeros((4, 3), [("a", "f8")])}, "X_train is of type"),
+        ({"X_train": np.array(7)}, r"X_train has shape \(\); it must be"),
         ({"X_train": np.full((4, 3), 1e300)}, "not finite in float32"),
         ({"X_train": np.full((4, 3), "a")}, "X_train is of type <U1; give integers or real"),
         ({"X_train": np.full((4, 3), 1j)}, "X_train is of type complex128"),
@@ -475,13 +480,65 @@ def npy_header(shape, kind="<f8"):
         (npy_header((4, 3)), "X_train cannot be read"),
         (npy_header((10**9, 10**9)), "more than 8,589,934,592 bytes"),
         (npy_header((4, 3), "|O"), "X_train is of type object"),
+        (npy_header((-4, 3)), "X_train"),
+        (npy_header("(4, 3"), "X_train cannot be read"),
+        (npy_header((4, 3)).replace(b"'shape'", b"'shade'"), "X_train cannot be read"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{}", "X_train cannot be read"),
+        (b"\x93NUMPY\x01\x00\x20\x4e" + b"(" * 20_000, "X_train cannot be read"),
     ],
-    ids=["empty", "text", "version", "cut off", "huge", "pickle"],
+    ids=[
+        "empty",
+        "text",
+        "version",
+        "cut off",
+        "huge",
+        "pickle",
+        "negative",
+        "no header",
+        "another key",
+        "long header",
+        "nested header",
+    ],
 )
 def test_a_forged_array_is_refused_before_it_is_read(tmp_path, header, said):
     with pytest.raises(DataError, match=said) as told:
         forged(tmp_path, header).load(tmp_path)
     assert "\n" not in str(told.value)
+
+
+def test_an_array_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """Zeros compress a thousand times: a small file may hold a large array."""
+    monkeypatch.setattr("sim.data.sources.npz.MOST_BYTES", 10**6)
+    bomb = ARRAYS | {"X_train": np.zeros((4, 10**5)), "X_test": np.zeros((2, 10**5))}
+    np.savez_compressed(tmp_path / "bomb.npz", **bomb)
+    assert (tmp_path / "bomb.npz").stat().st_size < 10**5
+    with pytest.raises(DataError, match=r"X_train of shape \(4, 100000\) has more than 1,000,000"):
+        Npz.configure({"file": "bomb.npz"}).load(tmp_path)
+
+
+def test_memory_that_is_not_there_is_told_in_one_line(tmp_path, monkeypatch):
+    source = npz(tmp_path)
+
+    def full(*args, **kwargs):
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    monkeypatch.setattr("sim.data.sources.npz.npy.read_array", full)
+    with pytest.raises(DataError, match=r"X_train cannot be read .Unable to allocate 8 GiB"):
+        source.load(tmp_path)
+
+
+def test_other_orders_of_bytes_and_axes_are_read_alike(tmp_path):
+    x = np.arange(12, dtype=">f8").reshape(4, 3)
+    changes = {"X_train": np.asfortranarray(x), "y_train": np.array([0, 1, 1, 0], ">i2")}
+    data = npz(tmp_path, **changes).load(tmp_path)
+    assert data.x_train.tolist() == x.tolist()
+    assert data.y_train.tolist() == [0, 1, 1, 0]
+
+
+def test_a_sparse_matrix_is_told_to_be_none_of_the_arrays(tmp_path):
+    scipy.sparse.save_npz(tmp_path / "sparse.npz", scipy.sparse.csr_matrix(np.eye(3)))
+    with pytest.raises(DataError, match="holds no array X_train, but data, format, indices"):
+        Npz.configure({"file": "sparse.npz"}).load(tmp_path)
 
 
 def test_what_is_no_npz_file_is_refused(tmp_path):

@@ -1,11 +1,15 @@
 """The data market: money, claims, recorded acts, checkpoints."""
 
+from collections import Counter
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import fedstake as fs
+from experiments.cli import app
 from experiments.conformance.protocols import digest, play
 from experiments.loader import ScenarioError, validate
 from experiments.offpolicy import COLUMNS
@@ -80,52 +84,87 @@ def audited(monkeypatch):
         market = self.market
         treasury = market.kernel.treasury
         treasury.check()
-        assert treasury.held(POT) >= sum(datum.claimable for datum in market.data)
+        if market.rule.claimable:
+            assert treasury.held(POT) >= sum(datum.claimable for datum in market.data)
         audits.append(market.now_s)
 
     monkeypatch.setattr(Play, "_do", audit)
     return audits
 
 
-@pytest.mark.parametrize("rule", ["deposit-refund-take", "free", "points"])
-def test_money_is_conserved_after_every_act(audited, rule):
-    tables = played(market(market={"rule": rule}))
+@pytest.mark.parametrize("rule", ["deposit-refund-take", "free", "points", "prediction-market"])
+def test_a7_money_is_conserved_after_every_act(audited, rule):
+    params = {"bounty": 9} if rule == "prediction-market" else {}
+    tables = played(market(market={"rule": rule, "params": params, "provider": 0}))
     assert len(audited) == len(tables["trace"])
     balances = tables["balances"]
     start = balances[balances["moment"] == "start"]["balance"].sum()
     assert balances[balances["moment"] == "end"]["balance"].sum() == start
 
 
+RULES = {
+    "deposits": {"rule": "deposit-refund-take"},
+    "deposits on chain": {
+        "rule": "deposit-refund-take",
+        "params": {"formula": "chain", "refund_wait_s": 60.0, "sweep_wait_s": 900.0},
+    },
+    "shares of stakes": {
+        "rule": "deposit-refund-take",
+        "params": {"share": "stake", "clock": "contributor"},
+    },
+    "points": {"rule": "points"},
+    "free": {"rule": "free"},
+    "bets": {"rule": "prediction-market", "params": {"bounty": 40}, "provider": 0},
+    "bets by time": {
+        "rule": "prediction-market",
+        "params": {"bounty": 40, "min_length_s": 90_000.0, "group_contributions": True},
+    },
+    "bets as shipped": {
+        "rule": "prediction-market",
+        "params": {"bounty": 40, "as_shipped": True, "collect_wait_s": 3_600.0},
+        "provider": 2,
+    },
+}
+"""Every market rule, with the variants in which its money moves otherwise."""
+COLUMNS_OF_ACTS = ["time_s", "device", "action", "sample", "label", "offer"]
 acts = st.lists(
     st.tuples(
-        st.floats(0, 2 * DAY),
+        st.sampled_from([0.0, 0.5, 1.0, 4.0, 60.0, 3_600.0, DAY, DAY + 1, 9 * DAY]),
         st.integers(0, 2),
-        st.sampled_from(["add", "add", "predict", "wait"]),
-        st.integers(0, 199),
+        st.sampled_from(["add", "add", "predict", "wait", "wait"]),
+        st.sampled_from([20, 20, 21, 50, 199]),
         st.integers(0, 1),
-        st.integers(0, 200),
+        st.sampled_from([0, 1, 3, 60, 200, 20_000]),
     ),
+    min_size=1,
     max_size=60,
 )
 
 
-@given(drawn=acts, rule=st.sampled_from(["deposit-refund-take", "points", "prediction-market"]))
-@settings(max_examples=30)
-def test_no_sequence_of_acts_pays_more_than_was_put_in(tmp_path_factory, drawn, rule):
+@given(drawn=acts, name=st.sampled_from(list(RULES)), fees=st.sampled_from(["verified", "free"]))
+@settings(max_examples=60)
+def test_no_sequence_of_acts_pays_more_than_was_put_in(tmp_path_factory, drawn, name, fees):
+    """The same row again and again, at once or after days, for more than anybody has."""
     place = tmp_path_factory.mktemp("acts")
-    columns = ["time_s", "device", "action", "sample", "label", "offer"]
-    frame = pd.DataFrame(drawn, columns=columns).sort_values("time_s", kind="stable")
-    last = {"time_s": 11 * DAY, "device": 0, "action": "wait"}
-    frame = pd.concat([frame, pd.DataFrame([last])])
+    frame = pd.DataFrame(drawn, columns=COLUMNS_OF_ACTS)
+    frame["time_s"] = frame["time_s"].cumsum()
     frame.to_csv(place / "acts.csv", index=False)
-    tables = played(market(market={"rule": rule, "replay_of": "acts.csv"}), place)
+    asked = {**RULES[name], "fees": fees, "replay_of": "acts.csv"}
+    tables = played(market(market=asked), place)
     journal = tables["journal"]
-    put_in = journal[journal["credit"] == POT]["amount"].sum()
-    paid = journal[(journal["debit"] == POT)]["amount"].sum()
-    assert paid <= put_in
-    claims = tables["claims"].groupby("datum")["amount"].sum()
+    held = Counter()
+    for debit, credit, amount in journal[["debit", "credit", "amount"]].itertuples(index=False):
+        held[debit] -= amount
+        held[credit] += amount
+        assert debit == "issuance" or held[debit] >= 0, f"{debit} pays more than it has"
+    claims = tables["claims"]
     accepted = tables["submissions"].dropna(subset="datum").set_index("datum")["cost"]
-    assert (claims <= accepted.loc[claims.index]).all()
+    of_data = claims.dropna(subset="datum").groupby("datum")["amount"].sum()
+    assert (of_data <= accepted.loc[of_data.index]).all()
+    collected = claims[claims["kind"] == "collect"]
+    bounty = RULES[name].get("params", {}).get("bounty", 0) * TOKEN
+    assert collected["amount"].sum() <= accepted.sum() + bounty
+    assert "shipped" in name or collected["author"].is_unique
 
 
 # --- claims -------------------------------------------------------------------------------------
@@ -208,20 +247,24 @@ def test_as_published_own_data_are_swept_after_the_wait_and_others_at_its_end(tm
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_trace_played_again_gives_the_same_market(tmp_path, kind):
-    first = played(market())
+@pytest.mark.parametrize("name", RULES)
+def test_a_trace_played_again_gives_the_same_market(tmp_path, name, kind):
+    """To the last base unit, under every rule: claims, rewards and collected balances too."""
+    asked = {**RULES[name], "closes_s": 1.5 * DAY}
+    first = played(market(market=asked))
     trace = first["trace"]
     if kind == "csv":
         trace.to_csv(tmp_path / "acts.csv", index=False)
     else:
         trace.to_parquet(tmp_path / "acts.parquet")
-    again = played(market(market={"replay_of": f"acts.{kind}"}), tmp_path)
-    for name in ("submissions", "claims", "trace"):
-        left = first[name].drop(columns="round", errors="ignore")
-        right = again[name].drop(columns="round", errors="ignore")
-        pd.testing.assert_frame_equal(left, right, check_dtype=False, check_categorical=False)
-    ends = [t["balances"][t["balances"]["moment"] == "end"]["balance"] for t in (first, again)]
-    assert ends[0].tolist() == ends[1].tolist()
+    again = played(market(market={**asked, "replay_of": f"acts.{kind}"}), tmp_path)
+    assert len(first["submissions"]) > 50
+    for table in ("submissions", "claims", "trace", "balances"):
+        left = first[table].drop(columns="round", errors="ignore")
+        right = again[table].drop(columns="round", errors="ignore")
+        pd.testing.assert_frame_equal(
+            left, right, check_dtype=False, check_categorical=False, check_exact=True
+        )
 
 
 ACTS = "time,agent,action,sample,label,offer\n0,Good,add,20,1,50\n7,Bad,wait,,,\n"
@@ -239,6 +282,19 @@ ACTS = "time,agent,action,sample,label,offer\n0,Good,add,20,1,50\n7,Bad,wait,,,\
         (ACTS.replace("7,Bad", "-7,Bad"), ["Good", "Bad", "C"], "row 2, time_s = -7"),
         (ACTS.replace("50", "lots"), ["Good", "Bad", "C"], "offer = 'lots': must be a number"),
         ("", ["Good", "Bad", "C"], "cannot be read as a table"),
+        ("time_s,device,action\n", [], "has no acts; the table needs a row for each"),
+        (
+            "time,time_s,device,action\n1,2,0,wait\n",
+            [],
+            "two columns say 'time_s', also called time; keep one",
+        ),
+        (ACTS.replace("0,Good", "inf,Good"), ["Good", "Bad", "C"], "row 1, time_s = inf: must be"),
+        (ACTS.replace("0,Good", "when,Good"), ["Good", "Bad", "C"], "row 1, time_s = 'when': must"),
+        (ACTS.replace("20,1,50", "20,,50"), ["Good", "Bad", "C"], "row 1, label = nan: must be a"),
+        (ACTS.replace("20,1,50", "20,1,-1"), ["Good", "Bad", "C"], "row 1, offer = -1"),
+        (ACTS, [], "row 1, device = 'Good': must be a whole number in 0..2"),
+        ("\x00\x01\x02", [], "no column 'time_s'"),
+        ('{"time_s": 1, "device": 0, "action": "wait"}\n', [], "no column 'time_s'"),
     ],
 )
 def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, error):
@@ -247,6 +303,56 @@ def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, erro
     with pytest.raises(DataError, match=error) as raised:
         World(scenario, tmp_path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "error"),
+    [
+        ("action", [["add"], ["wait"]], r"row 1, action = array.*one of add"),
+        ("time_s", [{"at": 1}, {"at": 2}], r"row 1, time_s = .*must be a number"),
+        ("device", [None, 1], r"row 1, device = nan: must be a whole number"),
+        ("sample", [b"2", b"3"], r"row 1, sample = b'2': must be|row 1, label"),
+    ],
+)
+def test_columns_of_parquet_files_that_hold_something_else_are_refused(
+    tmp_path, column, values, error
+):
+    frame = pd.DataFrame({"time_s": [1.0, 2.0], "device": [0, 1], "action": ["add", "add"]})
+    frame.assign(**{column: values}).to_parquet(tmp_path / "acts.parquet")
+    with pytest.raises(DataError, match=error) as raised:
+        World(market(market={"replay_of": "acts.parquet"}), tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_acts_of_a_stranger_are_played_to_the_last_unit(tmp_path):
+    """Other names of columns, names of contributors, other columns beside; amounts by hand."""
+    apart = {**SMALL["data"]["params"], "separation": 8.0}
+    y = datasets.create("synthetic", apart).load(None).y_train
+    right, wrong = int(y[20]), 1 - int(y[21])
+    (tmp_path / "runs.csv").write_text(
+        "step,agent,time,action,sample,label,value,accuracy,note\n"
+        f"0,Good,100,submit,20,{right},50,0.7,first\n"
+        f"1,Bad,110,submit,21,{wrong},100,0.7,cheap\n"
+        "2,Bad,111,submit,22,0,59,0.7,below the price of 60\n"
+        f"3,Good,{100 + DAY},claim,,,,0.7,not yet\n"
+        f"4,Good,{110.5 + DAY},claim,,,,0.8,refund and report\n"
+        f"5,Caller,{111 + DAY},predict,,,10,0.8,pays the verified\n"
+    )
+    asked = {"replay_of": "runs.csv", "names": ["Good", "Bad", "Caller"], "fees": "verified"}
+    scenario = market(market=asked, data={**SMALL["data"], "params": apart})
+    tables = played(scenario, tmp_path)
+    costs = tables["submissions"]["cost"]
+    assert costs.iloc[:2].tolist() == [6 * TOKEN, 20 * TOKEN]
+    assert costs.isna().tolist() == [False, False, True]
+    claims = tables["claims"]
+    assert claims[["device", "kind", "author", "amount"]].to_numpy().tolist() == [
+        [0, "refund", 0, 6 * TOKEN],
+        [0, "report", 1, 20 * TOKEN],
+    ]
+    assert tables["queries"]["paid"].tolist() == [10 * TOKEN]
+    end = tables["balances"].query("moment == 'end'")["balance"] / TOKEN
+    assert end.tolist() == [10_030.0, 9_980.0, 9_990.0]
+    assert tables["trace"]["accuracy"].tolist() == [0.7] * 4 + [0.8] * 2
 
 
 def test_a_missing_file_of_acts_is_named(tmp_path):
@@ -288,6 +394,36 @@ def test_impossible_markets_are_refused(changes, key):
     with pytest.raises(ScenarioError) as raised:
         market(**changes)
     assert str(raised.value).startswith(f"test: {key} = ")
+
+
+BAD_INPUT = {
+    "market.params.sweep_wait_s=604800": "must be more than refund_wait_s + 7 days = 691200",
+    "market.params.refund_wait_s=-1": "refund_wait_s = -1.0: must be >= 0",
+    "market.rule=prediction-market market.params.bounty=0": "bounty = 0: must be >= 1",
+    "market.rule=prediction-market market.params.bounty=0.5": "market.params.bounty = 0.5",
+    "market.rule=prediction-market market.params.pieces=501": "market.params.pieces = 501: must be",
+    "market.rule=prediction-market market.params.pieces=1": "market.params.pieces = 1",
+    "market.rule=prediction-market market.params.provider=0": "unknown parameter",
+    "market.rule=prediction-market market.provider=0": "must hold the bounty of",
+    "market.params.unit=1": "market.params.unit = 1: unknown parameter",
+    "market.replay_of=no.csv": "there is no",
+    "data.initial=5000": "data.initial = 5000: below",
+    "data.initial=0": "data.initial = 0",
+    "data.n=50": "data.n = 50: 0 for all, or more than the 100",
+    "data.n=-1": "data.n = -1",
+    "market.model=perceptron": "two classes",
+}
+"""Keys of the preset sum-digits that cannot be, and what is said."""
+
+
+@pytest.mark.parametrize(("keys", "said"), BAD_INPUT.items())
+def test_bad_input_is_refused_in_one_line(tmp_path, keys, said):
+    words = [word for key in keys.split() for word in ("--set", key)]
+    done = CliRunner().invoke(app, ["run", "sum-digits", "--out", str(tmp_path / "run"), *words])
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert done.output.startswith("fedstake: ")
+    assert done.output.count("\n") == 1
 
 
 def test_offers_that_cannot_be_are_errors_of_their_behaviour(tmp_path):

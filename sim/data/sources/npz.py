@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +19,18 @@ from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.own_file import MOST_BYTES, OwnFile, classes_of
 
 KEYS = ("X_train", "y_train", "X_test", "y_test")
+UNREADABLE = (
+    KeyError,
+    ValueError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    zlib.error,
+)
+"""What damaged and forged arrays raise."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 WRITE = f"write it with numpy.savez(file, {', '.join(f'{key}=...' for key in KEYS)})"
 
@@ -79,7 +92,7 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
             array = npy.read_array(file, allow_pickle=False)
     except DataError:
         raise
-    except (KeyError, ValueError, EOFError, OSError, RuntimeError, zlib.error) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: {key} cannot be read ({reason[:100]}); {WRITE}") from None
     except zipfile.BadZipFile:

@@ -183,6 +183,8 @@ class Play:
         market = self.market
         if market.now_s > market.next_accuracy_s:
             market.publish()
+        if market.now_s >= market.closes_s:
+            market.close()
         if not math.isnan(recorded.accuracy):
             market.accuracy = recorded.accuracy
         act: Act = None

@@ -108,7 +108,7 @@ def _frame(file: str, folder: Path) -> Any:
     try:
         read = pd.read_parquet if file.endswith(".parquet") else pd.read_csv
         frame = read(content)
-    except (ValueError, pa.ArrowException, OSError) as error:
+    except (ValueError, pa.ArrowException, OSError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{shown(file)}: cannot be read as a table ({shown(reason)})") from error
     frame = frame.rename(columns=ALIASES)
@@ -117,6 +117,14 @@ def _frame(file: str, folder: Path) -> Any:
         raise DataError(
             f"{shown(file)}: no column {missing[0]!r}; columns are {', '.join(COLUMNS)}"
         )
+    doubled = frame.columns[frame.columns.duplicated()]
+    if len(doubled):
+        other = " and ".join(name for name, known in ALIASES.items() if known == doubled[0])
+        raise DataError(
+            f"{shown(file)}: two columns say {doubled[0]!r}, also called {other}; keep one"
+        )
+    if frame.empty:
+        raise DataError(f"{shown(file)}: has no acts; the table needs a row for each")
     return frame[[name for name in COLUMNS if name in frame.columns]]
 
 
@@ -133,7 +141,7 @@ class _Row:
 
     def one_of(self, column: str, known: dict[str, str]) -> str:
         value = self._values.get(column)
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise self._wrong(column, f"one of {', '.join(known)}")
         return known[value]
 
