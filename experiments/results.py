@@ -372,7 +372,7 @@ class Results:
         def read() -> pd.DataFrame:
             for alias, name in views.items():
                 source = self._source(name)
-                db.execute(f"create or replace view {sql_name(alias)} as {source}")
+                db.execute(f"create or replace temp view {sql_name(alias)} as {source}")
             # By way of Arrow: whole numbers with gaps stay whole, and exact.
             return db.sql(query).to_arrow_table().to_pandas(types_mapper=nullable)
 

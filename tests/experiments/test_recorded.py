@@ -358,6 +358,14 @@ def test_forged_sweeps(many, tmp_path_factory, mutation):
     outcome(resumed, folder)
 
 
+def test_names_are_shown_without_control_characters(theirs, their_sweep):
+    name = "\x1b[31mred"
+    resealed(their_sweep / "sweep.json", lambda values: values.update(outcomes={name: {}}))
+    assert "outcomes.\\x1b[31mred: " in outcome(read_sweep, their_sweep)
+    resealed(theirs / "manifest.json", lambda values: values.update(files={name: {}}))
+    assert outcome(read_run, theirs).startswith("refused")
+
+
 def resumed(folder: Path) -> str:
     """Return what a call of `sweep` would do."""
     planned = Sweep(SPEC, folder)

@@ -36,6 +36,17 @@ def folder(shared, tmp_path):
     return shutil.copytree(shared, tmp_path / "tiny")
 
 
+def test_a_query_sees_no_name_and_no_file_of_the_one_before(folder):
+    results, query = Results.open(folder), "select max(round) as n from t"
+    assert results.sql(query, t="rounds")["n"].item() == 2
+    with pytest.raises(RunError, match="t does not exist"):
+        results.sql(query)
+    for file in (folder / "runs").glob("*/rounds.parquet"):
+        file.write_bytes(b"x" * file.stat().st_size)
+    with pytest.raises(RunError, match=r"rounds\.parquet"):
+        results.sql(query, t="rounds")
+
+
 def frames(results):
     return {name: results.table(name) for name in TABLES}
 
