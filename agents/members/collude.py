@@ -10,9 +10,9 @@ from mechanisms.vocabulary import MemberObservation, MemberVote
 
 
 class Collude(Member):
-    """Approves whatever an engineer of its own group submits, for a large share of the pool.
+    """Approves whatever an engineer of its own group, or `author`, submits, for a large share.
 
-    It approves nothing else: what honest engineers are paid is lost to its group.
+    It approves nothing else: what other engineers are paid is lost to the coalition.
     """
 
     name = "collude"
@@ -23,8 +23,15 @@ class Collude(Member):
     @dataclass(frozen=True)
     class Params:
         share: float = param(1.0, help="part of the pool that it proposes", ge=0, le=1)
+        author: int = param(
+            -1,
+            help="an engineer of another group with whom it colludes; -1: nobody",
+            ge=-1,
+            devices=True,
+        )
 
     params: Params
 
     def vote(self, seen: MemberObservation) -> MemberVote:
-        return MemberVote(seen.author in seen.coalition, self.params.share)
+        own = seen.author in seen.coalition or seen.author == self.params.author
+        return MemberVote(own, self.params.share)

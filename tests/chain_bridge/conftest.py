@@ -140,3 +140,23 @@ def scripted(operator):
         return make_script(client, make_plan(read(folder)), operator, **options)
 
     return build
+
+
+COLLECTIVE = {
+    "preset": "decentralml",
+    "devices": 10,
+    "parties": {"contributors": 4, "engineers": 2, "annotators": 2, "clients": 1},
+    "pools": {"stake": 200_000},
+    "payout": {"initial_balance": 2_000},
+    "approval": {"members": 4, "params": {"needed": 2}},
+    "labelling": {"tasks": 1, "questions": 4, "places": 2},
+    "licences": {"params": {"probability": 1.0}, "fee": 100, "jurisdictions": []},
+    "referenda": {
+        "delay_s": 0.0,
+        "proposals": [{"round": 1, "changes": {"licences.fee": 900}, "worth": 1.0}],
+    },
+    "adversaries": [
+        {"name": "colluders", "devices": [0, 1, 5], "member": "collude", "engineer": "spam"},
+        {"name": "underpayer", "devices": [8], "client": "underpay"},
+    ],
+}

@@ -10,7 +10,7 @@ from chain_bridge.plan import MONEY
 from chain_bridge.reconcile import reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import replay
-from tests.chain_bridge.conftest import BETS, COORDINATOR, DEPOSITS, EQUAL_SHARE
+from tests.chain_bridge.conftest import BETS, COLLECTIVE, COORDINATOR, DEPOSITS, EQUAL_SHARE
 from tests.chain_bridge.test_notes import rewritten
 
 RUNS = {
@@ -20,6 +20,7 @@ RUNS = {
     "annotation": {"preset": "annotation"},
     "deposits": DEPOSITS,
     "bets": BETS,
+    "collective": COLLECTIVE,
 }
 
 

@@ -122,6 +122,14 @@ class TestParties:
         for k, amount in enumerate(rewards):
             assert amount == pytest.approx(score * (1 - score) ** k * pool, abs=2)
 
+    def test_master_models_have_ids_of_their_own(self):
+        def model(**changes):
+            return play(economy(rounds=1, **changes))[1].protocol.facts()["master_model"]
+
+        first, again, other = model(), model(), model(seed=7)
+        assert first == again != other
+        assert len(first) == 64
+
     def test_groups_are_drawn_among_those_that_can_play_them(self):
         workers = {"name": "bad", "count": 4, "worker": "sign-flip"}
         engineers = {"name": "worse", "count": 2, "engineer": "spam"}

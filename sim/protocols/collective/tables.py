@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.charts import Chart
 from sim.labelling import tables as labelling
-from sim.notes import Approval, Note
+from sim.notes import Approval, Licences, Note
 from sim.protocol import Outcome
 from sim.recording import INTEGER, NUMBER, TEXT, TRUTH, Column, Table
 from sim.referenda import declared as referenda
@@ -166,11 +166,31 @@ VOTED = Note(
     {"member": "member", "version": "submission", "approves": "approves"},
     order=("member", "submission"),
 )
+QUESTIONNAIRE = Note(
+    "questionnaire",
+    "questions",
+    {"task": "task", "question": "question", "item": "item", "points": "points"},
+)
+ANSWERS = Note(
+    "answers",
+    "annotations",
+    {"task": "task", "submission": "submission", "device": "device", "digest": "digest"},
+    present=("digest",),
+)
+SOLD = Licences(
+    "licences",
+    "client",
+    {"usage": "usage", "fee": "fee", "paid": "offer", "until": "until", "version": "version"},
+    equal={"granted": True},
+)
 NOTES = (
     declared.ROLES,
     declared.VERSIONS,
     SUBMISSION,
+    QUESTIONNAIRE,
+    ANSWERS,
     *referenda.NOTES,
+    SOLD,
     Approval("approval", "member_votes", "member", {"approved": APPROVED, "votes": VOTED}),
 )
 
