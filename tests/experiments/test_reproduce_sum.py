@@ -163,12 +163,15 @@ def test_whole_seconds_are_held_against_real_ones_by_seed():
     ]
     evidence = Tables(submissions=rows)
     assert measures.MEASURES["phase-bad-deposit"](evidence) == [-2.0, -1.0]
-    assert measures.MEASURES["phase-bad-deposit-ratio"](evidence) == [0.5, 0.75]
-    ends = balances("whole_seconds", end=(90.0, 110.0)) + balances(
-        "real_seconds", end=(98.0, 102.0)
-    )
-    assert measures.spread(Tables(balances=ends)) == [5.0]
-    assert measures.spread(Tables(balances=ends[:6])) == []
+    assert measures.MEASURES["phase-bad-deposit-ratio"](evidence) == [0.625]
+    equal, others = (balances(a, end=e) for a, e in ENDS.items())
+    spread = measures.MEASURES["waits-spread"]
+    assert spread(Tables(balances=equal + others)) == [5.0]
+    assert spread(Tables(balances=equal)) == []
+
+
+ENDS = {"whole_seconds": (90.0, 110.0), "different_waits": (98.0, 102.0)}
+"""Balances at the end by arm."""
 
 
 def test_good_ones_that_lose_are_counted():
@@ -194,7 +197,7 @@ def test_arms_that_are_measured_are_those_that_are_played():
     assert arms[accounts.MARKET] == set(accounts.ARMS)
     assert arms["flaws"] == {run.labels["arm"] for run in plan(parts("sum", "smoke")["flaws"].spec)}
     assert FLAWS == HERE / "sum" / "flaws.toml"
-    assert {"whole_seconds", "real_seconds"} == arms[measures.WAITS]
+    assert arms[measures.WAITS] == {"whole_seconds", "real_seconds", "different_waits"}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.reproduce.evidence import Evidence
-from experiments.reproduce.measuring import by_seed, difference, ratio
+from experiments.reproduce.measuring import by_seed, difference
 from experiments.reproduce.sum import accounts, flaws
 from experiments.reproduce.sum.deposits import FORMULAS, SECONDS, deposit
 from experiments.reproduce.sum.files import FILES, ITSELF, group_of
@@ -158,7 +158,7 @@ def highest(arm: str) -> Measure:
 
 
 def apart(arm: str) -> Measure:
-    """Measure how far the end balances of both are apart, in tokens."""
+    """Measure how far the end balances of both are apart, in tokens: they began with as much."""
 
     def tokens(run: pd.DataFrame) -> float:
         end = run.loc[run["moment"] == "end", "balance"]
@@ -167,10 +167,14 @@ def apart(arm: str) -> Measure:
     return by_seed(arm, "balances", tokens, WAITS)
 
 
-def spread(evidence: Evidence) -> list[float]:
-    """Return the mean distance of both balances in whole seconds, over that in real seconds."""
-    whole, real = (apart(arm)(evidence) for arm in ("whole_seconds", "real_seconds"))
-    return [float(np.mean(whole) / np.mean(real))] if whole and real else []
+def pooled(first: Measure, second: Measure) -> Measure:
+    """Measure the mean of the first over that of the second: one number for all seeds."""
+
+    def measure(evidence: Evidence) -> list[float]:
+        pair = [first(evidence), second(evidence)]
+        return [float(np.mean(pair[0]) / np.mean(pair[1]))] if all(map(len, pair)) else []
+
+    return measure
 
 
 # --- all ------------------------------------------------------------------------------------------
@@ -206,11 +210,12 @@ def _phases() -> dict[str, Measure]:
         pair = [balance(arm, IMDB, moment, adversary=adversary) for arm in (on, off)]
         both[f"{who}-{moment.replace(' ', '-')}"] = (pair[0], pair[1])
     found = {f"phase-{name}": difference(*pair) for name, pair in both.items()}
-    found["phase-bad-deposit-ratio"] = ratio(*both["bad-deposit"])
+    found["phase-bad-deposit-ratio"] = pooled(*both["bad-deposit"])
     for name, measure in (("refused", refused), ("highest", highest), ("apart", apart)):
-        found[f"equal-waits-{name}"] = measure("whole_seconds")
-        found[f"equal-waits-{name}-real"] = measure("real_seconds")
-    return {**found, "equal-waits-spread": spread}
+        for arm in ("whole_seconds", "real_seconds", "different_waits"):
+            found[f"waits-{arm.replace('_', '-')}-{name}"] = measure(arm)
+    found["waits-spread"] = pooled(apart("whole_seconds"), apart("different_waits"))
+    return found
 
 
 def _models() -> dict[str, Measure]:
@@ -224,6 +229,7 @@ def _models() -> dict[str, Measure]:
         found[f"{model}-bad"] = balance(arm, group, "end", adversary=True)
         found[f"{model}-learned"] = learned(arm, group)
         found[f"{model}-below-baseline"] = below(last, baseline("imdb-like", model))
+    found["short-learned"] = learned("short", IMDB)
     return {**found, "swept-short": swept("short"), "swept-preset": swept("preset")}
 
 
