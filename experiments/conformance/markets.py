@@ -143,9 +143,7 @@ class Stall:
         assert not barred, f"{step.do} is accepted: {barred}"
         assert rule.claimable, "claims are accepted, and the rule says that there are none"
         self._move(POT, device, amount)
-        datum.claimable -= amount
-        datum.claims += 1
-        datum.claimed_by.add(device)
+        datum.claimed(device, amount)
 
     def _barred(self, do: str, seen: Claim) -> str:
         """Return why a claim must be refused; "" where the rule decides."""

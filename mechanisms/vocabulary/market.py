@@ -6,7 +6,7 @@ A datum is good for a market when the present model predicts its label: no rule 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -48,7 +48,17 @@ class Datum:
     deposit: int
     claimable: int
     claims: int = 0
-    claimed_by: set[int] = field(default_factory=set)
+    claimed_by: set[int] | frozenset[int] = frozenset()
+
+    def claimed(self, device: int, amount: int) -> None:
+        """Note that a claim of a device was accepted, and what it was paid: the market does."""
+        self.claimable -= amount
+        self.claims += 1
+        # Most data are settled by few claims or none: no set before the first of them.
+        if isinstance(self.claimed_by, set):
+            self.claimed_by.add(device)
+        else:
+            self.claimed_by = {device}
 
 
 class Refused(NamedTuple):

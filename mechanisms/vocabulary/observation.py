@@ -80,10 +80,11 @@ class Observation:
     def filled(cls, values: dict[str, Any]) -> Self:
         """Return an observation that holds these values as they are, without any check.
 
-        For worlds that make 10^5 a second: all fields of the form must be there, arrays read-only.
+        For worlds that make 10^5 a second: all fields of the form must be there, arrays read-only,
+        and the dictionary becomes the observation's own.
         """
         seen: Self = object.__new__(cls)
-        seen.__dict__.update(values)
+        object.__setattr__(seen, "__dict__", values)
         return seen
 
     def shown_to(self, names: Collection[str] = ()) -> Self:

@@ -58,7 +58,8 @@ class Perceptron(LinearModel):
     def fit(self, rows: Rows, labels: Labels) -> None:
         if self.samples.classes != 2:
             raise self._refusal(f"it knows two classes, there are {self.samples.classes}")
-        self._rate = round(self.params.learning_rate * ONE)
+        rate = round(self.params.learning_rate * ONE)
+        self._rates = (np.int64(-rate), np.int64(rate))
         self.load({"weights": np.zeros(self.samples.features + 1, dtype=np.int64)})
         for _ in range(self.params.epochs):
             before = self.version
@@ -70,19 +71,19 @@ class Perceptron(LinearModel):
     def update(self, row: int, label: int) -> None:
         if self.predict_one(row) == label:
             return
-        step = self._rate if label else -self._rate
+        step = self._rates[label]
         features = self.samples.features_of(row)
         if self._dense is None:
             self.weights[features] += step
             self.steps.append((row, step))
         else:
-            self.weights[features] += self._dense.multiple(row, step)
+            self.weights[features] += self._dense.multiple(row, int(step))
             self._dense.follow(self.weights)
         self.version += 1
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            return int(self.samples.dot(self.weights, row) > 0)
+            return 1 if self.samples.dot(self.weights, row) > 0 else 0
         return int(self._dense.above(row))
 
     def predict(self, rows: Rows) -> Labels:

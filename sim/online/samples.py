@@ -15,7 +15,10 @@ from sim.data.sources.base import DataError, Dataset
 
 Rows = NDArray[np.int64]
 Table = NDArray[Any]
+Lists = tuple[NDArray[np.integer], NDArray[np.float64] | None, NDArray[np.integer]]
+"""Lists of several rows as one: features, values (None: all are 1), where each row begins."""
 
+_sums = np.add.reduceat
 FIRST = np.zeros(1, dtype=np.intp)
 BLOCK = 4_096
 """Rows that are worked on at a time: what is taken for them stays in the cache."""
@@ -53,6 +56,7 @@ class Samples:
         """Whether every feature is 0 or 1: present or not."""
         self._values = None if self.binary else values.astype(np.float64, copy=False)
         self._weights = [] if self._values is None else _cut(self._values, self._offsets)
+        self._kept_rows: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -138,38 +142,50 @@ class Samples:
 
         It is added up in the order of `dots`, so that the two agree to the last bit.
         """
-        taken = table.take(self._indices[row], 0)
+        # Of a single column, selecting is the faster way to take.
+        features = self._indices[row]
+        taken = table[features] if table.ndim == 1 else table.take(features, 0)
         if self._values is not None:
             taken = _weighted(taken, self._weights[row])
-        return np.add.reduceat(taken, FIRST)[0]
+        return _sums(taken, FIRST)[0]
 
     def dots(self, table: Table, rows: Rows) -> Table:
-        """Return the weighted sums of many rows, `[n]` or `[n, classes]`."""
-        found = np.empty((len(rows), *table.shape[1:]), dtype=table.dtype)
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            found[start : start + BLOCK] = self._block(table, block)
-        return found
+        """Return the weighted sums of many rows, `[n]` or `[n, classes]`.
 
-    def _block(self, table: Table, rows: Rows) -> Table:
+        The lists of rows that cannot be written into are put together only once in succession.
+        """
+        if rows.flags.writeable:
+            found = np.empty((len(rows), *table.shape[1:]), dtype=table.dtype)
+            for start in range(0, len(rows), BLOCK):
+                block = rows[start : start + BLOCK]
+                found[start : start + BLOCK] = _summed(table, self._together(block))
+            return found
+        if rows is not self._kept_rows:
+            self._kept_rows, self._kept = rows, self._together(rows)
+        return _summed(table, self._kept)
+
+    def _together(self, rows: Rows) -> Lists:
+        """Return the lists of some rows as one: features, values, where each row begins."""
         columns, values = self._columns, self._values
         if rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
             starts = self._offsets[rows[0] : rows[-1] + 1]
             inside = slice(starts[0], self._offsets[rows[-1] + 1])
-            starts = starts - starts[0]
-            columns = columns[inside]
-            values = None if values is None else values[inside]
-        else:
-            wanted = rows.tolist()
-            columns = np.concatenate([self._indices[row] for row in wanted])
-            if values is not None:
-                values = np.concatenate([self._weights[row] for row in wanted])
-            counts = self._offsets[rows + 1] - self._offsets[rows]
-            starts = np.cumsum(counts) - counts
-        taken = table.take(columns, 0)
+            return columns[inside], None if values is None else values[inside], starts - starts[0]
+        wanted = rows.tolist()
         if values is not None:
-            taken = _weighted(taken, values)
-        return np.add.reduceat(taken, starts)
+            values = np.concatenate([self._weights[row] for row in wanted])
+        counts = self._offsets[rows + 1] - self._offsets[rows]
+        columns = np.concatenate([self._indices[row] for row in wanted])
+        return columns, values, np.cumsum(counts) - counts
+
+
+def _summed(table: Table, lists: Lists) -> Table:
+    """Return the weighted sums of lists that were put together."""
+    columns, values, starts = lists
+    taken = table[columns] if table.ndim == 1 else table.take(columns, 0)
+    if values is not None:
+        taken = _weighted(taken, values)
+    return _sums(taken, starts)
 
 
 def _cut(array: Any, offsets: Rows) -> list[Any]:

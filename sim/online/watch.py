@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,22 +28,24 @@ LEAST_SUM = 1 << 8
 class Watch:
     """Predictions of the rows that are watched, always equal to `model.predict` of them.
 
-    A row is evaluated again only when its prediction may have changed. Scores of a linear model are
-    moved by its steps, of all rows at once; other models say how far scores may have moved
-    (`OnlineModel.margins`).
+    Few rows are all predicted again when the model has changed. Of more, a row is evaluated again
+    only when its prediction may have changed: scores of a linear model are moved by its steps, of
+    all rows at once; other models say how far scores may have moved (`OnlineModel.margins`).
+
+    Args:
+        model: that predicts.
+        few: how many rows are few; there is place for twice as many whenever it does not suffice.
     """
 
-    def __init__(self, model: OnlineModel) -> None:
-        self._rows = np.full(FEW, NOTHING)
-        self._labels = np.zeros(FEW, dtype=np.int64)
+    def __init__(self, model: OnlineModel, few: int = FEW) -> None:
+        self._rows = np.full(few, NOTHING)
+        self._labels = np.zeros(few, dtype=np.int64)
         self._free: list[int] = []
         self._used = 0
         self._new: list[int] = []
         self._model = model
         self._version, self._renewed = model.version, model.renewed
-        self._keeper: _Keeper = _Margins(model)
-        if isinstance(model, LinearModel) and model.follows and model.inputs.features <= WIDEST:
-            self._keeper = _Steps(model)
+        self._keeper: _Keeper = _Whole(model)
 
     def __len__(self) -> int:
         return self._used - len(self._free)
@@ -55,9 +56,9 @@ class Watch:
             slot = self._free.pop()
         else:
             slot = self._used
-            self._used += 1
             if slot == len(self._rows):
                 self._grow()
+            self._used += 1
         self._rows[slot] = row
         self._keeper.add(slot, row)
         self._new.append(slot)
@@ -74,67 +75,134 @@ class Watch:
 
         The array is to be read before the next call, which changes it in place.
         """
-        if self._new or self._version != self._model.version:
-            self._refresh()
+        self._refresh()
         return self._labels[: self._used]
 
-    def _refresh(self) -> None:
-        model, keeper = self._model, self._keeper
-        rows, labels = self._rows[: self._used], self._labels[: self._used]
+    def changed(self) -> list[tuple[int, int]]:
+        """Return slots with their predicted labels, those whose prediction is another one at least.
+
+        Since the last call of this or of `predictions`.
+        """
+        labels, rows = self._labels, self._rows
+        return [(slot, int(labels[slot])) for slot in self._refresh() if rows[slot] != NOTHING]
+
+    def _refresh(self) -> list[int]:
+        """Bring all predictions up to date; return the slots whose prediction changed."""
+        model, keeper, changed = self._model, self._keeper, self._new
         behind = model.version - self._version
+        if not (behind or changed):
+            return changed
+        rows, labels = self._rows[: self._used], self._labels[: self._used]
         self._version = model.version
         if model.renewed != self._renewed or not keeper.follow(behind):
             self._renewed = model.renewed
             keeper.renew()
-            self._new = np.flatnonzero(rows != NOTHING).tolist()
-        if self._new:
-            keeper.evaluate(rows, labels, self._new)
-            self._new.clear()
-        if behind:
-            keeper.refresh(rows, labels)
+            changed = np.flatnonzero(rows != NOTHING).tolist()
+        self._new = []
+        return changed + keeper.update(rows, labels, changed, behind)
 
     def _grow(self) -> None:
-        self._rows = np.concatenate([self._rows, np.full(len(self._rows), NOTHING)])
+        """Make place for twice as many rows: too many to predict all of them each time."""
+        self._rows = np.concatenate([self._rows, np.full_like(self._rows, NOTHING)])
         self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
-        self._keeper.grow(len(self._rows))
+        if isinstance(self._keeper, _Evaluating):
+            self._keeper.grow(len(self._rows))
+            return
+        self._keeper = keeper = _evaluating(self._model)
+        keeper.grow(len(self._rows))
+        # It knows nothing yet: every row is new to it.
+        self._new = np.flatnonzero(self._rows != NOTHING).tolist()
+        for slot in self._new:
+            keeper.add(slot, int(self._rows[slot]))
 
 
 class _Keeper(ABC):
     """What is kept of each slot, so that few predictions are made again."""
 
     @abstractmethod
-    def grow(self, slots: int) -> None: ...
-
-    @abstractmethod
     def add(self, slot: int, row: int) -> None:
         """Get a slot ready for a row; it is evaluated later."""
 
     @abstractmethod
-    def drop(self, slot: int, row: int) -> None: ...
+    def drop(self, slot: int, row: int) -> None:
+        """Clear a slot."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Take the model as it is; every slot is evaluated next."""
+        """Take the model as it is; every slot is new next."""
 
     def follow(self, behind: int) -> bool:
         """Follow the model's last steps; return whether that was possible."""
         return True
 
     @abstractmethod
+    def update(self, rows: Rows, labels: Labels, new: list[int], behind: int) -> list[int]:
+        """Bring the labels of all slots up to date; return those that changed.
+
+        New ones may be missing there. `behind`: by how many versions the model has gone on.
+        """
+
+
+class _Whole(_Keeper):
+    """All slots are predicted together, whenever the model has changed."""
+
+    def __init__(self, model: OnlineModel) -> None:
+        self.model = model
+        self.slots = self.watched = np.zeros(0, dtype=np.int64)
+        self.before = b""
+
+    def add(self, slot: int, row: int) -> None: ...
+
+    def drop(self, slot: int, row: int) -> None: ...
+
+    def renew(self) -> None: ...
+
+    def update(self, rows: Rows, labels: Labels, new: list[int], behind: int) -> list[int]:
+        if new:
+            self.slots = np.flatnonzero(rows != NOTHING)
+            self.watched = rows[self.slots]
+            # So that the samples put their lists together only once.
+            self.watched.setflags(write=False)
+            self.before = b""
+        if not len(self.slots):
+            return []
+        found = self.model.predict(self.watched)
+        content = found.tobytes()
+        if content == self.before:
+            return []
+        self.before = content
+        changed = found != labels[self.slots]
+        slots = self.slots[changed]
+        labels[slots] = found[changed]
+        return slots.tolist()
+
+
+class _Evaluating(_Keeper):
+    """Base of keepers that evaluate single slots."""
+
+    @abstractmethod
+    def grow(self, slots: int) -> None: ...
+
+    def update(self, rows: Rows, labels: Labels, new: list[int], behind: int) -> list[int]:
+        if new:
+            self.evaluate(rows, labels, new)
+        return self.refresh(rows, labels) if behind else []
+
+    @abstractmethod
     def evaluate(self, rows: Rows, labels: Labels, slots: list[int]) -> None:
         """Predict the labels of some slots; what has been dropped since may be among them."""
 
     @abstractmethod
-    def refresh(self, rows: Rows, labels: Labels) -> None:
-        """Bring the labels of all other slots up to date."""
+    def refresh(self, rows: Rows, labels: Labels) -> list[int]:
+        """Bring the labels of all slots up to date; return those that changed."""
 
 
-class _Margins(_Keeper):
+class _Margins(_Evaluating):
     """A slot is evaluated again when scores have moved by its margin at the last evaluation."""
 
     def __init__(self, model: OnlineModel) -> None:
         self.model = model
-        self.until = np.full(FEW, np.inf)
+        self.until = np.zeros(0)
         self.next = np.inf
 
     def grow(self, slots: int) -> None:
@@ -158,16 +226,19 @@ class _Margins(_Keeper):
             self.until[watched] = until
             self.next = min(self.next, until.min())
 
-    def refresh(self, rows: Rows, labels: Labels) -> None:
+    def refresh(self, rows: Rows, labels: Labels) -> list[int]:
         if self.model.moved < self.next:
-            return
+            return []
         stale = np.flatnonzero(self.until <= self.model.moved)
+        before = labels[stale]
         if len(stale):
             self.evaluate(rows, labels, stale.tolist())
         self.next = self.until.min()
+        changed: list[int] = stale[labels[stale] != before].tolist()
+        return changed
 
 
-class _Steps(_Keeper):
+class _Steps(_Evaluating):
     """A step by c x_r moves the score of x_i by c (x_r x_i): one sum over columns moves them all.
 
     Sums of floats round: slots whose score is within the error of a tie are evaluated directly.
@@ -176,27 +247,28 @@ class _Steps(_Keeper):
     def __init__(self, model: LinearModel) -> None:
         samples = model.inputs
         self.model, self.samples = model, samples
-        self.intercept = int(model.learns_intercept)
         self.exact = model.exact
         kind = np.uint8 if samples.binary else np.float64
-        self.columns = np.zeros((samples.features, FEW), dtype=kind)
-        self.scores = np.zeros((FEW, *model.weights.shape[1:]), dtype=model.weights.dtype)
+        # The last row is the constant feature's: 0 where the model learns no intercept.
+        self.columns = np.zeros((samples.features + 1, 0), dtype=kind)
+        self.scores = np.zeros((0, *model.weights.shape[1:]), dtype=model.weights.dtype)
         self.longest = int(samples.sizes(0).max()) + 1
         self.reach = float(samples.sizes(1).max()) + 1
         self.renew()
 
     def grow(self, slots: int) -> None:
-        columns = np.zeros((self.samples.features, slots), dtype=self.columns.dtype)
+        columns = np.zeros((len(self.columns), slots), dtype=self.columns.dtype)
         columns[:, : self.columns.shape[1]] = self.columns
         scores = np.zeros((slots, *self.scores.shape[1:]), dtype=self.scores.dtype)
         scores[: len(self.scores)] = self.scores
         self.columns, self.scores = columns, scores
 
     def add(self, slot: int, row: int) -> None:
-        self.columns[self.samples.features_of(row), slot] = self.samples.values_of(row)
+        self.columns[self.samples.indices(row), slot] = self.samples.values(row)
+        self.columns[-1, slot] = self.model.learns_intercept
 
     def drop(self, slot: int, row: int) -> None:
-        self.columns[self.samples.features_of(row), slot] = 0
+        self.columns[self.samples.indices(row), slot] = 0
 
     def renew(self) -> None:
         self.steps = 0
@@ -207,20 +279,19 @@ class _Steps(_Keeper):
         self.steps += behind
         if behind > len(steps) or self.steps > RENEWED:
             return False
-        for row, multiple in islice(steps, len(steps) - behind, None):
-            self._move(row, multiple)
+        for back in range(-behind, 0):
+            self._move(*steps[back])
         return True
 
     def _move(self, row: int, multiple: Any) -> None:
-        features = self.samples.features_of(row)
+        features = self.samples.indices(row)
         taken = self.columns.take(features, 0)
         shared: NDArray[Any]
         if self.samples.binary:
             shared = np.add.reduce(taken, 0, np.uint8 if len(features) < LEAST_SUM else np.uint16)
         else:
-            shared = self.samples.values_of(row) @ taken
-        change = np.multiply.outer(shared, multiple) + self.intercept * multiple
-        self.scores += change
+            shared = self.samples.values(row) @ taken
+        self.scores += shared * multiple if self.scores.ndim == 1 else shared[:, None] * multiple
         if not self.exact:
             self.heaviest += float(np.abs(multiple).max()) * self.samples.largest
 
@@ -232,19 +303,28 @@ class _Steps(_Keeper):
                 self.scores[slot] = samples.dot(weights, row)
                 labels[slot] = self.model.predict_one(row)
 
-    def refresh(self, rows: Rows, labels: Labels) -> None:
+    def refresh(self, rows: Rows, labels: Labels) -> list[int]:
         scores = self.scores[: len(rows)]
-        labels[:] = self.model.decide(scores)
-        if self.exact:
-            return
-        close = np.flatnonzero(_lead(scores) <= 2 * self._error())
-        if len(close):
-            self.evaluate(rows, labels, close.tolist())
+        decided = self.model.decide(scores)
+        if not self.exact:
+            close = np.flatnonzero(_lead(scores) <= 2 * self._error())
+            self.evaluate(rows, decided, close.tolist())
+        changed = (decided != labels).nonzero()[0]
+        labels[changed] = decided[changed]
+        found: list[int] = changed.tolist()
+        return found
 
     def _error(self) -> float:
         """Bound of the rounding of scores and weights since they were evaluated."""
         roundings = 4 * (self.steps + self.longest + 2)
         return EPSILON * roundings * self.heaviest * self.reach
+
+
+def _evaluating(model: OnlineModel) -> _Evaluating:
+    """Return the keeper for many slots of a model."""
+    if isinstance(model, LinearModel) and model.follows and model.inputs.features <= WIDEST:
+        return _Steps(model)
+    return _Margins(model)
 
 
 def _lead(scores: NDArray[Any]) -> NDArray[Any]:

@@ -56,9 +56,7 @@ class Market:
         if isinstance(amount, Refused):
             assert json.dumps(self.memory) == before
             return amount
-        datum.claimable -= amount
-        datum.claims += 1
-        datum.claimed_by.add(device)
+        datum.claimed(device, amount)
         return amount
 
     def refund(self, datum, time_s, agrees=True):
@@ -853,7 +851,7 @@ class Scribbler(Published):
     """Writes into the records of the market."""
 
     def report(self, memory, seen):
-        seen.datum.claimed_by.add(seen.device)
+        seen.datum.claimed_by = {seen.device}
         return super().report(memory, seen)
 
 

@@ -185,11 +185,11 @@ class Scan:
     def add(self, datum):
         self.data.append(datum)
 
-    def ripen(self, time_s):
+    def update(self, time_s):
         self.now_s = time_s
 
-    def refresh(self):
-        pass
+    def has_doubts(self, device):
+        return True
 
     def _seats(self, wait_s, inclusive):
         for datum in self:

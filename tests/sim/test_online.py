@@ -318,10 +318,11 @@ CALLS = st.lists(
 
 @pytest.mark.parametrize(("name", "form", "params"), CASES, ids=str)
 @settings(max_examples=8)
-@given(calls=CALLS)
-def test_watched_predictions_always_are_the_models(name, form, params, calls):
+@given(calls=CALLS, few=st.sampled_from([1, 64]))
+def test_watched_predictions_always_are_the_models(name, form, params, calls, few):
+    """With few rows all are predicted again; with more of them only some are."""
     model, samples = started(name, form, **params)
-    watch, slots = Watch(model), {}
+    watch, slots, known = Watch(model, few), {}, {}
     kept = model.state()
     for what, row, label in calls:
         if what == "update":
@@ -332,10 +333,15 @@ def test_watched_predictions_always_are_the_models(name, form, params, calls):
             slot = sorted(slots)[row % len(slots)]
             watch.drop(slot)
             del slots[slot]
+            known.pop(slot, None)
         elif what == "restore":
             model.restore(kept)
-        else:
+        elif row % 2:
             check(watch, slots, model)
+            known = {slot: model.predict_one(row) for slot, row in slots.items()}
+        else:
+            known |= watch.changed()
+            assert known == {slot: model.predict_one(row) for slot, row in slots.items()}
     check(watch, slots, model)
 
 

@@ -47,13 +47,12 @@ class Balances:
         """Collect all that a contributor can, its own balance first; return whether it got any."""
         if not self._keeps:
             return False
-        owed, before = self.owed(), self._market.books.claims
-        if p.device in owed:
-            self._ask(p, p.device, owed)
+        owed = self.owed()
+        got = p.device in owed and self._ask(p, p.device, owed)
         if owed and self._market.now_s >= self.open_to_all_s():
             for owner in sorted(owed.keys() - {p.device}):
-                self._ask(p, owner, owed)
-        return self._market.books.claims > before
+                got |= self._ask(p, owner, owed)
+        return got
 
     def hand_out(self) -> None:
         """Let everybody collect its own balance."""
@@ -61,14 +60,15 @@ class Balances:
         for device in sorted(owed):
             self._ask(self._market.people[device], device, owed)
 
-    def _ask(self, p: Participant, owner: int, owed: Mapping[int, int]) -> None:
-        """Ask the rule for the balance of an owner, and pay what it accepts."""
+    def _ask(self, p: Participant, owner: int, owed: Mapping[int, int]) -> bool:
+        """Ask the rule for the balance of an owner, and pay what it accepts; return whether."""
         market = self._market
         seen = Withdrawal(p.device, market.now_s, owner)
         answer = market.rule.collect(market.memory, seen)
         amount = answers.money(market.rule, "collect", answer, owed[owner])
         if isinstance(amount, Refused):
-            return
+            return False
         if amount:
             market.kernel.treasury.move(POT, p.account, amount, COLLECTED, market.now_s)
         market.books.collected(market.now_s, p.device, owner, amount)
+        return True

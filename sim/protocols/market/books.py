@@ -5,11 +5,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mechanisms.vocabulary import TOKEN, Act, Datum, Offer, Query
 from sim.kernel import Kernel
 from sim.online.samples import Samples
 from sim.population.participant import Participant
+from sim.protocols.market.tables import CLAIMS
+
+KIND = list(CLAIMS.columns).index("kind")
+
+
+class Counted(NamedTuple):
+    """What there was in a round.
+
+    `claims` by kind, `queries` for predictions, data `offered` and `accepted` by device, and base
+    units `deposited`.
+    """
+
+    claims: Counter[str]
+    queries: int
+    offered: Counter[int]
+    accepted: Counter[int]
+    deposited: int
 
 
 class Books:
@@ -28,16 +46,26 @@ class Books:
         self._truth: list[int] = samples.y.tolist()
         self._submissions = kernel.recorder.log("submissions")
         self._accepted_claims = kernel.recorder.log("claims")
-        self.claims = 0
         self._claims: list[str] = []
         self.traced = kernel.recorder.records("trace")
         self.begin_round()
 
     def begin_round(self) -> None:
         """Count from here."""
-        self.counts: Counter[str] = Counter()
-        self.offered, self.accepted = Counter[int](), Counter[int]()
-        self.deposited = 0
+        self._first_submission = len(self._submissions)
+        self._first_claim = len(self._accepted_claims)
+        self.queries = 0
+
+    def counted(self) -> Counted:
+        """Return what there was in the present round."""
+        claims = Counter(row[KIND] for row in self._accepted_claims[self._first_claim :])
+        offered, accepted, deposited = Counter[int](), Counter[int](), 0
+        for _, _, device, *_, index, cost in self._submissions[self._first_submission :]:
+            offered[device] += 1
+            if index is not None:
+                accepted[device] += 1
+                deposited += cost
+        return Counted(claims, self.queries, offered, accepted, deposited)
 
     def percent(self, device: int) -> float:
         """Return what a device holds, in per cent of what it held at the start."""
@@ -72,26 +100,25 @@ class Books:
         self._recorder.add("balances", rows)
 
     def offer(
-        self, now_s: float, device: int, row: int, label: int, offer: int, datum: Datum | None
+        self,
+        now_s: float,
+        device: int,
+        row: int,
+        label: int,
+        offer: int,
+        index: int | None,
+        cost: int | None,
     ) -> None:
-        """Record a datum that was offered; None: it was refused."""
-        self.offered[device] += 1
-        index = cost = None
-        if datum is not None:
-            self.accepted[device] += 1
-            index, cost = datum.index, datum.deposit
-            self.deposited += cost
+        """Record a datum that was offered: its number and what it cost; None: it was refused."""
         right = label == self._truth[row]
         self._submissions.append(
             (self._clock.round, now_s, device, row, label, right, offer, index, cost)
         )
 
     def claim(
-        self, now_s: float, device: int, kind: str, datum: Datum, *, agrees: bool, amount: int
+        self, now_s: float, device: int, kind: str, datum: Datum, agrees: bool, amount: int
     ) -> None:
         """Record a claim that was accepted."""
-        self.counts[kind] += 1
-        self.claims += 1
         author, index = datum.author, datum.index
         right = datum.label == self._truth[datum.row]
         self._accepted_claims.append(
@@ -102,8 +129,6 @@ class Books:
 
     def collected(self, now_s: float, device: int, owner: int, amount: int) -> None:
         """Record a balance that a device has collected."""
-        self.counts["collect"] += 1
-        self.claims += 1
         self._accepted_claims.append(
             (self._clock.round, now_s, device, "collect", None, owner, None, None, amount)
         )
@@ -112,7 +137,7 @@ class Books:
 
     def query(self, now_s: float, device: int, offer: int, paid: int) -> None:
         """Record a prediction that was asked for."""
-        self.counts["query"] += 1
+        self.queries += 1
         row = {
             "round": self._clock.round,
             "time_s": now_s,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mechanisms import answers
 from mechanisms.markets.base import POT, MarketRule
 from mechanisms.vocabulary import Claim, MarketMemory, Refused
@@ -11,6 +13,9 @@ from sim.protocols.market.books import Books
 from sim.protocols.market.open_data import OpenData, Seat
 
 REFUND, REPORT, SWEEP = "refund", "report", "sweep"
+
+_claim = partial(tuple.__new__, Claim)
+"""Makes a claim of a tuple, in a third of the time that `Claim` takes."""
 
 
 class Claims:
@@ -43,54 +48,56 @@ class Claims:
 
         Return whether the rule accepted a claim.
         """
-        data = self._data
-        if not len(data):
-            return False
-        before = self._books.claims
-        data.ripen(now_s)
-        data.refresh()
+        data, claimed = self._data, False
+        data.update(now_s)
         for seat in data.sweepable(p.device, now_s, own_later=self._as_published):
-            self._ask(SWEEP, seat, p, memory, now_s)
+            claimed |= self._ask(SWEEP, seat, p, memory, now_s)
         if not sweeps_only:
-            self._claim_one_by_one(p, memory, now_s)
-        return self._books.claims > before
+            claimed |= self._claim_one_by_one(p, memory, now_s)
+        return claimed
 
-    def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> None:
+    def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> bool:
         data, rule, device = self._data, self._rule, p.device
-        reports = rule.may_report(memory, device)
+        # Whether it may report matters only where there is something new to report.
+        doubts = data.has_doubts(device)
+        reports = doubts and rule.may_report(memory, device)
         seats = data.due(device, reports=reports)
-        refused = [seat for seat in seats if not self._claim_seat(seat, p, memory, now_s)]
-        if not reports and seats and rule.may_report(memory, device):
+        if not seats:
+            return False
+        first, asked = seats[0].datum.index, len(seats)
+        refused = [seat for seat in seats if not self._ask("", seat, p, memory, now_s)]
+        if doubts and not reports and rule.may_report(memory, device):
             # Its first refund gave it the right to report what comes after that datum.
-            first = seats[0].datum.index
             for seat in data.due(device, reports=True):
+                asked += 1
                 late = seat.datum.index > first
-                if not (late and self._claim_seat(seat, p, memory, now_s)):
+                if not (late and self._ask("", seat, p, memory, now_s)):
                     refused.append(seat)
-        data.keep(device, [seat for seat in refused if seat.open])
-
-    def _claim_seat(self, seat: Seat, p: Participant, memory: MarketMemory, now_s: float) -> bool:
-        """Claim a datum as its author or as a reporter; return whether the rule accepted."""
-        kind = REFUND if seat.datum.author == p.device else REPORT
-        return self._ask(kind, seat, p, memory, now_s)
+        if refused:
+            data.keep(device, [seat for seat in refused if seat.open])
+        return len(refused) < asked
 
     def _ask(
         self, kind: str, seat: Seat, p: Participant, memory: MarketMemory, now_s: float
     ) -> bool:
-        """Ask the rule about a claim, and pay what it accepts; return whether it did."""
+        """Ask the rule about a claim, and pay what it accepts; return whether it did.
+
+        `kind` "": a refund of its author, a report of anybody else.
+        """
         datum, rule, device = seat.datum, self._rule, p.device
-        ask = rule.refund if kind == REFUND else rule.report
-        answer = ask(memory, Claim(device, now_s, datum, seat.agrees))
-        amount = answers.money(rule, METHODS[kind], answer, datum.claimable)
+        kind = kind or (REFUND if datum.author == device else REPORT)
+        ask = rule.refund if kind is REFUND else rule.report
+        left = datum.claimable
+        amount = ask(memory, _claim((device, now_s, datum, seat.agrees)))
+        if type(amount) is not int or not 0 <= amount <= left:
+            amount = answers.money(rule, METHODS[kind], amount, left)
         if isinstance(amount, Refused):
             return False
         if amount:
             self._treasury.move(POT, p.account, amount, REASONS[kind], now_s)
-        datum.claimable -= amount
-        datum.claims += 1
-        datum.claimed_by.add(device)
+        datum.claimed(device, amount)
         self._data.claimed(seat)
-        self._books.claim(now_s, device, kind, datum, agrees=seat.agrees, amount=amount)
+        self._books.claim(now_s, device, kind, datum, seat.agrees, amount)
         return True
 
 

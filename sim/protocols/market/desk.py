@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.contributors.base import Contributor
 from mechanisms import answers
 from mechanisms.failures import broken
 from mechanisms.markets.base import POT
@@ -28,6 +28,10 @@ from sim.population.participant import Participant
 from sim.protocols.market.balances import Balances
 from sim.protocols.market.habits import Habits
 from sim.protocols.market.market import DataMarket
+from sim.protocols.market.trader import Trader
+
+_offering = partial(tuple.__new__, Offering)
+"""Makes an offering of a tuple, in a third of the time that `Offering` takes."""
 
 
 class Desk:
@@ -48,42 +52,50 @@ class Desk:
         self._truth: list[int] = samples.y.tolist()
         self._x, self._y = samples.x_train[: market.last], samples.y[: market.last].view()
         self._y.setflags(write=False)
-        self._forms: dict[frozenset[str], type[ContributorObservation]] = {}
 
     # --- what is seen ---------------------------------------------------------------------------
 
-    def decide(self, p: Participant, behaviour: Contributor, balance: int) -> Act:
+    def decide(self, trader: Trader, balance: int) -> Act:
         """Return what a contributor decides to do, checked."""
-        act = behaviour.act(self._seen(p, behaviour, balance))
+        act = trader.act(self._seen(trader, balance))
+        if type(act) is Offer and act.row is None:
+            # Nearly all acts are like this: a comparison for each of their values.
+            label, amount, _ = act
+            if type(label) is type(amount) is int and 0 <= label < self._classes and amount >= 0:
+                return act
         problem = self._problem(act)
         if problem:
-            raise broken(behaviour, "act", problem, f"device {p.device}")
+            raise broken(trader.behaviour, "act", problem, f"device {trader.device}")
         return act
 
-    def _seen(self, p: Participant, behaviour: Contributor, balance: int) -> ContributorObservation:
+    def _seen(self, trader: Trader, balance: int) -> ContributorObservation:
         """Return what a contributor sees; only what it declares is computed."""
         market = self._market
-        row, budget = market.next_row, self._habits.budget(p)
+        row, budget = market.next_row, next(trader.budgets)
         values = {
-            "device": p.device,
-            "round": self._clock.round,
+            **(trader.own or self._own(trader)),
             "time_s": market.now_s,
             "balance": balance,
             "budget": budget if budget < balance else balance,
             "row": row,
             "label": self._truth[row],
-            "classes": self._classes,
             "accuracy": market.accuracy,
-            "rng": self._habits.rng("act", p),
-            "coalition": self._coalitions[p.device],
         }
-        knows = behaviour.knows
+        knows = trader.behaviour.knows
         if knows:
-            values |= self._known(p, knows)
-        form = self._forms.get(knows)
-        if form is None:
-            form = self._forms[knows] = ContributorObservation.form(knows)
-        return form.filled(values)
+            values |= self._known(trader.who, knows)
+        return trader.form.filled(values)
+
+    def _own(self, trader: Trader) -> dict[str, Any]:
+        """Return the fields of its observations that stay the same in a slice of time."""
+        trader.own = {
+            "device": trader.device,
+            "round": self._clock.round,
+            "classes": self._classes,
+            "rng": self._habits.rng("act", trader.who),
+            "coalition": self._coalitions[trader.device],
+        }
+        return trader.own
 
     def _known(self, p: Participant, names: Collection[str]) -> dict[str, Any]:
         """Return the fields of an observation that a behaviour declares."""
@@ -117,20 +129,20 @@ class Desk:
             return f"pays {act.amount!r}: must be base units, an integer of at least 0"
         if isinstance(act, Query):
             return ""
-        classes, rows = self._market.samples.classes, self._market.last
+        classes, rows = self._classes, self._market.last
         if not 0 <= act.label < classes:
             return f"gives the label {act.label!r}: labels are 0..{classes - 1}"
         if act.row is not None and not 0 <= act.row < rows:
             return f"offers row {act.row!r}: rows are 0..{rows - 1}"
         return ""
 
-    def next_s(self, p: Participant, behaviour: Contributor) -> float:
+    def next_s(self, trader: Trader) -> float:
         """Return when a contributor acts next."""
-        market = self._market
-        now_s = market.now_s
-        wait_s = self._habits.wait_s(p)
+        market, behaviour = self._market, trader.behaviour
+        now_s, wait_s = market.now_s, next(trader.waits)
         if not behaviour.times:
             return now_s + wait_s
+        p = trader.who
         seen = TimingObservation(
             device=p.device,
             time_s=now_s,
@@ -140,7 +152,7 @@ class Desk:
             refundable_s=market.open.next_young_s(p.device, own=True),
             reportable_s=market.open.next_young_s(p.device, own=False),
             sweepable_s=min(market.open.next_sweep_s(p.device), self._balances.open_to_all_s()),
-            rng=self._habits.rng("next", p),
+            rng=trader.timing,
             price=self._price(p) if "price" in behaviour.knows else ABSENT,
         )
         shown = seen.shown_to(behaviour.knows)
@@ -156,28 +168,24 @@ class Desk:
         """Do what was decided; return what it cost in base units, None when it was refused."""
         if act is None:
             return 0
-        amount = min(act.amount, balance)
+        offer = act.amount if act.amount < balance else balance
         if isinstance(act, Query):
-            return self._sell(p, amount)
-        row = self._market.next_row if act.row is None else act.row
-        return self._take(p, row, act.label, amount)
-
-    def _take(self, p: Participant, row: int, label: int, offer: int) -> int | None:
-        """Take a datum if the rule accepts it."""
-        market = self._market
-        now_s = market.now_s
-        offering = Offering(p.device, now_s, offer, row, label)
-        answer = market.rule.add(market.memory, offering)
-        cost = answers.money(market.rule, "add", answer, offer)
+            return self._sell(p, offer)
+        market, device, label, row = self._market, p.device, act.label, act.row
+        if row is None:
+            row = market.next_row
+        now_s, rule, index = market.now_s, market.rule, len(market.data)
+        cost = rule.add(market.memory, _offering((device, now_s, offer, row, label)))
+        if type(cost) is not int or not 0 <= cost <= offer:
+            cost = answers.money(rule, "add", cost, offer)
         if isinstance(cost, Refused):
-            market.kernel.incidents.note(now_s, p.device, None, cost.reason)
-            market.books.offer(now_s, p.device, row, label, offer, None)
+            market.kernel.incidents.note(now_s, device, None, cost.reason)
+            market.books.offer(now_s, device, row, label, offer, None, None)
             return None
         if cost:
             self._treasury.move(p.account, POT, cost, "market.deposit", now_s)
-        datum = Datum(len(market.data), row, label, p.device, now_s, cost, cost)
-        market.books.offer(now_s, p.device, row, label, offer, datum)
-        market.accept(datum)
+        market.books.offer(now_s, device, row, label, offer, index, cost)
+        market.accept(Datum(index, row, label, device, now_s, cost, cost))
         return cost
 
     def _sell(self, p: Participant, offer: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mechanisms.vocabulary import TOKEN
@@ -24,51 +26,33 @@ class Habits:
         self._streams, self._clock = kernel.streams, kernel.clock
         self._whole = scenario.market.as_published
         self._of = [_habits(group, scenario) for group in kernel.population.groups]
-        self._rngs: dict[tuple[str, int], np.random.Generator] = {}
-        self._drawn: dict[tuple[str, int], list[float]] = {}
-
-    def begin_round(self) -> None:
-        """Begin new streams."""
-        self._rngs.clear()
-        self._drawn.clear()
 
     def rng(self, purpose: str, p: Participant) -> np.random.Generator:
-        """Return a contributor's stream for a purpose in the present round."""
-        key = (purpose, p.device)
-        found = self._rngs.get(key)
-        if found is None:
-            found = self._streams.rng(f"market {purpose}", p.device, self._clock.round)
-            self._rngs[key] = found
-        return found
+        """Return a contributor's stream for a purpose in the present round, at its beginning."""
+        return self._streams.rng(f"market {purpose}", p.device, self._clock.round)
 
-    def wait_s(self, p: Participant) -> float:
-        """Draw how long a contributor waits until it acts again, in seconds."""
+    def waits(self, p: Participant) -> Iterator[float]:
+        """Yield how long a contributor waits until it acts again, in seconds, without end."""
         habits = self._of[p.device]
-        return self._draw("wait", p, habits.wait_s, habits.wait_sd_s)
+        return self._drawn("wait", p, habits.wait_s, habits.wait_sd_s)
 
-    def budget(self, p: Participant) -> int:
-        """Draw what a contributor is ready to pay for a datum, in base units."""
+    def budgets(self, p: Participant) -> Iterator[int]:
+        """Yield what a contributor is ready to pay for a datum, in base units, without end."""
         habits = self._of[p.device]
-        return int(self._draw("offer", p, habits.offer, habits.offer_sd) * TOKEN)
+        for tokens in self._drawn("offer", p, habits.offer, habits.offer_sd):
+            yield int(tokens * TOKEN)
 
-    def _draw(self, purpose: str, p: Participant, mean: float, sd: float) -> float:
-        """Draw a normal number above 0; as published a whole one, cut off and not rounded."""
+    def _drawn(self, purpose: str, p: Participant, mean: float, sd: float) -> Iterator[float]:
+        """Yield normal numbers above 0; as published whole ones, cut off and not rounded.
+
+        The stream begins when the first of them is asked for.
+        """
+        rng = self.rng(purpose, p)
         while True:
-            value = mean + sd * self._standard_normal(purpose, p)
+            values = mean + sd * rng.standard_normal(AT_ONCE)
             if self._whole:
-                value = float(int(value))
-            if value > 0:
-                return value
-
-    def _standard_normal(self, purpose: str, p: Participant) -> float:
-        """Return the next standard normal number of a stream; they are drawn many at once."""
-        key = (purpose, p.device)
-        drawn = self._drawn.get(key)
-        if not drawn:
-            drawn = self.rng(purpose, p).standard_normal(AT_ONCE).tolist()
-            drawn.reverse()
-            self._drawn[key] = drawn
-        return drawn.pop()
+                values = np.trunc(values)
+            yield from values[values > 0].tolist()
 
 
 def _habits(membership: Membership, scenario: MarketScenario) -> HabitSettings:

@@ -224,5 +224,5 @@ class DataMarket:
         self.model.restore(learned)
         for index, claimed_by in state["open"].items():
             datum = self.data[int(index)]
-            datum.claimed_by.update(claimed_by)
+            datum.claimed_by = set(claimed_by)
             self.open.add(datum)

@@ -8,18 +8,14 @@ act does not grow with the number of data.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
-
-import numpy as np
 
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import Datum
 from sim.online.base import OnlineModel
 from sim.online.watch import Watch
 
-EMPTY = -1
-"""Label of a slot in which nothing is watched."""
 UNWATCHED = -1
 """Slot of a datum that is not watched."""
 
@@ -38,6 +34,22 @@ class Seat:
         self.open = True
 
 
+class Claimant:
+    """What one contributor was told since it claimed last.
+
+    own     its data that the model agrees with now, or did
+    later   what it claimed in vain
+    doubts  how many of all data that the model did not agree with it has been told of
+    """
+
+    __slots__ = ("doubts", "later", "own")
+
+    def __init__(self) -> None:
+        self.own: list[Seat] = []
+        self.later: list[Seat] = []
+        self.doubts = 0
+
+
 class OpenData:
     """Accepted data that are not settled, oldest first.
 
@@ -52,17 +64,12 @@ class OpenData:
         self._young: deque[Datum] = deque()
         self._seats: deque[Seat] = deque()
         self._watch = Watch(model)
-        self._slots: list[Seat | None] = []
-        self._labels = np.full(256, EMPTY)
-        self._agrees = np.zeros(256, dtype=bool)
+        self._slots: dict[int, Seat] = {}
         self._version = model.version
-        self._new: list[Seat] = []
         self._asked: list[Seat] = []
         self._count = 0
-        self._own: dict[int, list[Seat]] = {}
         self._doubted: list[Seat] = []
-        self._told: dict[int, int] = {}
-        self._later: dict[int, list[Seat]] = {}
+        self._claimants: defaultdict[int, Claimant] = defaultdict(Claimant)
 
     def __len__(self) -> int:
         return self._count
@@ -77,72 +84,39 @@ class OpenData:
         self._young.append(datum)
         self._count += 1
 
-    # --- which are old enough -------------------------------------------------------------------
-
-    def ripen(self, time_s: float) -> None:
-        """Seat every datum that is old enough to be claimed by now."""
-        young = self._young
-        while young and self._ripe(time_s - young[0].time_s):
-            self._seat(young.popleft())
-
-    def _ripe(self, age_s: float) -> bool:
-        """Return whether a datum of this age can be refunded or reported."""
-        if age_s >= self._refund_s:
-            return self._inclusive or age_s > self._refund_s
-        return False
-
-    def _seat(self, datum: Datum) -> None:
-        seat = Seat(datum)
-        self._seats.append(seat)
-        self._new.append(seat)
-
     # --- what the model says --------------------------------------------------------------------
 
-    def refresh(self) -> None:
-        """Tell whoever gained a right since the last time, because the model changed its mind."""
+    def update(self, time_s: float) -> None:
+        """Seat what is old enough by now, and tell whoever gained a right since the last time."""
         model = self._model
         # Most data are claimed as soon as they are seated: only what is left is worth watching.
         for seat in self._asked:
             if seat.open:
-                self._watch_from_now(seat)
+                seat.slot = self._watch.add(seat.datum.row)
+                self._slots[seat.slot] = seat
         self._asked.clear()
         if self._version != model.version:
             self._version = model.version
-            self._compare()
-        for seat in self._new:
-            self._tell(seat, agrees=model.predict_one(seat.datum.row) == seat.datum.label)
-        self._asked, self._new = self._new, self._asked
-
-    def _watch_from_now(self, seat: Seat) -> None:
-        """Watch a datum whose prediction is known."""
-        slot = seat.slot = self._watch.add(seat.datum.row)
-        if slot >= len(self._slots):
-            self._slots += [None] * (slot + 1 - len(self._slots))
-        if slot >= len(self._labels):
-            self._labels = np.concatenate([self._labels, np.full(len(self._labels), EMPTY)])
-            self._agrees = np.concatenate([self._agrees, np.zeros_like(self._agrees)])
-        self._slots[slot] = seat
-        self._labels[slot] = seat.datum.label
-        self._agrees[slot] = seat.agrees
-
-    def _compare(self) -> None:
-        """Tell whoever gained a right by the model's present predictions of what is watched."""
-        predicted = self._watch.predictions()
-        n = len(predicted)
-        agrees = predicted == self._labels[:n]
-        changed = (agrees != self._agrees[:n]).nonzero()[0].tolist()
-        for slot in changed:
-            seat = self._slots[slot]
-            if seat is not None:
-                self._tell(seat, agrees=not seat.agrees)
-        if changed:
-            self._agrees[:n] = agrees
+            for slot, predicted in self._watch.changed():
+                seat = self._slots[slot]
+                if (predicted == seat.datum.label) != seat.agrees:
+                    self._tell(seat, agrees=not seat.agrees)
+        young, wait_s = self._young, self._refund_s
+        while young:
+            age_s = time_s - young[0].time_s
+            if age_s < wait_s or (age_s == wait_s and not self._inclusive):
+                return
+            datum = young.popleft()
+            seat = Seat(datum)
+            self._seats.append(seat)
+            self._asked.append(seat)
+            self._tell(seat, agrees=model.predict_one(datum.row) == datum.label)
 
     def _tell(self, seat: Seat, *, agrees: bool) -> None:
         """Tell the author that it can have its deposit back, or everybody else to report."""
         seat.agrees = agrees
         if agrees:
-            self._own.setdefault(seat.datum.author, []).append(seat)
+            self._claimants[seat.datum.author].own.append(seat)
         else:
             self._doubted.append(seat)
 
@@ -153,10 +127,12 @@ class OpenData:
 
         `own_later`: its own data only after the wait, not yet when it ends.
         """
-        seats, wait_s = self._seats, self._rule.sweeps_after_s(device)
+        seats, found = self._seats, list[Seat]()
         while seats and not seats[0].open:
             seats.popleft()
-        found = []
+        if not seats:
+            return found
+        wait_s = self._rule.sweeps_after_s(device)
         for seat in seats:
             age_s = time_s - seat.datum.time_s
             if age_s < wait_s:
@@ -166,6 +142,10 @@ class OpenData:
                 found.append(seat)
         return found
 
+    def has_doubts(self, device: int) -> bool:
+        """Return whether there are data that the model does not agree with and it was not told."""
+        return self._claimants[device].doubts < len(self._doubted)
+
     def due(self, device: int, *, reports: bool) -> list[Seat]:
         """Return what a device can claim under the present model, oldest first.
 
@@ -173,19 +153,20 @@ class OpenData:
         agree with and that this device has not claimed. What is returned and not claimed is to be
         given back by `keep`.
         """
-        told = self._own.pop(device, [])
-        if device in self._later:
-            told += self._later.pop(device)
-        if reports and self._told.get(device, 0) < len(self._doubted):
-            told += self._doubted[self._told.get(device, 0) :]
-            self._told[device] = len(self._doubted)
-        if not told:
-            return told
-        found = {}
-        for seat in told:
-            if seat.open and self._claims(device, seat):
-                found[seat.datum.index] = seat
-        return [found[index] for index in sorted(found)]
+        claimant = self._claimants[device]
+        told, claimant.own = claimant.own, []
+        if claimant.later:
+            told += claimant.later
+            claimant.later = []
+        if reports:
+            told += self._doubted[claimant.doubts :]
+            claimant.doubts = len(self._doubted)
+        found = [seat for seat in told if seat.open and self._claims(device, seat)]
+        if len(found) < 2:
+            return found
+        # Who was told twice claims once.
+        once = {seat.datum.index: seat for seat in found}
+        return [once[index] for index in sorted(once)]
 
     def _claims(self, device: int, seat: Seat) -> bool:
         """Return whether the model's present prediction gives a device a right."""
@@ -196,8 +177,7 @@ class OpenData:
 
     def keep(self, device: int, seats: list[Seat]) -> None:
         """Look at these again when the device claims next."""
-        if seats:
-            self._later.setdefault(device, []).extend(seats)
+        self._claimants[device].later += seats
 
     def claimed(self, seat: Seat) -> None:
         """Note that a claim was accepted; the datum's record says so already."""
@@ -206,8 +186,7 @@ class OpenData:
             self._count -= 1
             if seat.slot != UNWATCHED:
                 self._watch.drop(seat.slot)
-                self._slots[seat.slot] = None
-                self._labels[seat.slot] = EMPTY
+                del self._slots[seat.slot]
 
     # --- when -----------------------------------------------------------------------------------
 

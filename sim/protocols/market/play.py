@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from agents.contributors.base import Contributor
 from mechanisms import answers
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import TOKEN, Act, Offer, Query
-from sim.agenda import Agenda, Event
+from sim.agenda import Agenda, Event, event
 from sim.data.folder import data_folder
 from sim.population.participant import Participant
 from sim.protocols.market.balances import Balances
@@ -20,6 +19,7 @@ from sim.protocols.market.habits import Habits
 from sim.protocols.market.market import DataMarket
 from sim.protocols.market.recorded import RecordedAct, read_acts
 from sim.protocols.market.rewards import Rewards
+from sim.protocols.market.trader import Trader
 
 STALLED_S = 30 * 86_400.0
 """The last round ends when nothing was accepted or claimed for so long after the last sweep could
@@ -85,16 +85,16 @@ class Play:
         self.market.set_bounty_aside()
         self.rewards.commit()
         if not self.recorded:
-            for p in self.market.people:
-                self._queue(p)
+            for trader in self.traders:
+                self._queue(trader)
 
     def begin_round(self) -> None:
         """Begin a slice of time: within it nobody changes its behaviour, comes or goes."""
-        self.habits.begin_round()
         self.market.books.begin_round()
-        people = self.market.people
-        self._behaviours: list[Contributor] = [p.behaviour("contributor") for p in people]
-        self.present = [self._population.present(p.device) for p in people]
+        present = self._population.present
+        self.traders = [
+            Trader(p, self.habits, present=present(p.device)) for p in self.market.people
+        ]
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Play:
             elif recorded:
                 self._replay(recorded[self.replayed])
             else:
-                self._act(market.people[self.agenda.pop().device])
+                self._act(self.traders[self.agenda.pop().device])
             if self._has_stages:
                 self._follow_stages(was_open)
             if self._over(end_s):
@@ -161,21 +161,20 @@ class Play:
 
     # --- acts -----------------------------------------------------------------------------------
 
-    def _act(self, p: Participant) -> None:
+    def _act(self, trader: Trader) -> None:
         """Let a contributor act, claim, and decide when to act next."""
         market = self.market
         if market.now_s > market.next_accuracy_s:
             market.publish()
         if market.now_s >= market.closes_s:
             market.close()
-        behaviour = self._behaviours[p.device]
-        balance = self._treasury.held(p.account)
+        balance = self._treasury.held(trader.account)
         act = None
-        if balance > 0 and not market.ran_out and self.present[p.device]:
-            act = self.desk.decide(p, behaviour, balance)
-        self._do(p, act, balance, claims=behaviour.claims)
+        if balance > 0 and not market.ran_out and trader.present:
+            act = self.desk.decide(trader, balance)
+        self._do(trader.who, act, balance, claims=trader.behaviour.claims)
         if balance > 0 or not self._as_published:
-            self._queue(p)
+            self._queue(trader)
 
     def _replay(self, recorded: RecordedAct) -> None:
         """Do what was recorded, and claim as everybody does."""
@@ -198,21 +197,23 @@ class Play:
     def _do(self, p: Participant, act: Act, balance: int, *, claims: bool) -> None:
         """Do what was decided, then claim."""
         market, row = self.market, self.market.next_row
-        if isinstance(act, Offer) and act.row is not None:
-            row = act.row
         cost = self.desk.do(p, act, balance)
         if claims:
             # As published nothing but what anybody may take is claimed after the data ran out.
             late = market.ran_out and self._as_published
-            claimed = self.claims.claim(p, market.memory, market.now_s, sweeps_only=late)
+            claimed = market.rule.claimable and self.claims.claim(
+                p, market.memory, market.now_s, sweeps_only=late
+            )
             if self.balances.collect(p) or claimed:
                 market.progress_s = market.now_s
         if market.books.traced:
+            if isinstance(act, Offer) and act.row is not None:
+                row = act.row
             market.books.act(market.now_s, p, act, row, cost, market.accuracy)
 
-    def _queue(self, p: Participant) -> None:
+    def _queue(self, trader: Trader) -> None:
         """Put the next act of a contributor on the agenda."""
-        self.agenda.add(Event(self.desk.next_s(p, self._behaviours[p.device]), p.device))
+        self.agenda.add(event((self.desk.next_s(trader), trader.device, "")))
 
     # --- checkpoints ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from sim.recording import Columns
 
 if TYPE_CHECKING:
     from sim.kernel import Kernel
+    from sim.protocols.market.books import Counted
 
 
 class Market(Protocol):
@@ -89,30 +90,30 @@ class Market(Protocol):
 
     def _record(self, start_s: float) -> None:
         """Record the slice of time, and let learners know what it was worth."""
-        market, kernel, books = self.market, self.kernel, self.market.books
-        counts = books.counts
+        market, kernel = self.market, self.kernel
+        counted = market.books.counted()
         own = {
-            "offered": books.offered.total(),
-            "accepted": books.accepted.total(),
-            "refunds": counts["refund"],
-            "reports": counts["report"],
-            "sweeps": counts["sweep"],
-            "collected": counts["collect"],
-            "queries": counts["query"],
-            "deposited": books.deposited,
+            "offered": counted.offered.total(),
+            "accepted": counted.accepted.total(),
+            "refunds": counted.claims["refund"],
+            "reports": counted.claims["report"],
+            "sweeps": counted.claims["sweep"],
+            "collected": counted.claims["collect"],
+            "queries": counted.queries,
+            "deposited": counted.deposited,
             "open": len(market.open),
             "left": market.last - market.next_row,
             "accuracy": market.accuracy,
         }
         kernel.record_round(start_s, own)
-        online = [p.device for p in market.people if self.game.present[p.device]]
+        online = [trader.device for trader in self.game.traders if trader.present]
         locked = market.locked()
         stakes = Stakes(locked=locked, locked_before=self._locked)
-        utilities = kernel.record_participants(online, stakes, self._columns())
+        utilities = kernel.record_participants(online, stakes, self._columns(counted))
         kernel.population.learners.observe(utilities)
         self._locked = dict(locked)
 
-    def _columns(self) -> dict[int, dict[str, Any]]:
+    def _columns(self, counted: Counted) -> dict[int, dict[str, Any]]:
         """Return the protocol's own columns of `participants` by device."""
         market, books = self.market, self.market.books
         standing = market.standing()
@@ -120,8 +121,8 @@ class Market(Protocol):
         for p in market.people:
             columns[p.device] = {
                 "percent": books.percent(p.device),
-                "offered": books.offered[p.device],
-                "accepted": books.accepted[p.device],
+                "offered": counted.offered[p.device],
+                "accepted": counted.accepted[p.device],
                 "standing": standing.get(p.device, 0),
             }
         return columns
