@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sim import scenario as scenarios
+from sim.charts import Chart
 from sim.notes import Declaration, Note
 from sim.population.utility import Stakes
 from sim.protocol import History, Outcome, Protocol, Table, Tape
@@ -51,6 +52,20 @@ class Annotation(Protocol):
             present=("digest",),
         ),
         Note("labels", "labels", {"question": "question", "item": "item", "label": "label"}),
+    )
+    charts: ClassVar[tuple[Chart, ...]] = (
+        Chart(
+            "paid-for-right-answers",
+            "Paid for right answers",
+            "Each submission: how many of its answers are right, which no rule knows, and what it "
+            "was paid.",
+            "annotations",
+            "right",
+            "paid",
+            kind="points",
+            x_label="right answers",
+            y_label="base units",
+        ),
     )
     tape = Tape(
         ("questions", "answers"), "labelling", "experiments.offpolicy_labelling:compare_labelling"
@@ -123,12 +138,21 @@ class Annotation(Protocol):
 
     @classmethod
     def example(cls) -> dict[str, Any]:
-        """Return three rounds of a few annotators on generated data."""
+        """Return four rounds of a few annotators on generated data, with tasks that wait."""
         data = {"train": 160, "test": 80, "features": 6, "classes": 3, "separation": 2.0}
         return {
             "protocol": cls.name,
-            "rounds": 3,
+            "rounds": 4,
             "devices": 6,
+            "adversaries": [{"name": "squatters", "count": 2, "annotator": "squatter"}],
             "data": {"dataset": "synthetic", "params": data, "initial": 20},
-            "labelling": {"tasks": 2, "questions": 8, "gold": 2, "places": 3, "rounds": 2},
+            "labelling": {
+                "rule": "weighted-majority",
+                "tasks": 2,
+                "questions": 8,
+                "gold": 2,
+                "places": 3,
+                "rounds": 3,
+                "hold": 1,
+            },
         }
