@@ -1,4 +1,4 @@
-"""The desk: what annotators and the creator are shown, what they decide, and what is bought."""
+"""The desk: tasks are opened, taken, answered and ended; labels are bought."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agents import registries as behaviours
-from agents.creators.base import Creator
 from mechanisms import answers
-from mechanisms import registries as rules
 from mechanisms.failures import broken
-from mechanisms.labelling.base import LabellingRule
-from mechanisms.split import part
 from mechanisms.vocabulary import (
     ABSENT,
     UNKNOWN,
     AnnotatorObservation,
-    CreatorObservation,
     Judgement,
-    LabellingObservation,
     Labels,
     TakingObservation,
 )
@@ -35,6 +27,7 @@ from sim.labelling.contract import (
     Task,
     TaskContract,
 )
+from sim.labelling.decisions import Decisions
 from sim.labelling.items import BoughtLabels, Items
 from sim.labelling.questions import Questions
 from sim.labelling.settings import LabellingSettings
@@ -81,15 +74,13 @@ class LabellingDesk:
         self._people = {p.device: p for p in people}
         self._coalitions = coalitions
         self._incidents, self._streams, self._clock = incidents, streams, clock
-        self.rule: LabellingRule = rules.labelling.create(settings.rule, settings.params)
-        self.creator: Creator = behaviours.creators.create(
-            settings.creator, settings.creator_params
-        )
         self.contract = TaskContract(treasury, clock)
         self.questions = Questions(settings, items, streams)
         self.books = LabellingBooks(items, self.questions, clock)
+        self.decisions = Decisions(
+            settings, items, self.contract, self.questions, self.books, streams, clock
+        )
         self._skills = {device: self._drawn_skill(device) for device in self._people}
-        self._memory: dict[str, Any] = {}
         self._bought: list[tuple[int, int, float]] = []
         self._returned: list[int] = []
         self.begin_round()
@@ -290,73 +281,18 @@ class LabellingDesk:
         draw = self._streams.rng("labelling skill", device).normal(0, 1)
         return float(np.clip(settings.skill + settings.skill_sd * draw, 0, 1))
 
-    # --- decisions --------------------------------------------------------------------------------
+    # --- tasks end --------------------------------------------------------------------------------
 
     def _settle(self, task: Task) -> None:
         """Decide on all submissions of a task, buy its labels, and end it."""
         for submission in task.with_status(SubmissionStatus.ASSIGNED):
             self._lapse(task, submission)
         sent = [s for s in task.submissions.values() if s.answers is not None]
-        kept = self._decide(task, sent) if sent else None
+        kept = self.decisions.decide(task, sent) if sent else None
         self._buy(task, kept)
         refund = self.contract.complete(task)
         self.books.ended(task, refund)
         self.questions.drop(task.questions)
-
-    def _decide(self, task: Task, sent: Sequence[Submission]) -> Judgement | None:
-        """Pay or refuse submissions; return the judgement about the answers that are kept."""
-        if self.settings.acceptance == "manual":
-            used = self._decide_by_hand(task, sent)
-            return self._judged(task, used) if used else None
-        judged = self._judged(task, sent)
-        if self.settings.acceptance == "rule":
-            earned = judged.earned(self.questions.points(task.questions)).tolist()
-            for submission, points in zip(sent, earned, strict=True):
-                self._pay(task, submission, part(self.settings.unit, points))
-        return judged
-
-    def _pay(self, task: Task, submission: Submission, amount: int) -> None:
-        if amount:
-            self.contract.accept(task, submission, amount)
-        else:
-            self.contract.reject(task, submission)
-
-    def _decide_by_hand(self, task: Task, sent: Sequence[Submission]) -> list[Submission]:
-        """Let the creator decide; return the submissions whose answers it uses."""
-        creator, checked = self.creator, self.questions.checked(task.questions)
-        looked = int((checked != UNKNOWN).sum()) - self.questions.gold_of(task.questions)
-        self.books.inspected(looked * self.settings.inspection_cost)
-        seen = CreatorObservation(
-            round=self._clock.round,
-            workers=tuple(s.worker for s in sent),
-            answers=_matrix(sent),
-            options=self.items.options,
-            reward=task.reward,
-            rng=self._streams.rng("labelling creator", task.number),
-            checked=checked,
-        )
-        accepted = creator.accept(seen.shown_to(creator.knows))
-        flags = answers.array(creator, "accept", accepted, shape=(len(sent),), kind=answers.BOOL)
-        for submission, good in zip(sent, flags.tolist(), strict=True):
-            self._pay(task, submission, task.reward if good else 0)
-        return [s for s in sent if creator.keeps or s.status is SubmissionStatus.ACCEPTED]
-
-    def _judged(self, task: Task, sent: Sequence[Submission]) -> Judgement:
-        """Return what the rule makes of answers."""
-        seen = LabellingObservation(
-            round=self._clock.round,
-            options=self.items.options,
-            workers=tuple(s.worker for s in sent),
-            answers=_matrix(sent),
-            points=self.questions.points(task.questions),
-            memory=self._memory,
-            gold=self.questions.gold(task.questions),
-        )
-        found = self.rule.judge(seen.shown_to(self.rule.observes))
-        judged = answers.judgement(self.rule, found, seen)
-        if judged.memory is not None:
-            self._memory = answers.plain_memory(self.rule, "judge", judged.memory)
-        return judged
 
     # --- what is bought ---------------------------------------------------------------------------
 
@@ -412,14 +348,15 @@ class LabellingDesk:
 
     def awards(self) -> list[dict[str, int]]:
         """Return for each annotator what it may still get of open tasks, and what it has got."""
-        pending: Counter[int] = Counter()
+        pending, allocated = Counter[int](), Counter(self.books.allocated)
         waiting = (SubmissionStatus.ASSIGNED, SubmissionStatus.PENDING)
         for task in self.contract.tasks.values():
             for submission in task.with_status(*waiting):
                 pending[submission.worker] += task.reward
+            for submission in task.with_status(SubmissionStatus.ACCEPTED):
+                allocated[submission.worker] += submission.paid
         return [
-            {"device": d, "pending": pending[d], "allocated": self.books.allocated[d]}
-            for d in self._people
+            {"device": d, "pending": pending[d], "allocated": allocated[d]} for d in self._people
         ]
 
     # --- checkpoints ------------------------------------------------------------------------------
@@ -430,7 +367,7 @@ class LabellingDesk:
             "contract": self.contract.to_state(),
             "questions": self.questions.to_state(),
             "books": self.books.to_state(),
-            "memory": self._memory,
+            "memory": self.decisions.memory,
             "returned": self._returned,
         }
 
@@ -443,10 +380,6 @@ class LabellingDesk:
         self.contract.restore(state["contract"])
         self.questions.restore(state["questions"])
         self.books.restore(state["books"])
-        self._memory, self._returned = dict(state["memory"]), list(state["returned"])
+        self.decisions.memory = dict(state["memory"])
+        self._returned = list(state["returned"])
         self._bought = [(row, label, weight) for row, label, weight in bought]
-
-
-def _matrix(sent: Iterable[Submission]) -> NDArray[np.int64]:
-    """Return the answers of submissions, `int64[n, q]`."""
-    return np.array([s.answers for s in sent], dtype=np.int64)

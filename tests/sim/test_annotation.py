@@ -86,11 +86,14 @@ class TestMoney:
 class TestCreators:
     def test_a_thief_pays_nothing_and_learns_all(self):
         manual = {"labelling.acceptance": "manual", "labelling.inspected": 0.5}
+        manual["labelling.inspection_cost"] = 3.0
         fair = played(**manual)
         stolen = played(**manual, **{"labelling.creator": "thief"})
         assert "labelling.reward" not in flows(stolen)
         assert stolen["rounds"]["labels_bought"].sum() == fair["rounds"]["labels_bought"].sum()
         assert fair["rounds"]["labels_paid"].sum() > 0
+        assert (stolen["rounds"]["inspection_cost"] == 0).all(), "it does not look"
+        assert (fair["rounds"]["inspection_cost"] > 0).any()
         assert (stolen["annotations"]["status"] == "rejected").all()
 
     def test_who_refuses_and_does_not_steal_asks_again(self):
@@ -271,6 +274,19 @@ class TestByHand:
         assert sent.status is SubmissionStatus.PENDING
         awards = {a["device"]: a for a in desk.awards()}
         assert awards[holders[0]]["pending"] >= 1_000
+
+    def test_what_was_paid_at_once_is_allocated_at_once(self):
+        from sim.world import World
+
+        changes = {"labelling.acceptance": "auto", "labelling.rounds": 9, "labelling.places": 7}
+        world = World(scenario(**changes, **group("squatter", 4)))
+        world.step()
+        awards = world.protocol.game.desk.awards()
+        assert world.protocol.game.desk.contract.tasks, "tasks are open"
+        held = world.kernel.treasury
+        assert [a["allocated"] for a in awards] == [held.balance(a["device"]) for a in awards]
+        assert sum(a["allocated"] for a in awards) > 0
+        world.close()
 
     def test_what_is_refused(self, desk):
         holder = next(iter(desk.contract.find(0).submissions.values())).worker
