@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import fedstake as fs
 from experiments.cli import app
 from experiments.conformance.protocols import digest, play
-from experiments.loader import ScenarioError, validate
+from experiments.loader import ScenarioError, load_scenario, validate
 from experiments.offpolicy import COLUMNS
 from experiments.offpolicy_market import compare_markets
 from experiments.rundir import RunError
@@ -165,6 +165,26 @@ def test_no_sequence_of_acts_pays_more_than_was_put_in(tmp_path_factory, drawn, 
     bounty = RULES[name].get("params", {}).get("bounty", 0) * TOKEN
     assert collected["amount"].sum() <= accepted.sum() + bounty
     assert "shipped" in name or collected["author"].is_unique
+
+
+@pytest.mark.parametrize("model", ["naive-bayes", "nearest-centroid"])
+def test_a9_the_good_gain_the_bad_lose_and_the_model_stays_near_its_baseline(model):
+    """The authors' preset on generated workouts; 5 seeds of every model: docs/market_models.py."""
+    keys = {
+        "rounds": 20,
+        "data.dataset": "fitness-like",
+        "data.params": {"train": 1_200, "test": 400},
+        "data.initial": 100,
+        "market.model": model,
+    }
+    world = World(load_scenario("sum-imdb", keys))
+    for _ in world.run():
+        pass
+    ends = world.kernel.table("balances").to_pandas().query("moment == 'end'")
+    percent = ends.set_index("group")["percent"]
+    assert percent["good"] > 103
+    assert percent["bad"] < 97
+    assert abs(world.protocol.market.accuracy - world.protocol.market.baseline()) < 0.05
 
 
 # --- claims -------------------------------------------------------------------------------------
