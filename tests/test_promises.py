@@ -25,7 +25,7 @@ ROWS = {row[0]: row[1:] for row in ROW.findall(PAGE.read_text(encoding="utf-8"))
 def named(file):
     """Return the tests of a file, as the page names them."""
     found = set()
-    for node in ast.parse((TESTS / file).read_text(encoding="utf-8")).body:
+    for node in ast.parse((TESTS.parent / file).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}::{f.name}" for f in node.body if isinstance(f, ast.FunctionDef)}
         elif isinstance(node, ast.FunctionDef):
