@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from experiments.conformance.checking import Checked as Checked
     from experiments.conformance.checking import CheckError as CheckError
     from experiments.conformance.checking import check as check
+    from experiments.decentralml import DecentralML as DecentralML
     from experiments.kinds import all_kinds as all_kinds
     from experiments.loader import ScenarioError as ScenarioError
     from experiments.loader import load_scenario as load_scenario

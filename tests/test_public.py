@@ -49,6 +49,7 @@ PUBLIC = [
     "DatasetSource",
     "Datum",
     "Deadline",
+    "DecentralML",
     "DisputeObservation",
     "DownloadObservation",
     "Engineer",

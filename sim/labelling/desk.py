@@ -245,6 +245,8 @@ class LabellingDesk:
         options = self.items.options
         if not all(type(label) is int and 0 <= label < options for label in given):
             raise LabellingError(f"answers must be labels in 0..{options - 1}")
+        if len(given) != len(found.questions):  # before a place is taken
+            raise LabellingError(f"{len(given)} answers to {len(found.questions)} questions")
         held = found.with_status(SubmissionStatus.ASSIGNED)
         own = next((s for s in held if s.worker == device), None)
         submission = own or self.contract.assign(found, device)

@@ -67,6 +67,8 @@ class TrainingGame:
         self.reduced = Reductions(kernel.recorder, kernel.clock)
         self.forks = self._open(chain)
         self._locked_before: Mapping[int, int] = {}
+        self.invited: frozenset[int] | None = None
+        """The trainers that may take part as far as the rule lets them; None: all."""
         self._closed = False
 
     @property
@@ -117,12 +119,14 @@ class TrainingGame:
 
     def admitted(self, memory: Memory) -> list[int]:
         """Return the trainers in play that the payout rule, with this memory, lets take part."""
-        members = self.payout.members(memory)
+        members, invited = self.payout.members(memory), self.invited
         in_play = self.population.identities.in_play
         return [
             device
             for device in self.scenario.trainers
-            if in_play(device) and (members is None or device in members)
+            if in_play(device)
+            and (members is None or device in members)
+            and (invited is None or device in invited)
         ]
 
     def require_members(self, needed: int) -> None:

@@ -64,9 +64,17 @@ class TrainingProtocol(Protocol):
 
     def play(self) -> None:
         """Play one round and forget what nobody needs any more."""
-        game = self.game
-        game.begin_round()
+        self.begin_round()
         self.play_round()
+        self.end_round()
+
+    def begin_round(self) -> None:
+        """Note what devices hold now."""
+        self.game.begin_round()
+
+    def end_round(self) -> None:
+        """Forget what nobody needs after a round."""
+        game = self.game
         game.reduced.record()
         game.replace_fallen()
         game.bench.end_round(game.forks.models_in_use())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from mechanisms.vocabulary import Memory, Payment
 from sim.chain.block import GENESIS
 from sim.chain.forks import ServerChain
 from sim.chain.state import ChainState
@@ -85,17 +88,40 @@ def supersede(
     current = chain.head
     head = hashlib.sha256(current.head + bench.models.digest(model)).digest()
     released = release(bench, settings, current, model, block=head, author=author, round=round)
-    chain.head = ChainState(
+    chain.head = dataclasses.replace(
+        _next(chain, head, author, round),
+        model=released.model,
+        versions=released.versions,
+        kept=released.kept,
+    )
+
+
+def move(
+    chain: ServerChain, moves: Sequence[Payment], memory: Memory, *, author: int, round: int
+) -> None:
+    """Let a server pay out of a rule's accounts, as a block without a new model.
+
+    `memory` is the rule's afterwards. `chain.settle` executes the payments.
+    """
+    paid = repr([(p.payee, p.amount, p.reason, p.payer) for p in moves]).encode()
+    head = hashlib.sha256(chain.head.head + paid).digest()
+    following = _next(chain, head, author, round)
+    chain.head = dataclasses.replace(following, moves=tuple(moves), memory=memory)
+
+
+def _next(chain: ServerChain, head: bytes, author: int, round: int) -> ChainState:
+    """Return a state on top of the server's that changes nothing."""
+    current = chain.head
+    return ChainState(
         id=chain.book.new_id(),
         parent=current,
         height=current.height + 1,
         head=head,
         weight=current.weight + 1,
-        model=released.model,
+        model=current.model,
         miner=author,
         round=round,
         memory=current.memory,
         outcomes=current.outcomes,
-        versions=released.versions,
-        kept=released.kept,
+        kept=current.kept,
     )

@@ -59,30 +59,36 @@ class Annotating:
         """Return the SHA-256 of a sample: how a questionnaire refers to it."""
         return hashlib.sha256(self.game.bench.dataset.x_train[row].tobytes()).hexdigest()
 
-    def play(self) -> None:
-        """Open tasks, let annotators work, and make public what was bought."""
+    def play(self, rows: list[int] | None = None) -> None:
+        """Open tasks, let annotators work, and make public what was bought.
+
+        `rows`: ask about these samples; None: about those that are next.
+        """
         desk, online = self.desk, self.economy.online(ANNOTATOR)
         desk.begin_round()
         for device in online:
             self.game.population[device].role = PartyRole.ANNOTATOR
-        self._ask()
+        self.ask(rows)
         desk.play_round(online)
         if self.game.kernel.last_round:
             desk.close()
         self.queue += desk.take_returned()
         self._teach_bought()
-        for table, rows in desk.rows().items():
-            self.game.kernel.recorder.add(table, rows)
+        for table, recorded in desk.rows().items():
+            self.game.kernel.recorder.add(table, recorded)
 
-    def _ask(self) -> None:
-        """Open tasks about the samples that are next, as far as the pool goes."""
+    def ask(self, rows: list[int] | None = None) -> int:
+        """Open tasks about samples, as far as the pool goes; return how many are asked about."""
         settings, economy = self.economy.scenario.labelling, self.economy
-        rows = self.queue[: settings.tasks * settings.fresh]
+        if rows is None:
+            rows = self.queue[: settings.tasks * settings.fresh]
         if economy.expired or not rows:
-            return
+            return 0
         payer = POOLS[ANNOTATORS]
         asked = self.desk.open_campaign(rows, payer=payer, known=self.known.tolist())
-        self.queue = self.queue[asked:]
+        done = {*rows[:asked]}
+        self.queue = [row for row in self.queue if row not in done]
+        return asked
 
     def _teach_bought(self) -> None:
         """Let engineers know every label that was bought so far."""

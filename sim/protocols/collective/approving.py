@@ -13,6 +13,7 @@ from agents.members.base import Member
 from mechanisms import answers
 from mechanisms import registries as rules
 from mechanisms.approval.base import ApprovalRule
+from mechanisms.split import part
 from mechanisms.vocabulary import ApprovalObservation, MemberObservation, MemberVote
 from sim.protocols.collective.economy import Economy
 from sim.protocols.collective.engineering import Candidate
@@ -33,8 +34,12 @@ class Approving:
         name = economy.scenario.approval.rule
         self.rule: ApprovalRule = rules.approval.create(name, economy.approval_params)
         self.approved = 0
+        self.voting: list[int] = []
         self._change_members()
-        online = self.game.online
+
+    def begin(self) -> None:
+        """See which members are there to vote."""
+        economy, online = self.economy, self.game.online
         self.voting = [m for m in sorted(economy.members) if online(m, economy.now_s)]
 
     def _change_members(self) -> None:
@@ -70,10 +75,34 @@ class Approving:
         reward = None
         if approved:
             reward = answers.reward(self.rule, "reward", self.rule.reward(seen), pool)
-            economy.purse.pay(candidate.author, reward, "reward.engineer", ENGINEERS)
-            economy.replace_master(candidate.model, candidate.author)
-            self.approved += 1
+            self._release(candidate, reward)
         self._record(candidate, parent, votes, measured, reward)
+
+    def _release(self, candidate: Candidate, reward: int) -> None:
+        """Pay the author of a version, and make it the master model."""
+        self.economy.purse.pay(candidate.author, reward, "reward.engineer", ENGINEERS)
+        self.economy.replace_master(candidate.model, candidate.author)
+        self.approved += 1
+
+    # --- by hand ------------------------------------------------------------------------------
+
+    def accept(self, candidate: Candidate, sender: int, share: float) -> int:
+        """Approve a version in one call, as `collectiveApprovesModel`; return what it pays.
+
+        `share`: of what is left of the engineers' pool.
+        """
+        parent = self.economy.chain.head.kept[-1].version.id.hex()
+        self.voting = [sender]
+        measured = self._measured(candidate.model)
+        reward = part(self.economy.purse.held(ENGINEERS), share)
+        self._release(candidate, reward)
+        self._record(candidate, parent, {sender: MemberVote(True, share)}, measured, reward)
+        return reward
+
+    def leave(self, candidate: Candidate) -> None:
+        """Record a version that nobody decided on."""
+        parent = self.economy.chain.head.kept[-1].version.id.hex()
+        self._record(candidate, parent, {}, {}, None)
 
     def _measured(self, model: int) -> dict[int, tuple[float, float]]:
         """Return by member the accuracies of a version and of the master model on its samples."""
@@ -130,7 +159,7 @@ class Approving:
         """Record a version, and every vote of it."""
         game, bench = self.game, self.game.bench
         row, digest = bench.models[candidate.model], bench.models.digest(candidate.model)
-        submission = self._identify(candidate.author, digest)
+        submission = self.identify(candidate)
         entry: dict[str, Any] = {
             "round": game.clock.round,
             "submission": submission,
@@ -163,7 +192,8 @@ class Approving:
             ],
         )
 
-    def _identify(self, author: int, digest: bytes) -> str:
+    def identify(self, candidate: Candidate) -> str:
         """Return the globally unique id of a submission."""
-        made = f"{self.economy.master_id}\n{self.game.clock.round}\n{author}\n{digest.hex()}"
+        digest, now = self.game.bench.models.digest(candidate.model), self.game.clock.round
+        made = f"{self.economy.master_id}\n{now}\n{candidate.author}\n{digest.hex()}"
         return hashlib.sha256(made.encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +19,7 @@ from sim.training.protocol import TrainingProtocol
 
 if TYPE_CHECKING:
     from sim.kernel import Kernel
+    from sim.protocols.collective.round import CollectiveRound
     from sim.training.game import TrainingGame
 
 
@@ -68,85 +68,22 @@ class Collective(TrainingProtocol):
         game.holders.append(self.referenda.locked)
         return game
 
+    def begin(self) -> CollectiveRound:
+        """Return the present round before its first stage."""
+        from sim.protocols.collective.round import CollectiveRound
+
+        return CollectiveRound(self.economy, self.annotating, self.selling, self.referenda)
+
     def play_round(self) -> None:
         """Play the stages of a round, and record it."""
-        from sim.protocols.collective.approving import Approving
-        from sim.protocols.collective.engineering import Engineering
-        from sim.training.averaging import AveragingRound
-
-        game, economy, scenario = self.game, self.economy, self.economy.scenario
-
-        # What referenda have decided by now is put in force.
-        self.referenda.advance(game.clock.time_s)
-
-        # Contributors train and are paid.
-        averaging = AveragingRound(game, economy.chain, scenario.deadlines.validator_s)
-        averaging.contribute()
-        game.settle(averaging.clock.last_s)
-
-        # Annotators label public samples.
-        self.annotating.play()
-
-        # Engineers submit versions, and members approve them.
-        candidates = Engineering(economy, averaging.server).play()
-        approving = Approving(economy, averaging.server)
-        approving.play(candidates)
-
-        # Clients buy licences.
-        benefit = self.selling.play()
-
-        # Everybody proposes, and votes.
-        self.referenda.hold(game.online_at(game.clock.time_s))
-        if self.kernel.last_round:
-            self.referenda.close()
-        for table, rows in self.referenda.rows().items():
-            self.kernel.recorder.add(table, rows)
-        worth = Counter(self.referenda.benefits())
-        worth.update(benefit)
-
-        # What is left of the pools goes back.
-        self._record_pools()
-        if 0 < scenario.pools.expires <= self.kernel.clock.round:
-            economy.purse.expire()
-        game.finish()
-        if self.kernel.last_round:
-            economy.purse.refund(self.kernel.clock.round + 1)
-        own = {
-            "submitted": len(candidates),
-            "approved": approving.approved,
-            "members": len(economy.members),
-            **self.annotating.round_columns(),
-        }
-        effort = self.annotating.desk.costs()
-        averaging.record(own, self._columns(), worth, effort)
-
-    def _record_pools(self) -> None:
-        """Record what is left of each pool."""
-        left = self.economy.purse.left(self.game.locked_by_rule())
-        rows = [
-            {
-                "round": self.kernel.clock.round,
-                "pool": party,
-                "remaining": amount,
-                "spent": self.economy.left[party] - amount,
-            }
-            for party, amount in left.items()
-        ]
-        self.kernel.recorder.add("pools", rows)
-        self.economy.left = left
-
-    def _columns(self) -> dict[int, dict[str, Any]]:
-        """Return the protocol's own columns of `participants` by device."""
-        parties, members = self.economy.scenario.parties.devices, self.economy.members
-        return {
-            device: {
-                "party": party,
-                "member": device in members,
-                **self.annotating.columns(device),
-            }
-            for party, devices in parties.items()
-            for device in devices
-        }
+        now = self.begin()
+        now.contribute()
+        now.annotate()
+        now.engineer()
+        now.approve()
+        now.sell()
+        now.govern()
+        now.finish()
 
     def facts(self) -> dict[str, Any]:
         """Return the id of the master model beside what every game that trains states."""

@@ -82,6 +82,23 @@ class Selling:
         self._record(client, where, fee, offer, given, owed)
         return given
 
+    def sell_by_hand(self, client: int, offer: int) -> bool:
+        """Ask for a licence for a client, and return whether it gets one for this offer.
+
+        Raises ValueError where none is sold to it, and where it cannot pay.
+        """
+        where = self.jurisdiction(client)
+        fee = self.economy.fee_in(where)
+        held = self.game.treasury.balance(client)
+        if fee is None or not self.economy.eligible(client):
+            raise ValueError(f"device {client} may not buy a licence")
+        if offer > held:
+            raise ValueError(f"device {client} holds {held:,} base units")
+        given = answers.truth(self.rule, "licenses", self.rule.licenses(fee, offer))
+        owed = self._sell(client, fee, offer) if given else None
+        self._record(client, where, fee, offer, given, owed)
+        return given
+
     def _sell(self, client: int, fee: int, offer: int) -> int | None:
         """Give a licence for an offer; return the fine that is paid, None without an audit."""
         game, rule = self.game, self.rule
