@@ -255,7 +255,7 @@ def test_every_list_of_whole_numbers_says_whether_it_is_of_devices():
 
 COSTS_NOTHING = {
     "expires", "deadline", "validators", "miners", "f", "keep", "target", "source", "size", "side",
-    "seed", "epochs", "only",
+    "seed", "epochs", "only", "label", "author",
 }  # fmt: skip
 """Whole numbers of parameters without an upper bound: numbers of rounds, devices, classes, seats,
 and `epochs` of the lazy, which are at most those asked for."""
