@@ -28,14 +28,14 @@ INTRODUCTION = """# Capture of a referendum against the price of a vote
 
 Made by `python docs/referenda_capture.py`: {seeds} seeds, 20 referenda each. A client proposes that
 a licence costs nothing, which is worth 2,000 base units to it each time, and buys what it needs as
-long as that costs less. 42 voters hold about as much, two in three are against, and all but the
-client and the creator sell their ballot at one price.
-[All numbers](../../results/reference/referenda-capture.csv). Means with 95 % intervals (Student).
-What the words mean: [referenda](../explanation/referenda.md).
+long as that costs less. Of 42 voters two in three are against; all but the client and the creator
+sell their ballot at one price, whatever they hold (1,000 base units, and what they have earned by
+training). [All numbers](../../results/reference/referenda-capture.csv).
+Means with 95 % intervals (Student). What the words mean: [referenda](../explanation/referenda.md).
 
 - **majority**, **two thirds**: one member, one vote; more than 0.5 or 0.667 of the votes cast.
-- **stake leased**: a vote per base unit; the client leases parts of stakes, and holds twice a
-  voter's.
+- **stake leased**: a vote per base unit; the client leases parts of stakes, the largest first, as
+  they cost least per unit, and locks 1,000 base units of its own.
 - **conviction**: the same, and the client votes with conviction 6, the sellers with 1.
 """
 SECTIONS = {
@@ -43,8 +43,8 @@ SECTIONS = {
         "Share of the referenda that were captured",
         2,
         "Capture ends where the cheapest votes that turn the outcome cost more than it is worth. "
-        "A higher threshold needs more votes. Stake can be leased in parts and needs no more than "
-        "the lead, and who locks its own for 32 periods buys less of that of others.",
+        "A higher threshold needs more votes. Stake is leased where most of it stands behind one "
+        "ballot, and who locks its own for 32 periods needs less of that of others.",
     ),
     "capture price": (
         "Price of capture, base units",

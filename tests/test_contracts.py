@@ -5,6 +5,7 @@ not. A kind or a method that is missing fails the last test.
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -323,6 +324,64 @@ CASES = [
         keys=SHARED,
     ),
     Case(
+        "voters",
+        "agents.voters.honest:Honest",
+        "vote",
+        {
+            "True": "must return a Ballot, returned a bool",
+            "Ballot(1)": "must return a bool, returned an int",
+            "Ballot(True, 10**9)": "stakes 1000000000 base units, it can lock",
+            "Ballot(True, 0, 7)": "conviction must be 0 to 6, it is 7",
+        },
+        DEVICE,
+        keys=SHARED,
+    ),
+    Case(
+        "voters",
+        "agents.voters.bought:Bought",
+        "told",
+        {"Ballot(True, -1)": "gave -1"},
+        DEVICE,
+        keys=SHARED,
+    ),
+    Case(
+        "voters",
+        "agents.voters.bought:Bought",
+        "price",
+        {"0.5": "gave 0.5", "-1": "gave -1"},
+        DEVICE,
+        keys=SHARED,
+    ),
+    Case(
+        "voters",
+        "agents.voters.capturer:Capturer",
+        "buy",
+        {
+            "None": "must return purchases, returned None",
+            "[0]": "must return a Purchase, returned an int",
+            "[Purchase(99, 1)]": "buys of device 99, which sells nothing or sold it before",
+        },
+        DEVICE,
+        keys=SHARED,
+    ),
+    *(
+        Case(
+            "voting rules",
+            "mechanisms.voting.members:OneMemberOneVote",
+            method,
+            {"0.5": "gave 0.5", "-1": "gave -1"},
+            keys=SHARED,
+        )
+        for method in ("votes", "support", "electorate")
+    ),
+    Case(
+        "voting rules",
+        "mechanisms.voting.members:OneMemberOneVote",
+        "lock_s",
+        {"-1.0": "must give seconds, 0 or more, gave -1.0"},
+        keys=SHARED,
+    ),
+    Case(
         "labelling",
         "mechanisms.labelling.majority:Majority",
         "judge",
@@ -414,25 +473,31 @@ def collective(case, name):
     tables = {
         "approval rules": {"approval": {"rule": name}},
         "licensing rules": {"licences": {"rule": name}},
+        "voting rules": {"referenda": {**keys["referenda"], "rule": name}},
     }
     keys |= tables.get(case.kind, {})
     if case.kind not in tables:
         role = case.kind.removesuffix("s")
-        keys["adversaries"] = [{"name": "bad", "devices": [*range(7)], role: name}]
+        keys["adversaries"] = [{"name": "bad", "devices": [*range(9)], role: name}]
     if case.kind == "approval rules":
         keys["adversaries"] = [{"name": "lazy", "devices": [0, 1, 2], "member": "lazy"}]
     return scenario_of(keys)
 
 
+def is_property(case):
+    """Return whether what is replaced is a property or an attribute, and no method."""
+    module, _, base = case.base.partition(":")
+    return not callable(getattr(getattr(import_module(module), base), case.method))
+
+
 def scenario(tiny, tmp_path, case, body):
     """Return a scenario in which the method of a plug-in is called."""
     module, _, base = case.base.partition(":")
-    properties = PROPERTIES if case.keys is not TRADED else set()
     path = tmp_path / "bad.py"
     text = HEAD.format(
         module=module,
         base=base,
-        decorator="    @property\n" if case.method in properties else "",
+        decorator="    @property\n" if is_property(case) else "",
         method=case.method,
         body=body,
     )
@@ -489,7 +554,6 @@ def play(scenario):
         pass
 
 
-PROPERTIES = {"verify_s", "baseline_epochs", "price", "skill"}
 BEFORE = {"minimum", "accounts", "price", "poison"}
 """Methods that are asked before a round is played, when the scenario is checked."""
 
@@ -500,7 +564,7 @@ class TestEveryMethod:
         with pytest.raises(PluginFailedError) as raised:
             play(scenario(tiny, tmp_path, case, "raise KeyError('missing')"))
         message = str(raised.value)
-        line = 8 + (case.method in PROPERTIES and case.keys is not TRADED)
+        line = 8 + is_property(case)
         assert message.startswith(f"bad.py:{line} in Bad.{case.method}"), message
         assert "round 1" in message or case.method in BEFORE
         assert message.endswith(": KeyError: 'missing'")

@@ -90,7 +90,17 @@ class Booth:
         self, behaviour: Voter, method: str, answer: object, seen: VoterObservation
     ) -> Ballot | None:
         """Return a ballot as the rule counts it; None where it has no weight."""
-        ballot = answers.ballot(behaviour, method, answer, seen.stake, seen.who)
+        given = answers.ballot(behaviour, method, answer, seen.stake, seen.who)
+        ballot = self._counted(given)
+        if ballot is not None:
+            rule = self.rule
+            answers.whole(rule, "votes", rule.votes(ballot))
+            answers.whole(rule, "support", rule.support(ballot))
+            answers.seconds(rule, "lock_s", rule.lock_s(ballot))
+        return ballot
+
+    def _counted(self, ballot: Ballot | None) -> Ballot | None:
+        """Return a ballot without what the rule does not look at; None where nothing is left."""
         if ballot is None or not self.rule.stakes:
             return ballot and Ballot(ballot.approves)
         conviction = ballot.conviction if self.rule.convictions else 0
@@ -101,6 +111,7 @@ class Booth:
         if ballots is None:
             ballots = [ballot for _, ballot, _ in proposal.ballots()]
         stakes = {device: self.locks.stake_of(device) for device in self.electorate()}
+        answers.whole(self.rule, "electorate", self.rule.electorate(stakes))
         return self.rule.tally(ballots, stakes)
 
     def charge(self, device: int, cost: int, reason: str) -> None:

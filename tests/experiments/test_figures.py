@@ -89,8 +89,9 @@ def test_the_order_of_the_report():
     ]  # fmt: skip
     assert [f.name for f in sweep_figures()] == [
         "accuracy-curves", "attack-success-curves", "pareto", "labels-per-unit", "lines",
-        "captures", "payoffs", "responses", "strategy-curves", "stake-fans",
-        "income-distributions", "vote-scatter", "malformed-curves",
+        "pool-left", "captures", "licence-income", "payoffs", "responses",
+        "strategy-curves", "stake-fans", "income-distributions", "vote-scatter",
+        "malformed-curves",
     ]  # fmt: skip
     for figure in (*run_figures(), *sweep_figures()):
         assert figure.needs
