@@ -54,9 +54,11 @@ def pytest_collection_modifyitems(config, items):
 def in_order(items, workers):
     """Return tests such that each worker, which gets its part of them in a row, begins with slow.
 
-    Whoever is left with a slow one at the end keeps all others waiting.
+    Whoever is left with a slow one at the end keeps all others waiting. Those that need a chain are
+    together, so that few workers start one.
     """
     slow = [item for item in items if item.get_closest_marker("slow")]
+    slow.sort(key=lambda item: not CHAINS & set(getattr(item, "fixturenames", ())))
     quick = [item for item in items if not item.get_closest_marker("slow")]
     ordered = []
     for left in range(workers, 0, -1):

@@ -43,7 +43,14 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-DEAR = {"tutorial.md", "replay-on-your-node.md"}
+DEAR = {
+    "tutorial.md",
+    "replay-on-your-node.md",
+    "run-a-sweep.md",
+    "scorecard.md",
+    "write-a-protocol.md",
+}
+"""Pages that play whole sweeps and draw their reports, or start a chain."""
 WITH_CODE = [
     pytest.param(page, id=ids(page), marks=[pytest.mark.slow] if page.name in DEAR else [])
     for page in PAGES

@@ -84,3 +84,11 @@ def test_each_worker_begins_with_slow_tests(workers):
         order = [item.slow for item in part]
         assert order == sorted(order, reverse=True)
         assert part[0].slow or workers == 16
+
+
+def test_tests_that_need_a_chain_are_with_one_worker():
+    items = [Item(i, i % 2 == 0) for i in range(40)]
+    for item in items[4:20:4]:
+        item.fixturenames = ("tmp_path", "devchain")
+    chains = {item.number for item in items[4:20:4]}
+    assert {item.number for item in in_order(items, 2)[: len(chains)]} == chains

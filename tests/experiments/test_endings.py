@@ -131,6 +131,7 @@ def test_in_python_the_process_ends_by_sigterm_as_it_would_have(tiny, tmp_path):
     assert run(scenario, tmp_path / "run").manifest["resumed"]
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_sweep_that_is_ended_keeps_a_checkpoint(tmp_path):
     ends = rule(tmp_path, "ends", IN_ROUND_2 + "os.kill(os.getpid(), 15)")
     spec = with_rule(ends, seeds=1, set={**TINY, "rounds": 2})
