@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 from agents.voters.base import Voter
 from mechanisms import answers
@@ -10,11 +11,13 @@ from mechanisms.vocabulary import ABSENT, Ballot, Payment, Tally, VoterObservati
 from mechanisms.voting.base import VotingRule
 from sim.clock import Clock
 from sim.money.treasury import Treasury
-from sim.population.population import Population
 from sim.recording import Incidents
 from sim.referenda.locks import Locks
 from sim.referenda.proposals import Proposal
 from sim.streams import Streams
+
+if TYPE_CHECKING:  # listing the games of the house must not import Mesa
+    from sim.population.population import Population
 
 
 class Booth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechanisms import registries as rules
 from mechanisms.plugin import nearest
@@ -13,7 +13,6 @@ from mechanisms.voting.base import VotingRule
 from sim.clock import Clock
 from sim.keys import SettingError
 from sim.money.treasury import Treasury
-from sim.population.population import Population
 from sim.recording import Incidents
 from sim.referenda.booth import Booth
 from sim.referenda.locks import ESCROW, Kept
@@ -28,6 +27,9 @@ from sim.referenda.proposals import (
 from sim.referenda.sale import hold_sale
 from sim.referenda.settings import ReferendaSettings
 from sim.streams import Streams
+
+if TYPE_CHECKING:  # listing the games of the house must not import Mesa
+    from sim.population.population import Population
 
 Check = Callable[[Mapping[str, float]], str]
 """Returns why values cannot be in force together, in words; "" when they can."""
