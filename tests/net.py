@@ -267,7 +267,27 @@ CORNERS = {
         },
     ),
 }
-TABLES = {**JOURNALS, **PRESETS, **CORNERS}
+TEXTS = {
+    "data.params": {"train": 300, "test": 60, "features": 200, "words": 20.0},
+    "data.initial": 40,
+    "rounds": 4,
+}
+MARKETS = {
+    "market-digits": ("sum-digits", {"data.n": 300}),
+    "market-attack": ("sum-attack", {"data.n": 400, "record.trace": True}),
+    "market-stages": ("sum-prediction-market", {"data.params": {"train": 110, "test": 60}}),
+    "market-published": ("sum-imdb", {**TEXTS, "market.model": "perceptron"}),
+    "market-points": (
+        "sum-imdb",
+        {
+            **TEXTS,
+            "market.model": "naive-bayes",
+            "market.rule": "points",
+            "market.as_published": False,
+        },
+    ),
+}
+TABLES = {**JOURNALS, **PRESETS, **CORNERS, **MARKETS}
 """Whose tables are kept as digests, column by column, in `tests/golden/tables.json`."""
 
 HASHES = {
