@@ -216,7 +216,7 @@ def _compare_rules(
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
     failed = shown[shown["error"].notna()]
     settings = result.settings
-    unit = f"{settings['payout']['asset']}, mean income per device"
+    unit = f"mean income per device, base units of {settings['payout']['asset']}"
     show(
         shown.drop(columns="error"),
         f"what each rule would have paid in {settings['name']}, seed {settings['seed']} ({unit})",

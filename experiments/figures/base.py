@@ -37,6 +37,10 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SINGLE, DOUBLE = 3.4, 7.0
 """Inches of one and of two columns of a printed page."""
+SCREEN = 3.0
+"""Inches of a figure on a small screen: 330 pixels of 400, with text that can be read."""
+COLUMNS = 4
+"""Most panels side by side."""
 TEXT, SMALL = 8.0, 7.0
 """Points of the text of a figure, and of its smallest text."""
 
@@ -50,16 +54,24 @@ class Look:
         first: by factor, levels in the order in which they are drawn: where there is no room for
             all, the first are kept.
         width: inches of the figure; 0: what its panels need, at most two columns of a page.
+        stacked: whether all panels stand one below the other, for a small screen; none is left out
+            for that.
     """
 
     labels: Labels = field(default_factory=Labels)
     first: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     width: float = 0.0
+    stacked: bool = False
 
     @property
     def narrow(self) -> bool:
-        """Whether the figure is for one column of a printed page."""
+        """Whether the figure is for one column of a printed page, or for a small screen."""
         return 0 < self.width < 5
+
+    @property
+    def most(self) -> int:
+        """How many levels a factor that goes across may have; further ones are left out."""
+        return 2 if self.narrow and not self.stacked else COLUMNS
 
     def inches(self, wanted: float) -> float:
         """Return the width of a figure that would like so many inches."""
@@ -238,5 +250,8 @@ def _linear(channel: float) -> float:
 
 
 def thousands(value: float, _: object = None) -> str:
-    """Return an axis label as 12,000."""
+    """Return an axis label as 12,000; from a million on as 12.5 M, from a billion on as 12.5 bn."""
+    for size, word in ((1e9, "bn"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:,.5g} {word}".replace("-", "−")
     return number(value, 0)

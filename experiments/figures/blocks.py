@@ -10,9 +10,15 @@ from experiments.runresult import RunResult
 
 
 def data(run: RunResult) -> pd.DataFrame:
-    """Return one row per round, simulated seconds; the winning block where there are blocks."""
+    """Return one row per round, simulated seconds; the winning block where there are blocks.
+
+    Empty without blocks where all rounds but the last are equally long: they may be slices of
+    time, whose length is given and no outcome. Two rounds do not tell.
+    """
     block = ["block_time_s"] if run.has({"rounds": ("block_time_s",)}) else []
-    return run.rounds[["round", *block, "duration_s", "end_s"]]
+    table = run.rounds[["round", *block, "duration_s", "end_s"]]
+    given = len(table) > 2 and table["duration_s"].iloc[:-1].nunique() == 1
+    return table.iloc[:0] if given and not block else table
 
 
 def draw(table: pd.DataFrame, axes: Axes) -> None:

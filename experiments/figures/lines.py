@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.figures.base import LINE, WHO, Look, Sheet, SweepFigure, blank, thousands
+from experiments.figures.base import COLUMNS, LINE, WHO, Look, Sheet, SweepFigure, thousands
 from experiments.figures.factors import (
     choose,
     continuous,
@@ -19,7 +19,7 @@ from experiments.figures.factors import (
     ordered,
     share_explained,
 )
-from experiments.figures.panels import COLUMNS, LETTER, words
+from experiments.figures.panels import LETTER, grid_of, words
 from experiments.intervals import band, bands_in_words
 from experiments.labels import shorten
 from experiments.numerals import plain
@@ -112,18 +112,15 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     beside = next((c for c in table.columns if c not in VALUES), "")
     split = beside or "factor"
     columns = look.levels(table[beside]) if beside else list(table["factor"].unique())
-    most = 2 if look.narrow else COLUMNS
+    most = look.most
     if len(columns) > most:
         what = look.labels.factor(beside) if beside else "the factors"
         notes.append(f"{most} of the {len(columns)} levels of {what} are drawn; the CSV has all.")
         columns = columns[:most]
     rows = [name for name, own in ROWS.items() if table["outcome"].isin(own).any()]
     width = look.inches({1: 3.4, 2: 5.0}.get(len(columns), 7.0))
-    sheet = blank(width, 0.7 + 1.35 * len(rows))
-    grid = sheet.subplots(
-        len(rows), len(columns), sharex="all" if beside else "col", sharey="row", squeeze=False
-    )
-    letters = int((width - 0.8) / len(columns) / LETTER)
+    sheet, grid = grid_of(look, len(rows), len(columns), width, 1.35, sharex=bool(beside))
+    letters = int((width - 0.8) / (1 if look.stacked else len(columns)) / LETTER)
     for i, name in enumerate(rows):
         for j, column in enumerate(columns):
             axes = grid[i, j]
@@ -131,7 +128,8 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
             _draw_panel(axes, part)
             factor = table["factor"].iloc[0] if beside else column
             axes.set(xlabel=look.labels.factor(factor), ylabel=LABELS[name])
-            axes.label_outer()
+            if not look.stacked:
+                axes.label_outer()
             if beside and i == 0:
                 title = shorten(look.labels.named(beside, column), letters)
                 axes.set_title(title, loc="left", fontweight="bold")

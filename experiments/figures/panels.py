@@ -7,7 +7,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ from matplotlib.transforms import Bbox
 from experiments.figures.base import NEUTRAL, SMALL, TEXT, Look, blank, direct_label, ink
 from experiments.figures.factors import thin
 
-CURVES, PANELS, COLUMNS = 8, 12, 4
-"""Most curves in a panel, panels in a figure, panels side by side."""
+CURVES, PANELS = 8, 12
+"""Most curves in a panel, and panels in a figure."""
 WIDTHS = {1: 4.4, 2: 5.6, 3: 7.0, 4: 7.0}
 """Inches of a figure by its number of columns."""
 LETTER = 0.66 * TEXT / 72
@@ -92,7 +92,7 @@ def multiples(
         height: inches of a row of panels.
     """
     # Which factor goes across and which down, and how many levels of each have room.
-    most = 2 if look.narrow else COLUMNS
+    most = look.most
     across, down = _order(table, facets)
     keys: list[tuple[Any, ...]] = [()]
     columns = 1
@@ -105,12 +105,14 @@ def multiples(
         table = keep(table, across, PANELS, look, notes)
         keys = [(level,) for level in look.levels(table[across])]
         columns = math.ceil(len(keys) / math.ceil(len(keys) / most))
+    columns = 1 if look.stacked else columns
     rows = math.ceil(len(keys) / columns)
     factors = [f for f in (down, across) if f]
 
     # Titles name the levels; long ones take several lines.
     width = look.inches(WIDTHS[columns])
-    letters = max(8, int((width - 0.6) / columns / LETTER))
+    beside = 1.1 if look.stacked else 0.6  # numbers of the axis, for which a screen has little room
+    letters = max(8, int((width - beside) / columns / LETTER))
     titles = {key: _title(look, factors, key, letters) for key in keys}
     lines = max(title.count("\n") for title in titles.values())
 
@@ -127,11 +129,49 @@ def multiples(
         last = place % columns == columns - 1
         panels.append(Panel(grid[place], part, " ".join(title.split()), last))
 
-    # Places of the grid that no panel takes: the panel above them shows its numbers.
-    for place in range(len(keys), len(grid)):
+    _number_below(grid, len(keys), columns)
+    return sheet, panels
+
+
+def _number_below(grid: np.ndarray, taken: int, columns: int) -> None:
+    """Show the numbers of the axis below each panel that has no other below, or is in one column.
+
+    In one column panels may be screens apart. Places of the grid that no panel takes stay empty.
+    """
+    if columns == 1:
+        for axes in grid:
+            axes.tick_params(labelbottom=True)
+    for place in range(taken, len(grid)):
         grid[place].set_axis_off()
         grid[place - columns].tick_params(labelbottom=True)
-    return sheet, panels
+
+
+def grid_of(
+    look: Look, rows: int, columns: int, width: float, height: float, *, sharex: bool = False
+) -> tuple[Canvas, np.ndarray]:
+    """Return a canvas with a panel per row and column: outcomes down, factors or levels across.
+
+    Panels of a row share their vertical axis, those of a column the other one. Stacked ones stand
+    below each other, column by column.
+
+    Args:
+        look: whether they are stacked.
+        rows: how many outcomes.
+        columns: how many factors or levels.
+        width: inches of the canvas.
+        height: inches of a row of panels.
+        sharex: whether all panels share the horizontal axis.
+    """
+    if not look.stacked:
+        sheet = blank(width, 0.7 + height * rows)
+        share: Literal["all", "col"] = "all" if sharex else "col"
+        return sheet, sheet.subplots(rows, columns, sharex=share, sharey="row", squeeze=False)
+    sheet = blank(width, 0.7 + (height + 0.15) * rows * columns)
+    grid = sheet.subplots(rows * columns, squeeze=False).reshape(columns, rows).T
+    for panels in grid:
+        for axes in panels[1:]:
+            axes.sharey(panels[0])
+    return sheet, grid
 
 
 def _rows_of(table: pd.DataFrame, factors: Sequence[str], key: tuple[Any, ...]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.figures.base import ACCENT, NEUTRAL, Look, Sheet, SweepFigure, thousands
+from experiments.figures.base import ACCENT, NEUTRAL, SMALL, Look, Sheet, SweepFigure, thousands
 from experiments.figures.factors import concerns, continuous, crossed, each, ordered
 from experiments.figures.gains import CAPTION, OWNED_NEEDS, asset, asset_of, gains, per_run
 from experiments.figures.panels import CURVES, DRAWN_POINTS, Panel, multiples, name_points
@@ -36,6 +36,8 @@ LIMITS = {"accuracy": (0.0, 1.0), "gained": (-np.inf, np.inf)}
 """The least and the largest value that there can be: no interval goes beyond."""
 MARK = 0.03
 """Part of an axis that a mark at its largest possible value needs beyond it."""
+LETTER_OF_NAME = 0.57 * (SMALL + 0.5) / 72
+"""Inches of a letter of a point's name, more or less."""
 MOST_ROWS = 20
 """Most choices that are drawn one below the other."""
 
@@ -138,8 +140,11 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
         notes.append("Intervals far wider than all points together are cut at the frame.")
     sheet.supxlabel(f"net income per adversary ({unit})", fontsize="medium")
     sheet.supylabel(WORDS["accuracy"], fontsize="medium")
-    few = max(len(p.part) for p in panels) <= (2 if look.narrow else CURVES)
-    few = few and table["point"].str.len().max() <= DRAWN_POINTS
+    sheet.draw_without_rendering()  # the size of the panels is known only now
+    few = max(len(p.part) for p in panels) <= (2 if look.narrow and not look.stacked else CURVES)
+    longest = table["point"].str.len().max()
+    room = 0.9 * panels[0].axes.get_position().width * sheet.get_figwidth()
+    few = few and longest <= DRAWN_POINTS and longest * LETTER_OF_NAME <= room
     for panel in panels:
         part = panel.part.sort_values(["gained", "accuracy"])
         names = part["point"].tolist()

@@ -24,6 +24,10 @@ DIGIT = 0.62 * (SMALL + 0.5) / 72
 """Inches of a digit in a cell, more or less."""
 NAME = 0.6 * SMALL / 72
 """Inches of a letter beside a row, more or less."""
+SCALES = {1e3: "thousands", 1e6: "millions", 1e9: "billions"}
+"""Units that numbers are in where cells are small."""
+WRAPPED = 13
+"""Letters of a line of a name beside a row, on a small screen."""
 WHOSE = {"honest": "honest devices", "adversary": "adversaries"}
 
 
@@ -66,21 +70,20 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     across_levels, down_levels = look.levels(table[across]), look.levels(table[down])
     across_names = [look.labels.level(across, level) for level in across_levels]
     down_names = [look.labels.level(down, level) for level in down_levels]
+    if look.stacked:
+        down_names = [textwrap.fill(name, WRAPPED) for name in down_names]
     whose = [who for who in WHOSE if (table["who"] == who).any()]
 
     # Side by side; one above the other where numbers, which never slant, have more room so.
     decimals = digits(table["utility"])
     longest = _longest(table["utility"], decimals)
-    margin = NAME * max(map(len, down_names)) + 0.35
+    margin = NAME * max(len(line) for name in down_names for line in name.split("\n")) + 0.35
     wanted = max(2.0, (longest + 0.05) * len(across_levels))
     beside = 1 if look.narrow or margin + len(whose) * wanted > DOUBLE else len(whose)
     width = look.inches(margin + beside * max(2.0, 0.75 * len(across_levels)))
     cell = (width - margin) / beside / len(across_levels)
-    if (SMALL + 0.5) * cell / longest < SMALL and table["utility"].abs().max() >= 1_000:
-        table = table.assign(utility=table["utility"] / 1_000)
-        decimals = 1
-        longest = _longest(table["utility"], decimals)
-        notes.append("The numbers are in thousands of base units.")
+    table, unit, decimals = _scaled(table, decimals, cell)
+    longest = _longest(table["utility"], decimals)
     size = (SMALL + 0.5) * min(1.0, cell / longest)
     if size < SMALL:
         notes.append("The cells have no room for numbers; the CSV has them.")
@@ -105,13 +108,27 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
         grid = grid.reindex(index=down_levels, columns=across_levels)
         grid = grid.set_axis(down_names, axis=0).set_axis(across_names, axis=1)
         _matrix(axes, grid, limit, decimals, size)
-        axes.set_title(WHOSE[who], loc="left", fontweight="bold")
+        title = f"{WHOSE[who]}, in {unit}" if unit and size >= SMALL else WHOSE[who]
+        axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xticklabels(names, **{"rotation": 0, **slant})
         axes.set_yticklabels(down_names, rotation=0)
         axes.set(xlabel="", ylabel="")
     sheet.supxlabel(look.labels.factor(across), fontsize="medium")
     sheet.supylabel(look.labels.factor(down), fontsize="medium")
     return Sheet(sheet, notes)
+
+
+def _scaled(table: pd.DataFrame, decimals: int, cell: float) -> tuple[pd.DataFrame, str, int]:
+    """Return amounts in the first unit in which they fit cells of so many inches; its name.
+
+    The name is empty for base units. Also the decimals to print.
+    """
+    amounts, unit = table["utility"], ""
+    for scale, word in SCALES.items():
+        fits = (SMALL + 0.5) * cell >= SMALL * _longest(table["utility"], decimals)
+        if not fits and amounts.abs().max() >= scale:
+            table, unit, decimals = table.assign(utility=amounts / scale), word, 1
+    return table, unit, decimals
 
 
 def _longest(values: pd.Series, decimals: int) -> float:
@@ -152,8 +169,9 @@ def _matrix(axes: Axes, grid: pd.DataFrame, limit: float, decimals: int, size: f
 FIGURE = SweepFigure(
     name="payoffs",
     title="Payoffs",
-    caption="Mean utility per device and run, in base units: income and what is locked, "
-    "less costs. White is 0, green a gain, purple a loss, in the same scale for both.",
+    caption="Mean utility per device and run, in base units unless a title says in what: income "
+    "and what is locked, less costs. White is 0, green a gain, purple a loss, in the same scale "
+    "for both.",
     needs={"participants": ("device", "adversary", "utility")},
     data=data,
     draw=draw,

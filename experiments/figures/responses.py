@@ -12,17 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from experiments.figures.base import (
+    COLUMNS,
     LEVELS,
     LINE,
     NEUTRAL,
     Look,
     Sheet,
     SweepFigure,
-    blank,
     thousands,
 )
 from experiments.figures.factors import continuous, crossed, ordered, share_explained
-from experiments.figures.panels import COLUMNS, words
+from experiments.figures.panels import grid_of, words
 from experiments.intervals import interval
 from experiments.numerals import plain
 from experiments.results import Results
@@ -106,7 +106,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     color_by = next((c for c in table.columns if c not in VALUES), "")
     outcomes = list(table["outcome"].unique())
     factors = list(table["factor"].unique())
-    most = 2 if look.narrow else COLUMNS
+    most = look.most
     if len(factors) > most:
         notes.append(
             f"The {most} factors that explain most of {NAMES[outcomes[0]]} are drawn; "
@@ -114,8 +114,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
         )
         factors = factors[:most]
     width = look.inches(max(3.6, 0.9 + 1.9 * len(factors)))
-    sheet = blank(width, 0.7 + 1.45 * len(outcomes))
-    grid = sheet.subplots(len(outcomes), len(factors), sharex="col", sharey="row", squeeze=False)
+    sheet, grid = grid_of(look, len(outcomes), len(factors), width, 1.45)
     colors: dict[Any, str] = {"": LINE}
     table = table.assign(level="")
     if color_by:
@@ -132,7 +131,8 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
             if outcome != "accuracy":
                 axes.yaxis.set_major_formatter(FuncFormatter(thousands))
             axes.yaxis.set_major_locator(MaxNLocator(4))
-            axes.label_outer()
+            if not look.stacked:
+                axes.label_outer()
     if grey:
         notes.append(f"Grey: {look.labels.factor(color_by)} makes no difference.")
     if color_by:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.figures.base import ADVERSARY, HONEST, LINE, NEUTRAL, SMALL, Figure, direct_label
+from experiments.figures.base import ADVERSARY, HONEST, LINE, NEUTRAL, SMALL, Figure
+from experiments.figures.panels import name_lines
 from experiments.runresult import RunResult
 
 DAY_S = 86_400.0
@@ -82,6 +83,9 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
         ACCURACY: (LINE, "-", 1.3),
         BASELINE: (NEUTRAL, (0, (4, 2)), 1.0),
     }
+    sheet = axes.get_figure(root=True)
+    assert sheet is not None
+    ends = []
     for kind, (color, dash, width) in looks.items():
         part = table[table["kind"] == kind]
         for _, line in part.groupby("line", sort=False):
@@ -90,10 +94,11 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
             _name_inside(axes, part, color)
         elif len(part):
             last = part[part["days"] == part["days"].max()]["percent"].median()
-            direct_label(axes, float(table["days"].max()), float(last), kind, color)
+            ends.append((float(table["days"].max()), float(last), kind, color))
     axes.set(xlabel="simulated days", ylabel="per cent")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
+    name_lines(sheet, {axes: ends})
 
 
 def _name_inside(axes: Axes, ray: pd.DataFrame, color: str) -> None:

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from experiments.figures.base import ADVERSARY, HONEST, Figure, direct_label, rounds_axis, thousands
+from experiments.figures.base import ADVERSARY, HONEST, Figure, rounds_axis, thousands
+from experiments.figures.panels import name_lines
 from experiments.runresult import RunResult
 
 
@@ -22,6 +23,9 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
     honest = [device for device in wide.columns if device not in bad]
     last = wide.iloc[-1]
     rounds = int(wide.index[-1])
+    sheet = axes.get_figure(root=True)
+    assert sheet is not None
+    ends = []
     for name, devices, color, width in (
         ("honest", honest, HONEST, 0.9),
         ("adversary", sorted(bad), ADVERSARY, 1.4),  # drawn over the others
@@ -31,17 +35,19 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
                 wide.index.astype(int), wide[device], color=color, linewidth=width, alpha=0.85
             )
         if devices:
-            direct_label(axes, rounds, float(last[devices].median()), name, color)
+            ends.append((rounds, float(last[devices].median()), name, color))
     axes.set(xlabel="round", ylabel="balance (base units)")
     rounds_axis(axes, rounds)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(thousands))
+    name_lines(sheet, {axes: ends})
 
 
 FIGURE = Figure(
     name="stakes",
-    title="Stake of each device",
-    caption="Balance of the staking asset at each round's end, one line per device.",
+    title="Balance of each device",
+    caption="Amount of the paid asset at each round's end, without what is locked; a line per "
+    "device.",
     needs={"participants": ("round", "device", "adversary", "balance")},
     data=data,
     draw=draw,

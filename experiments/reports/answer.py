@@ -124,7 +124,11 @@ def _evidence(results: Results, verdict: Verdict) -> Iterator[Section]:
     if not ranking["violates"].any():
         ranking = ranking.drop(columns="violates")
     keys = [c for c in verdict.table.columns if c in results.factors]
-    yield Section("Ranking", rounded(labels.applied(ranking)), note=f"{verdict.title}.")
+    yield Section(
+        "Ranking",
+        rounded(labels.applied(ranking)),
+        note=f"{verdict.title[0].upper()}{verdict.title[1:]}.",
+    )
     level = f"{100 * verdict.level:.4g} %"
     gains = (
         "Mean gain of a deviating device over the same device when nobody attacks, paired by seed, "

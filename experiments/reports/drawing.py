@@ -61,7 +61,7 @@ def check_figures(want: Wanted, known: Collection[str]) -> None:
 def draw_all(
     figures: Iterable[AnyFigure],
     data: Callable[[AnyFigure], pd.DataFrame],
-    draw: Callable[[AnyFigure, pd.DataFrame], Sheet],
+    draw: Callable[[AnyFigure, pd.DataFrame, bool], Sheet],
     target: Path,
     want: Wanted,
     command: Sequence[str],
@@ -72,7 +72,7 @@ def draw_all(
     Args:
         figures: in their order; those that are not asked for are passed over.
         data: makes the table of one; an empty one: nothing to show.
-        draw: puts a table on a canvas.
+        draw: puts a table on a canvas; the last argument says whether for a small screen.
         target: folder of the files.
         want: which figures, in which formats.
         command: that makes the report.
@@ -104,7 +104,7 @@ def draw_all(
 def _draw_one(
     figure: AnyFigure,
     data: Callable[[AnyFigure], pd.DataFrame],
-    draw: Callable[[AnyFigure, pd.DataFrame], Sheet],
+    draw: Callable[[AnyFigure, pd.DataFrame, bool], Sheet],
     target: Path,
     want: Wanted,
     command: Sequence[str],
@@ -113,7 +113,8 @@ def _draw_one(
     table: pd.DataFrame = data(figure)
     if table.empty:
         return None
-    sheet: Sheet = draw(figure, table)
+    sheet: Sheet = draw(figure, table, False)
+    small = draw(figure, table, True).canvas if sheet.canvas.get_figwidth() > SINGLE else None
     caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
     return save(
         sheet.canvas,
@@ -124,6 +125,7 @@ def _draw_one(
         caption=caption,
         command=shlex.join(command),
         formats=want.formats,
+        small=small,
     )
 
 

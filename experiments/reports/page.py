@@ -33,27 +33,34 @@ _POLICY = (
 
 PIXELS = 115
 """Of the page for an inch of a figure: text of eight points is as large as the page's own."""
+SMALL = "(max-width: 560px)"
+"""Screens on which figures are drawn small."""
 METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """Formats of figures, and what their files must not say, so that they are the same every time."""
+EMBEDDED, LOSSLESS = "webp", {"lossless": True, "method": 2}
+"""Format of the images in a page, and how they are written."""
 FORMATS = ("png", "svg")
 """Formats that are written unless others are asked for."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure of a page: file stem, texts, PNG bytes, the command that makes it, inches, files."""
+    """A figure of a page: file stem, texts, image, the command that makes it, inches, files."""
 
     name: str
     title: str
     caption: str
-    png: bytes
+    image: bytes
+    """As WebP: less than half the bytes of PNG, without loss."""
     command: str
     width: float = 0.0
     formats: tuple[str, ...] = FORMATS
+    small: bytes = b""
+    """The image for small screens; none where the figure is narrow enough anyway."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,32 @@ def save(
     caption: str,
     command: str,
     formats: Sequence[str] = FORMATS,
+    small: Canvas | None = None,
 ) -> Panel:
     """Write a canvas in some formats, and its table as CSV; other files are left alone.
 
-    Raises ValueError when its names and numbers leave no room for what is drawn.
+    `small` is the same figure for small screens. Raises ValueError when names and numbers leave no
+    room for what is drawn.
     """
+    bodies = _bodies(sheet, [EMBEDDED, *formats])
+    for kind in formats:
+        write_file(folder / f"{name}.{kind}", bodies[kind])
+    write_file(folder / f"{name}.csv", csv_text(table))
+    on_small = _bodies(small, [EMBEDDED])[EMBEDDED] if small else b""
+    return Panel(
+        name,
+        title,
+        caption,
+        bodies[EMBEDDED],
+        command,
+        sheet.get_figwidth(),
+        tuple(formats),
+        on_small,
+    )
+
+
+def _bodies(sheet: Canvas, formats: Sequence[str]) -> dict[str, bytes]:
+    """Return the bytes of a canvas in some formats."""
     _draw_literally(sheet)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="constrained_layout not applied")
@@ -104,14 +132,12 @@ def save(
             raise ValueError("its names leave no room for what is drawn") from None
     sheet.set_layout_engine(None)  # laid out once, so that all files are the same
     bodies = {}
-    for kind in dict.fromkeys(["png", *formats]):
+    for kind in dict.fromkeys(formats):
         buffer = io.BytesIO()
-        sheet.savefig(buffer, format=kind, metadata=METADATA[kind])
+        options = {"pil_kwargs": LOSSLESS} if kind == EMBEDDED else {"metadata": METADATA[kind]}
+        sheet.savefig(buffer, format=kind, **options)
         bodies[kind] = buffer.getvalue()
-    for kind in formats:
-        write_file(folder / f"{name}.{kind}", bodies[kind])
-    write_file(folder / f"{name}.csv", csv_text(table))
-    return Panel(name, title, caption, bodies["png"], command, sheet.get_figwidth(), tuple(formats))
+    return bodies
 
 
 def _draw_literally(sheet: Canvas) -> None:
@@ -183,9 +209,9 @@ def _section(section: Section) -> str:
 
 def _figure(panel: Panel) -> str:
     pixels = round(PIXELS * panel.width)
-    # A wide figure scrolls on a small screen rather than become too small to read.
-    wide = " wide" if pixels > 600 else ""
-    image = base64.b64encode(panel.png).decode()
+    image = _embedded(panel.image)
+    # On a small screen its panels stand one below the other rather than become too small to read.
+    small = f'<source media="{SMALL}" srcset="{_embedded(panel.small)}">' if panel.small else ""
     name, title = _html(panel.name), _html(panel.title)
     caption = _html(panel.caption)
     files = ", ".join(
@@ -194,12 +220,16 @@ def _figure(panel: Panel) -> str:
     drawing = f"; drawing: {files}" if files else ""
     return (
         f'<figure id="{name}" style="--w:{pixels}px"><h3>{title}</h3>'
-        f'<div class="plate{wide}" tabindex=0 role=region aria-label="{title}">'
-        f'<img alt="{caption}" src="data:image/png;base64,{image}"></div>'
+        f"<div class=plate><picture>{small}"
+        f'<img alt="{caption}" src="{image}"></picture></div>'
         f"<figcaption>{caption} "
         f'<span class=made>Data: <a href="{name}.csv">{name}.csv</a>{drawing}. '
         f"Made by <code>{_html(panel.command)}</code></span></figcaption></figure>"
     )
+
+
+def _embedded(image: bytes) -> str:
+    return f"data:image/{EMBEDDED};base64,{base64.b64encode(image).decode()}"
 
 
 def table(frame: pd.DataFrame, name: str, *, head: bool = True) -> str:
@@ -234,7 +264,7 @@ def _text(value: Any) -> str:
     return "–" if value is None or value != value else _html(str(value))
 
 
-_AMOUNT = r"^([-−]?[\d.,]+( \(.* to .*\)| ± [\d.]+|%)?|–)$"
+_AMOUNT = r"^([-−]?[\d.,]+( \(.* to .*\)| ± [\d.]+|%| in all seeds)?|–)$"
 """Text that reads as a number, perhaps with an interval; the script sorts it by the number."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import tomli_w
 
 from experiments.figures import run_figures
-from experiments.figures.base import Sheet, canvas, style
+from experiments.figures.base import SCREEN, Sheet, canvas, style
 from experiments.figures.declared import declared_figures
 from experiments.reports.drawing import Wanted, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
@@ -29,7 +29,9 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
         gallery = draw_all(
             figures,
             lambda figure: figure.data(run),
-            lambda figure, table: Sheet(canvas(figure, table, want.width)),
+            lambda figure, table, small: Sheet(
+                canvas(figure, table, SCREEN if small else want.width)
+            ),
             target,
             want,
             command,

@@ -1,6 +1,6 @@
-// A table or figure that is wider than its place says so.
+// A table that is wider than its place says so.
 const tell = () => {
-  for (const box of document.querySelectorAll(".wrap,.plate")) {
+  for (const box of document.querySelectorAll(".wrap")) {
     box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
   }
 };

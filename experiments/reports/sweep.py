@@ -9,7 +9,7 @@ import pandas as pd
 import tomli_w
 
 from experiments.figures import sweep_figures
-from experiments.figures.base import Look, style
+from experiments.figures.base import SCREEN, Look, style
 from experiments.figures.factors import ordered
 from experiments.intervals import in_words
 from experiments.labels import quoted
@@ -49,12 +49,16 @@ def report_sweep(
     # Nothing is written into the folder of a sweep whose report lies elsewhere.
     beside = results.folder if target.parent == results.folder else target
     answer = answer_of(results, beside)
-    look = Look(results.labels.drawn(), answer.order, want.width)
+    labels = results.labels.drawn()
+    looks = {
+        False: Look(labels, answer.order, want.width),
+        True: Look(labels, answer.order, SCREEN, stacked=True),
+    }
     with style():
         gallery = draw_all(
             figures,
             lambda figure: figure.data(results) if results.has(figure.needs) else pd.DataFrame(),
-            lambda figure, table: figure.draw(table, look),
+            lambda figure, table, small: figure.draw(table, looks[small]),
             target,
             want,
             command,

@@ -139,7 +139,7 @@ def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
     text = page.read_text()
     drawn = [f for f in run_figures() if (page.parent / f"{f.name}.svg").is_file()]
     assert len(drawn) >= 5
-    assert text.count("data:image/png;base64,") == len(drawn)
+    assert text.count("data:image/webp;base64,") == 2 * len(drawn), "and one for small screens"
     for outside in ("http:", "https:", "<script src", "<link"):
         assert outside not in text
     again = report(run(tiny(adversaries__0__count=2), tmp_path / "other"))

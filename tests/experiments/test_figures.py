@@ -4,13 +4,15 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from experiments import RunError, figures, open_run, report, run
 from experiments.figures import run_figures, sweep_figures
-from experiments.figures.base import canvas, style
+from experiments.figures.base import SCREEN, Look, canvas, style, thousands
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
+from experiments.figures.over_rounds import draw_curves
 from experiments.recorded import SCHEMA_VERSION, listing
 from experiments.runfiles import setting
 from fedstake.outside import seal
@@ -280,3 +282,90 @@ def test_a_damaged_table_is_named(tmp_path):
     file.write_bytes(bytes(file.stat().st_size))
     with pytest.raises(RunError, match=r"market\.parquet: damaged"):
         report(result)
+
+
+# --- labels, amounts, small screens --------------------------------------------------------------
+
+
+def labels_on(sheet):
+    """The boxes of the labels at the ends of lines."""
+    sheet.draw_without_rendering()
+    notes = [note for axes in sheet.axes for note in axes.texts if note.get_text() in ENDS]
+    return [note.get_window_extent() for note in notes]
+
+
+ENDS = ("honest", "adversary", "accuracy")
+
+
+def test_labels_of_lines_that_end_close_together_do_not_overlap():
+    days = [0.0, 3.0] * 3
+    kinds = ["honest"] * 2 + ["adversary"] * 2 + ["accuracy"] * 2
+    values = [100.0, 100.5, 100.0, 100.4, 75.0, 100.3]
+    market = pd.DataFrame({"days": days, "line": kinds, "kind": kinds, "percent": values})
+    rounds = {"round": [1, 1, 2, 2], "device": [0, 1, 0, 1], "adversary": [False, True] * 2}
+    stakes = pd.DataFrame({**rounds, "balance": [10**13, 10**13, 10**13, 10**13 + 5]})
+    by_name = {figure.name: figure for figure in run_figures()}
+    with style():
+        for name, table, labels in (("returns", market, 3), ("stakes", stakes, 2)):
+            for width in (0.0, SCREEN):
+                boxes = labels_on(canvas(by_name[name], table, width))
+                assert len(boxes) == labels
+                for i, box in enumerate(boxes):
+                    assert box.count_overlaps(boxes[i + 1 :]) == 0, name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12_000, "12,000"), (-1.5e6, "−1.5 M"), (8e10, "80 bn"), (1.25e13, "12,500 bn"), (0.0, "0")],
+)
+def test_large_amounts_have_room(value, text):
+    assert thousands(value) == text
+
+
+def test_slices_of_time_are_no_durations(tmp_path):
+    """Of a market the length of a slice is given: only the last one lasts until all is done."""
+    rounds = {"round": [1, 2, 3], "start_s": [0.0, 9.0, 18.0], "end_s": [9.0, 18.0, 30.0]}
+    durations = next(figure for figure in run_figures() if figure.name == "block-times")
+    for lengths, rows in (([9.0, 9.0, 12.0], 0), ([9.0, 8.0, 12.0], 3)):
+        result = record(tmp_path / str(rows), {"rounds": {**rounds, "duration_s": lengths}})
+        assert len(durations.data(result)) == rows
+
+
+def test_no_panel_is_left_out_on_a_small_screen():
+    table = pd.DataFrame(
+        [
+            (rule, attack, at, 0.5, 0.4, 0.6, 3)
+            for rule in ("a rule with a long name", "b", "c")
+            for attack in ("x", "y", "z")
+            for at in (1, 2)
+        ],
+        columns=["rule", "attack", "round", "mean", "low", "high", "seeds"],
+    )
+    table = table.assign(color="one").astype(dict.fromkeys(["rule", "attack", "color"], "category"))
+    table = table[["color", "rule", "attack", "round", "mean", "low", "high", "seeds"]]
+    with style():
+        wide = draw_curves(table, Look(), label="accuracy").canvas
+        small = draw_curves(table, Look(width=SCREEN, stacked=True), label="accuracy").canvas
+        small.draw_without_rendering()
+    assert [len(sheet.axes) for sheet in (wide, small)] == [9, 9]
+    lefts = {round(axes.get_position().x0, 3) for axes in small.axes}
+    assert len(lefts) == 1, "one below the other"
+    for axes in small.axes:
+        assert axes.title.get_window_extent().x1 <= small.bbox.x1
+
+
+def test_cells_of_a_matrix_have_numbers_on_a_small_screen():
+    rows = [
+        (who, rule, attack, sign * 4.9e10)
+        for who, sign in (("honest", 1), ("adversary", -1))
+        for rule in ("the same, clock of each", "free", "points", "deposits", "flat")
+        for attack in ("nobody", "bad", "griefer", "label-flip")
+    ]
+    table = pd.DataFrame(rows, columns=["who", "rule", "attack", "utility"])
+    table = table.astype({"rule": "category", "attack": "category"})
+    payoffs = next(figure for figure in sweep_figures() if figure.name == "payoffs")
+    with style():
+        sheet = payoffs.draw(table, Look(width=SCREEN, stacked=True)).canvas
+    for axes in sheet.axes:
+        assert axes.get_title(loc="left").endswith("in billions")
+        assert {text.get_text() for text in axes.texts} <= {"49.0", "−49.0"}

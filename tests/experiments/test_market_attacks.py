@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -10,6 +11,7 @@ from agents import registries as behaviours
 from experiments.reproduce.sum import flaws
 from experiments.sweeps.plan import load_spec, plan
 from mechanisms import registries as rules
+from sim.registries import protocols
 
 HOUSE = Path(__file__).parents[2]
 ATTACKS = HOUSE / "docs" / "market-attacks" / "attacks.toml"
@@ -109,3 +111,13 @@ def test_findings_without_runs_are_empty_tables_and_no_error():
     for heading, table in flaws.findings(Tables()):
         assert heading
         assert (table.iloc[:, 1:] == "–").all(axis=None)
+
+
+def test_who_is_priced_out_is_the_honest():
+    """Refused data of adversaries count as little as their true labels do."""
+    offers = "(1, false, 4, 1), (2, false, 4, 3), (1, true, 9, 0), (2, true, 0, 0)"
+    rows = f"(values {offers}) t(round, adversary, offered, accepted)"
+    sql = protocols.get("market").outcomes["priced_out"].sql
+    assert duckdb.sql(f"select {sql} from {rows}").fetchall() == [(0.5,)]
+    nobody = f"select {sql} from {rows} where adversary"
+    assert duckdb.sql(nobody).fetchall() == [(None,)]

@@ -460,7 +460,7 @@ def test_the_page_needs_nothing_but_itself(page):
     loads = Loads()
     loads.feed(text)
     assert loads.fetched
-    assert all(f.startswith("data:image/png;base64,") for f in loads.fetched)
+    assert all(f.startswith("data:image/webp;base64,") for f in loads.fetched)
     assert all((page.parent / link).is_file() for link in loads.links), (
         "data and drawings lie beside it"
     )

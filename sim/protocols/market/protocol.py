@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sim import scenario as scenarios
-from sim.charts import Chart
 from sim.notes import Declaration, Note
 from sim.population.utility import Stakes
 from sim.protocol import Outcome, Protocol, Table, Tape
@@ -45,18 +44,6 @@ class Market(Protocol):
             "submissions",
             {"device": "device", "sample": "sample", "label": "label", "datum": "datum"},
             present=("datum",),
-        ),
-    )
-    charts: ClassVar[tuple[Chart, ...]] = (
-        Chart(
-            "model-accuracy",
-            "Accuracy of the model",
-            "Share of the hidden test set that the model predicts right, each time it is measured.",
-            "accuracies",
-            "time_s",
-            "accuracy",
-            x_label="simulated seconds",
-            y_label="accuracy",
         ),
     )
     tape = Tape(("trace",), "markets", "experiments.offpolicy_market:compare_markets")

@@ -175,9 +175,11 @@ OUTCOMES = {
         "min",
     ),
     "priced_out": Outcome(
-        "submissions",
-        'avg(case when datum is null then 1.0 else 0.0 end) filter (where "right")',
-        "share of offered data with the true label that the rule refused",
+        "participants",
+        "1 - sum(accepted) filter (where not adversary)::double"
+        " / nullif(sum(offered) filter (where not adversary), 0)",
+        "share of the data offered by honest contributors that the rule refused, because the "
+        "price was higher than the offer or for another reason; null: they offered none",
         "min",
     ),
     "good_deposit": Outcome(
