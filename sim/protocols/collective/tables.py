@@ -6,9 +6,12 @@ from sim.charts import Chart
 from sim.labelling import tables as labelling
 from sim.notes import Approval, Licences, Note
 from sim.protocol import Outcome
+from sim.protocols.collective.settings import ANNOTATOR, CLIENT, CONTRIBUTOR, CREATOR, ENGINEER
 from sim.recording import INTEGER, NUMBER, TEXT, TRUTH, Column, Table
 from sim.referenda import declared as referenda
 from sim.training import declared
+
+PARTIES = (CONTRIBUTOR, ENGINEER, ANNOTATOR, CLIENT, CREATOR)
 
 ROUNDS = {
     "submitted": Column(INTEGER, "versions that engineers submitted"),
@@ -95,6 +98,17 @@ OWN = {
 }
 
 
+def _utility(party: str) -> Outcome:
+    honest = f"party = '{party}' and not adversary"
+    return Outcome(
+        "participants",
+        f"sum(utility) filter (where {honest}) / count(distinct device) filter (where {honest})",
+        f"utility of an honest {party} in the whole run, base units; null: there is none",
+        "max",
+        headline=True,
+    )
+
+
 def _left(party: str) -> Outcome:
     return Outcome(
         "pools",
@@ -107,6 +121,7 @@ OUTCOMES = {
     **declared.OUTCOMES,
     **referenda.OUTCOMES,
     **{f"{party}_pool_left": _left(party) for party in ("contributors", "engineers", "annotators")},
+    **{f"{party}_utility": _utility(party) for party in PARTIES},
     "versions_approved": Outcome(
         "submissions",
         "count(*) filter (where approved)",
