@@ -60,7 +60,7 @@ QUESTIONS = (
         "Licence income against the probability of an audit",
         "Twelve clients buy licences of five rounds at 1,000 base units for 20 rounds, where "
         "that is worth it. Every offer gets a licence; who is audited pays four times what "
-        "was saved. A client that reckons pays the fee from a probability of 1/4 on, where a "
+        "was saved. A calculating client pays the fee from a probability of 1/4 on, where a "
         "fine costs on average "
         "what is saved; below, the creator lives on fines.",
         "clients",

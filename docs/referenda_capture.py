@@ -44,7 +44,7 @@ SECTIONS = {
         2,
         "Capture ends where the cheapest votes that turn the outcome cost more than it is worth. "
         "A higher threshold needs more votes. Stake is leased where most of it stands behind one "
-        "ballot, and who locks its own for 32 periods needs less of that of others.",
+        "ballot, and a buyer who locks its own stake for 32 periods needs less of the others'.",
     ),
     "capture price": (
         "Price of capture, base units",

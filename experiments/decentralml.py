@@ -19,7 +19,9 @@ votes by itself.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,7 @@ class DecentralML:
         self._economy = self._protocol.economy
         self._round: CollectiveRound | None = None
         self._stage = 0
+        self._asked = False
 
     @classmethod
     def upload_master_model(
@@ -165,16 +168,18 @@ class DecentralML:
         self._protocol.end_round()
         if self._world.kernel.last_round:
             self._protocol.close()
-        self._round, self._stage = None, 0
+        self._round, self._stage, self._asked = None, 0, False
         return self._recorded("rounds")
 
     def _play(self, stage: str, *, again: bool = False) -> CollectiveRound:
         """Play all stages up to this one; `again`: it may have been played already."""
-        now = self._now()
         wanted = STAGES.index(stage) + 1
         if self._stage >= wanted and not again:
             raise CreatorError(f"{stage}: was played in this round; end_round begins the next")
-        acts = (now.contribute, now.annotate, now.engineer, now.sell, now.govern)
+        now = self._now()
+        # Who has uploaded samples in this round asks about no others.
+        annotate = partial(now.annotate, [] if self._asked else None)
+        acts = (now.contribute, annotate, now.engineer, now.sell, now.govern)
         for act in acts[self._stage : wanted]:
             act()
         self._stage = max(self._stage, wanted)
@@ -214,6 +219,8 @@ class DecentralML:
                 raise CreatorError(f"device {device} is no contributor: these are {_range(known)}")
         if len({*clients}) < len(clients):
             raise CreatorError("a client is named twice: every contributor has one account")
+        if wallets is not None and len(wallets) != len(clients):
+            raise CreatorError(f"{len(wallets)} wallets for {len(clients)} clients")
         for account, wallet in zip(own, wallets or own, strict=True):
             if wallet != account:
                 raise CreatorError(f"wallet {wallet!r}: the client's account is {account!r}")
@@ -228,7 +235,6 @@ class DecentralML:
         With one score s the k-th of a call gets s (1 - s)^(k - 1). Fractions of a base unit stay in
         the pool. Call it after `train`.
         """
-        self._now()
         chain = self._economy.chain
         if not self._stage:
             raise CreatorError("reward_data_contributors comes after train")
@@ -238,12 +244,11 @@ class DecentralML:
         left = int(chain.head.memory["left"])
         rows, payments = [], []
         for device, score in zip(clients, scores, strict=True):
-            if not 0 <= score <= 1:
-                raise CreatorError(f"score {score}: must be 0 to 1")
+            _check_share("score", score)
             known = device in self._economy.scenario.parties.devices[CONTRIBUTOR]
             if not known or (defined is not None and device not in defined):
                 raise CreatorError(f"device {device} is not defined as a contributor")
-            amount = part(left, score)
+            amount = part(left, float(score))
             left -= amount
             rows.append({"client": device, "score": score, "reward": amount, "left": left})
             if amount:
@@ -287,9 +292,8 @@ class DecentralML:
             raise CreatorError(f"device {client} is no client")
         if type(payment) is not int or payment < 0:
             raise CreatorError(f"payment {payment!r}: must be base units, 0 or more")
-        self._now()
         try:
-            given = self._protocol.selling.sell_by_hand(client, payment)
+            given = self._now().sell_by_hand(client, payment)
         except ValueError as error:
             raise CreatorError(str(error)) from None
         return self._model() if given else None
@@ -317,7 +321,16 @@ class DecentralML:
             raise CreatorError(
                 f"device {device}: devices are numbered 0 to {self._economy.scenario.devices - 1}"
             )
+        if device == self._economy.scenario.creator:
+            raise CreatorError("the creator may approve as it is: it is no member")
         self._economy.members.add(device)
+        return self.list_model_engineers()
+
+    def remove_collective_member(self, device: int) -> pd.DataFrame:
+        """Remove a member of the collective; return who is left."""
+        if device not in self._economy.members:
+            raise CreatorError(f"device {device} is no member")
+        self._economy.members.discard(device)
         return self.list_model_engineers()
 
     def model_engineer_update(self, sender: int, model: NDArray[np.floating]) -> pd.DataFrame:
@@ -333,20 +346,30 @@ class DecentralML:
         return self.list_model_engineer_updates()
 
     def list_model_engineer_updates(self) -> pd.DataFrame:
-        """Return the versions that wait for approval: id, sender, round, accuracy in tests."""
-        now, bench = self._now(), self._economy.game.bench
+        """Return the versions that wait for approval.
+
+        Their id, sender, digest, the version that they would replace, the round, and accuracies on
+        the samples that members test with.
+        """
+        bench = self._economy.game.bench
+        now, parent = self._round, self._economy.chain.head.kept[-1].version.id.hex()
+        known = ["update", "sender", "account", "version", "parent", "block"]
+        columns = [*known, "accuracy", "master_accuracy"]
+        if now is None:
+            return _frame([], columns)
         rows = [
             {
                 "update": now.approving.identify(candidate),
                 "sender": candidate.author,
                 "account": device_account(candidate.author),
-                "round": self._world.round_index,
+                "version": bench.models.digest(candidate.model).hex(),
+                "parent": parent,
+                "block": self._world.round_index,
                 "accuracy": bench.accuracy_of(candidate.model),
                 "master_accuracy": bench.accuracy_of(self._economy.chain.head.model),
             }
             for candidate in now.candidates
         ]
-        columns = ["update", "sender", "account", "round", "accuracy", "master_accuracy"]
         return _frame(rows, columns)
 
     def collective_approves_model(
@@ -363,13 +386,13 @@ class DecentralML:
         sender = creator if sender is None else sender
         if sender not in {*self._economy.members, creator}:
             raise CreatorError(f"device {sender} is neither a member nor the creator")
-        if not 0 <= share <= 1:
-            raise CreatorError(f"share {share}: must be 0 to 1")
-        now = self._now()
-        found = [c for c in now.candidates if now.approving.identify(c).startswith(update)]
-        if len(found) != 1 or not update:
+        _check_share("share", share)
+        now = self._round
+        waiting = [] if now is None else [*now.candidates]
+        found = [c for c in waiting if now and now.approving.identify(c).startswith(update)]
+        if now is None or len(found) != 1 or not update:
             raise CreatorError(f"update {update!r}: {len(found)} versions have such an id")
-        reward = now.approving.accept(found[0], sender, share)
+        reward = now.approving.accept(found[0], sender, float(share))
         now.candidates.remove(found[0])
         version = self._economy.chain.head.kept[-1].version.id.hex()
         return _frame([{"update": update, "reward": reward, "version": version}])
@@ -380,17 +403,22 @@ class DecentralML:
         """Ask annotators about public samples; return the questionnaire of the open tasks.
 
         Args:
-            items: samples without a label, by number; None: those that are next.
+            items: samples without a label, by number, as many as fill tasks; None: those that are
+                next. In a round with such a call `annotate` asks about no others.
 
         Reward, places and gold questions are those of the scenario's table `labelling`. The pool of
         annotators funds the escrows: where it cannot, nothing is asked.
         """
         annotating = self._protocol.annotating
-        self._now()
         rows = None if items is None else [int(item) for item in items]
+        each = self._economy.scenario.labelling.fresh
+        if rows is not None and (len({*rows}) < len(rows) or len(rows) % each):
+            raise CreatorError(f"{len(rows)} items: must fill tasks of {each}, no two the same")
         for row in rows or ():
             if row not in annotating.queue:
                 raise CreatorError(f"item {row}: is no public sample that waits for a label")
+        self._now()
+        self._asked = True
         annotating.ask(rows)
         return self.get_data_annotation_questionnaire()
 
@@ -403,12 +431,15 @@ class DecentralML:
         self, task: int, labels: Sequence[int], annotator: int
     ) -> pd.DataFrame:
         """Answer all questions of a task for an annotator; return pending and allocated rewards."""
-        self._now()
         desk = self._protocol.annotating.desk
         if annotator not in self._economy.scenario.parties.devices[ANNOTATOR]:
             raise CreatorError(f"device {annotator} is no annotator")
+        if self._round is None:
+            raise CreatorError("no round is played: upload_data_for_annotation or train begin one")
         try:
-            desk.submit(annotator, task, [int(label) for label in labels])
+            desk.submit(annotator, task, [operator.index(label) for label in labels])
+        except TypeError:
+            raise CreatorError(f"labels {list(labels)}: must be integers") from None
         except LabellingError as error:
             raise CreatorError(str(error)) from None
         return self.report_data_annotation_awards()
@@ -437,6 +468,12 @@ class DecentralML:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return everything recorded so far, the journal included."""
         return {name: table.to_pandas() for name, table in self._world.kernel.tables().items()}
+
+
+def _check_share(name: str, value: object) -> None:
+    """Raise `CreatorError` for what is no share."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise CreatorError(f"{name} {value!r}: must be a number from 0 to 1")
 
 
 def _range(devices: Sequence[int]) -> str:

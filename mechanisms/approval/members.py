@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from mechanisms.approval.base import ApprovalRule
 from mechanisms.plugin import param
@@ -46,4 +47,4 @@ class Majority(ApprovalRule):
     params: Params
 
     def approves(self, seen: ApprovalObservation) -> bool:
-        return len(seen.approving) > self.params.above * len(seen.members)
+        return len(seen.approving) > Fraction(repr(self.params.above)) * len(seen.members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from mechanisms.approval.base import ApprovalRule
 from mechanisms.plugin import param
@@ -29,4 +30,5 @@ class StakeMajority(ApprovalRule):
 
     def approves(self, seen: ApprovalObservation) -> bool:
         held = {m: stake + 1 for m, stake in zip(seen.members, seen.stakes, strict=True)}
-        return sum(held[m] for m in seen.approving) > self.params.above * sum(held.values())
+        above = Fraction(repr(self.params.above))
+        return sum(held[m] for m in seen.approving) > above * sum(held.values())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class Gold(LabellingRule):
     def judge(self, seen: LabellingObservation) -> Judgement:
         known = seen.gold != UNKNOWN
         right = (seen.answers[:, known] == seen.gold[known]).sum(1)
-        passed = right >= self.params.least * known.sum()
+        passed = right >= ceil(Fraction(repr(self.params.least)) * int(known.sum()))
         scores = np.repeat(passed[:, None].astype(float), seen.answers.shape[1], 1)
         if not passed.any():
             nothing = np.full(len(seen.points), UNKNOWN)

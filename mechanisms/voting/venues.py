@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 DAY = 86_400.0
 TABLE = "guide on on-chain coordination (seed 003), comparison of protocols"
-MICRO = 1e-6
 
 
 class Venue(NamedTuple):
@@ -31,7 +30,7 @@ VENUES = {
     "safe": Venue((20.0, 80.0), 0.0, 1 * DAY, f"{TABLE}: Gnosis Safe and Zodiac"),
     "substrate": Venue(
         (0.0, 0.0),
-        8.12 * MICRO,
+        8.12e-6,
         6.0,
         "measured on the dev chain: a remark as a transaction of its own "
         "(docs/reference/fees-by-mechanism.md); one block of six seconds",

@@ -190,7 +190,7 @@ class LabellingDesk:
             cost=float(n) * self.settings.cost,
             most=most,
             rng=self._streams.rng("labelling take", device, self._clock.round),
-            coalition=self._coalitions[device],
+            coalition=frozenset(self._coalitions[device] & self._people.keys()),
         )
         wanted = answers.whole(behaviour, "take", behaviour.take(seen), who=seen.who)
         if wanted > most:
@@ -249,6 +249,8 @@ class LabellingDesk:
             raise LabellingError(f"{len(given)} answers to {len(found.questions)} questions")
         held = found.with_status(SubmissionStatus.ASSIGNED)
         own = next((s for s in held if s.worker == device), None)
+        if device not in (self.settings.allowed or self._people):
+            raise LabellingError(f"device {device} is not allowed to answer")
         submission = own or self.contract.assign(found, device)
         self._send(found, submission, given)
         return submission
@@ -264,7 +266,7 @@ class LabellingDesk:
             options=self.items.options,
             reward=task.reward,
             rng=self._streams.rng("labelling answer", device, task.number),
-            coalition=self._coalitions[device],
+            coalition=frozenset(self._coalitions[device] & self._people.keys()),
             signals=self._signals(task, device) if "signals" in knows else ABSENT,
             shared=self._signals(task, first) if "shared" in knows else ABSENT,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -86,8 +87,18 @@ class ReferendaSettings(Settings):
         venue = VENUES[self.venue]
         least, most = venue.usd
         usd = {"least": least, "middle": (least + most) / 2, "most": most}[self.cost]
-        return int((usd + 2 * venue.remark * self.token_usd) * self.units_per_usd)
+        return int((_exact(usd) + 2 * self._remark) * _exact(self.units_per_usd))
 
     def ballot_cost(self) -> int:
         """Return what a ballot costs a voter, base units."""
-        return int(VENUES[self.venue].remark * self.token_usd * self.units_per_usd)
+        return int(self._remark * _exact(self.units_per_usd))
+
+    @property
+    def _remark(self) -> Fraction:
+        """US dollars of a remark on the venue's chain."""
+        return _exact(VENUES[self.venue].remark) * _exact(self.token_usd)
+
+
+def _exact(value: float) -> Fraction:
+    """Return a number as it is written: 0.1 is a tenth."""
+    return Fraction(repr(value))

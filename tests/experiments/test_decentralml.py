@@ -134,7 +134,11 @@ def test_questions_are_asked_answered_and_awarded(creator):
     with pytest.raises(CreatorError, match="device 6 has, or had, a place already"):
         creator.submit_data_annotation_for_reward(task, [0, 1, 2, 0], annotator=6)
     bought = creator.annotate()
-    assert len(bought) <= 8
+    assert len(bought) <= 4, "about what was uploaded, and nothing else"
+    asked = creator.end_round()
+    assert asked["tasks_opened"].tolist() == [1]
+    people = creator.tables()["participants"].set_index("device")["questions_answered"]
+    assert people[6] == 4, "what was answered by hand is recorded"
     awards = creator.report_data_annotation_awards().set_index("device")
     assert awards["allocated"].sum() > 0
 
@@ -169,14 +173,19 @@ def test_the_whole_life_conserves_money_and_gives_the_rest_back(creator):
             "the client's account is 'device:1'",
         ),
         (lambda c: c.reward_data_contributors([0], [0.1]), "comes after train"),
+        (lambda c: c.define_data_contributors([0, 1], ["device:0"]), "1 wallets for 2 clients"),
+        (lambda c: c.upload_data_for_annotation([1, 2, 3]), "3 items: must fill tasks of 4"),
+        (lambda c: c.collective_approves_model("ff", "all"), "share 'all': must be a number"),
+        (lambda c: c.add_collective_member(11), "the creator may approve as it is"),
+        (lambda c: c.remove_collective_member(9), "device 9 is no member"),
         (lambda c: c.get_master_model(0, 5), "device 0 is no client"),
         (lambda c: c.get_master_model(9, -1), "must be base units, 0 or more"),
         (lambda c: c.model_engineer_update(4, np.zeros(3)), "the model has the shape (3,)"),
         (lambda c: c.collective_approves_model("ff", 0.1), "0 versions have such an id"),
-        (lambda c: c.collective_approves_model("", 1.5), "share 1.5: must be 0 to 1"),
+        (lambda c: c.collective_approves_model("", 1.5), "share 1.5: must be a number from 0 to 1"),
         (lambda c: c.add_collective_member(99), "devices are numbered 0 to 11"),
-        (lambda c: c.upload_data_for_annotation([-4]), "item -4: is no public sample"),
-        (lambda c: c.submit_data_annotation_for_reward(7, [0], 6), "there is no open task 7"),
+        (lambda c: c.upload_data_for_annotation([-4, -5, -6, -7]), "item -4: is no public sample"),
+        (lambda c: c.submit_data_annotation_for_reward(7, [0], 6), "no round is played"),
         (lambda c: c.submit_data_annotation_for_reward(0, [0], 1), "device 1 is no annotator"),
     ],
 )
@@ -186,6 +195,58 @@ def test_calls_that_are_refused_change_nothing(creator, call, message):
         call(creator)
     assert creator.balances().equals(before[0])
     assert creator.pools().equals(before[1])
+
+
+def test_what_is_refused_begins_no_round(creator):
+    with pytest.raises(CreatorError):
+        creator.submit_data_annotation_for_reward(7, [0], 6)
+    assert creator.list_model_engineer_updates().empty
+    creator.end_round()
+    assert creator.tables()["rounds"]["round"].tolist() == [1]
+
+
+def test_wrong_answers_are_refused(creator):
+    task = int(creator.upload_data_for_annotation()["task"][0])
+    for labels, message in [
+        ([0.5, 1, 1, 1], "must be integers"),
+        ([9] * 4, "labels in 0"),
+        ([0], "1 answers to 4 questions"),
+    ]:
+        with pytest.raises(CreatorError, match=message):
+            creator.submit_data_annotation_for_reward(task, labels, 6)
+    with pytest.raises(CreatorError, match="there is no open task 7"):
+        creator.submit_data_annotation_for_reward(7, [0] * 4, 6)
+
+
+def test_no_escrow_outlives_the_last_round():
+    creator = upload(rounds=1)
+    creator.annotate()
+    creator.upload_data_for_annotation()
+    creator.end_round()
+    journal = creator.tables()["journal"]
+    held = (
+        journal.groupby("credit")["amount"]
+        .sum()
+        .sub(journal.groupby("debit")["amount"].sum(), fill_value=0)
+    )
+    assert held.filter(like="escrow").eq(0).all()
+    assert held.filter(like="pool").eq(0).all()
+
+
+def test_a_licence_by_hand_is_worth_something_to_its_client(creator):
+    creator.get_master_model(client=9, payment=1_000)
+    creator.end_round()
+    people = creator.tables()["participants"].set_index("device")
+    assert people.loc[9, "benefit"] > 0
+    assert people.loc[9, "role"] == "client"
+
+
+def test_members_can_be_removed(creator):
+    assert 1 not in creator.remove_collective_member(1)["device"].tolist()
+    creator.train()
+    update = creator.engineer()["update"][0]
+    with pytest.raises(CreatorError, match="device 1 is neither a member nor the creator"):
+        creator.collective_approves_model(update, 0.1, sender=1)
 
 
 def test_a_stage_is_played_once(creator):

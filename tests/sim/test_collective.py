@@ -244,6 +244,16 @@ class TestApproval:
         assert pools["annotators", 3] < pools["annotators", 2], "only open tasks give back"
         assert tables["rounds"]["submitted"].tolist()[2:] == [1, 1], "only spam goes on"
 
+    def test_what_expires_goes_back_to_the_unit_and_gets_nothing_more(self):
+        tables, world = play(economy(pools__expires=2, pools__top_up=1.0, labelling__tasks=0))
+        creator = f"device:{world.kernel.scenario.creator}"
+        back = tables["journal"].query("reason == 'pool.refund' and round == 2")
+        held = tables["pools"].set_index(["pool", "round"])["remaining"]
+        own = back[back["credit"] == creator].set_index("debit")["amount"]
+        assert own["pool:engineers"] == held["engineers", 2] > 0
+        assert own["pool:annotators"] == held["annotators", 2] > 0
+        assert held["engineers", 4] == held["annotators", 4] == 0, "income tops up no ended pool"
+
     def test_a_backdoor_passes_the_test_of_members(self):
         group = {"name": "bad", "devices": [4, 5], "engineer": "backdoor"}
         params = {"size": 3, "fraction": 0.5}

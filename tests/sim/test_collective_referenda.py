@@ -32,6 +32,21 @@ def test_a_licence_fee_by_jurisdiction_changes_by_vote():
     assert row["electorate"] == 10
 
 
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        (
+            {"licences.fee": 300},
+            {"licences": {"jurisdictions": [{"name": "eu", "fee": 800}]}},
+        ),
+        ({"approval.share": 0.9}, {"approval": {"params": {"decided": "median"}}}),
+    ],
+)
+def test_a_number_that_decides_nothing_cannot_be_proposed(changes, keys):
+    with pytest.raises((SettingError, ScenarioError), match=next(iter(changes))):
+        tables_of({"changes": changes}, **keys)
+
+
 def test_a_client_that_is_not_eligible_any_more_buys_nothing():
     tables = tables_of({"changes": {"clients.8": 0}}, licences={"rounds": 1, "fee": 100})
     assert tables["licences"]["round"].tolist() == [1]

@@ -152,11 +152,15 @@ def test_the_proposer_pays_what_the_venue_costs(keys, cost):
     assert only(tables["referenda"])["cost"] == cost
 
 
-def test_on_substrate_everybody_pays_for_a_remark():
-    """8.12 millionths of a token at 5 USD and 10^6 units a dollar: 40.6 a remark."""
-    tables = play(proposal(worth=1.0), venue="substrate", units_per_usd=1_000_000)
-    assert only(moved(tables, "fee.referendum"))["amount"] == 81
-    assert moved(tables, "fee.ballot")["amount"].tolist() == [40] * 5
+@pytest.mark.parametrize(
+    ("units", "paid", "ballot"), [(10**6, 81, 40), (10**7, 812, 406), (10**9, 81_200, 40_600)]
+)
+def test_on_substrate_everybody_pays_for_a_remark(units, paid, ballot):
+    """8.12 millionths of a token at 5 USD: 40.6 millionths of a dollar a remark, floored."""
+    keys = {"venue": "substrate", "units_per_usd": units, "balance": 10**6}
+    tables = play(proposal(worth=1.0), **keys)
+    assert only(moved(tables, "fee.referendum"))["amount"] == paid
+    assert moved(tables, "fee.ballot")["amount"].tolist() == [ballot] * 5
 
 
 def test_who_cannot_pay_proposes_nothing():

@@ -65,13 +65,23 @@ class Annotating:
         `rows`: ask about these samples; None: about those that are next.
         """
         desk, online = self.desk, self.economy.online(ANNOTATOR)
-        desk.begin_round()
         for device in online:
             self.game.population[device].role = PartyRole.ANNOTATOR
         self.ask(rows)
         desk.play_round(online)
         if self.game.kernel.last_round:
             desk.close()
+        self._take_bought()
+
+    def end_round(self) -> None:
+        """Record what was done by hand since; after the last round end what is open."""
+        if self.game.kernel.last_round:
+            self.desk.close()
+        self._take_bought()
+
+    def _take_bought(self) -> None:
+        """Make public what was bought, and record what the desk did."""
+        desk = self.desk
         self.queue += desk.take_returned()
         self._teach_bought()
         for table, recorded in desk.rows().items():

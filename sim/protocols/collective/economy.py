@@ -60,13 +60,17 @@ class Economy:
         values |= {f"{POOL}{party}": getattr(scenario.pools, party) for party in PAID}
         values |= {f"{CLIENTS}{device}": 1 for device in scenario.parties.devices[CLIENT]}
         if scenario.parties.clients:
-            values |= {FEE: scenario.licences.fee, SELLS: 1}
+            values[SELLS] = 1
+            if not scenario.licences.jurisdictions:  # else every client has a fee of its own
+                values[FEE] = scenario.licences.fee
             for j in scenario.licences.jurisdictions:
                 values |= {f"{FEE}.{j.name}": j.fee, f"{SELLS}.{j.name}": 1}
         if scenario.parties.engineers:
             params = scenario.approval.params
             values[CHARGE] = scenario.engineers.charge
             values |= {f"{APPROVAL}{name}": params[name] for name in GOVERNED if name in params}
+            if params.get("decided") != "fixed":  # the members' median decides
+                values.pop(f"{APPROVAL}share", None)
         return values
 
     @property
@@ -135,8 +139,9 @@ class Economy:
         self.chain.adopt(device, self.chain.head, self.now_s)
 
     def earn(self, payer: int, amount: int, reason: str) -> None:
-        """Take what a device pays for the model."""
-        self.purse.earn(payer, amount, reason, float(self.values[TOP_UP]))
+        """Take what a device pays for the model; pools that have ended get nothing of it."""
+        top_up = 0.0 if self.expired else float(self.values[TOP_UP])
+        self.purse.earn(payer, amount, reason, top_up)
 
     def replace_master(self, model: int, author: int) -> None:
         """Make a stored model the master model."""

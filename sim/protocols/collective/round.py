@@ -36,6 +36,7 @@ class CollectiveRound:
         """Versions that were submitted and not yet decided on."""
         self.submitted = 0
         self._worth: Counter[int] = Counter()
+        annotating.desk.begin_round()
         referenda.advance(self.game.clock.time_s)
         deadline_s = economy.scenario.deadlines.validator_s
         self.averaging = AveragingRound(self.game, economy.chain, deadline_s)
@@ -70,6 +71,13 @@ class CollectiveRound:
         """Let clients buy licences."""
         self._worth.update(self.selling.play())
 
+    def sell_by_hand(self, client: int, offer: int) -> bool:
+        """Ask for a licence for a client; return whether it gets one for this offer."""
+        given = self.selling.sell_by_hand(client, offer)
+        if given:
+            self._worth.update(self.selling.benefits([client]))
+        return given
+
     def govern(self) -> None:
         """Let everybody propose, and vote."""
         game, referenda = self.game, self.referenda
@@ -85,6 +93,7 @@ class CollectiveRound:
         game, economy = self.game, self.economy
         for candidate in self.candidates:
             self.approving.leave(candidate)
+        self.annotating.end_round()
         self._record_pools()
         if 0 < economy.scenario.pools.expires <= game.clock.round:
             economy.purse.expire()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.clients.base import Client
@@ -48,7 +48,10 @@ class Selling:
         now = self.game.clock.round
         online = filter(self.economy.eligible, self.economy.online(CLIENT))
         asking = [client for client in online if self.until.get(client, 0) < now]
-        bought = [client for client in asking if self._asks(client, published)]
+        return self.benefits([client for client in asking if self._asks(client, published)])
+
+    def benefits(self, bought: Sequence[int]) -> dict[int, float]:
+        """Return what licences that were just bought are worth, at the accuracy reported."""
         if not bought:
             return {}
         models, model = self.game.bench.models, self.economy.chain.head.model
@@ -94,6 +97,7 @@ class Selling:
             raise ValueError(f"device {client} may not buy a licence")
         if offer > held:
             raise ValueError(f"device {client} holds {held:,} base units")
+        self.game.population[client].role = PartyRole.CLIENT
         given = answers.truth(self.rule, "licenses", self.rule.licenses(fee, offer))
         owed = self._sell(client, fee, offer) if given else None
         self._record(client, where, fee, offer, given, owed)
