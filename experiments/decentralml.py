@@ -213,6 +213,8 @@ class DecentralML:
             wallets: the account of each; a device has one account, so another one is refused.
         """
         known = self._economy.scenario.parties.devices[CONTRIBUTOR]
+        if not isinstance(clients, Sequence) or not len(clients):
+            raise CreatorError(f"clients {clients!r}: must be a list of contributors, at least one")
         own = [device_account(device) for device in clients]
         for device in clients:
             if device not in known:
@@ -317,9 +319,9 @@ class DecentralML:
 
     def add_collective_member(self, device: int) -> pd.DataFrame:
         """Add a member of the collective; return all of them."""
-        if not 0 <= device < self._economy.scenario.devices:
+        if type(device) is not int or not 0 <= device < self._economy.scenario.devices:
             raise CreatorError(
-                f"device {device}: devices are numbered 0 to {self._economy.scenario.devices - 1}"
+                f"device {device!r}: devices are numbered 0 to {self._economy.scenario.devices - 1}"
             )
         if device == self._economy.scenario.creator:
             raise CreatorError("the creator may approve as it is: it is no member")
@@ -391,7 +393,7 @@ class DecentralML:
         waiting = [] if now is None else [*now.candidates]
         found = [c for c in waiting if now and now.approving.identify(c).startswith(update)]
         if now is None or len(found) != 1 or not update:
-            raise CreatorError(f"update {update!r}: {len(found)} versions have such an id")
+            raise CreatorError(f"update {update!r}: must be the id of one version that waits")
         reward = now.approving.accept(found[0], sender, float(share))
         now.candidates.remove(found[0])
         version = self._economy.chain.head.kept[-1].version.id.hex()

@@ -48,11 +48,12 @@ def game(
     """
     with one_line_errors(debug, str(source)):
         from experiments.games.solution import solve
-        from experiments.games.spec import known_table, load_game
+        from experiments.games.spec import check_honest, known_table, load_game
 
         spec = load_game(source)
         folder = out or Path("results") / spec.name
         table = known_table(spec) or _estimated(spec, folder, workers, data)
+        check_honest(spec, table.game, str(source))
         solution = solve(table, spec.solve.settings())
         _show(spec.name, solution)
         _write(spec.name, folder, solution, nfg)
@@ -97,8 +98,7 @@ def _show(name: str, solution: Solution) -> None:
     prices = solution.prices
     out_console.print(
         f"\nwelfare: at best {prices.optimum:.4g}, in equilibrium {prices.worst:.4g} to "
-        f"{prices.best:.4g}; price of anarchy {_ratio(prices.anarchy)}, of stability "
-        f"{_ratio(prices.stability)}",
+        f"{prices.best:.4g}{_prices(prices.anarchy, prices.stability)}",
         markup=False,
     )
     ranking = solution.ranking_frame()
@@ -107,8 +107,11 @@ def _show(name: str, solution: Solution) -> None:
         show(rounded(ranking.head(10)), "long run of a finite population (alpha-rank)")
 
 
-def _ratio(value: float) -> str:
-    return "undefined (welfare is not above 0)" if value != value else f"{value:.4g}"
+def _prices(anarchy: float, stability: float) -> str:
+    """Return the prices in words; they have no meaning where a welfare is not above 0."""
+    if anarchy != anarchy:
+        return "; no price of anarchy, because a welfare is not above 0"
+    return f"; price of anarchy {anarchy:.4g}, of stability {stability:.4g}"
 
 
 def _write(name: str, folder: Path, solution: Solution, nfg: Path | None) -> None:

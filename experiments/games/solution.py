@@ -96,18 +96,20 @@ class Solution:
     def verdict(self) -> str:
         """Return in one sentence whether honesty holds, and how sure that is."""
         if not self.gains:
-            return f"{len(self.found)} equilibria; no profile was named that is to hold"
+            found = f"{len(self.found)} equilibri{'um' if len(self.found) == 1 else 'a'}"
+            return f"{found}; no profile was named that is to hold (honest, in [solve])"
         names = " and ".join(self.settings.honest)
+        stands = "is" if len(self.settings.honest) == 1 else "together are"
         most = self.settings.tolerance * self._spread
         gain, deviation = self._largest("value")
         if gain.value <= most:
             possible, deviation = self._largest("high")
             if possible.high > most:
                 return (
-                    f"undecided: {names} is an equilibrium of the means, and a gain of "
+                    f"undecided: {names} {stands} an equilibrium of the means, and a gain of "
                     f"{possible.high:.4g} by {deviation} is not excluded"
                 )
-            return f"{names} is an equilibrium: nobody gains by another strategy"
+            return f"{names} {stands} an equilibrium: nobody gains by another strategy"
         if gain.low <= most and self.table.uncertain:
             return (
                 f"undecided: {deviation} gains {gain.value:.4g} against {names} "
@@ -116,7 +118,7 @@ class Solution:
         interval = ""
         if np.isfinite(gain.low):
             interval = f" ({gain.low:.4g} to {gain.high:.4g})"
-        return f"{names} is no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
+        return f"{names} {stands} no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
 
     def _largest(self, what: str) -> tuple[Bound, str]:
         """Return the gain with the largest value or upper end, and its strategy."""

@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from experiments.games.game import Game, GameError, Role, game_of, symmetric
 from experiments.games.solution import Settings
-from experiments.games.table import Table, certain, read_csv
+from experiments.games.table import LARGEST, NAME, Table, certain, read_csv
 from experiments.loader import ScenarioError, label, toml_values
 from experiments.sweeps.design import first_error
+from mechanisms.plugin import nearest
 from sim.keys import SettingError
 
 Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
-Rows = Annotated[tuple[tuple[float, ...], ...], Field(min_length=1, max_length=100)]
+Amount = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Rows = Annotated[tuple[tuple[Amount, ...], ...], Field(min_length=1, max_length=100)]
 
 
 class Part(BaseModel):
@@ -42,18 +44,24 @@ class Matrix(Part):
     """Strategies of the column player; empty: the game is symmetric."""
     payoffs: Rows
     """What the row player is paid, a row for each of its strategies."""
-    column_payoffs: tuple[tuple[float, ...], ...] = ()
+    column_payoffs: tuple[tuple[Amount, ...], ...] = ()
     """What the column player is paid, in the same form; of a symmetric game nothing."""
 
     def game(self) -> Game:
         """Return the game; raise `SettingError` for matrices of another form."""
+        for key, names in {"strategies": self.strategies, "columns": self.columns}.items():
+            for name in names:
+                if not NAME.fullmatch(name) or names.count(name) > 1:
+                    expected = f"must be names of letters and digits, each once; see {name!r}"
+                    raise SettingError(f"matrix.{key}", list(names), expected)
         shape = (len(self.strategies), len(self.columns or self.strategies))
         both = {"payoffs": self.payoffs}
         if self.columns:
             both["column_payoffs"] = self.column_payoffs
         for key, rows in both.items():
             if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
-                raise SettingError(f"matrix.{key}", rows, f"{shape[0]} rows of {shape[1]} numbers")
+                expected = f"must be {shape[0]} x {shape[1]} numbers, a row for each strategy"
+                raise SettingError(f"matrix.{key}", [list(row) for row in rows], expected)
         if not self.columns:
             return symmetric(self.strategies, np.array(self.payoffs))
         first, second = np.array(self.payoffs), np.array(self.column_payoffs)
@@ -74,7 +82,7 @@ class Simulated(Part):
     """Preset or TOML file of the scenario; its groups of adversaries stay beside the players."""
     set: dict[str, Any] = {}
     """Dotted scenario keys and their values in all runs."""
-    strategies: Annotated[dict[str, dict[str, Any]], Field(min_length=2, max_length=12)]
+    strategies: Annotated[dict[str, dict[str, Any]], Field(max_length=12)]
     """By name the keys of a group that plays it; an empty table plays as everybody else."""
     measure: str = "utility"
     """Column of table `participants` that is summed over the rounds: the payoff of a device."""
@@ -86,9 +94,12 @@ class Simulated(Part):
     @model_validator(mode="after")
     def _one_plain(self) -> Simulated:
         plain = [name for name, keys in self.strategies.items() if not keys]
-        if len(plain) != 1:
-            expected = "exactly one strategy with an empty table: what everybody else plays"
-            raise SettingError("simulated.strategies", plain, expected)
+        if len(self.strategies) < 2 or len(plain) != 1:
+            expected = (
+                "must be 2 strategies or more, exactly one of them with an empty table: what "
+                "everybody else plays"
+            )
+            raise SettingError("strategies", list(self.strategies), expected)
         return self
 
 
@@ -132,14 +143,15 @@ class GameSpec(Part):
     def _one_source(self) -> GameSpec:
         given = [k for k in ("table", "matrix", "simulated") if getattr(self, k) is not None]
         if len(given) != 1:
-            raise SettingError("", given, "exactly one of [table], [matrix] and [simulated]")
+            expected = "must have exactly one of [table], [matrix] and [simulated]"
+            raise SettingError("", given, expected)
         if self.matrix is not None:
             self.matrix.game()
         if self.simulated is not None:
             # Before anything is played.
             for name in self.solve.honest:
                 if name not in self.simulated.strategies:
-                    expected = f"one of {', '.join(self.simulated.strategies)}"
+                    expected = f"must be one of {', '.join(self.simulated.strategies)}"
                     raise SettingError("solve.honest", name, expected)
         return self
 
@@ -162,8 +174,43 @@ def load_game(source: str | Path) -> GameSpec:
     try:
         return GameSpec.model_validate(values)
     except ValidationError as error:
-        first = first_error(error, GameSpec)
+        first = _first(error)
         raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+
+
+def _first(error: ValidationError) -> SettingError:
+    """Return the first error of pydantic's as a wrong setting."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "missing":
+        return SettingError(".".join(path), None, "must be given")
+    if first["type"] == "extra_forbidden":
+        known = PARTS[path[0]] if len(path) > 1 else GameSpec
+        expected = f"unknown key; {nearest(path[-1], list(known.model_fields))}"
+        return SettingError(".".join(path), first["input"], expected)
+    return first_error(error, GameSpec)
+
+
+PARTS: dict[str, type[Part]] = {
+    "table": TableFile,
+    "matrix": Matrix,
+    "simulated": Simulated,
+    "solve": SolveSettings,
+}
+"""The tables of a file."""
+
+
+def check_honest(spec: GameSpec, game: Game, source: str) -> None:
+    """Raise `ScenarioError` unless the honest profile names one strategy of each role."""
+    for name in spec.solve.honest:
+        if name not in game.names:
+            expected = f"must be one of {', '.join(game.names)}"
+            raise ScenarioError(source, "solve.honest", name, expected)
+    try:
+        if spec.solve.honest:
+            game.pure(spec.solve.honest)
+    except GameError as error:
+        raise ScenarioError(source, "solve.honest", list(spec.solve.honest), str(error)) from None
 
 
 def known_table(spec: GameSpec) -> Table | None:
@@ -175,4 +222,4 @@ def known_table(spec: GameSpec) -> Table | None:
     return None
 
 
-__all__ = ["GameError", "GameSpec", "known_table", "load_game"]
+__all__ = ["GameError", "GameSpec", "check_honest", "known_table", "load_game"]

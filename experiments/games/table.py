@@ -23,7 +23,9 @@ COUNT, PAYOFF, SPREAD, SEEDS = "count:", "payoff:", "sd:", "seeds"
 """Columns of a file: `count:S` and `payoff:S` of each strategy S, `sd:S` and `seeds` if known."""
 MOST_NFG = 500_000
 """Numbers in a file of Gambit's, at most."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}(/[A-Za-z0-9][A-Za-z0-9 ._-]{0,39})?")
+LARGEST = 1e100
+"""Payoffs are between minus this and this: sums of larger ones overflow."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}(/[A-Za-z0-9][A-Za-z0-9 ._-]{0,39})?")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def read_csv(path: str | Path) -> Table:
         raise GameError(f"{name}: no such file") from None
     except csv.Error as error:
         raise GameError(f"{name}: is no CSV file ({error})") from None
-    columns = [*rows[0]] if rows else []
+    if not rows:
+        raise GameError(f"{name}: has no lines: one with names of columns, then one a profile")
+    columns = [*rows[0]]
     strategies = [c.removeprefix(COUNT) for c in columns if c and c.startswith(COUNT)]
     _check_columns(name, columns, strategies)
     counts = [[_whole(name, i, row, COUNT + s) for s in strategies] for i, row in enumerate(rows)]
@@ -125,19 +129,29 @@ def read_csv(path: str | Path) -> Table:
         seen[at] = i + 2
         cells = [*zip([strategies[s] for s in order], profile, strict=True)]
         payoffs[at] = [_number(name, i, row, PAYOFF + s, c) for s, c in cells]
-        runs = row.get(SEEDS) or "0"
-        seeds[at] = _whole(name, i, {SEEDS: runs}, SEEDS)
-        if seeds[at] > 1 and any(SPREAD + s in row for s, _ in cells):
-            spread = [_number(name, i, row, SPREAD + s, c) for s, c in cells]
-            errors[at] = np.array(spread) / math.sqrt(seeds[at])
+        spreads = any(SPREAD + s in row for s, _ in cells)
+        if not spreads and SEEDS not in row:
+            continue
+        seeds[at] = _whole(name, i, row, SEEDS)
+        if seeds[at] < (2 if spreads else 1):
+            least = "2, of which there is a standard deviation" if spreads else "1"
+            place = f"{name}: line {i + 2}: {SEEDS} = {seeds[at]}"
+            raise GameError(f"{place}: must be at least {least}")
+        if spreads:
+            spread = np.array([_number(name, i, row, SPREAD + s, c) for s, c in cells])
+            if (spread < 0).any():
+                raise GameError(f"{name}: line {i + 2}: a standard deviation is below 0")
+            errors[at] = spread / math.sqrt(seeds[at])
     return Table(Game(roles, payoffs), errors, seeds, {})
 
 
 def _check_columns(name: str, columns: Sequence[str | None], strategies: Sequence[str]) -> None:
+    if len(columns) == 1 and ";" in str(columns[0]):
+        raise GameError(f"{name}: columns must be separated by commas, not by semicolons")
     if not strategies:
         raise GameError(f"{name}: has no columns count:STRATEGY and payoff:STRATEGY")
     for strategy in strategies:
-        if not _NAME.fullmatch(strategy):
+        if not NAME.fullmatch(strategy):
             raise GameError(f"{name}: count:{strategy}: must name a strategy, or role/strategy")
         if PAYOFF + strategy not in columns:
             raise GameError(f"{name}: has count:{strategy}, and no column payoff:{strategy}")
@@ -177,13 +191,16 @@ def _whole(name: str, i: int, row: Mapping[str, str | None], column: str) -> int
 
 def _number(name: str, i: int, row: Mapping[str, str | None], column: str, count: int) -> float:
     text = (row.get(column) or "").strip()
+    if not count and text and column.startswith(PAYOFF):
+        place = f"{name}: line {i + 2}: {column} = {text!r}"
+        raise GameError(f"{place}: must be empty, nobody plays it")
     if not count or not text:
         return math.nan
     try:
         value = float(text)
     except ValueError:
         value = math.inf
-    if math.isinf(value) or math.isnan(value):
+    if not abs(value) <= LARGEST:
         raise GameError(f"{name}: line {i + 2}: {column} = {text!r}: must be a finite number")
     return value
 

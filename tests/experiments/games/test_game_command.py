@@ -118,15 +118,23 @@ def test_more_runs_go_where_the_answer_is_open(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "exactly one of [table], [matrix] and [simulated]"),
-        ('[matrix]\nstrategies = ["a"]\npayoffs = [[1, 2]]', "1 rows of 1 numbers"),
-        ("[matrix]\nstrategy = 1", "matrix."),
+        ("", "must have exactly one of [table], [matrix] and [simulated]"),
+        ('[matrix]\nstrategies = ["a"]\npayoffs = [[1, 2]]', "must be 1 x 1 numbers"),
+        ("[matrix]\nstrategy = 1", "matrix.strategies: must be given"),
+        (MATRIX.replace("payoffs =", "payofs = 1\npayoffs ="), "did you mean 'payoffs'?"),
+        (MATRIX.replace('"C", "D"', '"C", "C"'), "matrix.strategies"),
+        (MATRIX.replace("[5, 1]", "[5, inf]"), "matrix.payoffs"),
+        (MATRIX.replace('honest = ["C"]', 'honest = ["X"]'), "solve.honest = 'X': must be one of"),
+        (SIMULATED.replace("runs = 11", "foo = 1"), "simulated.foo = 1: unknown key"),
         ('[table]\nfile = "gone.csv"', "gone.csv: no such file"),
-        (SIMULATED.replace("lazy = {", "honest2 = {}, lazy = {"), "exactly one strategy with an"),
+        (
+            SIMULATED.replace("lazy = {", "honest2 = {}, lazy = {"),
+            "exactly one of them with",
+        ),
         (SIMULATED.replace("runs = 11", "runs = 3"), "0, or at least 8"),
         (
             SIMULATED.replace('honest = ["honest"]', 'honest = ["good"]'),
-            "solve.honest = 'good': one of honest, lazy",
+            "solve.honest = 'good': must be one of honest, lazy",
         ),
         (SIMULATED.replace("devices = 3", "devices = 1"), "leaves 1 players"),
         (SIMULATED.replace('"free-ride-zero" }', '"lazzy" }'), "lazzy"),

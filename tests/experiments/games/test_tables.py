@@ -68,7 +68,14 @@ def test_a_table_comes_back_as_it_was(tmp_path_factory, data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no columns count:STRATEGY"),
+        ("", "has no lines"),
+        ("a,b\n1,2\n", "has no columns count:STRATEGY"),
+        (GOOD.replace(",", ";"), "must be separated by commas"),
+        (GOOD.replace("2,0,3,", "2,0,3,7"), "payoff:D = '7': must be empty, nobody plays it"),
+        (GOOD.replace("2,0,3,", "2,0,1e308,"), "must be a finite number"),
+        ("count:C,payoff:C,seeds\n2,3,0\n", "seeds = 0: must be at least 1"),
+        ("count:C,payoff:C,sd:C,seeds\n2,3,1,1\n", "seeds = 1: must be at least 2"),
+        ("count:C,payoff:C,sd:C,seeds\n2,3,-1,3\n", "a standard deviation is below 0"),
         ("count:C\n2\n", "has count:C, and no column payoff:C"),
         (GOOD.replace("payoff:D", "pay:D"), "has count:D, and no column payoff:D"),
         (GOOD.replace("\n1,1", "\n1,2"), "line 3: has other numbers of players than line 2"),
