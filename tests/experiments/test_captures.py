@@ -9,6 +9,8 @@ import fedstake as fs
 from experiments.figures.base import Look, style
 from experiments.figures.captures import FIGURE
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 PLAN = """
 name = "small"

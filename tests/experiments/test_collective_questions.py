@@ -9,6 +9,8 @@ from experiments.figures import licence_income, pool_left
 from experiments.loader import load_scenario
 from experiments.sweeps.plan import load_spec, plan
 
+pytestmark = pytest.mark.slow
+
 HOUSE = Path(__file__).parents[2]
 PLANS = HOUSE / "docs" / "collective"
 TINY = """

@@ -15,6 +15,8 @@ from experiments.rundir import RunError
 from experiments.sweeps.plan import load_spec, plan
 from mechanisms import registries as rules
 
+pytestmark = pytest.mark.slow
+
 HOUSE = Path(__file__).parents[2]
 PRICES = HOUSE / "docs" / "label-prices" / "prices.toml"
 TINY = """

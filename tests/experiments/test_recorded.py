@@ -122,6 +122,7 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".lock")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "sweep", "compact"])
 def test_a_flipped_bit_gives_the_same_numbers_or_one_line(one, many, tmp_path, kind):
     """Single flips over all files; each is put back before the next."""
@@ -302,6 +303,7 @@ FEW = settings(
 )
 
 
+@pytest.mark.slow
 @FEW
 @given(mutations())
 def test_forged_manifests(one, tmp_path_factory, mutation):
@@ -312,6 +314,7 @@ def test_forged_manifests(one, tmp_path_factory, mutation):
     command(folder, "run", "vbfl", "--out", folder, *given_keys())
 
 
+@pytest.mark.slow
 @FEW
 @given(mutations())
 def test_forged_scenarios(one, tmp_path_factory, mutation):
@@ -349,6 +352,7 @@ def test_the_keys_print_a_run_again(one):
     assert "already recorded" in done.output
 
 
+@pytest.mark.slow
 @FEW
 @given(mutations())
 def test_forged_sweeps(many, tmp_path_factory, mutation):
@@ -375,6 +379,7 @@ def resumed(folder: Path) -> str:
             return repr(planned.todo)
 
 
+@pytest.mark.slow
 @FEW
 @given(mutations())
 def test_forged_indexes_and_receipts(many, tmp_path_factory, mutation):
@@ -458,6 +463,7 @@ FORGERIES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forge", FORGERIES, ids=lambda f: f.__name__)
 def test_forged_tables_of_a_run(one, tmp_path, forge):
     for table in ("rounds", "participants", "journal", "votes", "tape"):

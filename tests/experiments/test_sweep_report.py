@@ -539,6 +539,7 @@ def every_drawing(results, width=0.0):
                 yield figure.name, sheet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE, 0.0])
 @pytest.mark.parametrize("which", ["grid", "sampled"])
 def test_figures_fit_a_printed_page(which, width, request):
@@ -551,6 +552,7 @@ def test_figures_fit_a_printed_page(which, width, request):
         assert drawn.x1 < sheet.get_figwidth() + 0.03, f"{name}: clipped at the right"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["grid", "sampled"])
 def test_numbers_on_axes_do_not_touch(which, request):
     for name, sheet in every_drawing(request.getfixturevalue(which)):

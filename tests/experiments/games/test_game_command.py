@@ -80,6 +80,7 @@ def test_a_game_of_two_roles(tmp_path):
     assert found.filter(like="share").to_numpy().round(6).tolist() == [[0.5] * 4]
 
 
+@pytest.mark.slow
 def test_payoffs_are_estimated_by_runs_and_never_twice(tmp_path):
     done = game(tmp_path, SIMULATED, "--workers", "1")
     assert done.exit_code == 0, done.output
@@ -147,6 +148,7 @@ def test_what_is_no_game_is_refused_in_a_line(tmp_path, text, message):
     assert done.output.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_measure_that_is_not_there_is_named(tmp_path):
     done = game(tmp_path, SIMULATED.replace("seeds = 2", 'seeds = 2\nmeasure = "joy"'))
     assert done.exit_code == 2
