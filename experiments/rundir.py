@@ -291,11 +291,15 @@ def write_file(path: Path, body: bytes | str) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process of this machine runs."""
+    """Return whether a process of this machine runs.
+
+    One that has ended and that nobody has waited for yet does not: it writes nothing any more.
+    """
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from experiments import checkpoint, playing, run, sweep
 from experiments.cli import app
 from experiments.progress import Nowhere, Tell
+from experiments.rundir import alive
 from fedstake.errors import FedstakeWarning, Interrupted
 from sim.protocols.vbfl.protocol import Vbfl
 from sim.world import World
@@ -323,3 +324,13 @@ def test_ctrl_c_in_a_sweep_says_what_is_true_of_a_sweep(tiny, tmp_path):
     ended = []
     sweep(spec, tmp_path / "s", workers=1, on_receipt=ended.append)
     assert len(ended) == 2
+
+
+def test_a_process_that_nobody_has_waited_for_is_not_alive():
+    """Its log would stay beside the run, as after a kill of a sweep whose workers nobody reaps."""
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not alive(ended.pid)
+    ended.wait()
+    assert not alive(ended.pid)
+    assert alive(os.getpid())
