@@ -157,6 +157,27 @@ def test_every_permutation_of_labels_against_the_truth(world):
         assert found < best - 1e-3 or relabelled == truth
 
 
+@pytest.mark.parametrize("world", [TWO, THREE, OTHER])
+@pytest.mark.parametrize("name", ["output-agreement", "correlated-agreement", "identity-score"])
+def test_every_permutation_under_every_rule_is_its_closed_form(name, world):
+    """Output agreement: the probability of equal reports; else the sum of Delta_ij S(F_i, G_j)."""
+    params, truth = parameters(name, world), tuple(range(world.options))
+    signs = world.signs if params else np.eye(world.options)
+    agrees = name == "output-agreement"
+    for relabelled in itertools.permutations(truth):
+        weights = world.joint if agrees else world.delta
+        closed = sum(
+            weights[i, j] * signs[relabelled[i], j] for i, j in itertools.product(truth, repeat=2)
+        )
+        found = world.expected(
+            lambda a: judged(name, task(a, options=world.options), **params).scores[0].mean(),
+            relabelled,
+            truth,
+            questions=1 if agrees else 2,
+        )
+        assert found == pytest.approx(closed, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("world", "ours", "theirs", "printed"),
     [
