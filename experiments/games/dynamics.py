@@ -25,11 +25,10 @@ def replicator(game: Game, start: Mix, *, steps: int = 300, settled: float = 1e-
     Steps multiply each share by exp(h gain) and normalise, h one over the spread of the payoffs:
     shares stay above 0 and sum to 1, whatever the payoffs are.
     """
-    spread = float(np.nanmax(game.payoffs) - np.nanmin(game.payoffs)) or 1.0
     mix = start.copy()
     for _ in range(steps):
         gains = game.gains(mix)
-        grown = mix * np.exp(np.clip(gains / spread, -30, 30))
+        grown = mix * np.exp(np.clip(gains / game.spread, -30, 30))
         for part in game.parts:
             grown[part] /= grown[part].sum()
         moved = float(np.abs(grown - mix).max())
@@ -44,7 +43,7 @@ def path(game: Game, start: Mix, *, time: float = 20.0, points: int = 200) -> ND
 
     Time is in units of one over the spread of the payoffs; steps of the order 4 (Runge-Kutta).
     """
-    spread = float(np.nanmax(game.payoffs) - np.nanmin(game.payoffs)) or 1.0
+    spread = game.spread
     inner = 10
     h = time / (points - 1) / inner
     found = np.empty((points, game.size))

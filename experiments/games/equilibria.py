@@ -34,12 +34,6 @@ class Equilibrium:
     payoffs: NDArray[np.float64]
 
 
-def scale_of(game: Game) -> float:
-    """Return the spread of a game's payoffs, 1 where all are the same."""
-    spread = float(np.nanmax(game.payoffs) - np.nanmin(game.payoffs))
-    return spread or 1.0
-
-
 def equilibria(
     game: Game, *, starts: int = 30, tolerance: float = EXACT, seed: int = 0
 ) -> list[Equilibrium]:
@@ -51,7 +45,7 @@ def equilibria(
         tolerance: largest regret, as a share of the spread of the payoffs.
         seed: of the starts.
     """
-    most = tolerance * scale_of(game)
+    most = tolerance * game.spread
     found: list[Equilibrium] = []
     for start in _starts(game, starts, np.random.default_rng(seed)):
         for mix in _candidates(game, start):
@@ -101,19 +95,19 @@ def polished(game: Game, mix: Mix) -> Mix:
     if played.sum() == len(game.parts):
         return mix
     at = np.flatnonzero(played)
-    scale = scale_of(game)
+    scale = game.spread
 
     def whole(values: NDArray[np.float64]) -> Mix:
         full = np.zeros(game.size)
         full[at] = np.clip(values, 0.0, None)
         return full
 
-    rows, offsets = _equations(game, at)
+    rows = _equations(game, at)
 
     def residuals(values: NDArray[np.float64]) -> NDArray[np.float64]:
         full = whole(values)
         sums = [full[part].sum() - 1 for part in game.parts]
-        return np.concatenate([rows @ game.deviation(full) / scale + offsets, sums])
+        return np.concatenate([rows @ game.deviation(full) / scale, sums])
 
     def slopes(values: NDArray[np.float64]) -> NDArray[np.float64]:
         inner = rows @ game.jacobian(whole(values))[:, at] / scale
@@ -132,7 +126,7 @@ def polished(game: Game, mix: Mix) -> Mix:
     return full if game.regret(full) <= game.regret(mix) else mix
 
 
-def _equations(game: Game, at: NDArray[np.intp]) -> tuple[NDArray[np.float64], float]:
+def _equations(game: Game, at: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the differences between strategies of one role that are to vanish, `[e, S]`."""
     rows = []
     for role in range(len(game.roles)):
@@ -141,7 +135,7 @@ def _equations(game: Game, at: NDArray[np.intp]) -> tuple[NDArray[np.float64], f
             row = np.zeros(game.size)
             row[own[0]], row[other] = 1.0, -1.0
             rows.append(row)
-    return np.array(rows).reshape(-1, game.size), 0.0
+    return np.array(rows).reshape(-1, game.size)
 
 
 # --- one strategy set after the other -----------------------------------------------------------
@@ -162,7 +156,7 @@ def quiesce(game: Game, *, starts: int = 10, tolerance: float = EXACT) -> list[E
         kept[[part.start + at for part, at in zip(game.parts, chosen, strict=True)]] = True
         waiting.append(kept)
     seen, found = set(), list[Equilibrium]()
-    most = tolerance * scale_of(game)
+    most = tolerance * game.spread
     while waiting:
         kept = waiting.pop(0)
         if kept.tobytes() in seen:
@@ -194,7 +188,7 @@ def stable_profiles(game: Game, tolerance: float = EXACT) -> NDArray[np.int64]:
     Players of one role may play different strategies in them. Profiles next to payoffs that are not
     known are left out.
     """
-    most = tolerance * scale_of(game)
+    most = tolerance * game.spread
     stable = [i for i in range(len(game.profiles)) if profile_regret(game, i) <= most]
     return game.profiles[stable]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.games.equilibria import equilibria
 from experiments.games.game import Game, Role, profiles_of
-from experiments.games.solution import Settings, solve
+from experiments.games.solution import Settings, honesty
 from experiments.games.spec import GameSpec, Simulated
 from experiments.games.table import Table, of_samples
 from experiments.loader import ScenarioError
@@ -170,7 +170,7 @@ class Estimate:
         until the budget is spent. A profile counts by how much its standard errors add to those of
         gains against the honest profile and against the equilibria of the means.
         """
-        if settings.honest and not solve(table, settings).verdict.startswith("undecided"):
+        if settings.honest and honesty(table, settings).decided:
             return []
         game = table.game
         mixes = [e.mix for e in equilibria(game, starts=5)]
@@ -208,8 +208,3 @@ def _base(spec: GameSpec, simulated: Simulated) -> Scenario:
 def _label(profile: tuple[int, ...]) -> str:
     """Return a profile as the level of a factor: 7-2-1."""
     return "-".join(map(str, profile))
-
-
-def stages(folder: Path) -> Mapping[str, Path]:
-    """Return the sweeps of an estimate by name."""
-    return {path.name: path for path in sorted(folder.glob("stage-*"))}

@@ -103,6 +103,11 @@ class Game:
         return np.array([role.players for role in self.roles])[self.role_of]
 
     @cached_property
+    def spread(self) -> float:
+        """Largest payoff less the smallest one: the scale of tolerances; 1 where all are alike."""
+        return float(np.nanmax(self.payoffs) - np.nanmin(self.payoffs)) or 1.0
+
+    @cached_property
     def rows(self) -> dict[bytes, int]:
         """The number of each profile by the bytes of its counts."""
         return {row.tobytes(): i for i, row in enumerate(self.profiles)}

@@ -57,6 +57,62 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Honesty:
+    """What each strategy gains against the honest profile, in payoffs, and what follows of it."""
+
+    table: Table
+    settings: Settings
+    gains: tuple[Bound, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody gains by another strategy, by the means alone."""
+        gain, _ = self._largest("value")
+        return gain.value <= self._most
+
+    @property
+    def decided(self) -> bool:
+        """Whether the intervals of the gains leave no doubt about `holds`."""
+        if self.holds:
+            possible, _ = self._largest("high")
+            return not possible.high > self._most
+        gain, _ = self._largest("value")
+        return not self.table.uncertain or not gain.low <= self._most
+
+    @property
+    def verdict(self) -> str:
+        """Return in one sentence whether honesty holds, and how sure that is."""
+        names = " and ".join(self.settings.honest)
+        stands = "is" if len(self.settings.honest) == 1 else "together are"
+        if self.holds and self.decided:
+            return f"{names} {stands} an equilibrium: nobody gains by another strategy"
+        if self.holds:
+            possible, deviation = self._largest("high")
+            return (
+                f"undecided: {names} {stands} an equilibrium of the means, and a gain of "
+                f"{possible.high:.4g} by {deviation} is not excluded"
+            )
+        gain, deviation = self._largest("value")
+        interval = ""
+        if np.isfinite(gain.low):
+            interval = f" ({gain.low:.4g} to {gain.high:.4g})"
+        if self.decided:
+            return f"{names} {stands} no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
+        return f"undecided: {deviation} gains {gain.value:.4g} against {names}{interval}"
+
+    @property
+    def _most(self) -> float:
+        """The largest gain that still counts as none."""
+        return self.settings.tolerance * self.table.game.spread
+
+    def _largest(self, what: str) -> tuple[Bound, str]:
+        """Return the gain with the largest value or upper end, and its strategy."""
+        ends = np.nan_to_num([getattr(g, what) for g in self.gains], nan=-np.inf)
+        best = int(np.argmax(ends))
+        return self.gains[best], self.table.game.names[best]
+
+
+@dataclass(frozen=True)
 class Solution:
     """A solved game.
 
@@ -70,7 +126,7 @@ class Solution:
         stable: profiles of counts that no single player wants to leave, `int64[k, S]`.
         prices: welfare of the best profile and of equilibria.
         ranking: the long run of a finite population; None where that is not defined.
-        gains: of each strategy against the honest profile, in payoffs; empty without one.
+        honesty: whether the honest profile holds; None where none was named.
     """
 
     table: Table
@@ -81,7 +137,7 @@ class Solution:
     stable: NDArray[np.int64]
     prices: Efficiency
     ranking: Ranking | None
-    gains: tuple[Bound, ...]
+    honesty: Honesty | None
 
     @property
     def game(self) -> Game:
@@ -93,43 +149,17 @@ class Solution:
         return self.game.pure(self.settings.honest) if self.settings.honest else None
 
     @property
-    def verdict(self) -> str:
-        """Return in one sentence whether honesty holds, and how sure that is."""
-        if not self.gains:
-            found = f"{len(self.found)} equilibri{'um' if len(self.found) == 1 else 'a'}"
-            return f"{found}; no profile was named that is to hold (honest, in [solve])"
-        names = " and ".join(self.settings.honest)
-        stands = "is" if len(self.settings.honest) == 1 else "together are"
-        most = self.settings.tolerance * self._spread
-        gain, deviation = self._largest("value")
-        if gain.value <= most:
-            possible, deviation = self._largest("high")
-            if possible.high > most:
-                return (
-                    f"undecided: {names} {stands} an equilibrium of the means, and a gain of "
-                    f"{possible.high:.4g} by {deviation} is not excluded"
-                )
-            return f"{names} {stands} an equilibrium: nobody gains by another strategy"
-        if gain.low <= most and self.table.uncertain:
-            return (
-                f"undecided: {deviation} gains {gain.value:.4g} against {names} "
-                f"({gain.low:.4g} to {gain.high:.4g})"
-            )
-        interval = ""
-        if np.isfinite(gain.low):
-            interval = f" ({gain.low:.4g} to {gain.high:.4g})"
-        return f"{names} {stands} no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
-
-    def _largest(self, what: str) -> tuple[Bound, str]:
-        """Return the gain with the largest value or upper end, and its strategy."""
-        ends = np.nan_to_num([getattr(g, what) for g in self.gains], nan=-np.inf)
-        best = int(np.argmax(ends))
-        return self.gains[best], self.game.names[best]
+    def gains(self) -> tuple[Bound, ...]:
+        """Of each strategy against the honest profile, in payoffs; empty without one."""
+        return self.honesty.gains if self.honesty else ()
 
     @property
-    def _spread(self) -> float:
-        payoffs = self.game.payoffs
-        return float(np.nanmax(payoffs) - np.nanmin(payoffs)) or 1.0
+    def verdict(self) -> str:
+        """Return in one sentence whether honesty holds, and how sure that is."""
+        if self.honesty is None:
+            found = f"{len(self.found)} equilibri{'um' if len(self.found) == 1 else 'a'}"
+            return f"{found}; no profile was named that is to hold (honest, in [solve])"
+        return self.honesty.verdict
 
     # --- frames -------------------------------------------------------------------------------
 
@@ -212,46 +242,53 @@ def solve(table: Table, settings: Settings | None = None) -> Solution:
     if missing:
         total = len(game.profiles)
         raise GameError(f"{missing:,} of {total:,} profiles are not known: a solution needs all")
-    honest = game.pure(settings.honest) if settings.honest else None
     found = tuple(equilibria(game, starts=settings.starts))
-    mixes = [e.mix for e in found] + ([honest] if honest is not None else [])
-    regrets, gains = _bounds(table, mixes, settings)
+    honest = [game.pure(settings.honest)] if settings.honest else []
+    drawn = _drawn(table, [*(e.mix for e in found), *honest], settings)
+    regrets = [
+        _regret(e.regret, np.array([max(g.max(), 0.0) for g in gains]), settings.level)
+        for e, gains in zip(found, drawn, strict=False)
+    ]
     return Solution(
         table,
         settings,
         found,
-        tuple(_regret(*bounds, settings.level) for bounds in regrets[: len(found)]),
+        tuple(regrets),
         _basins(game, found, settings.starts),
         stable_profiles(game),
         efficiency(game, found),
         _ranking(game, settings),
-        gains if honest is not None else (),
+        _judged(table, settings, drawn[-1]) if honest else None,
     )
 
 
-def _bounds(
-    table: Table, mixes: Sequence[Mix], settings: Settings
-) -> tuple[list[tuple[float, NDArray[np.float64]]], tuple[Bound, ...]]:
-    """Return the regrets of mixes with their resamples, and the gains against the last mix.
+def honesty(table: Table, settings: Settings) -> Honesty:
+    """Return what can be gained against the honest profile, which the settings name."""
+    (drawn,) = _drawn(table, [table.game.pure(settings.honest)], settings)
+    return _judged(table, settings, drawn)
 
-    Intervals of gains are simultaneous over the strategies: the largest resampled deviation from
-    the mean, in standard deviations, at the level.
+
+def _judged(table: Table, settings: Settings, drawn: list[NDArray[np.float64]]) -> Honesty:
+    """Return the gains against the honest profile with intervals, of those in resampled tables.
+
+    Intervals are simultaneous over the strategies: the largest resampled deviation from the mean,
+    in standard deviations, at the level.
     """
-    game = table.game
-    if not mixes:
-        return [], ()
+    means = table.game.gains(table.game.pure(settings.honest))
+    return Honesty(table, settings, _simultaneous(means, np.array(drawn), settings.level))
+
+
+def _drawn(
+    table: Table, mixes: Sequence[Mix], settings: Settings
+) -> list[list[NDArray[np.float64]]]:
+    """Return the gains against each mix in every resampled table, `[mixes][resamples]` of `[S]`."""
     rng = np.random.default_rng(0)
     drawn: list[list[NDArray[np.float64]]] = [[] for _ in mixes]
     for _ in range(settings.resamples if table.uncertain else 0):
         again = table.resampled(rng)
         for at, mix in enumerate(mixes):
             drawn[at].append(again.gains(mix))
-    regrets = []
-    for at, mix in enumerate(mixes):
-        highs = np.array([max(g.max(), 0.0) for g in drawn[at]])
-        regrets.append((game.regret(mix), highs))
-    means = game.gains(mixes[-1])
-    return regrets, _simultaneous(means, np.array(drawn[-1]), settings.level)
+    return drawn
 
 
 def _regret(value: float, drawn: NDArray[np.float64], level: float) -> Bound:
@@ -301,5 +338,4 @@ def _ranking(game: Game, settings: Settings) -> Ranking | None:
         return None
     if not several and game.roles[0].players > settings.population:
         return None
-    spread = float(np.nanmax(game.payoffs) - np.nanmin(game.payoffs)) or 1.0
-    return alpha_rank(game, settings.population, settings.intensity / spread)
+    return alpha_rank(game, settings.population, settings.intensity / game.spread)
