@@ -9,20 +9,15 @@ results.
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from sweep_pages import HERE, complete, keep_figure, keep_numbers, keep_page, options, shown
 
-from experiments.intervals import interval
-from fedstake import Results, report, sweep
+from fedstake import sweep
 
-HERE = Path(__file__).parent
-PAGE = HERE / "reference" / "collective-questions.md"
-REFERENCE = HERE.parent / "results" / "reference"
+NAME = "collective-questions"
 
 
 class Question(NamedTuple):
@@ -71,11 +66,9 @@ QUESTIONS = (
 )
 
 
-def shown(values: pd.Series) -> str:
-    """Return mean and half of the 95 % interval, rounded to base units."""
-    mean = values.mean()
-    half = interval(values.to_numpy(dtype=float))[1] - mean
-    return f"{mean:,.0f}" + (f" ± {half:,.0f}" if round(half) else "")
+def cell(values: pd.Series) -> str:
+    """Return mean and half of the 95 % interval, rounded to base units; no half that is 0."""
+    return shown(values, 0).removesuffix(" ± 0")
 
 
 def section(question: Question, table: pd.DataFrame) -> list[str]:
@@ -87,27 +80,13 @@ def section(question: Question, table: pd.DataFrame) -> list[str]:
     lines += ["|---|" + "---:|" * len(levels)]
     for name in table[question.factor].unique():
         own = table[table[question.factor] == name]
-        cells = [shown(own[own[question.numeric] == n][question.outcome]) for n in levels]
+        cells = [cell(own[own[question.numeric] == n][question.outcome]) for n in levels]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
-def complete(results: Results) -> None:
-    """Stop unless every run finished."""
-    failures = results.failures()
-    if len(failures):
-        raise SystemExit(f"{len(failures)} runs failed, the first: {failures['error'].iloc[0]}")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--out", default="results/collective-questions")
-    args = parser.parse_args()
-    REFERENCE.mkdir(parents=True, exist_ok=True)
+    args = options(__doc__, f"results/{NAME}")
     lines = ["# Questions about a collective", ""]
     lines += [
         f"Made by `python docs/collective_questions.py`: {args.seeds} seeds, scikit-learn digits.",
@@ -117,16 +96,12 @@ def main() -> None:
     ]
     for question in QUESTIONS:
         plan, out = HERE / "collective" / f"{question.plan}.toml", Path(args.out) / question.plan
-        results = sweep(plan, out, seeds=args.seeds, workers=args.workers)
-        complete(results)
+        results = complete(sweep(plan, out, seeds=args.seeds, workers=args.workers))
         table = results.outcomes()[[question.factor, question.numeric, "seed", question.outcome]]
-        target = REFERENCE / question.figure
-        table.to_csv(target.with_suffix(".csv"), index=False, float_format="%.6g")
-        drawn = report(results, figures=[question.figure], formats=["png"])
-        (figure,) = drawn.parent.rglob(f"{question.figure}*.png")
-        shutil.copy(figure, target.with_suffix(".png"))
+        keep_numbers(table, question.figure)
+        keep_figure(results, question.figure, question.figure)
         lines += section(question, table)
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keep_page("\n".join(lines) + "\n", NAME)
 
 
 if __name__ == "__main__":

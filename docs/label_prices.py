@@ -8,20 +8,13 @@ its figure beside the other reference results.
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-from pathlib import Path
-
 import pandas as pd
+from sweep_pages import HERE, complete, keep_figure, keep_numbers, keep_page, options, shown
 
-from experiments.intervals import interval
-from fedstake import Results, report, sweep
+from fedstake import sweep
 
-HERE = Path(__file__).parent
-PAGE = HERE / "reference" / "label-prices.md"
-REFERENCE = HERE.parent / "results" / "reference"
-PLAN = HERE / "label-prices" / "prices.toml"
+NAME = "label-prices"
+PLAN = HERE / NAME / "prices.toml"
 LAZY = "adversaries.0.count"
 ANNOTATORS = 20
 
@@ -56,16 +49,6 @@ SECTIONS = {
 }
 
 
-def shown(values: pd.Series, places: int) -> str:
-    """Return mean and half of the 95 % interval."""
-    values = values.dropna()
-    if values.empty:
-        return "-"
-    mean = values.mean()
-    half = interval(values.to_numpy())[1] - mean
-    return f"{mean:,.{places}f} ± {half:,.{places}f}"
-
-
 def page(table: pd.DataFrame, seeds: int) -> str:
     """Return the page."""
     lines = INTRODUCTION.format(seeds=seeds).splitlines()
@@ -82,31 +65,13 @@ def page(table: pd.DataFrame, seeds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def complete(results: Results) -> None:
-    """Stop unless every run finished."""
-    failures = results.failures()
-    if len(failures):
-        raise SystemExit(f"{len(failures)} runs failed, the first: {failures['error'].iloc[0]}")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--out", default="results/label-prices")
-    args = parser.parse_args()
-    results = sweep(PLAN, args.out, seeds=args.seeds, workers=args.workers)
-    complete(results)
-    outcomes = results.outcomes()
-    table = outcomes[["rule", LAZY, "seed", *SECTIONS]].copy()
-    REFERENCE.mkdir(parents=True, exist_ok=True)
-    table.to_csv(REFERENCE / "label-prices.csv", index=False, float_format="%.6g")
-    drawn = report(results, figures=["labels-per-unit"], formats=["png"])
-    (figure,) = drawn.parent.rglob("labels-per-unit*.png")
-    shutil.copy(figure, REFERENCE / "label-prices.png")
-    PAGE.write_text(page(table, args.seeds), encoding="utf-8")
+    args = options(__doc__, f"results/{NAME}")
+    results = complete(sweep(PLAN, args.out, seeds=args.seeds, workers=args.workers))
+    table = results.outcomes()[["rule", LAZY, "seed", *SECTIONS]].copy()
+    keep_numbers(table, NAME)
+    keep_figure(results, "labels-per-unit", NAME)
+    keep_page(page(table, args.seeds), NAME)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,19 @@ beside the other reference results.
 
 from __future__ import annotations
 
-import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sweep_pages import HERE, complete, keep_numbers, keep_page, options, shown
 
 from experiments.intervals import interval
 from experiments.reproduce.evidence import Evidence
 from experiments.reproduce.sum import flaws
 from fedstake import Results, sweep
 
-HERE = Path(__file__).parent
-PAGE = HERE / "reference" / "market-attacks.md"
-NUMBERS = HERE.parent / "results" / "reference" / "market-attacks.csv"
-ATTACKS = HERE / "market-attacks" / "attacks.toml"
+NAME = "market-attacks"
+ATTACKS = HERE / NAME / "attacks.toml"
 FLAWS = Path(flaws.__file__).with_name("flaws.toml")
 CELL = ["rule", "attack"]
 NOBODY, BASELINE = "nobody", "free"
@@ -54,13 +51,6 @@ def played(seeds: int, folder: Path, workers: int | None) -> pd.DataFrame:
     trained = found.sort_index().loc[BASELINE, NOBODY]["accuracy"]
     table["against baseline"] = table["accuracy"] - trained.loc[table["seed"]].to_numpy()
     return table
-
-
-def complete(results: Results) -> None:
-    """Stop unless every run of a sweep finished."""
-    failures = results.failures()
-    if len(failures):
-        raise SystemExit(f"{len(failures)} runs failed, the first: {failures['error'].iloc[0]}")
 
 
 def measured(results: Results) -> pd.DataFrame:
@@ -166,13 +156,6 @@ NOTES = {
 }
 
 
-def shown(values: pd.Series, places: int) -> str:
-    """Return mean and half of the 95 % interval."""
-    mean = values.mean()
-    half = interval(values.to_numpy())[1] - mean
-    return f"{mean:.{places}f} ± {half:.{places}f}"
-
-
 def gain(values: pd.Series) -> str:
     """Return mean and half of the interval, bold when all of it is above zero."""
     low, high = interval(values.to_numpy())
@@ -181,20 +164,12 @@ def gain(values: pd.Series) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--out", default="results/market-attacks")
-    args = parser.parse_args()
+    args = options(__doc__, f"results/{NAME}")
     folder = Path(args.out)
-    found = sweep(FLAWS, folder / "flaws", seeds=args.seeds, workers=args.workers)
-    complete(found)
+    found = complete(sweep(FLAWS, folder / "flaws", seeds=args.seeds, workers=args.workers))
     table = played(args.seeds, folder, args.workers)
-    NUMBERS.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(NUMBERS, index=False, float_format="%.6g")
-    PAGE.write_text(page(table, args.seeds, Evidence({flaws.GROUP: found})), encoding="utf-8")
+    keep_numbers(table, NAME)
+    keep_page(page(table, args.seeds, Evidence({flaws.GROUP: found})), NAME)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,14 @@ seed. Writes `docs/reference/market-models.md` and its numbers beside the other 
 
 from __future__ import annotations
 
-import argparse
-import os
 from pathlib import Path
 
 import pandas as pd
+from sweep_pages import HERE, complete, keep_numbers, keep_page, options, shown
 
-from experiments.intervals import interval
 from fedstake import Results, sweep
 
-HERE = Path(__file__).parent
-PAGE = HERE / "reference" / "market-models.md"
-NUMBERS = HERE.parent / "results" / "reference" / "market-models.csv"
+NAME = "market-models"
 SETS = {
     "texts": "Texts: 4,000 and 1,000 to test with, presence of 1,000 words, 320 known at the start",
     "workouts": "Workouts: 3,500 and 1,500 to test with, 9 binary features, 280 known at the start",
@@ -32,15 +28,13 @@ def played(name: str, seeds: int, folder: Path, workers: int | None) -> pd.DataF
     tables = []
     for seed in range(seeds):
         results = sweep(
-            HERE / "market-models" / f"{name}.toml",
+            HERE / NAME / f"{name}.toml",
             folder / f"{name}-{seed}",
             seeds=[seed],
             set={"data.params.seed": seed},
             workers=workers,
         )
-        failures = results.failures()
-        if len(failures):
-            raise SystemExit(f"{name}: a run failed: {failures['error'].iloc[0]}")
+        complete(results)
         tables.append(measured(results))
         print(f"{name}, seed {seed}: done", flush=True)
     return pd.concat(tables, ignore_index=True).assign(samples=name)
@@ -111,28 +105,15 @@ def page(table: pd.DataFrame, seeds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def shown(values: pd.Series, places: int) -> str:
-    """Return mean and half of the 95 % interval."""
-    mean = values.mean()
-    half = interval(values.to_numpy())[1] - mean
-    return f"{mean:.{places}f} ± {half:.{places}f}"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--out", default="results/market-models")
-    args = parser.parse_args()
+    args = options(__doc__, f"results/{NAME}")
     folder = Path(args.out)
     tables = [played(name, args.seeds, folder, args.workers) for name in SETS]
     table = pd.concat(tables, ignore_index=True)
-    NUMBERS.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(NUMBERS, index=False, float_format="%.6g")
-    PAGE.write_text(page(table, args.seeds), encoding="utf-8")
-    print(page(table, args.seeds))
+    keep_numbers(table, NAME)
+    text = page(table, args.seeds)
+    keep_page(text, NAME)
+    print(text)
 
 
 if __name__ == "__main__":

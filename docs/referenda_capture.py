@@ -8,20 +8,13 @@ numbers and its figure beside the other reference results.
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-from pathlib import Path
-
 import pandas as pd
+from sweep_pages import HERE, complete, keep_figure, keep_numbers, keep_page, options, shown
 
-from experiments.intervals import interval
-from fedstake import Results, report, sweep
+from fedstake import Results, sweep
 
-HERE = Path(__file__).parent
-PAGE = HERE / "reference" / "referenda-capture.md"
-REFERENCE = HERE.parent / "results" / "reference"
-PLAN = HERE / "referenda-capture" / "prices.toml"
+NAME = "referenda-capture"
+PLAN = HERE / NAME / "prices.toml"
 PRICE = "adversaries.0.voter_params.price"
 
 INTRODUCTION = """# Capture of a referendum against the price of a vote
@@ -59,13 +52,6 @@ SECTIONS = {
 }
 
 
-def shown(values: pd.Series, places: int) -> str:
-    """Return mean and half of the 95 % interval."""
-    mean = values.mean()
-    half = interval(values.to_numpy())[1] - mean
-    return f"{mean:,.{places}f} ± {half:,.{places}f}"
-
-
 def measured(results: Results) -> pd.DataFrame:
     """Return a row per rule, price and seed."""
     columns = ["captured", "vote_price", "stake_price", "paid"]
@@ -92,30 +78,13 @@ def page(table: pd.DataFrame, seeds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def complete(results: Results) -> None:
-    """Stop unless every run finished."""
-    failures = results.failures()
-    if len(failures):
-        raise SystemExit(f"{len(failures)} runs failed, the first: {failures['error'].iloc[0]}")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--out", default="results/referenda-capture")
-    args = parser.parse_args()
-    results = sweep(PLAN, args.out, seeds=args.seeds, workers=args.workers)
-    complete(results)
+    args = options(__doc__, f"results/{NAME}")
+    results = complete(sweep(PLAN, args.out, seeds=args.seeds, workers=args.workers))
     table = measured(results)
-    REFERENCE.mkdir(parents=True, exist_ok=True)
-    table.to_csv(REFERENCE / "referenda-capture.csv", index=False, float_format="%.6g")
-    drawn = report(results, figures=["captures"], formats=["png"])
-    (figure,) = drawn.parent.rglob("captures*.png")
-    shutil.copy(figure, REFERENCE / "referenda-capture.png")
-    PAGE.write_text(page(table, args.seeds), encoding="utf-8")
+    keep_numbers(table, NAME)
+    keep_figure(results, "captures", NAME)
+    keep_page(page(table, args.seeds), NAME)
 
 
 if __name__ == "__main__":

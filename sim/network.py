@@ -27,6 +27,7 @@ class Links:
     """
 
     def __init__(self, settings: LinkSettings, devices: int, streams: Streams) -> None:
+        self.latency_s = settings.latency_s
         self.link = _draw_speeds(
             settings.link, settings.link_bytes_per_s, settings.link_sigma, devices, streams, "link"
         )
@@ -47,6 +48,10 @@ class Links:
         """Return the seconds to evaluate one model on `samples` samples."""
         return EVALUATION_COST * samples / float(self.compute[device])
 
+    def direct_s(self, a: int, b: int, size_bytes: float) -> float:
+        """Return the seconds of a message between two devices that are connected."""
+        return self.latency_s + size_bytes / min(float(self.link[a]), float(self.link[b]))
+
 
 class Network(Links):
     """Links, and who is connected to whom.
@@ -57,7 +62,6 @@ class Network(Links):
 
     def __init__(self, settings: NetworkSettings, devices: int, streams: Streams) -> None:
         super().__init__(settings, devices, streams)
-        self.settings = settings
         self.devices = devices
         self.graph = None
         if settings.topology != "complete":
@@ -70,8 +74,7 @@ class Network(Links):
         if sender == receiver:
             return 0.0
         if self._per_byte is None:
-            speed = min(float(self.link[sender]), float(self.link[receiver]))
-            return self.settings.latency_s + size_bytes / speed
+            return self.direct_s(sender, receiver, size_bytes)
         return float(
             self._latency[sender, receiver] + size_bytes * self._per_byte[sender, receiver]
         )
@@ -82,7 +85,7 @@ class Network(Links):
         """Return the seconds of a message to each of n devices, `float64[n]`."""
         if self._per_byte is None:
             speeds = np.minimum(self.link[sender], self.link[receivers])
-            seconds = self.settings.latency_s + size_bytes / speeds
+            seconds = self.latency_s + size_bytes / speeds
         else:
             seconds = (
                 self._latency[sender, receivers] + size_bytes * self._per_byte[sender, receivers]
@@ -116,7 +119,7 @@ class Network(Links):
         for source, (costs, paths) in nx.all_pairs_dijkstra(self.graph, weight="per_byte"):
             for target, cost in costs.items():
                 per_byte[source, target] = cost
-                latency[source, target] = self.settings.latency_s * (len(paths[target]) - 1)
+                latency[source, target] = self.latency_s * (len(paths[target]) - 1)
         return per_byte, latency
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.vocabulary import Labels
+from sim.labelling.settings import LabellingSettings
 
 
 class BoughtLabels(NamedTuple):
@@ -49,6 +51,30 @@ class Items:
         right = rng.random(len(truth)) < self.chances(rows, skill)
         away = rng.integers(1, self.options, len(truth))
         return np.where(right, truth, (truth + away) % self.options)
+
+
+def items_of(
+    x: NDArray[np.float32],
+    y: Labels,
+    options: int,
+    settings: LabellingSettings,
+    rng: np.random.Generator,
+) -> Items:
+    """Return samples as items: each is called by the SHA-256 of its content.
+
+    Args:
+        x: `float32[N, ...]`, features of the samples.
+        y: `int64[N]`, their true labels.
+        options: how many labels there are.
+        settings: how difficult they are.
+        rng: for the difficulty.
+    """
+
+    def reference(row: int) -> str:
+        return hashlib.sha256(x[row].tobytes()).hexdigest()
+
+    difficulty = drawn_difficulty(len(y), settings.difficulty, settings.difficulty_spread, rng)
+    return Items(y, difficulty, options, reference)
 
 
 def drawn_difficulty(

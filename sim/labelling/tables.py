@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sim.notes import Note
 from sim.recording import INTEGER, INTEGERS, NUMBER, TEXT, TRUTH, Column, Table
 
 ROUND = Column(INTEGER, "in which round")
@@ -108,3 +109,17 @@ OWN: Mapping[str, Table] = {
 """By name of the table: what `LabellingDesk.rows` has rows of."""
 TAPE: Mapping[str, Table] = {"answers": ANSWERS}
 """The same, of a table that a protocol may leave out: it records what it declares."""
+NOTES = (
+    Note(
+        "questionnaire",
+        "questions",
+        {"task": "task", "question": "question", "item": "item", "points": "points"},
+    ),
+    Note(
+        "answers",
+        "annotations",
+        {"task": "task", "submission": "submission", "device": "device", "digest": "digest"},
+        present=("digest",),
+    ),
+)
+"""What is put on record of labelling: the questions, and a commitment to the answers."""

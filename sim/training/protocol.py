@@ -16,8 +16,10 @@ from sim.training import declared, tables
 from sim.training.scenario import TrainingScenario
 
 if TYPE_CHECKING:
+    from sim.chain.forks import ServerChain
     from sim.kernel import Kernel
     from sim.training.game import TrainingGame
+    from sim.training.workbench import Workbench
 
 EXAMPLE = {
     "rounds": 4,
@@ -144,3 +146,40 @@ class TrainingProtocol(Protocol):
     def example(cls) -> dict[str, Any]:
         """Return a run of a small model on generated data."""
         return {"protocol": cls.name, **EXAMPLE}
+
+
+class ServedProtocol(TrainingProtocol):
+    """Base of protocols in which a server, or a contract, holds the chain that counts.
+
+    Subclasses play the round.
+    """
+
+    least: ClassVar[int] = 1
+    """Devices that the payout rule must let take part."""
+
+    def build(self, kernel: Kernel) -> TrainingGame:
+        from sim.chain.forks import ServerChain
+        from sim.network import Links
+        from sim.training.game import TrainingGame
+
+        scenario = kernel.scenario
+        assert isinstance(scenario, TrainingScenario)
+        links = Links(scenario.network, scenario.devices, kernel.streams)
+        game = TrainingGame(kernel, scenario, links, ServerChain, self.bench())
+        game.require_members(self.least)
+        return game
+
+    def bench(self) -> type[Workbench]:
+        """Return how samples are held and updates are measured."""
+        from sim.training.workbench import Workbench
+
+        return Workbench
+
+    @property
+    def chain(self) -> ServerChain:
+        """What the server holds."""
+        from sim.chain.forks import ServerChain
+
+        chain = self.game.forks
+        assert isinstance(chain, ServerChain)
+        return chain

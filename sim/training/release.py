@@ -89,7 +89,7 @@ def supersede(
     head = hashlib.sha256(current.head + bench.models.digest(model)).digest()
     released = release(bench, settings, current, model, block=head, author=author, round=round)
     chain.head = dataclasses.replace(
-        _next(chain, head, author, round),
+        following(chain, head, author, round),
         model=released.model,
         versions=released.versions,
         kept=released.kept,
@@ -105,11 +105,11 @@ def move(
     """
     paid = repr([(p.payee, p.amount, p.reason, p.payer) for p in moves]).encode()
     head = hashlib.sha256(chain.head.head + paid).digest()
-    following = _next(chain, head, author, round)
-    chain.head = dataclasses.replace(following, moves=tuple(moves), memory=memory)
+    state = following(chain, head, author, round)
+    chain.head = dataclasses.replace(state, moves=tuple(moves), memory=memory)
 
 
-def _next(chain: ServerChain, head: bytes, author: int, round: int) -> ChainState:
+def following(chain: ServerChain, head: bytes, author: int, round: int) -> ChainState:
     """Return a state on top of the server's that changes nothing."""
     current = chain.head
     return ChainState(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Collection, Iterable
 
 from mechanisms.vocabulary import Conduct, UpdateRecord
 from sim.chain.forks import ServerChain
-from sim.chain.state import ChainState, tally
+from sim.chain.state import tally
 from sim.stages import Stages
 from sim.training.game import TrainingGame
 from sim.training.local_work import LocalWork
 from sim.training.message_size import update_bytes
-from sim.training.release import release
+from sim.training.release import following, release
 from sim.training.settling import settle
 
 
@@ -49,7 +50,7 @@ class Server:
         """Return the seconds of a message between server and device, by default with an update."""
         size = self.size if size is None else size
         link = float(self.game.network.link[device])
-        return self.game.scenario.network.latency_s + size / link
+        return self.game.network.latency_s + size / link
 
     def train_s(self, work: LocalWork, worker: int) -> float:
         """Return the seconds of local training, noted as the worker's computing time."""
@@ -122,15 +123,9 @@ class Server:
             author=author,
             round=game.clock.round,
         )
-        self.chain.head = ChainState(
-            id=self.chain.book.new_id(),
-            parent=current,
-            height=current.height + 1,
-            head=head,
-            weight=current.weight + 1,
+        self.chain.head = dataclasses.replace(
+            following(self.chain, head, author, game.clock.round),
             model=released.model,
-            miner=author,
-            round=game.clock.round,
             payments=settled.payments,
             moves=settled.moves,
             memory=settled.memory,

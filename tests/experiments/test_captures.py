@@ -51,8 +51,9 @@ def test_cheap_votes_capture_and_dear_ones_do_not(results):
     assert len(axes.lines) == 2
 
 
-def test_numbers_of_the_page(results):
+def test_numbers_of_the_page(results, monkeypatch):
     """A capture of members costs whole votes of one price; leased stake costs no more."""
+    monkeypatch.syspath_prepend(DOCS)
     page = runpy.run_path(str(DOCS / "referenda_capture.py"))
     table = page["measured"](results).set_index(["rule", page["PRICE"]])
     assert len(table) == 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from sim.data.folder import data_folder, load_dataset
 from sim.kernel import Kernel
 from sim.keys import SettingError
 from sim.labelling.desk import LabellingDesk
-from sim.labelling.items import Items, drawn_difficulty
+from sim.labelling.items import Items, items_of
 from sim.online import online_models
 from sim.online.base import OnlineModel
 from sim.online.samples import Samples
@@ -62,18 +61,11 @@ class AnnotationGame:
         return np.arange(initial)
 
     def _items(self) -> Items:
-        samples, settings = self.samples, self.scenario.labelling
-        difficulty = drawn_difficulty(
-            samples.train,
-            settings.difficulty,
-            settings.difficulty_spread,
-            self.kernel.streams.rng("labelling difficulty"),
+        samples, n = self.samples, self.samples.train
+        rng = self.kernel.streams.rng("labelling difficulty")
+        return items_of(
+            samples.x_train, samples.y[:n], samples.classes, self.scenario.labelling, rng
         )
-        return Items(samples.y[: samples.train], difficulty, samples.classes, self._reference)
-
-    def _reference(self, row: int) -> str:
-        """Return the SHA-256 of a sample: how a questionnaire refers to it."""
-        return hashlib.sha256(self.samples.x_train[row].tobytes()).hexdigest()
 
     def new_model(self) -> OnlineModel:
         """Return a model that knows the initial samples only."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from sim import scenario as scenarios
 from sim.charts import Chart
+from sim.labelling import tables as labelling
 from sim.notes import Declaration, Note
 from sim.population.utility import Stakes
 from sim.protocol import History, Outcome, Protocol, Table, Tape
@@ -40,17 +41,7 @@ class Annotation(Protocol):
     }
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
     notes: ClassVar[tuple[Declaration, ...]] = (
-        Note(
-            "questionnaire",
-            "questions",
-            {"task": "task", "question": "question", "item": "item", "points": "points"},
-        ),
-        Note(
-            "answers",
-            "annotations",
-            {"task": "task", "submission": "submission", "device": "device", "digest": "digest"},
-            present=("digest",),
-        ),
+        *labelling.NOTES,
         Note("labels", "labels", {"question": "question", "item": "item", "label": "label"}),
     )
     charts: ClassVar[tuple[Chart, ...]] = (

@@ -14,14 +14,13 @@ from sim.protocols.asynchronous.settings import AsynchronousScenario
 from sim.recording import INTEGER, NUMBER, Column, Columns
 from sim.scenario import Scenario
 from sim.training import declared, tables
-from sim.training.protocol import TrainingProtocol
+from sim.training.protocol import ServedProtocol
 
 if TYPE_CHECKING:
     from sim.kernel import Kernel
-    from sim.training.game import TrainingGame
 
 
-class Asynchronous(TrainingProtocol):
+class Asynchronous(ServedProtocol):
     """Every device trains at its own speed; the server never waits for the slow ones.
 
     A device trains from the newest model that it finds, which others have replaced by the time its
@@ -33,7 +32,7 @@ class Asynchronous(TrainingProtocol):
     reference = "Xie et al. 2019, arXiv:1903.03934 (FedAsync); Nguyen et al. 2022, arXiv:2106.06639"
     Scenario: ClassVar[type[Scenario]] = AsynchronousScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
-        **TrainingProtocol.tables,
+        **ServedProtocol.tables,
         "rounds": {
             **tables.ROUNDS,
             "staleness": Column(NUMBER, "mean of the updates that were used; null: none was"),
@@ -65,26 +64,12 @@ class Asynchronous(TrainingProtocol):
         super().__init__(kernel)
         self.under_way = Agenda()
 
-    def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
-        from sim.training.game import TrainingGame
-
-        scenario = kernel.scenario
-        assert isinstance(scenario, AsynchronousScenario)
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain)
-        game.require_members(1)
-        return game
-
     def play_round(self) -> None:
-        from sim.chain.forks import ServerChain
         from sim.protocols.asynchronous.round import AsynchronousRound
 
-        forks, scenario = self.game.forks, self.game.scenario
-        assert isinstance(forks, ServerChain)
+        scenario = self.game.scenario
         assert isinstance(scenario, AsynchronousScenario)
-        AsynchronousRound(self.game, forks, scenario.mixing, self.under_way).play()
+        AsynchronousRound(self.game, self.chain, scenario.mixing, self.under_way).play()
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         values, arrays = super().state()

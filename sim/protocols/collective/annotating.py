@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.keys import within
 from sim.labelling.desk import LabellingDesk
-from sim.labelling.items import Items, drawn_difficulty
+from sim.labelling.items import Items, items_of
 from sim.protocols.collective.economy import Economy, PartyRole
 from sim.protocols.collective.funding import ANNOTATORS, POOLS
 from sim.protocols.collective.settings import ANNOTATOR, ENGINEER
@@ -51,13 +50,7 @@ class Annotating:
         """Return all training samples as items: what annotators may be asked about."""
         data, settings = self.game.bench.dataset, self.economy.scenario.labelling
         rng = self.game.streams.rng("labelling difficulty")
-        n = len(data.y_train)
-        difficulty = drawn_difficulty(n, settings.difficulty, settings.difficulty_spread, rng)
-        return Items(data.y_train, difficulty, data.classes, self._reference)
-
-    def _reference(self, row: int) -> str:
-        """Return the SHA-256 of a sample: how a questionnaire refers to it."""
-        return hashlib.sha256(self.game.bench.dataset.x_train[row].tobytes()).hexdigest()
+        return items_of(data.x_train, data.y_train, data.classes, settings, rng)
 
     def play(self, rows: list[int] | None = None) -> None:
         """Open tasks, let annotators work, and make public what was bought.

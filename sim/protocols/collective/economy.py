@@ -131,8 +131,7 @@ class Economy:
     def online(self, party: str) -> list[int]:
         """Return the devices of a party that are there now."""
         devices = self.scenario.parties.devices[party]
-        in_play = self.game.population.identities.in_play
-        return [d for d in devices if in_play(d) and self.game.online(d, self.now_s)]
+        return [d for d in devices if self.game.online(d, self.now_s)]
 
     def download(self, device: int) -> None:
         """Hand the master model over to a device."""

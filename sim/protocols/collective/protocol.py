@@ -15,7 +15,7 @@ from sim.protocols.collective import tables as declared
 from sim.protocols.collective.settings import CollectiveScenario
 from sim.recording import Columns
 from sim.training import tables as training
-from sim.training.protocol import TrainingProtocol
+from sim.training.protocol import ServedProtocol
 
 if TYPE_CHECKING:
     from sim.kernel import Kernel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sim.training.game import TrainingGame
 
 
-class Collective(TrainingProtocol):
+class Collective(ServedProtocol):
     """DecentralML's economy: a creator stakes pools, and parties earn them with its model.
 
     Contributors train it in rounds, engineers submit versions that members approve, clients buy
@@ -35,7 +35,7 @@ class Collective(TrainingProtocol):
     reference = "DecentralML grant (seed 000)"
     Scenario: ClassVar[type[scenarios.Scenario]] = CollectiveScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
-        **TrainingProtocol.tables,
+        **ServedProtocol.tables,
         "rounds": {**training.ROUNDS, **declared.ROUNDS},
         "participants": {**training.PARTICIPANTS, **declared.PARTICIPANTS},
         **declared.OWN,
@@ -46,21 +46,16 @@ class Collective(TrainingProtocol):
     tape = None
 
     def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
         from sim.protocols.collective.annotating import Annotating
         from sim.protocols.collective.economy import Economy
         from sim.protocols.collective.governing import referenda_of
         from sim.protocols.collective.selling import Selling
         from sim.referenda import Referenda
-        from sim.training.game import TrainingGame
 
         scenario = kernel.scenario
         assert isinstance(scenario, CollectiveScenario)
         kernel.treasury.open({}, Referenda.accounts())
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain)
-        game.require_members(1)
+        game = super().build(kernel)
         self.economy = Economy(game, scenario)
         self.annotating = Annotating(self.economy)
         self.selling = Selling(self.economy)

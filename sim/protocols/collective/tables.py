@@ -181,17 +181,6 @@ VOTED = Note(
     {"member": "member", "version": "submission", "approves": "approves"},
     order=("member", "submission"),
 )
-QUESTIONNAIRE = Note(
-    "questionnaire",
-    "questions",
-    {"task": "task", "question": "question", "item": "item", "points": "points"},
-)
-ANSWERS = Note(
-    "answers",
-    "annotations",
-    {"task": "task", "submission": "submission", "device": "device", "digest": "digest"},
-    present=("digest",),
-)
 SOLD = Licences(
     "licences",
     "client",
@@ -202,8 +191,7 @@ NOTES = (
     declared.ROLES,
     declared.VERSIONS,
     SUBMISSION,
-    QUESTIONNAIRE,
-    ANSWERS,
+    *labelling.NOTES,
     *referenda.NOTES,
     SOLD,
     Approval("approval", "member_votes", "member", {"approved": APPROVED, "votes": VOTED}),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from sim.scenario import Scenario
-from sim.training.protocol import TrainingProtocol
+from sim.training.protocol import ServedProtocol
 from sim.training.scenario import TrainingScenario
 from sim.training.settings import ServerDeadlineSettings
-
-if TYPE_CHECKING:
-    from sim.kernel import Kernel
-    from sim.training.game import TrainingGame
 
 
 class FedavgScenario(TrainingScenario):
@@ -22,7 +18,7 @@ class FedavgScenario(TrainingScenario):
     deadlines: ServerDeadlineSettings = Field(default_factory=ServerDeadlineSettings)
 
 
-class Fedavg(TrainingProtocol):
+class Fedavg(ServedProtocol):
     """Federated averaging, the baseline of the VBFL paper.
 
     McMahan et al. 2017, arXiv:1602.05629, algorithm 1 with C = 1.
@@ -33,26 +29,12 @@ class Fedavg(TrainingProtocol):
     reference = "McMahan et al. 2017, arXiv:1602.05629, algorithm 1"
     Scenario: ClassVar[type[Scenario]] = FedavgScenario
 
-    def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
-        from sim.training.game import TrainingGame
-
-        scenario = kernel.scenario
-        assert isinstance(scenario, FedavgScenario)
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain)
-        game.require_members(1)
-        return game
-
     def play_round(self) -> None:
-        from sim.chain.forks import ServerChain
         from sim.training.averaging import AveragingRound
 
-        forks, scenario = self.game.forks, self.game.scenario
-        assert isinstance(forks, ServerChain)
+        scenario = self.game.scenario
         assert isinstance(scenario, FedavgScenario)
-        AveragingRound(self.game, forks, scenario.deadlines.validator_s).play()
+        AveragingRound(self.game, self.chain, scenario.deadlines.validator_s).play()
 
     @classmethod
     def example(cls) -> dict[str, Any]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sim.protocol import Outcome, Table
 from sim.protocols.hierarchical.settings import HierarchicalScenario
 from sim.recording import INTEGER, TRUTH, Column, Columns
 from sim.scenario import Scenario
 from sim.training import declared, tables
-from sim.training.protocol import TrainingProtocol
-
-if TYPE_CHECKING:
-    from sim.kernel import Kernel
-    from sim.training.game import TrainingGame
+from sim.training.protocol import ServedProtocol
 
 EDGES = Table(
     "region of a round",
@@ -31,7 +27,7 @@ EDGES = Table(
 )
 
 
-class Hierarchical(TrainingProtocol):
+class Hierarchical(ServedProtocol):
     """Workers send to the edge of their region, edges to the server.
 
     Liu et al. 2020, arXiv:1905.06641, algorithm 1 (HierFAVG): workers train, edges average
@@ -43,7 +39,7 @@ class Hierarchical(TrainingProtocol):
     reference = "Liu et al. 2020, arXiv:1905.06641, algorithm 1 (HierFAVG)"
     Scenario: ClassVar[type[Scenario]] = HierarchicalScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
-        **TrainingProtocol.tables,
+        **ServedProtocol.tables,
         "participants": {
             **tables.PARTICIPANTS,
             "region": Column(INTEGER, "where it belongs"),
@@ -60,26 +56,14 @@ class Hierarchical(TrainingProtocol):
         ),
     }
 
-    def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
-        from sim.training.game import TrainingGame
-
-        scenario = kernel.scenario
-        assert isinstance(scenario, HierarchicalScenario)
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain)
-        game.require_members(2)
-        return game
+    least = 2
 
     def play_round(self) -> None:
-        from sim.chain.forks import ServerChain
         from sim.protocols.hierarchical.round import HierarchicalRound
 
-        forks, scenario = self.game.forks, self.game.scenario
-        assert isinstance(forks, ServerChain)
+        scenario = self.game.scenario
         assert isinstance(scenario, HierarchicalScenario)
-        HierarchicalRound(self.game, forks, scenario).play()
+        HierarchicalRound(self.game, self.chain, scenario).play()
 
     @classmethod
     def example(cls) -> dict[str, Any]:

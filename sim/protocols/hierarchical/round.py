@@ -25,15 +25,16 @@ from sim.training.settling import aggregate, combine
 class Region:
     """The devices of a region in a round.
 
-    `model` is the key of its present model, `ready_s` when its workers can go on with it,
-    `records` are the updates in it, and `delivers` says whether its edge keeps to the rules of
-    delivery so far.
+    `model` is the key of its present model, `made_s` when its edge had made it, `ready_s` when its
+    workers can go on with it, `records` are the updates in it, and `delivers` says whether its edge
+    keeps to the rules of delivery so far.
     """
 
     number: int
     edge: int | None
     workers: list[int]
     model: int
+    made_s: float
     ready_s: float
     records: tuple[UpdateRecord, ...] = field(default=())
     delivers: bool = True
@@ -72,13 +73,13 @@ class HierarchicalRound:
         """Draw the edge of a region; all others of its devices that are there are workers."""
         of_region = [d for d in self.members if d % self.settings.count == number]
         there = [d for d in of_region if d in self.server.online_at_start]
-        model, ready_s = self.chain.head.model, self.clock.start_s
+        model, start_s = self.chain.head.model, self.clock.start_s
         if not there:
-            return Region(number, None, [], model, ready_s, delivers=False)
+            return Region(number, None, [], model, start_s, start_s, delivers=False)
         rng = self.game.streams.rng("edge", self.game.clock.round, number)
         edge = int(rng.choice(there))
         workers = [d for d in there if d != edge]
-        return Region(number, edge, workers, model, ready_s)
+        return Region(number, edge, workers, model, start_s, start_s)
 
     def _give_roles(self) -> None:
         roles = dict.fromkeys(self.workers, Role.WORKER)
@@ -114,25 +115,24 @@ class HierarchicalRound:
 
     def _link_s(self, a: int, b: int) -> float:
         """Return the seconds of an update between two devices."""
-        network = self.game.network
-        speed = min(float(network.link[a]), float(network.link[b]))
-        return self.game.scenario.network.latency_s + self.server.size / speed
+        return self.game.network.direct_s(a, b, self.server.size)
 
     def _aggregate(self, region: Region, work: LocalWork) -> None:
         """Let an edge collect the updates of its region, and make the region's next model."""
         game, edge = self.game, region.edge
         assert edge is not None
-        arrived = self._collect(region, work)
-        region.records = self._decided(region, work, self.server.usable(work, arrived, self._now))
+        arrived, region.made_s = self._collect(region, work)
+        usable = self.server.usable(work, arrived, region.made_s)
+        region.records = self._decided(region, work, usable)
         if region.records:
             mark = _mark(region)
             region.model = aggregate(game, work, region.records, region.model, mark)
         # Workers go on when they have the region's model.
         back = [self._link_s(edge, w) for w in region.workers]
-        region.ready_s = self._now + max(back, default=0.0)
+        region.ready_s = region.made_s + max(back, default=0.0)
 
-    def _collect(self, region: Region, work: LocalWork) -> list[int]:
-        """Return whose updates reach the edge in time; `_now` is when it has waited enough."""
+    def _collect(self, region: Region, work: LocalWork) -> tuple[list[int], float]:
+        """Return whose updates reach the edge in time, and when it has waited enough."""
         game, edge = self.game, region.edge
         assert edge is not None
         ends_s = region.ready_s + self.deadlines.edge_s
@@ -153,8 +153,7 @@ class HierarchicalRound:
                 game.incidents.note(arrival_s, w, edge, "duplicate")
         # An edge cannot know that an update will not come: it waits until its deadline.
         waits = missing and ends_s < math.inf
-        self._now = ends_s if waits else last_s
-        return arrived
+        return arrived, ends_s if waits else last_s
 
     def _trained(self, work: LocalWork, worker: int) -> float:
         """Return the seconds of training once more, and add them to the worker's."""
@@ -182,12 +181,10 @@ class HierarchicalRound:
         game, edge = self.game, region.edge
         if edge is None or not region.records:
             return
-        back_s = max((self._link_s(edge, w) for w in region.workers), default=0.0)
-        sent_s = region.ready_s - back_s
-        arrival_s = sent_s + self.server.send_s(edge)
+        arrival_s = region.made_s + self.server.send_s(edge)
         in_time = arrival_s <= self.clock.start_s + self.deadlines.server_s
         if not region.delivers or not in_time or not game.online(edge, arrival_s):
-            game.incidents.note(sent_s, edge, None, "absent-aggregator")
+            game.incidents.note(region.made_s, edge, None, "absent-aggregator")
             return
         region.delivered = True
         self.clock.last_s = max(self.clock.last_s, arrival_s)

@@ -14,7 +14,7 @@ from sim.protocols.poc.settings import PocScenario
 from sim.recording import INTEGER, TEXT, Column, Columns
 from sim.scenario import Scenario
 from sim.training import declared, tables
-from sim.training.protocol import TrainingProtocol
+from sim.training.protocol import ServedProtocol
 
 if TYPE_CHECKING:
     from sim.kernel import Kernel
@@ -45,7 +45,7 @@ TASK = Table(
 )
 
 
-class Poc(TrainingProtocol):
+class Poc(ServedProtocol):
     """An organisation's pool for users that stake, train, and claim by the hash of their wallet."""
 
     name = "poc"
@@ -53,7 +53,7 @@ class Poc(TrainingProtocol):
     reference = "seed 004, the proof of concept of an on-chain federated learning platform"
     Scenario: ClassVar[type[Scenario]] = PocScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
-        **TrainingProtocol.tables,
+        **ServedProtocol.tables,
         "participants": {**tables.PARTICIPANTS, "claim": CLAIM},
         "registry": REGISTRY,
         "task": TASK,
@@ -82,7 +82,7 @@ class Poc(TrainingProtocol):
         Note(
             "task", "task", {"client": "client", "model": "model", "deposit": "deposit"}, per="row"
         ),
-        *TrainingProtocol.notes,
+        *ServedProtocol.notes,
         Note(
             "claim",
             "participants",
@@ -95,30 +95,21 @@ class Poc(TrainingProtocol):
     )
 
     def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
         from sim.protocols.poc.round import claims_of
-        from sim.training.game import TrainingGame
 
-        scenario = kernel.scenario
+        game, scenario = super().build(kernel), kernel.scenario
         assert isinstance(scenario, PocScenario)
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain)
-        game.require_members(1)
         self.claims = claims_of(scenario.poc, kernel.streams, scenario.devices)
         return game
 
     def play_round(self) -> None:
-        from sim.chain.forks import ServerChain
         from sim.protocols.poc.round import ClaimingRound
 
-        game = self.game
-        forks, scenario = game.forks, game.scenario
-        assert isinstance(forks, ServerChain)
+        game, scenario = self.game, self.game.scenario
         assert isinstance(scenario, PocScenario)
         if game.clock.round == 1:
             self._register()
-        played = ClaimingRound(game, forks, scenario.deadlines.validator_s)
+        played = ClaimingRound(game, self.chain, scenario.deadlines.validator_s)
         played.play_with(self.claims, withheld=scenario.poc.server == "withholding")
 
     def _register(self) -> None:

@@ -10,14 +10,13 @@ from sim.protocols.vertical.settings import VerticalScenario
 from sim.recording import INTEGER, Column, Columns
 from sim.scenario import Scenario
 from sim.training import tables
-from sim.training.protocol import TrainingProtocol
+from sim.training.protocol import ServedProtocol
 
 if TYPE_CHECKING:
-    from sim.kernel import Kernel
-    from sim.training.game import TrainingGame
+    from sim.training.workbench import Workbench
 
 
-class Vertical(TrainingProtocol):
+class Vertical(ServedProtocol):
     """Parties hold different features of the same samples, and one of them the labels.
 
     The first layer of the model is split among the parties: each sends what it computes of its own
@@ -31,7 +30,7 @@ class Vertical(TrainingProtocol):
     reference = "Yang et al. 2019, arXiv:1902.04885, section 2.3.2; Chen et al. 2020, 2007.06081"
     Scenario: ClassVar[type[Scenario]] = VerticalScenario
     tables: ClassVar[Mapping[str, Table | Columns]] = {
-        **TrainingProtocol.tables,
+        **ServedProtocol.tables,
         "participants": {
             **tables.PARTICIPANTS,
             "features": Column(INTEGER, "features of each sample that it holds"),
@@ -39,28 +38,18 @@ class Vertical(TrainingProtocol):
     }
     tape = None
 
-    def build(self, kernel: Kernel) -> TrainingGame:
-        from sim.chain.forks import ServerChain
-        from sim.network import Links
+    def bench(self) -> type[Workbench]:
         from sim.protocols.vertical.parties import Parties
-        from sim.training.game import TrainingGame
 
-        scenario = kernel.scenario
-        assert isinstance(scenario, VerticalScenario)
-        links = Links(scenario.network, scenario.devices, kernel.streams)
-        game = TrainingGame(kernel, scenario, links, ServerChain, Parties)
-        game.require_members(1)
-        return game
+        return Parties
 
     def play_round(self) -> None:
-        from sim.chain.forks import ServerChain
         from sim.protocols.vertical.parties import Parties
         from sim.protocols.vertical.round import VerticalRound
 
-        forks, bench = self.game.forks, self.game.bench
-        assert isinstance(forks, ServerChain)
+        bench = self.game.bench
         assert isinstance(bench, Parties)
-        VerticalRound(self.game, forks, bench).play()
+        VerticalRound(self.game, self.chain, bench).play()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
