@@ -1,4 +1,4 @@
-"""One outcome of a sweep against a numeric factor: a line for each level of a factor with names."""
+"""One outcome of a sweep against a numeric factor: a line for each level of the one beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.figures.base import DASHES, MARKERS, Look, Sheet, blank, level_style
-from experiments.figures.factors import continuous, crossed, each, is_number, ordered
+from experiments.figures.base import DASHES, MARKERS, Look, Sheet, blank, level_style, thousands
+from experiments.figures.factors import (
+    continuous,
+    crossed,
+    each,
+    is_number,
+    ordered,
+    share_explained,
+)
 from experiments.figures.panels import words
 from experiments.intervals import band, bands_in_words
 from experiments.labels import shorten
@@ -21,39 +28,55 @@ VALUES = ("value", "mean", "low", "high", "seeds")
 
 
 def outcome_by_level(results: Results, outcome: str) -> pd.DataFrame:
+    """Return `by_level` of an outcome of each run; empty where it is the outcome of none."""
+    outcomes = ordered(results, results.outcomes())
+    if outcome not in outcomes:
+        return pd.DataFrame()
+    return by_level(results, outcomes, outcome)
+
+
+def by_level(results: Results, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return a row for each level of a numeric factor and of the one beside it.
 
-    With mean and band over seeds; the factor beside it is the one with the fewest levels that has
-    names. Empty where no factor of a grid has numbers, or the outcome is none of any run.
+    The numeric factor is the one that explains most; the factor beside it is the one with the
+    fewest levels, of those with names if there are any. Empty where no factor of a grid has
+    numbers, or nothing is known.
+
+    Args:
+        results: the sweep.
+        rows: factors, `seed` and what is averaged; a seed counts once, however many rows it has.
+        column: of rows: what is averaged, with mean and band over seeds.
     """
-    outcomes = ordered(results, results.outcomes())
-    if outcomes.empty or outcome not in outcomes or outcomes[outcome].notna().sum() == 0:
+    averaged = rows[column].astype(float)
+    rows = rows.assign(**{column: averaged})
+    known = rows[averaged.notna()]
+    if known.empty:
         return pd.DataFrame()
     plan, sampled = results.runs(), continuous(results)
-    varied = [f for f in crossed(results, outcomes) if outcomes[f].nunique() > 1]
+    varied = [f for f in crossed(results, rows) if rows[f].nunique() > 1]
     numeric = [f for f in varied if is_number(plan[f]) and f not in sampled]
-    named = [f for f in varied if f not in numeric][:1]
     if not numeric:
         return pd.DataFrame()
-    factor, rows = numeric[0], []
-    for key, part in each(outcomes, [*named, factor]):
-        # A seed counts once, however many cells are averaged.
-        values = part.groupby("seed")[outcome].mean().dropna().to_numpy(float)
-        if len(values):
-            low, high = band(values)
-            row = dict(zip(named, key, strict=False))
-            row |= {"factor": factor, "value": float(key[-1]), "mean": values.mean()}
-            rows.append(row | {"low": low, "high": high, "seeds": len(values)})
-    table = pd.DataFrame(rows).astype({f: outcomes[f].dtype for f in named})
+    factor = max(numeric, key=lambda f: share_explained(rows[f], averaged))
+    rest = [f for f in varied if f != factor and f not in sampled]
+    beside = sorted(rest, key=lambda f: f in numeric)[:1]
+    found = []
+    for key, part in each(known, [*beside, factor]):
+        values = part.groupby("seed")[column].mean().to_numpy(float)
+        low, high = band(values)
+        row = dict(zip(beside, key, strict=False))
+        row |= {"factor": factor, "value": float(key[-1]), "mean": values.mean()}
+        found.append(row | {"low": low, "high": high, "seeds": len(values)})
+    table = pd.DataFrame(found).astype({f: rows[f].dtype for f in beside})
     table.attrs["notes"] = [bands_in_words(table["seeds"])]
-    others = [f for f in varied if f not in (*named, factor)]
+    others = [f for f in varied if f not in (*beside, factor)]
     if others:
         table.attrs["notes"].append(f"Averaged over {results.labels.all_of(others)}.")
     return table
 
 
-def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str) -> Sheet:
-    """Draw a line for each level; intervals stand at the marks."""
+def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str, *, share: bool = False) -> Sheet:
+    """Draw a line for each level; intervals stand at the marks. `share`: values are in 0..1."""
     notes: list[str] = []
     by = next((c for c in table.columns if c not in (*VALUES, "factor")), "")
     levels = look.levels(table[by]) if by else [""]
@@ -69,6 +92,8 @@ def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str) -> Sheet:
         part = part.sort_values("value")
         axes.plot(part["value"], part["mean"], **style, markersize=3.5)
         edges = np.array([part["low"], part["high"]], dtype=float)
+        if share:
+            edges = edges.clip(0, 1)
         axes.vlines(part["value"], *edges, color=style["color"], linewidth=0.9, alpha=0.8)
         if by:
             colors[shorten(look.labels.named(by, level), LETTERS)] = str(style["color"])
@@ -79,7 +104,12 @@ def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str) -> Sheet:
     )
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=bool((table["value"] % 1 == 0).all())))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
-    axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
+    if table["mean"].abs().max() >= 1_000:
+        axes.yaxis.set_major_formatter(FuncFormatter(thousands))
+    if share:
+        axes.set_ylim(-0.03, 1.03)
+    else:
+        axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     if colors:
         words(sheet, colors, styles)
     return Sheet(sheet, notes)
