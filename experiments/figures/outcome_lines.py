@@ -57,7 +57,8 @@ def by_level(results: Results, rows: pd.DataFrame, column: str) -> pd.DataFrame:
     numeric = [f for f in varied if is_number(plan[f]) and f not in sampled]
     if not numeric:
         return pd.DataFrame()
-    factor = max(numeric, key=lambda f: share_explained(rows[f], averaged))
+    explained = {f: share_explained(rows[f], averaged) for f in numeric}
+    factor = max(numeric, key=lambda f: explained[f])
     rest = [f for f in varied if f != factor and f not in sampled]
     beside = sorted(rest, key=lambda f: f in numeric)[:1]
     found = []
