@@ -10,6 +10,9 @@ from scipy.special import gammaln, logsumexp, softmax
 
 from experiments.games.game import Game, GameError, Mix
 
+NEUTRAL = 1e-7
+"""Rates of growth below this, in the spread of payoffs per time, count as none."""
+
 
 def velocity(game: Game, mix: Mix) -> NDArray[np.float64]:
     """Return dx/dt of the replicator dynamics, x_s (dev_s(x) - x . dev(x)) in each role, `[S]`.
@@ -17,6 +20,39 @@ def velocity(game: Game, mix: Mix) -> NDArray[np.float64]:
     Taylor and Jonker 1978.
     """
     return np.where(mix > 0, mix * game.gains(mix), 0.0)
+
+
+def stability(game: Game, mix: Mix) -> str:
+    """Return whether the replicator dynamics comes back to a mix that it rests at.
+
+    "stable": every small step away shrinks; "unstable": some step grows; "neutral": to first order
+    some step does neither. By the eigenvalues of the dynamics' derivatives along the simplex
+    (Hofbauer and Sigmund 1998, chapter 7).
+    """
+    gains, deviation = game.gains(mix), game.deviation(mix)
+    slopes = game.jacobian(mix)
+    same = game.role_of[:, None] == game.role_of[None, :]
+    # Derivatives of the mean payoff of the role of s by the share of t.
+    means = np.where(same, deviation, 0.0) + np.where(same, mix, 0.0) @ slopes
+    moves = np.diag(gains) + mix[:, None] * (slopes - means)
+    along = _directions(game)
+    if not along.size:
+        return "stable"
+    fastest = float(np.linalg.eigvals(along.T @ moves @ along).real.max()) / game.spread
+    if abs(fastest) <= NEUTRAL:
+        return "neutral"
+    return "unstable" if fastest > 0 else "stable"
+
+
+def _directions(game: Game) -> NDArray[np.float64]:
+    """Return an orthonormal basis of the steps that stay in the simplex, `float64[S, d]`."""
+    columns = []
+    for part in game.parts:
+        size = part.stop - part.start
+        inside = np.zeros((game.size, size - 1))
+        inside[part] = np.linalg.svd(np.ones((1, size)))[2][1:].T
+        columns.append(inside)
+    return np.concatenate(columns, axis=1)
 
 
 def replicator(game: Game, start: Mix, *, steps: int = 300, settled: float = 1e-10) -> Mix:
@@ -38,13 +74,15 @@ def replicator(game: Game, start: Mix, *, steps: int = 300, settled: float = 1e-
     return mix
 
 
-def path(game: Game, start: Mix, *, time: float = 20.0, points: int = 200) -> NDArray[np.float64]:
+def path(
+    game: Game, start: Mix, *, time: float = 20.0, points: int = 200, inner: int = 10
+) -> NDArray[np.float64]:
     """Return the replicator dynamics from a start over time, `float64[points, S]`.
 
-    Time is in units of one over the spread of the payoffs; steps of the order 4 (Runge-Kutta).
+    Time is in units of one over the spread of the payoffs; `inner` steps of the order 4
+    (Runge-Kutta) lead from one point to the next.
     """
     spread = game.spread
-    inner = 10
     h = time / (points - 1) / inner
     found = np.empty((points, game.size))
     mix = start.copy()

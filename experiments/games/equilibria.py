@@ -7,8 +7,10 @@ says. Symmetric equilibria exist (Nash 1951); nothing promises that all are foun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ SAME = 1e-4
 """Mixes closer than this in every entry are one."""
 PLAYED = 1e-6
 """Probability above which a strategy counts as played."""
+
+MOST_SETS = 10
+"""Sets of strategies that are starts, at most, in random starts."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ def equilibria(
 
     Args:
         game: complete: payoffs of all profiles are known.
-        starts: mixed starts, beside every pure one and the uniform one.
+        starts: random starts, beside the even mixes of all sets of strategies (of single ones, if
+            there are more than ten times as many).
         tolerance: largest regret, as a share of the spread of the payoffs.
         seed: of the starts.
     """
@@ -50,8 +56,13 @@ def equilibria(
     for start in _starts(game, starts, np.random.default_rng(seed)):
         for mix in _candidates(game, start):
             regret = game.regret(mix)
-            if regret <= most and not _known(mix, found):
+            if regret <= most and not known(mix, found):
                 found.append(Equilibrium(mix, regret, game.expected(mix)))
+    return by_welfare(game, found)
+
+
+def by_welfare(game: Game, found: Iterable[Equilibrium]) -> list[Equilibrium]:
+    """Return equilibria in order: those with the highest welfare first."""
     return sorted(found, key=lambda e: (-game.mixed_welfare(e.mix), e.mix.tolist()))
 
 
@@ -64,21 +75,45 @@ def _candidates(game: Game, start: Mix) -> Iterator[Mix]:
 
 
 def _starts(game: Game, starts: int, rng: np.random.Generator) -> Iterator[Mix]:
+    """Yield the even mixes of all sets of strategies, where these are few, and random mixes.
+
+    The dynamics never comes back to a set of strategies that it has left, and leaves what is
+    unstable: without these starts mixed equilibria of a few strategies would not be found.
+    """
     sizes = [len(role.strategies) for role in game.roles]
-    combined = int(np.prod(sizes))
-    if combined <= 10 * starts:
-        for chosen in np.ndindex(*sizes):
-            pure = np.zeros(game.size)
-            pure[[part.start + at for part, at in zip(game.parts, chosen, strict=True)]] = 1.0
-            yield pure
+    every = math.prod(2**size - 1 for size in sizes)
+    most = max(sizes) if every <= MOST_SETS * starts else 1
+    if every <= MOST_SETS * starts or math.prod(sizes) <= MOST_SETS * starts:
+        yield from map(np.concatenate, product(*(_sets(size, most) for size in sizes)))
     yield game.uniform()
     for i in range(starts):
-        # Half of them near the edges, where few strategies are left.
-        alpha = 1.0 if i % 2 else 0.3
-        yield np.concatenate([rng.dirichlet(np.full(size, alpha)) for size in sizes])
+        # A third of them near the edges, where few strategies are left, and a third on them.
+        alpha = 0.3 if i % 3 == 1 else 1.0
+        mixes = [rng.dirichlet(np.full(size, alpha)) for size in sizes]
+        if i % 3 == 2:
+            mixes = [_on_edge(mix, rng) for mix in mixes]
+        yield np.concatenate(mixes)
 
 
-def _known(mix: Mix, found: Iterable[Equilibrium]) -> bool:
+def _sets(size: int, most: int) -> list[Mix]:
+    """Return the even mixes of at most so many of some strategies, `float64[size]` each."""
+    return [
+        np.bincount(chosen, minlength=size) / count
+        for count in range(1, min(most, size) + 1)
+        for chosen in combinations(range(size), count)
+    ]
+
+
+def _on_edge(mix: Mix, rng: np.random.Generator) -> Mix:
+    """Return a mix of which only a random set of strategies is left, of a random size."""
+    left = rng.permutation(len(mix))[: rng.integers(1, len(mix) + 1)]
+    found = np.zeros(len(mix))
+    found[left] = mix[left] / mix[left].sum()
+    return found
+
+
+def known(mix: Mix, found: Iterable[Equilibrium]) -> bool:
+    """Return whether a mix is one of those that were found, but for rounding."""
     return any(np.abs(mix - other.mix).max() < SAME for other in found)
 
 
@@ -174,9 +209,9 @@ def quiesce(game: Game, *, starts: int = 10, tolerance: float = EXACT) -> list[E
                     larger[best] = True
                     waiting.append(larger)
             regret = game.regret(mix)
-            if regret <= most and not _known(mix, found):
+            if regret <= most and not known(mix, found):
                 found.append(Equilibrium(mix, regret, game.expected(mix)))
-    return sorted(found, key=lambda e: (-game.mixed_welfare(e.mix), e.mix.tolist()))
+    return by_welfare(game, found)
 
 
 # --- pure profiles ------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.games.dynamics import Ranking, alpha_rank, replicator
+from experiments.games import gambit
+from experiments.games.dynamics import Ranking, alpha_rank, replicator, stability
 from experiments.games.equilibria import (
     SAME,
     Efficiency,
@@ -19,7 +21,7 @@ from experiments.games.equilibria import (
     stable_profiles,
 )
 from experiments.games.game import Game, GameError, Mix
-from experiments.games.table import Table
+from experiments.games.table import Table, apart, names_apart
 
 MOST_RANKED = 200
 """Joint strategies that are ranked, at most."""
@@ -36,6 +38,8 @@ class Settings:
         resamples: of the bootstrap.
         level: of intervals.
         tolerance: gain, as a share of the spread of payoffs, below which honesty holds.
+        method: who searches for equilibria, "own" or "gambit": two to four players, each of which
+            is then a role of its own.
     """
 
     honest: tuple[str, ...] = ()
@@ -45,6 +49,7 @@ class Settings:
     resamples: int = 200
     level: float = 0.95
     tolerance: float = 0.0
+    method: Literal["own", "gambit"] = "own"
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Solution:
         prices: welfare of the best profile and of equilibria.
         ranking: the long run of a finite population; None where that is not defined.
         honesty: whether the honest profile holds; None where none was named.
+        search: how the equilibria were looked for, in words.
     """
 
     table: Table
@@ -138,6 +144,7 @@ class Solution:
     prices: Efficiency
     ranking: Ranking | None
     honesty: Honesty | None
+    search: str
 
     @property
     def game(self) -> Game:
@@ -164,7 +171,7 @@ class Solution:
     # --- frames -------------------------------------------------------------------------------
 
     def equilibria_frame(self) -> pd.DataFrame:
-        """Return a row for each equilibrium: its mix, regret with interval, basin and payoffs."""
+        """Return a row for each equilibrium: its mix, regret, stability, basin and payoffs."""
         rows = []
         for at, e in enumerate(self.found):
             row = {
@@ -172,6 +179,7 @@ class Solution:
             }
             regret = self.regrets[at]
             row |= {"regret": regret.value, "regret_high": regret.high}
+            row["stability"] = stability(self.game, e.mix)
             row["basin"] = self.basins[at]
             paid = zip(self.game.roles, e.payoffs.tolist(), strict=True)
             row |= {f"payoff:{role.name}": value for role, value in paid}
@@ -234,7 +242,11 @@ class Solution:
 
 
 def solve(table: Table, settings: Settings | None = None) -> Solution:
-    """Solve a game; raise `GameError` where payoffs are missing that it needs."""
+    """Solve a game.
+
+    Raises `GameError` where payoffs are missing that it needs, and for games that its method does
+    not solve.
+    """
     settings = settings or Settings()
     game = table.game
     played = game.profiles > 0
@@ -242,7 +254,13 @@ def solve(table: Table, settings: Settings | None = None) -> Solution:
     if missing:
         total = len(game.profiles)
         raise GameError(f"{missing:,} of {total:,} profiles are not known: a solution needs all")
-    found = tuple(equilibria(game, starts=settings.starts))
+    if settings.method == "gambit":
+        gambit.check(game)
+        if settings.honest:
+            settings = replace(settings, honest=names_apart(game, settings.honest))
+        table = apart(table)
+        game = table.game
+    found, search = _searched(game, settings)
     honest = [game.pure(settings.honest)] if settings.honest else []
     drawn = _drawn(table, [*(e.mix for e in found), *honest], settings)
     regrets = [
@@ -259,7 +277,17 @@ def solve(table: Table, settings: Settings | None = None) -> Solution:
         efficiency(game, found),
         _ranking(game, settings),
         _judged(table, settings, drawn[-1]) if honest else None,
+        search,
     )
+
+
+def _searched(game: Game, settings: Settings) -> tuple[tuple[Equilibrium, ...], str]:
+    """Return the equilibria, and in words how they were looked for."""
+    if settings.method == "gambit":
+        found, search = gambit.equilibria(game)
+        return tuple(found), search
+    search = f"replicator dynamics from {settings.starts} random starts and from sets of strategies"
+    return tuple(equilibria(game, starts=settings.starts)), search
 
 
 def honesty(table: Table, settings: Settings) -> Honesty:

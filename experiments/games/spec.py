@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -106,6 +106,9 @@ class Simulated(Part):
 class SolveSettings(Part):
     """How the game is solved."""
 
+    method: Literal["own", "gambit"] = "own"
+    """Who searches for equilibria. `gambit`: two to four players, each by itself; needs the extra
+    `games`."""
     honest: tuple[str, ...] = ()
     """The strategies, one of each role, whose profile is to hold; empty: none."""
     starts: Annotated[int, Field(ge=1, le=10_000)] = 30

@@ -256,6 +256,66 @@ def to_nfg(game: Game, title: str) -> str:
     return "\n".join([*lines, *values, ""])
 
 
+# --- players apart ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Apart(Table):
+    """A table in which every player is a role of its own; drawn again as the one it is made of."""
+
+    source: Table
+
+    def resampled(self, rng: np.random.Generator) -> Game:
+        return separate(self.source.resampled(rng))
+
+
+def apart(table: Table) -> Table:
+    """Return the table with a role for each player; the same one where each role has one player."""
+    game = table.game
+    if all(role.players == 1 for role in game.roles):
+        return table
+    alone = separate(game)
+    errors = separate(Game(game.roles, table.errors)).payoffs
+    seeds = np.array([table.seeds[game.rows[row.tobytes()]] for row in _together(game, alone)])
+    return Apart(alone, errors, seeds, {}, table)
+
+
+def separate(game: Game) -> Game:
+    """Return the game in which every player is a role of its own: `player 1`, `player 2`, ..."""
+    roles = [
+        Role(role.name if role.players == 1 else f"{role.name} {at + 1}", 1, role.strategies)
+        for role in game.roles
+        for at in range(role.players)
+    ]
+    alone = Game(roles, np.full(profiles_of(roles).shape, np.nan))
+    together = _together(game, alone)
+    own = _strategies(game)
+    paid = game.payoffs[[game.rows[row.tobytes()] for row in together]][:, own]
+    return Game(roles, np.where(alone.profiles > 0, paid, np.nan))
+
+
+def names_apart(game: Game, names: Sequence[str]) -> tuple[str, ...]:
+    """Return strategies, one for each role, as those of every player of `separate`."""
+    alone = separate(game)
+    chosen = [game.names.index(name) for name in names]
+    return tuple(n for n, s in zip(alone.names, _strategies(game), strict=True) if s in chosen)
+
+
+def _strategies(game: Game) -> list[int]:
+    """Return for each strategy of `separate` the number of the strategy that it is in the game."""
+    places = zip(game.roles, game.parts, strict=True)
+    parts = [part for role, part in places for _ in range(role.players)]
+    return [s for part in parts for s in range(part.start, part.stop)]
+
+
+def _together(game: Game, alone: Game) -> NDArray[np.int64]:
+    """Return the counts in the game of each profile of `separate`, `int64[m, S]`."""
+    counts = np.zeros((len(alone.profiles), game.size), dtype=np.int64)
+    for at, strategy in enumerate(_strategies(game)):
+        counts[:, strategy] += alone.profiles[:, at]
+    return counts
+
+
 # --- fewer players ------------------------------------------------------------------------------
 
 
