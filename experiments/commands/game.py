@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.console import out_console
-from experiments.progress import counted
+from experiments.progress import counted, progress
 from experiments.terminal import DataOption, DebugOption, one_line_errors, show
 
 if TYPE_CHECKING:
+    from experiments.games.record import RecordedGame, Stage
     from experiments.games.solution import Solution
     from experiments.games.spec import GameSpec
     from experiments.games.table import Table
@@ -47,20 +48,25 @@ def game(
     Example: fedstake game lazy.toml
     """
     with one_line_errors(debug, str(source)):
+        from experiments.games.record import RecordedGame, Stage
         from experiments.games.solution import solve
         from experiments.games.spec import check_honest, known_table, load_game
 
         spec = load_game(source)
         folder = out or Path("results") / spec.name
-        table = known_table(spec) or _estimated(spec, folder, workers, data)
+        table, stages = known_table(spec), list[Stage]()
+        if table is None:
+            table, stages = _estimated(spec, folder, workers, data)
         check_honest(spec, table.game, str(source))
         solution = solve(table, spec.solve.settings())
         _show(spec.name, solution)
-        _write(spec.name, folder, solution, nfg)
+        _write(RecordedGame(folder, spec, table, stages, solution), nfg)
 
 
-def _estimated(spec: GameSpec, folder: Path, workers: int | None, data: Path | None) -> Table:
-    """Return payoffs that are estimated by runs."""
+def _estimated(
+    spec: GameSpec, folder: Path, workers: int | None, data: Path | None
+) -> tuple[Table, list[Stage]]:
+    """Return payoffs that are estimated by runs, and how these were spent."""
     from experiments.games.estimate import Estimate
 
     def play(sweep: Sweep) -> None:
@@ -70,14 +76,15 @@ def _estimated(spec: GameSpec, folder: Path, workers: int | None, data: Path | N
         ):
             sweep.play(workers=workers, data=data, on_receipt=on_receipt)
 
-    return Estimate(spec, folder).run(play)
+    estimate = Estimate(spec, folder)
+    return estimate.run(play), estimate.stages
 
 
 def _show(name: str, solution: Solution) -> None:
     """Print the answer, then how sure it is, then the details."""
     from experiments.numerals import rounded
 
-    runs = int(solution.table.seeds.sum())
+    runs = solution.table.runs
     out_console.print(f"{name}: {solution.verdict}", markup=False)
     if runs:
         level = 100 * solution.settings.level
@@ -92,7 +99,8 @@ def _show(name: str, solution: Solution) -> None:
         show(rounded(gains), f"what one player gains against {names}")
     out_console.print()
     found = solution.equilibria_frame()
-    show(rounded(found), "equilibria in which all play the same mix", keys=0)
+    show(rounded(found), solution.alike, keys=0)
+    out_console.print(f"searched by: {solution.search}", markup=False)
     if not solution.table.uncertain:
         out_console.print("payoffs are taken as exact", markup=False)
     prices = solution.prices
@@ -114,19 +122,19 @@ def _prices(anarchy: float, stability: float) -> str:
     return f"; price of anarchy {anarchy:.4g}, of stability {stability:.4g}"
 
 
-def _write(name: str, folder: Path, solution: Solution, nfg: Path | None) -> None:
-    """Write all frames, the payoff table, and the game for Gambit where it is asked for."""
-    from experiments.games.table import frame, to_nfg
-    from experiments.rundir import check_writable
+def _write(recorded: RecordedGame, nfg: Path | None) -> None:
+    """Write the game and its report, and the game for Gambit where it is asked for."""
+    from experiments.figures import game_figures
+    from experiments.games.record import write_game
+    from experiments.games.table import to_nfg
+    from experiments.reports import report
 
-    check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    frame(solution.table).to_csv(folder / "payoffs.csv", index=False)
-    for title, table in solution.frames().items():
-        table.to_csv(folder / f"{title}.csv", index=False)
+    write_game(recorded)
     if nfg is not None:
-        nfg.write_text(to_nfg(solution.game, name), encoding="utf-8")
-    out_console.print(f"\nwritten to {folder}", markup=False)
+        nfg.write_text(to_nfg(recorded.table.game, recorded.spec.name), encoding="utf-8")
+    with progress("report", len(game_figures())) as report_done:
+        page = report(recorded, on_figure=report_done)
+    out_console.print(f"\nwritten to {recorded.folder}; {page} shows it", markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`fedstake report`: figures and one page of a run or a sweep."""
+"""`fedstake report`: figures and one page of a run, a sweep or a game."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from experiments.terminal import DebugOption, TrustOption, one_line_errors
 
 def report(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A run directory, or the folder of a sweep.")
+        Path,
+        typer.Argument(metavar="DIR", help="A run directory, or the folder of a sweep or game."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write [default: DIRECTORY/report].")
+        Path | None,
+        typer.Option(help="Where to write [default: DIRECTORY/report; of a game DIRECTORY]."),
     ] = None,
     trust: TrustOption = False,
     figures: Annotated[
@@ -38,16 +40,17 @@ def report(
     ] = "",
     debug: DebugOption = False,
 ) -> None:
-    """Draw the figures of a run or a sweep and write one self-contained report.html.
+    """Draw the figures of a run, a sweep or a game and write one self-contained report.html.
 
     Each figure is a PNG and an SVG, or whatever --format asks for, with its data as CSV.
 
     Example: fedstake report results/digits-quick-548d72b99108 --format pdf --width single
     """
     with one_line_errors(debug):
-        from experiments.figures import sweep_figures
+        from experiments.figures import game_figures, sweep_figures
         from experiments.reports import open_recorded
         from experiments.reports import report as write_report
+        from experiments.results import Results
         from experiments.runresult import RunResult
         from mechanisms.registry import reading
 
@@ -59,7 +62,8 @@ def report(
             if isinstance(recorded, RunResult):
                 page = write()
             else:
-                with progress("report", len(sweep_figures())) as report_done:
+                known = sweep_figures() if isinstance(recorded, Results) else game_figures()
+                with progress("report", len(known)) as report_done:
                     page = write(on_figure=report_done)
         out_console.print(f"{page}", markup=False)
 

@@ -1,8 +1,9 @@
-"""Figures: one small file each, a function from a run or a sweep to its data and one that draws it.
+"""Figures: one small file each, a function from what is recorded to data and one that draws it.
 
-A file of this folder with a `FIGURE` (a `Figure` of a run or a `SweepFigure` of a sweep) is found
-by walking the folder. The figure says which tables and columns it needs, and is drawn for every
-run or sweep that has them.
+A file of this folder with a `FIGURE` (a `Figure` of a run, a `SweepFigure` of a sweep or a
+`GameFigure` of a solved game) is found by walking the folder. Those of runs and sweeps say which
+tables and columns they need, and are drawn for every run or sweep that has them; those of games
+are drawn where their data is not empty.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TypeVar
 
-from experiments.figures.base import Figure, SweepFigure
+from experiments.figures.base import Figure, GameFigure, SweepFigure
 
-__all__ = ["Figure", "SweepFigure", "run_figures", "sweep_figures"]
+__all__ = ["Figure", "GameFigure", "SweepFigure", "game_figures", "run_figures", "sweep_figures"]
 
-AnyFigure = TypeVar("AnyFigure", Figure, SweepFigure)
+AnyFigure = TypeVar("AnyFigure", Figure, SweepFigure, GameFigure)
 
 
 def run_figures() -> tuple[Figure, ...]:
@@ -27,6 +28,11 @@ def run_figures() -> tuple[Figure, ...]:
 def sweep_figures() -> tuple[SweepFigure, ...]:
     """Return the figures of a sweep in the order of the report."""
     return _of_kind(SweepFigure)
+
+
+def game_figures() -> tuple[GameFigure, ...]:
+    """Return the figures of a solved game in the order of the report."""
+    return _of_kind(GameFigure)
 
 
 def _of_kind(kind: type[AnyFigure]) -> tuple[AnyFigure, ...]:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
+from experiments.games.solution import Solution
 from experiments.labels import Labels
 from experiments.numerals import number
 from experiments.results import Results
@@ -126,6 +127,18 @@ class SweepFigure:
     caption: str
     needs: Mapping[str, Sequence[str]]
     data: Callable[[Results], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, Look], Sheet]
+    order: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameFigure:
+    """A figure of a solved game: as `SweepFigure`, its data empty where it does not apply."""
+
+    name: str
+    title: str
+    caption: str
+    data: Callable[[Solution], pd.DataFrame]
     draw: Callable[[pd.DataFrame, Look], Sheet]
     order: int = 100
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.games.equilibria import equilibria
 from experiments.games.game import Game, Role, profiles_of
+from experiments.games.record import Stage
 from experiments.games.solution import Settings, honesty
 from experiments.games.spec import GameSpec, Simulated
 from experiments.games.table import Table, of_samples
@@ -69,7 +70,7 @@ class Estimate:
         self.profiles = profiles_of([self.role])
         self._samples: Samples = {}
         self._seeds = dict.fromkeys(map(tuple, self.profiles.tolist()), 0)
-        self.stages = 0
+        self.stages: list[Stage] = []
         least = len(self.profiles) * self.simulated.seeds
         if 0 < self.simulated.runs < least:
             expected = f"0, or at least {least:,}: {len(self.profiles):,} profiles x seeds"
@@ -101,7 +102,7 @@ class Estimate:
         for profile in profiles:
             by_first.setdefault(self._seeds[profile], []).append(profile)
         for first, group in sorted(by_first.items()):
-            self.stages += 1
+            self.stages.append(Stage(profiles=len(group), seeds=seeds))
             sweep = Sweep(self._sweep(group, range(first, first + seeds)), self._place())
             play(sweep)
             self._take(sweep.folder)
@@ -109,13 +110,13 @@ class Estimate:
                 self._seeds[profile] += seeds
 
     def _place(self) -> Path:
-        return self.folder / f"stage-{self.stages:03d}"
+        return self.folder / f"stage-{len(self.stages):03d}"
 
     def _sweep(self, profiles: Iterable[tuple[int, ...]], seeds: Iterable[int]) -> Any:
         """Return the sweep over some profiles and seeds."""
         levels = {_label(p): {"adversaries": self._adversaries(p)} for p in profiles}
         values = {
-            "name": f"{self.spec.name}-{self.stages:03d}",
+            "name": f"{self.spec.name}-{len(self.stages):03d}",
             "scenario": self.simulated.scenario,
             "set": dict(self.simulated.set),
             "seeds": list(seeds),

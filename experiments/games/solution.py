@@ -161,6 +161,13 @@ class Solution:
         return self.honesty.gains if self.honesty else ()
 
     @property
+    def alike(self) -> str:
+        """What kind of equilibria they are, in words."""
+        if any(role.players > 1 for role in self.game.roles):
+            return "equilibria in which all players of a role play the same mix"
+        return "equilibria"
+
+    @property
     def verdict(self) -> str:
         """Return in one sentence whether honesty holds, and how sure that is."""
         if self.honesty is None:
@@ -174,7 +181,7 @@ class Solution:
         """Return a row for each equilibrium: its mix, regret, stability, basin and payoffs."""
         rows = []
         for at, e in enumerate(self.found):
-            row = {
+            row: dict[str, float | str] = {
                 f"share:{name}": float(p) for name, p in zip(self.game.names, e.mix, strict=True)
             }
             regret = self.regrets[at]

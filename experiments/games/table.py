@@ -50,6 +50,11 @@ class Table:
         """Whether anything is known of how far off the payoffs may be."""
         return bool(np.isfinite(self.errors).any())
 
+    @property
+    def runs(self) -> int:
+        """Runs that it rests on; 0: not known."""
+        return int(self.seeds.sum())
+
     def resampled(self, rng: np.random.Generator) -> Game:
         """Return the game with payoffs drawn again.
 
@@ -101,14 +106,7 @@ def read_csv(path: str | Path) -> Table:
     standard deviation of the payoff over so many `seeds`. Profiles that are missing are not known.
     """
     name = shown(path)
-    try:
-        rows = [*csv.DictReader(io.StringIO(read_text(path, RECORD_BYTES)))]
-    except FileNotFoundError:
-        raise GameError(f"{name}: no such file") from None
-    except csv.Error as error:
-        raise GameError(f"{name}: is no CSV file ({error})") from None
-    if not rows:
-        raise GameError(f"{name}: has no lines: one with names of columns, then one a profile")
+    rows = _lines(path)
     columns = [*rows[0]]
     strategies = [c.removeprefix(COUNT) for c in columns if c and c.startswith(COUNT)]
     _check_columns(name, columns, strategies)
@@ -143,6 +141,20 @@ def read_csv(path: str | Path) -> Table:
                 raise GameError(f"{name}: line {i + 2}: a standard deviation is below 0")
             errors[at] = spread / math.sqrt(seeds[at])
     return Table(Game(roles, payoffs), errors, seeds, {})
+
+
+def _lines(path: str | Path) -> list[dict[str, str | None]]:
+    """Return the lines of a CSV file by name of column, one at least."""
+    name = shown(path)
+    try:
+        rows = [*csv.DictReader(io.StringIO(read_text(path, RECORD_BYTES)))]
+    except FileNotFoundError:
+        raise GameError(f"{name}: no such file") from None
+    except csv.Error as error:
+        raise GameError(f"{name}: is no CSV file ({error})") from None
+    if not rows:
+        raise GameError(f"{name}: has no lines: one with names of columns, then one a profile")
+    return rows
 
 
 def _check_columns(name: str, columns: Sequence[str | None], strategies: Sequence[str]) -> None:
@@ -222,6 +234,39 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(columns).iloc[np.flatnonzero(known)].reset_index(drop=True)
 
 
+def samples_frame(table: Table) -> pd.DataFrame:
+    """Return the payoffs of each seed as `read_samples` reads them, a row a profile and seed."""
+    names = table.game.names
+    parts = []
+    for row, drawn in sorted(table.samples.items()):
+        counts = dict(zip((COUNT + name for name in names), table.game.profiles[row], strict=True))
+        paid = pd.DataFrame(drawn, columns=[PAYOFF + name for name in names])
+        parts.append(pd.DataFrame(counts, index=paid.index).join(paid))
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_samples(path: str | Path, game: Game) -> Table:
+    """Return the table of a file with the payoffs of each seed; roles and strategies are known.
+
+    Lines of one profile are in the order of its seeds. Raises `GameError` naming file, line and
+    what would be right.
+    """
+    name = shown(path)
+    rows = _lines(path)
+    wanted = [kind + s for kind in (COUNT, PAYOFF) for s in game.names]
+    if [*rows[0]] != wanted:
+        raise GameError(f"{name}: must have the columns {', '.join(wanted)}")
+    samples: dict[tuple[int, ...], list[list[float]]] = {}
+    for i, row in enumerate(rows):
+        counts = [_whole(name, i, row, COUNT + s) for s in game.names]
+        if np.array(counts, dtype=np.int64).tobytes() not in game.rows:
+            raise GameError(f"{name}: line {i + 2}: has other numbers of players")
+        cells = zip(game.names, counts, strict=True)
+        paid = [_number(name, i, row, PAYOFF + s, count) for s, count in cells]
+        samples.setdefault(tuple(counts), []).append(paid)
+    return of_samples(game.roles, {counts: np.array(paid) for counts, paid in samples.items()})
+
+
 # --- Gambit -------------------------------------------------------------------------------------
 
 
@@ -264,6 +309,10 @@ class Apart(Table):
     """A table in which every player is a role of its own; drawn again as the one it is made of."""
 
     source: Table
+
+    @property
+    def runs(self) -> int:
+        return self.source.runs
 
     def resampled(self, rng: np.random.Generator) -> Game:
         return separate(self.source.resampled(rng))

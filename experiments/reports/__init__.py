@@ -1,12 +1,14 @@
-"""Reports of a run or a sweep: figures as PNG, SVG and CSV, and one self-contained page."""
+"""Reports of a run, a sweep or a game: figures as PNG, SVG and CSV, and one self-contained page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from experiments.games.record import GAME, RecordedGame, open_game
 from experiments.recorded import sound
 from experiments.reports.drawing import wanted
+from experiments.reports.game import report_game
 from experiments.reports.page import FORMATS
 from experiments.reports.run import report_run
 from experiments.reports.sweep import report_sweep
@@ -19,7 +21,7 @@ __all__ = ["open_recorded", "report"]
 
 
 def report(
-    recorded: RunResult | Results,
+    recorded: RunResult | Results | RecordedGame,
     out: str | Path | None = None,
     *,
     figures: str | Sequence[str] = (),
@@ -32,16 +34,18 @@ def report(
     Doing it again gives the same files.
 
     Args:
-        recorded: a run (`open_run`) or a sweep (`Results.open`).
-        out: folder, by default `report` in the run's or sweep's own; other files are left alone.
+        recorded: a run (`open_run`), a sweep (`Results.open`) or a game (`open_recorded`).
+        out: folder, by default `report` in the run's or sweep's own, and that of a game itself;
+            other files are left alone.
         figures: names of those to draw, in a list or with commas between them; none: all.
         formats: of their files: "png", "svg", "pdf".
         width: "single" or "double", one or two columns of a printed page (3.4 or 7 inches); by
             default what each figure needs, at most 7 inches.
-        on_figure: called with the number done as each figure of a sweep is.
+        on_figure: called with the number done as each figure of a sweep or game is.
     """
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
-    target = Path(out) if out else home / "report"
+    usual = home if isinstance(recorded, RecordedGame) else home / "report"
+    target = Path(out) if out else usual
     check_writable(target)
     target.mkdir(parents=True, exist_ok=True)
     command = ["fedstake", "report", str(home)]
@@ -57,12 +61,16 @@ def report(
     with sound(home, "the report"):
         if isinstance(recorded, RunResult):
             return report_run(recorded, target, command, want)
+        if isinstance(recorded, RecordedGame):
+            return report_game(recorded, target, command, want, on_figure)
         return report_sweep(recorded, target, command, want, on_figure)
 
 
-def open_recorded(folder: str | Path) -> RunResult | Results:
-    """Return the run or the sweep that a folder holds; `RunError` when it holds neither."""
+def open_recorded(folder: str | Path) -> RunResult | Results | RecordedGame:
+    """Return the run, sweep or game that a folder holds; `RunError` when it holds none of them."""
     path = Path(folder)
+    if (path / GAME).is_file():
+        return open_game(path)
     if (path / SWEEP).is_file():
         return Results.open(path)
     if (path / FAILED).is_file():
@@ -72,8 +80,8 @@ def open_recorded(folder: str | Path) -> RunResult | Results:
     inside = _inside(path)
     hint = f"; {inside} is one" if inside else ""
     raise RunError(
-        f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}): "
-        f"give a folder of fedstake run or fedstake sweep{hint}"
+        f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}) nor a game ({GAME}): "
+        f"give a folder of fedstake run, sweep or game{hint}"
     )
 
 

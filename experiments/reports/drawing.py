@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import pandas as pd
 
-from experiments.figures.base import DOUBLE, SINGLE, Figure, Sheet, SweepFigure
+from experiments.figures.base import DOUBLE, SINGLE, Figure, GameFigure, Sheet, SweepFigure
 from experiments.reports.page import FORMATS, METADATA, Gallery, Panel, save
 from experiments.rundir import RunError
 from fedstake.errors import FedstakeError
 from mechanisms.plugin import nearest
 
-AnyFigure = TypeVar("AnyFigure", Figure, SweepFigure)
+AnyFigure = TypeVar("AnyFigure", Figure, SweepFigure, GameFigure)
 WIDTHS = {"single": SINGLE, "double": DOUBLE}
 """Inches of one and of two columns of a printed page, by the words for them."""
 LONGEST = 200
