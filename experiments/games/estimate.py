@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.games.equilibria import equilibria
-from experiments.games.game import Game, Role, profiles_of
+from experiments.games.game import Role, profiles_of
 from experiments.games.record import Stage
 from experiments.games.solution import Settings, honesty
 from experiments.games.spec import GameSpec, Simulated
@@ -167,30 +167,40 @@ class Estimate:
     def _wanted(self, table: Table, settings: Settings) -> list[tuple[int, ...]]:
         """Return the profiles that get more seeds, those that blur the answer most first.
 
-        The answer is open while the verdict on honesty is undecided; without an honest profile
-        until the budget is spent. A profile counts by how much its standard errors add to those of
-        gains against the honest profile and against the equilibria of the means.
+        With an honest profile the answer is open while the verdict on it is undecided, and only
+        strategies that may still gain blur it; without one until the budget is spent. A profile
+        counts by how much its standard errors add to those of the gains of these strategies,
+        against the honest profile or against the equilibria of the means.
         """
-        if settings.honest and honesty(table, settings).decided:
-            return []
         game = table.game
-        mixes = [e.mix for e in equilibria(game, starts=5)]
         if settings.honest:
-            mixes.append(game.pure(settings.honest))
-        blur = np.zeros(len(game.profiles))
-        for mix in mixes:
-            blur += _blur(game, table, mix)
+            judged = honesty(table, settings)
+            if judged.decided:
+                return []
+            blur = _blur(table, game.pure(settings.honest), judged.open)
+        else:
+            every = np.ones(game.size, dtype=np.bool_)
+            mixes = [e.mix for e in equilibria(game, starts=5)]
+            blur = np.sum([_blur(table, mix, every) for mix in mixes], axis=0)
         open_ones = [i for i in np.argsort(-blur, kind="stable").tolist() if blur[i] > 0]
         most = max(1, round(OPEN * len(open_ones)))
         return [tuple(game.profiles[i].tolist()) for i in open_ones[:most]]
 
 
-def _blur(game: Game, table: Table, mix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return by profile the variance that its error adds to the gains against a mix."""
-    found = np.zeros(len(game.profiles))
+def _blur(
+    table: Table, mix: NDArray[np.float64], strategies: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return by profile the variance that its errors add to the gains of strategies, `float64[m]`.
+
+    The gain of t against a mix x is dev_t - sum_s x_s dev_s: the payoff of s counts in it
+    [s = t] - x_s times. Of one role.
+    """
+    found = np.zeros(len(table.game.profiles))
     errors = np.nan_to_num(table.errors) ** 2
-    for row, weights in game.weights(mix):
-        found[row] += float((weights**2) @ errors[row])
+    others = strategies.sum() - strategies
+    counted = strategies * (1 - mix) ** 2 + others * mix**2
+    for row, weights in table.game.weights(mix):
+        found[row] += float((weights**2 * counted) @ errors[row])
     return found
 
 

@@ -22,10 +22,9 @@ from experiments.recorded import Listed, Natural, RunError, listing, read_sealed
 from experiments.rundir import check_writable, write_file
 from experiments.spreadsheet import csv_text
 from fedstake.outside import seal, shown
+from sim.scenario import SCHEMA_VERSION
 
 GAME, PAYOFFS, SAMPLES = "game.json", "payoffs.csv", "samples.csv"
-SCHEMA = 1
-"""Version of `game.json`."""
 
 
 class Stage(BaseModel):
@@ -75,8 +74,8 @@ def write_game(game: RecordedGame) -> None:
     game.folder.mkdir(parents=True, exist_ok=True)
     write_file(game.folder / PAYOFFS, csv_text(frame(game.table)))
     header: dict[str, Any] = {
-        "schema_version": SCHEMA,
-        "game": _portable(game.spec),
+        "schema_version": SCHEMA_VERSION,
+        "game": portable(game.spec),
         "stages": [stage.model_dump() for stage in game.stages],
         "payoffs": listing(game.folder / PAYOFFS),
     }
@@ -89,9 +88,9 @@ def write_game(game: RecordedGame) -> None:
     write_file(game.folder / GAME, seal(header))
 
 
-def _portable(spec: GameSpec) -> dict[str, Any]:
+def portable(spec: GameSpec) -> dict[str, Any]:
     """Return what a game's file says, without folders of this machine."""
-    values = spec.model_dump(mode="json", exclude_defaults=True)
+    values = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     for place, key in (("table", "file"), ("simulated", "scenario")):
         if place in values:
             values[place][key] = Path(values[place][key]).name
@@ -106,9 +105,9 @@ def open_game(folder: str | Path) -> RecordedGame:
         values = read_sealed(file, Header)
     except FileNotFoundError:
         raise RunError(f"{shown(path)}: incomplete, {GAME} is missing") from None
-    if values["schema_version"] != SCHEMA:
+    if values["schema_version"] != SCHEMA_VERSION:
         version = values["schema_version"]
-        raise RunError(f"{shown(file)}: of schema {version}, this version reads {SCHEMA}")
+        raise RunError(f"{shown(file)}: of schema {version}, this version reads {SCHEMA_VERSION}")
     header = Header.model_validate(values)
     verify(path / PAYOFFS, values["payoffs"])
     table = read_csv(path / PAYOFFS)

@@ -106,6 +106,12 @@ class Honesty:
         return f"undecided: {deviation} gains {gain.value:.4g} against {names}{interval}"
 
     @property
+    def open(self) -> NDArray[np.bool_]:
+        """Which strategies may gain, as far as the intervals say, `bool[S]`."""
+        ends = [gain.value if np.isnan(gain.high) else gain.high for gain in self.gains]
+        return np.array(ends) > self._most
+
+    @property
     def _most(self) -> float:
         """The largest gain that still counts as none."""
         return self.settings.tolerance * self.table.game.spread

@@ -11,7 +11,7 @@ import tomli_w
 from experiments.figures import game_figures
 from experiments.figures.base import SCREEN, Look, style
 from experiments.figures.game_basins import mix_in_words, unbroken
-from experiments.games.record import RecordedGame, Stage
+from experiments.games.record import RecordedGame, Stage, portable
 from experiments.games.solution import Solution
 from experiments.games.table import Table, frame
 from experiments.numerals import how_many, plain, with_interval
@@ -67,7 +67,7 @@ def _parts(game: RecordedGame, solution: Solution, gallery: Gallery) -> list[Sec
         *_tables(solution),
         Gallery(others, gallery.failed, "Other figures" if first else "Figures"),
         _payoffs(game.table),
-        Section("Game", pre=tomli_w.dumps(_shown(game))),
+        Section("Game", pre=tomli_w.dumps(portable(game.spec))),
     ]
 
 
@@ -217,11 +217,3 @@ def _payoffs(table: Table) -> Section:
     if len(shown) > ROWS:
         note = f"The first {ROWS} of {len(shown):,} profiles; payoffs.csv has all."
     return Section("Payoffs", shown.head(ROWS), note=note)
-
-
-def _shown(game: RecordedGame) -> dict[str, object]:
-    """Return the game's file without what is as usual."""
-    return {
-        "name": game.spec.name,
-        **game.spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True),
-    }

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.figures import game_figures
 from experiments.figures.base import SCREEN, Look, style
+from experiments.games.estimate import _blur
 from experiments.games.game import Role, game_of, profiles_of, symmetric
 from experiments.games.record import RecordedGame, Stage, open_game, write_game
 from experiments.games.solution import Settings, solve
@@ -121,7 +122,7 @@ def test_a_damaged_game_is_refused_in_a_line(tmp_path):
         open_game(tmp_path)
     (tmp_path / "samples.csv").write_text(samples)
     for change, message in (
-        ({"schema_version": 9}, "of schema 9, this version reads 1"),
+        ({"schema_version": 9}, "of schema 9, this version reads"),
         ({"game": {"name": "g"}}, "must have exactly one of"),
         ({"game": {**header["game"], "solve": {"honest": ["lazy"], "starts": 10**9}}}, "starts"),
         ({"stages": 3}, "stages"),
@@ -131,3 +132,14 @@ def test_a_damaged_game_is_refused_in_a_line(tmp_path):
         with pytest.raises(InputError, match=message) as refused:
             open_recorded(tmp_path)
         assert "\n" not in str(refused.value)
+
+
+def test_more_runs_go_only_to_strategies_that_may_still_gain():
+    table = crowd(("honest", "lazy", "liar"))
+    pure = np.array([1.0, 0.0, 0.0])
+    some = np.array([False, True, False])
+    blurred = _blur(table, pure, some)
+    rows = table.game.profiles[blurred > 0].tolist()
+    assert rows == [[3, 0, 0], [2, 1, 0]]
+    honest = table.game.rows[np.array([3, 0, 0]).tobytes()]
+    assert blurred[honest] == pytest.approx(table.errors[honest, 0] ** 2)
