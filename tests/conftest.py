@@ -10,6 +10,7 @@ from joblib.externals import loky
 from chain_bridge.devchain import install, server
 from chain_bridge.errors import BridgeError
 from experiments import load_scenario
+from experiments.figures import base
 from experiments.loader import read_values
 from mechanisms.registry import Registry
 from sim.keys import has_key
@@ -106,6 +107,14 @@ def _workers_that_stay():
     stays = functools.partial(loky.get_reusable_executor, timeout=3_600)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loky, "get_reusable_executor", stays)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _coarse_figures():
+    """Write figures with few pixels, which take as long as drawing them; tests of pixels do not."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(base, "DPI", 40)
         yield
 
 
