@@ -74,6 +74,7 @@ def test_market_rules_have_a_scorecard_and_a_winner_that_can_be_run(swept, tmp_p
     assert fedstake("run", folder / "winner.toml", "--out", tmp_path / "run", "--set", "rounds=1")
 
 
+@pytest.mark.slow
 def test_a_sweep_of_markets_has_a_report(swept):
     folder, _ = swept
     fedstake("report", folder, "--figures", "payoffs", "--format", "png")

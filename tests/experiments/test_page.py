@@ -239,6 +239,7 @@ def of_a_sweep(tiny, folder):
     return sweep(spec, folder / "s", workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [of_a_run, of_a_market, of_a_sweep])
 def test_nothing_of_a_report_is_wider_than_a_small_screen(tiny, tmp_path, chromium, recorded):
     page = report(recorded(tiny, tmp_path))
