@@ -88,7 +88,7 @@ def test_again_is_nothing(chain, operator, recorded, scripted):
 
 
 def test_goes_on_where_it_stopped(chain, operator, recorded, scripted):
-    script = scripted(chain, recorded(rounds=2), most=4)
+    script = scripted(chain, recorded(rounds=2), most=3)
     assert len(script.batches) > 5
 
     stopped(chain, script, operator, 3)
