@@ -10,6 +10,7 @@ from joblib.externals import loky
 from chain_bridge.devchain import install, server
 from chain_bridge.errors import BridgeError
 from experiments import load_scenario
+from experiments.figures import base
 from experiments.loader import read_values
 from mechanisms.registry import Registry
 from sim.keys import has_key
@@ -39,10 +40,12 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Leave out tests marked soak unless they are asked for, and play slow ones first.
 
-    A test that starts chains is slow: each takes seconds to compile its runtime.
+    A test that starts chains is slow: each takes seconds to compile its runtime. So are promises of
+    a protocol that take a process or a whole report.
     """
     for item in items:
-        if CHAINS & set(getattr(item, "fixturenames", ())):
+        chains = CHAINS & set(getattr(item, "fixturenames", ()))
+        if chains or getattr(item, "originalname", "") in DEAR_PROMISES:
             item.add_marker("slow")
     if not config.getoption("--soak"):
         soak = [item for item in items if item.get_closest_marker("soak")]
@@ -72,6 +75,8 @@ def in_order(items, workers):
 
 CHAINS = {"devchain", "fresh", "otherwise"}
 """Fixtures that start chains."""
+DEAR_PROMISES = {"test_another_process_gives_the_same_bytes", "test_every_figure_draws"}
+"""Tests of the conformance suite of protocols that take seconds each."""
 
 
 TINY = {
@@ -106,6 +111,14 @@ def _workers_that_stay():
     stays = functools.partial(loky.get_reusable_executor, timeout=3_600)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loky, "get_reusable_executor", stays)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _coarse_figures():
+    """Write figures with few pixels, which take as long as drawing them; tests of pixels do not."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(base, "DPI", 40)
         yield
 
 

@@ -44,13 +44,20 @@ def test_links_lead_somewhere(page):
 
 
 DEAR = {
-    "tutorial.md",
+    "README.md",
+    "buy-labels.md",
+    "figures.md",
     "replay-on-your-node.md",
+    "run-a-collective.md",
+    "run-a-data-market.md",
     "run-a-sweep.md",
     "scorecard.md",
+    "script-outages.md",
+    "tutorial.md",
+    "write-a-mechanism.md",
     "write-a-protocol.md",
 }
-"""Pages that play whole sweeps and draw their reports, or start a chain."""
+"""Pages that play whole sweeps or draw reports, or start a chain."""
 WITH_CODE = [
     pytest.param(page, id=ids(page), marks=[pytest.mark.slow] if page.name in DEAR else [])
     for page in PAGES

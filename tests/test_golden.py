@@ -6,11 +6,11 @@ The scenarios with kept journals accept every update or judge it by its origin, 
 of a processor can change a vote.
 """
 
+import functools
 import json
 
 import pytest
 
-from experiments import load_scenario, run
 from tests import net
 
 KEPT = json.loads((net.FOLDER / "tables.json").read_text())
@@ -21,22 +21,27 @@ ADDED = {
 """Columns that came later than the digests."""
 
 
-def journal(name: str, folder) -> list[list[object]]:
-    preset, changes = net.JOURNALS[name]
-    table = run(load_scenario(preset, changes), folder).journal
+@functools.cache
+def recorded(name: str):
+    """Play a scenario of the net once for both tests of it."""
+    return net.recorded(name)
+
+
+def journal(name: str) -> list[list[object]]:
+    table = recorded(name)["journal"]
     columns = ("time_s", "round", "debit", "credit", "asset", "amount", "reason")
-    entries = zip(*(table[c].tolist() for c in columns), strict=True)
+    entries = zip(*(table[c].to_pylist() for c in columns), strict=True)
     return [[round(time_s, 6), *rest] for time_s, *rest in entries]
 
 
 @pytest.mark.parametrize("name", net.JOURNALS)
-def test_journal(name, tmp_path):
-    assert journal(name, tmp_path / "run") == json.loads((net.FOLDER / f"{name}.json").read_text())
+def test_journal(name):
+    assert journal(name) == json.loads((net.FOLDER / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("name", net.TABLES)
 def test_tables(name):
-    found = net.digests(net.recorded(name))
+    found = net.digests(recorded(name))
     for table, columns in KEPT[name].items():
         for column, digest in columns.items():
             if table in found and column in found[table]:
@@ -60,10 +65,6 @@ def test_the_net_reaches_what_it_is_there_for():
 
 
 if __name__ == "__main__":
-    import tempfile
-    from pathlib import Path
-
     for each in net.JOURNALS:
-        with tempfile.TemporaryDirectory() as place:
-            lines = ",\n".join(json.dumps(entry) for entry in journal(each, Path(place) / "run"))
+        lines = ",\n".join(json.dumps(entry) for entry in journal(each))
         (net.FOLDER / f"{each}.json").write_text(f"[\n{lines}\n]\n")

@@ -143,6 +143,10 @@ class GameFigure:
     order: int = 100
 
 
+DPI = 200
+"""Dots in an inch of a figure that is written as pixels."""
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Set the look of all figures; text stays text in SVG and PDF, files are the same every time.
@@ -154,7 +158,7 @@ def style() -> Iterator[None]:
         {
             "figure.figsize": (4.4, 2.7),
             "figure.dpi": 110,
-            "savefig.dpi": 200,
+            "savefig.dpi": DPI,
             "font.family": "DejaVu Sans",
             "font.size": TEXT,
             "axes.titlesize": TEXT,

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter
+from PIL import Image
 
 from experiments.numerals import digits, number
 from experiments.rundir import write_file
@@ -131,11 +132,16 @@ def _bodies(sheet: Canvas, formats: Sequence[str]) -> dict[str, bytes]:
         except UserWarning:
             raise ValueError("its names leave no room for what is drawn") from None
     sheet.set_layout_engine(None)  # laid out once, so that all files are the same
-    bodies = {}
-    for kind in dict.fromkeys(formats):
+    bodies: dict[str, bytes] = {}
+    for kind in sorted(dict.fromkeys(formats), key=lambda kind: kind == EMBEDDED):
         buffer = io.BytesIO()
-        options = {"pil_kwargs": LOSSLESS} if kind == EMBEDDED else {"metadata": METADATA[kind]}
-        sheet.savefig(buffer, format=kind, **options)
+        if kind != EMBEDDED:
+            sheet.savefig(buffer, format=kind, metadata=METADATA[kind])
+        elif "png" in bodies:  # the same pixels, drawn once
+            with Image.open(io.BytesIO(bodies["png"])) as drawn:
+                drawn.save(buffer, EMBEDDED, **LOSSLESS)
+        else:
+            sheet.savefig(buffer, format=EMBEDDED, pil_kwargs=LOSSLESS)
         bodies[kind] = buffer.getvalue()
     return bodies
 

@@ -25,6 +25,7 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
     declared = declared_figures(run, {figure.name for figure in shipped})
     check_figures(want, [figure.name for figure in (*shipped, *declared)])
     figures = [*(figure for figure in shipped if run.has(figure.needs)), *declared]
+    tables = _tables(run)  # what is refused is refused before anything is drawn
     with style():
         gallery = draw_all(
             figures,
@@ -37,7 +38,7 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
             command,
         )
     parts: list[Section | Gallery] = [
-        *_tables(run),
+        *tables,
         gallery,
         Section("Scenario", pre=tomli_w.dumps(run.settings)),
     ]

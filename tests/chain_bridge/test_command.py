@@ -18,7 +18,7 @@ def replay(*words):
 
 @pytest.fixture(scope="module")
 def folder(recorded):
-    return recorded(**COORDINATOR)
+    return recorded(**COORDINATOR, rounds=2)
 
 
 def test_a_dry_run_signs_nothing(folder, devchain, tmp_path):
@@ -105,7 +105,9 @@ def test_a_difference_is_a_failure(recorded, devchain, tmp_path, monkeypatch):
     monkeypatch.setattr(
         AssetMoney, "balances", lambda *a: [b - (i == 3) for i, b in enumerate(read(*a))]
     )
-    done = replay(recorded(), "--endpoint", devchain.url, "--out", tmp_path / "out", "--scale", 3)
+    done = replay(
+        recorded(rounds=1), "--endpoint", devchain.url, "--out", tmp_path / "out", "--scale", 3
+    )
     assert done.exit_code == 1
     assert "NOT reconciled" in done.output
     verdict = json.loads((tmp_path / "out" / "verdict.json").read_text())

@@ -132,6 +132,7 @@ class TestUpAndDown:
     def call(self, *words):
         return CliRunner().invoke(app, ["devchain", *words])
 
+    @pytest.mark.slow
     def test_from_start_to_end(self):
         assert self.call("status").exit_code == 1
         up = self.call("up")

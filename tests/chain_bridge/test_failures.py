@@ -114,7 +114,7 @@ def test_a_frozen_account(chain, operator, recorded, scripted):
 def test_an_existential_deposit_is_respected(otherwise, operator, recorded, scripted):
     """An asset that keeps at least 50 units in an account: amounts must be scaled."""
     with Chain(otherwise.url) as chain:
-        folder = recorded(**EQUAL_SHARE)
+        folder = recorded(**EQUAL_SHARE, rounds=1)
         with pytest.raises(
             PlanError,
             match=r"would hold \d+ of asset 3, which keeps at least 50 .*--scale \d+ or more",
@@ -215,7 +215,7 @@ def without(chain, *pallets):
 
 def test_a_chain_without_assets(chain, operator, recorded, scripted):
     without(chain, "Assets")
-    folder = recorded(**COORDINATOR, rounds=2)
+    folder = recorded(**COORDINATOR, rounds=1)
     with pytest.raises(PlanError, match=r"--token asset: .* has no Assets.mint; --token native"):
         scripted(chain, folder, token="asset")
     script = scripted(chain, folder)

@@ -54,7 +54,7 @@ def progress_of(process, done):
 def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path, kills):
     """Each client is killed after one more batch, of many, at a random moment; one finishes."""
     draw = random.Random(kills)
-    folder = recorded(rounds=kills + 2)
+    folder = recorded(rounds=kills + 1)
     options = ("--batch", "2")
     killed_at = []
     for _ in range(kills):

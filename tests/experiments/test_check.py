@@ -163,6 +163,7 @@ def run(code, *options):
     )
 
 
+@pytest.mark.slow
 def test_pytest_is_not_needed():
     code = (
         "import sys; sys.modules['pytest'] = None\n"
@@ -172,6 +173,7 @@ def test_pytest_is_not_needed():
     assert "5 checks passed" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_without_hypothesis_one_line_says_what_to_install():
     code = (
         "import sys; sys.modules['hypothesis'] = None\n"
@@ -183,6 +185,7 @@ def test_without_hypothesis_one_line_says_what_to_install():
     assert done.stderr.splitlines()[-1].endswith("needs hypothesis: pip install 'fedstake[check]'")
 
 
+@pytest.mark.slow
 def test_nothing_passes_where_assertions_are_off():
     done = run("import fedstake; fedstake.check('mechanisms', 'none')", "-O")
     assert "InputError" in done.stderr

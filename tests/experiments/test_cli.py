@@ -32,6 +32,7 @@ def cli(tmp_path, monkeypatch):
     return invoke
 
 
+@pytest.mark.slow
 def test_run_report_and_rerun(cli, tmp_path):
     first = cli("run", "digits-quick", *QUICK, "--seed", "3", "--out", "mine")
     assert first.exit_code == 0, first.output
@@ -134,6 +135,7 @@ def test_list(cli, kind, expected):
         assert part in done.output
 
 
+@pytest.mark.slow
 def test_the_report_needs_nothing_but_itself(tiny, tmp_path):
     page = report(run(tiny(adversaries__0__count=2), tmp_path / "run"))
     text = page.read_text()

@@ -73,6 +73,7 @@ def imported(*commands, watched=HEAVY):
     return [set(json.loads(line)) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_help_and_lists_import_nothing_that_takes_time():
     helps = [["--help"], *([name, "--help"] for name in ("run", "report", "compare", "sweep"))]
     lists = [["list", kind] for kind in [*listed(), "scenarios"]]
@@ -81,6 +82,7 @@ def test_help_and_lists_import_nothing_that_takes_time():
     assert found[len(helps) :] == [{"pyarrow"}] * len(lists), "tables are declared in its types"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_printed_without_what_plays_runs(tiny, tmp_path):
     file, place = tmp_path / "tiny.toml", str(tmp_path / "run")
     file.write_text(dumps(tiny()))
@@ -89,6 +91,7 @@ def test_a_finished_run_is_printed_without_what_plays_runs(tiny, tmp_path):
     assert imported(again, watched=HEAVY | GAMES) == [{"pyarrow", "sim.protocols.vbfl.protocol"}]
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_compared_without_what_plays_runs(tmp_path):
     lazy = {"count": 2, "worker": "free-ride-zero"}
     attack = {"nobody": {"adversaries": []}, "lazy": {"adversaries": [lazy]}}

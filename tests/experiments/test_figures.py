@@ -111,7 +111,7 @@ def test_a_figure_is_one_file(tmp_path, monkeypatch, tiny):
     monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
     figures._discovered.cache_clear()
     try:
-        page = report(run(tiny(), tmp_path / "run"))
+        page = report(run(tiny(), tmp_path / "run"), figures="online")
         assert run_figures()[-1].name == "online"
         assert (page.parent / "online.png").is_file()
     finally:

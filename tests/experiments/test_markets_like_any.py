@@ -74,11 +74,12 @@ def test_market_rules_have_a_scorecard_and_a_winner_that_can_be_run(swept, tmp_p
     assert fedstake("run", folder / "winner.toml", "--out", tmp_path / "run", "--set", "rounds=1")
 
 
+@pytest.mark.slow
 def test_a_sweep_of_markets_has_a_report(swept):
     folder, _ = swept
     fedstake("report", folder, "--figures", "payoffs", "--format", "png")
     assert "deposits" in (folder / "report" / "report.html").read_text()
-    assert (folder / "report" / "payoffs.png").stat().st_size > 5_000
+    assert (folder / "report" / "payoffs.png").stat().st_size > 1_000
 
 
 def test_a_run_of_a_market_has_a_report_and_is_compared_off_policy(swept, tmp_path):
@@ -86,6 +87,6 @@ def test_a_run_of_a_market_has_a_report_and_is_compared_off_policy(swept, tmp_pa
     keys = ["rounds=1", "data.n=200", "record.trace=true"]
     fedstake("run", "sum-digits", "--out", run, *[w for key in keys for w in ("--set", key)])
     fedstake("report", run, "--figures", "returns", "--format", "png")
-    assert (run / "report" / "returns.png").stat().st_size > 5_000
+    assert (run / "report" / "returns.png").stat().st_size > 1_000
     said = fedstake("compare", run, "--rule", "free", "--rule", "deposit-refund-take")
     assert "deposit-refund-take" in said

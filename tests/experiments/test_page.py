@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from experiments import report, run, sweep
+from experiments.figures import base
 from experiments.figures.base import SCREEN, SINGLE, blank, style
 from experiments.reports.page import Gallery, Section, page, save
 from sim.registries import protocols
@@ -11,6 +12,8 @@ from sim.scenario import scenario_of
 from tests import browser
 from tests.conftest import TINY
 
+PIXELS = base.DPI
+"""Of an inch of a figure."""
 TABLE = pd.DataFrame(
     {
         "name": ["b10", "a", "b9", "c"],
@@ -18,6 +21,14 @@ TABLE = pd.DataFrame(
         "accuracy": ["0.932 (0.930 to 0.933)", "–", "0.870 (0.811 to 0.911)", "1,200"],
     }
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_pixels():
+    """Write figures with all pixels of a real report: here their number counts."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(base, "DPI", PIXELS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +138,8 @@ def test_the_page_fits_and_can_be_read(written, chromium, width, dark):
     )
     assert chromium.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     scale = (
-        "[...document.images].map(i => i.getBoundingClientRect().width / (i.naturalWidth / 200))"
+        "[...document.images]"
+        f".map(i => i.getBoundingClientRect().width / (i.naturalWidth / {PIXELS}))"
     )
     assert min(chromium.run(scale)) >= 96, "an inch, of which text takes a ninth, is an inch"
     assert too_wide(chromium) == []
@@ -227,6 +239,7 @@ def of_a_sweep(tiny, folder):
     return sweep(spec, folder / "s", workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [of_a_run, of_a_market, of_a_sweep])
 def test_nothing_of_a_report_is_wider_than_a_small_screen(tiny, tmp_path, chromium, recorded):
     page = report(recorded(tiny, tmp_path))
@@ -238,4 +251,4 @@ def test_nothing_of_a_report_is_wider_than_a_small_screen(tiny, tmp_path, chromi
     assert too_wide(chromium) == []
     drawn = chromium.run("[...document.images].map(i => i.naturalWidth)")
     assert drawn
-    assert max(drawn) <= 200 * SINGLE, "drawn for the screen, not scaled down"
+    assert max(drawn) <= PIXELS * SINGLE, "drawn for the screen, not scaled down"

@@ -189,10 +189,12 @@ def test_a_check_that_is_interrupted_puts_back_what_it_moved(tmp_path, monkeypat
 
 def test_what_is_recorded_is_read_where_nothing_can_be_written(tiny, open_to_all):
     done = run(tiny(rounds=1), open_to_all / "kept" / "run")
-    report(done, open_to_all / "before")  # what is imported and cached once is there
+    report(
+        done, open_to_all / "before", figures="groups"
+    )  # what is imported and cached once is there
     with only_read(open_to_all / "kept"):
         assert run(tiny(rounds=1), done.path).run_id == done.run_id
-        page = report(open_run(done.path), open_to_all / "page")
+        page = report(open_run(done.path), open_to_all / "page", figures="groups")
         with pytest.raises(RunError, match="cannot be written"):
             report(open_run(done.path))
     assert page.is_file()

@@ -313,6 +313,7 @@ def test_compacting_changes_nothing_that_is_read(folder, remove):
     assert (outcome.found, outcome.done) == (12, 0), "compacted runs are not run again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remove", [False, True])
 def test_compacting_again_takes_new_runs_in(shared, tmp_path, remove):
     spec = asked(set={**TINY, "rounds": 2})
@@ -334,6 +335,7 @@ class Power(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["tables", "index", "swept", "remove"])
 def test_a_crash_in_the_middle_of_compacting_loses_nothing(folder, monkeypatch, where):
     before = frames(Results.open(folder))

@@ -186,6 +186,7 @@ def test_no_is_said_of_any_deviation_that_is_sure_to_gain():
     assert gaps["wild"][1] < 0 < gaps["sure"][1]
 
 
+@pytest.mark.slow
 def test_a_mechanism_whose_runs_fail_cannot_win(tmp_path):
     (tmp_path / "crash.py").write_text(
         "from agents.workers.base import WorkerBehaviour\n"
@@ -243,6 +244,7 @@ def test_never_reaching_a_target_takes_for_ever(verdict):
     compare(verdict[1])
 
 
+@pytest.mark.slow
 def test_how_a_sweep_is_read_can_be_changed_without_running_it_again(tmp_path):
     spec = {**SWEEP, "seeds": 1}
     folder = tmp_path / "sweep"
@@ -280,6 +282,7 @@ def test_levels_may_be_numbers(tmp_path):
 IDLE = {"adversaries": [{"name": "bad", "devices": [0], "worker": "free-ride-zero"}]}
 
 
+@pytest.mark.slow
 def test_a_sybil_is_compared_with_itself_as_one(tmp_path):
     one = {"adversaries": [{"name": "bad", "devices": [0, 1], "spares": 1}]}
     two = {"adversaries": [{"name": "bad", "devices": [0, 1], "identities": "split"}]}
@@ -299,6 +302,7 @@ def test_a_sybil_is_compared_with_itself_as_one(tmp_path):
     assert gain == pytest.approx((each["two"] - each["one"]).mean())
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_played_again(tmp_path):
     results = sweep({**SWEEP, "seeds": 1}, tmp_path / "sweep", workers=1)
     broken = results.runs()["run_id"].iloc[0]
@@ -398,6 +402,7 @@ def test_bad_settings_are_refused_in_one_line(verdict, settings, part):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_fairness_is_measured_where_there_are_tapes(tmp_path):
     spec = SWEEP | {
         "seeds": 1,

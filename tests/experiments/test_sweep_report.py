@@ -1,6 +1,7 @@
 """The figures of a sweep and the page around them."""
 
 import dataclasses
+import functools
 import re
 import shutil
 import warnings
@@ -320,6 +321,7 @@ def test_binned_means_count_a_cell_once():
 # --- drawings --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["grid", "sampled"])
 def test_every_figure_draws_without_a_warning(which, request):
     results = request.getfixturevalue(which)
@@ -527,6 +529,12 @@ def test_what_a_folder_holds_decides(grid, tmp_path):
 # --- figures as they are printed and read ----------------------------------------------------
 
 
+@functools.cache
+def drawings(results, width):
+    """Return the name and the canvas of every figure of results that no test changes."""
+    return list(every_drawing(results, width))
+
+
 def every_drawing(results, width=0.0):
     """Yield the name and the canvas of every figure that the results have."""
     look = Look(results.labels.drawn(), {}, width)
@@ -543,7 +551,7 @@ def every_drawing(results, width=0.0):
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE, 0.0])
 @pytest.mark.parametrize("which", ["grid", "sampled"])
 def test_figures_fit_a_printed_page(which, width, request):
-    for name, sheet in every_drawing(request.getfixturevalue(which), width):
+    for name, sheet in drawings(request.getfixturevalue(which), width):
         assert sheet.get_figwidth() == width or (not width and sheet.get_figwidth() <= DOUBLE), name
         texts = [t for t in sheet.findobj(Text) if t.get_text() and t.get_visible()]
         assert min(t.get_fontsize() for t in texts) >= SMALL, name
@@ -555,7 +563,7 @@ def test_figures_fit_a_printed_page(which, width, request):
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["grid", "sampled"])
 def test_numbers_on_axes_do_not_touch(which, request):
-    for name, sheet in every_drawing(request.getfixturevalue(which)):
+    for name, sheet in drawings(request.getfixturevalue(which), 0.0):
         boxes = [
             t.get_window_extent()
             for axes in sheet.axes
@@ -850,6 +858,7 @@ def test_any_length_of_name_can_be_drawn(tmp_path, grid):
                 assert frame.contains(box.x1, box.y1), name
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_drawn_in_the_formats_asked_for(grid, tmp_path):
     page = report(grid, tmp_path, figures="payoffs,pareto", formats=["pdf", "svg"], width="single")
     drawn = {p.name for p in tmp_path.iterdir()} - {"outcomes.csv", "report.html"}
@@ -896,6 +905,7 @@ def answered(grid, tmp_path_factory):
     return Results.open(folder / "sweep")
 
 
+@pytest.mark.slow
 def test_the_page_leads_with_the_answer_and_the_figure_that_shows_it(answered, tmp_path):
     text = report(answered, tmp_path, figures="payoffs,accuracy-curves").read_text()
     order = [

@@ -373,6 +373,7 @@ def stop_after(n):
     return on_receipt
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on(serial, tmp_path):
     for n in (1, 4):
         with pytest.raises(Enough):
@@ -444,6 +445,7 @@ def test_a_folder_that_was_taken_away_is_run_again(tmp_path):
     assert Sweep(asked(seeds=1), tmp_path / "out").play(workers=1).done == 1
 
 
+@pytest.mark.slow
 def test_killed_as_it_began_it_finds_its_own_folder(serial, tmp_path):
     """Killed at each step of writing the plan: within the first file, and before the second."""
     out = tmp_path / "out"
@@ -615,6 +617,7 @@ def test_the_command_says_what_it_did(cli, tmp_path):
     assert "4 runs, 0 to do" in cli("sweep", "tiny.toml", "--dry-run").output
 
 
+@pytest.mark.slow
 def test_estimates_are_of_the_right_size(tmp_path):
     plan = Sweep(asked(set={**TINY, "rounds": 6}), tmp_path / "out")
     cost = plan.estimate(workers=2)

@@ -44,6 +44,7 @@ class Fixed(PayoutRule):
 """
 
 
+@pytest.mark.slow
 def test_mypy_refuses_a_misspelt_parameter(tmp_path):
     pytest.importorskip("mypy")
     file = tmp_path / "fixed.py"

@@ -150,7 +150,8 @@ def test_what_is_no_game_is_refused_in_a_line(tmp_path, text, message):
 
 @pytest.mark.slow
 def test_a_measure_that_is_not_there_is_named(tmp_path):
-    done = game(tmp_path, SIMULATED.replace("seeds = 2", 'seeds = 2\nmeasure = "joy"'))
+    text = SIMULATED.replace("seeds = 2", 'seeds = 2\nmeasure = "joy"')
+    done = game(tmp_path, text, "--workers", "1")
     assert done.exit_code == 2
     assert "simulated.measure = 'joy': a column of table participants" in done.output
 
