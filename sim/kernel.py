@@ -93,7 +93,7 @@ class Kernel:
         utilities = {}
         rows = []
         for p in self.population:
-            income = incomes[p.account]
+            income = incomes.get(p.account, 0)
             utilities[p.device] = stakes.utility(p.device, income)
             row = {
                 "round": self.clock.round,

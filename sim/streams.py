@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import DTypeLike, NDArray
 
 
 class Streams:
@@ -20,8 +22,25 @@ class Streams:
 
     def rng(self, purpose: str, *identity: int | str) -> np.random.Generator:
         """Return a fresh generator for this purpose and identity (counter-based)."""
-        return np.random.Generator(np.random.Philox(key=self.key(purpose, *identity)))
+        key = _Key(self.key(purpose, *identity))
+        # numpy's types leave out what its documentation allows.
+        return np.random.Generator(np.random.Philox(key))  # type: ignore[arg-type]
 
     def seed63(self, purpose: str, *identity: int | str) -> int:
         """Return a non-negative 63-bit seed for libraries that take an integer, such as torch."""
         return self.key(purpose, *identity) >> 65
+
+
+class _Key(ISeedSequence):
+    """A key as Philox takes it: `Philox(key=...)`, which also asks the system for entropy, is slow.
+
+    Args:
+        key: of 128 bits.
+    """
+
+    def __init__(self, key: int) -> None:
+        self._words = [key & (2**64 - 1), key >> 64]
+
+    def generate_state(self, n_words: int, dtype: DTypeLike = np.uint32) -> NDArray[np.uint64]:
+        """Return the two words of the key, the lower one first."""
+        return np.array(self._words[:n_words], dtype=np.uint64)

@@ -83,6 +83,10 @@ class Ledger:
             raise LedgerError(f"no account {account!r}")
         return held[account]
 
+    def balances(self, asset: str) -> dict[str, int]:
+        """Return by account the base units that are held, a copy."""
+        return dict(self._balances.get(asset, self._accounts))
+
     def issued(self, asset: str) -> int:
         return self._issued.get(asset, 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ import pyarrow as pa
 
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
-from sim.money.ledger import BURN, ISSUANCE, Entry, Ledger, Transfer, device_account
-from sim.recording import CORE, History
+from sim.money.ledger import Entry, Ledger, Transfer, device_account
+from sim.recording import CORE, History, append_rows
 
 
 class Treasury:
@@ -21,7 +20,7 @@ class Treasury:
         self.asset = asset
         self.ledger = Ledger()
         self._clock = clock
-        self._first_entry = 0
+        self._count_from_here()
         self._spendable: dict[int, int] = {}
 
     def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
@@ -30,7 +29,7 @@ class Treasury:
         held |= accounts
         self.ledger.open(held)
         self.post(Payment(account, amount, "initial") for account, amount in held.items())
-        self._first_entry = len(self.ledger.journal)
+        self._count_from_here()
 
     def add_accounts(self, accounts: Iterable[str]) -> None:
         """Open more accounts of rules during the run, empty; opening one twice is harmless."""
@@ -107,33 +106,38 @@ class Treasury:
     def begin_round(self) -> None:
         """Count incomes from here on. What devices paid to join is part of their first round."""
         if self._clock.round > 1:
-            self._first_entry = len(self.ledger.journal)
+            self._count_from_here()
+
+    def _count_from_here(self) -> None:
+        """Remember what is there now: incomes are what has been added to it since."""
+        ledger, asset = self.ledger, self.asset
+        self._first_entry = len(ledger.journal)
+        self._before = ledger.balances(asset)
+        self._made_before = ledger.issued(asset), ledger.burned(asset)
 
     def entries(self) -> Sequence[Entry]:
         """Return the journal's entries of the present round."""
         return self.ledger.journal[self._first_entry :]
 
-    def incomes(self) -> Counter[str]:
+    def incomes(self) -> dict[str, int]:
         """Return by account what came in less what went out in the present round."""
-        income: Counter[str] = Counter()
-        for _, _, debit, credit, _, amount, _ in self.entries():
-            income[credit] += amount
-            income[debit] -= amount
-        return income
+        before = self._before
+        held = self.ledger.balances(self.asset)
+        return {account: amount - before.get(account, 0) for account, amount in held.items()}
 
     def issued_and_burned(self) -> tuple[int, int]:
         """Return the base units created and destroyed in the present round."""
-        entries = self.entries()
-        issued = sum(entry.amount for entry in entries if entry.debit == ISSUANCE)
-        burned = sum(entry.amount for entry in entries if entry.credit == BURN)
-        return issued, burned
+        ledger, asset = self.ledger, self.asset
+        issued, burned = self._made_before
+        return ledger.issued(asset) - issued, ledger.burned(asset) - burned
 
     def journal(self) -> pa.Table:
         """Return the whole journal as the table of that name."""
         journal = self.ledger.journal
         columns: dict[str, Sequence[Any]] = {"index": range(len(journal))}
-        for i, name in enumerate(Entry._fields):
-            columns[name] = [entry[i] for entry in journal]
+        parts: list[list[Any]] = [[] for _ in Entry._fields]
+        append_rows(journal, parts)
+        columns |= zip(Entry._fields, parts, strict=True)
         types = CORE["journal"].columns
         return pa.table({n: pa.array(columns[n], type=c.type) for n, c in types.items()})
 

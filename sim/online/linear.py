@@ -58,6 +58,13 @@ class LinearModel(OnlineModel):
         """Return the labels of scores, `[n]` or `[n, classes]`."""
         return decide(scores)
 
+    def decide_one(self, score: Any) -> int:
+        """Return the label of the score of one row, a number or `[classes]`."""
+        return int(self.decide(np.array([score]))[0])
+
+    def predict_one(self, row: int) -> int:
+        return self.decide_one(self.inputs.dot(self.weights, row))
+
     def predict(self, rows: Rows) -> Labels:
         return self.decide(self.inputs.dots(self.weights, rows))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +74,9 @@ class NearestCentroid(LinearModel):
         self.steps.append((row, self._units[label]))
         self.version += 1
 
-    def predict_one(self, row: int) -> int:
+    def decide_one(self, score: Any) -> int:
         best, nearest = 0, math.inf
-        for label, inner in enumerate(self.inputs.dot(self.weights, row).tolist()):
+        for label, inner in enumerate(score.tolist()):
             n = self._counts[label]
             distance = self._squared[label] / n**2 - 2 * ((inner - n) / n) if n else math.inf
             if distance < nearest:

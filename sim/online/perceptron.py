@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import mul
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,11 @@ class Perceptron(LinearModel):
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            return 1 if self.samples.dot(self.weights, row) > 0 else 0
+            return self.decide_one(self.samples.dot(self.weights, row))
         return int(self._dense.above(row))
+
+    def decide_one(self, score: Any) -> int:
+        return 1 if score > 0 else 0
 
     def predict(self, rows: Rows) -> Labels:
         if self._dense is None:

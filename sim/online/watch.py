@@ -30,7 +30,8 @@ class Watch:
 
     Few rows are all predicted again when the model has changed. Of more, a row is evaluated again
     only when its prediction may have changed: scores of a linear model are moved by its steps, of
-    all rows at once; other models say how far scores may have moved (`OnlineModel.margins`).
+    all rows at once; other models say how far scores may have moved (`OnlineModel.margins`). Where
+    sums are exact, steps are followed from the first row on.
 
     Args:
         model: that predicts.
@@ -46,6 +47,9 @@ class Watch:
         self._model = model
         self._version, self._renewed = model.version, model.renewed
         self._keeper: _Keeper = _Whole(model)
+        linear = _followed(model)
+        if linear is not None and linear.exact:
+            self._evaluate()
 
     def __len__(self) -> int:
         return self._used - len(self._free)
@@ -107,7 +111,11 @@ class Watch:
         self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
         if isinstance(self._keeper, _Evaluating):
             self._keeper.grow(len(self._rows))
-            return
+        else:
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Evaluate single rows from now on."""
         self._keeper = keeper = _evaluating(self._model)
         keeper.grow(len(self._rows))
         # It knows nothing yet: every row is new to it.
@@ -259,16 +267,18 @@ class _Steps(_Evaluating):
     def grow(self, slots: int) -> None:
         columns = np.zeros((len(self.columns), slots), dtype=self.columns.dtype)
         columns[:, : self.columns.shape[1]] = self.columns
+        self.column = list(columns.T)
         scores = np.zeros((slots, *self.scores.shape[1:]), dtype=self.scores.dtype)
         scores[: len(self.scores)] = self.scores
         self.columns, self.scores = columns, scores
 
     def add(self, slot: int, row: int) -> None:
-        self.columns[self.samples.indices(row), slot] = self.samples.values(row)
-        self.columns[-1, slot] = self.model.learns_intercept
+        column = self.column[slot]
+        column[self.samples.indices(row)] = self.samples.values(row)
+        column[-1] = self.model.learns_intercept
 
     def drop(self, slot: int, row: int) -> None:
-        self.columns[self.samples.indices(row), slot] = 0
+        self.column[slot][self.samples.indices(row)] = 0
 
     def renew(self) -> None:
         self.steps = 0
@@ -300,8 +310,8 @@ class _Steps(_Evaluating):
         for slot in slots:
             row = int(rows[slot])
             if row != NOTHING:
-                self.scores[slot] = samples.dot(weights, row)
-                labels[slot] = self.model.predict_one(row)
+                self.scores[slot] = score = samples.dot(weights, row)
+                labels[slot] = self.model.decide_one(score)
 
     def refresh(self, rows: Rows, labels: Labels) -> list[int]:
         scores = self.scores[: len(rows)]
@@ -322,9 +332,15 @@ class _Steps(_Evaluating):
 
 def _evaluating(model: OnlineModel) -> _Evaluating:
     """Return the keeper for many slots of a model."""
+    linear = _followed(model)
+    return _Margins(model) if linear is None else _Steps(linear)
+
+
+def _followed(model: OnlineModel) -> LinearModel | None:
+    """Return a model whose scores can be moved by its steps; None for others."""
     if isinstance(model, LinearModel) and model.follows and model.inputs.features <= WIDEST:
-        return _Steps(model)
-    return _Margins(model)
+        return model
+    return None
 
 
 def _lead(scores: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from sim.population.groups import Membership
 from sim.population.participant import Participant
 from sim.protocols.market.settings import ContributorGroup, HabitSettings, MarketScenario
 
-AT_ONCE = 32
-"""Numbers that are drawn together, for speed."""
+FIRST, MOST = 16, 512
+"""Numbers that are drawn together, for speed: at first, and at most after twice as many each time.
+"""
 
 
 class Habits:
@@ -34,25 +36,26 @@ class Habits:
     def waits(self, p: Participant) -> Iterator[float]:
         """Yield how long a contributor waits until it acts again, in seconds, without end."""
         habits = self._of[p.device]
-        return self._drawn("wait", p, habits.wait_s, habits.wait_sd_s)
+        return chain.from_iterable(self._drawn("wait", p, habits.wait_s, habits.wait_sd_s))
 
     def budgets(self, p: Participant) -> Iterator[int]:
         """Yield what a contributor is ready to pay for a datum, in base units, without end."""
         habits = self._of[p.device]
-        for tokens in self._drawn("offer", p, habits.offer, habits.offer_sd):
-            yield int(tokens * TOKEN)
+        drawn = self._drawn("offer", p, habits.offer, habits.offer_sd)
+        return chain.from_iterable([int(n * TOKEN) for n in tokens] for tokens in drawn)
 
-    def _drawn(self, purpose: str, p: Participant, mean: float, sd: float) -> Iterator[float]:
+    def _drawn(self, purpose: str, p: Participant, mean: float, sd: float) -> Iterator[list[float]]:
         """Yield normal numbers above 0; as published whole ones, cut off and not rounded.
 
-        The stream begins when the first of them is asked for.
+        They come in lists, without end. The stream begins when the first of them is asked for.
         """
-        rng = self.rng(purpose, p)
+        rng, count = self.rng(purpose, p), FIRST
         while True:
-            values = mean + sd * rng.standard_normal(AT_ONCE)
+            values = mean + sd * rng.standard_normal(count)
             if self._whole:
                 values = np.trunc(values)
-            yield from values[values > 0].tolist()
+            yield values[values > 0].tolist()
+            count = min(2 * count, MOST)
 
 
 def _habits(membership: Membership, scenario: MarketScenario) -> HabitSettings:
