@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,22 @@ from experiments.audits.race import (
     gain_of_members,
     gain_together,
 )
+from experiments.audits.remedies import Remedy, remedies_of
 from experiments.audits.settings import SHARES, AuditSettings
+from experiments.audits.smallest import Smallest, smallest_of
 from experiments.audits.welfare import Welfare, welfare_of
 from experiments.loader import ScenarioError
 from experiments.trials import Play, Trials
 
 HONEST = "nobody deviates"
-FIRST = {"deviations": 0, "sybils": 100_000, "coalitions": 200_000, "search": 300_000}
+FIRST = {
+    "deviations": 0,
+    "sybils": 100_000,
+    "coalitions": 200_000,
+    "search": 300_000,
+    "remedies": 400_000,
+    "smallest": 500_000,
+}
 """First seed of each part: what is chosen by one part is judged by seeds that it has not seen."""
 SEEDS = 6
 """Seeds of every entry at first."""
@@ -50,6 +59,8 @@ class Audit:
         findings: of every variant that was played, in the order of playing.
         properties: of the rule itself, by generated observations.
         welfare: of honest devices.
+        remedies: what stops the worst deviation, and at what price.
+        smallest: the smallest scenario found in which the worst finding pays.
         runs: played for it.
         notes: what could not be asked, and why.
     """
@@ -62,6 +73,8 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     welfare: Welfare | None = None
+    remedies: list[Remedy] = field(default_factory=list)
+    smallest: Smallest | None = None
     runs: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -72,13 +85,7 @@ class Audit:
 
     def verdict(self, kind: str) -> str:
         """Return what the findings of a kind come to: "not asked" where there are none."""
-        found = self.of(kind)
-        if not found:
-            return "not asked"
-        verdicts = {f.verdict for f in found}
-        if "profitable" in verdicts:
-            return "profitable"
-        return "undecided" if "undecided" in verdicts else "compatible"
+        return together(f.verdict for f in self.of(kind))
 
     @property
     def worst(self) -> Finding | None:
@@ -155,6 +162,15 @@ class Audit:
         return pd.DataFrame(rows, columns=columns).sort_values("identities", ignore_index=True)
 
 
+def together(verdicts: Iterable[str]) -> str:
+    """Return what several verdicts come to: "not asked" where there are none."""
+    found = set(verdicts)
+    for verdict in ("profitable", "undecided", "compatible"):
+        if verdict in found:
+            return verdict
+    return "not asked"
+
+
 def _number(value: float) -> float:
     """Return a number, minus infinity for one that is not known."""
     return -math.inf if math.isnan(value) else value
@@ -167,7 +183,8 @@ class Auditor:
         question: what is audited.
         settings: how.
         sample: plays variants of the question's scenario.
-        trials: the same for the search of attacks; None: no search.
+        trials: the same, for the search of attacks and of a small counterexample; None: neither.
+        search: whether an attack is searched for, too.
     """
 
     def __init__(
@@ -176,10 +193,11 @@ class Auditor:
         settings: AuditSettings,
         sample: Sample,
         trials: Trials | None = None,
+        *,
+        search: bool = True,
     ) -> None:
         self.audit = Audit(question, settings, library(question))
-        self._sample, self._trials = sample, trials
-        self._left = float(settings.budget)
+        self._sample, self._trials, self._searches = sample, trials, search
         self._spare = 0.0
 
     def run(self) -> Audit:
@@ -195,6 +213,8 @@ class Auditor:
         self._sybils(judge, sybils)
         self._coalitions(judge)
         self._search(judge)
+        self._remedies()
+        self._smallest()
         return audit
 
     # --- what is small ------------------------------------------------------------------------
@@ -294,11 +314,18 @@ class Auditor:
         """Return how many coalitions are tried at most."""
         return MOST_COALITIONS * max(0, self.audit.settings.coalition - 1)
 
+    def _promising(self) -> list[Deviation]:
+        """Return the deviations that gain one device most: the best one in each role."""
+        playable = {d.name: d for d in self.audit.library.playable}
+        best: dict[frozenset[str], Deviation] = {}
+        for finding in self.audit.of("deviation"):
+            deviation = playable[finding.name]
+            best.setdefault(frozenset(deviation.keys), deviation)
+        return list(best.values())[:MOST_COALITIONS]
+
     def _coalitions(self, judge: Judge) -> None:
         """Let those deviations that gain one device most be played by several."""
-        question = self.audit.question
-        playable = {d.name: d for d in self.audit.library.playable}
-        best = [playable[f.name] for f in self.audit.of("deviation")[:MOST_COALITIONS]]
+        question, best = self.audit.question, self._promising()
         entries = []
         for d in best:
             for size in range(2, self.audit.settings.coalition + 1):
@@ -318,7 +345,7 @@ class Auditor:
 
     def _search(self, judge: Judge) -> None:
         """Search the worst attack, and score it again on seeds that the search has not seen."""
-        if self._trials is None:
+        if self._trials is None or not self._searches:
             return
         from experiments.search.attack import worst_attack
 
@@ -352,6 +379,40 @@ class Auditor:
             f"seeds {finding.bound.mean:,.0f} base units"
         )
 
+    def _remedies(self) -> None:
+        """Search what stops the deviation of one device that gains most."""
+        profitable = [f for f in self.audit.of("deviation") if f.verdict == "profitable"]
+        if not profitable:
+            return
+        runs = self._share("remedies")
+        self.audit.remedies, played = remedies_of(
+            self.audit.question,
+            profitable[0],
+            self._sample,
+            self.audit.epsilon,
+            runs,
+            FIRST["remedies"],
+        )
+        self._spent("remedies", played)
+
+    def _smallest(self) -> None:
+        """Shrink the scenario as long as the worst finding pays in it."""
+        worst = self.audit.worst
+        if worst is None or worst.verdict != "profitable" or self._trials is None:
+            return
+        runs = self._share("smallest")
+        self.audit.smallest, played = smallest_of(
+            self.audit.question, worst, self._baseline(worst), self._trials, runs, FIRST["smallest"]
+        )
+        self._spent("smallest", played)
+
+    def _baseline(self, finding: Finding) -> Mapping[str, Any]:
+        """Return the variant that a finding was compared with."""
+        if finding.entry.baseline == HONEST:
+            return self.audit.question.honest
+        k = finding.entry.size
+        return self.audit.question.variant(count=k, spares=k - 1)
+
 
 def audit(
     question: Question, settings: AuditSettings, folder: Path, play: Play, *, search: bool = True
@@ -369,7 +430,7 @@ def audit(
     base = folder / "scenario.toml"
     question.write(base)
     trials = Trials("audit", str(base), {}, folder / "runs", play)
-    return Auditor(question, settings, trials.paid, trials if search else None).run()
+    return Auditor(question, settings, trials.paid, trials, search=search).run()
 
 
 __all__ = ["Audit", "Auditor", "audit"]

@@ -31,7 +31,7 @@ class AuditSettings:
         claims: what must not fail, of `CLAIMS`.
     """
 
-    budget: int = 600
+    budget: int = 1_000
     level: float = 0.95
     epsilon: float = 0.0
     tolerance: float = 0.05
@@ -61,5 +61,12 @@ class AuditSettings:
             raise InputError(f"--tolerance {self.tolerance:g}: must be above 0, at most 1")
 
 
-SHARES = {"deviations": 0.5, "sybils": 0.15, "coalitions": 0.15, "search": 0.1, "remedies": 0.1}
+SHARES = {
+    "deviations": 0.5,
+    "sybils": 0.14,
+    "coalitions": 0.14,
+    "search": 0.08,
+    "remedies": 0.08,
+    "smallest": 0.06,
+}
 """Shares of the budget; what a part leaves goes to the next."""

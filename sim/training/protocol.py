@@ -45,7 +45,7 @@ AUDITED: dict[str, Any] = {
     },
     "model": {"name": "mlp", "params": {"hidden": [16]}},
     "training": {"learning_rate": 0.1},
-    "costs": {"compute_per_s": 20.0},
+    "costs": {"compute_per_s": 300.0},
     "payout": {"initial_balance": 60_000},
 }
 """Keys of a run of half a second in which rules are audited."""
