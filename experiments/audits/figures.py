@@ -54,7 +54,7 @@ def _draw(table: pd.DataFrame, epsilon: float, width: float) -> Sheet:
     sheet = blank(width, 0.9 + 0.2 * len(rows))
     axes = sheet.subplots()
     low, high = _window(rows, epsilon)
-    for at, row in rows.iterrows():
+    for at, row in enumerate(rows.to_dict("records")):
         color, marker = COLOURS[row["verdict"]], MARKERS[row["verdict"]]
         ends = np.clip([row["gain_low"], row["gain_high"]], low, high)
         axes.hlines(at, *ends, color=color, linewidth=1.2)

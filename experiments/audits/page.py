@@ -18,12 +18,6 @@ from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import write_file
 from experiments.spreadsheet import csv_text
 
-VERDICTS = {
-    "profitable": "profitable",
-    "compatible": "compatible",
-    "undecided": "undecided",
-    "not asked": "not asked",
-}
 ROWS = 60
 """Rows of a table on the page; the CSV has all."""
 
@@ -109,7 +103,7 @@ def write_page(audit: Audit, folder: Path, command: str) -> Path:
     write_file(folder / "gains-by-seed.csv", csv_text(audit.gains_frame()))
     panel = gains_panel(audit, folder, command)
     panels = [panel] if panel else []
-    parts = [
+    parts: list[Section | Gallery] = [
         Section("Answer", lines=tuple(answer(audit))),
         Section("Claims", claims_frame(audit)),
         Gallery(panels, heading=""),
@@ -182,15 +176,15 @@ def _tables(audit: Audit) -> Iterator[Section]:
     yield from _smallest(audit)
     yield from _welfare(audit)
     if audit.properties:
-        rows = [
+        tried = [
             (p.name, p.meaning, "holds" if p.holds else p.counterexample) for p in audit.properties
         ]
-        table = pd.DataFrame(rows, columns=["property", "meaning", "found"])
+        table = pd.DataFrame(tried, columns=["property", "meaning", "found"])
         note = "Of the rule itself, on blocks that were generated; the smallest counterexample."
         yield Section("Properties", table, note=note)
     if audit.library.refused:
-        rows = list(audit.library.refused.items())
-        table = pd.DataFrame(rows, columns=["deviation", "why it cannot be played here"])
+        reasons = list(audit.library.refused.items())
+        table = pd.DataFrame(reasons, columns=["deviation", "why it cannot be played here"])
         yield Section("Not played", table)
     if audit.notes:
         yield Section("Notes", lines=("", *audit.notes))
