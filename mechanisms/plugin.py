@@ -91,6 +91,8 @@ class Plugin:
     """Class of the observations of which it declares what it is shown; None: it is shown all."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Parameters of each configuration that the conformance suite tries."""
+    levers: ClassVar[tuple[str, ...]] = ()
+    """Parameters, numbers, of which more makes deviating dearer: audits search the least enough."""
     params: Any
     pieces: tuple[Plugin, ...] = ()
     """The plug-ins that it is made of, which errors name in its place."""

@@ -137,6 +137,9 @@ class Protocol(Plugin, ABC):
     tape: ClassVar[Tape | None] = None
     """How its rules can be compared off-policy."""
 
+    provoked: ClassVar[Mapping[str, Any]] = {}
+    """Dotted keys that act only where somebody deviates, and the values that audits give them."""
+
     def __init__(self, kernel: Kernel) -> None:
         """Build participants and rules; raise `SettingError` for what nobody could play."""
         super().__init__()
@@ -175,6 +178,14 @@ class Protocol(Plugin, ABC):
     def example(cls) -> dict[str, Any]:
         """Return plain values of a scenario of about a second, for the conformance suite."""
         return {"protocol": cls.name, "rounds": 3, "devices": 6}
+
+    @classmethod
+    def audited(cls) -> dict[str, Any]:
+        """Return plain values of the scenario in which rules are audited: small, nobody deviates.
+
+        Work should cost something in it, or idling could not pay.
+        """
+        return {key: value for key, value in cls.example().items() if key != "adversaries"}
 
     @classmethod
     def all_outcomes(cls) -> dict[str, Outcome]:

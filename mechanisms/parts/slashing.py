@@ -28,6 +28,7 @@ class Slashing(Part):
         "arXiv:1710.09437"
     )
     observes = frozenset({"votes"})
+    levers = ("stake",)
     examples = (
         {},
         {"fraction": 1.0, "vote_fraction": 0.5, "destination": "reporters", "minimum": 5_000},

@@ -34,6 +34,21 @@ EXAMPLE = {
     "training": {"epochs": 1, "learning_rate": 0.1},
 }
 """Keys of a run that trains a small model in milliseconds a round."""
+AUDITED: dict[str, Any] = {
+    "rounds": 8,
+    "devices": 14,
+    "data": {
+        "dataset": "digits",
+        "partition": "dirichlet",
+        "alpha": 1.0,
+        "validation_fraction": 0.2,
+    },
+    "model": {"name": "mlp", "params": {"hidden": [16]}},
+    "training": {"learning_rate": 0.1},
+    "costs": {"compute_per_s": 300.0},
+    "payout": {"initial_balance": 60_000},
+}
+"""Keys of a run of half a second in which rules are audited."""
 
 
 class TrainingProtocol(Protocol):
@@ -146,6 +161,12 @@ class TrainingProtocol(Protocol):
     def example(cls) -> dict[str, Any]:
         """Return a run of a small model on generated data."""
         return {"protocol": cls.name, **EXAMPLE}
+
+    @classmethod
+    def audited(cls) -> dict[str, Any]:
+        """Return a run on digits that are dealt unequally, in which computing costs something."""
+        example = {key: value for key, value in cls.example().items() if key != "adversaries"}
+        return {**example, **AUDITED, "payout": {**AUDITED["payout"], **example.get("payout", {})}}
 
 
 class ServedProtocol(TrainingProtocol):

@@ -55,6 +55,8 @@ class Vbfl(TrainingProtocol):
         declared.VERSIONS,
     )
 
+    provoked: ClassVar[Mapping[str, Any]] = {"costs.concede": 50}
+
     game: VbflGame
 
     def build(self, kernel: Kernel) -> VbflGame:
@@ -71,3 +73,8 @@ class Vbfl(TrainingProtocol):
     @classmethod
     def example(cls) -> dict[str, Any]:
         return super().example() | {"roles": {"params": {"counts": "4,2,2"}}}
+
+    @classmethod
+    def audited(cls) -> dict[str, Any]:
+        # Fewer seats than devices: an identity that waits leaves no seat empty.
+        return super().audited() | {"roles": {"params": {"counts": "6,3,1"}}}

@@ -1,0 +1,1 @@
+"""Audits of a rule: who profits from deviating, what stops it, and how sure that is."""

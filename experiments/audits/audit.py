@@ -1,0 +1,436 @@
+"""An audit from beginning to end: `fedstake audit`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments import confidence
+from experiments.audits.deviations import Deviation, Library, library
+from experiments.audits.properties import Property, properties_of
+from experiments.audits.question import DEVIANT, Question
+from experiments.audits.race import (
+    Entry,
+    Finding,
+    Judge,
+    Race,
+    Sample,
+    gain_of_members,
+    gain_together,
+)
+from experiments.audits.remedies import Remedy, remedies_of
+from experiments.audits.settings import SHARES, AuditSettings
+from experiments.audits.smallest import Smallest, smallest_of
+from experiments.audits.welfare import Welfare, welfare_of
+from experiments.loader import ScenarioError
+from experiments.trials import Play, Trials
+
+HONEST = "nobody deviates"
+FIRST = {
+    "deviations": 0,
+    "sybils": 100_000,
+    "coalitions": 200_000,
+    "search": 300_000,
+    "remedies": 400_000,
+    "smallest": 500_000,
+}
+"""First seed of each part: what is chosen by one part is judged by seeds that it has not seen."""
+SEEDS = 6
+"""Seeds of every entry at first."""
+MOST_COALITIONS = 3
+"""Deviations of which coalitions are tried: those that gain a single device most."""
+
+
+@dataclass
+class Audit:
+    """What an audit found.
+
+    Args:
+        question: what was audited.
+        settings: how.
+        library: deviations that were played, and those that could not be.
+        epsilon: largest gain that counts as none, base units per run.
+        confidence: how the intervals were made; its alpha is that of one of them.
+        findings: of every variant that was played, in the order of playing.
+        properties: of the rule itself, by generated observations.
+        welfare: of honest devices.
+        remedies: what stops the worst deviation, and at what price.
+        smallest: the smallest scenario found in which the worst finding pays.
+        runs: played for it.
+        notes: what could not be asked, and why.
+    """
+
+    question: Question
+    settings: AuditSettings
+    library: Library
+    epsilon: float = math.nan
+    confidence: confidence.Sequence = field(default_factory=confidence.Sequence)
+    findings: list[Finding] = field(default_factory=list)
+    properties: list[Property] = field(default_factory=list)
+    welfare: Welfare | None = None
+    remedies: list[Remedy] = field(default_factory=list)
+    smallest: Smallest | None = None
+    runs: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[Finding]:
+        """Return the findings of a kind, the largest mean gain first."""
+        found = [f for f in self.findings if f.entry.kind == kind]
+        return sorted(found, key=lambda f: -_number(f.bound.mean))
+
+    def verdict(self, kind: str) -> str:
+        """Return what the findings of a kind come to: "not asked" where there are none."""
+        return together(f.verdict for f in self.of(kind))
+
+    @property
+    def worst(self) -> Finding | None:
+        """The finding whose gain is certainly the largest: by its lower bound; None without any."""
+        profitable = [f for f in self.findings if f.verdict == "profitable"]
+        among = profitable or [f for f in self.findings if f.gains]
+        return max(among, key=lambda f: (f.bound.low, _number(f.bound.mean)), default=None)
+
+    @property
+    def failed(self) -> list[str]:
+        """Claims that fail."""
+        kinds = {"deviations": "deviation", "sybils": "sybils", "coalitions": "coalition"}
+        failed = [
+            claim
+            for claim in self.settings.claims
+            if claim in kinds and self.verdict(kinds[claim]) == "profitable"
+        ]
+        irrational = self.welfare is not None and self.welfare.certainly_worse
+        if "rationality" in self.settings.claims and irrational:
+            failed.append("rationality")
+        return failed
+
+    @property
+    def power(self) -> float:
+        """The smallest gain by one device that these runs would have found, base units per run.
+
+        A deviation that gains that much more than `epsilon` on average has its lower bound above
+        it, as its interval is now. Infinite where a deviation has had too few runs.
+        """
+        halves = [f.bound.half for f in self.of("deviation")]
+        return self.epsilon + max(halves, default=math.inf)
+
+    # --- frames -----------------------------------------------------------------------------
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row for each variant: gain with interval, verdict, runs."""
+        rows = [
+            {
+                "kind": f.entry.kind,
+                "variant": f.name,
+                "devices": f.entry.size,
+                "seeds": len(f.gains),
+                "gain": f.bound.mean,
+                "gain_low": f.bound.low,
+                "gain_high": f.bound.high,
+                "verdict": f.verdict,
+            }
+            for f in self.findings
+        ]
+        found = pd.DataFrame(rows)
+        order = ["kind", "gain"]
+        return found.sort_values(order, ascending=[True, False], kind="stable", ignore_index=True)
+
+    def gains_frame(self) -> pd.DataFrame:
+        """Return a row for each variant and seed: its gain."""
+        rows = [
+            (f.entry.kind, f.name, seed, gain)
+            for f in self.findings
+            for seed, gain in zip(f.seeds, f.gains, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["kind", "variant", "seed", "gain"])
+
+    def identity_prices(self) -> pd.DataFrame:
+        """Return per number of identities the price of one at which splitting no longer pays.
+
+        gain of k identities / (k - 1), with the bounds of the gain; 0 where it does not pay anyway.
+        """
+        rows = []
+        for f in self.of("sybils"):
+            more = f.entry.size - 1
+            ends = [max(0.0, end / more) for end in (f.bound.mean, f.bound.low, f.bound.high)]
+            rows.append((f.name, f.entry.size, *ends))
+        columns = ["variant", "identities", "price", "price_low", "price_high"]
+        return pd.DataFrame(rows, columns=columns).sort_values("identities", ignore_index=True)
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """Return what several verdicts come to: "not asked" where there are none."""
+    found = set(verdicts)
+    for verdict in ("profitable", "undecided", "compatible"):
+        if verdict in found:
+            return verdict
+    return "not asked"
+
+
+def _number(value: float) -> float:
+    """Return a number, minus infinity for one that is not known."""
+    return -math.inf if math.isnan(value) else value
+
+
+class Auditor:
+    """Makes an audit, part by part.
+
+    Args:
+        question: what is audited.
+        settings: how.
+        sample: plays variants of the question's scenario.
+        trials: the same, for the search of attacks and of a small counterexample; None: neither.
+        search: whether an attack is searched for, too.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        settings: AuditSettings,
+        sample: Sample,
+        trials: Trials | None = None,
+        *,
+        search: bool = True,
+    ) -> None:
+        self.audit = Audit(question, settings, library(question))
+        self._sample, self._trials, self._searches = sample, trials, search
+        self._spare = 0.0
+
+    def run(self) -> Audit:
+        """Return the audit."""
+        audit = self.audit
+        audit.properties = properties_of(audit.question)
+        sybils = self._sybil_entries()
+        self._measure_scale()
+        hypotheses = len(audit.library.playable) + len(sybils) + self._coalition_sizes() + 1
+        audit.confidence = self._sequence(hypotheses)
+        judge = Judge(audit.confidence, audit.epsilon)
+        self._deviations(judge)
+        self._sybils(judge, sybils)
+        self._coalitions(judge)
+        self._search(judge)
+        self._remedies()
+        self._smallest()
+        return audit
+
+    # --- what is small ------------------------------------------------------------------------
+
+    def _measure_scale(self) -> None:
+        """Play honest runs: they say what counts as a gain, and how honest devices fare."""
+        audit, s = self.audit, self.audit.settings
+        seeds = range(FIRST["deviations"], FIRST["deviations"] + SEEDS)
+        rows = self._sample({HONEST: audit.question.honest}, list(seeds))
+        audit.welfare = welfare_of(rows, s.outside, s.level)
+        payoff = float(rows["paid"].abs().mean())
+        audit.epsilon = s.epsilon or s.tolerance * payoff
+        if not audit.epsilon > 0:
+            audit.notes.append("honest devices are paid nothing: a gain of 1 base unit counts")
+            audit.epsilon = 1.0
+
+    def _sequence(self, hypotheses: int) -> confidence.Sequence:
+        """Return how intervals are made, so many of them at once."""
+        s = self.audit.settings
+        alpha = (1 - s.level) / hypotheses
+        return confidence.Sequence(alpha, s.method, self.audit.epsilon / 2, s.limits)
+
+    def _share(self, part: str) -> int:
+        """Return the runs of a part of the audit: its share, and what others have left."""
+        return int(SHARES[part] * self.audit.settings.budget + self._spare)
+
+    def _spent(self, part: str, runs: int) -> None:
+        self._spare = self._share(part) - runs
+        self.audit.runs += runs
+
+    # --- parts --------------------------------------------------------------------------------
+
+    def _deviations(self, judge: Judge) -> None:
+        entries = [
+            Entry(
+                d.name,
+                self.audit.question.variant(count=1, **d.keys),
+                gain_of_members(DEVIANT),
+                HONEST,
+            )
+            for d in self.audit.library.playable
+        ]
+        baselines = {HONEST: self.audit.question.honest}
+        self._race("deviations", baselines, entries, judge)
+
+    def _race(
+        self,
+        part: str,
+        baselines: Mapping[str, Mapping[str, Any]],
+        entries: Sequence[Entry],
+        judge: Judge,
+    ) -> None:
+        if not entries:
+            return
+        race = Race(self._sample, baselines, entries, judge, FIRST[part])
+        race.run(self._share(part), SEEDS)
+        self.audit.findings += [f for f in race.findings if f.gains]
+        self._spent(part, race.runs)
+        unplayed = [f.name for f in race.findings if not f.gains]
+        if unplayed:
+            self.audit.notes.append(
+                f"{part}: the budget was spent before {', '.join(unplayed)} could be played"
+            )
+
+    def _sybil_entries(self) -> list[tuple[int, str]]:
+        """Return the numbers of identities that can be played, and how data are dealt to them."""
+        audit = self.audit
+        if not {"identities", "spares"} <= audit.question.group.model_fields.keys():
+            audit.notes.append("sybils: participants of this protocol have no identities to split")
+            return []
+        found = []
+        for k in audit.settings.identities:
+            for how in ("split", "duplicate"):
+                try:
+                    audit.question.variant(count=k, identities=how)
+                    audit.question.variant(count=k, spares=k - 1)
+                except ScenarioError as error:
+                    audit.notes.append(f"sybils, {k} identities: {error}")
+                else:
+                    found.append((k, how))
+        return found
+
+    def _sybils(self, judge: Judge, kinds: Sequence[tuple[int, str]]) -> None:
+        """Compare k identities of an operator with the same operator as one."""
+        question = self.audit.question
+        entries, baselines = [], {}
+        for k, how in kinds:
+            alone = f"one of {k}"
+            baselines[alone] = question.variant(count=k, spares=k - 1)
+            keys = question.variant(count=k, identities=how)
+            word = {"split": "data split", "duplicate": "data copied"}[how]
+            measure = gain_together(DEVIANT)
+            entries.append(Entry(f"{k} identities, {word}", keys, measure, alone, "sybils", k))
+        self._race("sybils", baselines, entries, judge)
+
+    def _coalition_sizes(self) -> int:
+        """Return how many coalitions are tried at most."""
+        return MOST_COALITIONS * max(0, self.audit.settings.coalition - 1)
+
+    def _promising(self) -> list[Deviation]:
+        """Return the deviations that gain one device most: the best one in each role."""
+        playable = {d.name: d for d in self.audit.library.playable}
+        best: dict[frozenset[str], Deviation] = {}
+        for finding in self.audit.of("deviation"):
+            deviation = playable[finding.name]
+            best.setdefault(frozenset(deviation.keys), deviation)
+        return list(best.values())[:MOST_COALITIONS]
+
+    def _coalitions(self, judge: Judge) -> None:
+        """Let those deviations that gain one device most be played by several."""
+        question, best = self.audit.question, self._promising()
+        entries = []
+        for d in best:
+            for size in range(2, self.audit.settings.coalition + 1):
+                entry = self._coalition(question, d, size)
+                if entry is not None:
+                    entries.append(entry)
+        self._race("coalitions", {HONEST: question.honest}, entries, judge)
+
+    def _coalition(self, question: Question, deviation: Deviation, size: int) -> Entry | None:
+        try:
+            keys = question.variant(count=size, **deviation.keys)
+        except ScenarioError as error:
+            self.audit.notes.append(f"{size} devices with {deviation.name}: {error}")
+            return None
+        name = f"{size} x {deviation.name}"
+        return Entry(name, keys, gain_of_members(DEVIANT), HONEST, "coalition", size)
+
+    def _search(self, judge: Judge) -> None:
+        """Search the worst attack, and score it again on seeds that the search has not seen."""
+        if self._trials is None or not self._searches:
+            return
+        from experiments.search.attack import worst_attack
+
+        question, runs = self.audit.question, self._share("search")
+        first = FIRST["search"]
+        found = worst_attack(
+            self._trials,
+            honest=question.honest,
+            group_class=question.group,
+            base_groups=question.groups,
+            beside=question.provoked,
+            most=self.audit.settings.coalition,
+            runs=runs,
+            seeds=range(first, first + 2),
+            fresh=range(first + 100, first + 100 + SEEDS),
+            sequence=judge.sequence,
+        )
+        if found is None:
+            self.audit.notes.append(f"search: {runs} runs are too few for it")
+            return
+        self._spent("search", runs)
+        size = int(found.group.get("count", 1))
+        name = "found by search"
+        entry = Entry(name, found.variant, gain_of_members(DEVIANT), HONEST, "search", size)
+        finding = Finding(entry, list(found.fresh))
+        finding.seeds = list(range(first + 100, first + 100 + len(found.fresh)))
+        judge.judge(finding)
+        self.audit.findings.append(finding)
+        self.audit.notes.append(
+            f"search: {found.trials} trials; gain in the search {found.in_search:,.0f}, on fresh "
+            f"seeds {finding.bound.mean:,.0f} base units"
+        )
+
+    def _remedies(self) -> None:
+        """Search what stops the deviation of one device that gains most."""
+        profitable = [f for f in self.audit.of("deviation") if f.verdict == "profitable"]
+        if not profitable:
+            return
+        runs = self._share("remedies")
+        self.audit.remedies, played = remedies_of(
+            self.audit.question,
+            profitable[0],
+            self._sample,
+            self.audit.epsilon,
+            runs,
+            FIRST["remedies"],
+        )
+        self._spent("remedies", played)
+
+    def _smallest(self) -> None:
+        """Shrink the scenario as long as the worst finding pays in it."""
+        worst = self.audit.worst
+        if worst is None or worst.verdict != "profitable" or self._trials is None:
+            return
+        runs = self._share("smallest")
+        self.audit.smallest, played = smallest_of(
+            self.audit.question, worst, self._baseline(worst), self._trials, runs, FIRST["smallest"]
+        )
+        self._spent("smallest", played)
+
+    def _baseline(self, finding: Finding) -> Mapping[str, Any]:
+        """Return the variant that a finding was compared with."""
+        if finding.entry.baseline == HONEST:
+            return self.audit.question.honest
+        k = finding.entry.size
+        return self.audit.question.variant(count=k, spares=k - 1)
+
+
+def audit(
+    question: Question, settings: AuditSettings, folder: Path, play: Play, *, search: bool = True
+) -> Audit:
+    """Make an audit whose runs lie in a folder; the same call goes on after a crash.
+
+    Args:
+        question: what is audited.
+        settings: how.
+        folder: of the runs; `scenario.toml` is written there.
+        play: plays a sweep.
+        search: whether an attack is searched for, too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / "scenario.toml"
+    question.write(base)
+    trials = Trials("audit", str(base), {}, folder / "runs", play)
+    return Auditor(question, settings, trials.paid, trials, search=search).run()
+
+
+__all__ = ["Audit", "Auditor", "audit"]

@@ -1,0 +1,312 @@
+"""Certificates: what an audit found, so that anybody can check it: `fedstake verify`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from experiments import confidence
+from experiments.audits.audit import HONEST, Audit, together
+from experiments.audits.question import DEVIANT
+from experiments.audits.race import Entry, Finding, Judge, Measure, gain_of_members, gain_together
+from experiments.loader import ScenarioError, toml_values
+from experiments.rundir import write_file
+from experiments.sweeps.design import first_error
+from experiments.trials import Play, Trials
+from fedstake.errors import FedstakeError, InputError
+from mechanisms.registry import require_trust
+from sim.scenario import SCHEMA_VERSION, scenario_of
+
+MOST = 10_000
+"""Variants, and seeds of one, at most."""
+SAMPLE = 10
+"""Gains that `verify` plays again unless another number is asked for."""
+SAME = 1e-9
+"""Relative difference of two numbers that still count as the same."""
+
+Number = Annotated[float, Field(allow_inf_nan=True)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=500)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(_Part):
+    """The rule: its name, kind, and a hash of its file where it is named by path."""
+
+    name: Text
+    kind: Text
+    file_hash: Text = ""
+
+
+class Method(_Part):
+    """How intervals were made, and what counts as a gain."""
+
+    name: Literal["t", "empirical-bernstein"]
+    assumes: Text
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    hypotheses: Annotated[int, Field(ge=1, le=MOST)]
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    least: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limits: tuple[Finite, Finite] | None = None
+
+    @property
+    def judge(self) -> Judge:
+        alpha = (1 - self.level) / self.hypotheses
+        sequence = confidence.Sequence(alpha, self.name, self.least, self.limits)
+        return Judge(sequence, self.epsilon)
+
+
+class Variant(_Part):
+    """One variant: what is played, what it is compared with, its gain under every seed."""
+
+    name: Text
+    kind: Literal["deviation", "sybils", "coalition", "search"]
+    devices: Annotated[int, Field(ge=1, le=100_000)]
+    keys: dict[str, Any]
+    baseline: Text
+    seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=MOST)]
+    gains: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST)]
+    gain: Number
+    low: Number
+    high: Number
+    verdict: Literal["profitable", "compatible", "undecided"]
+
+    @property
+    def measure(self) -> Measure:
+        return gain_together(DEVIANT) if self.kind == "sybils" else gain_of_members(DEVIANT)
+
+
+class Verdicts(_Part):
+    """What the findings of each kind come to."""
+
+    deviations: Text
+    sybils: Text
+    coalitions: Text
+    power: Number
+
+
+class Certificate(_Part):
+    """A certificate, as `certificate.toml` holds it."""
+
+    format: Literal[1]
+    schema_version: int
+    measure: Text = "utility"
+    rule: Rule
+    verdicts: Verdicts
+    method: Method
+    run_id: Text
+    """Identity of the scenario in which nobody deviates, seed 0."""
+    scenario: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+    variants: Annotated[tuple[Variant, ...], Field(max_length=MOST)] = ()
+
+
+class VerifyError(FedstakeError):
+    """A certificate that does not hold."""
+
+    exit_code = 1
+
+
+def certificate_of(audit: Audit) -> Certificate:
+    """Return what an audit certifies."""
+    question, sequence = audit.question, audit.confidence
+    hypotheses = round((1 - audit.settings.level) / sequence.alpha)
+    baselines = {HONEST: question.honest}
+    for f in audit.of("sybils"):
+        baselines[f.entry.baseline] = question.variant(count=f.entry.size, spares=f.entry.size - 1)
+    return Certificate(
+        format=1,
+        schema_version=SCHEMA_VERSION,
+        rule=Rule(
+            name=os.path.basename(question.rule),
+            kind=question.registry.kind,
+            file_hash=_file_hash(question.rule),
+        ),
+        verdicts=Verdicts(
+            deviations=audit.verdict("deviation"),
+            sybils=audit.verdict("sybils"),
+            coalitions=audit.verdict("coalition"),
+            power=audit.power,
+        ),
+        method=Method(
+            name=sequence.method,  # type: ignore[arg-type]
+            assumes=confidence.ASSUMED[sequence.method],
+            level=audit.settings.level,
+            hypotheses=hypotheses,
+            epsilon=audit.epsilon,
+            least=sequence.least,
+            limits=sequence.limits,
+        ),
+        run_id=question.scenario.replace(seed=0).run_id(),
+        scenario=question.scenario.to_dict(),
+        baselines=baselines,
+        variants=tuple(_variant(f) for f in audit.findings),
+    )
+
+
+def _variant(finding: Finding) -> Variant:
+    return Variant(
+        name=finding.name,
+        kind=finding.entry.kind,  # type: ignore[arg-type]
+        devices=finding.entry.size,
+        keys=dict(finding.entry.keys),
+        baseline=finding.entry.baseline,
+        seeds=tuple(finding.seeds),
+        gains=tuple(finding.gains),
+        gain=finding.bound.mean,
+        low=finding.bound.low,
+        high=finding.bound.high,
+        verdict=finding.verdict,
+    )
+
+
+def _file_hash(rule: str) -> str:
+    if ":" not in rule:
+        return ""
+    return hashlib.sha256(Path(rule.rpartition(":")[0]).read_bytes()).hexdigest()
+
+
+def write(certificate: Certificate, path: Path) -> None:
+    """Write a certificate as TOML."""
+    values = _given(certificate.model_dump(mode="python"))
+    write_file(path, tomli_w.dumps(values))
+
+
+def _given(values: Any) -> Any:
+    """Return plain values without those that are missing: TOML has no word for them."""
+    if isinstance(values, Mapping):
+        return {key: _given(value) for key, value in values.items() if value is not None}
+    if isinstance(values, list | tuple):
+        return [_given(value) for value in values]
+    return values
+
+
+def read(source: str | Path) -> Certificate:
+    """Read a certificate; raise `ScenarioError` for a wrong file."""
+    path = Path(source)
+    values = toml_values(path, str(source), "no such file; fedstake audit writes certificate.toml")
+    try:
+        return Certificate.model_validate(values)
+    except ValidationError as error:
+        first = first_error(error, Certificate)
+        raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+
+
+class Verified(_Part):
+    """What `verify` did: variants whose intervals were computed again, and gains played again."""
+
+    variants: int
+    played: int
+
+
+def verify(
+    certificate: Certificate,
+    source: str,
+    folder: Path,
+    play: Play,
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> Verified:
+    """Check a certificate: compute all intervals again, and play some of the gains again.
+
+    Args:
+        certificate: what is checked; it may come from anybody.
+        source: its file; errors name it.
+        folder: of the runs.
+        play: plays a sweep.
+        sample: gains that are played again, drawn at random.
+        seed: of that draw.
+
+    Raises `VerifyError` for what does not hold, `InputError` for what cannot be checked here.
+    """
+    if certificate.schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{source}: schema_version = {certificate.schema_version}: this version plays "
+            f"{SCHEMA_VERSION}, so that its runs differ; verify it with the version that wrote it"
+        )
+    _check_bounds(certificate, source)
+    scenario = scenario_of(certificate.scenario)
+    for choice in scenario.choices():
+        require_trust(choice.name)
+    if scenario.replace(seed=0).run_id() != certificate.run_id:
+        raise VerifyError(
+            f"{source}: run_id: is not that of its scenario; the rule, its file or its data differ"
+        )
+    pairs = [(v, at) for v in certificate.variants for at in range(len(v.seeds))]
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(pairs))[:sample].tolist()
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / "scenario.toml"
+    write_file(base, tomli_w.dumps(_given(certificate.scenario)))
+    trials = Trials("verify", str(base), {}, folder / "runs", play, certificate.measure)
+    for variant, at in (pairs[i] for i in sorted(chosen)):
+        _check_gain(certificate, variant, at, trials, source)
+    return Verified(variants=len(certificate.variants), played=len(chosen))
+
+
+def _check_bounds(certificate: Certificate, source: str) -> None:
+    """Compute intervals and verdicts again; raise `VerifyError` for those that differ."""
+    try:
+        judge = certificate.method.judge
+    except ValueError as error:
+        raise VerifyError(f"{source}: method: {error}") from error
+    for variant in certificate.variants:
+        if len(variant.gains) != len(variant.seeds):
+            raise VerifyError(f"{source}: {variant.name}: has not one gain for each of its seeds")
+        entry = Entry(variant.name, variant.keys, variant.measure, variant.baseline)
+        finding = Finding(entry, list(variant.gains), list(variant.seeds))
+        judge.judge(finding)
+        again = finding.bound
+        stated = zip((variant.gain, variant.low, variant.high), vars(again).values(), strict=True)
+        if finding.verdict != variant.verdict or not all(_same(a, b) for a, b in stated):
+            raise VerifyError(
+                f"{source}: {variant.name}: states {variant.verdict}, {variant.gain:g} "
+                f"({variant.low:g} to {variant.high:g}); its gains give {finding.verdict}, "
+                f"{again.mean:g} ({again.low:g} to {again.high:g})"
+            )
+    for kind, stated_verdict in (
+        ("deviation", certificate.verdicts.deviations),
+        ("sybils", certificate.verdicts.sybils),
+        ("coalition", certificate.verdicts.coalitions),
+    ):
+        expected = together(v.verdict for v in certificate.variants if v.kind == kind)
+        if stated_verdict != expected:
+            raise VerifyError(
+                f"{source}: verdicts: {kind} = {stated_verdict!r}: its variants give {expected!r}"
+            )
+
+
+def _check_gain(
+    certificate: Certificate, variant: Variant, at: int, trials: Trials, source: str
+) -> None:
+    """Play one gain again; raise `VerifyError` where it differs."""
+    if variant.baseline not in certificate.baselines:
+        raise VerifyError(f"{source}: {variant.name}: baseline {variant.baseline!r} is missing")
+    seed = variant.seeds[at]
+    pair = {"variant": variant.keys, "baseline": certificate.baselines[variant.baseline]}
+    rows = trials.paid(pair, [seed])
+    parts = dict(iter(rows.groupby("variant")))
+    gain = variant.measure(parts["variant"], parts["baseline"])
+    if not _same(gain, variant.gains[at]):
+        raise VerifyError(
+            f"{source}: {variant.name}, seed {seed}: states a gain of {variant.gains[at]:,.6g}, "
+            f"played again it is {gain:,.6g}"
+        )
+
+
+def _same(one: float, other: float) -> bool:
+    if math.isfinite(one) and math.isfinite(other):
+        return abs(one - other) <= SAME * max(1.0, abs(one), abs(other))
+    return one == other or (math.isnan(one) and math.isnan(other))

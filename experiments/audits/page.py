@@ -1,0 +1,272 @@
+"""The page of an audit: the answer, how sure it is, then what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import tomli_w
+
+from experiments import confidence
+from experiments.audits.audit import Audit
+from experiments.audits.figures import gains_panel
+from experiments.audits.race import Finding
+from experiments.numerals import how_many, number, rounded, with_interval
+from experiments.reports.page import Gallery, Section, page
+from experiments.rundir import write_file
+from experiments.spreadsheet import csv_text
+
+ROWS = 60
+"""Rows of a table on the page; the CSV has all."""
+
+
+def answer(audit: Audit) -> list[str]:
+    """Return what the audit found in sentences, the answer first."""
+    return list(_lines(audit))
+
+
+def _lines(audit: Audit) -> Iterator[str]:
+    rule, epsilon = audit.question.called, number(audit.epsilon, 0)
+    alone = audit.of("deviation")
+    verdict = audit.verdict("deviation")
+    if verdict == "profitable":
+        yield f"{rule}: deviating pays. {_gain(alone[_first_profitable(alone)])}."
+    elif verdict == "compatible":
+        yield (
+            f"{rule}: no deviation that was tried pays a single device more than {epsilon} base "
+            f"units per run ({how_many(len(alone), 'deviation')})."
+        )
+    elif verdict == "undecided":
+        count = sum(f.verdict == "undecided" for f in alone)
+        yield (
+            f"{rule}: undecided. No deviation was found to pay a single device, and "
+            f"{count} of {len(alone)} are not excluded yet."
+        )
+    else:
+        yield f"{rule}: no deviation could be played."
+    for kind, word in (("sybils", "Splitting into identities"), ("coalition", "Colluding")):
+        yield from _of_kind(audit, kind, word)
+    for finding in audit.of("search"):
+        yield f"The attack that the search found: {_gain(finding)}; {finding.verdict}."
+    s = audit.settings
+    yield (
+        f"This rests on {how_many(audit.runs, 'run')}; intervals hold for all variants together at "
+        f"every moment with {100 * s.level:.4g} % ({confidence.ASSUMED[s.method]}). "
+        f"{_power(audit)}"
+    )
+
+
+def _first_profitable(findings: list[Finding]) -> int:
+    return next(i for i, f in enumerate(findings) if f.verdict == "profitable")
+
+
+def _of_kind(audit: Audit, kind: str, word: str) -> Iterator[str]:
+    found = audit.of(kind)
+    verdict = audit.verdict(kind)
+    if verdict == "profitable":
+        yield f"{word} pays: {_gain(found[_first_profitable(found)])}."
+        smallest = min((f.entry.size for f in found if f.verdict == "profitable"), default=0)
+        if kind == "coalition":
+            yield f"The smallest profitable coalition that was found has {smallest} members."
+    elif verdict == "compatible":
+        yield f"{word} does not pay more than {number(audit.epsilon, 0)} base units per run."
+    elif verdict == "undecided":
+        yield f"{word}: undecided."
+
+
+def _gain(finding: Finding) -> str:
+    bound = finding.bound
+    interval = ""
+    if math.isfinite(bound.low):
+        interval = f" ({number(bound.low, 0)} to {number(bound.high, 0)})"
+    return f"{finding.name} gains {number(bound.mean, 0)}{interval} base units per run"
+
+
+def _power(audit: Audit) -> str:
+    if not math.isfinite(audit.power):
+        return "These runs are too few to see a gain of any size in all deviations."
+    return (
+        f"A deviation that gains {number(audit.power, 0)} base units per run or more would have "
+        "been found."
+    )
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def write_page(audit: Audit, folder: Path, command: str) -> Path:
+    """Write `audit.html` with its figure and tables as CSV; return its path."""
+    frame = audit.frame()
+    write_file(folder / "findings.csv", csv_text(frame))
+    write_file(folder / "gains-by-seed.csv", csv_text(audit.gains_frame()))
+    panel = gains_panel(audit, folder, command)
+    panels = [panel] if panel else []
+    parts: list[Section | Gallery] = [
+        Section("Answer", lines=tuple(answer(audit))),
+        Section("Claims", claims_frame(audit)),
+        Gallery(panels, heading=""),
+        *_tables(audit),
+        Section("Scenario", pre=(folder / "scenario.toml").read_text(encoding="utf-8")),
+    ]
+    question = audit.question
+    subtitle = " · ".join(
+        [
+            f"{question.registry.one} under {question.scenario.protocol}",
+            how_many(question.scenario.devices, "device"),
+            how_many(question.scenario.rounds, "round"),
+            how_many(audit.runs, "run"),
+        ]
+    )
+    path = folder / "audit.html"
+    write_file(path, page(f"Audit of {question.called}", subtitle, parts))
+    return path
+
+
+def claims_frame(audit: Audit) -> pd.DataFrame:
+    """Return what can be claimed of a rule, what was found, and whether it was claimed."""
+    words = {
+        "deviations": ("nobody gains by deviating alone", audit.verdict("deviation")),
+        "sybils": ("nobody gains by splitting into identities", audit.verdict("sybils")),
+        "coalitions": ("no coalition gains", audit.verdict("coalition")),
+        "rationality": ("honest devices do not lose by taking part", _rationality(audit)),
+    }
+    rows = []
+    for claim, (meaning, verdict) in words.items():
+        claimed = "yes" if claim in audit.settings.claims else "no"
+        outcome = {"profitable": "fails", "compatible": "holds"}.get(verdict, verdict)
+        rows.append((meaning, outcome, claimed))
+    return pd.DataFrame(rows, columns=["claim", "found", "claimed"])
+
+
+def _rationality(audit: Audit) -> str:
+    welfare = audit.welfare
+    if welfare is None:
+        return "not asked"
+    if welfare.certainly_worse:
+        return "profitable"
+    return "compatible" if welfare.payoff.low >= welfare.outside else "undecided"
+
+
+def _tables(audit: Audit) -> Iterator[Section]:
+    headings = {
+        "deviation": "Deviations of one device",
+        "sybils": "Identities of one operator",
+        "coalition": "Coalitions",
+        "search": "Attack found by search",
+    }
+    notes = {
+        "deviation": "Every behaviour of the library that can be played here, most first.",
+        "sybils": "What the identities have together, over what their operator has as one.",
+        "coalition": "Mean gain of a member.",
+        "search": "Scored on seeds that the search had not seen.",
+    }
+    frame = audit.frame()
+    for kind, heading in headings.items():
+        rows = frame[frame["kind"] == kind].sort_values("gain", ascending=False)
+        if rows.empty:
+            continue
+        shown = rows[["variant", "seeds"]].copy()
+        shown.insert(1, "gain", with_interval(rows, "gain"))
+        shown["verdict"] = rows["verdict"]
+        yield Section(heading, shown.head(ROWS), note=f"{notes[kind]} Base units per run.")
+    yield from _prices(audit)
+    yield from _remedies(audit)
+    yield from _smallest(audit)
+    yield from _welfare(audit)
+    if audit.properties:
+        tried = [
+            (p.name, p.meaning, "holds" if p.holds else p.counterexample) for p in audit.properties
+        ]
+        table = pd.DataFrame(tried, columns=["property", "meaning", "found"])
+        note = "Of the rule itself, on blocks that were generated; the smallest counterexample."
+        yield Section("Properties", table, note=note)
+    if audit.library.refused:
+        reasons = list(audit.library.refused.items())
+        table = pd.DataFrame(reasons, columns=["deviation", "why it cannot be played here"])
+        yield Section("Not played", table)
+    if audit.notes:
+        yield Section("Notes", lines=("", *audit.notes))
+
+
+def _prices(audit: Audit) -> Iterator[Section]:
+    prices = audit.identity_prices()
+    if prices.empty:
+        return
+    shown = prices[["variant"]].copy()
+    shown["price"] = with_interval(prices, "price")
+    yield Section(
+        "Price of an identity that stops splitting",
+        rounded(shown),
+        note="Gain of k identities / (k − 1), base units; 0: it does not pay anyway.",
+    )
+
+
+def _remedies(audit: Audit) -> Iterator[Section]:
+    if not audit.remedies:
+        return
+    rows = [
+        (
+            r.lever,
+            "none tried is enough" if math.isnan(r.enough) else number(r.enough, 0),
+            "" if math.isnan(r.little) else number(r.little, 0),
+            f"{number(r.gain.mean, 0)} ({number(r.gain.low, 0)} to {number(r.gain.high, 0)})",
+        )
+        for r in audit.remedies
+    ]
+    columns = ["lever", "least that is enough", "too little", "gain then"]
+    yield Section(
+        f"What stops {audit.remedies[0].deviation}",
+        pd.DataFrame(rows, columns=columns),
+        note="By doubling and halving over the same seeds; 95 % intervals of Student's. Enough: "
+        "the mean gain counts as none. Base units.",
+    )
+
+
+def _smallest(audit: Audit) -> Iterator[Section]:
+    found, worst = audit.smallest, audit.worst
+    if found is None or worst is None:
+        return
+    scenario = found.deviating
+    line = (
+        f"{worst.name} pays with {how_many(scenario.devices, 'device')} in "
+        f"{how_many(scenario.rounds, 'round')}: {number(found.gain.mean, 0)} "
+        f"({number(found.gain.low, 0)} to {number(found.gain.high, 0)}) base units per run, "
+        f"{number(found.gain_at, 0)} with seed {scenario.seed}."
+    )
+    yield Section(
+        "The smallest scenario found in which it pays",
+        lines=(line,),
+        pre="fedstake run counterexample.toml\nfedstake run counterexample-honest.toml\n"
+        "fedstake replay results/counterexample\n",
+    )
+
+
+def _welfare(audit: Audit) -> Iterator[Section]:
+    w = audit.welfare
+    if w is None:
+        return
+    rows = [
+        ("payoff of a device, base units per run", _interval(w.payoff, 0)),
+        ("share of devices worse off than outside", _interval(w.worse, 2)),
+        ("inequality of payoffs (Gini)", number(w.gini, 3)),
+    ]
+    table = pd.DataFrame(rows, columns=["measure", "when nobody deviates"])
+    yield Section("Honest devices", table, note=f"{how_many(w.runs, 'run')}, 95 % intervals.")
+
+
+def _interval(bound: confidence.Bound, decimals: int) -> str:
+    low, high = number(bound.low, decimals), number(bound.high, decimals)
+    return f"{number(bound.mean, decimals)} ({low} to {high})"
+
+
+def write_counterexample(audit: Audit, folder: Path) -> None:
+    """Write the smallest scenario found, and the one that it is compared with."""
+    found = audit.smallest
+    if found is None:
+        return
+    scenarios = {"counterexample": found.deviating, "counterexample-honest": found.honest}
+    for name, scenario in scenarios.items():
+        values = scenario.replace(name=name).to_dict()
+        write_file(folder / f"{name}.toml", tomli_w.dumps(values))

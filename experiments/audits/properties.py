@@ -1,0 +1,208 @@
+"""Properties of a payout rule itself, by blocks that Hypothesis draws, each with a counterexample.
+
+Nothing is simulated: the rule is shown blocks and what it pays is looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.audits.question import Question, parameters
+from fedstake.errors import InputError
+from mechanisms.payouts.base import PayoutRule
+from mechanisms.vocabulary import BlockObservation, OpeningObservation, UpdateRecord
+
+EXAMPLES = 200
+"""Blocks that are drawn for each property."""
+DEVICES = 22
+BALANCE = 10**9
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of a rule: whether it holds for everything that was drawn, or where it fails."""
+
+    name: str
+    meaning: str
+    holds: bool
+    counterexample: str = ""
+
+
+Check = Callable[[PayoutRule, BlockObservation], str]
+"""Returns what is wrong; "" where nothing is."""
+
+
+def properties_of(question: Question) -> list[Property]:
+    """Return the properties of a payout rule; none of other kinds of rules.
+
+    Raises `InputError` without Hypothesis.
+    """
+    if not issubclass(question.plugin, PayoutRule):
+        return []
+    params = dict(parameters(question))
+    return [_tried(question, params, name) for name in CHECKS]
+
+
+def _tried(question: Question, params: Mapping[str, Any], name: str) -> Property:
+    try:
+        from hypothesis import HealthCheck, Phase, find, settings
+
+        from experiments.conformance.generated import blocks
+    except ImportError as error:
+        raise InputError("audit draws observations: pip install 'fedstake[check]'") from error
+    meaning, check = CHECKS[name]
+    known: dict[str, str] = {}
+
+    def fails(block: BlockObservation) -> bool:
+        rule = question.registry.create(question.rule, dict(params))
+        wrong = check(rule, block)
+        if wrong:
+            known["wrong"] = wrong
+        return bool(wrong)
+
+    options = settings(
+        max_examples=EXAMPLES,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    try:
+        smallest = find(blocks(), fails, settings=options)
+    except Exception as error:
+        if type(error).__name__ != "NoSuchExample":
+            raise
+        return Property(name, meaning, holds=True)
+    fails(smallest)
+    return Property(name, meaning, holds=False, counterexample=known["wrong"])
+
+
+# --- what is paid -------------------------------------------------------------------------------
+
+
+def _paid(rule: PayoutRule, block: BlockObservation) -> Counter[int]:
+    """Return what each device gets for a block, the first one after the opening, net."""
+    opening = rule.open(
+        OpeningObservation(devices=tuple(range(DEVICES)), balances=(BALANCE,) * DEVICES)
+    )
+    memory = opening.memory or {}
+    seen = dataclasses.replace(block, memory=memory).shown_to(rule.observes)
+    net: Counter[int] = Counter()
+    for p in rule.settle(seen).payments:
+        if type(p.payee) is int:
+            net[p.payee] += p.amount
+        if type(p.payer) is int:
+            net[p.payer] -= p.amount
+    return net
+
+
+def _with(block: BlockObservation, at: int, **changes: Any) -> BlockObservation:
+    """Return a block with one record changed."""
+    records = list(block.records)
+    records[at] = dataclasses.replace(records[at], **changes)
+    return dataclasses.replace(block, records=tuple(records))
+
+
+def _accepted(block: BlockObservation) -> list[tuple[int, UpdateRecord]]:
+    return [(i, r) for i, r in enumerate(block.records) if r.accepted]
+
+
+def null_player(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return a device that has no part in a block and is paid nevertheless."""
+    known = {block.miner}
+    for r in block.records:
+        known |= {r.worker, *r.positive, *r.negative}
+    for device, amount in _paid(rule, block).items():
+        if device not in known and amount > 0:
+            return f"device {device} has no part in the block and gets {amount:,}"
+    return ""
+
+
+def refused_unpaid(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return a worker that is paid more than nothing for a rejected update alone."""
+    voters = {v for r in block.records for v in (*r.positive, *r.negative)}
+    others = {block.miner, *voters}
+    paid = _paid(rule, block)
+    for r in block.records:
+        if not r.accepted and r.worker not in others and paid[r.worker] > 0:
+            return f"worker {r.worker} was rejected and gets {paid[r.worker]:,}"
+    return ""
+
+
+def claims_unpaid(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return a worker whose pay grows when it claims more samples than it has."""
+    for at, r in _accepted(block):
+        more = _with(block, at, claimed_samples=2 * r.claimed_samples + 100)
+        before, after = _paid(rule, block)[r.worker], _paid(rule, more)[r.worker]
+        if after > before:
+            return (
+                f"worker {r.worker} claims {2 * r.claimed_samples + 100:,} instead of "
+                f"{r.claimed_samples:,} samples and gets {after:,} instead of {before:,}"
+            )
+    return ""
+
+
+def monotone_in_work(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return a worker that is paid less when it has really worked more, all else equal."""
+    for at, r in _accepted(block):
+        more = _with(
+            block,
+            at,
+            claimed_samples=2 * r.claimed_samples + 100,
+            verified_samples=2 * r.verified_samples + 100,
+        )
+        before, after = _paid(rule, block)[r.worker], _paid(rule, more)[r.worker]
+        if after < before:
+            return f"worker {r.worker} works more and gets {after:,} instead of {before:,}"
+    return ""
+
+
+def symmetric(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return two workers with the same record that are paid differently."""
+    paid = _paid(rule, block)
+    others = {block.miner} | {v for r in block.records for v in (*r.positive, *r.negative)}
+    seen: dict[Any, UpdateRecord] = {}
+    if rule.observes & {"updates", "utility", "aggregate", "stakes", "conduct", "wallets"}:
+        return ""  # what else is seen of the two differs
+    for r in block.records:
+        if r.worker in others:
+            continue
+        key = dataclasses.replace(r, worker=-1)
+        twin = seen.setdefault(key, r)
+        if abs(paid[twin.worker] - paid[r.worker]) > 1:
+            return (
+                f"workers {twin.worker} and {r.worker} have the same record and get "
+                f"{paid[twin.worker]:,} and {paid[r.worker]:,}"
+            )
+    return ""
+
+
+def within_most_issued(rule: PayoutRule, block: BlockObservation) -> str:
+    """Return an issue beyond what the rule says is the most."""
+    most = rule.most_issued(DEVICES)
+    if most is None:
+        return ""
+    opening = rule.open(
+        OpeningObservation(devices=tuple(range(DEVICES)), balances=(BALANCE,) * DEVICES)
+    )
+    seen = dataclasses.replace(block, memory=opening.memory or {}).shown_to(rule.observes)
+    issued = sum(p.amount for p in rule.settle(seen).payments if p.payer == "issuance")
+    if issued > most:
+        return f"{issued:,} base units are issued, more than the {most:,} that it states"
+    return ""
+
+
+CHECKS: dict[str, tuple[str, Check]] = {
+    "null player": ("a device without a part in a block gets nothing", null_player),
+    "rejected unpaid": ("a rejected update alone earns nothing", refused_unpaid),
+    "claims unpaid": ("claiming more samples earns nothing more", claims_unpaid),
+    "monotone in work": ("who really works more does not get less", monotone_in_work),
+    "symmetric": ("equal records are paid equally, but for a unit of rounding", symmetric),
+    "budget": ("no block issues more than the rule states", within_most_issued),
+}
+"""Properties by name: meaning and check."""

@@ -1,0 +1,199 @@
+"""What is audited: a rule of any kind, in a scenario of a protocol that it can be played in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from experiments.kinds import all_kinds
+from experiments.loader import ScenarioError, load_scenario, locate, parse_override
+from fedstake.errors import InputError
+from mechanisms.plugin import Plugin, nearest
+from mechanisms.registry import Registry, import_by_path
+from sim.keys import SettingError, table_of
+from sim.registries import protocols
+from sim.scenario import DEFAULT_PROTOCOL, Scenario, scenario_of
+from sim.settings import Group
+
+DEVIANT = "deviant"
+"""Name of the group that deviates."""
+LISTED = ".N."
+"""Stands in the key of a kind that a scenario has a list of."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A rule in a scenario in which, but for groups that the scenario itself has, all are honest.
+
+    Args:
+        rule: as it was asked for: a name, or `path/to/file.py:Class`.
+        registry: of its kind.
+        scenario: the scenario with the rule in it.
+        provoked: dotted keys that act only where somebody deviates, and their values.
+    """
+
+    rule: str
+    registry: Registry
+    scenario: Scenario
+    provoked: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def plugin(self) -> type[Plugin]:
+        """The class of the rule."""
+        return self.registry.get(self.rule)
+
+    @property
+    def called(self) -> str:
+        """The rule's own name."""
+        return self.plugin.name or self.plugin.__name__
+
+    @property
+    def group(self) -> type[Group]:
+        """The class of the scenario's groups."""
+        found = table_of(type(self.scenario).model_fields["adversaries"])
+        assert found is not None
+        assert issubclass(found, Group)
+        return found
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups of the scenario itself, as plain values: they stay beside whoever deviates."""
+        return [g for g in self.scenario.to_dict()["adversaries"] if g["count"] or g["devices"]]
+
+    def variant(self, **keys: Any) -> dict[str, Any]:
+        """Return the dotted keys with which a group of these keys deviates beside the others.
+
+        Raises `ScenarioError` where such a group cannot be played.
+        """
+        plain = {"adversaries": [*self.groups, {"name": DEVIANT, **keys}]}
+        full = {**plain, **self.provoked}
+        if self.provoked and self._refusal(full) is None:
+            return full
+        error = self._refusal(plain)
+        if error is not None:
+            raise ScenarioError(self.called, error.key, error.value, error.expected) from error
+        return plain
+
+    def _refusal(self, keys: Mapping[str, Any]) -> SettingError | None:
+        """Return why a variant cannot be played; None where it can."""
+        try:
+            self.scenario.replace(**keys)
+        except SettingError as error:
+            return error
+        return None
+
+    @property
+    def honest(self) -> dict[str, Any]:
+        """The dotted keys with which nobody deviates."""
+        return {"adversaries": self.groups}
+
+    def write(self, path: Path) -> None:
+        """Write the scenario as TOML."""
+        path.write_text(tomli_w.dumps(_given(self.scenario.to_dict())), encoding="utf-8")
+
+
+def ask(
+    rule: str,
+    scenario: str | Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    kind: str = "",
+) -> Question:
+    """Return what is audited.
+
+    Args:
+        rule: a name of any kind of rule, or `path/to/file.py:Class`.
+        scenario: preset or file; by default that of the first protocol in which the rule can be
+            played (`Protocol.audited`).
+        changes: dotted keys and their values, parameters of the rule among them.
+        kind: of the rule, where its name stands for several.
+
+    Raises `InputError` for a rule that there is not, and `ScenarioError` for a scenario in which it
+    cannot be played.
+    """
+    registry = _registry(rule, kind)
+    changes = {**_naming(registry, rule), **(changes or {})}
+    locate(changes, Path.cwd())
+    if scenario is not None:
+        chosen = load_scenario(scenario, changes)
+        return Question(rule, registry, chosen, _provoked(chosen))
+    problems = []
+    for name in [DEFAULT_PROTOCOL, *(n for n in protocols.names() if n != DEFAULT_PROTOCOL)]:
+        try:
+            base = scenario_of(protocols.get(name).audited())  # type: ignore[attr-defined]
+            chosen = base.replace(**changes)
+        except SettingError as error:
+            problems.append(error)
+            continue
+        return Question(rule, registry, chosen, _provoked(chosen))
+    # What is wrong with the scenario of most protocols is that it has no such key.
+    least = next((e for e in problems if "no key" not in e.expected), problems[0])
+    raise ScenarioError(rule, least.key, least.value, f"{least.expected}; give --scenario")
+
+
+def changes_of(texts: list[str]) -> dict[str, Any]:
+    """Return dotted keys and their values from texts as `payout.params.pot=1000`."""
+    return dict(parse_override(text) for text in texts)
+
+
+def _provoked(scenario: Scenario) -> Mapping[str, Any]:
+    known: Mapping[str, Any] = protocols.get(scenario.protocol).provoked  # type: ignore[attr-defined]
+    return known
+
+
+def _registry(rule: str, kind: str) -> Registry:
+    """Return the registry of a rule by its name or class; behaviours of agents are no rules."""
+    rules = [r for r in all_kinds() if r.key and not r.key.startswith("adversaries.")]
+    if kind:
+        rules = [r for r in rules if kind in (r.kind, r.one)]
+        if not rules:
+            known = sorted(r.kind for r in all_kinds())
+            raise InputError(f"--kind {kind}: no such kind; {nearest(kind, known)}")
+    if ":" in rule:
+        return _by_class(rule, rules)
+    holders = [r for r in rules if rule in r.names()]
+    if len(holders) > 1:
+        kinds = ", ".join(r.kind for r in holders)
+        raise InputError(f"{rule}: is in more than one kind; say which by --kind: {kinds}")
+    if not holders:
+        known = sorted({name for r in rules for name in r.names()})
+        raise InputError(f"{rule}: no such rule; {nearest(rule, known)}")
+    return holders[0]
+
+
+def _by_class(rule: str, rules: list[Registry]) -> Registry:
+    """Return the registry whose rules a class is one of; raise `InputError` where there is none."""
+    cls = import_by_path(rule)
+    for registry in rules:
+        if inspect.isclass(cls) and issubclass(cls, registry.base):
+            return registry
+    raise InputError(f"{rule}: is no rule of a kind that a scenario names")
+
+
+def _naming(registry: Registry, rule: str) -> dict[str, Any]:
+    """Return the dotted key that puts a rule into a scenario."""
+    if LISTED not in registry.key:
+        return {registry.key: rule}
+    table, _, entry = registry.key.partition(LISTED)
+    return {table: [{entry: rule}]}
+
+
+def _given(values: Any) -> Any:
+    """Return plain values without those that are missing: TOML has no word for them."""
+    if isinstance(values, dict):
+        return {key: _given(value) for key, value in values.items() if value is not None}
+    if isinstance(values, list):
+        return [_given(value) for value in values]
+    return values
+
+
+def parameters(question: Question) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of the rule, by name, as the scenario has them."""
+    for choice in question.scenario.choices():
+        if choice.name == question.rule and choice.registry is question.registry:
+            yield from choice.params.items()
+            return

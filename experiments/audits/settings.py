@@ -1,0 +1,72 @@
+"""How an audit is made: how many runs, how sure, what counts as a gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.confidence import ASSUMED
+from fedstake.errors import InputError
+from mechanisms.plugin import nearest
+
+CLAIMS = ("deviations", "sybils", "coalitions", "rationality")
+"""What can be claimed of a rule."""
+LEAST_RUNS = 60
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """How an audit is made.
+
+    Args:
+        budget: runs at most.
+        level: of all intervals together.
+        epsilon: largest gain that counts as none, base units per run; 0: a share of what an honest
+            device has, `tolerance`.
+        tolerance: that share, of the mean absolute payoff of honest devices in the first runs.
+        method: of the intervals, a name of `confidence.ASSUMED`.
+        limits: least and largest possible gain of a run, for "empirical-bernstein".
+        identities: of an operator that splits itself.
+        coalition: members of the largest coalition.
+        outside: payoff of a device that does not take part, base units per run.
+        claims: what must not fail, of `CLAIMS`.
+    """
+
+    budget: int = 1_000
+    level: float = 0.95
+    epsilon: float = 0.0
+    tolerance: float = 0.05
+    method: str = "t"
+    limits: tuple[float, float] | None = None
+    identities: tuple[int, ...] = (2, 3, 5)
+    coalition: int = 4
+    outside: float = 0.0
+    claims: tuple[str, ...] = ("deviations",)
+
+    def __post_init__(self) -> None:
+        for claim in self.claims:
+            if claim not in CLAIMS:
+                raise InputError(f"--claim {claim}: no such claim; {nearest(claim, list(CLAIMS))}")
+        if self.method not in ASSUMED:
+            known = nearest(self.method, list(ASSUMED))
+            raise InputError(f"--method {self.method}: no such method; {known}")
+        if self.method == "empirical-bernstein" and self.limits is None:
+            raise InputError("--method empirical-bernstein: needs --limits LOW,HIGH of a gain")
+        if self.budget < LEAST_RUNS:
+            raise InputError(f"--budget {self.budget}: must be at least {LEAST_RUNS} runs")
+        if not 0.5 < self.level < 1:
+            raise InputError(f"--level {self.level:g}: must be between 0.5 and 1")
+        if self.epsilon < 0:
+            raise InputError(f"--epsilon {self.epsilon:g}: must not be negative; 0: by --tolerance")
+        if not 0 < self.tolerance <= 1:
+            raise InputError(f"--tolerance {self.tolerance:g}: must be above 0, at most 1")
+
+
+SHARES = {
+    "deviations": 0.5,
+    "sybils": 0.14,
+    "coalitions": 0.14,
+    "search": 0.08,
+    "remedies": 0.08,
+    "smallest": 0.06,
+}
+"""Shares of the budget; what a part leaves goes to the next."""

@@ -1,0 +1,147 @@
+"""`fedstake audit`: who profits from deviating under a rule, what stops it, how sure that is."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.console import out_console
+from experiments.progress import counted
+from experiments.terminal import EXIT_FAILED, DataOption, DebugOption, one_line_errors, show
+from fedstake.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.audits.audit import Audit
+    from experiments.sweeps.drive import Sweep
+
+SHOWN = 12
+"""Rows of a table that are printed."""
+
+
+def audit(
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="A rule of any kind by name, or path.py:Class.")
+    ],
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Preset or file to play it in [default: its protocol's, for audits]."),
+    ] = None,
+    budget: Annotated[int, typer.Option(help="Runs at most.")] = 1_000,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the scenario; repeatable."),
+    ] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What must not fail: deviations, sybils, coalitions, rationality; repeatable "
+            "[default: deviations]."
+        ),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="Kind of the rule, where several have its name.")] = "",
+    level: Annotated[float, typer.Option(help="Level of all intervals together.")] = 0.95,
+    epsilon: Annotated[
+        float, typer.Option(help="Largest gain that counts as none, base units per run.")
+    ] = 0.0,
+    tolerance: Annotated[
+        float, typer.Option(help="The same as a share of an honest device's payoff.")
+    ] = 0.05,
+    method: Annotated[
+        str, typer.Option(help="Of the intervals: t, or empirical-bernstein with --limits.")
+    ] = "t",
+    limits: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="Least and largest possible gain of a run.")
+    ] = "",
+    search: Annotated[
+        bool, typer.Option("--search/--no-search", help="Search for an attack, too.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of runs and page [default: results/audit-RULE].")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    data: DataOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Red-team a rule: deviations, sybils, coalitions, a searched attack, what stops them.
+
+    The same command goes on after a crash. Exit code 1 when a claim fails.
+
+    Example: fedstake audit flat --budget 300
+    """
+    with one_line_errors(debug, rule):
+        from experiments.audits.audit import audit as made
+        from experiments.audits.certificate import certificate_of, write
+        from experiments.audits.page import answer, claims_frame, write_counterexample, write_page
+        from experiments.audits.question import ask, changes_of
+        from experiments.audits.settings import AuditSettings
+        from experiments.rundir import check_writable
+
+        settings = AuditSettings(
+            budget=budget,
+            level=level,
+            epsilon=epsilon,
+            tolerance=tolerance,
+            method=method,
+            limits=_limits(limits),
+            claims=tuple(claim or ["deviations"]),
+        )
+        question = ask(rule, scenario, changes_of(set_ or []), kind)
+        folder = out or Path("results") / f"audit-{question.called}"
+        check_writable(folder)
+
+        def play(sweep: Sweep) -> None:
+            with (
+                sweep.ready(),
+                counted(sweep.spec.name, len(sweep.todo), sweep.forecast()) as on_receipt,
+            ):
+                sweep.play(workers=workers, data=data, on_receipt=on_receipt)
+
+        found = made(question, settings, folder, play, search=search)
+        write_counterexample(found, folder)
+        write(certificate_of(found), folder / "certificate.toml")
+        path = write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
+        for line in answer(found):
+            out_console.print(line, markup=False)
+        out_console.print()
+        show(claims_frame(found), "claims")
+        _show_findings(found)
+        out_console.print(f"\npage: {path}; certificate: {folder}/certificate.toml", markup=False)
+        if found.failed:
+            out_console.print(f"claims that fail: {', '.join(found.failed)}", markup=False)
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _limits(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise InputError(f"--limits {text}: must be two numbers, as -1000,1000") from None
+    if not low < high:
+        raise InputError(f"--limits {text}: the first must be below the second")
+    return low, high
+
+
+def _show_findings(found: Audit) -> None:
+    """Print the variants that gain most."""
+    from experiments.numerals import with_interval
+
+    frame = found.frame()
+    if frame.empty:
+        return
+    best = frame.sort_values("gain", ascending=False).head(SHOWN)
+    shown = best[["variant", "seeds", "verdict"]].copy()
+    shown.insert(1, "gain", with_interval(best, "gain"))
+    out_console.print()
+    show(shown, "what gains most, base units per run")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(audit)

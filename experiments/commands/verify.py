@@ -1,0 +1,67 @@
+"""`fedstake verify`: check a certificate and play a random part of it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.console import out_console
+from experiments.terminal import DataOption, DebugOption, TrustOption, one_line_errors
+
+if TYPE_CHECKING:
+    from experiments.sweeps.drive import Sweep
+
+
+def verify(
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERTIFICATE.toml", help="As fedstake audit writes it.")
+    ],
+    sample: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Gains that are played again, drawn at random.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of that draw.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes [default: all cores].")
+    ] = None,
+    trust: TrustOption = False,
+    data: DataOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Check a certificate: compute its intervals again, and play a random part of its runs.
+
+    Exit code 1 when something differs.
+
+    Example: fedstake verify results/audit-flat/certificate.toml
+    """
+    with one_line_errors(debug, str(certificate)):
+        from experiments.audits.certificate import read
+        from experiments.audits.certificate import verify as check
+        from experiments.numerals import how_many
+        from mechanisms.registry import reading
+
+        def play(sweep: Sweep) -> None:
+            sweep.play(workers=workers, data=data)
+
+        with reading(trust=trust), TemporaryDirectory() as folder:
+            stated = read(certificate)
+            done = check(stated, str(certificate), Path(folder), play, sample=sample, seed=seed)
+        out_console.print(
+            f"holds: {how_many(done.variants, 'interval')} computed again, "
+            f"{how_many(done.played, 'gain')} played again, none differs",
+            markup=False,
+        )
+        v = stated.verdicts
+        out_console.print(
+            f"{stated.rule.name}: deviations {v.deviations}, sybils {v.sybils}, "
+            f"coalitions {v.coalitions} (gains above {stated.method.epsilon:,.0f} base units per "
+            f"run count)",
+            markup=False,
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(verify)
