@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chain_bridge.witness import Options as ReplayOptions  # noqa: F401
     from chain_bridge.witness import dry_run as dry_run
     from chain_bridge.witness import replay_run as replay_run
+    from experiments.audits.making import audit as audit
     from experiments.conformance.checking import Checked as Checked
     from experiments.conformance.checking import CheckError as CheckError
     from experiments.conformance.checking import check as check

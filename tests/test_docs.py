@@ -45,6 +45,7 @@ def test_links_lead_somewhere(page):
 
 DEAR = {
     "README.md",
+    "audit-a-rule.md",
     "buy-labels.md",
     "figures.md",
     "replay-on-your-node.md",

@@ -158,6 +158,7 @@ PUBLIC = [
     "WorkerGroup",
     "WorkerObservation",
     "all_kinds",
+    "audit",
     "by_mechanism",
     "check",
     "compare",

@@ -42,6 +42,8 @@ FIRST = {
 """First seed of each part: what is chosen by one part is judged by seeds that it has not seen."""
 SEEDS = 6
 """Seeds of every entry at first."""
+LEAST_SPREAD = 3
+"""Gains whose standard deviation is less than epsilon / this count as that much spread."""
 MOST_COALITIONS = 3
 """Deviations of which coalitions are tried: those that gain a single device most."""
 
@@ -235,7 +237,7 @@ class Auditor:
         """Return how intervals are made, so many of them at once."""
         s = self.audit.settings
         alpha = (1 - s.level) / hypotheses
-        return confidence.Sequence(alpha, s.method, self.audit.epsilon / 2, s.limits)
+        return confidence.Sequence(alpha, s.method, self.audit.epsilon / LEAST_SPREAD, s.limits)
 
     def _share(self, part: str) -> int:
         """Return the runs of a part of the audit: its share, and what others have left."""

@@ -238,8 +238,9 @@ def _smallest(audit: Audit) -> Iterator[Section]:
     yield Section(
         "The smallest scenario found in which it pays",
         lines=(line,),
-        pre="fedstake run counterexample.toml\nfedstake run counterexample-honest.toml\n"
-        "fedstake replay results/counterexample\n",
+        pre="fedstake run counterexample.toml --out deviating\n"
+        "fedstake run counterexample-honest.toml --out honest\n"
+        "fedstake replay deviating\n",
     )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.console import out_console
-from experiments.progress import counted
 from experiments.terminal import EXIT_FAILED, DataOption, DebugOption, one_line_errors, show
 from fedstake.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.audits.audit import Audit
-    from experiments.sweeps.drive import Sweep
 
 SHOWN = 12
 """Rows of a table that are printed."""
@@ -74,14 +71,21 @@ def audit(
     Example: fedstake audit flat --budget 300
     """
     with one_line_errors(debug, rule):
-        from experiments.audits.audit import audit as made
-        from experiments.audits.certificate import certificate_of, write
-        from experiments.audits.page import answer, claims_frame, write_counterexample, write_page
-        from experiments.audits.question import ask, changes_of
-        from experiments.audits.settings import AuditSettings
-        from experiments.rundir import check_writable
+        from experiments.audits.making import CERTIFICATE, PAGE
+        from experiments.audits.making import audit as made
+        from experiments.audits.page import answer, claims_frame
+        from experiments.audits.question import changes_of
 
-        settings = AuditSettings(
+        found = made(
+            rule,
+            scenario,
+            out,
+            set=changes_of(set_ or []),
+            kind=kind,
+            search=search,
+            workers=workers,
+            data=data,
+            progress=True,
             budget=budget,
             level=level,
             epsilon=epsilon,
@@ -90,27 +94,15 @@ def audit(
             limits=_limits(limits),
             claims=tuple(claim or ["deviations"]),
         )
-        question = ask(rule, scenario, changes_of(set_ or []), kind)
-        folder = out or Path("results") / f"audit-{question.called}"
-        check_writable(folder)
-
-        def play(sweep: Sweep) -> None:
-            with (
-                sweep.ready(),
-                counted(sweep.spec.name, len(sweep.todo), sweep.forecast()) as on_receipt,
-            ):
-                sweep.play(workers=workers, data=data, on_receipt=on_receipt)
-
-        found = made(question, settings, folder, play, search=search)
-        write_counterexample(found, folder)
-        write(certificate_of(found), folder / "certificate.toml")
-        path = write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
+        folder = out or Path("results") / f"audit-{found.question.called}"
         for line in answer(found):
             out_console.print(line, markup=False)
         out_console.print()
         show(claims_frame(found), "claims")
         _show_findings(found)
-        out_console.print(f"\npage: {path}; certificate: {folder}/certificate.toml", markup=False)
+        out_console.print(
+            f"\npage: {folder / PAGE}; certificate: {folder / CERTIFICATE}", markup=False
+        )
         if found.failed:
             out_console.print(f"claims that fail: {', '.join(found.failed)}", markup=False)
             raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,71 @@
+"""Audits from Python: `fedstake.audit`, and what `fedstake audit` calls."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.audits.audit import Audit
+from experiments.audits.audit import audit as made
+from experiments.audits.certificate import certificate_of, write
+from experiments.audits.page import write_counterexample, write_page
+from experiments.audits.question import ask
+from experiments.audits.settings import AuditSettings
+from experiments.progress import Progress, counted
+from experiments.rundir import check_writable
+from experiments.sweeps.drive import Sweep
+
+PAGE, CERTIFICATE = "audit.html", "certificate.toml"
+
+
+def audit(
+    rule: str,
+    scenario: str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,
+    kind: str = "",
+    search: bool = True,
+    workers: int | None = None,
+    data: str | Path | None = None,
+    progress: Progress = None,
+    **settings: Any,
+) -> Audit:
+    """Audit a rule, and write page, certificate, tables and the smallest counterexample.
+
+    The same call goes on after a crash; runs that are there are not played again.
+
+    Args:
+        rule: a name of any kind of rule, or `path/to/file.py:Class`.
+        scenario: preset or file; by default the audit scenario of the first protocol in which the
+            rule can be played.
+        out: folder (default: `results/audit-RULE`).
+        set: dotted scenario keys and their values.
+        kind: of the rule, where its name stands for several.
+        search: whether an attack is searched for, too.
+        workers: processes (default: all cores).
+        data: folder of data files.
+        progress: see `sweep`.
+        settings: as `budget=300`, see `AuditSettings`.
+
+    Raises `InputError` for what cannot be asked.
+    """
+    chosen = AuditSettings(**settings)
+    question = ask(rule, scenario, set, kind)
+    folder = Path(out) if out else Path("results") / f"audit-{question.called}"
+    check_writable(folder)
+
+    def play(sweep: Sweep) -> None:
+        with (
+            sweep.ready(),
+            counted(sweep.spec.name, len(sweep.todo), sweep.forecast(), progress) as on_receipt,
+        ):
+            sweep.play(workers=workers, data=data, on_receipt=on_receipt)
+
+    found = made(question, chosen, folder, play, search=search)
+    write_counterexample(found, folder)
+    write(certificate_of(found), folder / CERTIFICATE)
+    write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
+    return found
