@@ -84,23 +84,34 @@ class Trials:
 
         Raises `ScenarioError` for a run that failed, and for a measure that there is not.
         """
-        wanted = list(seeds)
-        self.stages += 1
-        place = self.folder / f"stage-{self.stages:03d}"
-        sweep = Sweep(self.spec(variants, wanted), place, reuse=self._places)
-        self.play(sweep)
-        self._places.append(place)
-        self.runs += len(sweep.runs)
-        return self._read(place)
-
-    def _read(self, place: Path) -> pd.DataFrame:
-        results = Results.open(place)
+        results = self.played(variants, seeds)
         failed = results.failures()
         if len(failed):
             first = failed.iloc[0]
             raise ScenarioError(
                 self.name, "variant", first["variant"], f"a run failed: {first['error']}"
             )
+        return self.paid_in(results)
+
+    def played(self, variants: Mapping[str, Variant], seeds: Iterable[int]) -> Results:
+        """Play variants under seeds and return the results, those that failed among them."""
+        wanted = list(seeds)
+        self.stages += 1
+        place = self.folder / f"stage-{self.stages:03d}"
+        sweep = Sweep(self.spec(variants, wanted), place, reuse=self._places)
+        self.play(sweep)
+        self.runs += len(sweep.runs)
+        results = Results.open(place)
+        if len(results.failures()) < len(sweep.runs):
+            # A folder in which every run failed has nothing to take over.
+            self._places.append(place)
+        return results
+
+    def paid_in(self, results: Results) -> pd.DataFrame:
+        """Return what `paid` does, of the runs of a stage that did not fail.
+
+        Raises `ScenarioError` for a measure that there is not.
+        """
         known = results.columns.get("participants", {})
         if self.measure not in known:
             expected = f"a column of table participants: {', '.join(sorted(known))}"
