@@ -174,6 +174,7 @@ PUBLIC = [
     "run",
     "run_many",
     "scenario_of",
+    "search",
     "split",
     "sweep",
 ]
