@@ -46,6 +46,7 @@ class Trials:
         folder: of the stages.
         play: plays a sweep.
         measure: column of table `participants` that is summed over the rounds.
+        reuse: folders whose finished runs are taken over.
     """
 
     def __init__(
@@ -56,13 +57,14 @@ class Trials:
         folder: Path,
         play: Play,
         measure: str = "utility",
+        reuse: Iterable[Path] = (),
     ) -> None:
         self.name, self.scenario, self.common = name, scenario, dict(common)
         self.folder, self.play, self.measure = folder, play, measure
         self.stages = 0
         self.runs = 0
         """Runs asked for so far."""
-        self._places: list[Path] = []
+        self._places: list[Path] = list(reuse)
 
     def spec(self, variants: Mapping[str, Variant], seeds: Iterable[int]) -> Any:
         """Return the sweep over variants by name and seeds."""

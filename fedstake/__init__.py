@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from experiments.runresult import RunResult as RunResult
     from experiments.runresult import open_run as open_run
     from experiments.scorecard.winner import compare as compare
+    from experiments.search.drive import search as search
     from experiments.summary import Summary as Summary
     from experiments.sweeps.drive import sweep as sweep
     from experiments.view import RunView as RunView

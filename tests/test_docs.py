@@ -94,6 +94,7 @@ SHORT = {
     "run": ["--set", "rounds=1"],
     "sweep": ["--workers", "1"],
     "compare": ["--workers", "1"],
+    "search": ["--workers", "1"],
 }
 """What is added to a command so that it takes less."""
 

@@ -175,6 +175,7 @@ PUBLIC = [
     "run",
     "run_many",
     "scenario_of",
+    "search",
     "split",
     "sweep",
 ]

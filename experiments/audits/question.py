@@ -15,7 +15,7 @@ from experiments.loader import ScenarioError, load_scenario, locate, parse_overr
 from fedstake.errors import InputError
 from mechanisms.plugin import Plugin, nearest
 from mechanisms.registry import Registry, import_by_path
-from sim.keys import SettingError, table_of
+from sim.keys import SettingError, has_key, table_of
 from sim.registries import protocols
 from sim.scenario import DEFAULT_PROTOCOL, Scenario, scenario_of
 from sim.settings import Group
@@ -115,7 +115,7 @@ def ask(
     Raises `InputError` for a rule that there is not, and `ScenarioError` for a scenario in which it
     cannot be played.
     """
-    registry = _registry(rule, kind)
+    registry = _registry(rule, kind, given)
     changes = {**_naming(registry, rule), **(changes or {})}
     locate(changes, Path.cwd())
     if scenario is not None:
@@ -145,9 +145,15 @@ def _provoked(scenario: Scenario) -> Mapping[str, Any]:
     return known
 
 
-def _registry(rule: str, kind: str) -> Registry:
-    """Return the registry of a rule by its name or class; behaviours of agents are no rules."""
+def _registry(rule: str, kind: str, scenario: Scenario | None) -> Registry:
+    """Return the registry of a rule by its name or class; behaviours of agents are no rules.
+
+    With a scenario it is one that the scenario has a key for.
+    """
     rules = [r for r in all_kinds() if r.key and not r.key.startswith("adversaries.")]
+    if scenario is not None:
+        keys = {r: r.key.replace(LISTED, ".0.").split(".") for r in rules}
+        rules = [r for r in rules if has_key(type(scenario), keys[r])]
     if kind:
         rules = [r for r in rules if kind in (r.kind, r.one)]
         if not rules:
