@@ -115,6 +115,8 @@ def ask(
     Raises `InputError` for a rule that there is not, and `ScenarioError` for a scenario in which it
     cannot be played.
     """
+    # A scenario's protocol may bring the kind of the rule, and has keys for some kinds only.
+    given = None if scenario is None else load_scenario(scenario)
     registry = _registry(rule, kind, given)
     changes = {**_naming(registry, rule), **(changes or {})}
     locate(changes, Path.cwd())

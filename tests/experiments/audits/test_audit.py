@@ -1,0 +1,250 @@
+"""Audits of rules in a game that can be solved with a pencil: false alarms, exploits, the page."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from experiments import confidence
+from experiments.audits.audit import Auditor
+from experiments.audits.question import DEVIANT, ask
+from experiments.audits.race import Entry, Judge, Race, gain_of_members
+from experiments.audits.settings import AuditSettings
+from experiments.cli import app
+from experiments.loader import ScenarioError
+from fedstake.errors import InputError
+
+FORECAST = Path(__file__).parents[2] / "plugins" / "forecast.py"
+SCENARIO = """
+name = "forecast"
+protocol = "forecast.py:Forecast"
+rounds = 6
+devices = 4
+"""
+KNOWN = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+REPORTS = {"sure": lambda p: (p >= 0.5) * 1.0, "shy": lambda p: p + 0.5 * (0.5 - p),
+           "contrary": lambda p: 1 - p}  # fmt: skip
+SCORES = {
+    "quadratic": lambda r, e: 1 - (r - e) ** 2,
+    "linear": lambda r, e: 1 - np.abs(r - e),
+}
+ROUNDS, DEVICES, UNIT = 6, 4, 1_000
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, register):
+    """A folder with the game and a scenario of it; commands run there."""
+    shutil.copy(FORECAST, tmp_path / "forecast.py")
+    (tmp_path / "forecast.toml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fedstake(*words, code=0):
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def sampler(rule, repetition):
+    """Play the game of `forecast.py` in arrays: the same events for all variants of a seed."""
+
+    def sample(variants, seeds):
+        parts = []
+        for name, keys in variants.items():
+            for seed in seeds:
+                rng = np.random.default_rng([repetition, seed])
+                known = rng.choice(KNOWN, (ROUNDS, DEVICES))
+                happened = rng.random((ROUNDS, DEVICES)) < known
+                reports, deviant = known.copy(), -1
+                for group in keys["adversaries"]:
+                    deviant = int(np.random.default_rng([repetition, seed, 1]).integers(DEVICES))
+                    reports[:, deviant] = REPORTS[group["reporter"]](known[:, deviant])
+                paid = np.round(UNIT * SCORES[rule](reports, happened)).sum(axis=0)
+                groups = [DEVIANT if d == deviant else "honest" for d in range(DEVICES)]
+                columns = {"device": range(DEVICES), "group": groups, "paid": paid}
+                parts.append(pd.DataFrame({"variant": name, "seed": seed, **columns}))
+        return pd.concat(parts)
+
+    return sample
+
+
+def verdicts(rule, repetition, epsilon, budget=240):
+    """Race the three deviations of the game against honesty."""
+    variants = {name: {"adversaries": [{"reporter": name}]} for name in REPORTS}
+    measure = gain_of_members(DEVIANT)
+    entries = [Entry(name, keys, measure, "honest") for name, keys in variants.items()]
+    judge = Judge(confidence.Sequence(0.05 / len(entries), least=epsilon / 2), epsilon)
+    race = Race(sampler(rule, repetition), {"honest": {"adversaries": []}}, entries, judge)
+    race.run(budget, 6)
+    return {f.name: f.verdict for f in race.findings}, race
+
+
+def expected_gain(rule, report):
+    """What a report is paid more than the truth, per run, in closed form."""
+
+    def mean(reports):
+        yes, no = SCORES[rule](reports, 1.0), SCORES[rule](reports, 0.0)
+        return (KNOWN * yes + (1 - KNOWN) * no).mean()
+
+    return ROUNDS * UNIT * (mean(REPORTS[report](KNOWN)) - mean(KNOWN))
+
+
+@pytest.mark.slow
+def test_a_proper_scoring_rule_is_not_accused():
+    """200 audits: at most 5 % find a deviation profitable that is not."""
+    assert all(expected_gain("quadratic", report) < 0 for report in REPORTS)
+    alarms = sum(
+        "profitable" in verdicts("quadratic", repetition, 1e-3)[0].values()
+        for repetition in range(200)
+    )
+    assert alarms <= 10
+
+
+def test_an_improper_scoring_rule_is_found_out_and_a_proper_one_passes():
+    epsilon = 100.0
+    assert expected_gain("linear", "sure") > 4 * epsilon
+    found, _ = verdicts("linear", 0, epsilon, budget=600)
+    assert found == {"sure": "profitable", "shy": "compatible", "contrary": "compatible"}
+    found, _ = verdicts("quadratic", 0, epsilon, budget=600)
+    assert set(found.values()) == {"compatible"}
+
+
+def test_runs_go_where_the_answer_is_open():
+    _, race = verdicts("linear", 1, 100.0, budget=600)
+    seeds = {f.name: len(f.gains) for f in race.findings}
+    assert race.runs <= 600
+    assert len(set(seeds.values())) > 1
+    assert min(seeds, key=seeds.get) in ("contrary", "sure")
+
+
+def test_gains_are_those_of_the_same_device_under_the_same_seed():
+    _, race = verdicts("linear", 3, 100.0, budget=100)
+    finding = next(f for f in race.findings if f.name == "shy")
+    sample = sampler("linear", 3)
+    seed = finding.seeds[2]
+    rows = sample({"it": finding.entry.keys, "honest": {"adversaries": []}}, [seed])
+    deviant = rows[rows["group"] == DEVIANT].iloc[0]
+    before = rows[(rows["variant"] == "honest") & (rows["device"] == deviant["device"])]
+    assert finding.gains[2] == deviant["paid"] - before["paid"].iloc[0]
+
+
+# --- a real protocol ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_rule_of_a_protocol_by_path_is_audited_and_its_certificate_holds(place):
+    words = ["--scenario", "forecast.toml", "--no-search", "--workers", "1", "--epsilon", "100"]
+    output = fedstake("audit", "linear", *words, "--budget", "400", "--out", "bad", code=1)
+    assert "linear: deviating pays. sure gains" in output
+    assert "claims that fail: deviations" in output
+    for file in ("audit.html", "findings.csv", "gains.png", "certificate.toml", "scenario.toml"):
+        assert (place / "bad" / file).is_file(), file
+    # The smallest scenario in which it pays, run as it stands.
+    fedstake("run", "bad/counterexample.toml", "--out", "it")
+    fedstake("run", "bad/counterexample-honest.toml", "--out", "before")
+    import fedstake as fs
+
+    paid, before = (
+        fs.open_run(place / name).participants.groupby("device")["utility"].sum()
+        for name in ("it", "before")
+    )
+    assert (paid - before).max() > 0
+    scenario = fs.open_run(place / "it").settings
+    assert scenario["devices"] * scenario["rounds"] < 4 * 6
+
+    output = fedstake("audit", "quadratic", *words, "--budget", "400", "--out", "good")
+    assert "quadratic: no deviation that was tried pays" in output
+    # The same again plays nothing and says the same.
+    assert fedstake("audit", "quadratic", *words, "--budget", "400", "--out", "good") == output
+
+    assert "imported only with --trust" in fedstake("verify", "good/certificate.toml", code=2)
+    output = fedstake("verify", "good/certificate.toml", "--trust", "--sample", "3")
+    assert "3 gains played again, none differs" in output
+
+
+@pytest.mark.slow
+def test_a_forged_certificate_does_not_hold(place):
+    words = ["--scenario", "forecast.toml", "--no-search", "--workers", "1", "--budget", "150"]
+    words += ["--epsilon", "100"]
+    CliRunner().invoke(app, ["audit", "linear", *words, "--out", "bad"])
+    file = place / "bad" / "certificate.toml"
+    text = file.read_text()
+    import tomllib
+
+    import tomli_w
+
+    values = tomllib.loads(text)
+    sure = next(v for v in values["variants"] if v["name"] == "sure")
+    forged = json.loads(json.dumps(values, default=str)) and tomllib.loads(text)
+    own = next(v for v in forged["variants"] if v["name"] == "sure")
+    own["verdict"] = "compatible"
+    file.write_text(tomli_w.dumps(forged))
+    assert "its gains give" in fedstake("verify", str(file), "--trust", code=1)
+    # Gains of nobody, with intervals that fit them.
+    own["gains"] = [g - 700 for g in sure["gains"]]
+    judge = confidence.Sequence(
+        (1 - values["method"]["level"]) / values["method"]["hypotheses"],
+        least=values["method"]["least"],
+    )
+    bound = judge.bound(own["gains"])
+    own |= {"gain": bound.mean, "low": bound.low, "high": bound.high}
+    epsilon = values["method"]["epsilon"]
+    own["verdict"] = "compatible" if bound.high <= epsilon else "undecided"
+    kinds = {v["verdict"] for v in forged["variants"] if v["kind"] == "deviation"}
+    order = ("profitable", "undecided", "compatible")
+    forged["verdicts"]["deviations"] = next(v for v in order if v in kinds)
+    file.write_text(tomli_w.dumps(forged))
+    output = fedstake("verify", str(file), "--trust", "--sample", "500", code=1)
+    assert "sure, seed" in output
+    assert "played again it is" in output
+
+
+# --- what is asked ----------------------------------------------------------------------------
+
+
+def test_the_first_protocol_that_can_play_a_rule_is_taken():
+    assert ask("flat").scenario.protocol == "vbfl"
+    assert ask("coordinator").scenario.protocol == "coordinator"
+    assert ask("deposit-refund-take").scenario.protocol == "market"
+    assert ask("slashing").scenario.to_dict()["payout"]["parts"][0]["part"] == "slashing"
+    changed = ask("flat", changes={"payout.params.worker": 7})
+    assert changed.scenario.to_dict()["payout"]["params"]["worker"] == 7
+
+
+def test_what_cannot_be_asked_is_said_in_one_line():
+    with pytest.raises(InputError, match="flatt: no such rule; did you mean 'flat'"):
+        ask("flatt")
+    with pytest.raises(ScenarioError, match=r"payout\.params\.wrker"):
+        ask("flat", changes={"payout.params.wrker": 7})
+    with pytest.raises(InputError, match="--claim sybil: no such claim; did you mean 'sybils'"):
+        AuditSettings(claims=("sybil",))
+    with pytest.raises(InputError, match="--budget 3: must be at least"):
+        AuditSettings(budget=3)
+
+
+def test_every_behaviour_is_played_or_the_reason_is_given():
+    auditor = Auditor(ask("flat"), AuditSettings(), sampler("linear", 0))
+    library = auditor.audit.library
+    names = {d.name for d in library.playable}
+    assert {"overstate (worker)", "extort (validator)", "tamper (miner)"} <= names
+    assert "nobody commits here" in library.refused["no-reveal (worker)"]
+    extort = next(d for d in library.playable if d.name == "extort (validator)")
+    # Honest workers pay under threat, or extortion could not pay.
+    assert auditor.audit.question.variant(count=1, **extort.keys)["costs.concede"] > 0
+
+
+def test_properties_have_the_smallest_counterexample():
+    from experiments.audits.properties import properties_of
+
+    found = {p.name: p for p in properties_of(ask("flat"))}
+    assert not found["rejected unpaid"].holds
+    assert "was rejected and gets 1,000" in found["rejected unpaid"].counterexample
+    assert found["null player"].holds
+    assert found["claims unpaid"].holds
+    overpaid = {p.name: p for p in properties_of(ask("vbfl"))}
+    assert not overpaid["claims unpaid"].holds
