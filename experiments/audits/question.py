@@ -152,7 +152,7 @@ def _registry(rule: str, kind: str, scenario: Scenario | None) -> Registry:
 
     With a scenario it is one that the scenario has a key for.
     """
-    rules = [r for r in all_kinds() if r.key and not r.key.startswith("adversaries.")]
+    rules = [r for r in all_kinds() if r.key and not _is_no_rule(r)]
     if scenario is not None:
         keys = {r: r.key.replace(LISTED, ".0.").split(".") for r in rules}
         rules = [r for r in rules if has_key(type(scenario), keys[r])]
@@ -171,6 +171,12 @@ def _registry(rule: str, kind: str, scenario: Scenario | None) -> Registry:
         known = sorted({name for r in rules for name in r.names()})
         raise InputError(f"{rule}: no such rule; {nearest(rule, known)}")
     return holders[0]
+
+
+def _is_no_rule(registry: Registry) -> bool:
+    """Return whether a kind decides nothing of the rules: behaviours, protocols, data, models."""
+    floor = registry.package.partition(".")[0]
+    return floor in ("agents", "sim") or registry.key.startswith("adversaries.")
 
 
 def _by_class(rule: str, rules: list[Registry]) -> Registry:

@@ -44,15 +44,15 @@ def smallest_of(
     trials: Trials,
     runs: int,
     first: int,
-) -> tuple[Smallest | None, int]:
-    """Shrink rounds and devices as long as the gain is certainly above 0.
+) -> tuple[Smallest, int]:
+    """Return the smallest scenario found, and the runs that it took.
 
-    Returns the smallest scenario and the runs that it took; None where the runs are too few or the
-    gain does not show on fresh seeds.
+    It begins with the scenario itself, in which the finding pays, and shrinks rounds and devices as
+    long as the gain is certainly above 0.
     """
     seeds = list(range(first, first + SEEDS))
     now: dict[str, Any] = {}
-    gains = np.array([])
+    gains, chosen = np.array(finding.gains), list(finding.seeds)
     played = 0
     for smaller in _smaller(question.scenario):
         if played + 2 * SEEDS > runs:
@@ -70,17 +70,13 @@ def smallest_of(
         measure = finding.entry.measure
         found = np.array([measure(parts["deviating", s], parts["before", s]) for s in seeds])
         if _pays(found):
-            now, gains = keys, found
-        elif not smaller:
-            return None, played
-    if not len(gains):
-        return None, played
+            now, gains, chosen = keys, found, seeds
     best = int(np.argmax(gains))
-    chosen = {**now, "seed": seeds[best]}
+    keys = {**now, "seed": chosen[best]}
     scenario = question.scenario
     return Smallest(
-        scenario.replace(**{**finding.entry.keys, **chosen}),
-        scenario.replace(**{**baseline, **chosen}),
+        scenario.replace(**{**finding.entry.keys, **keys}),
+        scenario.replace(**{**baseline, **keys}),
         Bound(float(gains.mean()), *interval(gains, "t")),
         float(gains[best]),
     ), played
@@ -93,8 +89,7 @@ def _pays(gains: np.ndarray) -> bool:
 
 
 def _smaller(scenario: Scenario) -> Iterator[dict[str, Any]]:
-    """Yield changes to try one after the other, beginning with none: fewer rounds, then devices."""
-    yield {}
+    """Yield changes to try one after the other: fewer rounds, then fewer devices."""
     rounds, devices = scenario.rounds, scenario.devices
     while rounds > 1:
         rounds //= 2

@@ -9,7 +9,7 @@ from experiments.confidence import PRIOR, Sequence, bernstein_sequence, t_sequen
 
 ALPHA = 0.05
 REPETITIONS = 1_000
-LOOKS = (*range(2, 40), *range(40, 161, 8))
+LOOKS = (*range(2, 24), *range(24, 161, 8))
 
 
 def misses(draw, mean, sequence):
