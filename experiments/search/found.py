@@ -88,7 +88,7 @@ class Tables:
         for pair in pairs:
             for name, bound in pair.fresh.gains.items():
                 before = pair.point.gains[name].mean
-                what = f"{search} {pair.point.number}: {name}"
+                what = f"{search}, trial {pair.point.number}: {name}"
                 self.fresh.append((what, before, bound.mean, bound.low, bound.high, None))
 
     def _history(self, search: str, scores: Sequence[float | None], best: Any) -> None:
