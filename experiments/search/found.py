@@ -126,7 +126,7 @@ def amount(value: float) -> str:
     """Return a number with four digits that count; infinite ends in words."""
     if math.isinf(value):
         return "minus infinity" if value < 0 else "infinity"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def between(bound: Bound) -> str:
