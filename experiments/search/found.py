@@ -88,7 +88,7 @@ class Tables:
         for pair in pairs:
             for name, bound in pair.fresh.gains.items():
                 before = pair.point.gains[name].mean
-                what = f"{search} {pair.point.number}: {name}"
+                what = f"{search}, trial {pair.point.number}: {name}"
                 self.fresh.append((what, before, bound.mean, bound.low, bound.high, None))
 
     def _history(self, search: str, scores: Sequence[float | None], best: Any) -> None:
@@ -126,7 +126,7 @@ def amount(value: float) -> str:
     """Return a number with four digits that count; infinite ends in words."""
     if math.isinf(value):
         return "minus infinity" if value < 0 else "infinity"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def between(bound: Bound) -> str:

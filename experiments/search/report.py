@@ -23,6 +23,8 @@ ROWS = 400
 """Rows of a table on the page; the CSV has all."""
 WIDTH = 4.6
 """Inches of a figure with one panel."""
+CUT = 0.5
+"""How far below 0 and above 1 shares of the variance are drawn."""
 LEGEND = {
     "in_search": "mean under the seeds of the search",
     "fresh": "mean under seeds that the search has not seen",
@@ -81,7 +83,10 @@ _CAPTIONS = {
         "Open circle: the score in the search, the best of many. Full circle: the mean on fresh "
         "seeds with its interval. What lies between them is the winner's curse."
     ),
-    "sensitivity": "Bars: index of each key, with its interval; the longer, the more it matters.",
+    "sensitivity": (
+        "Bars: index of each key, with its interval; the longer, the more it matters. An interval "
+        "of a share that leads out of the figure says that the samples were too few."
+    ),
 }
 Draw = Callable[[Found, pd.DataFrame, float], Canvas]
 
@@ -128,11 +133,22 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table for reading: empty columns left out, what is missing as a dash."""
     kept = table.loc[:, [not _empty(table[column]) for column in table.columns]].copy()
     for column in kept.columns:
-        if kept[column].dtype == object:
-            numbers = pd.to_numeric(kept[column], errors="coerce")
-            if numbers.notna().sum() == kept[column].notna().sum():
-                kept[column] = numbers
+        if kept[column].dtype.kind not in "iuf":
+            kept[column] = _readable(kept[column])
     return kept
+
+
+def _readable(column: pd.Series) -> pd.Series:
+    """Return a column as numbers where all of it is, else as words: yes, no, a dash for nothing."""
+    given = column.dropna()
+    if not given.map(lambda value: isinstance(value, bool | str)).any():
+        return pd.to_numeric(column, errors="coerce") if _numeric(given) else column.astype(str)
+    words = column.map({True: "yes", False: "no"}).fillna(column)
+    return words.fillna("–").astype(str)
+
+
+def _numeric(given: pd.Series) -> bool:
+    return bool(given.map(lambda value: isinstance(value, int | float)).all())
 
 
 def _empty(column: pd.Series) -> bool:
@@ -197,6 +213,10 @@ def _sensitivity(found: Found, table: pd.DataFrame, width: float) -> Canvas:
         _bars(axes, at, table[name], table[f"{name}_conf"], height, colours[name], name)
     axes.set_yticks(rows, table["key"].astype(str).tolist())
     axes.set_xlabel(_AXES[indices[0]])
+    if "ST" in indices:
+        # Shares: intervals of too few samples would leave no room for them.
+        left, right = axes.get_xlim()
+        axes.set_xlim(max(left, -CUT), min(right, 1 + CUT))
     if len(indices) > 1:
         sheet.legend(loc="outside upper left", ncols=2)
     return sheet

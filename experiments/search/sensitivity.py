@@ -31,6 +31,8 @@ def sensitivity(hunt: RuleHunt, spec: SensitivitySpec, seed: int, level: float) 
     design is not balanced.
     """
     names = list(hunt.ranges)
+    # SALib takes a seed of 0 for none.
+    seed += 1
     problem = {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol, get_type_hints
 
 from experiments.sweeps.design import Range
@@ -209,10 +210,18 @@ class GroupSpace:
             common |= {"from_round": 1, "until_round": self.rounds}
         several = {role: options for role, options in self.roles.items() if len(options) > 1}
         honest = dict.fromkeys(several, HONEST)
-        for role, options in several.items():
-            for option in options:
-                if option.name != HONEST:
-                    yield common | honest | {role: option.name} | _defaults(role, option)
+        each = [
+            [{role: option.name} | _defaults(role, option) for option in _deviating(options)]
+            for role, options in several.items()
+        ]
+        # Roles in turn, so that a small budget does not know one role only.
+        for together in zip_longest(*each):
+            for keys in filter(None, together):
+                yield common | honest | keys
+
+
+def _deviating(options: Iterable[Option]) -> list[Option]:
+    return [option for option in options if option.name != HONEST]
 
 
 def _defaults(role: str, option: Option) -> dict[str, Any]:

@@ -36,7 +36,7 @@ timing = false
 RULE = """
 scenario = "inspection.toml"
 set = { "rules.inspected" = 1.0 }
-runs = 170
+runs = 130
 seeds = 4
 fresh = 5
 least = 1.0
@@ -86,7 +86,7 @@ def test_the_cheapest_stake_that_deters(place):
     found = searched(RULE, place)
     assert found.answered
     stake = tomllib.loads(found.toml)["rules"]["stake"]
-    assert 5_000 <= stake < 7_500
+    assert 5_000 <= stake < 8_000
     trials = found.frames["trials"]
     played = trials[trials["score"].notna()]
     assert (played["score"] == 10 * played["rules.stake"]).all(), "five devices, and five times"
@@ -96,7 +96,7 @@ def test_the_cheapest_stake_that_deters(place):
 
 
 def test_a_rule_that_cannot_hold_is_told(place):
-    text = RULE.replace("20_000", "4_000").replace("runs = 170", "runs = 50")
+    text = RULE.replace("20_000", "4_000").replace("runs = 130", "runs = 50")
     found = searched(text, place)
     assert not found.answered
     assert found.toml == found.scenario == ""
@@ -105,15 +105,21 @@ def test_a_rule_that_cannot_hold_is_told(place):
 
 
 @pytest.mark.slow
-def test_turns_say_whether_an_attack_is_left(place):
-    """A part s gains 2 (10,000 s (1 - s) - stake s); 900 at most needs a stake of 5,757."""
-    found = searched(DOUBLE, place)
+def test_turns_end_when_no_attack_is_left(place):
+    """The best part gains 5,000 (1 - stake / 10,000)^2: 4,000 at most from a stake of 1,056 on."""
+    found = searched(DOUBLE.replace("900.0", "4_000.0"), place)
+    assert found.lines[0].startswith("Honesty holds: the worst attack of turn 2 gains")
+    assert found.answered
+    assert tomllib.loads(found.toml)["rules"]["stake"] > 1_000
     assert found.frames["fresh"]["what"][0] == "attack 1"
-    if found.answered:
-        assert found.lines[0].startswith("Honesty holds")
-    else:
-        assert found.lines[0].startswith("The budget is spent")
-        assert "adversaries" in tomllib.loads(found.toml)
+
+
+@pytest.mark.slow
+def test_turns_end_when_the_budget_is_spent(place):
+    found = searched(DOUBLE, place)
+    assert found.lines[0].startswith("The budget is spent and the question is open")
+    assert not found.answered
+    assert "adversaries" in tomllib.loads(found.toml)
 
 
 @pytest.mark.slow
@@ -129,8 +135,10 @@ def test_what_does_not_matter_has_no_index(place, method):
     found = searched(text, place)
     table = found.frames["sensitivity"].set_index("key")
     index = table.iloc[:, 0]
-    assert index["rules.stake"] > 0.5
+    assert index["rules.stake"] > 0.4
     assert index["payout.initial_balance"] == pytest.approx(0, abs=1e-9)
+    again = searched(text, place)
+    pd.testing.assert_frame_equal(again.frames["sensitivity"], found.frames["sensitivity"])
     write(found, place / "it")
     report(found, place / "it", ["fedstake", "search", "it.toml"])
     assert (place / "it" / "sensitivity.svg").is_file()
@@ -211,6 +219,7 @@ def test_a_killed_search_ends_with_the_same_answer(place):
         assert (place / "killed" / name).read_bytes() == (place / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_more_runs_take_over_those_that_there_are(place):
     searched(ATTACK, place)
     played = []
