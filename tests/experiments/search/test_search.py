@@ -232,3 +232,12 @@ def test_more_runs_take_over_those_that_there_are(place):
     spec, file = load_search("it.toml")
     Search(spec, file, place / "it", play).run()
     assert len(played) <= 3 + 4, "three more trials, and fresh seeds of another winner"
+
+
+def test_the_rule_of_the_documentation_can_be_searched(place):
+    page = (ROOT / "docs" / "how-to" / "search-for-the-worst-attack.md").read_text()
+    (place / "cheapest.toml").write_text(
+        page.split("```toml\n# cheapest.toml\n")[1].split("```")[0]
+    )
+    spec, file = load_search("cheapest.toml")
+    assert Search(spec, file, place / "it", play_here).scenario.devices == 20
