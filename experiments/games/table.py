@@ -9,12 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
 from experiments.games.game import Game, GameError, Role, profiles_of
 from fedstake.outside import RECORD_BYTES, read_text, shown
@@ -23,6 +25,8 @@ COUNT, PAYOFF, SPREAD, SEEDS = "count:", "payoff:", "sd:", "seeds"
 """Columns of a file: `count:S` and `payoff:S` of each strategy S, `sd:S` and `seeds` if known."""
 MOST_NFG = 500_000
 """Numbers in a file of Gambit's, at most."""
+CHANCES = np.linspace(1.0, 0.0, 513)[1:-1]
+"""Upper tail probabilities at which chi-squared is tabulated."""
 LARGEST = 1e100
 """Payoffs are between minus this and this: sums of larger ones overflow."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}(/[A-Za-z0-9][A-Za-z0-9 ._-]{0,39})?")
@@ -56,18 +60,39 @@ class Table:
         return int(self.seeds.sum())
 
     def resampled(self, rng: np.random.Generator) -> Game:
-        """Return the game with payoffs drawn again.
+        """Return the game with payoffs drawn again; what has no error stays.
 
-        Seeds with replacement where they are at hand, else from normal distributions with the
-        standard errors; what has no error stays.
+        Where the payoffs of seeds are at hand, every seed gets a weight, the same in all profiles:
+        what a seed does to several profiles at once stays together (multiplier bootstrap). Few
+        seeds count as few: deviations are drawn from Student's distribution, not the normal one.
+        Elsewhere payoffs are drawn from normal distributions with the standard errors.
         """
         payoffs = self.game.payoffs + rng.standard_normal(self.errors.shape) * np.nan_to_num(
             self.errors
         )
+        most = max((len(drawn) for drawn in self.samples.values()), default=0)
+        weights, chance = rng.standard_normal(most), rng.random()
         for row, drawn in self.samples.items():
-            if len(drawn) > 1:
-                payoffs[row] = drawn[rng.integers(len(drawn), size=len(drawn))].mean(axis=0)
+            n = len(drawn)
+            if n > 1:
+                centre = self.game.payoffs[row]
+                moved = weights[:n] @ (drawn - centre) / math.sqrt(n * (n - 1))
+                payoffs[row] = centre + _widening(n, chance) * moved
         return Game(self.game.roles, payoffs)
+
+
+@cache
+def _ends(n: int) -> NDArray[np.float64]:
+    """Return sqrt((n - 1) / chi-squared of n - 1) at `CHANCES`, `float64[...]`."""
+    return np.sqrt((n - 1) / chdtri(n - 1, CHANCES))
+
+
+def _widening(n: int, chance: float) -> float:
+    """Return the factor that makes a normal deviation of n values Student's, at a chance in 0..1.
+
+    The larger the chance, the less it widens.
+    """
+    return float(np.interp(chance, 1 - CHANCES, _ends(n)))
 
 
 def certain(game: Game) -> Table:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from experiments.games.game import GameError, Role, game_of, profiles_of, symmetric
 from experiments.games.solution import Settings, solve
@@ -187,3 +188,34 @@ def test_a_bound_on_regret_is_above_it():
     found = solve(noisy(0.3), Settings(honest=("honest",)))
     for bound in found.regrets:
         assert bound.low <= bound.value <= bound.high
+
+
+# --- drawn again --------------------------------------------------------------------------------
+
+
+def shared_effects(seeds, rng):
+    """Payoffs of two strategies in which a good seed is good for everybody, everywhere."""
+    effect = 100.0 * rng.standard_normal(seeds)
+    counts = {(2, 0): (5.0, np.nan), (1, 1): (5.0, 6.0), (0, 2): (np.nan, 6.0)}
+    return {profile: effect[:, None] + np.array(paid) for profile, paid in counts.items()}
+
+
+def test_what_a_seed_does_to_all_profiles_cancels_in_gains():
+    table = of_samples([Role("player", 2, ("a", "b"))], shared_effects(8, np.random.default_rng(0)))
+    rng = np.random.default_rng(1)
+    honest = table.game.pure(["a"])
+    gains = np.array([table.resampled(rng).gains(honest) for _ in range(200)])
+    assert np.abs(gains[:, 1] - 1.0).max() < 1e-9
+    again = np.array([table.resampled(rng).payoffs[0, 0] for _ in range(200)])
+    assert again.std() > 20
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_payoffs_of_few_seeds_are_drawn_from_students_distribution(seeds):
+    rng = np.random.default_rng(2)
+    table = of_samples([Role("player", 2, ("a", "b"))], shared_effects(seeds, rng))
+    drawn = np.array([table.resampled(rng).payoffs[0, 0] for _ in range(20_000)])
+    z = (drawn - table.game.payoffs[0, 0]) / table.errors[0, 0]
+    for q in (0.6, 0.9, 0.975):
+        expected = float(stdtrit(seeds - 1, q))
+        assert np.quantile(z, q) == pytest.approx(expected, rel=0.08, abs=0.02)
