@@ -70,7 +70,7 @@ def _draw(table: pd.DataFrame, epsilon: float, width: float) -> Sheet:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel("gain (base units per run)")
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=2 if width < WIDE else 4)
     handles = [
         axes.plot([], [], color=COLOURS[v], marker=MARKERS[v], markersize=3.5, label=v)[0]
         for v in COLOURS

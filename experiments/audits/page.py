@@ -28,26 +28,17 @@ def answer(audit: Audit) -> list[str]:
 
 
 def _lines(audit: Audit) -> Iterator[str]:
-    rule, epsilon = audit.question.called, number(audit.epsilon, 0)
-    alone = audit.of("deviation")
-    verdict = audit.verdict("deviation")
-    if verdict == "profitable":
-        yield f"{rule}: deviating pays. {_gain(alone[_first_profitable(alone)])}."
-    elif verdict == "compatible":
-        yield (
-            f"{rule}: no deviation that was tried pays a single device more than {epsilon} base "
-            f"units per run ({how_many(len(alone), 'deviation')})."
-        )
-    elif verdict == "undecided":
-        count = sum(f.verdict == "undecided" for f in alone)
-        yield (
-            f"{rule}: undecided. No deviation was found to pay a single device, and "
-            f"{count} of {len(alone)} are not excluded yet."
-        )
-    else:
-        yield f"{rule}: no deviation could be played."
-    for kind, word in (("sybils", "Splitting into identities"), ("coalition", "Colluding")):
-        yield from _of_kind(audit, kind, word)
+    rule = audit.question.called
+    said = [
+        ("deviation", _of_deviations(audit)),
+        ("sybils", _of_kind(audit, "sybils", "splitting into identities")),
+        ("coalition", _of_kind(audit, "coalition", "colluding")),
+    ]
+    # What pays comes first.
+    said.sort(key=lambda part: audit.verdict(part[0]) != "profitable")
+    texts = [text for _, text in said if text]
+    yield f"{rule}: {texts[0]}"
+    yield from (f"{text[0].upper()}{text[1:]}" for text in texts[1:])
     for finding in audit.of("search"):
         yield f"The attack that the search found: {_gain(finding)}; {finding.verdict}."
     s = audit.settings
@@ -62,18 +53,40 @@ def _first_profitable(findings: list[Finding]) -> int:
     return next(i for i, f in enumerate(findings) if f.verdict == "profitable")
 
 
-def _of_kind(audit: Audit, kind: str, word: str) -> Iterator[str]:
+def _of_deviations(audit: Audit) -> str:
+    """Return what was found of deviations of one device."""
+    alone, epsilon = audit.of("deviation"), number(audit.epsilon, 0)
+    verdict = audit.verdict("deviation")
+    if verdict == "profitable":
+        return f"deviating pays. {_gain(alone[_first_profitable(alone)])}."
+    if verdict == "compatible":
+        return (
+            f"no deviation that was tried pays a single device more than {epsilon} base units per "
+            f"run ({how_many(len(alone), 'deviation')})."
+        )
+    if verdict == "undecided":
+        count = sum(f.verdict == "undecided" for f in alone)
+        return (
+            f"undecided. No deviation was found to pay a single device, and {count} of "
+            f"{len(alone)} are not excluded yet."
+        )
+    return "no deviation could be played."
+
+
+def _of_kind(audit: Audit, kind: str, word: str) -> str:
+    """Return what was found of sybils or coalitions; "" where there are none."""
     found = audit.of(kind)
     verdict = audit.verdict(kind)
     if verdict == "profitable":
-        yield f"{word} pays: {_gain(found[_first_profitable(found)])}."
-        smallest = min((f.entry.size for f in found if f.verdict == "profitable"), default=0)
+        paying = [f for f in found if f.verdict == "profitable"]
+        text = f"{word} pays: {_gain(paying[0])}."
         if kind == "coalition":
-            yield f"The smallest profitable coalition that was found has {smallest} members."
-    elif verdict == "compatible":
-        yield f"{word} does not pay more than {number(audit.epsilon, 0)} base units per run."
-    elif verdict == "undecided":
-        yield f"{word}: undecided."
+            smallest = min(f.entry.size for f in paying)
+            text += f" The smallest profitable coalition that was found has {smallest} members."
+        return text
+    if verdict == "compatible":
+        return f"{word} does not pay more than {number(audit.epsilon, 0)} base units per run."
+    return f"{word}: undecided." if verdict == "undecided" else ""
 
 
 def _gain(finding: Finding) -> str:

@@ -55,7 +55,7 @@ class Vbfl(TrainingProtocol):
         declared.VERSIONS,
     )
 
-    provoked: ClassVar[Mapping[str, Any]] = {"costs.concede": 50}
+    provoked: ClassVar[Mapping[str, Any]] = {"costs.concede": 150}
 
     game: VbflGame
 
