@@ -7,6 +7,8 @@ same command goes on after a crash.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pandas as pd
 from experiments.loader import ScenarioError
 from experiments.results import Results, sql_name
 from experiments.sweeps.drive import Sweep
-from experiments.sweeps.plan import plan, spec_of
+from experiments.sweeps.plan import Spec, plan, spec_of
 from sim.scenario import Scenario
 
 PAID = """
@@ -34,6 +36,13 @@ Variant = Mapping[str, Any]
 """Dotted scenario keys and their values."""
 Play = Callable[[Sweep], None]
 """Plays the missing runs of a sweep."""
+
+
+def _digest(spec: Spec) -> str:
+    """Return 16 digits that stand for what a stage plays, its number aside."""
+    values = spec.model_dump(mode="json", exclude={"name"})
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 class Trials:
@@ -99,8 +108,9 @@ class Trials:
         """Play variants under seeds and return the results, those that failed among them."""
         wanted = list(seeds)
         self.stages += 1
-        place = self.folder / f"stage-{self.stages:03d}"
-        sweep = Sweep(self.spec(variants, wanted), place, reuse=self._places)
+        spec = self.spec(variants, wanted)
+        place = self.folder / f"stage-{_digest(spec)}"
+        sweep = Sweep(spec, place, reuse=[p for p in self._places if p != place])
         self.play(sweep)
         self.runs += len(sweep.runs)
         results = Results.open(place)

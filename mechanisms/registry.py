@@ -57,7 +57,8 @@ def reading(*, trust: bool = False, own: Iterable[str] = ()) -> Iterator[None]:
 
 def require_trust(name: str) -> None:
     """Raise `PluginError` for a plug-in by path that only the results name; see `reading`."""
-    if ":" in name and _trusted.get() is False and name not in _typed.get():
+    by_path = ":" in name or name.endswith(".py")
+    if by_path and _trusted.get() is False and name not in _typed.get():
         raise PluginError(
             f"the results name the plug-in file {shown(name)}, imported only with --trust",
             "",

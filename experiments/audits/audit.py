@@ -28,7 +28,10 @@ from experiments.audits.settings import SHARES, AuditSettings
 from experiments.audits.smallest import Smallest, smallest_of
 from experiments.audits.welfare import Welfare, welfare_of
 from experiments.loader import ScenarioError
+from experiments.rundir import RunError, write_file
 from experiments.trials import Play, Trials
+from fedstake.outside import read_text
+from sim.settings import HONEST as GROUP
 
 HONEST = "nobody deviates"
 FIRST = {
@@ -42,6 +45,8 @@ FIRST = {
 """First seed of each part: what is chosen by one part is judged by seeds that it has not seen."""
 SEEDS = 6
 """Seeds of every entry at first."""
+COLUMNS = ["kind", "variant", "devices", "seeds", "gain", "gain_low", "gain_high", "verdict"]
+"""Of the table of findings."""
 LEAST_SPREAD = 3
 """Gains whose standard deviation is less than epsilon / this count as that much spread."""
 MOST_COALITIONS = 3
@@ -86,8 +91,9 @@ class Audit:
         return sorted(found, key=lambda f: -_number(f.bound.mean))
 
     def verdict(self, kind: str) -> str:
-        """Return what the findings of a kind come to: "not asked" where there are none."""
-        return together(f.verdict for f in self.of(kind))
+        """Return what is known of a kind; an attack that was found counts by its size."""
+        known = ((f.entry.kind, f.entry.size, f.verdict) for f in self.findings)
+        return together(v for k, size, v in known if counts_as(k, size) == kind)
 
     @property
     def worst(self) -> Finding | None:
@@ -112,13 +118,16 @@ class Audit:
 
     @property
     def power(self) -> float:
-        """The smallest gain by one device that these runs would have found, base units per run.
+        """The smallest gain by one device that these runs find at the level, base units per run.
 
-        A deviation that gains that much more than `epsilon` on average has its lower bound above
-        it, as its interval is now. Infinite where a deviation has had too few runs.
+        `epsilon` and the width of the widest interval: of a deviation that gains as much, the mean
+        is at most half a width too low, and the lower bound half a width below that. Infinite where
+        a deviation has had too few runs.
         """
-        halves = [f.bound.half for f in self.of("deviation")]
-        return self.epsilon + max(halves, default=math.inf)
+        found = self.of("deviation")
+        if any(f.failed for f in found):
+            return math.inf
+        return self.epsilon + max((2 * f.bound.half for f in found), default=math.inf)
 
     # --- frames -----------------------------------------------------------------------------
 
@@ -137,7 +146,7 @@ class Audit:
             }
             for f in self.findings
         ]
-        found = pd.DataFrame(rows)
+        found = pd.DataFrame(rows, columns=COLUMNS)
         order = ["kind", "gain"]
         return found.sort_values(order, ascending=[True, False], kind="stable", ignore_index=True)
 
@@ -162,6 +171,13 @@ class Audit:
             rows.append((f.name, f.entry.size, *ends))
         columns = ["variant", "identities", "price", "price_low", "price_high"]
         return pd.DataFrame(rows, columns=columns).sort_values("identities", ignore_index=True)
+
+
+def counts_as(kind: str, size: int) -> str:
+    """Return the kind with which a variant is judged: what a search found counts by its size."""
+    if kind != "search":
+        return kind
+    return "deviation" if size == 1 else "coalition"
 
 
 def together(verdicts: Iterable[str]) -> str:
@@ -227,7 +243,8 @@ class Auditor:
         seeds = range(FIRST["deviations"], FIRST["deviations"] + SEEDS)
         rows = self._sample({HONEST: audit.question.honest}, list(seeds))
         audit.welfare = welfare_of(rows, s.outside, s.level)
-        payoff = float(rows["paid"].abs().mean())
+        honest = rows[rows["group"] == GROUP]
+        payoff = float(honest["paid"].abs().mean()) if len(honest) else 0.0
         audit.epsilon = s.epsilon or s.tolerance * payoff
         if not audit.epsilon > 0:
             audit.notes.append("honest devices are paid nothing: a gain of 1 base unit counts")
@@ -270,12 +287,17 @@ class Auditor:
         judge: Judge,
     ) -> None:
         if not entries:
+            self._spare += SHARES[part] * self.audit.settings.budget
             return
         race = Race(self._sample, baselines, entries, judge, FIRST[part])
         race.run(self._share(part), SEEDS)
         self.audit.findings += [f for f in race.findings if f.gains]
         self._spent(part, race.runs)
-        unplayed = [f.name for f in race.findings if not f.gains]
+        for f in race.findings:
+            if f.failed:
+                seeds = ", ".join(map(str, f.failed[:5]))
+                self.audit.notes.append(f"{f.name}: its run failed under seed {seeds}: undecided")
+        unplayed = [f.name for f in race.findings if not f.gains and not f.failed]
         if unplayed:
             self.audit.notes.append(
                 f"{part}: the budget was spent before {', '.join(unplayed)} could be played"
@@ -352,7 +374,7 @@ class Auditor:
         from experiments.search.attack import worst_attack
 
         question, runs = self.audit.question, self._share("search")
-        first = FIRST["search"]
+        first, before = FIRST["search"], self._trials.runs
         found = worst_attack(
             self._trials,
             honest=question.honest,
@@ -364,11 +386,14 @@ class Auditor:
             seeds=range(first, first + 2),
             fresh=range(first + 100, first + 100 + SEEDS),
             sequence=judge.sequence,
+            name=DEVIANT,
         )
-        if found is None:
-            self.audit.notes.append(f"search: {runs} runs are too few for it")
+        self._spent("search", self._trials.runs - before)
+        if found is None or len(found.fresh) < SEEDS:
+            self.audit.notes.append(
+                f"search: no attack could be scored within {runs} runs: too few, or runs failed"
+            )
             return
-        self._spent("search", runs)
         size = int(found.group.get("count", 1))
         name = "found by search"
         entry = Entry(name, found.variant, gain_of_members(DEVIANT), HONEST, "search", size)
@@ -430,9 +455,19 @@ def audit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = folder / "scenario.toml"
-    question.write(base)
+    text = question.text()
+    if base.is_file() and read_text(base) != text:
+        raise RunError(
+            f"{folder}: holds the audit of another rule or scenario; choose another --out"
+        )
+    write_file(base, text)
     trials = Trials("audit", str(base), {}, folder / "runs", play)
-    return Auditor(question, settings, trials.paid, trials, search=search).run()
+
+    def sample(variants: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> pd.DataFrame:
+        """Play variants; what fails is left out, and the race says so."""
+        return trials.paid_in(trials.played(variants, seeds))
+
+    return Auditor(question, settings, sample, trials, search=search).run()
 
 
 __all__ = ["Audit", "Auditor", "audit"]

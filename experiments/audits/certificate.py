@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,15 +15,16 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments import confidence
-from experiments.audits.audit import HONEST, Audit, together
-from experiments.audits.question import DEVIANT
+from experiments.audits.audit import HONEST, LEAST_SPREAD, Audit, counts_as, together
+from experiments.audits.deviations import library
+from experiments.audits.question import DEVIANT, Question, given, question_of
 from experiments.audits.race import Entry, Finding, Judge, Measure, gain_of_members, gain_together
-from experiments.loader import ScenarioError, toml_values
+from experiments.loader import ScenarioError, locate, toml_values
 from experiments.rundir import write_file
 from experiments.sweeps.design import first_error
 from experiments.trials import Play, Trials
 from fedstake.errors import FedstakeError, InputError
-from mechanisms.registry import require_trust
+from fedstake.outside import shown
 from sim.scenario import SCHEMA_VERSION, scenario_of
 
 MOST = 10_000
@@ -149,8 +151,8 @@ def certificate_of(audit: Audit) -> Certificate:
             limits=sequence.limits,
         ),
         run_id=question.scenario.replace(seed=0).run_id(),
-        scenario=question.scenario.to_dict(),
-        baselines=baselines,
+        scenario=_beside(question.scenario.to_dict()),
+        baselines=_beside(baselines),
         variants=tuple(_variant(f) for f in audit.findings),
     )
 
@@ -160,7 +162,7 @@ def _variant(finding: Finding) -> Variant:
         name=finding.name,
         kind=finding.entry.kind,  # type: ignore[arg-type]
         devices=finding.entry.size,
-        keys=dict(finding.entry.keys),
+        keys=_beside(dict(finding.entry.keys)),
         baseline=finding.entry.baseline,
         seeds=tuple(finding.seeds),
         gains=tuple(finding.gains),
@@ -171,6 +173,20 @@ def _variant(finding: Finding) -> Variant:
     )
 
 
+def _beside(values: Any) -> Any:
+    """Return plain values in which plug-ins by path have the bare name of their file.
+
+    They are looked for beside the certificate; where they lay is nobody's business.
+    """
+    if isinstance(values, Mapping):
+        return {key: _beside(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_beside(value) for value in values]
+    if isinstance(values, str) and ".py:" in values:
+        return os.path.basename(values)
+    return values
+
+
 def _file_hash(rule: str) -> str:
     if ":" not in rule:
         return ""
@@ -179,17 +195,8 @@ def _file_hash(rule: str) -> str:
 
 def write(certificate: Certificate, path: Path) -> None:
     """Write a certificate as TOML."""
-    values = _given(certificate.model_dump(mode="python"))
+    values = given(certificate.model_dump(mode="python"))
     write_file(path, tomli_w.dumps(values))
-
-
-def _given(values: Any) -> Any:
-    """Return plain values without those that are missing: TOML has no word for them."""
-    if isinstance(values, Mapping):
-        return {key: _given(value) for key, value in values.items() if value is not None}
-    if isinstance(values, list | tuple):
-        return [_given(value) for value in values]
-    return values
 
 
 def read(source: str | Path) -> Certificate:
@@ -204,70 +211,189 @@ def read(source: str | Path) -> Certificate:
 
 
 class Verified(_Part):
-    """What `verify` did: variants whose intervals were computed again, and gains played again."""
+    """What `verify` did.
+
+    Args:
+        variants: intervals that were computed again.
+        played: gains that were played again, drawn with `seed`.
+        seed: of that draw.
+        missing: deviations of this version's library that the certificate does not have.
+    """
 
     variants: int
     played: int
+    seed: int
+    missing: tuple[str, ...] = ()
 
 
 def verify(
     certificate: Certificate,
-    source: str,
+    source: str | Path,
     folder: Path,
     play: Play,
     *,
     sample: int = SAMPLE,
-    seed: int = 0,
+    seed: int | None = None,
+    trust: bool = False,
 ) -> Verified:
     """Check a certificate: compute all intervals again, and play some of the gains again.
 
     Args:
         certificate: what is checked; it may come from anybody.
-        source: its file; errors name it.
+        source: its file; errors name it, and plug-ins by path are looked for beside it.
         folder: of the runs.
         play: plays a sweep.
         sample: gains that are played again, drawn at random.
-        seed: of that draw.
+        seed: of that draw; by default nobody knows it before.
+        trust: the user says that files that it names may be used.
 
     Raises `VerifyError` for what does not hold, `InputError` for what cannot be checked here.
     """
+    name = str(source)
     if certificate.schema_version != SCHEMA_VERSION:
         raise InputError(
-            f"{source}: schema_version = {certificate.schema_version}: this version plays "
+            f"{name}: schema_version = {certificate.schema_version}: this version plays "
             f"{SCHEMA_VERSION}, so that its runs differ; verify it with the version that wrote it"
         )
-    _check_bounds(certificate, source)
+    certificate = certificate.model_copy(deep=True)
+    for values in (certificate.scenario, certificate.baselines):
+        locate(values, Path(source).parent)
+    for variant in certificate.variants:
+        locate(variant.keys, Path(source).parent)
+    _check_sources(certificate, name, trust=trust)
+    _check_bounds(certificate, name)
+    question = _question(certificate, name)
+    _check_variants(certificate, question, name)
+    drawn = secrets.randbelow(2**32) if seed is None else seed
+    pairs = [(v, at) for v in certificate.variants for at in range(len(v.seeds))]
+    chosen = np.random.default_rng(drawn).permutation(len(pairs))[:sample].tolist()
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / "scenario.toml"
+    write_file(base, question.text())
+    trials = Trials("verify", str(base), {}, folder / "runs", play)
+    for variant, at in (pairs[i] for i in sorted(chosen)):
+        _check_gain(certificate, variant, at, trials, name)
+    known = {v.name for v in certificate.variants}
+    missing = [d.name for d in library(question).playable if d.name not in known]
+    return Verified(
+        variants=len(certificate.variants),
+        played=len(chosen),
+        seed=drawn,
+        missing=tuple(missing),
+    )
+
+
+def _check_sources(certificate: Certificate, source: str, *, trust: bool) -> None:
+    """Refuse files that a certificate names, and what it would download, unless they are trusted.
+
+    Nothing of it has been looked at yet: a name of a file in any place counts.
+    """
+    if trust:
+        return
+    tables = [certificate.scenario, certificate.baselines, *(v.keys for v in certificate.variants)]
+    for key, value in (leaf for table in tables for leaf in _leaves(table)):
+        if isinstance(value, str) and (".py:" in value or value.endswith(".py")):
+            raise InputError(
+                f"{source}: {key} = {shown(value)}: a plug-in file, imported only with --trust"
+            )
+        if key == "download" and value:
+            raise InputError(f"{source}: download = true: data are fetched only with --trust")
+
+
+def _leaves(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value inside tables and lists, with its own key."""
+    if isinstance(values, Mapping):
+        for name, inner in values.items():
+            yield from _leaves(inner, str(name))
+    elif isinstance(values, list | tuple):
+        for inner in values:
+            yield from _leaves(inner, key)
+    else:
+        yield key, values
+
+
+def _question(certificate: Certificate, source: str) -> Question:
+    """Return what was audited; raise `VerifyError` where the scenario does not have the rule."""
     scenario = scenario_of(certificate.scenario)
+    rule = certificate.rule
     for choice in scenario.choices():
-        require_trust(choice.name)
+        same = os.path.basename(choice.name) == rule.name
+        if same and choice.registry.kind == rule.kind:
+            break
+    else:
+        raise VerifyError(f"{source}: rule: its scenario plays no {rule.kind} called {rule.name}")
+    if _file_hash(choice.name) != rule.file_hash:
+        raise VerifyError(f"{source}: rule.file_hash: is not that of {os.path.basename(rule.name)}")
     if scenario.replace(seed=0).run_id() != certificate.run_id:
         raise VerifyError(
             f"{source}: run_id: is not that of its scenario; the rule, its file or its data differ"
         )
-    pairs = [(v, at) for v in certificate.variants for at in range(len(v.seeds))]
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(pairs))[:sample].tolist()
-    folder.mkdir(parents=True, exist_ok=True)
-    base = folder / "scenario.toml"
-    write_file(base, tomli_w.dumps(_given(certificate.scenario)))
-    trials = Trials("verify", str(base), {}, folder / "runs", play, certificate.measure)
-    for variant, at in (pairs[i] for i in sorted(chosen)):
-        _check_gain(certificate, variant, at, trials, source)
-    return Verified(variants=len(certificate.variants), played=len(chosen))
+    return question_of(choice.name, choice.registry, scenario)
+
+
+def _check_variants(certificate: Certificate, question: Question, source: str) -> None:
+    """Raise `VerifyError` for a variant or baseline that changes more than who deviates.
+
+    Else a certificate could play another rule, or compare with one that pays the honest less.
+    """
+    if certificate.measure != "utility":
+        raise VerifyError(f"{source}: measure = {certificate.measure!r}: must be utility")
+    for variant in certificate.variants:
+        group = _deviant(variant.keys)
+        size = len(group.get("devices", ())) or group.get("count")
+        expected = question.variant(**{k: v for k, v in group.items() if k != "name"})
+        if given(variant.keys) != given(expected) or size != variant.devices:
+            raise VerifyError(
+                f"{source}: {variant.name}: changes more than one group of {variant.devices} that "
+                f"is called {DEVIANT}"
+            )
+        before = question.honest
+        if variant.kind == "sybils":
+            before = question.variant(count=variant.devices, spares=variant.devices - 1)
+        if given(certificate.baselines.get(variant.baseline)) != given(before):
+            raise VerifyError(
+                f"{source}: {variant.name}: baseline {variant.baseline!r} is not the same scenario "
+                "without the deviation"
+            )
+
+
+def _deviant(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the group that deviates, an empty one where there is none."""
+    groups = keys.get("adversaries")
+    last = groups[-1] if isinstance(groups, list | tuple) and groups else {}
+    return last if isinstance(last, Mapping) else {}
 
 
 def _check_bounds(certificate: Certificate, source: str) -> None:
     """Compute intervals and verdicts again; raise `VerifyError` for those that differ."""
+    method = certificate.method
     try:
-        judge = certificate.method.judge
+        judge = method.judge
     except ValueError as error:
         raise VerifyError(f"{source}: method: {error}") from error
+    if method.hypotheses < len(certificate.variants):
+        raise VerifyError(
+            f"{source}: method.hypotheses = {method.hypotheses}: there are "
+            f"{len(certificate.variants)} variants"
+        )
+    if not _same(method.least, method.epsilon / LEAST_SPREAD):
+        raise VerifyError(
+            f"{source}: method.least = {method.least:g}: must be epsilon / {LEAST_SPREAD}"
+        )
     for variant in certificate.variants:
         if len(variant.gains) != len(variant.seeds):
             raise VerifyError(f"{source}: {variant.name}: has not one gain for each of its seeds")
+        first = variant.seeds[0]
+        if variant.seeds != tuple(range(first, first + len(variant.seeds))):
+            raise VerifyError(
+                f"{source}: {variant.name}: seeds must follow each other, none left out"
+            )
         entry = Entry(variant.name, variant.keys, variant.measure, variant.baseline)
         finding = Finding(entry, list(variant.gains), list(variant.seeds))
-        judge.judge(finding)
+        try:
+            judge.judge(finding)
+        except InputError as error:
+            raise VerifyError(f"{source}: {error}") from error
         again = finding.bound
         stated = zip((variant.gain, variant.low, variant.high), vars(again).values(), strict=True)
         if finding.verdict != variant.verdict or not all(_same(a, b) for a, b in stated):
@@ -281,7 +407,9 @@ def _check_bounds(certificate: Certificate, source: str) -> None:
         ("sybils", certificate.verdicts.sybils),
         ("coalition", certificate.verdicts.coalitions),
     ):
-        expected = together(v.verdict for v in certificate.variants if v.kind == kind)
+        expected = together(
+            v.verdict for v in certificate.variants if counts_as(v.kind, v.devices) == kind
+        )
         if stated_verdict != expected:
             raise VerifyError(
                 f"{source}: verdicts: {kind} = {stated_verdict!r}: its variants give {expected!r}"
@@ -292,8 +420,6 @@ def _check_gain(
     certificate: Certificate, variant: Variant, at: int, trials: Trials, source: str
 ) -> None:
     """Play one gain again; raise `VerifyError` where it differs."""
-    if variant.baseline not in certificate.baselines:
-        raise VerifyError(f"{source}: {variant.name}: baseline {variant.baseline!r} is missing")
     seed = variant.seeds[at]
     pair = {"variant": variant.keys, "baseline": certificate.baselines[variant.baseline]}
     rows = trials.paid(pair, [seed])

@@ -66,6 +66,6 @@ def audit(
 
     found = made(question, chosen, folder, play, search=search)
     write_counterexample(found, folder)
-    write(certificate_of(found), folder / CERTIFICATE)
     write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
+    write(certificate_of(found), folder / CERTIFICATE)
     return found

@@ -70,7 +70,10 @@ def _of_deviations(audit: Audit) -> str:
             f"undecided. No deviation was found to pay a single device, and {count} of "
             f"{len(alone)} are not excluded yet."
         )
-    return "no deviation could be played."
+    if audit.library.playable:
+        known = how_many(len(audit.library.playable), "deviation")
+        return f"the budget is too small to play its {known}."
+    return "no deviation can be played here."
 
 
 def _of_kind(audit: Audit, kind: str, word: str) -> str:
@@ -102,7 +105,7 @@ def _power(audit: Audit) -> str:
         return "These runs are too few to see a gain of any size in all deviations."
     return (
         f"A deviation that gains {number(audit.power, 0)} base units per run or more would have "
-        "been found."
+        f"been found with {100 * audit.settings.level:.4g} %."
     )
 
 
@@ -228,12 +231,12 @@ def _remedies(audit: Audit) -> Iterator[Section]:
         )
         for r in audit.remedies
     ]
-    columns = ["lever", "least that is enough", "too little", "gain then"]
+    columns = ["lever", "least with a gain within epsilon", "too little", "mean gain then"]
     yield Section(
         f"What stops {audit.remedies[0].deviation}",
         pd.DataFrame(rows, columns=columns),
-        note="By doubling and halving over the same seeds; 95 % intervals of Student's. Enough: "
-        "the mean gain counts as none. Base units.",
+        note="By doubling, then by halving the gap, over the same few seeds: means, with 95 % "
+        "intervals (Student). Base units.",
     )
 
 
@@ -267,7 +270,11 @@ def _welfare(audit: Audit) -> Iterator[Section]:
         ("inequality of payoffs (Gini)", number(w.gini, 3)),
     ]
     table = pd.DataFrame(rows, columns=["measure", "when nobody deviates"])
-    yield Section("Honest devices", table, note=f"{how_many(w.runs, 'run')}, 95 % intervals.")
+    yield Section(
+        "Honest devices",
+        table,
+        note=f"{how_many(w.runs, 'run')}, {100 * audit.settings.level:.4g} % intervals.",
+    )
 
 
 def _interval(bound: confidence.Bound, decimals: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +93,9 @@ class Question:
         """The dotted keys with which nobody deviates."""
         return {"adversaries": self.groups}
 
-    def write(self, path: Path) -> None:
-        """Write the scenario as TOML."""
-        path.write_text(tomli_w.dumps(_given(self.scenario.to_dict())), encoding="utf-8")
+    def text(self) -> str:
+        """Return the scenario as TOML."""
+        return tomli_w.dumps(given(self.scenario.to_dict()))
 
 
 def ask(
@@ -115,14 +116,14 @@ def ask(
     Raises `InputError` for a rule that there is not, and `ScenarioError` for a scenario in which it
     cannot be played.
     """
+    rule = _located(rule)
     # A scenario's protocol may bring the kind of the rule, and has keys for some kinds only.
-    given = None if scenario is None else load_scenario(scenario)
-    registry = _registry(rule, kind, given)
+    base = None if scenario is None else load_scenario(scenario)
+    registry = _registry(rule, kind, base)
     changes = {**_naming(registry, rule), **(changes or {})}
-    locate(changes, Path.cwd())
     if scenario is not None:
         chosen = load_scenario(scenario, changes)
-        return Question(rule, registry, chosen, _provoked(chosen))
+        return question_of(rule, registry, chosen)
     problems = []
     for name in [DEFAULT_PROTOCOL, *(n for n in protocols.names() if n != DEFAULT_PROTOCOL)]:
         try:
@@ -131,10 +132,17 @@ def ask(
         except SettingError as error:
             problems.append(error)
             continue
-        return Question(rule, registry, chosen, _provoked(chosen))
+        return question_of(rule, registry, chosen)
     # What is wrong with the scenario of most protocols is that it has no such key.
     least = next((e for e in problems if "no key" not in e.expected), problems[0])
     raise ScenarioError(rule, least.key, least.value, f"{least.expected}; give --scenario")
+
+
+def _located(rule: str) -> str:
+    """Return a rule by path with its whole path."""
+    named = {"rule": os.path.expanduser(rule)}
+    locate(named, Path.cwd())
+    return named["rule"]
 
 
 def changes_of(texts: list[str]) -> dict[str, Any]:
@@ -142,9 +150,10 @@ def changes_of(texts: list[str]) -> dict[str, Any]:
     return dict(parse_override(text) for text in texts)
 
 
-def _provoked(scenario: Scenario) -> Mapping[str, Any]:
-    known: Mapping[str, Any] = protocols.get(scenario.protocol).provoked  # type: ignore[attr-defined]
-    return known
+def question_of(rule: str, registry: Registry, scenario: Scenario) -> Question:
+    """Return the question of a scenario that has the rule in it."""
+    protocol = protocols.get(scenario.protocol)
+    return Question(rule, registry, scenario, protocol.provoked)  # type: ignore[attr-defined]
 
 
 def _registry(rule: str, kind: str, scenario: Scenario | None) -> Registry:
@@ -196,12 +205,12 @@ def _naming(registry: Registry, rule: str) -> dict[str, Any]:
     return {table: [{entry: rule}]}
 
 
-def _given(values: Any) -> Any:
+def given(values: Any) -> Any:
     """Return plain values without those that are missing: TOML has no word for them."""
-    if isinstance(values, dict):
-        return {key: _given(value) for key, value in values.items() if value is not None}
-    if isinstance(values, list):
-        return [_given(value) for value in values]
+    if isinstance(values, Mapping):
+        return {key: given(value) for key, value in values.items() if value is not None}
+    if isinstance(values, list | tuple):
+        return [given(value) for value in values]
     return values
 
 

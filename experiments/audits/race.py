@@ -11,6 +11,7 @@ import pandas as pd
 
 from experiments import confidence
 from experiments.confidence import Bound
+from fedstake.errors import FedstakeError, InputError
 
 Verdict = Literal["profitable", "compatible", "undecided"]
 Sample = Callable[[Mapping[str, Mapping[str, Any]], Sequence[int]], pd.DataFrame]
@@ -43,6 +44,8 @@ class Finding:
     seeds: list[int] = field(default_factory=list)
     bound: Bound = field(default_factory=lambda: Bound(np.nan, -np.inf, np.inf))
     verdict: Verdict = "undecided"
+    failed: list[int] = field(default_factory=list)
+    """Seeds under which its run failed, or its gain is not known: it gets no more runs."""
 
     @property
     def name(self) -> str:
@@ -62,9 +65,17 @@ class Judge:
     epsilon: float
 
     def judge(self, finding: Finding) -> None:
-        """Set the interval and the verdict of a finding."""
-        finding.bound = self.sequence.bound(finding.gains)
+        """Set the interval and the verdict of a finding: undecided where a run of it failed.
+
+        Raises `InputError` for a gain outside the stated limits.
+        """
+        try:
+            finding.bound = self.sequence.bound(finding.gains)
+        except ValueError as error:
+            raise InputError(f"{finding.name}: {error}") from error
         finding.verdict = "undecided"
+        if finding.failed:
+            return
         if finding.bound.low > self.epsilon:
             finding.verdict = "profitable"
         elif finding.bound.high <= self.epsilon:
@@ -77,7 +88,7 @@ def gain_of_members(group: str) -> Measure:
     def measure(rows: pd.DataFrame, before: pd.DataFrame) -> float:
         members = rows[rows["group"] == group].set_index("device")["paid"]
         same = before.set_index("device")["paid"].reindex(members.index)
-        return float((members - same).mean())
+        return float((members - same).mean(skipna=False))
 
     return measure
 
@@ -123,7 +134,7 @@ class Race:
     @property
     def open(self) -> list[Finding]:
         """Findings that are not decided, the largest upper bound first, then the largest mean."""
-        undecided = [f for f in self.findings if f.verdict == "undecided"]
+        undecided = [f for f in self.findings if f.verdict == "undecided" and not f.failed]
         return sorted(undecided, key=lambda f: (-f.bound.high, -_known(f.bound.mean)))
 
     def run(self, runs: int, seeds: int) -> None:
@@ -154,11 +165,31 @@ class Race:
         self.baseline_rows.append(rows[rows["variant"].isin(used)])
         for finding in findings:
             for seed in numbers:
-                before = parts[finding.entry.baseline, seed]
-                gain = finding.entry.measure(parts[finding.name, seed], before)
+                gain = self._gain(parts, finding, seed)
+                if not np.isfinite(gain):
+                    finding.failed.append(seed)
+                    continue
                 finding.gains.append(gain)
                 finding.seeds.append(seed)
             self._judge.judge(finding)
+
+    def _gain(self, parts: Mapping[Any, pd.DataFrame], finding: Finding, seed: int) -> float:
+        """Return the gain under a seed, NaN where the run of the variant failed.
+
+        Raises `BaselineError` where that of the baseline did: nothing can be said then.
+        """
+        before = parts.get((finding.entry.baseline, seed))
+        if before is None:
+            raise BaselineError(
+                f"{finding.entry.baseline}: the run of seed {seed} failed, and all gains are "
+                "measured against it"
+            )
+        rows = parts.get((finding.name, seed))
+        return float("nan") if rows is None else finding.entry.measure(rows, before)
+
+
+class BaselineError(FedstakeError):
+    """A run without deviations that failed."""
 
 
 def _known(value: float) -> float:

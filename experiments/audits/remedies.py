@@ -30,6 +30,8 @@ class Lever:
     name: str
     keys: Mapping[str, Any]
     """Dotted keys, with `None` in the place of the number: in a value or in a list of tables."""
+    now: float = 0
+    """The number in the scenario, which is too little."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,25 @@ def levers(question: Question) -> Iterator[Lever]:
     for choice in question.scenario.choices():
         if choice.name == question.rule and choice.registry is question.registry:
             for name in question.plugin.levers:
-                yield Lever(name, {f"{choice.params_key}.{name}": None})
+                keys = {f"{choice.params_key}.{name}": None}
+                yield Lever(name, keys, choice.params[name])
             break
     if not issubclass(question.plugin, PayoutRule):
         return
     parts = question.scenario.to_dict()["payout"].get("parts", [])
     for part in rules.parts.names():
+        params: dict[str, Any] = {}
+        for given in parts:
+            if given["part"] == part:
+                params = given["params"]
+        others = [p for p in parts if p["part"] != part]
         for name in rules.parts.get(part).levers:
-            table = {"part": part, "params": {name: None}}
-            yield Lever(f"{part}.{name}", {"payout.parts": [*parts, table]})
+            table = {"part": part, "params": {**params, name: None}}
+            yield Lever(
+                f"{part}.{name}",
+                {"payout.parts": [*others, table]},
+                params.get(name, 0),
+            )
 
 
 def remedies_of(
@@ -105,8 +117,8 @@ class _Search:
 
     def run(self, epsilon: float, runs: int) -> Remedy | None:
         """Return the remedy; None where not a single value can be played."""
-        low, high = math.nan, math.nan
-        value = max(1, round(epsilon))
+        low, high = (self._lever.now or math.nan), math.nan
+        value = max(1, round(epsilon), 2 * round(self._lever.now))
         for _ in range(DOUBLINGS):
             gain = self._gain(value, runs)
             if gain is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from experiments.confidence import ASSUMED
@@ -55,8 +56,10 @@ class AuditSettings:
             raise InputError(f"--budget {self.budget}: must be at least {LEAST_RUNS} runs")
         if not 0.5 < self.level < 1:
             raise InputError(f"--level {self.level:g}: must be between 0.5 and 1")
-        if self.epsilon < 0:
-            raise InputError(f"--epsilon {self.epsilon:g}: must not be negative; 0: by --tolerance")
+        if not 0 <= self.epsilon < math.inf:
+            raise InputError(f"--epsilon {self.epsilon:g}: must be 0 or more; 0: by --tolerance")
+        if self.limits is not None and not all(map(math.isfinite, self.limits)):
+            raise InputError(f"--limits {self.limits}: must be finite")
         if not 0 < self.tolerance <= 1:
             raise InputError(f"--tolerance {self.tolerance:g}: must be above 0, at most 1")
 

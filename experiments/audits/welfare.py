@@ -10,6 +10,7 @@ import pandas as pd
 from experiments.confidence import Bound
 from experiments.intervals import interval
 from experiments.scorecard.measures import gini
+from sim.settings import HONEST
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,6 @@ class Welfare:
         payoff: of a device, mean over runs with its interval.
         outside: payoff of one that does not take part.
         worse: share of devices that have less than that.
-        worse_bound: the same with an interval over runs.
         gini: inequality of payoffs within a run, mean; NaN where payoffs are negative.
         runs: how many.
     """
@@ -37,12 +37,16 @@ class Welfare:
         return self.payoff.high < self.outside
 
 
-def welfare_of(rows: pd.DataFrame, outside: float, level: float) -> Welfare:
-    """Return how honest devices fare; rows as of `Trials.paid`, of one variant.
+def welfare_of(rows: pd.DataFrame, outside: float, level: float) -> Welfare | None:
+    """Return how honest devices fare, None where there are none.
+
+    Rows are as those of `Trials.paid`, of one variant.
 
     Intervals are Student's or the bootstrap's over runs, for a fixed number of them.
     """
-    honest = rows[rows["group"] == "honest"]
+    honest = rows[rows["group"] == HONEST]
+    if honest.empty:
+        return None
     by_run = honest.groupby("seed")["paid"]
     means = by_run.mean().to_numpy(float)
     worse = (honest["paid"] < outside).groupby(honest["seed"]).mean().to_numpy(float)

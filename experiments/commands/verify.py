@@ -22,7 +22,9 @@ def verify(
     sample: Annotated[
         int, typer.Option(min=1, max=10_000, help="Gains that are played again, drawn at random.")
     ] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of that draw.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of that draw [default: nobody knows it before].")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes [default: all cores].")
     ] = None,
@@ -47,19 +49,26 @@ def verify(
 
         with reading(trust=trust), TemporaryDirectory() as folder:
             stated = read(certificate)
-            done = check(stated, str(certificate), Path(folder), play, sample=sample, seed=seed)
+            done = check(
+                stated, certificate, Path(folder), play, sample=sample, seed=seed, trust=trust
+            )
         out_console.print(
             f"holds: {how_many(done.variants, 'interval')} computed again, "
-            f"{how_many(done.played, 'gain')} played again, none differs",
+            f"{how_many(done.played, 'gain')} played again (--seed {done.seed}), none differs",
             markup=False,
         )
         v = stated.verdicts
         out_console.print(
             f"{stated.rule.name}: deviations {v.deviations}, sybils {v.sybils}, "
-            f"coalitions {v.coalitions} (gains above {stated.method.epsilon:,.0f} base units per "
-            f"run count)",
+            f"coalitions {v.coalitions}; gains above {stated.method.epsilon:,.0f} base units per "
+            f"run count, level {100 * stated.method.level:.4g} %, {stated.method.assumes}",
             markup=False,
         )
+        if done.missing:
+            out_console.print(
+                f"not in the certificate: {', '.join(done.missing)}, deviations of this version",
+                markup=False,
+            )
 
 
 def register(app: typer.Typer) -> None:

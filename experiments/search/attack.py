@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -69,6 +69,7 @@ def worst_attack(
     fresh: Sequence[int],
     sequence: Intervals,
     rng_seed: int = 0,
+    name: str = "",
 ) -> Attack | None:
     """Search the group of devices that gains most by deviating, and score it on fresh seeds.
 
@@ -89,6 +90,7 @@ def worst_attack(
         fresh: seeds for the attack that is found; none of them is among `seeds`.
         sequence: how the interval is made.
         rng_seed: decides what is asked.
+        name: of the group; by default one that is free.
 
     Returns None where no attack could be played: all were refused or failed, or `runs` are too few.
 
@@ -98,6 +100,8 @@ def worst_attack(
     rounds = trials.scenario_of(honest).rounds
     taken = [str(group.get("name", "")) for group in base_groups]
     space = group_space(group_class, most=most, rounds=rounds, taken=taken)
+    if name:
+        space = replace(space, name=name)
     hunt = Hunt(
         Arena(trials),
         space,
