@@ -90,11 +90,11 @@ def remedies_of(
     The gain is taken to fall with the lever. Values that the scenario refuses end the search there.
     """
     found, played = [], 0
-    for lever in levers(question):
+    known = list(levers(question))
+    for at, lever in enumerate(known):
+        share = (runs - played) // (len(known) - at)
         search = _Search(question, finding, lever, sample, range(first, first + SEEDS))
-        if runs - played < search.cost:
-            break
-        remedy = search.run(epsilon, runs - played)
+        remedy = search.run(epsilon, share)
         played += search.runs
         if remedy is not None:
             found.append(remedy)

@@ -66,10 +66,10 @@ class AuditSettings:
 
 SHARES = {
     "deviations": 0.5,
-    "sybils": 0.14,
-    "coalitions": 0.14,
+    "sybils": 0.13,
+    "coalitions": 0.13,
     "search": 0.08,
-    "remedies": 0.08,
+    "remedies": 0.1,
     "smallest": 0.06,
 }
 """Shares of the budget; what a part leaves goes to the next."""

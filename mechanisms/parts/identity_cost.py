@@ -22,7 +22,6 @@ class IdentityCost(Part):
         "guide on on-chain coordination, sybil resistance; Douceur 2002, IPTPS (identities must "
         "cost)"
     )
-    levers = ("cost",)
     examples = ({}, {"cost": 7, "stake": 11, "destination": "treasury"})
 
     @dataclass(frozen=True)
