@@ -18,49 +18,63 @@ SHOWN = 12
 """Rows of a table that are printed."""
 
 
+RuleArgument = Annotated[
+    str, typer.Argument(metavar="RULE", help="A rule of any kind by name, or path.py:Class.")
+]
+ScenarioOption = Annotated[
+    str | None,
+    typer.Option(help="Preset or file to play it in [default: its protocol's, for audits]."),
+]
+BudgetOption = Annotated[int, typer.Option(help="Runs at most.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the scenario; repeatable."),
+]
+ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What must not fail: deviations, sybils, coalitions, rationality; repeatable "
+        "[default: deviations]."
+    ),
+]
+KindOption = Annotated[str, typer.Option(help="Kind of the rule, where several have its name.")]
+LevelOption = Annotated[float, typer.Option(help="Level of all intervals together.")]
+EpsilonOption = Annotated[
+    float, typer.Option(help="Largest gain that counts as none, base units per run.")
+]
+ToleranceOption = Annotated[
+    float, typer.Option(help="The same as a share of an honest device's payoff.")
+]
+MethodOption = Annotated[
+    str, typer.Option(help="Of the intervals: t, or empirical-bernstein with --limits.")
+]
+LimitsOption = Annotated[
+    str, typer.Option(metavar="LOW,HIGH", help="Least and largest possible gain of a run.")
+]
+SearchOption = Annotated[
+    bool, typer.Option("--search/--no-search", help="Search for an attack, too.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Folder of runs and page [default: results/audit-RULE].")
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
+
+
 def audit(
-    rule: Annotated[
-        str, typer.Argument(metavar="RULE", help="A rule of any kind by name, or path.py:Class.")
-    ],
-    scenario: Annotated[
-        str | None,
-        typer.Option(help="Preset or file to play it in [default: its protocol's, for audits]."),
-    ] = None,
-    budget: Annotated[int, typer.Option(help="Runs at most.")] = 1_000,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the scenario; repeatable."),
-    ] = None,
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What must not fail: deviations, sybils, coalitions, rationality; repeatable "
-            "[default: deviations]."
-        ),
-    ] = None,
-    kind: Annotated[str, typer.Option(help="Kind of the rule, where several have its name.")] = "",
-    level: Annotated[float, typer.Option(help="Level of all intervals together.")] = 0.95,
-    epsilon: Annotated[
-        float, typer.Option(help="Largest gain that counts as none, base units per run.")
-    ] = 0.0,
-    tolerance: Annotated[
-        float, typer.Option(help="The same as a share of an honest device's payoff.")
-    ] = 0.05,
-    method: Annotated[
-        str, typer.Option(help="Of the intervals: t, or empirical-bernstein with --limits.")
-    ] = "t",
-    limits: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="Least and largest possible gain of a run.")
-    ] = "",
-    search: Annotated[
-        bool, typer.Option("--search/--no-search", help="Search for an attack, too.")
-    ] = True,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of runs and page [default: results/audit-RULE].")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    rule: RuleArgument,
+    scenario: ScenarioOption = None,
+    budget: BudgetOption = 1_000,
+    set_: SetOption = None,
+    claim: ClaimOption = None,
+    kind: KindOption = "",
+    level: LevelOption = 0.95,
+    epsilon: EpsilonOption = 0.0,
+    tolerance: ToleranceOption = 0.05,
+    method: MethodOption = "t",
+    limits: LimitsOption = "",
+    search: SearchOption = True,
+    out: OutOption = None,
+    workers: WorkersOption = None,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -71,9 +85,7 @@ def audit(
     Example: fedstake audit flat --budget 300
     """
     with one_line_errors(debug, rule):
-        from experiments.audits.making import CERTIFICATE, PAGE
         from experiments.audits.making import audit as made
-        from experiments.audits.page import answer, claims_frame
         from experiments.audits.question import changes_of
 
         found = made(
@@ -94,18 +106,23 @@ def audit(
             limits=_limits(limits),
             claims=tuple(claim or ["deviations"]),
         )
-        folder = out or Path("results") / f"audit-{found.question.called}"
-        for line in answer(found):
-            out_console.print(line, markup=False)
-        out_console.print()
-        show(claims_frame(found), "claims")
-        _show_findings(found)
-        out_console.print(
-            f"\npage: {folder / PAGE}; certificate: {folder / CERTIFICATE}", markup=False
-        )
+        _show(found, out or Path("results") / f"audit-{found.question.called}")
         if found.failed:
             out_console.print(f"claims that fail: {', '.join(found.failed)}", markup=False)
             raise typer.Exit(EXIT_FAILED)
+
+
+def _show(found: Audit, folder: Path) -> None:
+    """Print the answer, then the claims, then what gains most."""
+    from experiments.audits.making import CERTIFICATE, PAGE
+    from experiments.audits.page import answer, claims_frame
+
+    for line in answer(found):
+        out_console.print(line, markup=False)
+    out_console.print()
+    show(claims_frame(found), "claims")
+    _show_findings(found)
+    out_console.print(f"\npage: {folder / PAGE}; certificate: {folder / CERTIFICATE}", markup=False)
 
 
 def _limits(text: str) -> tuple[float, float] | None:
