@@ -314,7 +314,7 @@ def test_another_question_does_not_overwrite_an_audit(place):
     words = ["--scenario", "forecast.toml", "--no-search", "--workers", "1", "--out", "it"]
     CliRunner().invoke(app, ["audit", "quadratic", *words, "--budget", "60"])
     before = (place / "it" / "scenario.toml").read_text()
-    output = fedstake("audit", "linear", *words, "--budget", "60", code=1)
+    output = fedstake("audit", "linear", *words, "--budget", "60", code=2)
     assert "holds the audit of another rule or scenario" in output
     assert (place / "it" / "scenario.toml").read_text() == before
     # More runs, or other settings, of the same question take over what is there.
