@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments import confidence
@@ -149,6 +150,12 @@ class Audit:
         found = pd.DataFrame(rows, columns=COLUMNS)
         order = ["kind", "gain"]
         return found.sort_values(order, ascending=[True, False], kind="stable", ignore_index=True)
+
+    def leading(self, most: int) -> pd.DataFrame:
+        """Return the rows of `frame` with the largest known mean gains, so many at most."""
+        known = self.frame().dropna(subset="gain")
+        order = np.argsort(-known["gain"].to_numpy(float), kind="stable")
+        return known.take(order[:most])
 
     def gains_frame(self) -> pd.DataFrame:
         """Return a row for each variant and seed: its gain."""

@@ -32,9 +32,7 @@ def gains_panel(audit: Audit, folder: Path, command: str) -> Panel | None:
     table = audit.frame()
     if table.empty:
         return None
-    shown = table[table["seeds"] > 1].nlargest(MOST, "gain")
-    if shown.empty:
-        return None
+    shown = audit.leading(MOST)
     with style():
         wide, small = (_draw(shown, audit.epsilon, width) for width in (WIDE, SCREEN))
         return save(

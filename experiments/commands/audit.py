@@ -141,10 +141,9 @@ def _show_findings(found: Audit) -> None:
     """Print the variants that gain most."""
     from experiments.numerals import with_interval
 
-    frame = found.frame()
-    if frame.empty:
+    best = found.leading(SHOWN)
+    if best.empty:
         return
-    best = frame.sort_values("gain", ascending=False).head(SHOWN)
     shown = best[["variant", "seeds", "verdict"]].copy()
     shown.insert(1, "gain", with_interval(best, "gain"))
     out_console.print()

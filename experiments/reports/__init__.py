@@ -81,7 +81,7 @@ def open_recorded(folder: str | Path) -> RunResult | Results | RecordedGame:
     hint = f"; {inside} is one" if inside else ""
     raise RunError(
         f"{path}: neither a run ({MANIFEST}) nor a sweep ({SWEEP}) nor a game ({GAME}): "
-        f"give a folder of fedstake run, sweep or game{hint}"
+        f"give a folder of fedstake run, fedstake sweep or fedstake game{hint}"
     )
 
 
