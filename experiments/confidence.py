@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.intervals import interval
 from mechanisms.plugin import nearest
 
 Float64 = NDArray[np.float64]
@@ -41,6 +43,11 @@ class Bound:
     def half(self) -> float:
         """Half of the interval's width."""
         return (self.high - self.low) / 2
+
+
+def student(values: NDArray[np.floating[Any]], level: float = 0.95) -> Bound:
+    """Return a mean with Student's interval, for a number of values that was fixed before."""
+    return Bound(float(values.mean()), *interval(values, "t", level))
 
 
 @dataclass(frozen=True)

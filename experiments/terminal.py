@@ -47,6 +47,7 @@ DataOption = Annotated[
         callback=_data_in_force,
     ),
 ]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="End a run that takes longer: it has failed."),

@@ -16,13 +16,15 @@ from typing import Any
 import pandas as pd
 
 from experiments.loader import ScenarioError
+from experiments.progress import Progress, counted
 from experiments.results import Results, sql_name
 from experiments.sweeps.drive import Sweep
 from experiments.sweeps.plan import Spec, plan, spec_of
+from sim.keys import SettingError
 from sim.scenario import Scenario
 
 PAID = """
-    select p.variant, p.seed, d.device, d."group", d.adversary, d.paid
+    select p.{factor} as {factor}, p.seed, d.device, d."group", d.adversary, d.paid
     from (
         select run_id, device, any_value("group") as "group", bool_or(adversary) as adversary,
                sum({column})::double as paid
@@ -36,6 +38,106 @@ Variant = Mapping[str, Any]
 """Dotted scenario keys and their values."""
 Play = Callable[[Sweep], None]
 """Plays the missing runs of a sweep."""
+Refusal = ScenarioError | SettingError
+"""Why a variant cannot be played: it names the key."""
+
+
+def player(
+    *,
+    workers: int | None = None,
+    data: str | Path | None = None,
+    progress: Progress = None,
+    label: str = "",
+) -> Play:
+    """Return what plays a sweep and shows how many of its runs have ended.
+
+    Args:
+        workers: processes (default: all cores).
+        data: folder of data files.
+        progress: see `Progress`.
+        label: what the task is called (default: the sweep's name).
+    """
+
+    def play(sweep: Sweep) -> None:
+        named = label or sweep.spec.name
+        with (
+            sweep.ready(),
+            counted(named, len(sweep.todo), sweep.forecast(), progress) as on_receipt,
+        ):
+            sweep.play(workers=workers, data=data, on_receipt=on_receipt)
+
+    return play
+
+
+def groups_in_play(scenario: Scenario) -> list[dict[str, Any]]:
+    """Return the groups of a scenario that have members, as plain values."""
+    groups = scenario.to_dict()["adversaries"]
+    return [group for group in groups if group["count"] or group["devices"]]
+
+
+def acting(
+    variant: Variant, beside: Variant, refusal: Callable[[Variant], Refusal | None]
+) -> dict[str, Any]:
+    """Return a variant with further keys, less those that are refused beside it.
+
+    A key is refused where another key switches it off, or where it is not allowed beside the rest.
+
+    Args:
+        variant: what is played.
+        beside: the further keys.
+        refusal: returns why a variant cannot be played, None where it can.
+
+    Raises what `refusal` returns where the variant itself is refused.
+    """
+    left = dict(beside)
+    while True:
+        whole = {**variant, **left}
+        error = refusal(whole)
+        if error is None:
+            return whole
+        refused = [key for key in left if error.key == key or error.key.startswith(f"{key}.")]
+        if not refused:
+            raise error
+        left = {key: value for key, value in left.items() if key not in refused}
+
+
+def member_gains(before: pd.DataFrame, after: pd.DataFrame, group: str) -> pd.Series:
+    """Return by seed the mean over a group's members of what each has more after than before.
+
+    Both frames have a row for each seed and device, with `group` and `paid`. A seed in which it is
+    not known is left out.
+    """
+    members = after[after["group"] == group].set_index(["seed", "device"])["paid"]
+    same = before.set_index(["seed", "device"])["paid"].reindex(members.index)
+    each = members.astype(float) - same.astype(float)
+    return each.groupby("seed").mean().dropna()
+
+
+def check_played(results: Results, factor: str, name: str) -> None:
+    """Raise `ScenarioError` where a run of a stage failed."""
+    failed = results.failures()
+    if len(failed):
+        first = failed.iloc[0]
+        raise ScenarioError(name, factor, first[factor], f"a run failed: {first['error']}")
+
+
+def paid_by_device(
+    results: Results, factor: str, measure: str, name: str, key: str = "measure"
+) -> pd.DataFrame:
+    """Return a row for each level of a factor, seed and device: `group`, `adversary` and `paid`.
+
+    `measure` is a column of table `participants`, summed over the rounds. Raises `ScenarioError`,
+    which names the file and key, where there is no such column.
+    """
+    known = results.columns.get("participants", {})
+    if measure not in known:
+        expected = f"a column of table participants: {', '.join(sorted(known))}"
+        raise ScenarioError(name, key, measure, expected)
+    query = PAID.format(factor=sql_name(factor), column=sql_name(measure))
+    paid = results.sql(query, ["participants"])
+    for column in (factor, "group"):
+        paid[column] = paid[column].astype(str)
+    return paid
 
 
 def _digest(spec: Spec) -> str:
@@ -96,12 +198,7 @@ class Trials:
         Raises `ScenarioError` for a run that failed, and for a measure that there is not.
         """
         results = self.played(variants, seeds)
-        failed = results.failures()
-        if len(failed):
-            first = failed.iloc[0]
-            raise ScenarioError(
-                self.name, "variant", first["variant"], f"a run failed: {first['error']}"
-            )
+        check_played(results, "variant", self.name)
         return self.paid_in(results)
 
     def played(self, variants: Mapping[str, Variant], seeds: Iterable[int]) -> Results:
@@ -124,11 +221,4 @@ class Trials:
 
         Raises `ScenarioError` for a measure that there is not.
         """
-        known = results.columns.get("participants", {})
-        if self.measure not in known:
-            expected = f"a column of table participants: {', '.join(sorted(known))}"
-            raise ScenarioError(self.name, "measure", self.measure, expected)
-        paid = results.sql(PAID.format(column=sql_name(self.measure)), ["participants"])
-        for column in ("variant", "group"):
-            paid[column] = paid[column].astype(str)
-        return paid
+        return paid_by_device(results, "variant", self.measure, self.name)

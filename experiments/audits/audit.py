@@ -48,6 +48,8 @@ SEEDS = 6
 """Seeds of every entry at first."""
 COLUMNS = ["kind", "variant", "devices", "seeds", "gain", "gain_low", "gain_high", "verdict"]
 """Of the table of findings."""
+KINDS = {"deviations": "deviation", "sybils": "sybils", "coalitions": "coalition"}
+"""Kind of the findings that a claim is about."""
 LEAST_SPREAD = 3
 """Gains whose standard deviation is less than epsilon / this count as that much spread."""
 MOST_COALITIONS = 3
@@ -71,6 +73,7 @@ class Audit:
         smallest: the smallest scenario found in which the worst finding pays.
         runs: played for it.
         notes: what could not be asked, and why.
+        folder: of its runs, and of what is written about it.
     """
 
     question: Question
@@ -85,6 +88,7 @@ class Audit:
     smallest: Smallest | None = None
     runs: int = 0
     notes: list[str] = field(default_factory=list)
+    folder: Path = Path()
 
     def of(self, kind: str) -> list[Finding]:
         """Return the findings of a kind, the largest mean gain first."""
@@ -103,19 +107,16 @@ class Audit:
         among = profitable or [f for f in self.findings if f.gains]
         return max(among, key=lambda f: (f.bound.low, _number(f.bound.mean)), default=None)
 
+    def claim(self, name: str) -> str:
+        """Return what is known of a claim, of `CLAIMS`: "profitable" says that it fails."""
+        if name != "rationality":
+            return self.verdict(KINDS[name])
+        return "not asked" if self.welfare is None else self.welfare.verdict
+
     @property
     def failed(self) -> list[str]:
-        """Claims that fail."""
-        kinds = {"deviations": "deviation", "sybils": "sybils", "coalitions": "coalition"}
-        failed = [
-            claim
-            for claim in self.settings.claims
-            if claim in kinds and self.verdict(kinds[claim]) == "profitable"
-        ]
-        irrational = self.welfare is not None and self.welfare.certainly_worse
-        if "rationality" in self.settings.claims and irrational:
-            failed.append("rationality")
-        return failed
+        """Claims that were made and fail."""
+        return [name for name in self.settings.claims if self.claim(name) == "profitable"]
 
     @property
     def power(self) -> float:
@@ -294,7 +295,7 @@ class Auditor:
         judge: Judge,
     ) -> None:
         if not entries:
-            self._spare += SHARES[part] * self.audit.settings.budget
+            self._spent(part, 0)
             return
         race = Race(self._sample, baselines, entries, judge, FIRST[part])
         race.run(self._share(part), SEEDS)
@@ -474,7 +475,9 @@ def audit(
         """Play variants; what fails is left out, and the race says so."""
         return trials.paid_in(trials.played(variants, seeds))
 
-    return Auditor(question, settings, sample, trials, search=search).run()
+    made = Auditor(question, settings, sample, trials, search=search).run()
+    made.folder = folder
+    return made
 
 
 __all__ = ["Audit", "Auditor", "audit"]

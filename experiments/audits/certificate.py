@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from experiments import confidence
 from experiments.audits.audit import HONEST, LEAST_SPREAD, Audit, counts_as, together
 from experiments.audits.deviations import library
-from experiments.audits.question import DEVIANT, Question, given, question_of
+from experiments.audits.question import DEVIANT, Question, question_of
 from experiments.audits.race import Entry, Finding, Judge, Measure, gain_of_members, gain_together
 from experiments.loader import ScenarioError, locate, toml_values
 from experiments.rundir import write_file
@@ -25,6 +25,7 @@ from experiments.sweeps.design import first_error
 from experiments.trials import Play, Trials
 from fedstake.errors import FedstakeError, InputError
 from fedstake.outside import shown
+from sim.keys import plain
 from sim.scenario import SCHEMA_VERSION, scenario_of
 
 MOST = 10_000
@@ -195,7 +196,7 @@ def _file_hash(rule: str) -> str:
 
 def write(certificate: Certificate, path: Path) -> None:
     """Write a certificate as TOML."""
-    values = given(certificate.model_dump(mode="python"))
+    values = certificate.model_dump(mode="python", exclude_none=True)
     write_file(path, tomli_w.dumps(values))
 
 
@@ -342,7 +343,7 @@ def _check_variants(certificate: Certificate, question: Question, source: str) -
         group = _deviant(variant.keys)
         size = len(group.get("devices", ())) or group.get("count")
         expected = question.variant(**{k: v for k, v in group.items() if k != "name"})
-        if given(variant.keys) != given(expected) or size != variant.devices:
+        if plain(variant.keys) != plain(expected) or size != variant.devices:
             raise VerifyError(
                 f"{source}: {variant.name}: changes more than one group of {variant.devices} that "
                 f"is called {DEVIANT}"
@@ -350,7 +351,7 @@ def _check_variants(certificate: Certificate, question: Question, source: str) -
         before = question.honest
         if variant.kind == "sybils":
             before = question.variant(count=variant.devices, spares=variant.devices - 1)
-        if given(certificate.baselines.get(variant.baseline)) != given(before):
+        if plain(certificate.baselines.get(variant.baseline)) != plain(before):
             raise VerifyError(
                 f"{source}: {variant.name}: baseline {variant.baseline!r} is not the same scenario "
                 "without the deviation"
@@ -423,8 +424,8 @@ def _check_gain(
     seed = variant.seeds[at]
     pair = {"variant": variant.keys, "baseline": certificate.baselines[variant.baseline]}
     rows = trials.paid(pair, [seed])
-    parts = dict(iter(rows.groupby("variant")))
-    gain = variant.measure(parts["variant"], parts["baseline"])
+    before, after = (rows[rows["variant"] == name] for name in ("baseline", "variant"))
+    gain = float(variant.measure(before, after).get(seed, math.nan))
     if not _same(gain, variant.gains[at]):
         raise VerifyError(
             f"{source}: {variant.name}, seed {seed}: states a gain of {variant.gains[at]:,.6g}, "

@@ -13,9 +13,9 @@ from experiments.audits.certificate import certificate_of, write
 from experiments.audits.page import write_counterexample, write_page
 from experiments.audits.question import ask
 from experiments.audits.settings import AuditSettings
-from experiments.progress import Progress, counted
+from experiments.progress import Progress
 from experiments.rundir import check_writable
-from experiments.sweeps.drive import Sweep
+from experiments.trials import player
 
 PAGE, CERTIFICATE = "audit.html", "certificate.toml"
 
@@ -57,13 +57,7 @@ def audit(
     folder = Path(out) if out else Path("results") / f"audit-{question.called}"
     check_writable(folder)
 
-    def play(sweep: Sweep) -> None:
-        with (
-            sweep.ready(),
-            counted(sweep.spec.name, len(sweep.todo), sweep.forecast(), progress) as on_receipt,
-        ):
-            sweep.play(workers=workers, data=data, on_receipt=on_receipt)
-
+    play = player(workers=workers, data=data, progress=progress)
     found = made(question, chosen, folder, play, search=search)
     write_counterexample(found, folder)
     write_page(found, folder, shlex.join(["fedstake", "audit", rule]))

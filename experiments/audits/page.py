@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import tomli_w
 
 from experiments import confidence
 from experiments.audits.audit import Audit
 from experiments.audits.figures import gains_panel
 from experiments.audits.race import Finding
+from experiments.audits.settings import CLAIMS
+from experiments.loader import dumps
 from experiments.numerals import how_many, number, rounded, with_interval
 from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import write_file
@@ -142,27 +143,13 @@ def write_page(audit: Audit, folder: Path, command: str) -> Path:
 
 def claims_frame(audit: Audit) -> pd.DataFrame:
     """Return what can be claimed of a rule, what was found, and whether it was claimed."""
-    words = {
-        "deviations": ("nobody gains by deviating alone", audit.verdict("deviation")),
-        "sybils": ("nobody gains by splitting into identities", audit.verdict("sybils")),
-        "coalitions": ("no coalition gains", audit.verdict("coalition")),
-        "rationality": ("honest devices do not lose by taking part", _rationality(audit)),
-    }
+    outcomes = {"profitable": "fails", "compatible": "holds"}
     rows = []
-    for claim, (meaning, verdict) in words.items():
-        claimed = "yes" if claim in audit.settings.claims else "no"
-        outcome = {"profitable": "fails", "compatible": "holds"}.get(verdict, verdict)
-        rows.append((meaning, outcome, claimed))
+    for name, meaning in CLAIMS.items():
+        found = audit.claim(name)
+        claimed = "yes" if name in audit.settings.claims else "no"
+        rows.append((meaning, outcomes.get(found, found), claimed))
     return pd.DataFrame(rows, columns=["claim", "found", "claimed"])
-
-
-def _rationality(audit: Audit) -> str:
-    welfare = audit.welfare
-    if welfare is None:
-        return "not asked"
-    if welfare.certainly_worse:
-        return "profitable"
-    return "compatible" if welfare.payoff.low >= welfare.outside else "undecided"
 
 
 def _tables(audit: Audit) -> Iterator[Section]:
@@ -289,5 +276,4 @@ def write_counterexample(audit: Audit, folder: Path) -> None:
         return
     scenarios = {"counterexample": found.deviating, "counterexample-honest": found.honest}
     for name, scenario in scenarios.items():
-        values = scenario.replace(name=name).to_dict()
-        write_file(folder / f"{name}.toml", tomli_w.dumps(values))
+        write_file(folder / f"{name}.toml", dumps(scenario.replace(name=name)))

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from experiments.kinds import all_kinds
-from experiments.loader import ScenarioError, load_scenario, locate, parse_override
+from experiments.loader import ScenarioError, dumps, load_scenario, locate, parse_override
+from experiments.trials import acting, groups_in_play
 from fedstake.errors import InputError
 from mechanisms.plugin import Plugin, nearest
 from mechanisms.registry import Registry, import_by_path
-from sim.keys import SettingError, has_key, table_of
+from sim.keys import SettingError, has_key
+from sim.population.population import group_class
 from sim.registries import protocols
 from sim.scenario import DEFAULT_PROTOCOL, Scenario, scenario_of
 from sim.settings import Group
@@ -56,15 +56,12 @@ class Question:
     @property
     def group(self) -> type[Group]:
         """The class of the scenario's groups."""
-        found = table_of(type(self.scenario).model_fields["adversaries"])
-        assert found is not None
-        assert issubclass(found, Group)
-        return found
+        return group_class(self.scenario)
 
     @property
     def groups(self) -> list[dict[str, Any]]:
         """Groups of the scenario itself, as plain values: they stay beside whoever deviates."""
-        return [g for g in self.scenario.to_dict()["adversaries"] if g["count"] or g["devices"]]
+        return groups_in_play(self.scenario)
 
     def variant(self, **keys: Any) -> dict[str, Any]:
         """Return the dotted keys with which a group of these keys deviates beside the others.
@@ -72,13 +69,10 @@ class Question:
         Raises `ScenarioError` where such a group cannot be played.
         """
         plain = {"adversaries": [*self.groups, {"name": DEVIANT, **keys}]}
-        full = {**plain, **self.provoked}
-        if self.provoked and self._refusal(full) is None:
-            return full
-        error = self._refusal(plain)
-        if error is not None:
+        try:
+            return acting(plain, self.provoked, self._refusal)
+        except SettingError as error:
             raise ScenarioError(self.called, error.key, error.value, error.expected) from error
-        return plain
 
     def _refusal(self, keys: Mapping[str, Any]) -> SettingError | None:
         """Return why a variant cannot be played; None where it can."""
@@ -95,7 +89,7 @@ class Question:
 
     def text(self) -> str:
         """Return the scenario as TOML."""
-        return tomli_w.dumps(given(self.scenario.to_dict()))
+        return dumps(self.scenario)
 
 
 def ask(
@@ -203,15 +197,6 @@ def _naming(registry: Registry, rule: str) -> dict[str, Any]:
         return {registry.key: rule}
     table, _, entry = registry.key.partition(LISTED)
     return {table: [{entry: rule}]}
-
-
-def given(values: Any) -> Any:
-    """Return plain values without those that are missing: TOML has no word for them."""
-    if isinstance(values, Mapping):
-        return {key: given(value) for key, value in values.items() if value is not None}
-    if isinstance(values, list | tuple):
-        return [given(value) for value in values]
-    return values
 
 
 def parameters(question: Question) -> Iterator[tuple[str, Any]]:

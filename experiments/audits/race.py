@@ -11,13 +11,14 @@ import pandas as pd
 
 from experiments import confidence
 from experiments.confidence import Bound
+from experiments.trials import member_gains
 from fedstake.errors import FedstakeError, InputError
 
 Verdict = Literal["profitable", "compatible", "undecided"]
 Sample = Callable[[Mapping[str, Mapping[str, Any]], Sequence[int]], pd.DataFrame]
 """Plays variants by name under seeds; rows as those of `Trials.paid`."""
-Measure = Callable[[pd.DataFrame, pd.DataFrame], float]
-"""Returns a gain from the rows of a variant and of its baseline, both of one seed."""
+Measure = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+"""Returns gains by seed from the rows of a baseline and of a variant."""
 
 GROWTH = 1.5
 """Seeds of a stage over those of the stage before."""
@@ -85,10 +86,8 @@ class Judge:
 def gain_of_members(group: str) -> Measure:
     """Return the measure of what members of a group gain, each over itself when all are honest."""
 
-    def measure(rows: pd.DataFrame, before: pd.DataFrame) -> float:
-        members = rows[rows["group"] == group].set_index("device")["paid"]
-        same = before.set_index("device")["paid"].reindex(members.index)
-        return float((members - same).mean(skipna=False))
+    def measure(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
+        return member_gains(before, after, group)
 
     return measure
 
@@ -96,11 +95,22 @@ def gain_of_members(group: str) -> Measure:
 def gain_together(group: str) -> Measure:
     """Return the measure of what a group has in sum over what it has in sum in the baseline."""
 
-    def measure(rows: pd.DataFrame, before: pd.DataFrame) -> float:
-        sums = [frame.loc[frame["group"] == group, "paid"].sum() for frame in (rows, before)]
-        return float(sums[0] - sums[1])
+    def together(rows: pd.DataFrame) -> pd.Series:
+        return rows[rows["group"] == group].groupby("seed")["paid"].sum()
+
+    def measure(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
+        return (together(after) - together(before)).dropna()
 
     return measure
+
+
+def gains_of(rows: pd.DataFrame, entry: Entry, variant: str, baseline: str) -> pd.Series:
+    """Return by seed the gain of a variant over a baseline, both by name; rows as of a `Sample`.
+
+    A seed in which it is not known, since a run failed, is left out.
+    """
+    before, after = (rows[rows["variant"] == name] for name in (baseline, variant))
+    return entry.measure(before, after)
 
 
 class Race:
@@ -128,8 +138,6 @@ class Race:
         self.findings = [Finding(entry) for entry in entries]
         self.runs = 0
         self._next = first
-        self.baseline_rows: list[pd.DataFrame] = []
-        """Rows of all baselines, stage by stage."""
 
     @property
     def open(self) -> list[Finding]:
@@ -161,31 +169,25 @@ class Race:
         variants |= {f.name: f.entry.keys for f in findings}
         rows = self._sample(variants, numbers)
         self.runs += len(variants) * seeds
-        parts = dict(iter(rows.groupby(["variant", "seed"], sort=False)))
-        self.baseline_rows.append(rows[rows["variant"].isin(used)])
+        self._check_baselines(rows, used, numbers)
         for finding in findings:
-            for seed in numbers:
-                gain = self._gain(parts, finding, seed)
-                if not np.isfinite(gain):
-                    finding.failed.append(seed)
-                    continue
-                finding.gains.append(gain)
-                finding.seeds.append(seed)
+            gains = gains_of(rows, finding.entry, finding.name, finding.entry.baseline)
+            known = [seed for seed in numbers if seed in gains.index]
+            finding.gains += [float(gains[seed]) for seed in known]
+            finding.seeds += known
+            finding.failed += [seed for seed in numbers if seed not in gains.index]
             self._judge.judge(finding)
 
-    def _gain(self, parts: Mapping[Any, pd.DataFrame], finding: Finding, seed: int) -> float:
-        """Return the gain under a seed, NaN where the run of the variant failed.
-
-        Raises `BaselineError` where that of the baseline did: nothing can be said then.
-        """
-        before = parts.get((finding.entry.baseline, seed))
-        if before is None:
-            raise BaselineError(
-                f"{finding.entry.baseline}: the run of seed {seed} failed, and all gains are "
-                "measured against it"
-            )
-        rows = parts.get((finding.name, seed))
-        return float("nan") if rows is None else finding.entry.measure(rows, before)
+    def _check_baselines(self, rows: pd.DataFrame, used: set[str], seeds: Sequence[int]) -> None:
+        """Raise `BaselineError` where a run of a baseline failed: nothing can be said then."""
+        played = set(zip(rows["variant"], rows["seed"], strict=True))
+        for baseline in sorted(used):
+            for seed in seeds:
+                if (baseline, seed) not in played:
+                    raise BaselineError(
+                        f"{baseline}: the run of seed {seed} failed, and all gains are measured "
+                        "against it"
+                    )
 
 
 class BaselineError(FedstakeError):

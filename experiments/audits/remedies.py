@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.audits.question import DEVIANT, Question
-from experiments.audits.race import Finding, Sample, gain_of_members
-from experiments.confidence import Bound
-from experiments.intervals import interval
+from experiments.audits.question import Question
+from experiments.audits.race import Finding, Sample, gains_of
+from experiments.confidence import Bound, student
 from mechanisms import registries as rules
 from mechanisms.payouts.base import PayoutRule
 from sim.keys import SettingError
@@ -139,7 +138,7 @@ class _Search:
             return None
         at = max(self._tried) if math.isnan(high) else high
         gains = self._tried[at]
-        bound = Bound(float(gains.mean()), *interval(gains, "t"))
+        bound = student(gains)
         tried = tuple((v, float(g.mean())) for v, g in sorted(self._tried.items()))
         return Remedy(self._lever.name, self._finding.name, high, low, bound, tried)
 
@@ -159,10 +158,9 @@ class _Search:
             return None
         rows = self._sample(variants, self._seeds)
         self.runs += self.cost
-        measure, parts = gain_of_members(DEVIANT), dict(iter(rows.groupby(["variant", "seed"])))
-        gains = [measure(parts["deviating", s], parts["honest", s]) for s in self._seeds]
-        self._tried[value] = np.array(gains)
-        return float(np.mean(gains))
+        gains = gains_of(rows, self._finding.entry, "deviating", "honest").to_numpy(float)
+        self._tried[value] = gains
+        return float(gains.mean())
 
 
 def _filled(keys: Any, value: int) -> Any:

@@ -9,8 +9,13 @@ from experiments.confidence import ASSUMED
 from fedstake.errors import InputError
 from mechanisms.plugin import nearest
 
-CLAIMS = ("deviations", "sybils", "coalitions", "rationality")
-"""What can be claimed of a rule."""
+CLAIMS = {
+    "deviations": "nobody gains by deviating alone",
+    "sybils": "nobody gains by splitting into identities",
+    "coalitions": "no coalition gains",
+    "rationality": "honest devices do not lose by taking part",
+}
+"""What can be claimed of a rule, by name."""
 LEAST_RUNS = 60
 
 

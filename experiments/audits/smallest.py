@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from experiments.audits.question import Question
-from experiments.audits.race import Finding
-from experiments.confidence import Bound
-from experiments.intervals import interval
+from experiments.audits.race import Finding, gains_of
+from experiments.confidence import Bound, student
 from experiments.loader import ScenarioError
 from experiments.trials import Trials
 from sim.keys import SettingError
@@ -69,10 +68,8 @@ def smallest_of(
             rows = trials.paid(pair, seeds)
         except ScenarioError:
             continue
-        parts = dict(iter(rows.groupby(["variant", "seed"])))
-        measure = finding.entry.measure
-        found = np.array([measure(parts["deviating", s], parts["before", s]) for s in seeds])
-        if _pays(found):
+        found = gains_of(rows, finding.entry, "deviating", "before").to_numpy(float)
+        if student(found).low > 0:
             now, gains, chosen = keys, found, seeds
     best = int(np.argmax(gains))
     keys = {**now, "seed": chosen[best]}
@@ -80,15 +77,9 @@ def smallest_of(
     return Smallest(
         scenario.replace(**{**finding.entry.keys, **keys}),
         scenario.replace(**{**baseline, **keys}),
-        Bound(float(gains.mean()), *interval(gains, "t")),
+        student(gains),
         float(gains[best]),
     ), played
-
-
-def _pays(gains: np.ndarray) -> bool:
-    """Return whether the interval of gains is above 0."""
-    low, _ = interval(gains, "t")
-    return bool(low > 0)
 
 
 def _smaller(scenario: Scenario) -> Iterator[dict[str, Any]]:

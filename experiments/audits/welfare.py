@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from experiments.confidence import Bound
-from experiments.intervals import interval
+from experiments.confidence import Bound, student
 from experiments.scorecard.measures import gini
 from sim.settings import HONEST
 
@@ -32,9 +31,11 @@ class Welfare:
     runs: int
 
     @property
-    def certainly_worse(self) -> bool:
-        """Whether an honest device certainly has less than outside, on average."""
-        return self.payoff.high < self.outside
+    def verdict(self) -> str:
+        """Return whether staying outside pays an honest device, in the words of findings."""
+        if self.payoff.high < self.outside:
+            return "profitable"
+        return "compatible" if self.payoff.low >= self.outside else "undecided"
 
 
 def welfare_of(rows: pd.DataFrame, outside: float, level: float) -> Welfare | None:
@@ -42,24 +43,20 @@ def welfare_of(rows: pd.DataFrame, outside: float, level: float) -> Welfare | No
 
     Rows are as those of `Trials.paid`, of one variant.
 
-    Intervals are Student's or the bootstrap's over runs, for a fixed number of them.
+    Intervals are Student's over runs, whose number was fixed before.
     """
     honest = rows[rows["group"] == HONEST]
     if honest.empty:
         return None
     by_run = honest.groupby("seed")["paid"]
-    means = by_run.mean().to_numpy(float)
-    worse = (honest["paid"] < outside).groupby(honest["seed"]).mean().to_numpy(float)
+    means = by_run.mean().to_numpy(dtype=np.float64)
+    losing = (honest["paid"].astype(float) < outside).astype(float)
+    worse = losing.groupby(honest["seed"]).mean().to_numpy(dtype=np.float64)
     spread = [gini(paid.to_numpy(float)) for _, paid in by_run if paid.min() >= 0]
     return Welfare(
-        _bound(means, level),
+        student(means, level),
         outside,
-        _bound(worse, level),
+        student(worse, level),
         float(np.mean(spread)) if spread else float("nan"),
         len(means),
     )
-
-
-def _bound(values: np.ndarray, level: float) -> Bound:
-    low, high = interval(values, level=level)
-    return Bound(float(values.mean()), low, high)

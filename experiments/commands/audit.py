@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.console import out_console
-from experiments.terminal import EXIT_FAILED, DataOption, DebugOption, one_line_errors, show
+from experiments.terminal import (
+    EXIT_FAILED,
+    DataOption,
+    DebugOption,
+    WorkersOption,
+    one_line_errors,
+    show,
+)
 from fedstake.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +64,6 @@ SearchOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option(help="Folder of runs and page [default: results/audit-RULE].")
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
 
 
 def audit(
@@ -106,13 +112,13 @@ def audit(
             limits=_limits(limits),
             claims=tuple(claim or ["deviations"]),
         )
-        _show(found, out or Path("results") / f"audit-{found.question.called}")
+        _show(found)
         if found.failed:
             out_console.print(f"claims that fail: {', '.join(found.failed)}", markup=False)
             raise typer.Exit(EXIT_FAILED)
 
 
-def _show(found: Audit, folder: Path) -> None:
+def _show(found: Audit) -> None:
     """Print the answer, then the claims, then what gains most."""
     from experiments.audits.making import CERTIFICATE, PAGE
     from experiments.audits.page import answer, claims_frame
@@ -122,7 +128,9 @@ def _show(found: Audit, folder: Path) -> None:
     out_console.print()
     show(claims_frame(found), "claims")
     _show_findings(found)
-    out_console.print(f"\npage: {folder / PAGE}; certificate: {folder / CERTIFICATE}", markup=False)
+    out_console.print(
+        f"\npage: {found.folder / PAGE}; certificate: {found.folder / CERTIFICATE}", markup=False
+    )
 
 
 def _limits(text: str) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ import typer
 
 from experiments.console import out_console
 from experiments.progress import counted, progress
-from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
+from experiments.terminal import EXIT_FAILED, DebugOption, WorkersOption, one_line_errors, show
 
 if TYPE_CHECKING:
     from experiments.demo import Outcome
@@ -20,9 +20,7 @@ def demo(
         Path, typer.Option(help="Folder of the sweep, its tables and its report.")
     ] = Path("results/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per cell.")] = 3,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    workers: WorkersOption = None,
     replay: Annotated[
         bool,
         typer.Option("--replay/--no-replay", help="Repeat the winner on the bundled dev chain."),

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.console import out_console
-from experiments.progress import counted, progress
-from experiments.terminal import DataOption, DebugOption, one_line_errors, show
+from experiments.progress import progress
+from experiments.terminal import DataOption, DebugOption, WorkersOption, one_line_errors, show
 
 if TYPE_CHECKING:
     from experiments.games.record import RecordedGame, Stage
     from experiments.games.solution import Solution
     from experiments.games.spec import GameSpec
     from experiments.games.table import Table
-    from experiments.sweeps.drive import Sweep
 
 
 def game(
@@ -31,9 +30,7 @@ def game(
     out: Annotated[
         Path | None, typer.Option(help="Folder of runs and results [default: results/NAME].")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    workers: WorkersOption = None,
     nfg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the game for Gambit, too.")
     ] = None,
@@ -68,15 +65,10 @@ def _estimated(
 ) -> tuple[Table, list[Stage]]:
     """Return payoffs that are estimated by runs, and how these were spent."""
     from experiments.games.estimate import Estimate
-
-    def play(sweep: Sweep) -> None:
-        with (
-            sweep.ready(),
-            counted(sweep.spec.name, len(sweep.todo), sweep.forecast()) as on_receipt,
-        ):
-            sweep.play(workers=workers, data=data, on_receipt=on_receipt)
+    from experiments.trials import player
 
     estimate = Estimate(spec, folder)
+    play = player(workers=workers, data=data, progress=True)
     return estimate.run(play), estimate.stages
 
 

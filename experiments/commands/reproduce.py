@@ -11,7 +11,7 @@ import typer
 from experiments.console import out_console
 from experiments.numerals import duration
 from experiments.progress import counted
-from experiments.terminal import DataOption, DebugOption, one_line_errors, show
+from experiments.terminal import DataOption, DebugOption, WorkersOption, one_line_errors, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="Folder [default: results/reproduce-<paper>-<size>].")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    workers: WorkersOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say how many runs there are and what they would cost."),

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.console import out_console
-from experiments.terminal import EXIT_FAILED, DataOption, DebugOption, one_line_errors, show
+from experiments.terminal import (
+    EXIT_FAILED,
+    DataOption,
+    DebugOption,
+    WorkersOption,
+    one_line_errors,
+    show,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +37,7 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="Folder of runs and results [default: results/NAME].")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    workers: WorkersOption = None,
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -17,6 +17,7 @@ from experiments.terminal import (
     DebugOption,
     MemoryOption,
     TimeoutOption,
+    WorkersOption,
     YesOption,
     confirm,
     one_line_errors,
@@ -56,7 +57,6 @@ ReuseOption = Annotated[
     list[Path] | None,
     typer.Option(metavar="DIR", help="Take over finished runs of a folder; repeatable."),
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes [default: all cores].")]
 DaskOption = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="A Dask scheduler to run on, as tcp://host:8786."),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from experiments.console import out_console
-from experiments.terminal import DataOption, DebugOption, TrustOption, one_line_errors
-
-if TYPE_CHECKING:
-    from experiments.sweeps.drive import Sweep
+from experiments.terminal import (
+    DataOption,
+    DebugOption,
+    TrustOption,
+    WorkersOption,
+    one_line_errors,
+)
 
 
 def verify(
@@ -25,9 +28,7 @@ def verify(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of that draw [default: nobody knows it before].")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes [default: all cores].")
-    ] = None,
+    workers: WorkersOption = None,
     trust: TrustOption = False,
     data: DataOption = None,
     debug: DebugOption = False,
@@ -42,11 +43,10 @@ def verify(
         from experiments.audits.certificate import read
         from experiments.audits.certificate import verify as check
         from experiments.numerals import how_many
+        from experiments.trials import player
         from mechanisms.registry import reading
 
-        def play(sweep: Sweep) -> None:
-            sweep.play(workers=workers, data=data)
-
+        play = player(workers=workers, data=data, progress=False)
         with reading(trust=trust), TemporaryDirectory() as folder:
             stated = read(certificate)
             done = check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from experiments.games.solution import Settings, honesty
 from experiments.games.spec import GameSpec, Simulated
 from experiments.games.table import Table, of_samples
 from experiments.loader import ScenarioError
-from experiments.results import Results, sql_name
+from experiments.results import Results
 from experiments.sweeps.drive import Sweep
 from experiments.sweeps.plan import plan, spec_of
+from experiments.trials import Play, check_played, groups_in_play, paid_by_device
 from sim.scenario import Scenario
 from sim.settings import HONEST
 
@@ -27,18 +28,7 @@ STEP = 5
 OPEN = 0.25
 """Share of the profiles that matter which get more seeds at a time; one at least."""
 
-PAID = """
-    select profile, seed, "group", avg(total) as paid
-    from (
-        select run_id, device, "group", sum({column}) as total
-        from participants group by run_id, device, "group"
-    ) join p using (run_id)
-    group by profile, seed, "group"
-"""
-"""What a device of each group was paid in each run, on average."""
-
 Samples = dict[tuple[int, ...], list[NDArray[np.float64]]]
-Play = Callable[[Sweep], None]
 
 
 class Estimate:
@@ -59,8 +49,7 @@ class Estimate:
         assert spec.simulated is not None
         self.spec, self.simulated, self.folder = spec, spec.simulated, folder
         scenario = _base(spec, self.simulated)
-        groups = scenario.to_dict()["adversaries"]
-        self._groups = [g for g in groups if g["count"] or g["devices"]]
+        self._groups = groups_in_play(scenario)
         taken = sum(group.size for group in scenario.adversaries)
         players = scenario.devices - taken
         if players < 2:
@@ -137,22 +126,13 @@ class Estimate:
 
     def _take(self, folder: Path) -> None:
         """Read what devices were paid in a stage: the mean of each group in each run."""
-        results = Results.open(folder)
-        failed = results.failures()
-        if len(failed):
-            first = failed.iloc[0]
-            raise ScenarioError(
-                self.spec.name, "profile", first["profile"], f"a run failed: {first['error']}"
-            )
-        column = self.simulated.measure
-        known = results.columns.get("participants", {})
-        if column not in known:
-            expected = f"a column of table participants: {', '.join(sorted(known))}"
-            raise ScenarioError(self.spec.name, "simulated.measure", column, expected)
-        paid = results.sql(PAID.format(column=sql_name(column)), ["participants"])
+        results, name = Results.open(folder), self.spec.name
+        check_played(results, "profile", name)
+        measure = self.simulated.measure
+        paid = paid_by_device(results, "profile", measure, name, "simulated.measure")
         groups = [name if keys else HONEST for name, keys in self.simulated.strategies.items()]
         means = paid.pivot_table("paid", ["profile", "seed"], "group").reindex(columns=groups)
-        labels = means.index.get_level_values("profile").astype(str)
+        labels = means.index.get_level_values("profile")
         for label, row in zip(labels, means.to_numpy(dtype=np.float64), strict=True):
             profile = tuple(int(part) for part in label.split("-"))
             self._samples.setdefault(profile, []).append(row)

@@ -14,7 +14,6 @@ from experiments.games.solution import Settings
 from experiments.games.table import LARGEST, NAME, Table, certain, read_csv
 from experiments.loader import ScenarioError, label, toml_values
 from experiments.sweeps.design import first_error
-from mechanisms.plugin import nearest
 from sim.keys import SettingError
 
 Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
@@ -177,30 +176,8 @@ def load_game(source: str | Path) -> GameSpec:
     try:
         return GameSpec.model_validate(values)
     except ValidationError as error:
-        first = _first(error)
+        first = first_error(error, GameSpec)
         raise ScenarioError(str(source), first.key, first.value, first.expected) from error
-
-
-def _first(error: ValidationError) -> SettingError:
-    """Return the first error of pydantic's as a wrong setting."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "missing":
-        return SettingError(".".join(path), None, "must be given")
-    if first["type"] == "extra_forbidden":
-        known = PARTS[path[0]] if len(path) > 1 else GameSpec
-        expected = f"unknown key; {nearest(path[-1], list(known.model_fields))}"
-        return SettingError(".".join(path), first["input"], expected)
-    return first_error(error, GameSpec)
-
-
-PARTS: dict[str, type[Part]] = {
-    "table": TableFile,
-    "matrix": Matrix,
-    "simulated": Simulated,
-    "solve": SolveSettings,
-}
-"""The tables of a file."""
 
 
 def check_honest(spec: GameSpec, game: Game, source: str) -> None:

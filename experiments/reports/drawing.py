@@ -101,6 +101,16 @@ def draw_all(
     return Gallery(panels, failed)
 
 
+def apart(gallery: Gallery, showing: Sequence[str]) -> tuple[Gallery, Gallery]:
+    """Return the figure that shows an answer, the first of these that is there, and the others."""
+    names = [panel.name for panel in gallery.panels]
+    chosen = next((name for name in showing if name in names), "")
+    first = [panel for panel in gallery.panels if panel.name == chosen]
+    others = [panel for panel in gallery.panels if panel.name != chosen]
+    heading = "Other figures" if first else "Figures"
+    return Gallery(first, heading=""), Gallery(others, gallery.failed, heading)
+
+
 def _draw_one(
     figure: AnyFigure,
     data: Callable[[AnyFigure], pd.DataFrame],

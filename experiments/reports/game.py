@@ -15,7 +15,7 @@ from experiments.games.record import RecordedGame, Stage, portable
 from experiments.games.solution import Solution
 from experiments.games.table import Table, frame
 from experiments.numerals import how_many, plain, with_interval
-from experiments.reports.drawing import Wanted, check_figures, draw_all
+from experiments.reports.drawing import Wanted, apart, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import write_file
 
@@ -57,15 +57,12 @@ def report_game(
 
 def _parts(game: RecordedGame, solution: Solution, gallery: Gallery) -> list[Section | Gallery]:
     """Return the parts of the page in their order."""
-    names = [panel.name for panel in gallery.panels]
-    showing = next((name for name in SHOWING if name in names), "")
-    first = [panel for panel in gallery.panels if panel.name == showing]
-    others = [panel for panel in gallery.panels if panel.name != showing]
+    first, others = apart(gallery, SHOWING)
     return [
         Section("Answer", lines=tuple(_answer(game, solution))),
-        Gallery(first, heading=""),
+        first,
         *_tables(solution),
-        Gallery(others, gallery.failed, "Other figures" if first else "Figures"),
+        others,
         _payoffs(game.table),
         Section("Game", pre=tomli_w.dumps(portable(game.spec))),
     ]

@@ -15,7 +15,7 @@ from experiments.intervals import in_words
 from experiments.labels import quoted
 from experiments.numerals import how_many, with_interval
 from experiments.reports.answer import Answer, answer_of
-from experiments.reports.drawing import Wanted, check_figures, draw_all
+from experiments.reports.drawing import Wanted, apart, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
 from experiments.results import Results
 from experiments.rundir import write_file
@@ -73,16 +73,13 @@ def _parts(
     results: Results, target: Path, answer: Answer, gallery: Gallery
 ) -> list[Section | Gallery]:
     """Return the parts of the page in their order."""
-    names = [panel.name for panel in gallery.panels]
-    showing = next((name for name in SHOWING if name in names), "")
-    first = [panel for panel in gallery.panels if panel.name == showing]
-    others = [panel for panel in gallery.panels if panel.name != showing]
+    first, others = apart(gallery, SHOWING)
     return [
         *answer.lead,
         *_failures(results, target),
-        Gallery(first, heading=""),
+        first,
         *answer.tables,
-        Gallery(others, gallery.failed, "Other figures" if first else "Figures"),
+        others,
         *_outcomes(results, target),
         Section("Factors", factors(results)),
         Section("Versions", versions(results)),

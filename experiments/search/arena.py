@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
 from experiments.loader import ScenarioError
 from experiments.results import Results
-from experiments.trials import Trials, Variant
+from experiments.trials import Trials, Variant, member_gains
 
 Seeds = tuple[int, ...]
 
@@ -61,6 +60,14 @@ class Arena:
         """Runs asked for."""
         self._keys: dict[str, str] = {}
         self._known: dict[tuple[str, Seeds], Record] = {}
+
+    def refusal(self, variant: Variant) -> ScenarioError | None:
+        """Return why a variant cannot be played; None where it can."""
+        try:
+            self.key(variant)
+        except ScenarioError as error:
+            return error
+        return None
 
     def key(self, variant: Variant) -> str:
         """Return the identity of a variant; raise `ScenarioError` where it cannot be played."""
@@ -140,36 +147,3 @@ class Arena:
         if record.failed:
             expected = f"a run failed: {record.failed}"
             raise ScenarioError(self.trials.name, "variant", dict(variant), expected)
-
-
-def member_gains(before: pd.DataFrame, after: pd.DataFrame, group: str) -> pd.Series:
-    """Return by seed the mean over a group's members of what each has more after than before.
-
-    Both frames have a row for each seed and device, with `group` and `paid`. A device that is in
-    one of the frames only does not count.
-    """
-    members = after[after["group"] == group].set_index(["seed", "device"])["paid"]
-    same = before.set_index(["seed", "device"])["paid"].reindex(members.index)
-    each = members.astype(float) - same.astype(float)
-    return each.groupby("seed").mean().dropna()
-
-
-def acting(
-    trials: Trials, variant: Mapping[str, Any], beside: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return a variant with further keys, less those that it refuses; None if it is refused itself.
-
-    A key is refused where another key switches it off, or where it is not allowed beside the rest.
-    """
-    left = dict(beside)
-    while True:
-        whole = {**variant, **left}
-        try:
-            trials.scenario_of(whole)
-        except ScenarioError as error:
-            refused = [key for key in left if error.key == key or error.key.startswith(f"{key}.")]
-            if not refused:
-                return None
-            left = {key: value for key, value in left.items() if key not in refused}
-        else:
-            return whole

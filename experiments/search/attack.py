@@ -10,10 +10,11 @@ import pandas as pd
 
 from experiments.confidence import Bound
 from experiments.confidence import Sequence as Intervals
-from experiments.search.arena import Arena, Duel, acting
+from experiments.loader import ScenarioError
+from experiments.search.arena import Arena, Duel
 from experiments.search.space import GroupSpace, group_space
 from experiments.search.study import AT_ONCE, MOST_ASKED, Study
-from experiments.trials import Trials
+from experiments.trials import Trials, acting
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ class Hunt:
         if group is None:
             return ""
         variant = {**self.honest, "adversaries": [*self.base_groups, group]}
-        whole = acting(self.arena.trials, variant, self.beside)
-        if whole is None:
+        try:
+            whole = acting(variant, self.beside, self.arena.refusal)
+        except ScenarioError:
             return "the scenario refuses it"
         return self.arena.key(whole), Duel(self.honest, whole, group["name"])
 

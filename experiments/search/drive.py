@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.confidence import Sequence as Intervals
 from experiments.loader import ScenarioError, dumps
 from experiments.numerals import how_many
-from experiments.progress import Progress, counted
+from experiments.progress import Progress
 from experiments.rundir import check_writable, write_file
 from experiments.search import found as words
 from experiments.search.arena import Arena
@@ -27,9 +27,8 @@ from experiments.search.sensitivity import GAIN, sensitivity
 from experiments.search.space import GroupSpace, group_space
 from experiments.search.spec import FRESH, AttackSpec, RuleSpec, SearchSpec, load_search
 from experiments.spreadsheet import csv_text
-from experiments.sweeps.drive import Sweep
 from experiments.sweeps.plan import outcomes_of
-from experiments.trials import Trials
+from experiments.trials import Play, Trials, groups_in_play, player
 from fedstake.outside import literal
 from mechanisms.plugin import PluginError, nearest
 from sim.data.folder import given_data
@@ -39,7 +38,6 @@ from sim.scenario import Scenario
 from sim.settings import HONEST
 
 ANSWER = "answer.toml"
-Play = Callable[[Sweep], None]
 
 
 @given_data
@@ -68,13 +66,7 @@ def search(
     """
     spec, file = load_search(source)
 
-    def play(sweep: Sweep) -> None:
-        with (
-            sweep.ready(),
-            counted(spec.name, len(sweep.todo), sweep.forecast(), progress) as on_receipt,
-        ):
-            sweep.play(workers=workers, data=data, on_receipt=on_receipt)
-
+    play = player(workers=workers, data=data, progress=progress, label=spec.name)
     folder = Path(out) if out is not None else Path("results") / spec.name
     found = Search(spec, file, folder, play).run()
     write(found, folder)
@@ -133,8 +125,7 @@ class Search:
         except ScenarioError as error:
             raise self._wrong(error.key, error.value, error.expected) from None
         self.kind = group_class(self.scenario)
-        groups = self.scenario.to_dict()["adversaries"]
-        self.base = [group for group in groups if group["count"] or group.get("devices")]
+        self.base = groups_in_play(self.scenario)
         self.sequence = Intervals(1 - spec.level, least=spec.least)
         minimise = spec.attack.minimise if spec.attack else ""
         self.arena = Arena(self.trials, minimise)

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.loader import ScenarioError, label, toml_values
-from experiments.sweeps.design import Range
-from mechanisms.plugin import nearest
-from sim.keys import SettingError, expected_of
+from experiments.sweeps.design import Range, first_error
+from sim.keys import SettingError
 
 FRESH = 1_000_000
 """The first of the seeds that score what was found; those of the search are counted from 0."""
@@ -151,34 +150,5 @@ def load_search(source: str | Path | Mapping[str, Any]) -> tuple[SearchSpec, str
     try:
         return SearchSpec.model_validate(values), file
     except ValidationError as error:
-        first = _first(error)
+        first = first_error(error, SearchSpec)
         raise ScenarioError(file, first.key, first.value, first.expected) from error
-
-
-def _first(error: ValidationError) -> SettingError:
-    """Return the first error of pydantic's as a wrong setting."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, SettingError):
-        key = ".".join(part for part in [*path, inner.key] if part)
-        return SettingError(key, inner.value, inner.expected)
-    value = None if first["type"] == "missing" else first["input"]
-    expected = expected_of(first)
-    if first["type"] == "extra_forbidden":
-        expected = f"unknown key; {nearest(path[-1], _keys_beside(path))}"
-    return SettingError(".".join(path), value, expected)
-
-
-def _keys_beside(path: list[str]) -> list[str]:
-    """Return the keys that may stand where an unknown one stands."""
-    tables: dict[str, type[BaseModel]] = {
-        "attack": AttackSpec,
-        "rule": RuleSpec,
-        "double": DoubleSpec,
-        "sensitivity": SensitivitySpec,
-    }
-    if len(path) == 1:
-        return list(SearchSpec.model_fields)
-    table = tables[path[0]] if len(path) == 2 else Range
-    return list(table.model_fields)

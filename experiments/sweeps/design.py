@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechanisms.plugin import nearest
-from sim.keys import SettingError, expected_of
+from sim.keys import SettingError, expected_of, table_of
 
 Value = Any
 Setting = dict[str, Value]
@@ -214,16 +214,29 @@ def first_error(error: ValidationError, model: type[BaseModel], where: str = "")
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     inner = first.get("ctx", {}).get("error")
-    value = first["input"]
+    value = None if first["type"] == "missing" else first["input"]
     if isinstance(inner, SettingError):
         path.append(inner.key)
         value, expected = inner.value, inner.expected
     elif first["type"] == "extra_forbidden":
-        table = Block if len(path) > 1 else model
-        expected = f"unknown key; {nearest(path[-1], list(table.model_fields))}"
+        beside = list(_innermost(model, path).model_fields)
+        expected = f"unknown key; {nearest(path[-1], beside)}"
     else:
         expected = expected_of(first)
     return SettingError(".".join(part for part in [where, *path] if part), value, expected)
+
+
+def _innermost(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
+    """Return the class of the innermost table on a path.
+
+    A part of the path that is no key of a table is the number or the name of an entry.
+    """
+    table = model
+    for part in path:
+        field = table.model_fields.get(part)
+        if field is not None:
+            table = table_of(field) or table
+    return table
 
 
 def _are_named(given: Mapping[str, Any]) -> bool:
