@@ -128,8 +128,11 @@ def ask(
             continue
         return question_of(rule, registry, chosen)
     # What is wrong with the scenario of most protocols is that it has no such key.
-    least = next((e for e in problems if "no key" not in e.expected), problems[0])
-    raise ScenarioError(rule, least.key, least.value, f"{least.expected}; give --scenario")
+    wrong = next((e for e in problems if "no key" not in e.expected), None)
+    if wrong is not None:
+        raise ScenarioError(rule, wrong.key, wrong.value, wrong.expected)
+    first = problems[0]
+    raise ScenarioError(rule, first.key, first.value, f"{first.expected}; give --scenario")
 
 
 def _located(rule: str) -> str:
