@@ -123,6 +123,11 @@ class Results:
         return str(self._sweep["spec"]["name"])
 
     @property
+    def got_more_seeds(self) -> bool:
+        """Whether seeds were added after the sweep had begun: somebody may have looked before."""
+        return manifest.got_more_seeds(self.folder, self._sweep)
+
+    @property
     def spec(self) -> dict[str, Any]:
         """The sweep's file, as plain values."""
         return dict(self._sweep["spec"])

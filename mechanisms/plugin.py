@@ -93,6 +93,8 @@ class Plugin:
     """Parameters of each configuration that the conformance suite tries."""
     levers: ClassVar[tuple[str, ...]] = ()
     """Parameters, numbers, of which more makes deviating dearer: audits search the least enough."""
+    doses: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Of a behaviour: parameters along each of which audits draw its gain, with the values."""
     params: Any
     pieces: tuple[Plugin, ...] = ()
     """The plug-ins that it is made of, which errors name in its place."""

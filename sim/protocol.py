@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -117,6 +117,33 @@ class Tape:
     reader: str
 
 
+class Trait(NamedTuple):
+    """A kind of honest participant, as slow devices: how an audit makes some, and knows them.
+
+    Args:
+        keys: dotted keys under which participants differ in it.
+        measure: expression over a participant's rows of table `participants`; the smaller, the more
+            it is of that kind.
+    """
+
+    keys: Mapping[str, Any]
+    measure: str
+
+
+class Dose(NamedTuple):
+    """One deviation along one key, as a copier with and without commitments.
+
+    Args:
+        deviation: keys of the group that deviates, but for its size.
+        key: dotted scenario key.
+        values: of the key, in the order of the curve.
+    """
+
+    deviation: Mapping[str, Any]
+    key: str
+    values: tuple[Any, ...]
+
+
 class Protocol(Plugin, ABC):
     """A game. Subclasses set `name`, `summary`, `reference`, what they declare, and `play`."""
 
@@ -139,6 +166,12 @@ class Protocol(Plugin, ABC):
 
     provoked: ClassVar[Mapping[str, Any]] = {}
     """Dotted keys that act only where somebody deviates, and the values that audits give them."""
+    traits: ClassVar[Mapping[str, Trait]] = {}
+    """Kinds of honest participants that may fare worse than others: audits look at each."""
+    shut_out: ClassVar[str] = "role is null and online"
+    """Expression over a row of table `participants`: whether one that wants a place has lost it."""
+    curves: ClassVar[Mapping[str, Dose]] = {}
+    """Curves of one deviation over one key that audits draw, beside those of its behaviours."""
 
     def __init__(self, kernel: Kernel) -> None:
         """Build participants and rules; raise `SettingError` for what nobody could play."""

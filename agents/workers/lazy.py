@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 
 from agents.workers.base import WorkerBehaviour
 from mechanisms.plugin import param
@@ -46,3 +50,28 @@ class Overstate(WorkerBehaviour):
 
     def submit(self, seen: WorkerObservation) -> Submission:
         return Submission(seen.updates, seen.samples * self.params.factor, seen.epochs)
+
+
+class Shade(WorkerBehaviour):
+    """Trains honestly and claims somewhat more samples than it has, within an error of counting.
+
+    A claim that nobody can tell from an honest mistake is never punished for sure: what it gains is
+    the slack that a rule leaves.
+    """
+
+    name = "shade"
+    summary = "claims more samples than it has, within an error that could be honest"
+    reference = "VBFL pays self-reported samples: Chen et al., arXiv:2101.03300, section 'Reward'"
+    doses: ClassVar[Mapping[str, tuple[float, ...]]] = {"error": (0.02, 0.05, 0.1, 0.2, 0.5)}
+
+    @dataclass(frozen=True)
+    class Params:
+        error: float = param(
+            0.05, help="share of its samples that it claims beside them", gt=0, le=1
+        )
+
+    params: Params
+
+    def submit(self, seen: WorkerObservation) -> Submission:
+        claimed = np.ceil(seen.samples * (1 + self.params.error)).astype(seen.samples.dtype)
+        return Submission(seen.updates, claimed, seen.epochs)

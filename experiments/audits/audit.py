@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from experiments import confidence
+from experiments.audits.curves import Point, points
 from experiments.audits.deviations import Deviation, Library, library
+from experiments.audits.portrait import Portrait, portrait_of
 from experiments.audits.properties import Property, properties_of
 from experiments.audits.question import DEVIANT, Question
 from experiments.audits.race import (
@@ -25,7 +27,7 @@ from experiments.audits.race import (
     gain_together,
 )
 from experiments.audits.remedies import Remedy, remedies_of
-from experiments.audits.settings import SHARES, AuditSettings
+from experiments.audits.settings import SHARES, SHUT_OUT, AuditSettings
 from experiments.audits.smallest import Smallest, smallest_of
 from experiments.audits.welfare import Welfare, welfare_of
 from experiments.loader import ScenarioError
@@ -42,6 +44,7 @@ FIRST = {
     "search": 300_000,
     "remedies": 400_000,
     "smallest": 500_000,
+    "curves": 600_000,
 }
 """First seed of each part: what is chosen by one part is judged by seeds that it has not seen."""
 SEEDS = 6
@@ -52,6 +55,8 @@ KINDS = {"deviations": "deviation", "sybils": "sybils", "coalitions": "coalition
 """Kind of the findings that a claim is about."""
 LEAST_SPREAD = 3
 """Gains whose standard deviation is less than epsilon / this count as that much spread."""
+DOSE, OTHER_RULES = "dose", "other rules"
+"""Kinds of the points of curves: in the audited scenario, and under a changed key of it."""
 MOST_COALITIONS = 3
 """Deviations of which coalitions are tried: those that gain a single device most."""
 
@@ -69,8 +74,12 @@ class Audit:
         findings: of every variant that was played, in the order of playing.
         properties: of the rule itself, by generated observations.
         welfare: of honest devices.
+        portrait: the same by role and kind of device, and over time; None where nothing was
+            simulated.
+        curves: points along which one deviation was played; their gains are among the findings.
         remedies: what stops the worst deviation, and at what price.
         smallest: the smallest scenario found in which the worst finding pays.
+        replayed: what the chain said of the smallest scenario; "" where it was not asked.
         runs: played for it.
         notes: what could not be asked, and why.
         folder: of its runs, and of what is written about it.
@@ -84,8 +93,11 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     welfare: Welfare | None = None
+    portrait: Portrait | None = None
+    curves: list[Point] = field(default_factory=list)
     remedies: list[Remedy] = field(default_factory=list)
     smallest: Smallest | None = None
+    replayed: str = ""
     runs: int = 0
     notes: list[str] = field(default_factory=list)
     folder: Path = Path()
@@ -103,15 +115,17 @@ class Audit:
     @property
     def worst(self) -> Finding | None:
         """The finding whose gain is certainly the largest: by its lower bound; None without any."""
-        profitable = [f for f in self.findings if f.verdict == "profitable"]
-        among = profitable or [f for f in self.findings if f.gains]
+        profitable = [f for f in self.certified if f.verdict == "profitable"]
+        among = profitable or [f for f in self.certified if f.gains]
         return max(among, key=lambda f: (f.bound.low, _number(f.bound.mean)), default=None)
 
     def claim(self, name: str) -> str:
         """Return what is known of a claim, of `CLAIMS`: "profitable" says that it fails."""
-        if name != "rationality":
-            return self.verdict(KINDS[name])
-        return "not asked" if self.welfare is None else self.welfare.verdict
+        if name == "rationality":
+            return "not asked" if self.welfare is None else self.welfare.verdict
+        if name == "inclusion":
+            return "not asked" if self.portrait is None else self.portrait.inclusion(SHUT_OUT)
+        return self.verdict(KINDS[name])
 
     @property
     def failed(self) -> list[str]:
@@ -130,6 +144,11 @@ class Audit:
         if any(f.failed for f in found):
             return math.inf
         return self.epsilon + max((2 * f.bound.half for f in found), default=math.inf)
+
+    @property
+    def certified(self) -> list[Finding]:
+        """Findings of the audited scenario itself."""
+        return [f for f in self.findings if f.entry.kind != OTHER_RULES]
 
     # --- frames -----------------------------------------------------------------------------
 
@@ -154,7 +173,8 @@ class Audit:
 
     def leading(self, most: int) -> pd.DataFrame:
         """Return the rows of `frame` with the largest known mean gains, so many at most."""
-        known = self.frame().dropna(subset="gain")
+        frame = self.frame()
+        known = frame[frame["kind"] != OTHER_RULES].dropna(subset="gain")
         order = np.argsort(-known["gain"].to_numpy(float), kind="stable")
         return known.take(order[:most])
 
@@ -182,7 +202,12 @@ class Audit:
 
 
 def counts_as(kind: str, size: int) -> str:
-    """Return the kind with which a variant is judged: what a search found counts by its size."""
+    """Return the kind with which a variant is judged: what a search found counts by its size.
+
+    A point of a curve in the audited scenario is a deviation of one device.
+    """
+    if kind == DOSE:
+        return "deviation"
     if kind != "search":
         return kind
     return "deviation" if size == 1 else "coalition"
@@ -231,11 +256,15 @@ class Auditor:
         audit = self.audit
         audit.properties = properties_of(audit.question)
         sybils = self._sybil_entries()
+        audit.curves = list(points(audit.question, audit.library))
         self._measure_scale()
-        hypotheses = len(audit.library.playable) + len(sybils) + self._coalition_sizes() + 1
+        self._draw_portrait()
+        variants = len(audit.library.playable) + len(audit.curves) + len(sybils)
+        hypotheses = variants + self._coalition_sizes() + 1
         audit.confidence = self._sequence(hypotheses)
         judge = Judge(audit.confidence, audit.epsilon)
         self._deviations(judge)
+        self._curves(judge)
         self._sybils(judge, sybils)
         self._coalitions(judge)
         self._search(judge)
@@ -248,8 +277,7 @@ class Auditor:
     def _measure_scale(self) -> None:
         """Play honest runs: they say what counts as a gain, and how honest devices fare."""
         audit, s = self.audit, self.audit.settings
-        seeds = range(FIRST["deviations"], FIRST["deviations"] + SEEDS)
-        rows = self._sample({HONEST: audit.question.honest}, list(seeds))
+        rows = self._sample({HONEST: audit.question.honest}, self._honest_seeds)
         audit.welfare = welfare_of(rows, s.outside, s.level)
         honest = rows[rows["group"] == GROUP]
         payoff = float(honest["paid"].abs().mean()) if len(honest) else 0.0
@@ -257,6 +285,23 @@ class Auditor:
         if not audit.epsilon > 0:
             audit.notes.append("honest devices are paid nothing: a gain of 1 base unit counts")
             audit.epsilon = 1.0
+
+    @property
+    def _honest_seeds(self) -> list[int]:
+        first = FIRST["deviations"]
+        return list(range(first, first + self.audit.settings.honest_seeds))
+
+    def _draw_portrait(self) -> None:
+        """Look at the same runs by role and kind of device."""
+        audit = self.audit
+        if self._trials is None:
+            return
+        audit.portrait = portrait_of(
+            audit.question, self._trials, self._honest_seeds, audit.settings.level
+        )
+        audit.runs += audit.portrait.runs
+        self._spare -= audit.portrait.runs
+        audit.notes += audit.portrait.notes
 
     def _sequence(self, hypotheses: int) -> confidence.Sequence:
         """Return how intervals are made, so many of them at once."""
@@ -286,6 +331,18 @@ class Auditor:
         ]
         baselines = {HONEST: self.audit.question.honest}
         self._race("deviations", baselines, entries, judge)
+
+    def _curves(self, judge: Judge) -> None:
+        """Play each point of each curve against the same scenario in which nobody deviates."""
+        baselines, entries = {}, []
+        for point in self.audit.curves:
+            baseline, kind = HONEST, DOSE
+            if not point.inside:
+                baseline, kind = f"{HONEST}, {point.name}", OTHER_RULES
+            baselines[baseline] = point.honest
+            measure = gain_of_members(DEVIANT)
+            entries.append(Entry(point.name, point.keys, measure, baseline, kind))
+        self._race("curves", baselines, entries, judge)
 
     def _race(
         self,

@@ -74,7 +74,7 @@ class Variant(_Part):
     """One variant: what is played, what it is compared with, its gain under every seed."""
 
     name: Text
-    kind: Literal["deviation", "sybils", "coalition", "search"]
+    kind: Literal["deviation", "dose", "sybils", "coalition", "search"]
     devices: Annotated[int, Field(ge=1, le=100_000)]
     keys: dict[str, Any]
     baseline: Text
@@ -154,7 +154,7 @@ def certificate_of(audit: Audit) -> Certificate:
         run_id=question.scenario.replace(seed=0).run_id(),
         scenario=_beside(question.scenario.to_dict()),
         baselines=_beside(baselines),
-        variants=tuple(_variant(f) for f in audit.findings),
+        variants=tuple(_variant(f) for f in audit.certified),
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from experiments.audits.audit import Audit
 from experiments.audits.audit import audit as made
 from experiments.audits.certificate import certificate_of, write
-from experiments.audits.page import write_counterexample, write_page
+from experiments.audits.page import COUNTEREXAMPLE, write_counterexample, write_page
 from experiments.audits.question import ask
 from experiments.audits.settings import AuditSettings
 from experiments.progress import Progress
 from experiments.rundir import check_writable
+from experiments.runner import run
 from experiments.trials import player
 
 PAGE, CERTIFICATE = "audit.html", "certificate.toml"
@@ -28,6 +29,7 @@ def audit(
     set: Mapping[str, Any] | None = None,
     kind: str = "",
     search: bool = True,
+    replay: bool = False,
     workers: int | None = None,
     data: str | Path | None = None,
     progress: Progress = None,
@@ -45,6 +47,8 @@ def audit(
         set: dotted scenario keys and their values.
         kind: of the rule, where its name stands for several.
         search: whether an attack is searched for, too.
+        replay: play the counterexample and repeat it on a fresh dev chain; `BridgeError` where that
+            cannot be done.
         workers: processes (default: all cores).
         data: folder of data files.
         progress: see `sweep`.
@@ -60,6 +64,16 @@ def audit(
     play = player(workers=workers, data=data, progress=progress)
     found = made(question, chosen, folder, play, search=search)
     write_counterexample(found, folder)
+    if replay and found.smallest is not None:
+        found.replayed = _replayed(folder, data)
     write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
     write(certificate_of(found), folder / CERTIFICATE)
     return found
+
+
+def _replayed(folder: Path, data: str | Path | None) -> str:
+    """Play the counterexample, repeat it on a dev chain, and return what the two come to."""
+    from chain_bridge import replay_run
+
+    run(folder / f"{COUNTEREXAMPLE}.toml", folder / COUNTEREXAMPLE, data=data)
+    return replay_run(folder / COUNTEREXAMPLE).books.verdict

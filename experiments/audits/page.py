@@ -19,6 +19,9 @@ from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import write_file
 from experiments.spreadsheet import csv_text
 
+COUNTEREXAMPLE = "counterexample"
+"""Name of the smallest scenario found, and of its run."""
+SHOWN_ROUNDS = 6
 ROWS = 60
 """Rows of a table on the page; the CSV has all."""
 
@@ -174,10 +177,12 @@ def _tables(audit: Audit) -> Iterator[Section]:
         shown.insert(1, "gain", with_interval(rows, "gain"))
         shown["verdict"] = rows["verdict"]
         yield Section(heading, shown.head(ROWS), note=f"{notes[kind]} Base units per run.")
+    yield from _curves(audit)
     yield from _prices(audit)
     yield from _remedies(audit)
     yield from _smallest(audit)
     yield from _welfare(audit)
+    yield from _portrait(audit)
     if audit.properties:
         tried = [
             (p.name, p.meaning, "holds" if p.holds else p.counterexample) for p in audit.properties
@@ -191,6 +196,30 @@ def _tables(audit: Audit) -> Iterator[Section]:
         yield Section("Not played", table)
     if audit.notes:
         yield Section("Notes", lines=("", *audit.notes))
+
+
+def _curves(audit: Audit) -> Iterator[Section]:
+    """Yield what one deviation gains along a parameter, or a key, in the order of its values."""
+    points = {point.name: point for point in audit.curves}
+    rows = audit.frame().set_index("variant")
+    played = [name for name in points if name in rows.index]
+    if not played:
+        return
+    found = rows.loc[played].reset_index()
+    shown = pd.DataFrame(
+        {
+            "curve": [points[name].curve for name in played],
+            "value": [str(points[name].value) for name in played],
+            "gain": with_interval(found, "gain"),
+            "verdict": found["verdict"],
+        }
+    )
+    yield Section(
+        "Along a curve",
+        shown,
+        note="One device, base units per run: how far a report may be from the truth before it "
+        "pays or stops paying, and a deviation under a changed key.",
+    )
 
 
 def _prices(audit: Audit) -> Iterator[Section]:
@@ -238,9 +267,12 @@ def _smallest(audit: Audit) -> Iterator[Section]:
         f"({number(found.gain.low, 0)} to {number(found.gain.high, 0)}) base units per run, "
         f"{number(found.gain_at, 0)} with seed {scenario.seed}."
     )
+    lines = [line]
+    if audit.replayed:
+        lines.append(f"Its run, repeated on a dev chain: {audit.replayed}.")
     yield Section(
         "The smallest scenario found in which it pays",
-        lines=(line,),
+        lines=tuple(lines),
         pre="fedstake run counterexample.toml --out deviating\n"
         "fedstake run counterexample-honest.toml --out honest\n"
         "fedstake replay deviating\n",
@@ -264,6 +296,62 @@ def _welfare(audit: Audit) -> Iterator[Section]:
     )
 
 
+def _portrait(audit: Audit) -> Iterator[Section]:
+    """Yield how honest devices fare by role and kind, over time, and how fairly."""
+    seen = audit.portrait
+    if seen is None:
+        return
+    level = f"{100 * audit.settings.level:.4g} % intervals"
+    out = seen.shut_out
+    lines = [
+        f"In {out.runs} of {how_many(out.of, 'run')} an honest device was there at the end and had "
+        f"lost its place ({100 * out.share:.3g} % of the honest devices).",
+    ]
+    if seen.fairness is not None:
+        lines.append(
+            f"Shares of pay differ from those of Shapley values by {_interval(seen.fairness, 2)} "
+            "in sum (0 fair, 2 most unfair)."
+        )
+    kinds = [(k.name, _interval(k.payoff, 0), _interval(k.others, 0)) for k in seen.kinds]
+    if kinds:
+        yield Section(
+            "Kinds of honest devices",
+            pd.DataFrame(kinds, columns=["kind", "payoff of a device", "of the others"]),
+            lines=("", *lines),
+            note=f"Base units per run, {level}: the quarter of devices that is most of a kind, "
+            "in runs in which devices differ in it.",
+        )
+    else:
+        yield Section("Place and fairness", lines=("", *lines))
+    roles = seen.roles[["role"]].copy()
+    roles["payoff"] = with_interval(seen.roles, "payoff")
+    roles["share that loses"] = [number(value, 2) for value in seen.roles["losing"]]
+    yield Section(
+        "Roles of honest devices", roles, note=f"Base units per device and round, {level}."
+    )
+    yield Section(
+        "Over the rounds",
+        _chosen_rounds(seen.time),
+        note="Gini coefficient of what honest devices hold and have locked; base units issued and "
+        "burned in the round.",
+    )
+
+
+def _chosen_rounds(time: pd.DataFrame) -> pd.DataFrame:
+    """Return some rounds from the first to the last, as text."""
+    last = len(time) - 1
+    chosen = sorted({round(last * part / (SHOWN_ROUNDS - 1)) for part in range(SHOWN_ROUNDS)})
+    shown = time.iloc[chosen]
+    return pd.DataFrame(
+        {
+            "round": [str(int(r)) for r in shown["round"]],
+            "inequality (Gini)": [number(value, 3) for value in shown["gini"]],
+            "issued": [number(value, 0) for value in shown["issued"]],
+            "burned": [number(value, 0) for value in shown["burned"]],
+        }
+    )
+
+
 def _interval(bound: confidence.Bound, decimals: int) -> str:
     low, high = number(bound.low, decimals), number(bound.high, decimals)
     return f"{number(bound.mean, decimals)} ({low} to {high})"
@@ -274,6 +362,6 @@ def write_counterexample(audit: Audit, folder: Path) -> None:
     found = audit.smallest
     if found is None:
         return
-    scenarios = {"counterexample": found.deviating, "counterexample-honest": found.honest}
+    scenarios = {COUNTEREXAMPLE: found.deviating, f"{COUNTEREXAMPLE}-honest": found.honest}
     for name, scenario in scenarios.items():
         write_file(folder / f"{name}.toml", dumps(scenario.replace(name=name)))

@@ -14,9 +14,12 @@ CLAIMS = {
     "sybils": "nobody gains by splitting into identities",
     "coalitions": "no coalition gains",
     "rationality": "honest devices do not lose by taking part",
+    "inclusion": "no honest device loses its place",
 }
 """What can be claimed of a rule, by name."""
 LEAST_RUNS = 60
+SHUT_OUT = 0.1
+"""Largest probability of a run in which an honest device loses its place that counts as none."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,19 @@ class AuditSettings:
         if not 0 < self.tolerance <= 1:
             raise InputError(f"--tolerance {self.tolerance:g}: must be above 0, at most 1")
 
+    @property
+    def honest_seeds(self) -> int:
+        """Seeds of the runs in which nobody deviates: a part of the budget, six to forty."""
+        return min(40, max(6, self.budget // 20))
+
 
 SHARES = {
-    "deviations": 0.5,
-    "sybils": 0.13,
-    "coalitions": 0.13,
+    "deviations": 0.48,
+    "curves": 0.08,
+    "sybils": 0.12,
+    "coalitions": 0.12,
     "search": 0.08,
-    "remedies": 0.1,
-    "smallest": 0.06,
+    "remedies": 0.08,
+    "smallest": 0.04,
 }
 """Shares of the budget; what a part leaves goes to the next."""

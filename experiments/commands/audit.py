@@ -40,8 +40,8 @@ SetOption = Annotated[
 ClaimOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="What must not fail: deviations, sybils, coalitions, rationality; repeatable "
-        "[default: deviations]."
+        help="What must not fail: deviations, sybils, coalitions, rationality, inclusion; "
+        "repeatable [default: deviations]."
     ),
 ]
 KindOption = Annotated[str, typer.Option(help="Kind of the rule, where several have its name.")]
@@ -61,6 +61,9 @@ LimitsOption = Annotated[
 SearchOption = Annotated[
     bool, typer.Option("--search/--no-search", help="Search for an attack, too.")
 ]
+ReplayOption = Annotated[
+    bool, typer.Option("--replay", help="Repeat the counterexample on a fresh dev chain, too.")
+]
 OutOption = Annotated[
     Path | None, typer.Option(help="Folder of runs and page [default: results/audit-RULE].")
 ]
@@ -79,6 +82,7 @@ def audit(
     method: MethodOption = "t",
     limits: LimitsOption = "",
     search: SearchOption = True,
+    replay: ReplayOption = False,
     out: OutOption = None,
     workers: WorkersOption = None,
     data: DataOption = None,
@@ -101,6 +105,7 @@ def audit(
             set=changes_of(set_ or []),
             kind=kind,
             search=search,
+            replay=replay,
             workers=workers,
             data=data,
             progress=True,
@@ -128,6 +133,8 @@ def _show(found: Audit) -> None:
     out_console.print()
     show(claims_frame(found), "claims")
     _show_findings(found)
+    if found.replayed:
+        out_console.print(f"\ncounterexample on a dev chain: {found.replayed}", markup=False)
     out_console.print(
         f"\npage: {found.folder / PAGE}; certificate: {found.folder / CERTIFICATE}", markup=False
     )

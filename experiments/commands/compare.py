@@ -178,7 +178,7 @@ def _show_gains(verdict: Verdict, keys: list[str], labels: Labels) -> None:
     from experiments.scorecard.showing import compatibility, gains_in_words, sybils
 
     level = f"{100 * verdict.level:.4g} %"
-    gains = f"gain from deviating (per device, {level} simultaneous intervals)"
+    gains = f"gain from deviating (per device, {level} simultaneous intervals; {verdict.method})"
     tables = {
         gains: gains_in_words(verdict),
         "incentive compatibility, of what was tried": compatibility(verdict, keys),

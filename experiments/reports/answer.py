@@ -132,7 +132,7 @@ def _evidence(results: Results, verdict: Verdict) -> Iterator[Section]:
     level = f"{100 * verdict.level:.4g} %"
     gains = (
         "Mean gain of a deviating device over the same device when nobody attacks, paired by seed, "
-        f"base units per run; {level} intervals that hold together (Student, Bonferroni)."
+        f"base units per run; {level} intervals that hold together ({verdict.method})."
     )
     tables = {
         "Gain from deviating": (gains_in_words(verdict), gains),

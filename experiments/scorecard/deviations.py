@@ -15,6 +15,8 @@ from experiments.scorecard.settings import ScorecardSettings
 COLUMNS = ("deviation", "devices", "seeds", "gain", "gain_low", "gain_high", "spread")
 """Of a table of gains: the level, how many devices deviate there at once, the pairs of runs, the
 mean gain per device with its simultaneous interval, and the gain's range over seeds."""
+METHODS = {False: "Student, Bonferroni", True: "sequential: seeds were added"}
+"""How simultaneous intervals are made, by whether they hold for who looked and went on."""
 LEAST_SEEDS = 3
 """With fewer pairs of runs nothing is said of incentive compatibility."""
 ROUNDING = 1e-9
@@ -29,7 +31,9 @@ def deviation_gains(people: pd.DataFrame, s: ScorecardSettings) -> pd.DataFrame:
     deviating devices; a seed in which it is not known does not count.
     """
     each = _gains_by_seed(people, s)
-    gaps = paired_gaps({level: gains for level, (_, gains) in each.items()}, s.level)
+    gaps = paired_gaps(
+        {level: gains for level, (_, gains) in each.items()}, s.level, sequential=bool(s.sequential)
+    )
     rows = []
     for level, (devices, gains) in each.items():
         rows.append((level, devices, len(gains), *gaps[level], max(gains) - min(gains)))
@@ -73,7 +77,7 @@ def _verdict(counted: pd.DataFrame, *, coalitions: bool, s: ScorecardSettings) -
     basis = [
         how_many(len(counted), "deviation"),
         how_many(seeds, "seed"),
-        f"simultaneous {100 * s.level:.4g} % intervals",
+        f"simultaneous {100 * s.level:.4g} % intervals ({METHODS[bool(s.sequential)]})",
     ]
     doubts = {
         "only coalitions were tried": coalitions,
@@ -159,7 +163,7 @@ def _sybil_gain(
     known = [gain for gain in gains if not pd.isna(gain)]
     if not known:
         return float("nan"), float("nan"), float("nan")
-    return paired_gaps({level: known}, s.level)[level]
+    return paired_gaps({level: known}, s.level, sequential=bool(s.sequential))[level]
 
 
 def _attackers(people: pd.DataFrame, level: str, s: ScorecardSettings) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+
+from experiments.confidence import Bound, Float64, student, t_sequence
 
 
 def advantage(runs: pd.DataFrame) -> pd.Series:
@@ -61,22 +62,30 @@ def fairness(paid: ArrayLike, deserved: ArrayLike) -> dict[str, float]:
 
 
 def paired_gaps(
-    gains: Mapping[str, ArrayLike], level: float = 0.95
+    gains: Mapping[str, ArrayLike], level: float = 0.95, *, sequential: bool = False
 ) -> dict[str, tuple[float, float, float]]:
     """Return mean, low and high of each deviation's gain, with simultaneous intervals.
 
-    `gains` has one value per seed. Student's intervals at level 1 - (1 - level) / m for m
-    deviations (Bonferroni): all hold at once with probability `level` or more. Infinite for a
-    single seed.
+    `gains` has one value per seed. Each interval has level 1 - (1 - level) / m for m deviations
+    (Bonferroni): all hold at once with probability `level` or more. Infinite for a single seed.
+
+    Args:
+        gains: by deviation.
+        level: of all intervals together.
+        sequential: the intervals hold at every moment at once, however often one looked and added
+            seeds (Lai's t sequence); else they are Student's, for a number of seeds that was fixed
+            before.
     """
     alpha = (1 - level) / max(1, len(gains))
     gaps = {}
     for name, values in gains.items():
         x = np.asarray(values, dtype=float)
-        mean = float(x.mean())
-        if len(x) < 2:
-            gaps[name] = (mean, -np.inf, np.inf)
-            continue
-        half = float(stdtrit(len(x) - 1, 1 - alpha / 2) * x.std(ddof=1) / len(x) ** 0.5)
-        gaps[name] = (mean, mean - half, mean + half)
+        bound = _bound(x, alpha, sequential=sequential)
+        gaps[name] = (bound.mean, bound.low, bound.high)
     return gaps
+
+
+def _bound(x: Float64, alpha: float, *, sequential: bool) -> Bound:
+    if len(x) < 2:
+        return Bound(float(x.mean()), -np.inf, np.inf)
+    return t_sequence(x, alpha) if sequential else student(x, 1 - alpha)

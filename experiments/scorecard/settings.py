@@ -103,9 +103,20 @@ class ScorecardSettings(BaseModel):
     """Largest gain of a deviation that still counts as incentive compatible, base units per run."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Level of confidence intervals."""
+    sequential: bool | None = None
+    """Intervals of gains that hold at every moment, for who looked and then added seeds.
+
+    By default where seeds were added to the sweep's folder; else Student's for a fixed design."""
     fees: Fees = Fees()
     objective: Objective | None = None
     """What the winner is best in; without it there is none."""
+
+
+def resolved(s: ScorecardSettings, *, got_more_seeds: bool) -> ScorecardSettings:
+    """Return settings that say which intervals gains have."""
+    if s.sequential is not None:
+        return s
+    return s.model_copy(update={"sequential": got_more_seeds})
 
 
 def read_settings(values: dict[str, Any], place: str) -> ScorecardSettings:

@@ -46,14 +46,14 @@ def _fairness_of_runs(results: Results, keys: list[str]) -> Iterator[dict[str, A
         # A directory may have been removed after compacting.
         if not (results.folder / RUNS / row["run_id"]).is_dir():
             continue
-        measured = _fairness_of_run(results.run(row["run_id"]))
+        measured = fairness_of_run(results.run(row["run_id"]))
         if measured:
             levels = {key: row[key] for key in keys}
             yield levels | {f"fairness_{name}": value for name, value in measured.items()}
 
 
-def _fairness_of_run(run: RunResult) -> dict[str, float]:
-    """Return the measures of one run; nothing when `shapley` cannot be played on its tape."""
+def fairness_of_run(run: RunResult) -> dict[str, float]:
+    """Return `measures.fairness` of a run; nothing when `shapley` cannot be played on its tape."""
     from experiments.offpolicy import compare_payouts
 
     table = compare_payouts(run, ["shapley"])

@@ -19,7 +19,7 @@ from experiments.results import Results
 from experiments.rundir import RunError, check_writable, write_file
 from experiments.scorecard.card import score
 from experiments.scorecard.columns import check_measures, directed
-from experiments.scorecard.deviations import coalition_warnings
+from experiments.scorecard.deviations import METHODS, coalition_warnings
 from experiments.scorecard.measures import advantage
 from experiments.scorecard.settings import (
     UNSTATED,
@@ -27,6 +27,7 @@ from experiments.scorecard.settings import (
     Objective,
     ScorecardSettings,
     read_settings,
+    resolved,
 )
 from experiments.scorecard.shapley import against_shapley
 from experiments.spreadsheet import csv_text
@@ -60,6 +61,8 @@ class Verdict:
     """The files that were written."""
     level: float
     """Of the intervals."""
+    method: str
+    """How the intervals of gains are made."""
     note: str = ""
     """Runs that failed or are missing."""
     warnings: tuple[str, ...] = ()
@@ -88,6 +91,7 @@ def compare(
     place, folder = str(opened.folder), Path(out) if out is not None else opened.folder
     check_writable(folder)
     s = settings or read_settings(opened.spec.get("scorecard", {}), place)
+    s = resolved(s, got_more_seeds=opened.got_more_seeds)
     asked = s.objective or UNSTATED
 
     # Score and rank.
@@ -130,6 +134,7 @@ def compare(
         reason=reason,
         files=tuple(files),
         level=s.level,
+        method=METHODS[bool(s.sequential)],
         note=f"; {missing} of {planned} failed or are missing" if missing else "",
         warnings=tuple(coalition_warnings(scores.gains)),
     )

@@ -89,6 +89,22 @@ def planned_runs(folder: Path, sweep: Mapping[str, Any]) -> set[str]:
     return set(read_plan(folder, sweep)["run_id"].to_pylist())
 
 
+def got_more_seeds(folder: Path, sweep: Mapping[str, Any]) -> bool:
+    """Return whether the first plan of a folder has fewer seeds than the one that counts now.
+
+    Somebody may have looked at the first runs before asking for more. A first plan that cannot be
+    read counts as such.
+    """
+    file = folder / PLAN
+    if plan_file(folder, sweep) == file or not file.is_file():
+        return False
+    try:
+        first = read_parquet(file)["seed"].unique()
+    except (RunError, KeyError):
+        return True
+    return len(first) < len(read_plan(folder, sweep)["seed"].unique())
+
+
 @dataclass(frozen=True)
 class Receipt:
     """The end of a run: `status` is done or failed; `stage` and `error` say where and why.

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim import scenario as scenarios
 from sim.notes import Declaration
-from sim.protocol import Outcome, Protocol, Table, Tape
+from sim.protocol import Outcome, Protocol, Table, Tape, Trait
 from sim.recording import Columns, History
 from sim.training import declared, tables
 from sim.training.scenario import TrainingScenario
@@ -66,6 +66,16 @@ class TrainingProtocol(Protocol):
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
     notes: ClassVar[tuple[Declaration, ...]] = (declared.ROLES, declared.VERSIONS)
     tape: ClassVar[Tape | None] = declared.TAPE
+    traits: ClassVar[Mapping[str, Trait]] = {
+        "slow": Trait(
+            {"network.compute": "lognormal", "network.compute_sigma": 1.0},
+            "median(samples * epochs / compute_s) filter (compute_s > 0 and epochs > 0)",
+        ),
+        "little data": Trait({"data.partition": "quantity", "data.alpha": 1.0}, "max(samples)"),
+        "often offline": Trait(
+            {"availability.kind": "per-round", "availability.online": 0.7}, "avg(online::int)"
+        ),
+    }
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)

@@ -69,6 +69,21 @@ def test_intervals_are_simultaneous_and_paired():
     assert paired_gaps({"a": [3.0]})["a"] == (3.0, -np.inf, np.inf)
 
 
+def test_intervals_hold_for_who_looks_and_adds_seeds():
+    """Whoever adds seeds until an interval excludes 0 is misled by Student's, not by the others."""
+    rng = np.random.default_rng(1)
+    misled = {False: 0, True: 0}
+    for _ in range(200):
+        gains = rng.normal(0, 1, 40)
+        for sequential in misled:
+            looks = (
+                paired_gaps({"a": gains[:n]}, sequential=sequential)["a"] for n in range(3, 41)
+            )
+            misled[sequential] += any(low > 0 or high < 0 for _, low, high in looks)
+    assert misled[True] <= 0.05 * 200
+    assert misled[False] > 0.2 * 200
+
+
 SWEEP = {
     "name": "card",
     "scenario": "vbfl",
@@ -261,6 +276,27 @@ def test_how_a_sweep_is_read_can_be_changed_without_running_it_again(tmp_path):
         sweep({**spec, "scorecard": {"objective": {"mesure": "gini"}}}, folder)
 
 
+def test_who_adds_seeds_gets_intervals_that_allow_it(tmp_path):
+    factors = SWEEP["design"][0]["factors"]
+    chosen = {
+        "mechanism": {"flat": factors["mechanism"]["flat"]},
+        "attack": {level: factors["attack"][level] for level in ("nobody", "idle")},
+    }
+    spec = SWEEP | {"design": [{"factors": chosen}], "scorecard": {"mechanism": "mechanism"}}
+    widths = {}
+    for seeds in (3, 4):
+        found = compare(sweep(spec | {"seeds": seeds}, tmp_path / "grown", workers=1))
+        row = found.table.set_index("attack").loc["nobody"]
+        widths[seeds] = row["ic_gap_high"] - row["ic_gap_low"]
+    assert "sequential" in row["ic_basis"]
+    assert "sequential" in found.method
+    whole = compare(sweep(spec | {"seeds": 4}, tmp_path / "whole", workers=1))
+    fixed = whole.table.set_index("attack").loc["nobody"]
+    assert "Student" in fixed["ic_basis"]
+    assert fixed["ic_gap_high"] - fixed["ic_gap_low"] < widths[4]
+    assert fixed["ic_gap"] == row["ic_gap"]
+
+
 def test_levels_may_be_numbers(tmp_path):
     spec = {
         **SWEEP,
@@ -420,6 +456,7 @@ class Recorded(Results):
     """A sweep of tables in memory: two rules, two levels of attack, three seeds."""
 
     name, factors, versions = "lottery", ["rule", "attack"], {}
+    got_more_seeds = False
 
     def __init__(self, folder, tables, outcomes=None, scorecard=None, best=None):
         self.folder, self.tables, self.extra = folder, tables, outcomes

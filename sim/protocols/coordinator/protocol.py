@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.notes import Note
-from sim.protocol import Outcome, Table
+from sim.protocol import Dose, Outcome, Table
 from sim.protocols.coordinator.settings import CoordinatorScenario
 from sim.recording import TEXT, Column, Columns
 from sim.scenario import Scenario
@@ -72,6 +72,12 @@ class Coordinator(TrainingProtocol):
         declared.VERSIONS,
         declared.RESULT,
     )
+
+    curves: ClassVar[Mapping[str, Dose]] = {
+        "a copier without and with commitments": Dose(
+            {"worker": "free-ride-copy"}, "coordinator.commit_reveal", (False, True)
+        ),
+    }
 
     game: CoordinatorGame
 

@@ -55,6 +55,7 @@ class Vbfl(TrainingProtocol):
         declared.VERSIONS,
     )
 
+    shut_out: ClassVar[str] = "blocked or (role is null and online)"
     provoked: ClassVar[Mapping[str, Any]] = {"costs.concede": 150}
 
     game: VbflGame
