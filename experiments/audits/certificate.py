@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,12 +19,12 @@ from experiments.audits.audit import HONEST, LEAST_SPREAD, Audit, counts_as, tog
 from experiments.audits.deviations import library
 from experiments.audits.question import DEVIANT, Question, question_of
 from experiments.audits.race import Entry, Finding, Judge, Measure, gain_of_members, gain_together
+from experiments.foreign import check_names
 from experiments.loader import ScenarioError, locate, toml_values
 from experiments.rundir import write_file
 from experiments.sweeps.design import first_error
 from experiments.trials import Play, Trials
 from fedstake.errors import FedstakeError, InputError
-from fedstake.outside import shown
 from sim.keys import plain
 from sim.scenario import SCHEMA_VERSION, scenario_of
 
@@ -261,7 +261,9 @@ def verify(
         locate(values, Path(source).parent)
     for variant in certificate.variants:
         locate(variant.keys, Path(source).parent)
-    _check_sources(certificate, name, trust=trust)
+    if not trust:
+        variants = (variant.keys for variant in certificate.variants)
+        check_names([certificate.scenario, certificate.baselines, *variants], name)
     _check_bounds(certificate, name)
     question = _question(certificate, name)
     _check_variants(certificate, question, name)
@@ -282,35 +284,6 @@ def verify(
         seed=drawn,
         missing=tuple(missing),
     )
-
-
-def _check_sources(certificate: Certificate, source: str, *, trust: bool) -> None:
-    """Refuse files that a certificate names, and what it would download, unless they are trusted.
-
-    Nothing of it has been looked at yet: a name of a file in any place counts.
-    """
-    if trust:
-        return
-    tables = [certificate.scenario, certificate.baselines, *(v.keys for v in certificate.variants)]
-    for key, value in (leaf for table in tables for leaf in _leaves(table)):
-        if isinstance(value, str) and (".py:" in value or value.endswith(".py")):
-            raise InputError(
-                f"{source}: {key} = {shown(value)}: a plug-in file, imported only with --trust"
-            )
-        if key == "download" and value:
-            raise InputError(f"{source}: download = true: data are fetched only with --trust")
-
-
-def _leaves(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value inside tables and lists, with its own key."""
-    if isinstance(values, Mapping):
-        for name, inner in values.items():
-            yield from _leaves(inner, str(name))
-    elif isinstance(values, list | tuple):
-        for inner in values:
-            yield from _leaves(inner, key)
-    else:
-        yield key, values
 
 
 def _question(certificate: Certificate, source: str) -> Question:

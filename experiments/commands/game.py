@@ -12,6 +12,8 @@ from experiments.progress import progress
 from experiments.terminal import DataOption, DebugOption, WorkersOption, one_line_errors, show
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from experiments.games.record import RecordedGame, Stage
     from experiments.games.solution import Solution
     from experiments.games.spec import GameSpec
@@ -51,29 +53,36 @@ def game(
 
         spec = load_game(source)
         folder = out or Path("results") / spec.name
-        table, stages = known_table(spec), list[Stage]()
+        table, stages, shares = known_table(spec), list[Stage](), None
         if table is None:
-            table, stages = _estimated(spec, folder, workers, data)
+            table, stages, shares = _estimated(spec, folder, workers, data)
         check_honest(spec, table.game, str(source))
         solution = solve(table, spec.solve.settings())
+        if shares is not None:
+            solution = solution.with_learners(shares)
         _show(spec.name, solution)
         _write(RecordedGame(folder, spec, table, stages, solution), nfg)
 
 
 def _estimated(
     spec: GameSpec, folder: Path, workers: int | None, data: Path | None
-) -> tuple[Table, list[Stage]]:
-    """Return payoffs that are estimated by runs, and how these were spent."""
+) -> tuple[Table, list[Stage], pd.DataFrame | None]:
+    """Return payoffs that are estimated by runs, how these were spent, and what learners did."""
     from experiments.games.estimate import Estimate
+    from experiments.games.learning import play_learners
     from experiments.trials import player
 
     estimate = Estimate(spec, folder)
     play = player(workers=workers, data=data, progress=True)
-    return estimate.run(play), estimate.stages
+    table, shares = estimate.run(play), None
+    if estimate.simulated.learning is not None:
+        shares = play_learners(estimate, play)
+    return table, estimate.stages, shares
 
 
 def _show(name: str, solution: Solution) -> None:
     """Print the answer, then how sure it is, then the details."""
+    from experiments.games.solution import learning_text
     from experiments.numerals import rounded
 
     runs = solution.table.runs
@@ -95,6 +104,8 @@ def _show(name: str, solution: Solution) -> None:
     out_console.print(f"searched by: {solution.search}", markup=False)
     if not solution.table.uncertain:
         out_console.print("payoffs are taken as exact", markup=False)
+    if solution.learned is not None:
+        out_console.print(f"\n{learning_text(solution)}", markup=False)
     prices = solution.prices
     out_console.print(
         f"\nwelfare: at best {prices.optimum:.4g}, in equilibrium {prices.worst:.4g} to "

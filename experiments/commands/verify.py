@@ -1,15 +1,16 @@
-"""`fedstake verify`: check a certificate and play a random part of it again."""
+"""`fedstake verify`: check a certificate or a claim about incentives by playing it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.console import out_console
 from experiments.terminal import (
+    EXIT_FAILED,
     DataOption,
     DebugOption,
     TrustOption,
@@ -17,10 +18,17 @@ from experiments.terminal import (
     one_line_errors,
 )
 
+if TYPE_CHECKING:
+    from experiments.trials import Play
+
 
 def verify(
-    certificate: Annotated[
-        Path, typer.Argument(metavar="CERTIFICATE.toml", help="As fedstake audit writes it.")
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.toml",
+            help="A certificate, as fedstake audit writes it, or a claim, as in results/claims.",
+        ),
     ],
     sample: Annotated[
         int, typer.Option(min=1, max=10_000, help="Gains that are played again, drawn at random.")
@@ -33,42 +41,64 @@ def verify(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Check a certificate: compute its intervals again, and play a random part of its runs.
+    """Check a certificate, or play a claim about incentives.
 
-    Exit code 1 when something differs.
+    Of a certificate all intervals are computed again, and a random part of its runs is played. A
+    claim is played whole. Exit code 1 when something differs, or when the claim does not hold.
 
     Example: fedstake verify results/audit-flat/certificate.toml
     """
-    with one_line_errors(debug, str(certificate)):
-        from experiments.audits.certificate import read
-        from experiments.audits.certificate import verify as check
-        from experiments.numerals import how_many
+    with one_line_errors(debug, str(file)):
+        from experiments.claims.claim import is_claim
         from experiments.trials import player
         from mechanisms.registry import reading
 
         play = player(workers=workers, data=data, progress=False)
         with reading(trust=trust), TemporaryDirectory() as folder:
-            stated = read(certificate)
-            done = check(
-                stated, certificate, Path(folder), play, sample=sample, seed=seed, trust=trust
-            )
-        out_console.print(
-            f"holds: {how_many(done.variants, 'interval')} computed again, "
-            f"{how_many(done.played, 'gain')} played again (--seed {done.seed}), none differs",
-            markup=False,
-        )
-        v = stated.verdicts
-        out_console.print(
-            f"{stated.rule.name}: deviations {v.deviations}, sybils {v.sybils}, "
-            f"coalitions {v.coalitions}; gains above {stated.method.epsilon:,.0f} base units per "
-            f"run count, level {100 * stated.method.level:.4g} %, {stated.method.assumes}",
-            markup=False,
-        )
-        if done.missing:
-            out_console.print(
-                f"not in the certificate: {', '.join(done.missing)}, deviations of this version",
-                markup=False,
-            )
+            if is_claim(file):
+                _claim(file, Path(folder), play, trust=trust)
+            else:
+                _certificate(file, Path(folder), play, sample, seed, trust=trust)
+
+
+def _claim(file: Path, folder: Path, play: Play, *, trust: bool) -> None:
+    """Play a claim and print what came out beside what is claimed."""
+    from experiments.claims.claim import measure, read
+    from experiments.claims.page import measured_text
+
+    claim = read(file)
+    found = measure(claim, file, folder, play, trust=trust)
+    lines = [
+        f"{found.verdict}: {claim.says}",
+        f"claimed: {claim.claimed} ({claim.who}; {claim.source})",
+        f"measured: {measured_text(claim, found)}; holds if {claim.measure.within}",
+    ]
+    out_console.print("\n".join(lines), markup=False)
+    if found.verdict != "holds":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _certificate(
+    file: Path, folder: Path, play: Play, sample: int, seed: int | None, *, trust: bool
+) -> None:
+    """Check a certificate and print what was done."""
+    from experiments.audits.certificate import read, verify
+    from experiments.numerals import how_many
+
+    stated = read(file)
+    done = verify(stated, file, folder, play, sample=sample, seed=seed, trust=trust)
+    v = stated.verdicts
+    lines = [
+        f"holds: {how_many(done.variants, 'interval')} computed again, "
+        f"{how_many(done.played, 'gain')} played again (--seed {done.seed}), none differs",
+        f"{stated.rule.name}: deviations {v.deviations}, sybils {v.sybils}, "
+        f"coalitions {v.coalitions}; gains above {stated.method.epsilon:,.0f} base units per "
+        f"run count, level {100 * stated.method.level:.4g} %, {stated.method.assumes}",
+    ]
+    if done.missing:
+        missing = ", ".join(done.missing)
+        lines.append(f"not in the certificate: {missing}, deviations of this version")
+    out_console.print("\n".join(lines), markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -38,6 +38,9 @@ class Estimate:
     that are there are not played again. Which profiles get more seeds follows from the results
     alone.
 
+    Its `base` is the scenario without the players' strategies, `groups` are those that stay beside
+    the players.
+
     Args:
         spec: of a simulated game.
         folder: of the stages.
@@ -48,10 +51,10 @@ class Estimate:
     def __init__(self, spec: GameSpec, folder: Path) -> None:
         assert spec.simulated is not None
         self.spec, self.simulated, self.folder = spec, spec.simulated, folder
-        scenario = _base(spec, self.simulated)
-        self._groups = groups_in_play(scenario)
-        taken = sum(group.size for group in scenario.adversaries)
-        players = scenario.devices - taken
+        self.base = _base(spec, self.simulated)
+        self.groups = groups_in_play(self.base)
+        taken = sum(group.size for group in self.base.adversaries)
+        players = self.base.devices - taken
         if players < 2:
             expected = f"leaves {players} players beside the groups of the scenario, at least 2"
             raise ScenarioError(spec.name, "simulated.scenario", self.simulated.scenario, expected)
@@ -120,7 +123,7 @@ class Estimate:
             for (name, keys), count in zip(self.simulated.strategies.items(), profile, strict=True)
             if keys and count
         ]
-        return [*self._groups, *own]
+        return [*self.groups, *own]
 
     # --- payoffs ------------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel, Field
 
+from experiments.games.learning import read_shares
 from experiments.games.solution import Solution, solve
 from experiments.games.spec import GameSpec, check_honest
 from experiments.games.table import Table, frame, read_csv, read_samples, samples_frame
@@ -25,6 +27,7 @@ from fedstake.outside import seal, shown
 from sim.scenario import SCHEMA_VERSION
 
 GAME, PAYOFFS, SAMPLES = "game.json", "payoffs.csv", "samples.csv"
+LEARNERS = "learners.csv"
 
 
 class Stage(BaseModel):
@@ -42,6 +45,7 @@ class Header(BaseModel):
     stages: list[Stage] = Field(default=[], max_length=100_000)
     payoffs: Listed
     samples: Listed | None = None
+    learners: Listed | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class RecordedGame:
         table: its payoffs.
         stages: how runs were spent, in their order; none where payoffs were given.
         given: its solution, where that is known already.
+        learners: shares of the strategies of learners by seed and round; None where none played.
     """
 
     folder: Path
@@ -61,11 +66,15 @@ class RecordedGame:
     table: Table
     stages: Sequence[Stage] = ()
     given: Solution | None = field(default=None, repr=False)
+    learners: pd.DataFrame | None = field(default=None, repr=False)
 
     @cached_property
     def solution(self) -> Solution:
         """Its solution; `GameError` where it has none."""
-        return self.given or solve(self.table, self.spec.solve.settings())
+        if self.given is not None:
+            return self.given
+        solution = solve(self.table, self.spec.solve.settings())
+        return solution if self.learners is None else solution.with_learners(self.learners)
 
 
 def write_game(game: RecordedGame) -> None:
@@ -83,6 +92,10 @@ def write_game(game: RecordedGame) -> None:
     if game.table.samples:
         write_file(game.folder / SAMPLES, csv_text(samples_frame(game.table)))
         header["samples"] = listing(game.folder / SAMPLES)
+    (game.folder / LEARNERS).unlink(missing_ok=True)
+    if game.solution.learned is not None:
+        write_file(game.folder / LEARNERS, csv_text(game.solution.learned.shares))
+        header["learners"] = listing(game.folder / LEARNERS)
     for title, table in game.solution.frames().items():
         write_file(game.folder / f"{title}.csv", csv_text(table))
     write_file(game.folder / GAME, seal(header))
@@ -115,4 +128,8 @@ def open_game(folder: str | Path) -> RecordedGame:
         verify(path / SAMPLES, values["samples"])
         table = read_samples(path / SAMPLES, table.game)
     check_honest(header.game, table.game, shown(file))
-    return RecordedGame(path, header.game, table, header.stages)
+    learners = None
+    if header.learners is not None:
+        verify(path / LEARNERS, values["learners"])
+        learners = read_shares(path / LEARNERS, table.game)
+    return RecordedGame(path, header.game, table, header.stages, learners=learners)

@@ -21,6 +21,7 @@ from experiments.games.equilibria import (
     stable_profiles,
 )
 from experiments.games.game import Game, GameError, Mix
+from experiments.games.learning import Learned, learned
 from experiments.games.table import Table, apart, names_apart
 
 MOST_RANKED = 200
@@ -139,6 +140,7 @@ class Solution:
         ranking: the long run of a finite population; None where that is not defined.
         honesty: whether the honest profile holds; None where none was named.
         search: how the equilibria were looked for, in words.
+        learned: where learners end; None where none played.
     """
 
     table: Table
@@ -151,6 +153,7 @@ class Solution:
     ranking: Ranking | None
     honesty: Honesty | None
     search: str
+    learned: Learned | None = None
 
     @property
     def game(self) -> Game:
@@ -252,6 +255,25 @@ class Solution:
             "ranking": self.ranking_frame(),
             "prices": self.prices_frame(),
         }
+
+    def with_learners(self, shares: pd.DataFrame) -> Solution:
+        """Return this solution with what learners did beside it."""
+        return replace(self, learned=learned(shares, self))
+
+
+def learning_text(solution: Solution) -> str:
+    """Return where learners end, and how far that is from the solution."""
+    seen = solution.learned
+    assert seen is not None
+    shares = zip(solution.game.names, seen.mix.tolist(), strict=True)
+    mix = ", ".join(f"{name} {100 * share:.3g} %" for name, share in shares)
+    gain = f"against it one player gains at most {seen.regret:.4g} by another strategy"
+    if seen.nearest < 0:
+        return f"learners end at {mix}; {gain}"
+    return (
+        f"learners end at {mix}; {gain}; the nearest equilibrium ({seen.nearest + 1}) is "
+        f"{seen.distance:.3g} away (0 the same, 1 nothing in common)"
+    )
 
 
 def solve(table: Table, settings: Settings | None = None) -> Solution:

@@ -74,6 +74,19 @@ class Matrix(Part):
         return game_of(roles, payoff)
 
 
+class LearningSettings(Part):
+    """Runs in which all players learn which strategy to play."""
+
+    learner: str = "imitation"
+    """How they choose (`fedstake list learners`)."""
+    params: dict[str, Any] = {}
+    """Parameters of the learner."""
+    rounds: Annotated[int, Field(ge=4, le=100_000)] = 60
+    """Of a run."""
+    seeds: Annotated[int, Field(ge=2, le=1_000)] = 5
+    """Runs."""
+
+
 class Simulated(Part):
     """Strategies that devices play in a scenario."""
 
@@ -89,6 +102,8 @@ class Simulated(Part):
     """Seeds that every profile has at first, the same for all."""
     runs: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Runs at most; those that the first seeds leave are spent where the answer is open."""
+    learning: LearningSettings | None = None
+    """Let players learn, too, and compare where they end with the solution."""
 
     @model_validator(mode="after")
     def _one_plain(self) -> Simulated:

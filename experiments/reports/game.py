@@ -12,7 +12,7 @@ from experiments.figures import game_figures
 from experiments.figures.base import SCREEN, Look, style
 from experiments.figures.game_basins import mix_in_words, unbroken
 from experiments.games.record import RecordedGame, Stage, portable
-from experiments.games.solution import Solution
+from experiments.games.solution import Solution, learning_text
 from experiments.games.table import Table, frame
 from experiments.numerals import how_many, plain, with_interval
 from experiments.reports.drawing import Wanted, apart, check_figures, draw_all
@@ -88,6 +88,9 @@ def _answer(game: RecordedGame, solution: Solution) -> Iterator[str]:
     if game.stages:
         yield _spent(game, solution)
     yield _ends(solution)
+    if solution.learned is not None:
+        text = learning_text(solution)
+        yield f"{text[0].upper()}{text[1:]}."
 
 
 def _how_sure(table: Table, solution: Solution) -> str:

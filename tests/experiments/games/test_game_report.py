@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.figures import game_figures
@@ -28,6 +29,14 @@ def crowd(names=("honest", "lazy")):
     return of_samples(roles, drawn)
 
 
+def learners(names=("honest", "lazy")):
+    """All learners play the first strategy, in each of three rounds and two seeds."""
+    rows = [
+        (s, r, name, float(name == names[0])) for s in (0, 1) for r in (1, 2, 3) for name in names
+    ]
+    return pd.DataFrame(rows, columns=["seed", "round", "strategy", "share"])
+
+
 def two_roles():
     roles = [Role("row", 1, ("l", "r")), Role("column", 1, ("u", "d"))]
     return certain(game_of(roles, lambda c: np.repeat([c[0] == c[2], 2 * (c[1] == c[3])], 2)))
@@ -37,7 +46,8 @@ def recorded(folder, table=None, **solve_keys):
     keys = {"honest": ["honest"], **solve_keys}
     game = {"strategies": {"honest": {}, "lazy": {"worker": "lazy"}}, "scenario": "/a/b/vbfl.toml"}
     spec = GameSpec.model_validate({"name": "g", "simulated": {**game, "runs": 20}, "solve": keys})
-    found = RecordedGame(folder, spec, table or crowd(), (Stage(profiles=4, seeds=4),))
+    stages = (Stage(profiles=4, seeds=4),)
+    found = RecordedGame(folder, spec, table or crowd(), stages, learners=learners())
     write_game(found)
     return found
 
@@ -69,7 +79,8 @@ def test_each_figure_is_drawn_for_the_games_it_fits():
 
 def test_nothing_is_cut_off_under_long_names():
     names = ("honest and rather long in name", "lazy on every second round it plays")
-    solution = solve(crowd(names), Settings(honest=names[:1], starts=5))
+    solved = solve(crowd(names), Settings(honest=names[:1], starts=5))
+    solution = solved.with_learners(learners(names))
     with style():
         for figure in FIGURES.values():
             canvas = figure.draw(figure.data(solution), Look(width=SCREEN, stacked=True)).canvas
