@@ -7,6 +7,7 @@ in a database that reads nothing but that folder, with bounded memory and time.
 
 from __future__ import annotations
 
+import atexit
 import glob
 import math
 import os
@@ -147,6 +148,7 @@ def _database(home: str, memory: str, spill: str) -> _Database:
 
 
 os.register_at_fork(before=_database.cache_clear)  # a forked process has none of its threads
+atexit.register(_database.cache_clear)  # what is open at the end is told as leaked, on stderr
 
 
 def of_run(run: RunFiles) -> dict[str, tuple[str, str]]:

@@ -168,8 +168,9 @@ class Protocol(Plugin, ABC):
     """Dotted keys that act only where somebody deviates, and the values that audits give them."""
     traits: ClassVar[Mapping[str, Trait]] = {}
     """Kinds of honest participants that may fare worse than others: audits look at each."""
-    shut_out: ClassVar[str] = "role is null and online"
-    """Expression over a row of table `participants`: whether one that wants a place has lost it."""
+    shut_out: ClassVar[str] = ""
+    """Expression over a row of table `participants`: whether one that wants a place has lost it;
+    empty where nobody can."""
     curves: ClassVar[Mapping[str, Dose]] = {}
     """Curves of one deviation over one key that audits draw, beside those of its behaviours."""
 

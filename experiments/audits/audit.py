@@ -27,7 +27,7 @@ from experiments.audits.race import (
     gain_together,
 )
 from experiments.audits.remedies import Remedy, remedies_of
-from experiments.audits.settings import SHARES, SHUT_OUT, AuditSettings
+from experiments.audits.settings import SELDOM, SHARES, AuditSettings
 from experiments.audits.smallest import Smallest, smallest_of
 from experiments.audits.welfare import Welfare, welfare_of
 from experiments.loader import ScenarioError
@@ -123,8 +123,11 @@ class Audit:
         """Return what is known of a claim, of `CLAIMS`: "profitable" says that it fails."""
         if name == "rationality":
             return "not asked" if self.welfare is None else self.welfare.verdict
-        if name == "inclusion":
-            return "not asked" if self.portrait is None else self.portrait.inclusion(SHUT_OUT)
+        if name in ("inclusion", "settlement"):
+            seen = self.portrait
+            faults = {} if seen is None else {"inclusion": seen.shut_out, "settlement": seen.stuck}
+            fault = faults.get(name)
+            return "not asked" if fault is None else fault.verdict(SELDOM)
         return self.verdict(KINDS[name])
 
     @property

@@ -302,11 +302,18 @@ def _portrait(audit: Audit) -> Iterator[Section]:
     if seen is None:
         return
     level = f"{100 * audit.settings.level:.4g} % intervals"
-    out = seen.shut_out
-    lines = [
-        f"In {out.runs} of {how_many(out.of, 'run')} an honest device was there at the end and had "
-        f"lost its place ({100 * out.share:.3g} % of the honest devices).",
-    ]
+    lines = []
+    if seen.shut_out is not None:
+        out = seen.shut_out
+        lines.append(
+            f"In {out.runs} of {how_many(out.of, 'run')} an honest device had lost its place by "
+            f"the end ({100 * out.share:.3g} % of the honest devices)."
+        )
+    stuck = seen.stuck
+    lines.append(
+        f"In {stuck.runs} of {how_many(stuck.of, 'run')} units stayed behind in the rule's escrows "
+        f"({100 * stuck.share:.3g} % of those that went in)."
+    )
     if seen.fairness is not None:
         lines.append(
             f"Shares of pay differ from those of Shapley values by {_interval(seen.fairness, 2)} "

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import betaincinv
 
 from experiments.audits.question import Question
-from experiments.confidence import Bound, student
+from experiments.confidence import Bound, Float64, student
 from experiments.results import Results
 from experiments.scorecard.measures import gini
 from experiments.scorecard.shapley import fairness_of_run
@@ -48,8 +48,18 @@ TIME = """
     from participants w join p using (run_id) join rounds r using (run_id, round)
     where w."group" = {honest} group by all order by all
 """
+STUCK = """
+    select p.seed, (sum(moved) / nullif(sum(moved) filter (moved > 0), 0))::double as share
+    from (
+        select run_id, amount::double as moved from journal where credit like 'escrow:%'
+        union all
+        select run_id, -amount::double as moved from journal where debit like 'escrow:%'
+    ) j join p using (run_id) group by p.seed order by p.seed
+"""
+ROUNDING = 1e-3
+"""Share of what went into escrows that may stay there undivided."""
 OUT = """
-    select seed, (count(*) filter (outside))::double as out, count(*)::double as devices
+    select seed, avg(outside::int)::double as share
     from (
         select p.seed, w.device, arg_max(w.outside, w.round) as outside
         from (select *, coalesce({shut_out}, false) as outside from participants) w
@@ -76,13 +86,13 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class ShutOut:
-    """In how many runs an honest device had lost its place by the end (`Protocol.shut_out`).
+class Fault:
+    """Something that should happen in no run.
 
     Args:
-        runs: with such a device.
+        runs: in which it happened.
         of: runs.
-        share: of the honest devices, mean over runs.
+        share: how much of it, 0 to 1, mean over runs.
         low, high: ends of the exact interval of the probability of such a run (Clopper and
             Pearson 1934, Biometrika 26).
     """
@@ -92,6 +102,12 @@ class ShutOut:
     share: float
     low: float
     high: float
+
+    def verdict(self, tolerance: float) -> str:
+        """Return whether it happens more often than is tolerated, in the words of findings."""
+        if self.low > tolerance:
+            return "profitable"
+        return "compatible" if self.high <= tolerance else "undecided"
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,10 @@ class Portrait:
         kinds: of devices.
         time: a row for each round: Gini coefficient of what honest devices hold, units issued and
             burned in it; means over runs.
-        shut_out: whether honest devices lose their place.
+        shut_out: whether honest devices lose their place by the end, and which share of them; None
+            where nobody can (`Protocol.shut_out`).
+        stuck: whether units stay behind in the rule's escrows after the end, and which share of
+            those that went in; more than a thousandth counts, less is rounding.
         fairness: sum of absolute differences between the shares of pay and those of Shapley
             values, 0 to 2, mean over runs with its interval; None where they cannot be compared.
         runs: played for it.
@@ -114,16 +133,11 @@ class Portrait:
     roles: pd.DataFrame
     kinds: tuple[Kind, ...]
     time: pd.DataFrame
-    shut_out: ShutOut
+    shut_out: Fault | None
+    stuck: Fault
     fairness: Bound | None
     runs: int
     notes: tuple[str, ...] = field(default=())
-
-    def inclusion(self, tolerance: float) -> str:
-        """Return whether honest devices lose their place, in the words of findings."""
-        if self.shut_out.low > tolerance:
-            return "profitable"
-        return "compatible" if self.shut_out.high <= tolerance else "undecided"
 
 
 def portrait_of(question: Question, trials: Trials, seeds: Sequence[int], level: float) -> Portrait:
@@ -148,6 +162,7 @@ def portrait_of(question: Question, trials: Trials, seeds: Sequence[int], level:
         kinds=kinds,
         time=_time(results),
         shut_out=_shut_out(results, protocol.shut_out, level),
+        stuck=_stuck(results, level),
         fairness=fairness,
         runs=trials.runs - before,
         notes=tuple(notes),
@@ -219,14 +234,27 @@ def _time(results: Results) -> pd.DataFrame:
     return each.groupby("round", as_index=False)[columns].mean()
 
 
-def _shut_out(results: Results, measure: str, level: float) -> ShutOut:
+def _shut_out(results: Results, measure: str, level: float) -> Fault | None:
+    if not measure:
+        return None
     each = results.sql(OUT.format(honest=IS_HONEST, shut_out=measure), ["participants"])
-    hit, runs = int((each["out"] > 0).sum()), len(each)
+    return _fault(each["share"].to_numpy(np.float64), 0.0, level)
+
+
+def _stuck(results: Results, level: float) -> Fault:
+    each = results.sql(STUCK, ["journal"])
+    runs = pd.Series(0.0, index=sorted(results.runs()["seed"].unique()))
+    shares = each.set_index("seed")["share"].reindex(runs.index).fillna(0.0)
+    return _fault(shares.to_numpy(np.float64), ROUNDING, level)
+
+
+def _fault(shares: Float64, most: float, level: float) -> Fault:
+    """Return in how many runs a share is above what counts as none."""
+    hit, runs = int((shares > most).sum()), len(shares)
     tail = (1 - level) / 2
     low = float(betaincinv(hit, runs - hit + 1, tail)) if hit else 0.0
     high = float(betaincinv(hit + 1, runs - hit, 1 - tail)) if hit < runs else 1.0
-    share = float((each["out"] / each["devices"]).mean())
-    return ShutOut(hit, runs, share, low, high)
+    return Fault(hit, runs, float(shares.mean()), low, high)
 
 
 def _fairness(question: Question, trials: Trials, seeds: list[int], level: float) -> Bound | None:

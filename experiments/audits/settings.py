@@ -15,11 +15,13 @@ CLAIMS = {
     "coalitions": "no coalition gains",
     "rationality": "honest devices do not lose by taking part",
     "inclusion": "no honest device loses its place",
+    "settlement": "nothing stays behind in the rule's escrows",
 }
 """What can be claimed of a rule, by name."""
 LEAST_RUNS = 60
-SHUT_OUT = 0.1
-"""Largest probability of a run in which an honest device loses its place that counts as none."""
+SELDOM = 0.1
+"""Largest probability of a run with a fault, as an honest device that loses its place, that counts
+as none."""
 
 
 @dataclass(frozen=True)

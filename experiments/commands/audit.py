@@ -40,8 +40,8 @@ SetOption = Annotated[
 ClaimOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="What must not fail: deviations, sybils, coalitions, rationality, inclusion; "
-        "repeatable [default: deviations]."
+        help="What must not fail: deviations, sybils, coalitions, rationality, inclusion, "
+        "settlement; repeatable [default: deviations]."
     ),
 ]
 KindOption = Annotated[str, typer.Option(help="Kind of the rule, where several have its name.")]

@@ -66,6 +66,7 @@ class TrainingProtocol(Protocol):
     outcomes: ClassVar[Mapping[str, Outcome]] = declared.OUTCOMES
     notes: ClassVar[tuple[Declaration, ...]] = (declared.ROLES, declared.VERSIONS)
     tape: ClassVar[Tape | None] = declared.TAPE
+    shut_out: ClassVar[str] = "role is null and online"
     traits: ClassVar[Mapping[str, Trait]] = {
         "slow": Trait(
             {"network.compute": "lognormal", "network.compute_sigma": 1.0},

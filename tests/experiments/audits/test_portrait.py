@@ -8,7 +8,7 @@ from experiments.audits.curves import points
 from experiments.audits.deviations import library
 from experiments.audits.portrait import portrait_of
 from experiments.audits.question import ask
-from experiments.audits.settings import SHUT_OUT, AuditSettings
+from experiments.audits.settings import SELDOM, AuditSettings
 from experiments.scorecard.measures import gini
 from experiments.trials import Trials, player
 
@@ -46,7 +46,7 @@ def test_roles_rounds_and_places_are_those_of_the_runs(seen):
     # Nobody is shut out here; six runs are too few to say that nobody ever is.
     assert (portrait.shut_out.runs, portrait.shut_out.of) == (0, 6)
     assert portrait.shut_out.high == pytest.approx(1 - 0.025 ** (1 / 6))
-    assert portrait.inclusion(SHUT_OUT) == "undecided"
+    assert portrait.shut_out.verdict(SELDOM) == "undecided"
 
 
 @pytest.mark.slow
@@ -68,7 +68,21 @@ def test_devices_that_are_shut_out_are_found(tmp_path):
     question = ask("vbfl", changes=keys)
     portrait = portrait_of(question, trials_of(question, tmp_path), range(6), 0.95)
     assert portrait.shut_out.runs == 6
-    assert portrait.inclusion(SHUT_OUT) == "profitable"
+    assert portrait.shut_out.verdict(SELDOM) == "profitable"
+
+
+@pytest.mark.slow
+def test_a_market_that_keeps_the_bounty_is_found(tmp_path):
+    """As shipped, what later passes of the reward phase find is never paid."""
+    found = {}
+    for name in ("as_shipped", "repaired"):
+        changes = {"market.params": {"as_shipped": name == "as_shipped"}}
+        question = ask("prediction-market", changes=changes)
+        trials = trials_of(question, tmp_path / name)
+        found[name] = portrait_of(question, trials, range(6), 0.95)
+    assert found["as_shipped"].stuck.verdict(SELDOM) == "profitable"
+    assert found["repaired"].stuck.runs == 0
+    assert found["repaired"].shut_out is None, "nobody has a place to lose in a market"
 
 
 # --- curves ---------------------------------------------------------------------------------------
