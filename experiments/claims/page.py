@@ -66,7 +66,7 @@ def register_frame(claims: Mapping[str, Claim], found: Mapping[str, Measured]) -
 def register_page(table: pd.DataFrame) -> str:
     """Return the page of the register from its table (`register_frame`)."""
     counts = table["verdict"].value_counts()
-    total = ", ".join(f"{int(counts[v])} {v}" for v in ORDER if v in counts)
+    total = ", ".join(f"{int(counts[v])} {WORDS[v]}" for v in ORDER if v in counts)
     lines = [
         "# Claims about incentives",
         "",
@@ -91,6 +91,7 @@ def register_page(table: pd.DataFrame) -> str:
 
 ORDER = ("fails", "undecided", "holds")
 """Verdicts in the order of the page: what does not hold comes first."""
+WORDS = {"fails": "fail", "undecided": "are undecided", "holds": "hold"}
 
 
 def _row(row: Mapping[Any, Any]) -> str:
