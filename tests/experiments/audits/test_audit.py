@@ -63,7 +63,7 @@ def sampler(rule, repetition):
     """Play the game of `forecast.py` in arrays: the same events for all variants of a seed."""
 
     def sample(variants, seeds):
-        parts = []
+        parts = {"variant": [], "seed": [], "device": [], "group": [], "paid": []}
         for name, keys in variants.items():
             for seed in seeds:
                 rng = np.random.default_rng([repetition, seed])
@@ -74,10 +74,12 @@ def sampler(rule, repetition):
                     deviant = int(np.random.default_rng([repetition, seed, 1]).integers(DEVICES))
                     reports[:, deviant] = REPORTS[group["reporter"]](known[:, deviant])
                 paid = np.round(UNIT * SCORES[rule](reports, happened)).sum(axis=0)
-                groups = [DEVIANT if d == deviant else "honest" for d in range(DEVICES)]
-                columns = {"device": range(DEVICES), "group": groups, "paid": paid}
-                parts.append(pd.DataFrame({"variant": name, "seed": seed, **columns}))
-        return pd.concat(parts)
+                parts["variant"] += [name] * DEVICES
+                parts["seed"] += [seed] * DEVICES
+                parts["device"] += range(DEVICES)
+                parts["group"] += [DEVIANT if d == deviant else "honest" for d in range(DEVICES)]
+                parts["paid"] += paid.tolist()
+        return pd.DataFrame(parts)
 
     return sample
 
