@@ -69,7 +69,7 @@ def _estimated(
 ) -> tuple[Table, list[Stage], pd.DataFrame | None]:
     """Return payoffs that are estimated by runs, how these were spent, and what learners did."""
     from experiments.games.estimate import Estimate
-    from experiments.games.learning import play_learners
+    from experiments.games.learners import play_learners
     from experiments.trials import player
 
     estimate = Estimate(spec, folder)

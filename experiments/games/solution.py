@@ -258,7 +258,7 @@ class Solution:
 
     def with_learners(self, shares: pd.DataFrame) -> Solution:
         """Return this solution with what learners did beside it."""
-        return replace(self, learned=learned(shares, self))
+        return replace(self, learned=learned(shares, self.game, [e.mix for e in self.found]))
 
 
 def learning_text(solution: Solution) -> str:

@@ -90,8 +90,8 @@ def compare(
     opened = results if isinstance(results, Results) else Results.open(results)
     place, folder = str(opened.folder), Path(out) if out is not None else opened.folder
     check_writable(folder)
-    s = settings or read_settings(opened.spec.get("scorecard", {}), place)
-    s = resolved(s, got_more_seeds=opened.got_more_seeds)
+    given = settings or read_settings(opened.spec.get("scorecard", {}), place)
+    s = resolved(given, got_more_seeds=opened.got_more_seeds)
     asked = s.objective or UNSTATED
 
     # Score and rank.
@@ -111,10 +111,7 @@ def compare(
     winner = None if reason else str(ranking[s.mechanism].iloc[0])
 
     # Write.
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / name for name in (SCORECARD, GAINS, RANKING)]
-    for file, frame in zip(files, (table, scores.gains, ranking), strict=True):
-        write_file(file, csv_text(frame, "%.6g"))
+    files = _write(folder, (table, scores.gains, ranking))
     target = folder / WINNER
     if winner is None:
         target.unlink(missing_ok=True)
@@ -138,6 +135,15 @@ def compare(
         note=f"; {missing} of {planned} failed or are missing" if missing else "",
         warnings=tuple(coalition_warnings(scores.gains)),
     )
+
+
+def _write(folder: Path, frames: Sequence[pd.DataFrame]) -> list[Path]:
+    """Write the scorecard, the gains and the ranking; return their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / name for name in (SCORECARD, GAINS, RANKING)]
+    for file, frame in zip(files, frames, strict=True):
+        write_file(file, csv_text(frame, "%.6g"))
+    return files
 
 
 def title(objective: Objective, *, stated: bool) -> str:

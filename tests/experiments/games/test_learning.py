@@ -94,7 +94,7 @@ def test_learners_play_are_recorded_and_shown_again(tmp_path):
 )
 def test_what_cannot_be_learned_is_told_in_one_line(tmp_path, old, new, part):
     from experiments.games.estimate import Estimate
-    from experiments.games.learning import play_learners
+    from experiments.games.learners import play_learners
     from experiments.games.spec import load_game
     from fedstake.errors import FedstakeError
 
