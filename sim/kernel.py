@@ -58,6 +58,7 @@ class Kernel:
     def begin_round(self) -> None:
         """Begin the next round: incomes count from here, and rational participants choose."""
         self.clock.round += 1
+        self.recorder.begin_round()
         self.treasury.begin_round()
         self.population.learners.choose(self.clock.round)
 

@@ -151,9 +151,15 @@ class Recorder:
     def log(self, table: str) -> list[tuple[Any, ...]]:
         """Return a list to append rows to: tuples of all columns in their order.
 
-        For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it.
+        For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it; it holds the rows
+        of the present round, until `begin_round` makes columns of them.
         """
         return self._logs[table]
+
+    def begin_round(self) -> None:
+        """Move what was logged into the columns while it is still in the cache."""
+        for table in self._logs:
+            self.columns(table)
 
     def columns(self, table: str) -> dict[str, list[Any]]:
         """Return the columns of a table, to be read; after the last round also to be filled in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class World(mesa.Model):
 
     def __init__(self, scenario: Scenario, data: str | Path | None = None) -> None:
         super().__init__(rng=scenario.seed % 2**32)
+        _set_aside_imports()
         game: type[Protocol] = protocols.get(scenario.protocol)  # type: ignore[assignment]
         with told(round=0):
             self.kernel = Kernel(scenario, self, game.recorded(scenario), data)
@@ -111,6 +113,15 @@ class World(mesa.Model):
         self.kernel.restore(state["kernel"], history)
         own = {"history": history.get(PROTOCOL, []), **state["protocol"]}
         self.protocol.restore(own, arrays)
+
+
+@cache
+def _set_aside_imports() -> None:
+    """Let the cyclic garbage collector never again look at what is there: once in a process.
+
+    Imported modules are 10^5 objects and more that live as long as the process does.
+    """
+    gc.freeze()
 
 
 @contextmanager

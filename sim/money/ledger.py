@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from fedstake.errors import FedstakeError
+from sim.clock import Clock
 
 ISSUANCE = "issuance"
 BURN = "burn"
 MAX_AMOUNT = 2**63 - 1
+Mover = Callable[[str, str, int, str, float], None]
+"""Moves money: payer, payee, base units, reason, simulated time in seconds."""
 
 
 class LedgerError(FedstakeError, ValueError):
@@ -72,9 +75,8 @@ class Ledger:
         for account in accounts:
             if account in (ISSUANCE, BURN):
                 raise LedgerError(f"{account} is not an ordinary account")
-            self._accounts.setdefault(account, 0)
-        for asset, held in self._balances.items():
-            self._balances[asset] = self._accounts | held
+            for held in (self._accounts, *self._balances.values()):
+                held.setdefault(account, 0)
 
     def balance(self, account: str, asset: str) -> int:
         """Return the base units held by an account."""
@@ -114,30 +116,31 @@ class Ledger:
             entry = Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason)
             self.journal.append(entry)
 
-    def move(
-        self,
-        debit: str,
-        credit: str,
-        asset: str,
-        amount: int,
-        reason: str,
-        time_s: float,
-        round: int,
-    ) -> None:
-        """Move money between two ordinary accounts: one transfer, in constant time.
+    def mover(self, asset: str, clock: Clock) -> Mover:
+        """Return a function that moves money between two ordinary accounts, in constant time.
 
         What leaves one reaches the other, so that conservation needs no sum; `check` makes it.
-        Raises `LedgerError` as `post` does.
+        The function raises `LedgerError` as `post` does.
+
+        Args:
+            asset: what it moves.
+            clock: whose round the entries are of.
         """
-        held = self._balances.get(asset, self._accounts)
-        if debit in held and credit in held and debit != credit:
-            before, other = held[debit], held[credit]
-            if type(amount) is int and 0 < amount <= before and other <= MAX_AMOUNT - amount:
-                held[debit], held[credit] = before - amount, other + amount
-                entry = (time_s, round, debit, credit, asset, amount, reason)
-                self.journal.append(_entry(entry))
+        held = self._held(asset)
+        append = self.journal.append
+
+        def move(debit: str, credit: str, amount: int, reason: str, time_s: float) -> None:
+            before, other = held.get(debit, 0), held.get(credit, MAX_AMOUNT)
+            positive = type(amount) is int and amount > 0
+            if positive and amount <= before and other <= MAX_AMOUNT - amount and debit != credit:
+                held[debit] = before - amount
+                held[credit] = other + amount
+                append(_entry((time_s, clock.round, debit, credit, asset, amount, reason)))
                 return
-        self.post([Transfer(debit, credit, amount, reason, asset)], time_s=time_s, round=round)
+            transfer = Transfer(debit, credit, amount, reason, asset)
+            self.post([transfer], time_s=time_s, round=clock.round)
+
+        return move
 
     def check(self) -> None:
         """Raise AssertionError unless every asset is conserved."""
@@ -162,9 +165,7 @@ class Ledger:
 
     def _apply(self, asset: str, moves: Mapping[str, int]) -> None:
         """Change the balances of one asset."""
-        if asset not in self._balances:
-            self._balances[asset] = dict(self._accounts)
-        held = self._balances[asset]
+        held = self._held(asset)
         for account, change in moves.items():
             if account == ISSUANCE:
                 self._issued[asset] = self.issued(asset) - change
@@ -172,6 +173,12 @@ class Ledger:
                 self._burned[asset] = self.burned(asset) + change
             else:
                 held[account] += change
+
+    def _held(self, asset: str) -> dict[str, int]:
+        """Return what accounts hold of an asset: always the same dictionary."""
+        if asset not in self._balances:
+            self._balances[asset] = dict(self._accounts)
+        return self._balances[asset]
 
     def _well_formed(self, t: Transfer) -> Transfer:
         if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:

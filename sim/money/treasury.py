@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
-from sim.money.ledger import Entry, Ledger, Transfer, device_account
+from sim.money.ledger import Entry, Ledger, Mover, Transfer, device_account
 from sim.recording import CORE, History, append_rows
 
 
@@ -18,10 +18,19 @@ class Treasury:
 
     def __init__(self, asset: str, clock: Clock) -> None:
         self.asset = asset
-        self.ledger = Ledger()
         self._clock = clock
+        self._use(Ledger())
         self._count_from_here()
         self._spendable: dict[int, int] = {}
+
+    def _use(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.move: Mover = ledger.mover(self.asset, self._clock)
+        """Moves base units between two accounts by name, in constant time.
+
+        For games that post 10^5 entries a second. The sum of all balances is checked by `check`,
+        at the latest at the end of a round.
+        """
 
     def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
         """Open the accounts of devices and of the rules, and issue what they hold at the start."""
@@ -60,14 +69,6 @@ class Treasury:
             time_s=now.time_s if time_s is None else time_s,
             round=now.round if round is None else round,
         )
-
-    def move(self, payer: str, payee: str, amount: int, reason: str, time_s: float) -> None:
-        """Move base units between two accounts by name, in constant time.
-
-        For games that post 10^5 entries a second: conservation is checked by `check`, at the latest
-        at the end of a round.
-        """
-        self.ledger.move(payer, payee, self.asset, amount, reason, time_s, self._clock.round)
 
     def check(self) -> None:
         """Raise AssertionError unless money is conserved."""
@@ -155,7 +156,7 @@ class Treasury:
 
     def restore(self, state: Mapping[str, Any], journal: Iterable[Iterable[Any]]) -> None:
         """Continue from `to_state` and all entries of `history`."""
-        self.ledger = Ledger.from_state(state["ledger"], journal)
+        self._use(Ledger.from_state(state["ledger"], journal))
         self._spendable = {int(device): amount for device, amount in state["spendable"].items()}
 
 

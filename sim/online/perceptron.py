@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mechanisms.plugin import param
 from sim.online.base import Labels
 from sim.online.linear import LinearModel
-from sim.online.samples import Rows, Samples
+from sim.online.samples import FIRST, Rows, Samples, sums
 
 ONE = 10**9
 """What 1 is in the contract's fixed point."""
@@ -49,6 +49,7 @@ class Perceptron(LinearModel):
 
     def start(self, samples: Samples, rows: Rows, labels: Labels) -> None:
         self._dense = None if samples.binary else _Dense(samples)
+        self._lists = samples.lists
         super().start(samples, rows, labels)
 
     @property
@@ -69,21 +70,24 @@ class Perceptron(LinearModel):
                 return
 
     def update(self, row: int, label: int) -> None:
-        if self.predict_one(row) == label:
+        weights, features = self.weights, self._lists[row]
+        taken = weights[features]
+        above = sums(taken, FIRST)[0] > 0 if self._dense is None else self._dense.above(row)
+        if above == label:
             return
         step = self._rates[label]
-        features = self.samples.features_of(row)
         if self._dense is None:
-            self.weights[features] += step
+            weights[features] = taken + step
             self.steps.append((row, step))
         else:
-            self.weights[features] += self._dense.multiple(row, int(step))
-            self._dense.follow(self.weights)
+            weights[features[:-1]] += self._dense.multiple(row, int(step))
+            self._dense.follow(weights)
+        weights[-1] = 0  # the intercept
         self.version += 1
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            return self.decide_one(self.samples.dot(self.weights, row))
+            return 1 if sums(self.weights[self._lists[row]], FIRST)[0] > 0 else 0
         return int(self._dense.above(row))
 
     def decide_one(self, score: Any) -> int:

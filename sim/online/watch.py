@@ -87,8 +87,11 @@ class Watch:
 
         Since the last call of this or of `predictions`.
         """
+        changed = self._refresh()
+        if not changed:
+            return []
         labels, rows = self._labels, self._rows
-        return [(slot, int(labels[slot])) for slot in self._refresh() if rows[slot] != NOTHING]
+        return [(slot, int(labels[slot])) for slot in changed if rows[slot] != NOTHING]
 
     def _refresh(self) -> list[int]:
         """Bring all predictions up to date; return the slots whose prediction changed."""
@@ -96,13 +99,14 @@ class Watch:
         behind = model.version - self._version
         if not (behind or changed):
             return changed
-        rows, labels = self._rows[: self._used], self._labels[: self._used]
+        rows, labels = self._rows, self._labels
         self._version = model.version
         if model.renewed != self._renewed or not keeper.follow(behind):
             self._renewed = model.renewed
             keeper.renew()
             changed = np.flatnonzero(rows != NOTHING).tolist()
-        self._new = []
+        if changed:
+            self._new = []
         return changed + keeper.update(rows, labels, changed, behind)
 
     def _grow(self) -> None:
@@ -314,12 +318,14 @@ class _Steps(_Evaluating):
                 labels[slot] = self.model.decide_one(score)
 
     def refresh(self, rows: Rows, labels: Labels) -> list[int]:
-        scores = self.scores[: len(rows)]
+        scores = self.scores
         decided = self.model.decide(scores)
         if not self.exact:
-            close = np.flatnonzero(_lead(scores) <= 2 * self._error())
+            close = np.flatnonzero((_lead(scores) <= 2 * self._error()) & (rows != NOTHING))
             self.evaluate(rows, decided, close.tolist())
         changed = (decided != labels).nonzero()[0]
+        if not len(changed):
+            return []
         labels[changed] = decided[changed]
         found: list[int] = changed.tolist()
         return found

@@ -9,7 +9,7 @@ from typing import Any
 from mechanisms import answers
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import TOKEN, Act, Offer, Query
-from sim.agenda import Agenda, Event, event
+from sim.agenda import Agenda, Event
 from sim.data.folder import data_folder
 from sim.population.participant import Participant
 from sim.protocols.market.balances import Balances
@@ -172,7 +172,7 @@ class Play:
         act = None
         if balance > 0 and not market.ran_out and trader.present:
             act = self.desk.decide(trader, balance)
-        self._do(trader.who, act, balance, claims=trader.behaviour.claims)
+        self._do(trader.who, act, balance, claims=trader.claims)
         if balance > 0 or not self._as_published:
             self._queue(trader)
 
@@ -213,7 +213,7 @@ class Play:
 
     def _queue(self, trader: Trader) -> None:
         """Put the next act of a contributor on the agenda."""
-        self.agenda.add(event((self.desk.next_s(trader), trader.device, "")))
+        self.agenda.add(self.desk.next_s(trader), trader.device)
 
     # --- checkpoints ----------------------------------------------------------------------------
 
