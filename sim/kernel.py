@@ -58,9 +58,13 @@ class Kernel:
     def begin_round(self) -> None:
         """Begin the next round: incomes count from here, and rational participants choose."""
         self.clock.round += 1
-        self.recorder.begin_round()
         self.treasury.begin_round()
         self.population.learners.choose(self.clock.round)
+
+    def end_round(self) -> None:
+        """Make columns of all that the round has written."""
+        self.recorder.end_round()
+        self.treasury.end_round()
 
     # --- records ------------------------------------------------------------------------------
 

@@ -152,12 +152,12 @@ class Recorder:
         """Return a list to append rows to: tuples of all columns in their order.
 
         For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it; it holds the rows
-        of the present round, until `begin_round` makes columns of them.
+        of the present round, until `end_round` makes columns of them.
         """
         return self._logs[table]
 
-    def begin_round(self) -> None:
-        """Move what was logged into the columns while it is still in the cache."""
+    def end_round(self) -> None:
+        """Make columns of the logged rows of the round while they are still in the cache."""
         for table in self._logs:
             self.columns(table)
 

@@ -50,6 +50,7 @@ class World(mesa.Model):
         with told(self.round_index + 1), _no_cyclic_gc():
             self.kernel.begin_round()
             self.protocol.play()
+            self.kernel.end_round()
         self._check_time()
 
     def run(self) -> Iterator[int]:

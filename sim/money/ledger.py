@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from fedstake.errors import FedstakeError
 from sim.clock import Clock
+from sim.money.journal import Entry, Journal
 
 ISSUANCE = "issuance"
 BURN = "burn"
@@ -19,22 +19,6 @@ Mover = Callable[[str, str, int, str, float], None]
 
 class LedgerError(FedstakeError, ValueError):
     """A posting that would break a rule of money; nothing of its batch is applied."""
-
-
-class Entry(NamedTuple):
-    """One line of the journal: `amount` base units of `asset` leave `debit` and reach `credit`."""
-
-    time_s: float
-    round: int
-    debit: str
-    credit: str
-    asset: str
-    amount: int
-    reason: str
-
-
-_entry = partial(tuple.__new__, Entry)
-"""Makes an entry of a tuple, in a third of the time that `Entry` takes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,7 @@ class Ledger:
         self._balances: dict[str, dict[str, int]] = {}
         self._issued: dict[str, int] = {}
         self._burned: dict[str, int] = {}
-        self.journal: list[Entry] = []
+        self.journal = Journal()
 
     def open(self, accounts: Iterable[str]) -> None:
         """Open accounts; opening one twice is harmless."""
@@ -114,7 +98,7 @@ class Ledger:
             self._check(asset)
         for t in batch:
             entry = Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason)
-            self.journal.append(entry)
+            self.journal.new.append(entry)
 
     def mover(self, asset: str, clock: Clock) -> Mover:
         """Return a function that moves money between two ordinary accounts, in constant time.
@@ -127,7 +111,7 @@ class Ledger:
             clock: whose round the entries are of.
         """
         held = self._held(asset)
-        append = self.journal.append
+        append = self.journal.new.append
 
         def move(debit: str, credit: str, amount: int, reason: str, time_s: float) -> None:
             before, other = held.get(debit, 0), held.get(credit, MAX_AMOUNT)
@@ -135,7 +119,7 @@ class Ledger:
             if positive and amount <= before and other <= MAX_AMOUNT - amount and debit != credit:
                 held[debit] = before - amount
                 held[credit] = other + amount
-                append(_entry((time_s, clock.round, debit, credit, asset, amount, reason)))
+                append((time_s, clock.round, debit, credit, asset, amount, reason))
                 return
             transfer = Transfer(debit, credit, amount, reason, asset)
             self.post([transfer], time_s=time_s, round=clock.round)
@@ -222,7 +206,7 @@ class Ledger:
         }
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])
-        ledger.journal = [Entry(*row) for row in journal]
+        ledger.journal = Journal(journal)
         for asset in ledger._balances:
             ledger._check(asset)
         return ledger

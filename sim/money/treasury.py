@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
-from sim.money.ledger import Entry, Ledger, Mover, Transfer, device_account
-from sim.recording import CORE, History, append_rows
+from sim.money.journal import Entry
+from sim.money.ledger import Ledger, Mover, Transfer, device_account
+from sim.recording import History
 
 
 class Treasury:
@@ -135,12 +137,11 @@ class Treasury:
     def journal(self) -> pa.Table:
         """Return the whole journal as the table of that name."""
         journal = self.ledger.journal
-        columns: dict[str, Sequence[Any]] = {"index": range(len(journal))}
-        parts: list[list[Any]] = [[] for _ in Entry._fields]
-        append_rows(journal, parts)
-        columns |= zip(Entry._fields, parts, strict=True)
-        types = CORE["journal"].columns
-        return pa.table({n: pa.array(columns[n], type=c.type) for n, c in types.items()})
+        return pa.table({"index": np.arange(len(journal)), **journal.arrow()})
+
+    def end_round(self) -> None:
+        """Make columns of the entries of the round while they are still in the cache."""
+        self.ledger.journal.settle()
 
     # --- checkpoints --------------------------------------------------------------------------
 

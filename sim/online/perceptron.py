@@ -72,8 +72,11 @@ class Perceptron(LinearModel):
     def update(self, row: int, label: int) -> None:
         weights, features = self.weights, self._lists[row]
         taken = weights[features]
-        above = sums(taken, FIRST)[0] > 0 if self._dense is None else self._dense.above(row)
-        if above == label:
+        if self._dense is None:
+            predicted = 1 if sums(taken, FIRST)[0] > 0 else 0
+        else:
+            predicted = self.predict_one(row)
+        if predicted == label:
             return
         step = self._rates[label]
         if self._dense is None:
