@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ def _set_aside_imports() -> None:
     Imported modules are 10^5 objects and more that live as long as the process does.
     """
     gc.freeze()
+    # Extensions that look for leaks at the end want to see their objects go.
+    atexit.register(gc.unfreeze)
 
 
 @contextmanager

@@ -55,19 +55,19 @@ class _TextColumn:
 
 
 class _NumberColumn:
-    """Numbers of eight bytes."""
+    """Numbers of eight bytes: "q" integers, "d" floats."""
 
     def __init__(self, code: str) -> None:
-        self._numbers = array(code)
+        self._numbers: array[Any] = array(code)
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def extend(self, numbers: Iterable[float]) -> None:
+    def extend(self, numbers: Iterable[Any]) -> None:
         """Append numbers."""
         self._numbers.extend(numbers)
 
-    def values(self, wanted: slice) -> list[float]:
+    def values(self, wanted: slice) -> list[Any]:
         """Return some of the numbers."""
         return self._numbers[wanted].tolist()
 
@@ -83,7 +83,7 @@ class Journal(Sequence[Entry]):
     """
 
     def __init__(self, entries: Iterable[Iterable[Any]] = ()) -> None:
-        self._columns = (
+        self._columns: tuple[_NumberColumn | _TextColumn, ...] = (
             _NumberColumn("d"),
             _NumberColumn("q"),
             _TextColumn(),

@@ -86,7 +86,7 @@ class Play:
         self.rewards.commit()
         if not self.recorded:
             for trader in self.traders:
-                self._queue(trader)
+                self.agenda.add(self.desk.next_s(trader), trader.device)
 
     def begin_round(self) -> None:
         """Begin a slice of time: within it nobody changes its behaviour, comes or goes."""
@@ -174,7 +174,7 @@ class Play:
             act = self.desk.decide(trader, balance)
         self._do(trader.who, act, balance, claims=trader.claims)
         if balance > 0 or not self._as_published:
-            self._queue(trader)
+            self.agenda.add(self.desk.next_s(trader), trader.device)
 
     def _replay(self, recorded: RecordedAct) -> None:
         """Do what was recorded, and claim as everybody does."""
@@ -210,10 +210,6 @@ class Play:
             if isinstance(act, Offer) and act.row is not None:
                 row = act.row
             market.books.act(market.now_s, p, act, row, cost, market.accuracy)
-
-    def _queue(self, trader: Trader) -> None:
-        """Put the next act of a contributor on the agenda."""
-        self.agenda.add(self.desk.next_s(trader), trader.device)
 
     # --- checkpoints ----------------------------------------------------------------------------
 
