@@ -325,8 +325,8 @@ class _Steps(_Evaluating):
         scores = self.scores
         decided = self.model.decide(scores)
         if not self.exact:
-            close = np.flatnonzero((_lead(scores) <= 2 * self._error()) & (rows != NOTHING))
-            self.evaluate(rows, decided, close.tolist())
+            close = (_lead(scores) <= 2 * self._error()) & (rows != NOTHING)
+            self.evaluate(rows, decided, close.nonzero()[0].tolist())
         changed = (decided != labels).nonzero()[0]
         if not len(changed):
             return []
@@ -389,7 +389,7 @@ class _LogSteps(_Steps):
     def move(self, step: LogStep) -> None:
         taken = self.columns.take(self.samples.indices(step.row), 0)
         self.scores[:, step.label] += step.changes @ taken - step.total * self.sizes
-        self.heaviest += float(step.changes.max()) + step.total
+        self.heaviest += float(np.maximum.reduce(step.changes)) + step.total
 
 
 def _evaluating(model: OnlineModel) -> _Evaluating:
