@@ -18,6 +18,13 @@ from sim.recording import History
 class Treasury:
     """Accounts of devices and of rules in one asset, over a double-entry ledger."""
 
+    move: Mover
+    """Moves base units between two accounts by name, in constant time.
+
+    For games that post 10^5 entries a second: the sum of all balances is checked by `check`, at the
+    latest at the end of a round. A restored treasury has another one.
+    """
+
     def __init__(self, asset: str, clock: Clock) -> None:
         self.asset = asset
         self._clock = clock
@@ -27,12 +34,7 @@ class Treasury:
 
     def _use(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.move: Mover = ledger.mover(self.asset, self._clock)
-        """Moves base units between two accounts by name, in constant time.
-
-        For games that post 10^5 entries a second. The sum of all balances is checked by `check`,
-        at the latest at the end of a round.
-        """
+        self.move = ledger.mover(self.asset, self._clock)
 
     def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
         """Open the accounts of devices and of the rules, and issue what they hold at the start."""

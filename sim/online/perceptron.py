@@ -70,27 +70,22 @@ class Perceptron(LinearModel):
                 return
 
     def update(self, row: int, label: int) -> None:
-        weights, features = self.weights, self._lists[row]
-        taken = weights[features]
-        if self._dense is None:
-            predicted = 1 if sums(taken, FIRST)[0] > 0 else 0
-        else:
-            predicted = self.predict_one(row)
-        if predicted == label:
+        if self.predict_one(row) == label:
             return
         step = self._rates[label]
+        features = self.samples.features_of(row)
         if self._dense is None:
-            weights[features] = taken + step
+            self.weights[features] += step
             self.steps.append((row, step))
         else:
-            weights[features[:-1]] += self._dense.multiple(row, int(step))
-            self._dense.follow(weights)
-        weights[-1] = 0  # the intercept
+            self.weights[features] += self._dense.multiple(row, int(step))
+            self._dense.follow(self.weights)
         self.version += 1
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            return 1 if sums(self.weights[self._lists[row]], FIRST)[0] > 0 else 0
+            score = sums(self.weights[self._lists[row]], FIRST)[0]
+            return 1 if score > 0 else 0  # a truth of numpy is slow to compare
         return int(self._dense.above(row))
 
     def decide_one(self, score: Any) -> int:
