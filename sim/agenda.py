@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+INF = float("inf")
+
 
 class Event(NamedTuple):
     """What is to happen: when, for whom (-1: for nobody), and what; in this order they happen."""
@@ -19,7 +21,7 @@ class Event(NamedTuple):
     what: str = ""
 
 
-event = partial(tuple.__new__, Event)
+_event = partial(tuple.__new__, Event)
 """Makes an event of a tuple of all its values, in a third of the time that `Event` takes."""
 
 
@@ -40,11 +42,11 @@ class Agenda:
     @property
     def next_s(self) -> float:
         """When the next event is, inf without any."""
-        return self._heap[0].time_s if self._heap else float("inf")
+        return self._heap[0][0] if self._heap else INF
 
-    def add(self, event: Event) -> None:
+    def add(self, time_s: float, device: int, what: str = "") -> None:
         """Put an event in its place."""
-        heapq.heappush(self._heap, event)
+        heapq.heappush(self._heap, _event((time_s, device, what)))
 
     def pop(self) -> Event:
         """Take the next event; raises IndexError where there is none."""

@@ -61,6 +61,11 @@ class Kernel:
         self.treasury.begin_round()
         self.population.learners.choose(self.clock.round)
 
+    def end_round(self) -> None:
+        """Make columns of all that the round has written."""
+        self.recorder.end_round()
+        self.treasury.end_round()
+
     # --- records ------------------------------------------------------------------------------
 
     def record_round(self, start_s: float, own: Mapping[str, Any] | None = None) -> None:

@@ -151,9 +151,15 @@ class Recorder:
     def log(self, table: str) -> list[tuple[Any, ...]]:
         """Return a list to append rows to: tuples of all columns in their order.
 
-        For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it.
+        For tables of 10^5 rows, ten times as fast as `add`. Only `append` to it; it holds the rows
+        of the present round, until `end_round` makes columns of them.
         """
         return self._logs[table]
+
+    def end_round(self) -> None:
+        """Make columns of the logged rows of the round while they are still in the cache."""
+        for table in self._logs:
+            self.columns(table)
 
     def columns(self, table: str) -> dict[str, list[Any]]:
         """Return the columns of a table, to be read; after the last round also to be filled in."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ class World(mesa.Model):
 
     def __init__(self, scenario: Scenario, data: str | Path | None = None) -> None:
         super().__init__(rng=scenario.seed % 2**32)
+        _set_aside_imports()
         game: type[Protocol] = protocols.get(scenario.protocol)  # type: ignore[assignment]
         with told(round=0):
             self.kernel = Kernel(scenario, self, game.recorded(scenario), data)
@@ -48,6 +51,7 @@ class World(mesa.Model):
         with told(self.round_index + 1), _no_cyclic_gc():
             self.kernel.begin_round()
             self.protocol.play()
+            self.kernel.end_round()
         self._check_time()
 
     def run(self) -> Iterator[int]:
@@ -111,6 +115,17 @@ class World(mesa.Model):
         self.kernel.restore(state["kernel"], history)
         own = {"history": history.get(PROTOCOL, []), **state["protocol"]}
         self.protocol.restore(own, arrays)
+
+
+@cache
+def _set_aside_imports() -> None:
+    """Let the cyclic garbage collector never again look at what is there: once in a process.
+
+    Imported modules are 10^5 objects and more that live as long as the process does.
+    """
+    gc.freeze()
+    # Extensions that look for leaks at the end want to see their objects go.
+    atexit.register(gc.unfreeze)
 
 
 @contextmanager

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from fedstake.errors import FedstakeError
+from sim.clock import Clock
+from sim.money.journal import Entry, Journal
 
 ISSUANCE = "issuance"
 BURN = "burn"
 MAX_AMOUNT = 2**63 - 1
+Mover = Callable[[str, str, int, str, float], None]
+"""Moves money: payer, payee, base units, reason, simulated time in seconds."""
 
 
 class LedgerError(FedstakeError, ValueError):
     """A posting that would break a rule of money; nothing of its batch is applied."""
-
-
-class Entry(NamedTuple):
-    """One line of the journal: `amount` base units of `asset` leave `debit` and reach `credit`."""
-
-    time_s: float
-    round: int
-    debit: str
-    credit: str
-    asset: str
-    amount: int
-    reason: str
-
-
-_entry = partial(tuple.__new__, Entry)
-"""Makes an entry of a tuple, in a third of the time that `Entry` takes."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +52,15 @@ class Ledger:
         self._balances: dict[str, dict[str, int]] = {}
         self._issued: dict[str, int] = {}
         self._burned: dict[str, int] = {}
-        self.journal: list[Entry] = []
+        self.journal = Journal()
 
     def open(self, accounts: Iterable[str]) -> None:
         """Open accounts; opening one twice is harmless."""
         for account in accounts:
             if account in (ISSUANCE, BURN):
                 raise LedgerError(f"{account} is not an ordinary account")
-            self._accounts.setdefault(account, 0)
-        for asset, held in self._balances.items():
-            self._balances[asset] = self._accounts | held
+            for held in (self._accounts, *self._balances.values()):
+                held.setdefault(account, 0)
 
     def balance(self, account: str, asset: str) -> int:
         """Return the base units held by an account."""
@@ -112,32 +98,33 @@ class Ledger:
             self._check(asset)
         for t in batch:
             entry = Entry(time_s, round, t.debit, t.credit, t.asset, t.amount, t.reason)
-            self.journal.append(entry)
+            self.journal.new.append(entry)
 
-    def move(
-        self,
-        debit: str,
-        credit: str,
-        asset: str,
-        amount: int,
-        reason: str,
-        time_s: float,
-        round: int,
-    ) -> None:
-        """Move money between two ordinary accounts: one transfer, in constant time.
+    def mover(self, asset: str, clock: Clock) -> Mover:
+        """Return a function that moves money between two ordinary accounts, in constant time.
 
         What leaves one reaches the other, so that conservation needs no sum; `check` makes it.
-        Raises `LedgerError` as `post` does.
+        The function raises `LedgerError` as `post` does.
+
+        Args:
+            asset: what it moves.
+            clock: whose round the entries are of.
         """
-        held = self._balances.get(asset, self._accounts)
-        if debit in held and credit in held and debit != credit:
-            before, other = held[debit], held[credit]
-            if type(amount) is int and 0 < amount <= before and other <= MAX_AMOUNT - amount:
-                held[debit], held[credit] = before - amount, other + amount
-                entry = (time_s, round, debit, credit, asset, amount, reason)
-                self.journal.append(_entry(entry))
+        held = self._held(asset)
+        append = self.journal.new.append
+
+        def move(debit: str, credit: str, amount: int, reason: str, time_s: float) -> None:
+            before, other = held.get(debit, 0), held.get(credit, MAX_AMOUNT)
+            positive = type(amount) is int and amount > 0
+            if positive and amount <= before and other <= MAX_AMOUNT - amount and debit != credit:
+                held[debit] = before - amount
+                held[credit] = other + amount
+                append((time_s, clock.round, debit, credit, asset, amount, reason))
                 return
-        self.post([Transfer(debit, credit, amount, reason, asset)], time_s=time_s, round=round)
+            transfer = Transfer(debit, credit, amount, reason, asset)
+            self.post([transfer], time_s=time_s, round=clock.round)
+
+        return move
 
     def check(self) -> None:
         """Raise AssertionError unless every asset is conserved."""
@@ -162,9 +149,7 @@ class Ledger:
 
     def _apply(self, asset: str, moves: Mapping[str, int]) -> None:
         """Change the balances of one asset."""
-        if asset not in self._balances:
-            self._balances[asset] = dict(self._accounts)
-        held = self._balances[asset]
+        held = self._held(asset)
         for account, change in moves.items():
             if account == ISSUANCE:
                 self._issued[asset] = self.issued(asset) - change
@@ -172,6 +157,12 @@ class Ledger:
                 self._burned[asset] = self.burned(asset) + change
             else:
                 held[account] += change
+
+    def _held(self, asset: str) -> dict[str, int]:
+        """Return what accounts hold of an asset: always the same dictionary."""
+        if asset not in self._balances:
+            self._balances[asset] = dict(self._accounts)
+        return self._balances[asset]
 
     def _well_formed(self, t: Transfer) -> Transfer:
         if type(t.amount) is not int or not 0 <= t.amount <= MAX_AMOUNT:
@@ -215,7 +206,7 @@ class Ledger:
         }
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])
-        ledger.journal = [Entry(*row) for row in journal]
+        ledger.journal = Journal(journal)
         for asset in ledger._balances:
             ledger._check(asset)
         return ledger

@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
-from sim.money.ledger import Entry, Ledger, Transfer, device_account
-from sim.recording import CORE, History, append_rows
+from sim.money.journal import Entry
+from sim.money.ledger import Ledger, Mover, Transfer, device_account
+from sim.recording import History
 
 
 class Treasury:
     """Accounts of devices and of rules in one asset, over a double-entry ledger."""
 
+    move: Mover
+    """Moves base units between two accounts by name, in constant time.
+
+    For games that post 10^5 entries a second: the sum of all balances is checked by `check`, at the
+    latest at the end of a round. A restored treasury has another one.
+    """
+
     def __init__(self, asset: str, clock: Clock) -> None:
         self.asset = asset
-        self.ledger = Ledger()
         self._clock = clock
+        self._use(Ledger())
         self._count_from_here()
         self._spendable: dict[int, int] = {}
+
+    def _use(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.move = ledger.mover(self.asset, self._clock)
 
     def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
         """Open the accounts of devices and of the rules, and issue what they hold at the start."""
@@ -60,14 +73,6 @@ class Treasury:
             time_s=now.time_s if time_s is None else time_s,
             round=now.round if round is None else round,
         )
-
-    def move(self, payer: str, payee: str, amount: int, reason: str, time_s: float) -> None:
-        """Move base units between two accounts by name, in constant time.
-
-        For games that post 10^5 entries a second: conservation is checked by `check`, at the latest
-        at the end of a round.
-        """
-        self.ledger.move(payer, payee, self.asset, amount, reason, time_s, self._clock.round)
 
     def check(self) -> None:
         """Raise AssertionError unless money is conserved."""
@@ -134,12 +139,11 @@ class Treasury:
     def journal(self) -> pa.Table:
         """Return the whole journal as the table of that name."""
         journal = self.ledger.journal
-        columns: dict[str, Sequence[Any]] = {"index": range(len(journal))}
-        parts: list[list[Any]] = [[] for _ in Entry._fields]
-        append_rows(journal, parts)
-        columns |= zip(Entry._fields, parts, strict=True)
-        types = CORE["journal"].columns
-        return pa.table({n: pa.array(columns[n], type=c.type) for n, c in types.items()})
+        return pa.table({"index": np.arange(len(journal)), **journal.arrow()})
+
+    def end_round(self) -> None:
+        """Make columns of the entries of the round while they are still in the cache."""
+        self.ledger.journal.settle()
 
     # --- checkpoints --------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class Treasury:
 
     def restore(self, state: Mapping[str, Any], journal: Iterable[Iterable[Any]]) -> None:
         """Continue from `to_state` and all entries of `history`."""
-        self.ledger = Ledger.from_state(state["ledger"], journal)
+        self._use(Ledger.from_state(state["ledger"], journal))
         self._spendable = {int(device): amount for device, amount in state["spendable"].items()}
 
 

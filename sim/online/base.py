@@ -14,6 +14,8 @@ from sim.data.sources.base import DataError
 from sim.online.samples import Rows, Samples
 
 Labels = NDArray[np.int64]
+REMEMBERED = 256
+"""Steps that a model remembers for those who follow it."""
 
 
 class OnlineModel(Plugin, ABC):

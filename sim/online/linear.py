@@ -9,11 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.online.base import Labels, OnlineModel
+from sim.online.base import REMEMBERED, Labels, OnlineModel
 from sim.online.samples import Rows, Samples, Table
-
-REMEMBERED = 256
-"""Steps that a model remembers for those who follow it."""
 
 
 def decide(scores: Table) -> Labels:
@@ -62,8 +59,12 @@ class LinearModel(OnlineModel):
         """Return the label of the score of one row, a number or `[classes]`."""
         return int(self.decide(np.array([score]))[0])
 
+    def score(self, row: int) -> Any:
+        """Return the score of one row, a number or `[classes]`."""
+        return self.inputs.dot(self.weights, row)
+
     def predict_one(self, row: int) -> int:
-        return self.decide_one(self.inputs.dot(self.weights, row))
+        return self.decide_one(self.score(row))
 
     def predict(self, rows: Rows) -> Labels:
         return self.decide(self.inputs.dots(self.weights, rows))

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
-from sim.online.base import Labels, OnlineModel
+from sim.online.base import REMEMBERED, Labels, OnlineModel
 from sim.online.samples import Rows, Samples, Table
 
-ROUNDING = 1e-9
-"""Part of a score by which it may be wrong."""
+
+class LogStep(NamedTuple):
+    """How an update changed the scores: of one class alone.
+
+    row, label   that were learned
+    changes      of the logarithms of the row's features, `float64` as long as its `indices`
+    total        change of the logarithm of the class's total
+    """
+
+    row: int
+    label: int
+    changes: NDArray[np.float64]
+    total: float
 
 
 class NaiveBayes(OnlineModel):
@@ -22,7 +35,8 @@ class NaiveBayes(OnlineModel):
 
     n_c samples of class c, count_ci the sum of their feature i, total_c the sum of all, F features,
     a the smoothing. An update adds its sample to the counts of its class. A class without samples
-    is not predicted.
+    is not predicted. `steps` are the last updates, one for each growth of `version`, the latest
+    last.
     """
 
     name = "naive-bayes"
@@ -36,8 +50,8 @@ class NaiveBayes(OnlineModel):
     params: Params
 
     def start(self, samples: Samples, rows: Rows, labels: Labels) -> None:
-        self._sizes = samples.sizes(1)
-        self._size = float(self._sizes.max())
+        self.sizes = samples.sizes(1)
+        self.steps: deque[LogStep] = deque(maxlen=REMEMBERED)
         super().start(samples, rows, labels)
 
     def fit(self, rows: Rows, labels: Labels) -> None:
@@ -54,41 +68,46 @@ class NaiveBayes(OnlineModel):
         features = samples.indices(row)
         before = counts.take(features)
         counts[features] = after = before + samples.values(row)
-        n, size = float(before[-1]), float(self._sizes[row])
+        n, size = float(before[-1]), float(self.sizes[row])
         changed = np.log(after + self.params.smoothing)
         changed[-1] = math.log(n + 1)
-        if n:
-            risen = float(np.add.reduce(changed - logs[features]))
-            fallen = math.log1p(size / self._totals[label])
-            self.moved += max(self.samples.largest * risen, self._size * fallen)
-        else:
-            self.renewed += 1
-        logs[features] = changed
+        if not n:
+            self.renewed += 1  # its scores were -inf
+        total_before = self.log_totals[label]
         self._totals[label] += size
+        self.log_totals[label] = total = math.log(self._totals[label])
+        changes = changed - logs[features]
+        self.steps.append(LogStep(row, label, changes, total - total_before))
+        logs[features] = changed
         self.version += 1
 
     def predict_one(self, row: int) -> int:
-        size, best, highest = float(self._sizes[row]), 0, -math.inf
+        size, best, highest = float(self.sizes[row]), 0, -math.inf
         for label, score in enumerate(self.samples.dot(self.logs, row).tolist()):
-            score -= size * math.log(self._totals[label])
+            score -= size * self.log_totals[label]
             if score > highest:
                 best, highest = label, score
         return best
 
     def predict(self, rows: Rows) -> Labels:
-        return self._scores(rows).argmax(1)
+        return self.decide(self._scores(rows))
 
-    def margins(self, rows: Rows) -> tuple[Labels, NDArray[np.float64]]:
-        """Return labels and margins: an update moves the score of its class alone."""
-        scores = self._scores(rows)
-        best = np.partition(scores, -2, axis=1)[:, -2:]
-        slack = ROUNDING * (1 + np.abs(best[:, 1]))
-        return scores.argmax(1), best[:, 1] - best[:, 0] - slack
+    def score(self, row: int) -> Table:
+        """Return logarithms of the posterior of a row up to a constant, `[classes]`."""
+        return self.samples.dot(self.logs, row) - self.sizes[row] * np.array(self.log_totals)
+
+    def decide(self, scores: Table) -> Labels:
+        """Return the labels `int64[n]` of scores `[n, classes]`."""
+        return scores.argmax(1)
+
+    def decide_one(self, score: Table) -> int:
+        """Return the label of a score `[classes]`."""
+        return int(score.argmax())
 
     def _scores(self, rows: Rows) -> Table:
-        """Return logarithms of the posterior up to a constant, `[n, classes]`."""
-        totals = np.array([math.log(total) for total in self._totals])
-        return self.samples.dots(self.logs, rows) - self._sizes[rows, None] * totals
+        """Return the scores of several rows, `[n, classes]`."""
+        sizes = self.sizes[rows, None]
+        return self.samples.dots(self.logs, rows) - sizes * np.array(self.log_totals)
 
     def state(self) -> Mapping[str, NDArray]:
         return {"counts": np.array(self._counts)}
@@ -97,6 +116,7 @@ class NaiveBayes(OnlineModel):
         smoothing, features = self.params.smoothing, self.samples.features
         self._counts = [np.array(counts) for counts in state["counts"]]
         self._totals = [float(c[:-1].sum()) + smoothing * features for c in self._counts]
+        self.log_totals = [math.log(total) for total in self._totals]
         self.logs = np.empty((features + 1, len(self._counts)))
         self._logs = [self.logs[:, label] for label in range(len(self._counts))]
         for counts, logs in zip(self._counts, self._logs, strict=True):

@@ -98,10 +98,12 @@ class NearestCentroid(LinearModel):
 
     def _distances(self, scores: Table) -> NDArray[np.float64]:
         """Return squared distances less ||x||^2, `[n, classes]`, of S x + n."""
-        n = np.array(self._counts)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.array(self._squared) / n**2 - 2 * ((scores - n) / n)
-        found[:, n == 0] = np.inf
+        n, squared = np.array(self._counts), np.array(self._squared)
+        if 0 in self._counts:
+            n[n == 0] = np.nan
+        found: NDArray[np.float64] = squared / n**2 - 2 * ((scores - n) / n)
+        if 0 in self._counts:
+            found[:, np.isnan(n)] = np.inf
         return found
 
     def state(self) -> Mapping[str, NDArray]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mechanisms.plugin import param
 from sim.online.base import Labels
 from sim.online.linear import LinearModel
-from sim.online.samples import Rows, Samples
+from sim.online.samples import FIRST, Rows, Samples, sums
 
 ONE = 10**9
 """What 1 is in the contract's fixed point."""
@@ -49,6 +49,7 @@ class Perceptron(LinearModel):
 
     def start(self, samples: Samples, rows: Rows, labels: Labels) -> None:
         self._dense = None if samples.binary else _Dense(samples)
+        self._lists = samples.lists
         super().start(samples, rows, labels)
 
     @property
@@ -83,7 +84,8 @@ class Perceptron(LinearModel):
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            return self.decide_one(self.samples.dot(self.weights, row))
+            score = sums(self.weights[self._lists[row]], FIRST)[0]
+            return 1 if score > 0 else 0  # a truth of numpy is slow to compare
         return int(self._dense.above(row))
 
     def decide_one(self, score: Any) -> int:

@@ -18,10 +18,13 @@ Table = NDArray[Any]
 Lists = tuple[NDArray[np.integer], NDArray[np.float64] | None, NDArray[np.integer]]
 """Lists of several rows as one: features, values (None: all are 1), where each row begins."""
 
-_sums = np.add.reduceat
+sums = np.add.reduceat
+"""Sums of parts of an array: quicker than `add.reduce`, for a single part too."""
 FIRST = np.zeros(1, dtype=np.intp)
 BLOCK = 4_096
 """Rows that are worked on at a time: what is taken for them stays in the cache."""
+FEW = 256
+"""Rows whose samples, zeros included, stay in the cache."""
 LARGE = 1 << 26
 """Entries of the lists above which their numbers take four bytes instead of eight."""
 
@@ -94,6 +97,11 @@ class Samples:
         found[test] = self._parts[1][rows[test] - self.train]
         return found
 
+    @property
+    def lists(self) -> list[NDArray[np.integer]]:
+        """The `indices` of every row, for loops that ask for many."""
+        return self._indices
+
     def indices(self, row: int) -> NDArray[np.integer]:
         """Return the features of a row that are not 0, in order, and the constant one."""
         return self._indices[row]
@@ -147,7 +155,7 @@ class Samples:
         taken = table[features] if table.ndim == 1 else table.take(features, 0)
         if self._values is not None:
             taken = _weighted(taken, self._weights[row])
-        return _sums(taken, FIRST)[0]
+        return sums(taken, FIRST)[0]
 
     def dots(self, table: Table, rows: Rows) -> Table:
         """Return the weighted sums of many rows, `[n]` or `[n, classes]`.
@@ -185,7 +193,7 @@ def _summed(table: Table, lists: Lists) -> Table:
     taken = table[columns] if table.ndim == 1 else table.take(columns, 0)
     if values is not None:
         taken = _weighted(taken, values)
-    return _sums(taken, starts)
+    return sums(taken, starts)
 
 
 def _cut(array: Any, offsets: Rows) -> list[Any]:
@@ -200,8 +208,8 @@ def _weighted(taken: Table, values: NDArray[np.float64]) -> Table:
 def _blocks(parts: list[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     """Yield the samples in blocks."""
     for part in parts:
-        for start in range(0, len(part), BLOCK):
-            yield part[start : start + BLOCK]
+        for start in range(0, len(part), FEW):
+            yield part[start : start + FEW]
 
 
 def _lists(
@@ -212,15 +220,21 @@ def _lists(
     The constant feature is the last of each row.
     """
     columns, values, counts = [], [], []
-    total = sum(len(part) + np.count_nonzero(part) for part in parts)
-    number = np.dtype(np.intp if total < LARGE else np.int32)
     for block in _blocks(parts):
-        features = block.shape[1]
+        rows, features = block.shape
+        there = np.ones((rows, features + 1), dtype=bool)
+        np.not_equal(block, 0, out=there[:, :-1])
         # Positions in the block as one line: five times as fast as rows and columns.
-        places = np.flatnonzero(block != 0)
-        row = places // features
-        ends = np.searchsorted(row, np.arange(len(block)), "right")
-        columns.append(np.insert((places - row * features).astype(number), ends, features))
-        values.append(np.insert(block.ravel()[places], ends, 1))
-        counts.append(np.diff(ends, prepend=0) + 1)
-    return np.concatenate(columns), np.concatenate(values), np.concatenate(counts)
+        places = np.flatnonzero(there)
+        firsts = np.arange(rows) * (features + 1)
+        ends = np.searchsorted(places, firsts + features, "right")
+        count = np.diff(ends, prepend=0)
+        # Samples have no constant feature: what is taken in its place becomes 1.
+        found = block.take(places - np.repeat(np.arange(rows), count), mode="clip")
+        found[ends - 1] = 1
+        columns.append((places - np.repeat(firsts, count)).astype(np.int32))
+        values.append(found)
+        counts.append(count)
+    total = sum(map(len, columns))
+    number = np.intp if total < LARGE else np.int32
+    return np.concatenate(columns, dtype=number), np.concatenate(values), np.concatenate(counts)

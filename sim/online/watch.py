@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sim.online.base import Labels, OnlineModel
 from sim.online.linear import LinearModel
-from sim.online.samples import Rows
+from sim.online.naive_bayes import LogStep, NaiveBayes
+from sim.online.samples import Rows, Samples, Table
 
 NOTHING = -1
 """The row of a slot that watches nothing."""
@@ -29,9 +30,9 @@ class Watch:
     """Predictions of the rows that are watched, always equal to `model.predict` of them.
 
     Few rows are all predicted again when the model has changed. Of more, a row is evaluated again
-    only when its prediction may have changed: scores of a linear model are moved by its steps, of
-    all rows at once; other models say how far scores may have moved (`OnlineModel.margins`). Where
-    sums are exact, steps are followed from the first row on.
+    only when its prediction may have changed: scores of a linear model and of naive Bayes are moved
+    by the model's steps, of all rows at once; other models say how far scores may have moved
+    (`OnlineModel.margins`). Where sums are exact, steps are followed from the first row on.
 
     Args:
         model: that predicts.
@@ -47,8 +48,8 @@ class Watch:
         self._model = model
         self._version, self._renewed = model.version, model.renewed
         self._keeper: _Keeper = _Whole(model)
-        linear = _followed(model)
-        if linear is not None and linear.exact:
+        keeper = _evaluating(model)
+        if isinstance(keeper, _Steps) and keeper.exact:
             self._evaluate()
 
     def __len__(self) -> int:
@@ -87,8 +88,11 @@ class Watch:
 
         Since the last call of this or of `predictions`.
         """
+        changed = self._refresh()
+        if not changed:
+            return []
         labels, rows = self._labels, self._rows
-        return [(slot, int(labels[slot])) for slot in self._refresh() if rows[slot] != NOTHING]
+        return [(slot, int(labels[slot])) for slot in changed if rows[slot] != NOTHING]
 
     def _refresh(self) -> list[int]:
         """Bring all predictions up to date; return the slots whose prediction changed."""
@@ -96,13 +100,14 @@ class Watch:
         behind = model.version - self._version
         if not (behind or changed):
             return changed
-        rows, labels = self._rows[: self._used], self._labels[: self._used]
+        rows, labels = self._rows, self._labels
         self._version = model.version
         if model.renewed != self._renewed or not keeper.follow(behind):
             self._renewed = model.renewed
             keeper.renew()
             changed = np.flatnonzero(rows != NOTHING).tolist()
-        self._new = []
+        if changed:
+            self._new = []
         return changed + keeper.update(rows, labels, changed, behind)
 
     def _grow(self) -> None:
@@ -247,19 +252,27 @@ class _Margins(_Evaluating):
 
 
 class _Steps(_Evaluating):
-    """A step by c x_r moves the score of x_i by c (x_r x_i): one sum over columns moves them all.
+    """Base of keepers that move the scores of all slots by the steps of the model.
 
     Sums of floats round: slots whose score is within the error of a tie are evaluated directly.
+
+    Args:
+        model: that is followed.
+        samples: as the model sees them.
+        table: its weights, which give shape and type of scores.
+        kind: type of the samples watched, which are kept as columns.
     """
 
-    def __init__(self, model: LinearModel) -> None:
-        samples = model.inputs
+    exact = False
+    """Whether scores are whole numbers, which do not round."""
+    intercept = True
+    """Whether the model learns the weight of the constant feature."""
+
+    def __init__(self, model: Any, samples: Samples, table: Table, kind: type) -> None:
         self.model, self.samples = model, samples
-        self.exact = model.exact
-        kind = np.uint8 if samples.binary else np.float64
         # The last row is the constant feature's: 0 where the model learns no intercept.
-        self.columns = np.zeros((samples.features + 1, 0), dtype=kind)
-        self.scores = np.zeros((0, *model.weights.shape[1:]), dtype=model.weights.dtype)
+        self.columns: NDArray[Any] = np.zeros((samples.features + 1, 0), dtype=kind)
+        self.scores = np.zeros((0, *table.shape[1:]), dtype=table.dtype)
         self.longest = int(samples.sizes(0).max()) + 1
         self.reach = float(samples.sizes(1).max()) + 1
         self.renew()
@@ -267,7 +280,7 @@ class _Steps(_Evaluating):
     def grow(self, slots: int) -> None:
         columns = np.zeros((len(self.columns), slots), dtype=self.columns.dtype)
         columns[:, : self.columns.shape[1]] = self.columns
-        self.column = list(columns.T)
+        self.column: list[NDArray[Any]] = list(columns.T)
         scores = np.zeros((slots, *self.scores.shape[1:]), dtype=self.scores.dtype)
         scores[: len(self.scores)] = self.scores
         self.columns, self.scores = columns, scores
@@ -275,14 +288,22 @@ class _Steps(_Evaluating):
     def add(self, slot: int, row: int) -> None:
         column = self.column[slot]
         column[self.samples.indices(row)] = self.samples.values(row)
-        column[-1] = self.model.learns_intercept
+        column[-1] = self.intercept
 
     def drop(self, slot: int, row: int) -> None:
         self.column[slot][self.samples.indices(row)] = 0
 
     def renew(self) -> None:
         self.steps = 0
-        self.heaviest = float(np.abs(self.model.weights).max())
+        self.heaviest = self.weight()
+
+    @abstractmethod
+    def weight(self) -> float:
+        """Return the largest absolute weight of the model; steps add to it."""
+
+    @abstractmethod
+    def move(self, step: Any) -> None:
+        """Move all scores by a step of the model."""
 
     def follow(self, behind: int) -> bool:
         steps = self.model.steps
@@ -290,36 +311,25 @@ class _Steps(_Evaluating):
         if behind > len(steps) or self.steps > RENEWED:
             return False
         for back in range(-behind, 0):
-            self._move(*steps[back])
+            self.move(steps[back])
         return True
 
-    def _move(self, row: int, multiple: Any) -> None:
-        features = self.samples.indices(row)
-        taken = self.columns.take(features, 0)
-        shared: NDArray[Any]
-        if self.samples.binary:
-            shared = np.add.reduce(taken, 0, np.uint8 if len(features) < LEAST_SUM else np.uint16)
-        else:
-            shared = self.samples.values(row) @ taken
-        self.scores += shared * multiple if self.scores.ndim == 1 else shared[:, None] * multiple
-        if not self.exact:
-            self.heaviest += float(np.abs(multiple).max()) * self.samples.largest
-
     def evaluate(self, rows: Rows, labels: Labels, slots: list[int]) -> None:
-        weights, samples = self.model.weights, self.samples
         for slot in slots:
             row = int(rows[slot])
             if row != NOTHING:
-                self.scores[slot] = score = samples.dot(weights, row)
+                self.scores[slot] = score = self.model.score(row)
                 labels[slot] = self.model.decide_one(score)
 
     def refresh(self, rows: Rows, labels: Labels) -> list[int]:
-        scores = self.scores[: len(rows)]
+        scores = self.scores
         decided = self.model.decide(scores)
         if not self.exact:
-            close = np.flatnonzero(_lead(scores) <= 2 * self._error())
-            self.evaluate(rows, decided, close.tolist())
+            close = (_lead(scores) <= 2 * self._error()) & (rows != NOTHING)
+            self.evaluate(rows, decided, close.nonzero()[0].tolist())
         changed = (decided != labels).nonzero()[0]
+        if not len(changed):
+            return []
         labels[changed] = decided[changed]
         found: list[int] = changed.tolist()
         return found
@@ -330,22 +340,74 @@ class _Steps(_Evaluating):
         return EPSILON * roundings * self.heaviest * self.reach
 
 
+class _LinearSteps(_Steps):
+    """A step by c x_r moves the score of x_i by c (x_r x_i): a sum over columns moves them all."""
+
+    def __init__(self, model: LinearModel) -> None:
+        self.exact, self.intercept = model.exact, model.learns_intercept
+        kind = np.uint8 if model.inputs.binary else np.float64
+        super().__init__(model, model.inputs, model.weights, kind)
+
+    def weight(self) -> float:
+        return float(np.abs(self.model.weights).max())
+
+    def move(self, step: tuple[int, Any]) -> None:
+        row, multiple = step
+        features = self.samples.indices(row)
+        taken = self.columns.take(features, 0)
+        shared: NDArray[Any]
+        if self.samples.binary:
+            shared = np.add.reduce(taken, 0, np.uint8 if len(features) < LEAST_SUM else np.uint16)
+            shared = shared.astype(self.scores.dtype)  # once: a product of two types is slow
+        else:
+            shared = self.samples.values(row) @ taken
+        self.scores += shared * multiple if self.scores.ndim == 1 else shared[:, None] * multiple
+        if not self.exact:
+            self.heaviest += float(np.abs(multiple).max()) * self.samples.largest
+
+
+class _LogSteps(_Steps):
+    """A step of naive Bayes changes logarithms of one class, and so one score of each slot."""
+
+    def __init__(self, model: NaiveBayes) -> None:
+        self.sizes = np.zeros(0)
+        super().__init__(model, model.samples, model.logs, np.float64)
+
+    def grow(self, slots: int) -> None:
+        super().grow(slots)
+        self.sizes = np.concatenate([self.sizes, np.zeros(slots - len(self.sizes))])
+
+    def add(self, slot: int, row: int) -> None:
+        super().add(slot, row)
+        self.sizes[slot] = self.model.sizes[row]
+
+    def weight(self) -> float:
+        # Classes without samples have a logarithm of -inf: they are renewed with their first one.
+        logs = np.abs(self.model.logs)
+        return float(logs[np.isfinite(logs)].max()) + max(map(abs, self.model.log_totals))
+
+    def move(self, step: LogStep) -> None:
+        taken = self.columns.take(self.samples.indices(step.row), 0)
+        self.scores[:, step.label] += step.changes @ taken - step.total * self.sizes
+        self.heaviest += float(np.maximum.reduce(step.changes)) + step.total
+
+
 def _evaluating(model: OnlineModel) -> _Evaluating:
     """Return the keeper for many slots of a model."""
-    linear = _followed(model)
-    return _Margins(model) if linear is None else _Steps(linear)
-
-
-def _followed(model: OnlineModel) -> LinearModel | None:
-    """Return a model whose scores can be moved by its steps; None for others."""
-    if isinstance(model, LinearModel) and model.follows and model.inputs.features <= WIDEST:
-        return model
-    return None
+    if model.samples.features > WIDEST:
+        return _Margins(model)
+    if isinstance(model, NaiveBayes):
+        return _LogSteps(model)
+    if isinstance(model, LinearModel) and model.follows:
+        return _LinearSteps(model)
+    return _Margins(model)
 
 
 def _lead(scores: NDArray[Any]) -> NDArray[Any]:
     """Return by how much the best score leads, or the distance of single scores from 0."""
     if scores.ndim == 1:
         return np.abs(scores)
+    if scores.shape[1] == 2:
+        return np.abs(scores[:, 1] - scores[:, 0])
     best = np.partition(scores, -2, axis=1)
     return best[:, -1] - best[:, -2]

@@ -63,7 +63,7 @@ def played(scenario, data=None):
 def test_an_agenda_is_in_order_of_time_then_device(events):
     agenda = Agenda(Event(*event) for event in events[::2])
     for event in events[1::2]:
-        agenda.add(Event(*event))
+        agenda.add(*event)
     again = Agenda(Event(*event) for event in agenda.to_state())
     found = [agenda.pop()[:2] for _ in range(len(agenda))]
     assert found == sorted(events)

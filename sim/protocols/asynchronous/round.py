@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from mechanisms.vocabulary import Role, UpdateRecord
-from sim.agenda import Agenda, Event
+from sim.agenda import Agenda
 from sim.chain.forks import ServerChain
 from sim.protocols.asynchronous.settings import MixingSettings
 from sim.stages import Stages
@@ -81,7 +81,7 @@ class AsynchronousRound:
             samples = len(game.bench.samples(device))
             sent_s = 2 * self.server.send_s(device)  # the model down, the update up
             trained_s = game.network.training_s(device, samples, epochs)
-            self.under_way.add(Event(start_s + sent_s + trained_s, device))
+            self.under_way.add(start_s + sent_s + trained_s, device)
 
     def _collect(self) -> dict[int, float]:
         """Return by device when its update arrived: as many as the server waits for, or all.

@@ -11,9 +11,11 @@ from mechanisms.vocabulary import TOKEN, Act, Datum, Offer, Query
 from sim.kernel import Kernel
 from sim.online.samples import Samples
 from sim.population.participant import Participant
-from sim.protocols.market.tables import CLAIMS
+from sim.protocols.market.tables import CLAIMS, SUBMISSIONS
 
 KIND = list(CLAIMS.columns).index("kind")
+DEVICE = list(SUBMISSIONS.columns).index("device")
+COST = list(SUBMISSIONS.columns).index("cost")
 
 
 class Counted(NamedTuple):
@@ -48,23 +50,18 @@ class Books:
         self._accepted_claims = kernel.recorder.log("claims")
         self._claims: list[str] = []
         self.traced = kernel.recorder.records("trace")
-        self.begin_round()
+        self.queries = 0
 
     def begin_round(self) -> None:
-        """Count from here."""
-        self._first_submission = len(self._submissions)
-        self._first_claim = len(self._accepted_claims)
+        """Count from here; what was offered and claimed is counted by the recorder's logs."""
         self.queries = 0
 
     def counted(self) -> Counted:
         """Return what there was in the present round."""
-        claims = Counter(row[KIND] for row in self._accepted_claims[self._first_claim :])
-        offered, accepted, deposited = Counter[int](), Counter[int](), 0
-        for _, _, device, *_, index, cost in self._submissions[self._first_submission :]:
-            offered[device] += 1
-            if index is not None:
-                accepted[device] += 1
-                deposited += cost
+        claims = Counter(row[KIND] for row in self._accepted_claims)
+        offered = Counter(row[DEVICE] for row in self._submissions)
+        accepted = Counter(row[DEVICE] for row in self._submissions if row[COST] is not None)
+        deposited = sum(row[COST] or 0 for row in self._submissions)
         return Counted(claims, self.queries, offered, accepted, deposited)
 
     def percent(self, device: int) -> float:

@@ -48,25 +48,35 @@ class Claims:
 
         Return whether the rule accepted a claim.
         """
-        data, claimed = self._data, False
+        data, device, claimed = self._data, p.device, False
         data.update(now_s)
-        for seat in data.sweepable(p.device, now_s, own_later=self._as_published):
+        for seat in data.sweepable(device, now_s, own_later=self._as_published):
             claimed |= self._ask(SWEEP, seat, p, memory, now_s)
-        if not sweeps_only:
-            claimed |= self._claim_one_by_one(p, memory, now_s)
-        return claimed
-
-    def _claim_one_by_one(self, p: Participant, memory: MarketMemory, now_s: float) -> bool:
-        data, rule, device = self._data, self._rule, p.device
+        if sweeps_only:
+            return claimed
         # Whether it may report matters only where there is something new to report.
         doubts = data.has_doubts(device)
-        reports = doubts and rule.may_report(memory, device)
+        reports = doubts and self._rule.may_report(memory, device)
         seats = data.due(device, reports=reports)
-        if not seats:
-            return False
+        if seats:
+            shut_out = doubts and not reports
+            claimed |= self._claim_one_by_one(seats, p, memory, now_s, shut_out=shut_out)
+        return claimed
+
+    def _claim_one_by_one(
+        self,
+        seats: list[Seat],
+        p: Participant,
+        memory: MarketMemory,
+        now_s: float,
+        *,
+        shut_out: bool,
+    ) -> bool:
+        """Claim what is due; `shut_out`: it could not report before, as it may by then."""
+        data, device = self._data, p.device
         first, asked = seats[0].datum.index, len(seats)
         refused = [seat for seat in seats if not self._ask("", seat, p, memory, now_s)]
-        if doubts and not reports and rule.may_report(memory, device):
+        if shut_out and self._rule.may_report(memory, device):
             # Its first refund gave it the right to report what comes after that datum.
             for seat in data.due(device, reports=True):
                 asked += 1
@@ -91,8 +101,8 @@ class Claims:
         amount = ask(memory, _claim((device, now_s, datum, seat.agrees)))
         if type(amount) is not int or not 0 <= amount <= left:
             amount = answers.money(rule, METHODS[kind], amount, left)
-        if isinstance(amount, Refused):
-            return False
+            if isinstance(amount, Refused):
+                return False
         if amount:
             self._treasury.move(POT, p.account, amount, REASONS[kind], now_s)
         datum.claimed(device, amount)

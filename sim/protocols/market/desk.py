@@ -16,7 +16,6 @@ from mechanisms.markets.base import POT
 from mechanisms.vocabulary import (
     ABSENT,
     Act,
-    ContributorObservation,
     Datum,
     Offer,
     Offering,
@@ -47,6 +46,7 @@ class Desk:
         self._market, self._habits, self._balances = market, habits, balances
         kernel, samples = market.kernel, market.samples
         self._treasury, self._clock = kernel.treasury, kernel.clock
+        self._books, self._add = market.books, market.rule.add
         self._coalitions = kernel.population.coalitions
         self._classes = samples.classes
         self._truth: list[int] = samples.y.tolist()
@@ -57,21 +57,7 @@ class Desk:
 
     def decide(self, trader: Trader, balance: int) -> Act:
         """Return what a contributor decides to do, checked."""
-        act = trader.act(self._seen(trader, balance))
-        if type(act) is Offer and act.row is None:
-            # Nearly all acts are like this: a comparison for each of their values.
-            label, amount, _ = act
-            if type(label) is type(amount) is int and 0 <= label < self._classes and amount >= 0:
-                return act
-        problem = self._problem(act)
-        if problem:
-            raise broken(trader.behaviour, "act", problem, f"device {trader.device}")
-        return act
-
-    def _seen(self, trader: Trader, balance: int) -> ContributorObservation:
-        """Return what a contributor sees; only what it declares is computed."""
-        market = self._market
-        row, budget = market.next_row, next(trader.budgets)
+        market, row, budget = self._market, self._market.next_row, next(trader.budgets)
         values = {
             **(trader.own or self._own(trader)),
             "time_s": market.now_s,
@@ -81,10 +67,18 @@ class Desk:
             "label": self._truth[row],
             "accuracy": market.accuracy,
         }
-        knows = trader.behaviour.knows
-        if knows:
-            values |= self._known(trader.who, knows)
-        return trader.form.filled(values)
+        if trader.knows:
+            values |= self._known(trader.who, trader.knows)
+        act = trader.act(trader.filled(values))
+        if type(act) is Offer and act.row is None:
+            # Nearly all acts are like this: a comparison for each of their values.
+            label, amount, _ = act
+            if type(label) is type(amount) is int and 0 <= label < self._classes and amount >= 0:
+                return act
+        problem = self._problem(act)
+        if problem:
+            raise broken(trader.behaviour, "act", problem, f"device {trader.device}")
+        return act
 
     def _own(self, trader: Trader) -> dict[str, Any]:
         """Return the fields of its observations that stay the same in a slice of time."""
@@ -98,7 +92,7 @@ class Desk:
         return trader.own
 
     def _known(self, p: Participant, names: Collection[str]) -> dict[str, Any]:
-        """Return the fields of an observation that a behaviour declares."""
+        """Return the fields of an observation that a behaviour declares; no others are computed."""
         market, fields = self._market, dict[str, Any]()
         if "price" in names:
             fields["price"] = self._price(p)
@@ -138,11 +132,10 @@ class Desk:
 
     def next_s(self, trader: Trader) -> float:
         """Return when a contributor acts next."""
-        market, behaviour = self._market, trader.behaviour
-        now_s, wait_s = market.now_s, next(trader.waits)
-        if not behaviour.times:
+        market, now_s, wait_s = self._market, self._market.now_s, next(trader.waits)
+        if not trader.times:
             return now_s + wait_s
-        p = trader.who
+        p, behaviour = trader.who, trader.behaviour
         seen = TimingObservation(
             device=p.device,
             time_s=now_s,
@@ -171,20 +164,20 @@ class Desk:
         offer = act.amount if act.amount < balance else balance
         if isinstance(act, Query):
             return self._sell(p, offer)
-        market, device, label, row = self._market, p.device, act.label, act.row
+        market, device, (label, _, row) = self._market, p.device, act
         if row is None:
             row = market.next_row
-        now_s, rule, index = market.now_s, market.rule, len(market.data)
-        cost = rule.add(market.memory, _offering((device, now_s, offer, row, label)))
+        now_s, index = market.now_s, len(market.data)
+        cost = self._add(market.memory, _offering((device, now_s, offer, row, label)))
         if type(cost) is not int or not 0 <= cost <= offer:
-            cost = answers.money(rule, "add", cost, offer)
-        if isinstance(cost, Refused):
-            market.kernel.incidents.note(now_s, device, None, cost.reason)
-            market.books.offer(now_s, device, row, label, offer, None, None)
-            return None
+            cost = answers.money(market.rule, "add", cost, offer)
+            if isinstance(cost, Refused):
+                market.kernel.incidents.note(now_s, device, None, cost.reason)
+                self._books.offer(now_s, device, row, label, offer, None, None)
+                return None
         if cost:
             self._treasury.move(p.account, POT, cost, "market.deposit", now_s)
-        market.books.offer(now_s, device, row, label, offer, index, cost)
+        self._books.offer(now_s, device, row, label, offer, index, cost)
         market.accept(Datum(index, row, label, device, now_s, cost, cost))
         return cost
 

@@ -13,7 +13,7 @@ from sim.population.groups import Membership
 from sim.population.participant import Participant
 from sim.protocols.market.settings import ContributorGroup, HabitSettings, MarketScenario
 
-FIRST, MOST = 16, 512
+FIRST, MOST = 64, 512
 """Numbers that are drawn together, for speed: at first, and at most after twice as many each time.
 """
 

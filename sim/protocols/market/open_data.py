@@ -9,7 +9,7 @@ act does not grow with the number of data.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import Datum
@@ -88,20 +88,15 @@ class OpenData:
 
     def update(self, time_s: float) -> None:
         """Seat what is old enough by now, and tell whoever gained a right since the last time."""
-        model = self._model
-        # Most data are claimed as soon as they are seated: only what is left is worth watching.
-        for seat in self._asked:
-            if seat.open:
-                seat.slot = self._watch.add(seat.datum.row)
-                self._slots[seat.slot] = seat
-        self._asked.clear()
+        model, young, wait_s = self._model, self._young, self._refund_s
+        if self._asked:
+            self._watch_what_is_left()
         if self._version != model.version:
             self._version = model.version
             for slot, predicted in self._watch.changed():
                 seat = self._slots[slot]
                 if (predicted == seat.datum.label) != seat.agrees:
                     self._tell(seat, agrees=not seat.agrees)
-        young, wait_s = self._young, self._refund_s
         while young:
             age_s = time_s - young[0].time_s
             if age_s < wait_s or (age_s == wait_s and not self._inclusive):
@@ -111,6 +106,14 @@ class OpenData:
             self._seats.append(seat)
             self._asked.append(seat)
             self._tell(seat, agrees=model.predict_one(datum.row) == datum.label)
+
+    def _watch_what_is_left(self) -> None:
+        """Watch what was not claimed at once; most data are claimed as soon as they are seated."""
+        for seat in self._asked:
+            if seat.open:
+                seat.slot = self._watch.add(seat.datum.row)
+                self._slots[seat.slot] = seat
+        self._asked.clear()
 
     def _tell(self, seat: Seat, *, agrees: bool) -> None:
         """Tell the author that it can have its deposit back, or everybody else to report."""
@@ -122,17 +125,17 @@ class OpenData:
 
     # --- who may claim what ---------------------------------------------------------------------
 
-    def sweepable(self, device: int, time_s: float, *, own_later: bool) -> list[Seat]:
+    def sweepable(self, device: int, time_s: float, *, own_later: bool) -> Sequence[Seat]:
         """Return what a device may take by now whatever the model says, oldest first.
 
         `own_later`: its own data only after the wait, not yet when it ends.
         """
-        seats, found = self._seats, list[Seat]()
+        seats, wait_s = self._seats, self._rule.sweeps_after_s(device)
         while seats and not seats[0].open:
             seats.popleft()
-        if not seats:
-            return found
-        wait_s = self._rule.sweeps_after_s(device)
+        if not seats or time_s - seats[0].datum.time_s < wait_s:
+            return ()
+        found = []
         for seat in seats:
             age_s = time_s - seat.datum.time_s
             if age_s < wait_s:

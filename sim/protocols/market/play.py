@@ -9,7 +9,7 @@ from typing import Any
 from mechanisms import answers
 from mechanisms.markets.base import MarketRule
 from mechanisms.vocabulary import TOKEN, Act, Offer, Query
-from sim.agenda import Agenda, Event, event
+from sim.agenda import Agenda, Event
 from sim.data.folder import data_folder
 from sim.population.participant import Participant
 from sim.protocols.market.balances import Balances
@@ -86,7 +86,7 @@ class Play:
         self.rewards.commit()
         if not self.recorded:
             for trader in self.traders:
-                self._queue(trader)
+                self.agenda.add(self.desk.next_s(trader), trader.device)
 
     def begin_round(self) -> None:
         """Begin a slice of time: within it nobody changes its behaviour, comes or goes."""
@@ -172,9 +172,9 @@ class Play:
         act = None
         if balance > 0 and not market.ran_out and trader.present:
             act = self.desk.decide(trader, balance)
-        self._do(trader.who, act, balance, claims=trader.behaviour.claims)
+        self._do(trader.who, act, balance, claims=trader.claims)
         if balance > 0 or not self._as_published:
-            self._queue(trader)
+            self.agenda.add(self.desk.next_s(trader), trader.device)
 
     def _replay(self, recorded: RecordedAct) -> None:
         """Do what was recorded, and claim as everybody does."""
@@ -210,10 +210,6 @@ class Play:
             if isinstance(act, Offer) and act.row is not None:
                 row = act.row
             market.books.act(market.now_s, p, act, row, cost, market.accuracy)
-
-    def _queue(self, trader: Trader) -> None:
-        """Put the next act of a contributor on the agenda."""
-        self.agenda.add(event((self.desk.next_s(trader), trader.device, "")))
 
     # --- checkpoints ----------------------------------------------------------------------------
 

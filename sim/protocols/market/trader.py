@@ -17,7 +17,8 @@ class Trader:
 
     who        the participant, with its `device` and the name of its `account`
     present    whether it takes part
-    behaviour  what decides; `act` is its method, `form` the class of what it is shown
+    behaviour  what decides: `act`, what it `knows`, whether it `claims` and `times` its acts
+    filled     makes what it is shown of the values of its fields
     waits      seconds that it waits until it acts again, one by one
     budgets    base units that it is ready to pay for a datum, one by one
     own        fields of its observation that stay the same, once it has acted
@@ -30,10 +31,13 @@ class Trader:
         "act",
         "behaviour",
         "budgets",
+        "claims",
         "device",
-        "form",
+        "filled",
+        "knows",
         "own",
         "present",
+        "times",
         "waits",
         "who",
     )
@@ -42,8 +46,9 @@ class Trader:
         self.who, self.device, self.account = who, who.device, who.account
         self.present = present
         self.behaviour: Contributor = who.behaviour("contributor")
-        self.act = self.behaviour.act
-        self.form = ContributorObservation.form(self.behaviour.knows)
+        self.act, self.knows = self.behaviour.act, self.behaviour.knows
+        self.claims, self.times = self.behaviour.claims, self.behaviour.times
+        self.filled = ContributorObservation.form(self.knows).filled
         self.waits, self.budgets = habits.waits(who), habits.budgets(who)
         self.own: dict[str, Any] = {}
         self._habits = habits
