@@ -1,4 +1,4 @@
-"""What a rule pays in a run of the suite: on its tape where that is exact, else in a run of its own.
+"""What a rule pays in a run of the suite: on its tape where that is exact, else in its own run.
 
 A rule sees blocks and returns payments. Of a taped run it is known what all devices would have had
 under another rule, as long as that rule could not have changed what was played. It could where it
@@ -10,15 +10,19 @@ what it earned, or is told the rule, is not in the suite.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from experiments.offpolicy import Make, Replay, TapedBlock, TapedRun
 from experiments.recorded import sound
 from experiments.runresult import RunResult
+from mechanisms import registries as rules_of
+from mechanisms.combined import Combined
+from mechanisms.payouts.base import PayoutRule
 from mechanisms.vocabulary import BlockObservation, Memory, Payment
 from sim.money.ledger import BURN, ISSUANCE, device_account
 
@@ -72,7 +76,7 @@ class Tape:
 
     @cached_property
     def known(self) -> Account:
-        """The account under the neutral rule, whose incomes are all 0: bribes are not the rule's."""
+        """The account under the neutral rule, whose incomes are all 0: bribes are not counted."""
         return account_of(self.run)
 
     @cached_property
@@ -92,7 +96,7 @@ class Tape:
 
     @cached_property
     def lineages(self) -> list[list[tuple[int, ...] | None]]:
-        """By round and device the rows of the blocks of the chain that it held at the round's start.
+        """By round and device the rows of the blocks that it held at the round's start.
 
         None where no device holds that chain at the end: then its blocks are unknown.
         """
@@ -208,10 +212,31 @@ def pay_on(tape: Tape, name: str, make: Make) -> Account:
     if watched.error or watched.reason:
         raise InexactError(watched.reason or watched.error)
     income = tuple(watched.incomes())
-    utility = tuple(
-        own + other for own, other in zip(income, tape.known.utility, strict=True)
-    )
+    utility = tuple(own + other for own, other in zip(income, tape.known.utility, strict=True))
     return replace(tape.known, income=income, utility=utility, moves=dict(watched.moves))
+
+
+def rule_of(payout: Mapping[str, Any]) -> PayoutRule:
+    """Return the payout rule of a checked table `payout`, with its parts around it."""
+    rule: PayoutRule = rules_of.payouts.create(payout["mechanism"], dict(payout["params"]))
+    parts = [rules_of.parts.create(p["part"], dict(p["params"])) for p in payout["parts"]]
+    return Combined(rule, parts) if parts else rule
+
+
+def deserved(run: RunResult) -> tuple[int, ...] | None:
+    """Return what each device would have had by the exact Shapley value of its updates.
+
+    It is the income from rule `shapley`, which shares a pot per block by contributions to accuracy
+    on held-out samples. None where it cannot be computed on the tape of the run.
+    """
+    with sound(run.path, "the tape"):
+        tape = TapedRun(run)
+        make = partial(rules_of.payouts.create, "shapley", {"exact_up_to": 12})
+        replay = Replay("shapley", make, tape.balances, 1)
+        for block in tape.blocks():
+            replay.play(block)
+        replay.close()
+    return None if replay.error else tuple(replay.incomes())
 
 
 def on_tape(run: RunResult, rules: Mapping[str, Make]) -> dict[str, Account | str]:
@@ -287,6 +312,3 @@ def _kind(payer: int | str, payee: int | str) -> str:
     if payer == ISSUANCE:
         return "mint"
     return "burn" if payee == BURN else "transfer"
-
-
-__all__: Iterable[str] = ("Account", "InexactError", "account_of", "on_tape", "pay_on")

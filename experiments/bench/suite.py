@@ -178,7 +178,7 @@ class Suite(_Part):
         return self.scenario(protocol, cell, variant, {**self.neutral, "record.tape": True})
 
     def protocol_of(self, payout: Mapping[str, Any]) -> Played:
-        """Return the first protocol in which a rule can be played; raise the first `SettingError`."""
+        """Return the first protocol in which a rule can be played; else raise `SettingError`."""
         first: SettingError | None = None
         cell, honest = self.cells()[0], Variant(HONEST, "honest")
         for protocol in self.protocols:
