@@ -118,7 +118,8 @@ def read_board(folder: Path, suite: Suite) -> Board:
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file; {remedy}")
     rows, gains = csv_frame(folder / TABLE), csv_frame(folder / GAINS)
-    rows["file_hash"] = rows["file_hash"].fillna("")
+    for name in ("file_hash", "best_coalition"):
+        rows[name] = rows[name].astype(object).where(rows[name].notna(), "")
     return Board(about, rows, gains)
 
 

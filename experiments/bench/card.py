@@ -17,7 +17,7 @@ import pandas as pd
 from experiments.bench.row import answer
 from experiments.bench.suite import Suite
 from experiments.numerals import number
-from experiments.reports.page import Section, page
+from experiments.reports.page import Section
 from fedstake.errors import InputError
 from fedstake.outside import UnreadableError, literal, read_toml
 from mechanisms.payouts.base import PayoutRule
@@ -245,8 +245,3 @@ def _rows(table: pd.DataFrame, *, head: bool) -> Iterator[str]:
 def escaped(text: str) -> str:
     """Return text in which nothing is taken for Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text.replace("\n", " "))
-
-
-def html(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """Return a card as one self-contained page, light and dark."""
-    return page(title, subtitle, sections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +14,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.audits.question import DEVIANT
+from experiments.bench.board import COMMITTED, read_board
+from experiments.bench.card import sections_of
 from experiments.bench.paying import Account, account_of, deserved, on_tape, rule_of
-from experiments.bench.record import Honest, Record
-from experiments.bench.suite import Cell, Played, Suite, Variant
+from experiments.bench.record import ROW, Honest, Record, write_record
+from experiments.bench.row import answer, gains_of, row_of
+from experiments.bench.suite import Cell, Played, Suite, Variant, load_suite
+from experiments.kinds import all_kinds
 from experiments.loader import ScenarioError, locate
 from experiments.many import RunFailure, run_many
 from experiments.offpolicy import Make
 from experiments.pool import in_processes
 from experiments.progress import Progress, progress
 from experiments.recorded import RunError
+from experiments.reports.page import page
+from experiments.rundir import write_file
 from experiments.runresult import RunResult
 from experiments.scorecard.measures import fairness, gini
+from experiments.spreadsheet import csv_text
 from fedstake.errors import InputError
 from mechanisms import registries as rules_of
 from mechanisms.plugin import PluginError
@@ -111,13 +120,13 @@ def _check_kind(rule: str, asked: str) -> None:
     try:
         rules_of.payouts.get(rule)
     except PluginError as error:
-        holders = [r.one for r in Registry.kinds().values() if rule in r.names()]
-        if ":" not in rule and holders:
+        others = [kind.one for kind in all_kinds() if rule in kind.names()]
+        if others:
             raise InputError(
-                f"{asked}: is a {holders[0]}; suite rows are for payout rules of protocols that "
-                "train (fedstake list mechanisms); fedstake audit takes any kind of rule"
+                f"{asked}: is a {others[0]}, and the suite covers payout rules of protocols that "
+                "train (fedstake list mechanisms); fedstake audit takes rules of any kind"
             ) from None
-        raise InputError(f"{asked}: {error}") from None
+        raise InputError(f"{asked}: {error}; the suite covers payout rules") from None
 
 
 @dataclass
@@ -130,6 +139,7 @@ class Bench:
         workers: processes (default: all cores).
         data: folder of data files.
         progress: see `Progress`.
+        shapley: what devices would have had by Shapley value in honest runs on tapes.
     """
 
     suite: Suite
@@ -137,12 +147,12 @@ class Bench:
     workers: int | None = None
     data: str | Path | None = None
     progress: Progress = None
-    _shapley: Shares = field(default_factory=dict)
+    shapley: Shares = field(default_factory=dict)
 
     def records(self, asked: Sequence[Asked]) -> list[Record]:
         """Return what each rule did; raises `RunError` where a run of one fails."""
         taped = [a for a in asked if a.protocol.taped]
-        paid = self._on_tapes(taped)
+        paid = self.on_tapes(taped)
         return [self._record(a, *paid.get(i, ({}, {}))) for i, a in self._numbered(asked, taped)]
 
     @staticmethod
@@ -159,7 +169,7 @@ class Bench:
 
     # --- tapes --------------------------------------------------------------------------------
 
-    def _on_tapes(self, asked: Sequence[Asked]) -> dict[int, tuple[Accounts, dict[Place, str]]]:
+    def on_tapes(self, asked: Sequence[Asked]) -> dict[int, tuple[Accounts, dict[Place, str]]]:
         """Return by number of the rule what it pays on tapes, and where it must be played, why."""
         found: dict[int, tuple[Accounts, dict[Place, str]]] = {
             i: ({}, {}) for i in range(len(asked))
@@ -172,14 +182,14 @@ class Bench:
         tapes = self._played("tapes", places, scenarios)
         rules = {str(i): a.settings for i, a in enumerate(asked)}
         for place, answers in self._paid(tapes, rules):
-            for name, answer in answers.items():
+            for name, paid in answers.items():
                 accounts, reasons = found[int(name)]
-                if isinstance(answer, Account):
-                    accounts[place] = answer
+                if isinstance(paid, Account):
+                    accounts[place] = paid
                 else:
-                    reasons[place] = answer
+                    reasons[place] = paid
         honest = {cell: tapes[cell, v] for cell, v in places if v.kind == "honest"}
-        self._shapley |= {cell: deserved(run) for cell, run in honest.items()}
+        self.shapley |= {cell: deserved(run) for cell, run in honest.items()}
         return found
 
     def _paid(
@@ -268,9 +278,112 @@ class Bench:
             on_tape=len(on_tapes),
             played=len(own),
             why=dict(why),
-            honest=honest_of(self.suite, accounts, {**self._shapley, **shapley}),
+            honest=honest_of(self.suite, accounts, {**self.shapley, **shapley}),
             gains=gains_of_accounts(self.suite, asked.protocol, accounts),
         )
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A rule that was measured.
+
+    Args:
+        record: what it did, cell by cell.
+        suite: that it was measured in.
+    """
+
+    record: Record
+    suite: Suite
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its row, as a leaderboard has it."""
+        return row_of(self.record, self.suite)
+
+    @property
+    def answer(self) -> str:
+        """What the row says, in one sentence."""
+        return answer(self.row, self.suite)
+
+    def frame(self) -> pd.DataFrame:
+        """Return its row as a frame."""
+        return pd.DataFrame([self.row])
+
+    def gains(self) -> pd.DataFrame:
+        """Return what every variant gains, with interval and verdict."""
+        return gains_of(self.record, self.suite)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return the leaderboard that comes with the repository, with this row in it."""
+        return read_board(COMMITTED, self.suite).with_rows([self.record], self.suite).rows
+
+
+def bench(
+    rule: str,
+    out: str | Path = "results/bench",
+    *,
+    set: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    data: str | Path | None = None,
+    progress: Progress = None,
+) -> Benched:
+    """Measure a payout rule in the frozen suite, and write its row, gains and card.
+
+    The same call goes on after a crash; runs that are there are not played again.
+
+    Args:
+        rule: name of a payout rule, or `path/to/file.py:Class`.
+        out: folder of runs and rows; further rules are paid on the same tapes.
+        set: dotted keys of the rule's parameters, or of parts around it.
+        workers: processes (default: all cores).
+        data: folder of data files.
+        progress: see `sweep`.
+
+    Raises `InputError` for a rule that the suite does not cover, `RunError` where a run fails.
+    """
+    suite = load_suite()
+    asked = ask(rule, suite, set)
+    made = Bench(suite, Path(out), workers, data, progress).records([asked])
+    benched = Benched(made[0], suite)
+    write_benched(benched, asked, Path(out))
+    return benched
+
+
+def bench_all(
+    out: str | Path = "results/bench",
+    *,
+    workers: int | None = None,
+    data: str | Path | None = None,
+    progress: Progress = None,
+) -> list[Benched]:
+    """Measure all shipped payout rules; arguments as for `bench`."""
+    suite = load_suite()
+    shipped = [name for name in rules_of.payouts.names() if rules_of.payouts.is_shipped(name)]
+    asked = [ask(name, suite) for name in shipped]
+    records = Bench(suite, Path(out), workers, data, progress).records(asked)
+    found = [Benched(record, suite) for record in records]
+    for benched, each in zip(found, asked, strict=True):
+        write_benched(benched, each, Path(out))
+    return found
+
+
+def folder_of(benched: Benched, out: Path) -> Path:
+    """Return the folder of a rule's row."""
+    return out / re.sub(r"[^\w.+-]+", "", benched.record.called)
+
+
+def write_benched(benched: Benched, asked: Asked, out: Path) -> None:
+    """Write the record of a rule, its row and gains as CSV, and its card."""
+    place = folder_of(benched, out)
+    place.mkdir(parents=True, exist_ok=True)
+    gains = benched.gains()
+    write_record(benched.record, place / ROW)
+    write_file(place / "row.csv", csv_text(benched.frame()))
+    write_file(place / "gains.csv", csv_text(gains))
+    rule = rules_of.payouts.get(asked.rule)
+    parts = sections_of(rule, benched.row, gains, benched.suite)  # type: ignore[arg-type]
+    subtitle = f"payout rule · suite {benched.suite.version} · protocol {asked.protocol.name}"
+    write_file(place / "card.html", page(benched.record.called, subtitle, parts))
 
 
 def _in_processes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -53,8 +53,8 @@ class Variant:
     name: str
     kind: Kind
     size: int = 0
-    group: Mapping[str, Any] | None = None
-    beside: Mapping[str, Any] | None = None
+    group: Mapping[str, Any] | None = field(default=None, hash=False)
+    beside: Mapping[str, Any] | None = field(default=None, hash=False)
     baseline: str = ""
 
     @property

@@ -105,17 +105,12 @@ def _all(out: Path, write: Path | None, workers: int | None, data: Path | None) 
     import sys
 
     from experiments.bench.board import board_of, write_board
-    from experiments.bench.making import Bench, ask
-    from experiments.bench.suite import load_suite
-    from mechanisms.registries import payouts
+    from experiments.bench.making import bench_all
 
-    suite = load_suite()
-    shipped = [name for name in payouts.names() if payouts.is_shipped(name)]
-    asked = [ask(name, suite) for name in shipped]
-    records = Bench(suite, out, workers, data, progress=True).records(asked)
-    for record in records:
-        _write(record, suite, out)
-    board = board_of(records, suite, shlex.join(["fedstake", *sys.argv[1:]]))
+    found = bench_all(out, workers=workers, data=data, progress=True)
+    suite = found[0].suite
+    command = shlex.join(["fedstake", *sys.argv[1:]])
+    board = board_of([benched.record for benched in found], suite, command)
     write_board(board, write or out)
     _show_board(board, suite)
     out_console.print(f"\nwritten to {write or out}", markup=False)
@@ -125,19 +120,16 @@ def _row(rule: str, set_: list[str], out: Path, workers: int | None, data: Path 
     """Make the row of one rule, and show it beside the leaderboard."""
     from experiments.audits.question import changes_of
     from experiments.bench.board import COMMITTED, board_of, read_board
-    from experiments.bench.making import Bench, ask
-    from experiments.bench.row import answer, gains_of, row_of
-    from experiments.bench.suite import load_suite
+    from experiments.bench.making import bench as measured
+    from experiments.bench.making import folder_of
 
-    suite = load_suite()
-    asked = ask(rule, suite, changes_of(set_))
-    (record,) = Bench(suite, out, workers, data, progress=True).records([asked])
-    place = _write(record, suite, out)
-    row = row_of(record, suite)
-    out_console.print(answer(row, suite), markup=False)
+    changes = changes_of(set_)
+    benched = measured(rule, out, set=changes, workers=workers, data=data, progress=True)
+    record, suite = benched.record, benched.suite
+    out_console.print(benched.answer, markup=False)
     out_console.print(_basis(record, suite), markup=False)
     out_console.print()
-    _show_gains(gains_of(record, suite))
+    _show_gains(benched.gains())
     out_console.print()
     try:
         board = read_board(COMMITTED, suite)
@@ -147,24 +139,7 @@ def _row(rule: str, set_: list[str], out: Path, workers: int | None, data: Path 
     else:
         board = board.with_rows([record], suite)
     _show_board(board, suite, record)
-    out_console.print(f"\nwritten to {place}", markup=False)
-
-
-def _write(record: Record, suite: Suite, out: Path) -> Path:
-    """Write a record and what follows from it; return the folder."""
-    import pandas as pd
-
-    from experiments.bench.record import ROW, write_record
-    from experiments.bench.row import gains_of, row_of
-    from experiments.rundir import write_file
-    from experiments.spreadsheet import csv_text
-
-    place = out / record.called.replace(" ", "").replace("/", "-")
-    place.mkdir(parents=True, exist_ok=True)
-    write_record(record, place / ROW)
-    write_file(place / "row.csv", csv_text(pd.DataFrame([row_of(record, suite)])))
-    write_file(place / "gains.csv", csv_text(gains_of(record, suite)))
-    return place
+    out_console.print(f"\nwritten to {folder_of(benched, out)}", markup=False)
 
 
 def _basis(record: Record, suite: Suite) -> str:
