@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.bench.board import shown_rows
 from experiments.bench.row import answer
 from experiments.bench.suite import Suite
 from experiments.numerals import number
@@ -37,6 +38,8 @@ KINDS = {
 }
 SEEN = re.compile(r'^"(\w+)"\s+(.+?)(?=^"|\Z)', re.DOTALL | re.MULTILINE)
 """A name in the docstring of an observation, and what it shows."""
+SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
+"""What Markdown takes for its own; an underscore inside a word means itself."""
 
 
 def sections_of(
@@ -244,4 +247,51 @@ def _rows(table: pd.DataFrame, *, head: bool) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """Return text in which nothing is taken for Markdown or HTML."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text.replace("\n", " "))
+    return SPECIAL.sub(r"\\\g<0>", text.replace("\n", " "))
+
+
+def index(rows: pd.DataFrame, suite: Suite) -> str:
+    """Return the page of all rules of a leaderboard, as Markdown, with a link to each card."""
+    shown = shown_rows(rows, suite)
+    linked = [f"[`{name}`]({name}.md)" for name in shown["rule"]]
+    found = ["verdict", "best deviation", "gap %", "coalition"]
+    found += [f"{k} ids" for k in suite.identities]
+    measured = ["accuracy", "losing %", "budget", "Gini", "to Shapley", "fee"]
+    cells = len(suite.cells())
+    lines = [
+        "# Mechanisms: the leaderboard and a card of each",
+        "",
+        "Written by `docs/generate.py` from `results/reference/leaderboard.csv`, which",
+        "`fedstake bench --all --write results/reference` makes. What is measured, and how a rule",
+        "of your own gets its row: [how to](../../how-to/put-a-rule-on-the-leaderboard.md).",
+        "",
+        f"Suite {suite.version} (`{suite.hash}`): {len(suite.worlds)} worlds, {len(suite.stakes)} "
+        f"distributions of stake, {cells} paired runs of each variant.",
+        "",
+        "## Who gains",
+        "",
+        "`gap %` is the largest mean gain of one device that deviates, in per cent of an honest",
+        f"device's income, with its interval; gains up to {100 * suite.tolerance:g} % count as "
+        "none. `coalition`:",
+        "the fewest devices that certainly gain. `k ids`: base units that an operator gains as k",
+        "identities.",
+        "",
+        *_linked(linked, shown[found]),
+        "",
+        "## What it is worth, and what it costs",
+        "",
+        "When nobody deviates: accuracy at the end, devices that lose by taking part, base units",
+        "paid per round, inequality of incomes, distance to Shapley shares (0 to 1), and the fee of",
+        "a round in millionths of the chain's token.",
+        "",
+        *_linked(linked, shown[measured]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _linked(names: Sequence[str], table: pd.DataFrame) -> Iterator[str]:
+    """Yield a table of Markdown with links in its first column."""
+    yield f"| rule | {' | '.join(map(str, table.columns))} |"
+    yield "|---|" + "---|" * len(table.columns)
+    for name, row in zip(names, table.itertuples(index=False), strict=True):
+        yield f"| {name} | {' | '.join(escaped(str(value)) for value in row)} |"

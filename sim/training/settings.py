@@ -92,8 +92,8 @@ class PayoutSettings(MoneySettings):
     0: all.
     """
     holdings: Annotated[Literal["equal", "zipf"], when_any("initial_balance")] = "equal"
-    """Everybody holds `initial_balance` at the start, or a few hold much of the same total: the r-th
-    device of an order that the run's seed draws a share in proportion to 1 / r (zipf).
+    """Everybody holds `initial_balance` at the start, or a few hold much of the same total: the
+    r-th device of an order that the run's seed draws holds a share in proportion to 1 / r (zipf).
     """
     parts: tuple[PartSettings, ...] = ()
     """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
