@@ -281,8 +281,8 @@ def index(rows: pd.DataFrame, suite: Suite) -> str:
         "## What it is worth, and what it costs",
         "",
         "When nobody deviates: accuracy at the end, devices that lose by taking part, base units",
-        "paid per round, inequality of incomes, distance to Shapley shares (0 to 1), and the fee of",
-        "a round in millionths of the chain's token.",
+        "paid per round, inequality of incomes, distance to Shapley shares (0 to 1), and the fee",
+        "of a round in millionths of the chain's token.",
         "",
         *_linked(linked, shown[measured]),
     ]

@@ -152,15 +152,8 @@ class Bench:
     def records(self, asked: Sequence[Asked]) -> list[Record]:
         """Return what each rule did; raises `RunError` where a run of one fails."""
         taped = [a for a in asked if a.protocol.taped]
-        paid = self.on_tapes(taped)
-        return [self._record(a, *paid.get(i, ({}, {}))) for i, a in self._numbered(asked, taped)]
-
-    @staticmethod
-    def _numbered(asked: Sequence[Asked], taped: Sequence[Asked]) -> Iterator[tuple[int, Asked]]:
-        """Yield each rule with its place among those that are paid on tapes, -1 for the others."""
-        places = {id(a): i for i, a in enumerate(taped)}
-        for a in asked:
-            yield places.get(id(a), -1), a
+        paid = dict(zip(map(id, taped), self.on_tapes(taped), strict=True))
+        return [self._record(a, *paid.get(id(a), ({}, {}))) for a in asked]
 
     def places(self, protocol: Played) -> list[Place]:
         """Return every run of the suite under a protocol."""
@@ -169,11 +162,9 @@ class Bench:
 
     # --- tapes --------------------------------------------------------------------------------
 
-    def on_tapes(self, asked: Sequence[Asked]) -> dict[int, tuple[Accounts, dict[Place, str]]]:
-        """Return by number of the rule what it pays on tapes, and where it must be played, why."""
-        found: dict[int, tuple[Accounts, dict[Place, str]]] = {
-            i: ({}, {}) for i in range(len(asked))
-        }
+    def on_tapes(self, asked: Sequence[Asked]) -> list[tuple[Accounts, dict[Place, str]]]:
+        """Return of each rule what it pays on tapes, and where it must be played, why."""
+        found: list[tuple[Accounts, dict[Place, str]]] = [({}, {}) for _ in asked]
         if not asked:
             return found
         protocol = asked[0].protocol

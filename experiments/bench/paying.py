@@ -210,7 +210,7 @@ def pay_on(tape: Tape, name: str, make: Make) -> Account:
         watched.play(block)
     watched.close()
     if watched.error or watched.reason:
-        raise InexactError(watched.reason or watched.error)
+        raise InexactError(watched.reason or "fails on a tape")
     income = tuple(watched.incomes())
     utility = tuple(own + other for own, other in zip(income, tape.known.utility, strict=True))
     return replace(tape.known, income=income, utility=utility, moves=dict(watched.moves))

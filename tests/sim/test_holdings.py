@@ -37,6 +37,7 @@ def test_who_holds_much_is_drawn_by_the_seed():
 
 def balances(**changes):
     keys = {"rounds": 1, "payout.initial_balance": 60_000, "adversaries": []} | changes
+    keys |= {"roles.params.counts": "10,5,3"}
     world = World(load_scenario("digits-quick", keys))
     held = world.protocol.game.bench.balances
     members = [d for d, m in enumerate(world.kernel.population.groups) if m.group != "honest"]
