@@ -2,9 +2,9 @@
 
 A rule sees blocks and returns payments. Of a taped run it is known what all devices would have had
 under another rule, as long as that rule could not have changed what was played. It could where it
-shuts a device out, takes a deposit whose loss brings a spare identity into play, or leaves a device
-too little to bribe with. Each tape is asked whether any of this happened; who chooses a strategy by
-what it earned, or is told the rule, is not in the suite.
+shuts a device out, where it takes a deposit whose loss brings a spare identity into play, and where
+devices bribe each other with what it leaves them. Each tape is asked whether any of this happened.
+Who chooses a strategy by what it earned, or is told the rule, is not in the suite.
 """
 
 from __future__ import annotations
@@ -73,26 +73,12 @@ class Tape:
         self.read = TapedRun(run)
         self.blocks = list(self.read.blocks())
         self.spares = any(group["spares"] for group in run.settings["adversaries"])
+        self.bribed = BRIBE in run.arrow("journal", ["reason"])["reason"].to_pylist()
 
     @cached_property
     def known(self) -> Account:
         """The account under the neutral rule, whose incomes are all 0: bribes are not counted."""
         return account_of(self.run)
-
-    @cached_property
-    def bribes(self) -> list[dict[int, int]]:
-        """Base units by device that came in less what went out in bribes, before each round."""
-        return _side_payments(self.run)
-
-    @cached_property
-    def bribed(self) -> Counter[int]:
-        """Base units that each device paid in bribes."""
-        journal = self.run.journal
-        paid = journal[journal["reason"] == BRIBE]
-        total: Counter[int] = Counter()
-        for account, amount in zip(paid["debit"], paid["amount"], strict=True):
-            total[_device(account)] += int(amount)
-        return total
 
     @cached_property
     def lineages(self) -> list[list[tuple[int, ...] | None]]:
@@ -144,9 +130,8 @@ class _Watched(Replay):
         super()._open(make)
         self._opened = {d: self._held[d] for d in range(self._devices)}
         self._watch_members(self._memory)
-        for device, paid in self._tape.bribed.items():
-            if self._opened[device] < paid:
-                self._differs(f"leaves device {device} too little for its bribes")
+        if self._tape.bribed:
+            self._differs("devices pay each other, of what the rule leaves them")
 
     def _settle(self, block: TapedBlock) -> None:
         self._at = block
@@ -171,7 +156,7 @@ class _Watched(Replay):
                 for p in self._issued.get(row, ())
                 if p.payee == device
             )
-            held.append(self._opened[device] + earned + self._tape.bribes[at - 1].get(device, 0))
+            held.append(self._opened[device] + earned)
         return tuple(held)
 
     def _post(self, payments: Sequence[Payment]) -> None:
@@ -283,24 +268,6 @@ def account_of(run: RunResult) -> Account:
         accuracy=float(rounds[-1]),
         rounds=len(rounds),
     )
-
-
-def _side_payments(run: RunResult) -> list[dict[int, int]]:
-    """Return by round what each device had gained by bribes before it, the first round at 0."""
-    journal = run.journal[run.journal["reason"] == BRIBE]
-    rounds = len(run.arrow("rounds", ["round"]))
-    before: list[dict[int, int]] = [{} for _ in range(rounds + 1)]
-    for at, debit, credit, amount in journal[["round", "debit", "credit", "amount"]].itertuples(
-        index=False
-    ):
-        for later in range(int(at), rounds + 1):
-            _add(before[later], _device(debit), -int(amount))
-            _add(before[later], _device(credit), int(amount))
-    return before
-
-
-def _add(held: dict[int, int], device: int, amount: int) -> None:
-    held[device] = held.get(device, 0) + amount
 
 
 def _device(account: str) -> int:

@@ -46,7 +46,6 @@ class Variant:
         kind: "honest" without a group, "alone" for an operator that sybils are compared with.
         size: of the group.
         group: keys of the group.
-        beside: dotted scenario keys that act where this group does.
         baseline: name of the variant that its gain is measured over; "" for a baseline.
     """
 
@@ -54,7 +53,6 @@ class Variant:
     kind: Kind
     size: int = 0
     group: Mapping[str, Any] | None = field(default=None, hash=False)
-    beside: Mapping[str, Any] | None = field(default=None, hash=False)
     baseline: str = ""
 
     @property
@@ -63,7 +61,7 @@ class Variant:
         groups = []
         if self.group is not None:
             groups = [{"name": DEVIANT, "count": self.size, **self.group}]
-        return {"adversaries": groups, **(self.beside or {})}
+        return {"adversaries": groups}
 
 
 class _Part(BaseModel):
@@ -110,7 +108,6 @@ class Suite(_Part):
     deviations: dict[str, Keys]
     coalitions: dict[str, Keys]
     only: dict[str, str]
-    beside: dict[str, Keys]
     fees: Fees
 
     @cached_property
@@ -141,17 +138,17 @@ class Suite(_Part):
         yield Variant(HONEST, "honest")
         for name, group in self.deviations.items():
             if self.only.get(name, protocol) == protocol:
-                yield Variant(name, "deviation", 1, group, self.beside.get(name), HONEST)
+                yield Variant(name, "deviation", 1, group, HONEST)
         for k in self.identities:
             alone = f"one of {k} identities"
             yield Variant(alone, "alone", k, {"spares": k - 1})
             for word, how in (("split", "split"), ("copied", "duplicate")):
                 name = f"{k} identities, data {word}"
-                yield Variant(name, "sybils", k, {"identities": how}, None, alone)
+                yield Variant(name, "sybils", k, {"identities": how}, alone)
         for name, group in self.coalitions.items():
             for size in self.sizes:
                 called = f"{size} x {name}"
-                yield Variant(called, "coalition", size, group, self.beside.get(name), HONEST)
+                yield Variant(called, "coalition", size, group, HONEST)
 
     def scenario(
         self, protocol: Played, cell: Cell, variant: Variant, payout: Mapping[str, Any]

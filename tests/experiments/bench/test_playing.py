@@ -21,7 +21,7 @@ from mechanisms import registries as rules
 PICKY = Path(__file__).parents[2] / "plugins" / "picky.py"
 
 
-def small(worlds=("churn",), variants=("extort", "often-absent"), **changes):
+def small(worlds=("churn",), variants=("flip", "often-absent"), **changes):
     """Suite 1 with fewer worlds, deviations and seeds."""
     whole = load_suite()
     values = whole.model_dump() | {
@@ -50,7 +50,7 @@ def bench(suite, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stake-weighted", "slashed-vbfl"])
 def test_what_is_paid_on_tapes_is_what_runs_of_the_rule_s_own_pay(bench, suite, name):
-    """Churners, extortion, sybils; stakes that the rule itself moves, and slashed deposits."""
+    """Churners, lying validators, sybils; stakes that the rule itself moves, slashed deposits."""
     asked = ask(name, suite)
     on_tapes, _ = bench.on_tapes([asked])[0]
     own, shapley = bench.play(asked, list(on_tapes))
@@ -127,7 +127,7 @@ def test_a_stranger_s_row_is_played_again_and_a_forged_one_found_out(bench, suit
 
     whole = theirs.read_text()
     for change, words in (
-        (lambda v: v["gains"]["extort"].__setitem__(1, 1e4), "gains.extort, churn, zipf, seed"),
+        (lambda v: v["gains"]["flip"].__setitem__(1, 1e4), "gains.flip, churn, zipf, seed"),
         (lambda v: v["honest"]["gini"].__setitem__(0, 0.0), "honest.gini, churn, zipf, seed"),
         (lambda v: v.update(file_hash="0"), "file_hash: is not that of"),
         (lambda v: v.update(called="flat"), "the rule is picky"),
