@@ -630,9 +630,10 @@ def mechanisms_page() -> str:
 def card_page(name: str) -> str:
     """Return the card of a payout rule."""
     board = leaderboard()
-    (row,) = board.rows[board.rows["rule"] == name].to_dict("records")
+    row: Any = board.rows[board.rows["rule"] == name].iloc[0].to_dict()
     gains = board.gains[board.gains["rule"] == name]
-    parts = sections_of(rules.payouts.get(name), row, gains, load_suite())  # type: ignore[arg-type]
+    rule: Any = rules.payouts.get(name)
+    parts = sections_of(rule, row, gains, load_suite())
     intro = (
         "Written by `docs/generate.py`; [all rules](index.md), "
         "[how it is measured](../../how-to/put-a-rule-on-the-leaderboard.md)."

@@ -43,7 +43,11 @@ SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
 
 
 def sections_of(
-    rule: type[PayoutRule], row: Mapping[str, Any], gains: pd.DataFrame, suite: Suite
+    rule: type[PayoutRule],
+    row: Mapping[str, Any],
+    gains: pd.DataFrame,
+    suite: Suite,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Section]:
     """Return the parts of a rule's card.
 
@@ -52,13 +56,17 @@ def sections_of(
         row: of the leaderboard.
         gains: what each variant gains under it.
         suite: that both are from.
+        settings: parameters of the rule and parts around it, as a scenario's table `payout` has
+            them (default: its defaults, and no parts).
     """
+    params = {} if settings is None else dict(settings["params"])
+    parts = [] if settings is None else [part["part"] for part in settings["parts"]]
     return [
         Section("Answer", lines=(answer(dict(row), suite), _basis(row, suite))),
-        Section("What it pays for", lines=tuple(_about(rule))),
+        Section("What it pays for", lines=tuple(_about(rule, parts))),
         Section(
             "What it sees",
-            _seen(rule),
+            _seen(rule, params),
             note="Every payout rule sees who sent an update, "
             "whether it was accepted, and its own memory.",
             head=False,
@@ -66,7 +74,7 @@ def sections_of(
         *_who_gains(gains, suite),
         Section("Honest devices", _honest(row), head=False),
         Section("What it costs", _costs(row), head=False),
-        *_parameters(rule),
+        *_parameters(rule, params),
         Section("Certificate", lines=("", _certificate(rule))),
         Section("Claims", _claims_table(rule), lines=("", _claims_line(rule))),
         Section("Sources", lines=("", *_sources(rule))),
@@ -82,25 +90,21 @@ def _basis(row: Mapping[str, Any], suite: Suite) -> str:
     )
 
 
-def _about(rule: type[PayoutRule]) -> Iterator[str]:
+def _about(rule: type[PayoutRule], parts: Sequence[str]) -> Iterator[str]:
     summary = rule.summary
     yield summary[:1].upper() + summary[1:] + "."
-    for paragraph in (inspect.getdoc(rule) or "").split("\n\n"):
+    for paragraph in inspect.cleandoc(rule.__doc__ or "").split("\n\n"):
         yield " ".join(paragraph.split())
+    if parts:
+        yield f"Around it: {', '.join(parts)}."
 
 
-def _seen(rule: type[PayoutRule]) -> pd.DataFrame:
+def _seen(rule: type[PayoutRule], params: Mapping[str, Any]) -> pd.DataFrame:
     """Return what a rule asks to see, in the words of `BlockObservation`."""
     meanings = dict(SEEN.findall(inspect.getdoc(BlockObservation) or ""))
-    observed = sorted(_observes(rule))
+    observed = sorted(rule.configure(dict(params)).observes)
     rows = [(name, " ".join(meanings[name].split())) for name in observed]
     return pd.DataFrame(rows or [("nothing more", "")], columns=["it asks for", "which is"])
-
-
-def _observes(rule: type[PayoutRule]) -> frozenset[str]:
-    """Return what a rule sees with its default parameters; parts inside it may see more."""
-    made = rule.configure({})
-    return frozenset(made.observes)
 
 
 def _who_gains(gains: pd.DataFrame, suite: Suite) -> Iterator[Section]:
@@ -151,16 +155,17 @@ def _costs(row: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cost", "amount"])
 
 
-def _parameters(rule: type[PayoutRule]) -> Iterator[Section]:
-    params = rule.metadata()["params"]
-    if not params:
+def _parameters(rule: type[PayoutRule], params: Mapping[str, Any]) -> Iterator[Section]:
+    known = rule.metadata()["params"]
+    if not known:
         return
     rows = []
-    for p in params:
+    for p in known:
         unit = f" ({p['unit']})" if p["unit"] else ""
-        rows.append((p["name"], str(p["default"]), f"{p['help']}{unit}"))
-    note = "The row is measured with these defaults."
-    table = pd.DataFrame(rows, columns=["parameter", "default", "meaning"])
+        value = params.get(p["name"], p["default"])
+        rows.append((p["name"], str(value), f"{p['help']}{unit}"))
+    note = "The row is measured with these values."
+    table = pd.DataFrame(rows, columns=["parameter", "value", "meaning"])
     yield Section("Parameters", table, note=note)
 
 

@@ -371,8 +371,8 @@ def write_benched(benched: Benched, asked: Asked, out: Path) -> None:
     write_record(benched.record, place / ROW)
     write_file(place / "row.csv", csv_text(benched.frame()))
     write_file(place / "gains.csv", csv_text(gains))
-    rule = rules_of.payouts.get(asked.rule)
-    parts = sections_of(rule, benched.row, gains, benched.suite)  # type: ignore[arg-type]
+    rule: Any = rules_of.payouts.get(asked.rule)
+    parts = sections_of(rule, benched.row, gains, benched.suite, asked.settings)
     subtitle = f"payout rule · suite {benched.suite.version} · protocol {asked.protocol.name}"
     write_file(place / "card.html", page(benched.record.called, subtitle, parts))
 

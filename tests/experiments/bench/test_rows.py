@@ -9,17 +9,25 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from experiments.bench.board import board_of, label_of, read_board, shown_rows, write_board
+from experiments.bench.board import (
+    COMMITTED,
+    board_of,
+    label_of,
+    read_board,
+    shown_rows,
+    write_board,
+)
 from experiments.bench.card import claims_about, markdown, sections_of
 from experiments.bench.making import ask
 from experiments.bench.record import Honest, Record, read_record, write_record
-from experiments.bench.row import answer, gains_of, row_of
+from experiments.bench.row import VERDICTS, answer, gains_of, row_of
 from experiments.bench.suite import load_suite
 from experiments.cli import app
 from experiments.kinds import all_kinds
 from experiments.loader import ScenarioError
 from fedstake.errors import InputError
 from mechanisms.payouts.flat import Flat
+from mechanisms.registries import payouts
 from sim.scenario import SCHEMA_VERSION
 
 SUITE = load_suite()
@@ -317,3 +325,27 @@ def test_the_leaderboard_that_comes_with_the_repository_is_printed():
     assert done.exit_code == 0, done.output
     for name in ("flat", "vbfl", "coordinator", "shapley"):
         assert name in done.output
+
+
+def test_a_stranger_s_row_is_put_into_the_leaderboard(tmp_path):
+    own = record({"lazy": (200.0,) * CELLS}, called="mine", rule="m.py:Mine", file_hash="ab")
+    write_record(own, tmp_path / "row.json")
+    words = ["bench", "--table", "--row", str(tmp_path / "row.json"), "--write", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    kept, written = read_board(COMMITTED, SUITE).rows, read_board(tmp_path, SUITE).rows
+    assert set(written["rule"]) == {*kept["rule"], "mine (m.py)"}
+    places = written["verdict"].map(VERDICTS.index).tolist()
+    assert places == sorted(places)
+
+
+def test_the_leaderboard_has_every_shipped_rule_and_every_variant():
+    board = read_board(COMMITTED, SUITE)
+    assert sorted(board.rows["rule"]) == payouts.names()
+    for protocol in SUITE.protocols:
+        ours = board.rows[board.rows["protocol"] == protocol.name]["rule"]
+        wanted = sorted(v.name for v in SUITE.variants(protocol.name) if v.baseline)
+        for rule in ours:
+            assert sorted(board.gains[board.gains["rule"] == rule]["variant"]) == wanted
+            row = board.rows[board.rows["rule"] == rule].iloc[0]
+            assert row["on_tape"] + row["played"] == CELLS * len(SUITE.variants(protocol.name))
