@@ -616,6 +616,9 @@ def protocol_page() -> str:
 # --- mechanism cards ----------------------------------------------------------------------------
 
 
+SHIPPED = [name for name in rules.payouts.names() if rules.payouts.is_shipped(name)]
+
+
 @cache
 def leaderboard() -> Board:
     """Return the leaderboard that is kept."""
@@ -624,13 +627,14 @@ def leaderboard() -> Board:
 
 def mechanisms_page() -> str:
     """Return the page of all shipped payout rules, the best first."""
-    return index(leaderboard().rows, load_suite())
+    return index(leaderboard().rows, load_suite(), SHIPPED)
 
 
 def card_page(name: str) -> str:
     """Return the card of a payout rule."""
     board = leaderboard()
-    row: Any = board.rows[board.rows["rule"] == name].iloc[0].to_dict()
+    rows: Any = board.rows[board.rows["rule"] == name].to_dict("records")
+    row = rows[0] if rows else None
     gains = board.gains[board.gains["rule"] == name]
     rule: Any = rules.payouts.get(name)
     parts = sections_of(rule, row, gains, load_suite())
@@ -651,11 +655,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "results.md": results_page,
     "mechanisms/index.md": mechanisms_page,
 }
-PAGES |= {
-    f"mechanisms/{name}.md": partial(card_page, name)
-    for name in rules.payouts.names()
-    if rules.payouts.is_shipped(name)
-}
+PAGES |= {f"mechanisms/{name}.md": partial(card_page, name) for name in SHIPPED}
 
 if __name__ == "__main__":
     (FOLDER / "mechanisms").mkdir(exist_ok=True)

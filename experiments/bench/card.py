@@ -44,7 +44,7 @@ SPECIAL = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
 
 def sections_of(
     rule: type[PayoutRule],
-    row: Mapping[str, Any],
+    row: Mapping[str, Any] | None,
     gains: pd.DataFrame,
     suite: Suite,
     settings: Mapping[str, Any] | None = None,
@@ -53,7 +53,7 @@ def sections_of(
 
     Args:
         rule: its class.
-        row: of the leaderboard.
+        row: of the leaderboard; None for a rule that is not in it.
         gains: what each variant gains under it.
         suite: that both are from.
         settings: parameters of the rule and parts around it, as a scenario's table `payout` has
@@ -61,8 +61,17 @@ def sections_of(
     """
     params = {} if settings is None else dict(settings["params"])
     parts = [] if settings is None else [part["part"] for part in settings["parts"]]
+    said: tuple[str, ...] = ("Not measured yet.", f"fedstake bench {rule.name} measures it.")
+    measured: list[Section] = []
+    if row is not None:
+        said = (answer(dict(row), suite), _basis(row, suite))
+        measured = [
+            *_who_gains(gains),
+            Section("Honest devices", _honest(row), head=False),
+            Section("What it costs", _costs(row), head=False),
+        ]
     return [
-        Section("Answer", lines=(answer(dict(row), suite), _basis(row, suite))),
+        Section("Answer", lines=said),
         Section("What it pays for", lines=tuple(_about(rule, parts))),
         Section(
             "What it sees",
@@ -71,9 +80,7 @@ def sections_of(
             "whether it was accepted, and its own memory.",
             head=False,
         ),
-        *_who_gains(gains, suite),
-        Section("Honest devices", _honest(row), head=False),
-        Section("What it costs", _costs(row), head=False),
+        *measured,
         *_parameters(rule, params),
         Section("Certificate", lines=("", _certificate(rule))),
         Section("Claims", _claims_table(rule), lines=("", _claims_line(rule))),
@@ -107,7 +114,7 @@ def _seen(rule: type[PayoutRule], params: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows or [("nothing more", "")], columns=["it asks for", "which is"])
 
 
-def _who_gains(gains: pd.DataFrame, suite: Suite) -> Iterator[Section]:
+def _who_gains(gains: pd.DataFrame) -> Iterator[Section]:
     for kind, whose in KINDS.items():
         rows = gains[gains["kind"] == kind].sort_values("gain", ascending=False, kind="stable")
         paying = int((rows["verdict"] == "profitable").sum())
@@ -255,8 +262,12 @@ def escaped(text: str) -> str:
     return SPECIAL.sub(r"\\\g<0>", text.replace("\n", " "))
 
 
-def index(rows: pd.DataFrame, suite: Suite) -> str:
-    """Return the page of all rules of a leaderboard, as Markdown, with a link to each card."""
+def index(rows: pd.DataFrame, suite: Suite, names: Sequence[str]) -> str:
+    """Return the page of a leaderboard, as Markdown, with a link to the card of each rule.
+
+    `names` are all rules that have a card; those that are not in the leaderboard are named.
+    """
+    missing = [f"[`{name}`]({name}.md)" for name in names if name not in set(rows["rule"])]
     shown = shown_rows(rows, suite)
     linked = [f"[`{name}`]({name}.md)" for name in shown["rule"]]
     found = ["verdict", "best deviation", "gap %", "coalition"]
@@ -291,6 +302,8 @@ def index(rows: pd.DataFrame, suite: Suite) -> str:
         "",
         *_linked(linked, shown[measured]),
     ]
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 
