@@ -126,7 +126,7 @@ def read_board(folder: Path, suite: Suite) -> Board:
 def shown_rows(rows: pd.DataFrame, suite: Suite) -> pd.DataFrame:
     """Return the columns of a leaderboard that are shown to people, as text.
 
-    Shares are per cent of an honest device's income; base units are whole.
+    Shares are per cent of an honest device's payoff; base units are whole.
     """
     records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     return pd.DataFrame([_shown_row(row, suite) for row in records])

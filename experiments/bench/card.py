@@ -123,7 +123,7 @@ def _who_gains(gains: pd.DataFrame) -> Iterator[Section]:
             {
                 "variant": shown["variant"],
                 "gain": [_interval(r, "gain", 0) for r in shown.to_dict("records")],
-                "% of an income": [number(share, 0) for share in shown["share"]],
+                "% of a payoff": [number(share, 0) for share in shown["share"]],
                 "verdict": shown["verdict"],
             }
         )
@@ -287,10 +287,10 @@ def index(rows: pd.DataFrame, suite: Suite, names: Sequence[str]) -> str:
         "## Who gains",
         "",
         "`gap %` is the largest mean gain of one device that deviates, in per cent of an honest",
-        f"device's income, with its interval; gains up to {100 * suite.tolerance:g} % count as "
-        "none. `coalition`:",
-        "the fewest devices that certainly gain. `k ids`: base units that an operator gains as k",
-        "identities.",
+        f"device's mean absolute payoff, with its interval; gains up to {100 * suite.tolerance:g} "
+        "% count as none.",
+        "`coalition`: the fewest devices that certainly gain. `k ids`: base units that an operator",
+        "gains as k identities.",
         "",
         *_linked(linked, shown[found]),
         "",

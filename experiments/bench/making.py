@@ -423,6 +423,7 @@ def honest_cell(account: Account, shapley: Sequence[int] | None) -> dict[str, fl
         "accuracy": account.accuracy,
         "income": float(income.mean()),
         "payoff": float(payoff.mean()),
+        "size": float(np.abs(payoff).mean()),
         "losing": float((payoff < 0).mean()),
         "worst": float(payoff.min()),
         "spent": float(income.sum() / account.rounds),

@@ -43,6 +43,7 @@ class Honest(_Part):
         accuracy: of the last global model on the test set.
         income: base units that a device is paid, mean over devices.
         payoff: income less costs, mean.
+        size: absolute payoff, mean: what gains are measured by.
         losing: share of devices with a payoff below 0.
         worst: payoff of the device that has least.
         spent: base units that all devices are paid in a round.
@@ -57,6 +58,7 @@ class Honest(_Part):
     accuracy: Values
     income: Values
     payoff: Values
+    size: Values
     losing: Values
     worst: Values
     spent: Values

@@ -19,13 +19,16 @@ from experiments.orderings import place_of
 VERDICTS = ("compatible", "undecided", "profitable")
 """From the best to the worst."""
 GAINS = ["rule", "kind", "variant", "devices", "gain", "low", "high", "share", "verdict"]
-"""Of a table of gains: base units per run with interval, and per cent of an honest income."""
+"""Of a table of gains: base units per run with interval, and per cent of an honest payoff."""
 
 
 def scale_of(record: Record) -> float:
-    """Return what gains are measured by: an honest device's income, or its costs without any."""
-    income = float(np.mean(record.honest.income))
-    return income if income > 0 else float(np.mean(np.abs(record.honest.payoff)))
+    """Return what gains are measured by: the mean absolute payoff of an honest device in a run.
+
+    As in audits: income less costs, so that it is there under a rule that pays nothing, and
+    absolute, so that losses do not make it vanish.
+    """
+    return float(np.mean(record.honest.size))
 
 
 def gains_of(record: Record, suite: Suite) -> pd.DataFrame:
@@ -150,7 +153,7 @@ def ordered(rows: pd.DataFrame) -> pd.DataFrame:
 def answer(row: dict[str, Any], suite: Suite) -> str:
     """Return what a row says, in one sentence."""
     gap = (
-        f"{row['best_deviation']} {number(row['ic_gap_share'], 0)} % of an honest income "
+        f"{row['best_deviation']} {number(row['ic_gap_share'], 0)} % of an honest payoff "
         f"({number(row['ic_gap_share_low'], 0)} to {number(row['ic_gap_share_high'], 0)})"
     )
     if row["deviations"] == "profitable":
@@ -166,6 +169,6 @@ def answer(row: dict[str, Any], suite: Suite) -> str:
         return f"{row['rule']}: undecided. Nothing was found to pay; at most: {gap}."
     tolerance = f"{100 * suite.tolerance:g} %"
     return (
-        f"{row['rule']}: nothing in the suite pays more than {tolerance} of an honest income; "
+        f"{row['rule']}: nothing in the suite pays more than {tolerance} of an honest payoff; "
         f"at most: {gap}."
     )

@@ -168,7 +168,7 @@ def _show_gains(gains: object) -> None:
     best["gain_low"], best["gain_high"] = best["low"], best["high"]
     shown = best[["variant", "devices", "verdict"]].copy()
     shown.insert(1, "gain", with_interval(best, "gain"))
-    shown.insert(2, "% of income", [number(value, 0) for value in best["share"]])
+    shown.insert(2, "% of payoff", [number(value, 0) for value in best["share"]])
     show(shown, "what gains most, base units per run")
 
 

@@ -32,13 +32,13 @@ from sim.scenario import SCHEMA_VERSION
 
 SUITE = load_suite()
 CELLS = len(SUITE.cells())
-INCOME = 1_000.0
+PAYOFF = 1_000.0
 
 
 def record(gains=None, **changes):
     """A rule under which variants gain nothing but for those named, all cells alike."""
     honest = dict.fromkeys(Honest.model_fields, (1.0,) * CELLS)
-    honest |= {"income": (INCOME,) * CELLS, "losing": (0.0,) * CELLS}
+    honest |= {"size": (PAYOFF,) * CELLS, "losing": (0.0,) * CELLS}
     honest |= {name: changes.pop(name) for name in list(changes) if name in Honest.model_fields}
     variants = [v.name for v in SUITE.variants("vbfl") if v.baseline]
     values = {
@@ -111,7 +111,7 @@ def test_a_gain_has_students_interval_for_all_variants_together():
         [mean, mean - half, mean + half]
     )
     assert found["verdict"] == "profitable"
-    assert found["share"] == pytest.approx(100 * mean / INCOME)
+    assert found["share"] == pytest.approx(100 * mean / PAYOFF)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_gain_has_students_interval_for_all_variants_together():
     ],
 )
 def test_the_verdict_and_the_smallest_coalition(gains, verdict, coalition):
-    """What counts is 5 % of an income of 1,000, with a spread of a third of that at least."""
+    """What counts is 5 % of a payoff of 1,000, with a spread of a third of that at least."""
     row = row_of(record({name: (gain,) * CELLS for name, gain in gains.items()}), SUITE)
     assert (row["verdict"], row["coalition"]) == (verdict, coalition)
 
@@ -152,9 +152,11 @@ def test_measures_that_some_cells_have_not_are_of_the_others():
 
 
 def test_a_rule_that_pays_nothing_is_measured_by_costs():
-    row = row_of(record(income=(0.0,) * CELLS, payoff=(-400.0,) * CELLS), SUITE)
-    assert row["verdict"] == "compatible"
-    assert row["ic_gap_share"] == 0
+    idle = {"free-ride-zero": (380.0,) * CELLS}
+    nothing = record(idle, income=(0.0,) * CELLS, payoff=(-400.0,) * CELLS, size=(400.0,) * CELLS)
+    row = row_of(nothing, SUITE)
+    assert row["verdict"] == "profitable"
+    assert row["ic_gap_share"] == pytest.approx(95)
 
 
 # --- files from outside -------------------------------------------------------------------------
