@@ -13,8 +13,8 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import fedstake
+from experiments.bench.board import COMMITTED, Board, read_board
+from experiments.bench.card import index, markdown, sections_of
+from experiments.bench.suite import load_suite
 from experiments.kinds import all_kinds
+from mechanisms import registries as rules
 from mechanisms.plugin import Plugin
 from mechanisms.registry import Registry
 from sim.conditions import marks_of
@@ -609,7 +613,39 @@ def protocol_page() -> str:
     return block.sub(lambda _: f"# lottery.py\n{code}", page, count=1)
 
 
-PAGES = {
+# --- mechanism cards ----------------------------------------------------------------------------
+
+
+SHIPPED = [name for name in rules.payouts.names() if rules.payouts.is_shipped(name)]
+
+
+@cache
+def leaderboard() -> Board:
+    """Return the leaderboard that is kept."""
+    return read_board(COMMITTED, load_suite())
+
+
+def mechanisms_page() -> str:
+    """Return the page of all shipped payout rules, the best first."""
+    return index(leaderboard().rows, load_suite(), SHIPPED)
+
+
+def card_page(name: str) -> str:
+    """Return the card of a payout rule."""
+    board = leaderboard()
+    rows: Any = board.rows[board.rows["rule"] == name].to_dict("records")
+    row = rows[0] if rows else None
+    gains = board.gains[board.gains["rule"] == name]
+    rule: Any = rules.payouts.get(name)
+    parts = sections_of(rule, row, gains, load_suite())
+    intro = (
+        "Written by `docs/generate.py`; [all rules](index.md), "
+        "[how it is measured](../../how-to/put-a-rule-on-the-leaderboard.md)."
+    )
+    return markdown(name, parts, intro)
+
+
+PAGES: dict[str, Callable[[], str]] = {
     "../tutorial.ipynb": notebook,
     "../how-to/write-a-protocol.md": protocol_page,
     "python.md": python_page,
@@ -617,8 +653,11 @@ PAGES = {
     "plugins.md": plugins_page,
     "tables.md": tables_page,
     "results.md": results_page,
+    "mechanisms/index.md": mechanisms_page,
 }
+PAGES |= {f"mechanisms/{name}.md": partial(card_page, name) for name in SHIPPED}
 
 if __name__ == "__main__":
+    (FOLDER / "mechanisms").mkdir(exist_ok=True)
     for file, page in PAGES.items():
         (FOLDER / file).write_text(page(), encoding="utf-8")

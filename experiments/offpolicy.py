@@ -76,9 +76,9 @@ def compare_payouts(
 
 def _played(run: RunResult, wanted: Mapping[str, Make]) -> pd.DataFrame:
     """Return the table of `compare_payouts` for rules that are made by these factories."""
-    tape = _Tape(run)
+    tape = TapedRun(run)
     needed = _seats(run)
-    replays = [_Replay(name, make, tape.balances, needed) for name, make in wanted.items()]
+    replays = [Replay(name, make, tape.balances, needed) for name, make in wanted.items()]
     for block in tape.blocks():
         for replay in replays:
             replay.play(block)
@@ -209,7 +209,7 @@ def _with_parts(payout: Mapping[str, Any]) -> PayoutRule:
 
 
 @dataclass(frozen=True)
-class _Block:
+class TapedBlock:
     """One taped block.
 
     `row` and `previous` are its row and its predecessor's, `holders` the devices whose chain holds
@@ -234,7 +234,7 @@ class _Block:
         return self.shown[observes]
 
 
-class _Tape:
+class TapedRun:
     """The tape of a run, read in order."""
 
     def __init__(self, run: RunResult) -> None:
@@ -246,7 +246,7 @@ class _Tape:
         self._opening = self._open("opening").read()
         self.balances: list[int] = self._value("balances")
 
-    def blocks(self) -> Iterator[_Block]:
+    def blocks(self) -> Iterator[TapedBlock]:
         """Yield every block that counts, with all that a rule could observe of it."""
         file = self._open("tape")
         first = 0
@@ -258,12 +258,12 @@ class _Tape:
                     yield self._block(table, i, first + i)
             first += table.num_rows
 
-    def _block(self, table: pa.Table, i: int, row: int) -> _Block:
+    def _block(self, table: pa.Table, i: int, row: int) -> TapedBlock:
         """Return the block in line `i` of a part of the tape, row `row` of the whole."""
         seen = read_block(table, i, self.run.manifest["parameters"])
         if self._value("y"):
             seen = replace(seen, utility=_Utility(self, seen))
-        return _Block(
+        return TapedBlock(
             row=row,
             previous=table["previous"][i].as_py(),
             canonical=table["canonical"][i].as_py(),
@@ -316,7 +316,7 @@ class _Tape:
 class _Utility:
     """Utility of a block; the engine is built when the first rule asks: others need no model."""
 
-    def __init__(self, tape: _Tape, seen: BlockObservation) -> None:
+    def __init__(self, tape: TapedRun, seen: BlockObservation) -> None:
         self._tape, self._seen = tape, seen
 
     def __call__(self, members: np.ndarray) -> np.ndarray:
@@ -333,7 +333,7 @@ class _UnplayableError(Exception):
     """The recorded run could not have been played with this rule; the message says why."""
 
 
-class _Replay:
+class Replay:
     """One rule from its opening to its close, with its own memory and its own books."""
 
     def __init__(self, name: str, make: Make, balances: list[int], needed: int) -> None:
@@ -347,7 +347,7 @@ class _Replay:
         self._reported = False
         self._attempt(self._open, make)
 
-    def play(self, block: _Block) -> None:
+    def play(self, block: TapedBlock) -> None:
         """Settle a block on top of the one before it."""
         self._attempt(self._settle, block)
 
@@ -399,7 +399,7 @@ class _Replay:
                 "base units at most (payout.initial_balance); a run with this rule is refused"
             )
 
-    def _require(self, block: _Block) -> None:
+    def _require(self, block: TapedBlock) -> None:
         """Raise `_UnplayableError` when the tape lacks something that the rule observes."""
         observes, seen = self._rule.observes, block.seen
         if "utility" in observes and seen.utility is None:
@@ -417,21 +417,25 @@ class _Replay:
                 "needs reports of validators, which the run's own rule did not ask for"
             )
 
-    def _settle(self, block: _Block) -> None:
+    def _settle(self, block: TapedBlock) -> None:
         self._require(block)
         observes = self._rule.observes
         memory = self._memory if block.previous is None else self._after[block.previous]
-        settlement = self._rule.settle(replace(block.shown_to(observes), memory=memory))
+        settlement = self._rule.settle(replace(self._shown(block, observes), memory=memory))
         self._after[block.row] = memory if settlement.memory is None else settlement.memory
         if block.canonical:
             self._last = block.row
-        self._post(p for p in settlement.payments if block.pays(p))
+        self._post([p for p in settlement.payments if block.pays(p)])
+
+    def _shown(self, block: TapedBlock, observes: frozenset[str]) -> BlockObservation:
+        """Return what the rule sees of a block, its memory aside."""
+        return block.shown_to(observes)
 
     def _close(self) -> None:
         closing = self._rule.close(self._memory if self._last is None else self._after[self._last])
         self._post(closing.payments)
 
-    def _post(self, payments: Iterable[Payment]) -> None:
+    def _post(self, payments: Sequence[Payment]) -> None:
         """Execute payments as the ledger does: as one batch, and no account goes below zero."""
         held, payers = self._held, set()
         for p in payments:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from chain_bridge.witness import dry_run as dry_run
     from chain_bridge.witness import replay_run as replay_run
     from experiments.audits.making import audit as audit
+    from experiments.bench.making import Benched as Benched
+    from experiments.bench.making import bench as bench
     from experiments.conformance.checking import Checked as Checked
     from experiments.conformance.checking import CheckError as CheckError
     from experiments.conformance.checking import check as check

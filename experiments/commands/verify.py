@@ -1,4 +1,4 @@
-"""`fedstake verify`: check a certificate or a claim about incentives by playing it."""
+"""`fedstake verify`: check a certificate, a row of the benchmark or a claim by playing it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def verify(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.toml",
-            help="A certificate, as fedstake audit writes it, or a claim, as in results/claims.",
+            metavar="FILE",
+            help="certificate.toml of an audit, row.json of a benchmark, or a claim as in "
+            "results/claims.",
         ),
     ],
     sample: Annotated[
@@ -41,14 +42,18 @@ def verify(
     data: DataOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Check a certificate, or play a claim about incentives.
+    """Check a certificate or a row of the benchmark, or play a claim about incentives.
 
-    Of a certificate all intervals are computed again, and a random part of its runs is played. A
-    claim is played whole. Exit code 1 when something differs, or when the claim does not hold.
+    Of a certificate all intervals are computed again, and a random part of its runs is played, as
+    of a row. A claim is played whole. Exit code 1 when something differs, or when the claim does
+    not hold.
 
     Example: fedstake verify results/audit-flat/certificate.toml
     """
     with one_line_errors(debug, str(file)):
+        if file.suffix == ".json":
+            _verify_row(file, sample, seed, workers, data, trust=trust)
+            return
         from experiments.claims.claim import is_claim
         from experiments.trials import player
         from mechanisms.registry import reading
@@ -99,6 +104,35 @@ def _certificate(
         missing = ", ".join(done.missing)
         lines.append(f"not in the certificate: {missing}, deviations of this version")
     out_console.print("\n".join(lines), markup=False)
+
+
+def _verify_row(
+    source: Path,
+    sample: int,
+    seed: int | None,
+    workers: int | None,
+    data: Path | None,
+    *,
+    trust: bool,
+) -> None:
+    """Check a row of the benchmark."""
+    from experiments.bench.making import Bench
+    from experiments.bench.row import answer, row_of
+    from experiments.bench.suite import load_suite
+    from experiments.bench.verifying import verify_row
+    from experiments.numerals import how_many
+    from mechanisms.registry import reading
+
+    suite = load_suite()
+    with reading(trust=trust), TemporaryDirectory() as folder:
+        bench = Bench(suite, Path(folder), workers, data, progress=False)
+        done = verify_row(source, bench, sample=sample, seed=seed, trust=trust)
+    out_console.print(
+        f"holds: {how_many(done.played, 'value')} of the row played again (--seed {done.seed}), "
+        "none differs",
+        markup=False,
+    )
+    out_console.print(answer(row_of(done.record, suite), suite), markup=False)
 
 
 def register(app: typer.Typer) -> None:

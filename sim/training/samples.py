@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from math import lcm
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +22,43 @@ Samples = tuple[NDArray[np.float32], NDArray[np.int64]]
 """(x, y) of samples."""
 
 
+def initial_balances(
+    each: int, holdings: Literal["equal", "zipf"], devices: int, streams: Streams
+) -> dict[int, int]:
+    """Return what every device holds at the start, base units; `each` is the mean.
+
+    "zipf": the r-th of a drawn order holds total / (r H) with H = 1 + 1/2 + ... + 1/n, rounded
+    down; the first has what is left over.
+    """
+    if holdings == "equal":
+        return dict.fromkeys(range(devices), each)
+    total = each * devices
+    whole = lcm(*range(1, devices + 1))
+    weights = [whole // rank for rank in range(1, devices + 1)]
+    amounts = [total * weight // sum(weights) for weight in weights]
+    amounts[0] += total - sum(amounts)
+    order = streams.rng("holdings").permutation(devices).tolist()
+    held = dict(zip(order, amounts, strict=True))
+    return {device: held[device] for device in range(devices)}
+
+
 def share_identities(
     settings: Sequence[WorkerGroup],
-    initial_balance: int,
+    held: Mapping[int, int],
     groups: Sequence[Membership],
     split: Split,
 ) -> dict[int, int]:
     """Let the devices of a group of sybils hold one device's samples and stake; changes `split`.
 
-    Returns the initial balance of every device. Raises `SettingError` when there are too few
-    samples to split.
+    Returns the initial balance of every device, of which `held` is that without sybils; the stake
+    that they share is that of the group's first device. Raises `SettingError` when there are too
+    few samples to split.
     """
-    balances = dict.fromkeys(range(len(groups)), initial_balance)
+    balances = dict(held)
     for i, group in enumerate(settings):
         members = [device for device, m in enumerate(groups) if m.group == group.name]
         if group.spares:
-            _prepare_spares(members, group.spares, initial_balance, split, balances)
+            _prepare_spares(members, group.spares, held, split, balances)
         if group.identities == "own" or not members:
             continue
         shard = split.train[members[0]]
@@ -50,12 +72,12 @@ def share_identities(
         for device, part in zip(members, parts, strict=True):
             split.train[device] = part
             split.validation[device] = split.validation[members[0]]
-            balances[device] = initial_balance // len(members)  # money cannot be copied
+            balances[device] = held[members[0]] // len(members)  # money cannot be copied
     return balances
 
 
 def _prepare_spares(
-    members: list[int], spares: int, balance: int, split: Split, balances: dict[int, int]
+    members: list[int], spares: int, held: Mapping[int, int], split: Split, balances: dict[int, int]
 ) -> None:
     """Give a whitewasher's later identities the samples and the money of the earlier ones."""
     first, later = members[: len(members) - spares], members[len(members) - spares :]
@@ -63,8 +85,9 @@ def _prepare_spares(
         twin = first[i % len(first)]
         split.train[device] = split.train[twin]
         split.validation[device] = split.validation[twin]
+    money = sum(held[device] for device in first)
     for device in members:
-        balances[device] = balance * len(first) // len(members)
+        balances[device] = money // len(members)
 
 
 def probe(data: Dataset, groups: Sequence[Membership], streams: Streams) -> Samples | None:

@@ -91,6 +91,10 @@ class PayoutSettings(MoneySettings):
     """Held-out samples, at most, on which rules measure what updates are worth, drawn once per run;
     0: all.
     """
+    holdings: Annotated[Literal["equal", "zipf"], when_any("initial_balance")] = "equal"
+    """Everybody holds `initial_balance` at the start, or a few hold much of the same total: the
+    r-th device of an order that the run's seed draws holds a share in proportion to 1 / r (zipf).
+    """
     parts: tuple[PartSettings, ...] = ()
     """What stands around the rule, in this order: `[[payout.parts]]` with `part` and `params`."""
 

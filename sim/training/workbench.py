@@ -18,7 +18,13 @@ from sim.learning import models
 from sim.learning.engine import Evaluation, LearningEngine
 from sim.learning.job import TrainingJob
 from sim.training.models import ModelStore
-from sim.training.samples import Samples, poison, probe, share_identities
+from sim.training.samples import (
+    Samples,
+    initial_balances,
+    poison,
+    probe,
+    share_identities,
+)
 from sim.training.scenario import TrainingScenario
 
 
@@ -38,10 +44,11 @@ class Workbench:
         self.split = self._deal()
         for device in scenario.readers:
             self.split.train[device] = self.split.public
-        groups = self._population.groups
-        self.balances = share_identities(
-            scenario.adversaries, scenario.payout.initial_balance, groups, self.split
+        groups, payout = self._population.groups, scenario.payout
+        held = initial_balances(
+            payout.initial_balance, payout.holdings, scenario.devices, self.streams
         )
+        self.balances = share_identities(scenario.adversaries, held, groups, self.split)
         for device, amount in scenario.endowments.items():
             self.balances[device] += amount
         x, y, self._poisoned = poison(

@@ -1,0 +1,1 @@
+"""The benchmark of payout rules: a frozen suite, rows, and the leaderboard: `fedstake bench`."""

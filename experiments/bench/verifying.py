@@ -1,0 +1,108 @@
+"""Check a row that somebody else made: play a random part of it again."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.audits.certificate import SAME, VerifyError
+from experiments.bench.making import Asked, Bench, ask, file_hash, gain, honest_cell
+from experiments.bench.record import Record, read_record
+from experiments.bench.suite import HONEST, Suite
+from experiments.loader import locate
+from fedstake.errors import InputError
+from fedstake.outside import shown
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `verify_row` did: the record, how many values were played again, the draw's seed."""
+
+    record: Record
+    played: int
+    seed: int
+
+
+def verify_row(
+    source: Path, bench: Bench, *, sample: int, seed: int | None = None, trust: bool = False
+) -> Checked:
+    """Play some cells of a row again, in runs of their own and never on tapes.
+
+    Args:
+        source: a row's file, from anybody; a rule by path is looked for beside it.
+        bench: plays runs.
+        sample: values that are played again, drawn at random: measures of honest runs, or gains.
+        seed: of that draw; by default nobody knows it before.
+        trust: the user says that the file of the rule may be imported.
+
+    Raises `VerifyError` for a value that is not what was played, `InputError` for what cannot be
+    checked here.
+    """
+    record = read_record(source, bench.suite)
+    asked = _asked(record, source, bench.suite, trust=trust)
+    drawn = secrets.randbelow(2**32) if seed is None else seed
+    variants = [HONEST, *record.gains]
+    pairs = [(name, at) for name in variants for at in range(len(bench.suite.cells()))]
+    chosen = np.random.default_rng(drawn).permutation(len(pairs))[:sample].tolist()
+    for name, at in (pairs[i] for i in sorted(chosen)):
+        _check(record, asked, bench, name, at, str(source))
+    return Checked(record, len(chosen), drawn)
+
+
+def _asked(record: Record, source: Path, suite: Suite, *, trust: bool) -> Asked:
+    """Return the rule of a record; refuse files that nobody has said to trust."""
+    by_path = [text for text in _texts(record.payout) if ".py" in text]
+    if by_path and not trust:
+        raise InputError(
+            f"{source}: payout names {shown(by_path[0])}: a plug-in file, imported only with "
+            "--trust"
+        )
+    payout: dict[str, Any] = dict(record.payout)
+    locate(payout, source.parent)
+    rule = payout.pop("payout.mechanism")
+    asked = ask(str(rule), suite, payout)
+    if file_hash(asked.rule) != record.file_hash:
+        raise VerifyError(f"{source}: file_hash: is not that of {shown(record.rule)}")
+    if (asked.called, asked.protocol.name) != (record.called, record.protocol):
+        raise VerifyError(
+            f"{source}: called, protocol: the rule is {asked.called}, played under "
+            f"{asked.protocol.name}"
+        )
+    return asked
+
+
+def _texts(values: Any) -> list[str]:
+    if isinstance(values, dict):
+        return [text for inner in values.values() for text in _texts(inner)]
+    if isinstance(values, list | tuple):
+        return [text for inner in values for text in _texts(inner)]
+    return [values] if isinstance(values, str) else []
+
+
+def _check(record: Record, asked: Asked, bench: Bench, name: str, at: int, source: str) -> None:
+    """Play one value again; raise `VerifyError` where it is another one."""
+    cell = bench.suite.cells()[at]
+    known = {v.name: v for v in bench.suite.variants(record.protocol)}
+    variant = known[name]
+    if variant.kind == "honest":
+        accounts, shapley = bench.play(asked, [(cell, variant)])
+        found = honest_cell(accounts[cell, variant], shapley[cell])
+        for key, value in found.items():
+            _compare(getattr(record.honest, key)[at], value, f"honest.{key}, {cell}", source)
+        return
+    before = known[variant.baseline]
+    accounts, _ = bench.play(asked, [(cell, before), (cell, variant)])
+    value = gain(variant, accounts[cell, before], accounts[cell, variant])
+    _compare(record.gains[name][at], value, f"gains.{name}, {cell}", source)
+
+
+def _compare(stated: float | None, found: float | None, where: str, source: str) -> None:
+    same = stated == found
+    if stated is not None and found is not None:
+        same = abs(stated - found) <= SAME * max(1.0, abs(found))
+    if not same:
+        raise VerifyError(f"{source}: {where}: states {stated}, played again it is {found}")
