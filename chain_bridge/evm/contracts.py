@@ -29,12 +29,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Contract:
-    """A compiled contract; `bytes`: the size of its code on the chain."""
+    """A compiled contract; `size`: bytes of its code on the chain."""
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
-    bytes: int
+    size: int
 
     def creation(self, *arguments: Any) -> bytes:
         """Return the data of a transaction that creates it."""
