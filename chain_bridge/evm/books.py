@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from chain_bridge.comparison import Comparison, Row
-from chain_bridge.evm.adapters.base import RULE
+from chain_bridge.evm.adapters.base import RULE, Adapter
 from chain_bridge.evm.stage import TOKEN, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import BURN, ISSUANCE, Recording
@@ -91,8 +91,9 @@ class Auditor:
     `take` is told of every call; `close` compares what is there when a round is over.
     """
 
-    def __init__(self, run: Recording, stage: Stage) -> None:
-        self.run, self.stage = run, stage
+    def __init__(self, adapter: Adapter, stage: Stage) -> None:
+        self.adapter, self.run, self.stage = adapter, adapter.run, stage
+        run = self.run
         self.books = Books([])
         # Straight from the journal: adapters see nothing of what was paid.
         self._entries = rows(run.journal, "round", "debit", "credit", "amount", "reason")
@@ -121,6 +122,10 @@ class Auditor:
                 self._row("call", s.round, s.call.who, s.call.function, 0, 1, fault)
             if s.call.incident:
                 self._refused[s.round, s.call.incident] += bool(s.outcome)
+            for event in s.events:
+                kind = self.adapter.judged(event)
+                if kind:
+                    self._refused[s.round, kind] += 1
             for move in s.moves:
                 for name, change in ((move.debit, -move.amount), (move.credit, move.amount)):
                     if name not in (ISSUANCE, BURN):
@@ -168,13 +173,14 @@ class Auditor:
 
     def _refusals(self, r: int) -> None:
         """Compare the refusals that the run noted with those of the contract, by kind."""
-        kinds = {kind for number, kind in self._refused if number == r}
         noted: Counter[str] = Counter()
         table = self.run.tables.get("incidents")
         if table is not None:
             noted.update(kind for number, kind in rows(table, "round", "kind") if number == r)
-        for kind in sorted(kinds):
-            self._row("refused", r, "everybody", kind, noted[kind], self._refused[r, kind])
+        for kind in sorted(self.adapter.refusals):
+            journal, found = noted[kind], self._refused[r, kind]
+            if journal or found:
+                self._row("refused", r, "everybody", kind, journal, found)
 
     def _balances(self, r: int) -> dict[str, int]:
         """Compare what every account holds; return it."""

@@ -90,7 +90,7 @@ def rehearse(
     start = time.monotonic()
     with _chain(options or EvmOptions()) as (rpc, chain_id):
         stage = Stage(rpc, chain_id, run.identity)
-        auditor = Auditor(run, stage)
+        auditor = Auditor(adapter, stage)
         stage.on_calls = auditor.take
         _play(adapter, stage, auditor, on_round)
         books = auditor.books

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from chain_bridge.errors import PlanError
-from chain_bridge.evm.stage import DONE, TOKEN, Call, Sent, Stage
+from chain_bridge.evm.contracts import Event
+from chain_bridge.evm.stage import DONE, TICKS, TOKEN, Call, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import ISSUANCE, Recording
 
@@ -38,6 +39,8 @@ class Adapter(ABC):
     """What it plays, in words."""
     tables: ClassVar[Mapping[str, tuple[str, ...]]]
     """Tables that it needs, with the columns that it reads."""
+    refusals: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of incidents that happen on the contract too: as often as the run noted them."""
 
     def __init__(self, run: Recording) -> None:
         self.run = run
@@ -58,6 +61,10 @@ class Adapter(ABC):
     @abstractmethod
     def play(self, stage: Stage) -> Iterator[int]:
         """Make the calls of the run; yield each round when its last call was made."""
+
+    def judged(self, event: Event) -> str:
+        """Return the kind of incident that an event of the contract is; "" for none."""
+        return ""
 
     # --- what was recorded ------------------------------------------------------------------------
 
@@ -102,8 +109,6 @@ class Adapter(ABC):
 
     def ticks(self, seconds: float) -> int:
         """Return seconds in units of block time."""
-        from chain_bridge.evm.stage import TICKS
-
         return round(seconds * TICKS)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -165,28 +170,16 @@ class Adapter(ABC):
         """Return a call that the organisation makes of the contract of the rule."""
         return Call(ORGANISATION, RULE, function, arguments, **how)
 
-    def gifts(self, r: int) -> list[Call]:
-        """Return what devices gave each other in a round: bribes, sales of votes."""
+    def give(self, stage: Stage, r: int) -> None:
+        """Make the transfers of a round among devices: bribes, sales of votes."""
         calls = []
         for _, debit, credit, amount, reason in self.entries(r):
-            if device_of(debit) >= 0 and device_of(credit) >= 0:
-                calls.append((debit, credit, amount, reason))
-        return [
-            Call(debit, TOKEN, "transfer", (credit, amount), reason=reason)
-            for debit, credit, amount, reason in calls
-        ]
-
-    def give(self, stage: Stage, r: int) -> list[Sent]:
-        """Make the transfers among devices of a round."""
-        calls = self.gifts(r)
-        ready = [
-            call._replace(
-                arguments=(stage.address(call.arguments[0]), call.arguments[1]),
-                device=device_of(call.who),
-            )
-            for call in calls
-        ]
-        return stage.send(ready)
+            payer = device_of(debit)
+            if payer < 0 or device_of(credit) < 0:
+                continue
+            arguments = (stage.address(credit), amount)
+            calls.append(Call(debit, TOKEN, "transfer", arguments, reason=reason, device=payer))
+        stage.send(calls)
 
 
 def name_of(device: int) -> str:

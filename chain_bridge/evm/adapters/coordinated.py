@@ -22,6 +22,7 @@ from chain_bridge.evm.adapters.base import (
     bits,
     name_of,
 )
+from chain_bridge.evm.contracts import Event
 from chain_bridge.evm.stage import NOBODY, STALE, Call, Stage
 from chain_bridge.plan import by_round, rows
 from chain_bridge.recording import Recording
@@ -76,6 +77,18 @@ class Coordinated(Adapter):
         "incidents": ("round", "device", "witness", "kind"),
     }
 
+    refusals = frozenset(
+        {
+            "duplicate",
+            "false-challenge",
+            "forged",
+            "late",
+            "mismatched",
+            "replayed",
+            "wrong-aggregate",
+        }
+    )
+
     @classmethod
     def plays(cls, settings: Mapping[str, Any]) -> bool:
         payout = settings.get("payout")
@@ -87,6 +100,11 @@ class Coordinated(Adapter):
         super().__init__(run)
         self.submission_s: float = self.setting("coordinator.submission_s", (int, float))
         self.finished = 0
+
+    def judged(self, event: Event) -> str:
+        if event.name != "DisputeSettled":
+            return ""
+        return "wrong-aggregate" if event.values["won"] else "false-challenge"
 
     # --- what was recorded ------------------------------------------------------------------------
 

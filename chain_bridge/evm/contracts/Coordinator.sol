@@ -121,6 +121,7 @@ contract Coordinator is Till {
     event Revealed(uint64 indexed round, address indexed worker, bytes opening);
     event Delivered(uint64 indexed round, bytes32 aggregate);
     event Disputed(uint64 indexed round, address indexed challenger, bytes32 claimed);
+    event DisputeSettled(uint64 indexed round, address indexed challenger, bool won);
     event Finalised(uint64 indexed round, uint256 included, bool wrong, bool absent);
 
     error Unregistered();
@@ -484,6 +485,7 @@ contract Coordinator is Till {
                 if (disputes[r.number][list[i]] != r.right) continue;
                 uint256 share = terms.challengerShare.part(lost);
                 _pay(BONDS, list[i], share, "challenge.won");
+                emit DisputeSettled(r.number, list[i], true);
                 lost -= share;
                 break;
             }
@@ -496,6 +498,7 @@ contract Coordinator is Till {
             if (lost > challenger.stake) lost = challenger.stake;
             challenger.stake -= uint128(lost);
             _pay(STAKES, aggregator, lost, "challenge.lost");
+            emit DisputeSettled(r.number, list[i], false);
         }
     }
 
