@@ -72,6 +72,7 @@ FORMS: dict[str, Any] = {
 }
 """By method; the answers to all others are not read."""
 
+
 class Forms:
     """The forms of the answers to some methods."""
 

@@ -25,6 +25,7 @@ from chain_bridge.script import Script
 # More accounts are not listed and summed: Chopsticks' time for it grows with the square.
 MOST_ACCOUNTS = 5_000
 
+
 @dataclass
 class Reconciliation(Comparison):
     """All comparisons and the verdict.

@@ -203,7 +203,7 @@ class Rpc:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = _Socket(connected)
             self._connection = http.client.HTTPConnection(*self._address)
-            self._connection.sock = self._socket  # type: ignore[assignment]
+            self._connection.sock = self._socket
         return self._connection, self._socket
 
     def _refusal(self, method: str, fault: Any) -> BridgeError:

@@ -178,5 +178,7 @@ def gas_by_call(books: Books) -> pd.DataFrame:
     """Return one row per function: calls that were executed, least, mean and greatest gas."""
     table = books.calls()
     done = table[table["outcome"] == "done"]
-    cells = done.groupby("call", as_index=False)["gas"]
-    return cells.agg(calls="size", least="min", mean="mean", most="max")
+    cells = done.groupby("call", as_index=False)
+    return cells.agg(
+        calls=("gas", "size"), least=("gas", "min"), mean=("gas", "mean"), most=("gas", "max")
+    )

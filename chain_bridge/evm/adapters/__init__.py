@@ -14,12 +14,11 @@ from chain_bridge.recording import Recording
 @cache
 def adapters() -> tuple[type[Adapter], ...]:
     """Return the adapters of this folder, in the order of their files."""
-    found = []
+    found: list[type[Adapter]] = []
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         content = vars(importlib.import_module(f"{__name__}.{module.name}"))
-        for value in content.values():
-            if isinstance(value, type) and issubclass(value, Adapter) and value.contract:
-                found.append(value)
+        kinds = [v for v in content.values() if isinstance(v, type) and issubclass(v, Adapter)]
+        found += [kind for kind in kinds if kind.contract]
     return tuple(dict.fromkeys(found))
 
 

@@ -18,6 +18,7 @@ from chain_bridge.recording import ISSUANCE, Recording
 ORGANISATION = "organisation"
 RULE = "rule"
 """What the contract of the rule is called on the stage."""
+UNAUTHORISED = "AccessControlUnauthorizedAccount"
 UNFUNDED = "ERC20InsufficientBalance"
 EVERYTHING = 2**256 - 1
 INITIAL = "initial"
@@ -183,6 +184,7 @@ class Adapter(ABC):
 
 
 def name_of(device: int) -> str:
+    """Return the name of a device's account."""
     return f"device:{device}"
 
 

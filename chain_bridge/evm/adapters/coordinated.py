@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from chain_bridge.evm.adapters.base import (
     ORGANISATION,
     RULE,
     STRANGER,
+    UNAUTHORISED,
     Adapter,
     bits,
     name_of,
@@ -59,9 +60,9 @@ class Coordinated(Adapter):
     """Plays `protocol = "coordinator"` with payout rule `coordinator` and no parts."""
 
     contract = "Coordinator"
-    _NAME = "coordinator"
+    name: ClassVar[str] = "coordinator"
     title = 'protocol "coordinator" with payout "coordinator" and no parts'
-    tables = {
+    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "participants": (
             "round",
             "device",
@@ -94,7 +95,7 @@ class Coordinated(Adapter):
         payout = settings.get("payout")
         if not isinstance(payout, dict) or payout.get("parts"):
             return False
-        return (settings.get("protocol"), payout.get("mechanism")) == (cls._NAME, cls._NAME)
+        return (settings.get("protocol"), payout.get("mechanism")) == (cls.name, cls.name)
 
     def __init__(self, run: Recording) -> None:
         super().__init__(run)
@@ -247,34 +248,40 @@ class Coordinated(Adapter):
         calls = [self.by(w, "commit", c) for w, c in sorted(found.commitments.items())]
         for w in found.refused.get("duplicate", []):
             sealed = found.commitments.get(w, made_up("duplicate", found.number, w))
-            how = {"allowed": ("Duplicate",), "incident": "duplicate"}
-            calls.append(self.by(w, "commit", sealed, **how))
+            call = self.by(w, "commit", sealed, allowed=("Duplicate",), incident="duplicate")
+            calls.append(call)
         for w in found.refused.get("forged", []):
             # A forged signature is the signature of somebody else.
             sealed = made_up("forged", found.number, w)
-            how = {"allowed": ("Unregistered",), "incident": "forged", "device": w}
-            calls.append(Call(f"forger of {name_of(w)}", RULE, "commit", (sealed,), **how))
+            call = self.by(w, "commit", sealed, allowed=("Unregistered",), incident="forged")
+            calls.append(call._replace(who=f"forger of {name_of(w)}"))
         for w in found.refused.get("replayed", []):
-            how = {"allowed": (STALE,), "incident": "replayed", "again": True}
-            calls.append(self.by(w, "commit", made_up("replayed", found.number, w), **how))
+            sealed = made_up("replayed", found.number, w)
+            call = self.by(w, "commit", sealed, allowed=(STALE,), incident="replayed")
+            calls.append(call._replace(again=True))
         stage.send(calls)
         if len(found.commitments) < len(found.workers) and not math.isinf(self.submission_s):
             stage.until(deadline + 1)
         late = found.refused.get("late", [])
-        how = {"allowed": ("Late",), "incident": "late"}
-        calls = [self.by(w, "commit", made_up("late", found.number, w), **how) for w in late]
+        calls = [
+            self.by(
+                w, "commit", made_up("late", found.number, w), allowed=("Late",), incident="late"
+            )
+            for w in late
+        ]
         stage.send([*calls, self.organise("closeSubmissions")])
 
     def _reveal(self, stage: Stage, found: Recorded) -> None:
         """Let workers reveal, some of them something else; wait for those that do not."""
         closed = stage.block.time
-        how = {"allowed": ("Mismatched",), "incident": "mismatched"}
         calls = []
         for w in sorted(found.commitments):
             if w in found.openings:
                 calls.append(self.by(w, "reveal", found.openings[w]))
             elif w in found.refused.get("mismatched", []):
-                calls.append(self.by(w, "reveal", other_opening(found.number, w), **how))
+                other = other_opening(found.number, w)
+                call = self.by(w, "reveal", other, allowed=("Mismatched",), incident="mismatched")
+                calls.append(call)
         stage.send(calls)
         if len(found.openings) < len(found.commitments):
             stage.until(closed + self._seconds("reveal_s") + 1)
@@ -318,8 +325,10 @@ class Coordinated(Adapter):
         disputes = []
         if wrong and found.challenger is not None:
             disputes.append(self.by(found.challenger, "dispute", right))
-        for d in sorted(found.refused.get("false-challenge", [])):
-            disputes.append(self.by(d, "dispute", made_up("claimed aggregate", found.number, d)))
+        disputes += [
+            self.by(d, "dispute", made_up("claimed aggregate", found.number, d))
+            for d in sorted(found.refused.get("false-challenge", []))
+        ]
         stage.send(disputes)
         stage.until(over)
         if disputes:
@@ -356,9 +365,6 @@ class Coordinated(Adapter):
             w, opening = min(found.openings.items())
             calls.append(self.by(w, "reveal", opening, allowed=("WrongPhase",)))
         stage.send(calls)
-
-
-UNAUTHORISED = "AccessControlUnauthorizedAccount"
 
 
 def made_up(what: str, *numbers: int) -> bytes:

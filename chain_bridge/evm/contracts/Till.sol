@@ -79,6 +79,13 @@ abstract contract Till is AccessControl, ReentrancyGuard {
         emit Moved(from, escrow, amount, reason);
     }
 
+    /// Take from an account and give to another at once.
+    function _forward(address from, address to, uint256 amount, bytes32 reason) internal {
+        if (amount == 0) return;
+        emit Moved(from, to, amount, reason);
+        token.safeTransferFrom(from, to, amount);
+    }
+
     /// Pay out of an escrow account; to the zero address: destroy.
     function _pay(address escrow, address to, uint256 amount, bytes32 reason) internal {
         if (amount == 0) return;
