@@ -15,8 +15,8 @@ from chain_bridge.evm.node import GENESIS_S
 from chain_bridge.evm.rpc import Rpc
 from chain_bridge.recording import BURN, ISSUANCE
 
-TICKS = 10**9
-"""Units of block time in a simulated second: block time counts nanoseconds from `GENESIS_S` on."""
+TICKS = 10**6
+"""Units of block time in a simulated second: block time counts microseconds from `GENESIS_S` on."""
 GAS = 60_000_000
 """Gas that a transaction may use at most; twice a block of Ethereum's main network."""
 LONGEST = 400
