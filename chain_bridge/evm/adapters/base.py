@@ -105,6 +105,13 @@ class Adapter(ABC):
         value = self.setting(key, (int, float))
         if not 0 <= value <= 1:
             raise PlanError(f"{self.file}: {key} = {value!r}: must be 0 to 1")
+        return self.ratio(key)
+
+    def ratio(self, key: str) -> tuple[int, int]:
+        """Return a number of at least 0 as two whole numbers: the decimal as it is written."""
+        value = self.setting(key, (int, float))
+        if not 0 <= value <= 10**9:
+            raise PlanError(f"{self.file}: {key} = {value!r}: must be 0 to 10^9")
         exact = Fraction(repr(value))
         return exact.numerator, exact.denominator
 
