@@ -29,6 +29,7 @@ COMPARED = {
     "recorded balance": "account after a round, with table participants",
     "supply": "supply of the token, with issued less burned",
     "backing": "tokens of the contract, with its escrow accounts",
+    "standing": "what the rule counts of an account, with table participants",
     "played": "rounds of the journal that were not played",
 }
 """What each check compares, in words."""

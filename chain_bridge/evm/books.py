@@ -120,12 +120,9 @@ class Auditor:
                 wanted = " or ".join(outcome or "done" for outcome in s.call.allowed)
                 fault = f"{place}: {s.outcome or 'done'}, not {wanted}"
                 self._row("call", s.round, s.call.who, s.call.function, 0, 1, fault)
-            if s.call.incident:
-                self._refused[s.round, s.call.incident] += bool(s.outcome)
-            for event in s.events:
-                kind = self.adapter.judged(event)
-                if kind:
-                    self._refused[s.round, kind] += 1
+            kinds = [self.adapter.incident(s), *map(self.adapter.judged, s.events)]
+            for kind in filter(None, kinds):
+                self._refused[s.round, kind] += 1
             for move in s.moves:
                 for name, change in ((move.debit, -move.amount), (move.credit, move.amount)):
                     if name not in (ISSUANCE, BURN):
@@ -146,6 +143,8 @@ class Auditor:
         balances = self._balances(r)
         self._recorded(r, balances, last=last)
         self._backing(r)
+        for name, journal, counted in self.adapter.standing(self.stage, r):
+            self._row("standing", r, name, "counted by the rule", journal, counted)
         block = self.stage.block
         self.books.roots[r] = (block.number, block.state_root)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.contracts import Event
-from chain_bridge.evm.stage import DONE, TICKS, TOKEN, Call, Stage
+from chain_bridge.evm.stage import DONE, TICKS, TOKEN, Call, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import ISSUANCE, Recording
 
@@ -62,6 +62,14 @@ class Adapter(ABC):
     @abstractmethod
     def play(self, stage: Stage) -> Iterator[int]:
         """Make the calls of the run; yield each round when its last call was made."""
+
+    def incident(self, sent: Sent) -> str:
+        """Return under which kind the run notes that a call was refused; "" for none."""
+        return sent.call.incident if sent.outcome else ""
+
+    def standing(self, stage: Stage, r: int) -> Iterator[tuple[str, int, int]]:
+        """Yield what the contract counts of accounts beside money: who, as recorded, as counted."""
+        yield from ()
 
     def judged(self, event: Event) -> str:
         """Return the kind of incident that an event of the contract is; "" for none."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chain_bridge.errors import PlanError
-from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter, name_of
 from chain_bridge.evm.node import GENESIS_S
-from chain_bridge.evm.stage import TICKS, Call, Stage
+from chain_bridge.evm.stage import TICKS, Call, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import Recording
 
@@ -41,12 +41,18 @@ class Act:
 
 
 class MarketAdapter(Adapter):
-    """Base of adapters of `protocol = "market"`; `mechanism`: the market rule."""
+    """Base of adapters of `protocol = "market"`.
+
+    `mechanism`: the market rule; `counter`: what the contract calls the standing of an account.
+    """
+
+    counter: ClassVar[str] = ""
+    refusals = frozenset(REFUSALS.values())
 
     protocol: ClassVar[str] = "market"
     mechanism: ClassVar[str] = ""
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "participants": ("round", "device"),
+        "participants": ("round", "device", "standing"),
         "rounds": ("round", "start_s"),
         "trace": ("time_s", "device", "action", "claims"),
         "submissions": ("round", "time_s", "device", "sample", "label", "offer", "datum"),
@@ -65,6 +71,16 @@ class MarketAdapter(Adapter):
         super().__init__(run)
         self._refuse_what_differs()
         self.samples = self._samples()
+
+    def incident(self, sent: Sent) -> str:
+        return REFUSALS.get(sent.outcome, "") if sent.call.incident else ""
+
+    def standing(self, stage: Stage, r: int) -> Iterator[tuple[str, int, int]]:
+        table = self.table("participants")
+        chosen = table[table["round"] == r]
+        for device, recorded in rows(chosen, "device", "standing"):
+            name = name_of(device)
+            yield name, int(recorded), stage.view(RULE, self.counter, stage.address(name))
 
     @staticmethod
     def _features(run: Recording) -> bool:
@@ -206,6 +222,7 @@ class DepositRefundTake(MarketAdapter):
     """Plays `deposit-refund-take` with published shares and without an owner."""
 
     contract = "DepositRefundTake"
+    counter: ClassVar[str] = "good"
     mechanism: ClassVar[str] = "deposit-refund-take"
     title = (
         'protocol "market" with rule "deposit-refund-take" (share "verified", no owner), '
@@ -236,6 +253,7 @@ class Points(MarketAdapter):
     """Plays `points`."""
 
     contract = "Points"
+    counter: ClassVar[str] = "points"
     mechanism: ClassVar[str] = "points"
     title = 'protocol "market" with rule "points", model "perceptron" and record.features'
 
