@@ -11,21 +11,17 @@ from chain_bridge.errors import (
     RpcError,
     SafetyError,
 )
-from chain_bridge.evm.witness import EvmOptions, Played, play_run
 from chain_bridge.witness import Options, Witnessed, dry_run, replay_run
 
 __all__ = [
     "BridgeError",
     "ChainSilentError",
-    "EvmOptions",
     "Options",
     "PlanError",
-    "Played",
     "ReplayError",
     "RpcError",
     "SafetyError",
     "Witnessed",
     "dry_run",
-    "play_run",
     "replay_run",
 ]

@@ -16,9 +16,8 @@ from experiments.terminal import EXIT_FAILED, show
 if TYPE_CHECKING:
     import pandas as pd
 
-    from chain_bridge import EvmOptions
     from chain_bridge.comparison import Comparison
-    from chain_bridge.evm.witness import Played
+    from chain_bridge.evm.witness import EvmOptions, Played
 
 COMPARED = {
     "calls": "calls of a round, with what should become of them",
@@ -33,6 +32,8 @@ COMPARED = {
     "played": "rounds of the journal that were not played",
 }
 """What each check compares, in words."""
+NEEDED = ("coincurve", "eth_abi")
+"""Modules that the extra `evm` installs."""
 ONLY_SUBSTRATE = {
     "--token": "auto",
     "--asset": 1,
@@ -42,6 +43,21 @@ ONLY_SUBSTRATE = {
     "--key-file": None,
 }
 """Options that mean nothing on an EVM, with what they are when nobody gives them."""
+
+
+def options_of(endpoint: str | None, timeout_s: float, *, allow_endpoint: bool) -> EvmOptions:
+    """Return the options of a replay on an EVM; `PlanError` where its packages are missing."""
+    from chain_bridge import PlanError
+
+    try:
+        from chain_bridge.evm.witness import EvmOptions
+    except ImportError as error:
+        if error.name not in NEEDED:
+            raise
+        raise PlanError(
+            f"--chain evm: needs the package {error.name}: pip install 'fedstake[evm]'"
+        ) from None
+    return EvmOptions(endpoint, allow_endpoint, timeout_s)
 
 
 def check_substrate_options(given: Sequence[Any]) -> None:
@@ -55,7 +71,7 @@ def check_substrate_options(given: Sequence[Any]) -> None:
 
 def replay_on_evm(run_dir: Path, options: EvmOptions, folder: Path, *, dry_run: bool) -> None:
     """Play a run on its contract, or show its calls; exit with a failure when the books differ."""
-    from chain_bridge import play_run
+    from chain_bridge.evm.witness import play_run
 
     if dry_run:
         _show_calls(run_dir, folder)
@@ -100,7 +116,7 @@ def show_played(done: Played) -> None:
     out_console.print(
         f"\n{len(calls):,} calls by {calls['account'].nunique()} accounts in "
         f"{duration(done.wall_s)}; {refused:,} were refused, as they should be\n"
-        f"head:    block {done.block}, state root {done.state_root}\n"
+        f"head:    block {done.head.number}, state root {done.head.state_root}\n"
         f"tables:  {done.folder}\n{done.books.verdict}",
         markup=False,
     )

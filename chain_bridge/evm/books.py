@@ -14,7 +14,7 @@ import pandas as pd
 
 from chain_bridge.comparison import Comparison, Row
 from chain_bridge.evm.adapters.base import RULE, Adapter
-from chain_bridge.evm.stage import TOKEN, Sent, Stage
+from chain_bridge.evm.stage import TOKEN, Head, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import BURN, ISSUANCE, Recording
 
@@ -41,7 +41,7 @@ class Books(Comparison):
 
     sent: list[Sent] = field(default_factory=list)
     created: dict[str, int] = field(default_factory=dict)
-    roots: dict[int, tuple[int, str]] = field(default_factory=dict)
+    roots: dict[int, Head] = field(default_factory=dict)
 
     def calls(self) -> pd.DataFrame:
         """Return one row per call, in order."""
@@ -78,9 +78,9 @@ class Books(Comparison):
         found = table.groupby("round", as_index=False).agg(
             calls=("gas", "size"), refused=("refused", "sum"), gas=("gas", "sum")
         )
-        nothing = (0, "")
-        found["block"] = [self.roots.get(int(r), nothing)[0] for r in found["round"]]
-        found["state_root"] = [self.roots.get(int(r), nothing)[1] for r in found["round"]]
+        heads = [self.roots.get(int(r), Head(0, "")) for r in found["round"]]
+        found["block"] = [head.number for head in heads]
+        found["state_root"] = [head.state_root for head in heads]
         utilities = run.mean_utilities()
         return found if utilities is None else found.merge(utilities, on="round", how="left")
 
@@ -145,8 +145,7 @@ class Auditor:
         self._backing(r)
         for name, journal, counted in self.adapter.standing(self.stage, r):
             self._row("standing", r, name, "counted by the rule", journal, counted)
-        block = self.stage.block
-        self.books.roots[r] = (block.number, block.state_root)
+        self.books.roots[r] = self.stage.head()
 
     def _row(
         self,

@@ -11,12 +11,11 @@ from eth_utils import keccak
 from chain_bridge.errors import BridgeError, ReplayError, RpcError
 from chain_bridge.evm.accounts import Account, created_address, escrow_address
 from chain_bridge.evm.contracts import Contract, Event, load, refusal
-from chain_bridge.evm.node import GENESIS_S
 from chain_bridge.evm.rpc import Rpc
 from chain_bridge.recording import BURN, ISSUANCE
 
 TICKS = 10**6
-"""Units of block time in a simulated second: block time counts microseconds from `GENESIS_S` on."""
+"""Units of block time in a simulated second: it counts microseconds from that of block 0 on."""
 GAS = 60_000_000
 """Gas that a transaction may use at most; twice a block of Ethereum's main network."""
 LONGEST = 400
@@ -95,13 +94,17 @@ class Placed:
     gas: int
 
 
-@dataclass
-class Block:
-    """What is known of the last block."""
+class Block(NamedTuple):
+    """The last block: its number and its time."""
 
     number: int
     time: int
-    hash: str
+
+
+class Head(NamedTuple):
+    """The last block: its number and the state that it left."""
+
+    number: int
     state_root: str
 
 
@@ -125,7 +128,9 @@ class Stage:
     _next_time: int = 0
 
     def __post_init__(self) -> None:
-        self.block = self._head()
+        found = self.rpc("eth_getBlockByNumber", "latest", False)
+        self.block = Block(int(found["number"], 16), int(found["timestamp"], 16))
+        self.genesis = self.block.time
 
     # --- accounts ---------------------------------------------------------------------------------
 
@@ -179,7 +184,11 @@ class Stage:
 
     def not_before(self, seconds: float) -> None:
         """Let the next block be no earlier than a moment of the run, in simulated seconds."""
-        self.until(GENESIS_S + round(seconds * TICKS))
+        self.until(self.moment(seconds))
+
+    def moment(self, seconds: float) -> int:
+        """Return a moment of the run, in simulated seconds, as block time."""
+        return self.genesis + round(seconds * TICKS)
 
     def until(self, time: int) -> None:
         """Let the next block be no earlier than a moment in units of block time."""
@@ -237,22 +246,21 @@ class Stage:
     def _mine(self) -> list[dict[str, Any]]:
         """Make a block of all that was sent, at its time; return the receipts."""
         time = max(self._next_time, self.block.time + 1)
-        self.rpc("evm_setNextBlockTimestamp", time)
-        self.rpc("evm_mine")
-        block = self._head()
-        if (block.number, block.time) != (self.block.number + 1, time):
-            raise BridgeError(
-                f"{self.rpc.url} made block {block.number} at {block.time}, asked for was "
-                f"block {self.block.number + 1} at {time}"
-            )
-        self.block = block
-        receipts: list[dict[str, Any]] = self.rpc("eth_getBlockReceipts", hex(block.number))
+        self.rpc("evm_mine", time)
+        self.block = Block(self.block.number + 1, time)
+        receipts: list[dict[str, Any]] = self.rpc("eth_getBlockReceipts", hex(self.block.number))
         return receipts
 
-    def _head(self) -> Block:
+    def head(self) -> Head:
+        """Return the last block; `BridgeError` where it is not the one that was made last."""
         found = self.rpc("eth_getBlockByNumber", "latest", False)
-        number, time = int(found["number"], 16), int(found["timestamp"], 16)
-        return Block(number, time, found["hash"], found["stateRoot"])
+        block = Block(int(found["number"], 16), int(found["timestamp"], 16))
+        if block != self.block:
+            raise BridgeError(
+                f"{self.rpc.url} made block {block.number} at {block.time}, asked for was "
+                f"block {self.block.number} at {self.block.time}"
+            )
+        return Head(block.number, found["stateRoot"])
 
     # --- what became of a call --------------------------------------------------------------------
 

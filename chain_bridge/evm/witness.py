@@ -17,7 +17,7 @@ from chain_bridge.evm.accounts import DEV_CHAINS
 from chain_bridge.evm.adapters import Adapter, adapter_of, tables
 from chain_bridge.evm.books import Auditor, Books, unplayed
 from chain_bridge.evm.rpc import Rpc
-from chain_bridge.evm.stage import Stage
+from chain_bridge.evm.stage import Head, Stage
 from chain_bridge.folder import check_folder, files_of, write_folder
 from chain_bridge.recording import Recording, read
 
@@ -41,15 +41,14 @@ class EvmOptions:
 
 @dataclass
 class Played:
-    """The outcome: `version` of the node, `state_root` in which the last block left the chain."""
+    """The outcome: `version` of the node, `head`: the last block and its state."""
 
     run: Recording
     contract: str
     books: Books
     version: str
     chain_id: int
-    block: int
-    state_root: str
+    head: Head
     wall_s: float
     folder: Path | None = field(default=None)
 
@@ -97,10 +96,8 @@ def rehearse(
         books.created = {p.contract.name: p.gas for p in stage.placed.values()}
         wall_s = time.monotonic() - start
         version = rpc("web3_clientVersion")
-        block = stage.block
-    return Played(
-        run, adapter.contract, books, version, chain_id, block.number, block.state_root, wall_s
-    )
+        head = stage.head()
+    return Played(run, adapter.contract, books, version, chain_id, head, wall_s)
 
 
 def _play(adapter: Adapter, stage: Stage, auditor: Auditor, on_round: OnRound | None) -> None:
@@ -161,8 +158,8 @@ def summary(done: Played) -> dict[str, Any]:
             "chain_id": done.chain_id,
             "hardfork": node.HARDFORK,
             "contract": done.contract,
-            "head": done.block,
-            "state_root": done.state_root,
+            "head": done.head.number,
+            "state_root": done.head.state_root,
         },
         "calls": len(table),
         "refused": int((table["outcome"] != "done").sum()),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.console import out_console
-from experiments.evm_replay import check_substrate_options, checks, replay_on_evm
+from experiments.evm_replay import check_substrate_options, checks, options_of, replay_on_evm
 from experiments.numerals import duration
 from experiments.progress import progress
 from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
@@ -121,7 +121,7 @@ def replay(
     Example: fedstake replay results/digits-quick-548d72b99108
     """
     with one_line_errors(debug):
-        from chain_bridge import EvmOptions, Options, PlanError
+        from chain_bridge import Options, PlanError
         from experiments.rundir import check_place
         from experiments.runresult import open_run
         from mechanisms.registry import reading
@@ -131,7 +131,7 @@ def replay(
             if chain == "evm":
                 given = (token, asset, scale, batch, genesis, key_file)
                 check_substrate_options(given)
-                evm = EvmOptions(endpoint, allow_endpoint, timeout)
+                evm = options_of(endpoint, timeout, allow_endpoint=allow_endpoint)
                 folder = out or run_dir / ("replay-evm-plan" if dry_run else "replay-evm")
                 check_place(folder)
                 replay_on_evm(run_dir, evm, folder, dry_run=dry_run)

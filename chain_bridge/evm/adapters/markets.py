@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter, name_of
-from chain_bridge.evm.node import GENESIS_S
 from chain_bridge.evm.stage import TICKS, Call, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import Recording
@@ -175,17 +174,14 @@ class MarketAdapter(Adapter):
             stage.round = r = int(number)
             while act is not None and act.round <= r:
                 # What happens at one moment is in one block, in its order.
-                time, calls = self._moment(act), []
-                while act is not None and act.round <= r and self._moment(act) == time:
+                time, calls = stage.moment(act.time_s), []
+                while act is not None and act.round <= r and stage.moment(act.time_s) == time:
                     calls += self._calls(act, owners)
                     act = next(acts, None)
                 stage.until(time)
                 stage.send(calls)
             self._probe(stage)
             yield r
-
-    def _moment(self, act: Act) -> int:
-        return GENESIS_S + round(act.time_s * TICKS)
 
     def _calls(self, act: Act, owners: list[int]) -> list[Call]:
         """Return the calls of an act; `owners`: the row of each datum that was accepted."""
@@ -246,7 +242,7 @@ class DepositRefundTake(MarketAdapter):
             for name in ("refund_wait_s", "sweep_wait_s")
         ]
         terms = (chain, weight, TOKEN_UNITS, TICKS, *waits, inclusive, own_clock)
-        return (*self.model(), GENESIS_S, terms)
+        return (*self.model(), stage.genesis, terms)
 
 
 class Points(MarketAdapter):
