@@ -16,7 +16,6 @@ const solc = createRequire(join(programs, 'package.json'))('solc')
 const settings = {
   evmVersion: 'cancun',
   optimizer: { enabled: true, runs: 200 },
-  viaIR: true,
   metadata: { bytecodeHash: 'none', appendCBOR: false },
 }
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')

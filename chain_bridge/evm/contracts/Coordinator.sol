@@ -100,8 +100,8 @@ contract Coordinator is Till {
     uint64 public constant NO_DEADLINE = type(uint64).max;
     uint256 public constant MOST_SEATS = 64;
 
-    Terms public terms;
-    Round public current;
+    Terms private terms;
+    Round private latest;
     bool public closed;
     mapping(address => Member) public members;
     mapping(address => Credit) public credits;
@@ -136,6 +136,16 @@ contract Coordinator is Till {
         Till(token_, organisation)
     {
         terms = terms_;
+    }
+
+    /// Return the parameters of the rule.
+    function allTerms() external view returns (Terms memory) {
+        return terms;
+    }
+
+    /// Return the round that is played, or the last one.
+    function current() external view returns (Round memory) {
+        return latest;
     }
 
     // --- membership ------------------------------------------------------------------------------
@@ -187,7 +197,7 @@ contract Coordinator is Till {
 
     /// End the task between two rounds.
     function close() external onlyRole(ORGANISATION) {
-        if (current.phase != Phase.Completed || closed) revert WrongPhase();
+        if (latest.phase != Phase.Completed || closed) revert WrongPhase();
         closed = true;
     }
 
@@ -214,14 +224,14 @@ contract Coordinator is Till {
         external
         onlyRole(ORGANISATION)
     {
-        if (current.phase != Phase.Completed || closed) revert WrongPhase();
+        if (latest.phase != Phase.Completed || closed) revert WrongPhase();
         if (aggregator != address(0) && !mayAggregate(aggregator)) revert Ineligible(aggregator);
         if (seats.length > MOST_SEATS) revert BadBallots();
-        uint64 number = current.number + 1;
-        delete current;
-        current.number = number;
-        current.phase = Phase.OpenForRegistration;
-        current.aggregator = aggregator;
+        uint64 number = latest.number + 1;
+        delete latest;
+        latest.number = number;
+        latest.phase = Phase.OpenForRegistration;
+        latest.aggregator = aggregator;
         for (uint256 i = 0; i < seats.length; i++) {
             if (!isEligible(seats[i])) revert Ineligible(seats[i]);
             if (seats[i] == aggregator || _seats[number][seats[i]] != 0) revert Seated();
@@ -505,7 +515,7 @@ contract Coordinator is Till {
     // --- helpers ---------------------------------------------------------------------------------
 
     function _in(Phase phase) private view returns (Round storage r) {
-        r = current;
+        r = latest;
         if (r.phase != phase) revert WrongPhase();
     }
 

@@ -30,7 +30,7 @@ contract EqualShare is Till {
     address public constant PREPAID = address(uint160(uint256(keccak256("escrow:subscription"))));
     uint256 public constant WHOLE = 10_000;
 
-    Terms public terms;
+    Terms private terms;
     address public immutable sponsor;
     bool public funded;
     bool public paid;
@@ -50,6 +50,11 @@ contract EqualShare is Till {
     {
         terms = terms_;
         sponsor = organisation;
+    }
+
+    /// Return the parameters of the rule.
+    function allTerms() external view returns (Terms memory) {
+        return terms;
     }
 
     /// Pay pool and subscription in, once.

@@ -86,7 +86,8 @@ class Ring:
             self.evm.message_call(who, to, calldata=code.call(function, arguments))
         except RuntimeError as error:
             found = _OUTPUT.search(str(error))
-            assert found, error
+            if found is None:
+                raise
             return refusal(bytes.fromhex(found[1]))
         return ""
 

@@ -142,8 +142,8 @@ class Coordinated:
         assert sum(m[0] for m in members) == held[0]
         assert sum(m[1] for m in members) == held[1]
         rounds, pot, fee = ring.view("current")[0], terms[3], terms[4]
-        credits = sum(sum(ring.view("credits", who)) for who in ring.members)
-        assert ring.supply() + credits <= ring.given + rounds * (pot + fee)
+        owed = sum(sum(ring.view("credits", who)) for who in ring.members)
+        assert ring.supply() + owed <= ring.given + rounds * (pot + fee)
 
 
 def outsiders_are_refused(ring):
