@@ -26,7 +26,7 @@ HARDFORK = "prague"
 GENESIS_S = 1_767_225_600  # 2026-01-01T00:00:00Z: fixed, so that equal calls give equal roots
 START_S = 60.0
 STOP_S = 5.0
-HISTORY = 8  # states that are kept in memory; nothing older is read
+HISTORY = 8  # blocks and states that are kept in memory; nothing older is read
 _LISTENING = re.compile(rf"Listening on {re.escape(HOST)}:(\d+)")
 _PR_SET_PDEATHSIG = 1
 
@@ -77,6 +77,7 @@ def start() -> Node:
         "gas-price": 0,
         "block-base-fee-per-gas": 0,
         "prune-history": HISTORY,
+        "transaction-block-keeper": HISTORY,
     }
     command = [str(anvil()), "--no-mining", "--disable-min-priority-fee"]
     command += ["--disable-block-gas-limit", "--no-cors"]
