@@ -75,7 +75,7 @@ PRICES = {"0.01 gwei (a layer 2)": 0.01, "1 gwei": 1.0, "10 gwei": 10.0, "30 gwe
 """Prices of gas that the page assumes, in 10^-9 ether."""
 
 LAW = (31_913.0, 542_045.0, 477_050.0)
-"""Published by FLock for its auction of models: gas(N, R) = a N + b R + c N R."""
+"""Published for BlockFLow: gas(N, R) = a N + b R + c N R."""
 SIZES = (6, 10, 14, 20, 30)
 LENGTHS = (1, 2, 4)
 SMALL = {
@@ -224,17 +224,20 @@ def _law(found: tuple[float, float, float], worst: float) -> list[str]:
         "",
         "## How gas grows",
         "",
-        "The published law of a deployed protocol of the same kind (stake, commit, reveal, score, "
-        "pay) for N agents and R rounds is",
+        "The law that BlockFLow's authors publish for N agents and R rounds of their contract "
+        "(bond, commit, reveal, score, refund) is",
         f"gas(N, R) = {words(LAW)}. The coordinator here, N from {SIZES[0]} to {SIZES[-1]} honest "
         f"devices, R from {LENGTHS[0]} to {LENGTHS[-1]} rounds,",
         "a committee of 3, fitted by least squares (creation of the contracts not counted):",
         "",
         f"    gas(N, R) = {words(found)}",
         "",
-        f"The fit is off by at most {worst:.1%}. A participant's round costs {ratio:.2f} of the "
-        "published law's: there every agent scores",
-        "every other, here a committee votes with one bit for each update.",
+        f"The fit is off by at most {worst:.1%}. A further participant's round costs {ratio:.2f} "
+        "of the published law's: there every agent",
+        "scores every other, here a committee votes with one bit for each update. The term in N "
+        "alone is joining and leaving; that in R",
+        "alone can be below 0, because N counts the committee and the aggregator, which do not "
+        "train.",
     ]
 
 

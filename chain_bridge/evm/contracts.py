@@ -9,10 +9,10 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import eth_abi
-from eth_abi.exceptions import DecodingError
+from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils import keccak
 
-from chain_bridge.errors import BridgeError
+from chain_bridge.errors import BridgeError, PlanError
 from chain_bridge.evm.programs import HERE
 
 ARTIFACTS = HERE / "artifacts"
@@ -40,7 +40,7 @@ class Contract:
         """Return the data of a transaction that creates it."""
         found = [entry for entry in self.abi if entry["type"] == "constructor"]
         kinds = [_kind(i) for entry in found for i in entry["inputs"]]
-        return self.bytecode + eth_abi.encode(kinds, arguments)
+        return self.bytecode + self._encoded("its creation", kinds, arguments)
 
     @cached_property
     def _functions(self) -> dict[str, tuple[bytes, list[str], list[str]]]:
@@ -56,7 +56,17 @@ class Contract:
     def call(self, function: str, arguments: Sequence[Any] = ()) -> bytes:
         """Return the data of a call."""
         selector, kinds, _ = self._functions[function]
-        return selector + eth_abi.encode(kinds, arguments)
+        return selector + self._encoded(function, kinds, arguments)
+
+    def _encoded(self, what: str, kinds: Sequence[str], arguments: Sequence[Any]) -> bytes:
+        """Return arguments as a contract takes them; `PlanError` for one that it cannot take."""
+        try:
+            return eth_abi.encode(kinds, arguments)
+        except (EncodingError, TypeError, ValueError, OverflowError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise PlanError(
+                f"the run gives {self.name}, {what}, a value that it cannot take: {reason}"
+            ) from error
 
     def result(self, function: str, raw: bytes) -> tuple[Any, ...]:
         """Return what a call gave; `BridgeError` where it cannot be that."""

@@ -20,6 +20,7 @@ from chain_bridge.evm.rpc import Rpc
 from chain_bridge.evm.stage import Head, Stage
 from chain_bridge.folder import check_folder, files_of, write_folder
 from chain_bridge.recording import Recording, read
+from fedstake.errors import FedstakeError
 
 OnRound = Callable[[int, int], None]
 """Called with rounds done and all rounds."""
@@ -85,13 +86,15 @@ def rehearse(
     run: Recording, options: EvmOptions | None = None, *, on_round: OnRound | None = None
 ) -> Played:
     """Play a recorded run and reconcile it; writes nothing."""
-    adapter = adapter_of(run)
+    with _fitting(run):
+        adapter = adapter_of(run)
     start = time.monotonic()
     with _chain(options or EvmOptions()) as (rpc, chain_id):
         stage = Stage(rpc, chain_id, run.identity)
         auditor = Auditor(adapter, stage)
         stage.on_calls = auditor.take
-        _play(adapter, stage, auditor, on_round)
+        with _fitting(run):
+            _play(adapter, stage, auditor, on_round)
         books = auditor.books
         books.created = {p.contract.name: p.gas for p in stage.placed.values()}
         wall_s = time.monotonic() - start
@@ -116,6 +119,18 @@ def _play(adapter: Adapter, stage: Stage, auditor: Auditor, on_round: OnRound | 
             on_round(min(r, count), max(1, count))
         r = next(rounds, None)
     auditor.books.rows += unplayed(adapter.run, closed)
+
+
+@contextlib.contextmanager
+def _fitting(run: Recording) -> Iterator[None]:
+    """Turn errors of tables that do not fit together into a `PlanError`: they come from a file."""
+    try:
+        yield
+    except FedstakeError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise PlanError(f"{run.path}: its tables do not fit together ({reason})") from error
 
 
 @contextlib.contextmanager

@@ -282,9 +282,21 @@ class Coordinated(Adapter):
                 other = other_opening(found.number, w)
                 call = self.by(w, "reveal", other, allowed=("Mismatched",), incident="mismatched")
                 calls.append(call)
-        stage.send(calls)
+        stage.send([*calls, *self._shown_again(found)])
         if len(found.openings) < len(found.commitments):
             stage.until(closed + self._seconds("reveal_s") + 1)
+
+    def _shown_again(self, found: Recorded) -> list[Call]:
+        """Return what must be refused while reveals are open: one that was made is made again."""
+        if not found.openings:
+            return []
+        w, opening = min(found.openings.items())
+        calls = [self.by(w, "reveal", opening, allowed=("Duplicate",))]
+        calls.append(Call(STRANGER, RULE, "reveal", (opening,), allowed=("Uncommitted",)))
+        calls += [
+            self.by(v, "reveal", opening, allowed=("Uncommitted",)) for v in found.committee[:1]
+        ]
+        return calls
 
     def _judge(self, stage: Stage, found: Recorded) -> None:
         """Set malformed updates aside and vote on the others."""

@@ -20,6 +20,7 @@ from chain_bridge.evm.adapters import adapter_of, tables
 from chain_bridge.evm.adapters.coordinated import Coordinated
 from chain_bridge.evm.witness import gas_by_call, play_run, rehearse
 from chain_bridge.recording import read
+from fedstake.errors import FedstakeError
 from tests.chain_bridge.evm.conftest import MARKET, RUNS
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,8 @@ def test_attacks_are_refused_as_they_were(played):
     for kind, count in refused.items():
         assert count == noted[kind]
     outcomes = done.books.calls().query("outcome != 'done'")
-    for outcome in ("Unregistered", "stale", "Duplicate", "Mismatched", "NotMember"):
+    wanted = ("Unregistered", "stale", "Duplicate", "Mismatched", "NotMember", "Uncommitted")
+    for outcome in wanted:
         assert outcome in {*outcomes["outcome"]}
 
 
@@ -197,6 +199,39 @@ def test_a_wrong_table_is_told(played, column, text):
     table[column] = text
     with pytest.raises(PlanError, match=f"participants.parquet: column {column}"):
         rehearse(dataclasses.replace(run, tables={**run.tables, "participants": table}))
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "column", "value"),
+    [
+        ("coordinator", "participants", "device", 2**62),
+        ("coordinator", "participants", "device", -3),
+        ("coordinator", "participants", "height", None),
+        ("coordinator", "votes", "worker", 99),
+        ("market, sparse", "features", "sample", 10**6),
+        ("market, sparse", "submissions", "label", 300),
+        ("market, sparse", "submissions", "device", 1),
+        ("market, sparse", "claims", "datum", 10**6),
+        ("market, sparse", "weights", "weight", 2**62),
+        ("market, sparse", "rounds", "round", 7),
+    ],
+)
+def test_tables_that_do_not_fit_end_in_one_line(played, name, table, column, value):
+    """Files come from somebody else: they end in a finding or in an error of one line."""
+    run = reading(played(name))
+    changed = run.tables[table].assign(**{column: value})
+    tampered = dataclasses.replace(run, tables={**run.tables, table: changed})
+    assert "\n" not in ending(tampered)
+
+
+def ending(run):
+    """Return the error or the finding in which a replay ends; it must not end well."""
+    try:
+        done = rehearse(run)
+    except FedstakeError as error:
+        return str(error)
+    assert not done.books.agrees
+    return done.books.verdict
 
 
 # --- kills and keys -------------------------------------------------------------------------------
