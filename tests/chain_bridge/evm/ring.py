@@ -17,6 +17,8 @@ ORGANISATION = "0x" + "0a" * 20
 STRANGER = "0x" + "0e" * 20
 TREASURY = "0x" + "0f" * 20
 EVERYTHING = 2**256 - 1
+MOST = 200_000
+"""Calls and answers that are remembered, so that they are not encoded or decoded again."""
 ESCROWS = (
     "escrow:coordinator-stakes",
     "escrow:bonds",
@@ -42,6 +44,30 @@ def of_tests(name):
     artifact = json.loads((OF_TESTS / f"{name}.json").read_text())
     code = bytes.fromhex(artifact["bytecode"][2:])
     return Contract(name, artifact["abi"], code, artifact["bytes"])
+
+
+_ASKED = {}
+_ANSWERED = {}
+
+
+def asked(code, function, arguments):
+    """Return the data of a call; the same ones come again and again."""
+    key = (code.name, function, repr(arguments))
+    if key not in _ASKED:
+        if len(_ASKED) > MOST:
+            _ASKED.clear()
+        _ASKED[key] = code.call(function, arguments)
+    return _ASKED[key]
+
+
+def answered(code, function, raw):
+    """Return what a call gave, decoded once for each answer."""
+    key = (code.name, function, raw)
+    if key not in _ANSWERED:
+        if len(_ANSWERED) > MOST:
+            _ANSWERED.clear()
+        _ANSWERED[key] = code.result(function, raw)
+    return _ANSWERED[key]
 
 
 class Ring:
@@ -83,7 +109,7 @@ class Ring:
 
     def _call(self, who, to, code, function, arguments):
         try:
-            self.evm.message_call(who, to, calldata=code.call(function, arguments))
+            self.evm.message_call(who, to, calldata=asked(code, function, arguments))
         except RuntimeError as error:
             found = _OUTPUT.search(str(error))
             if found is None:
@@ -95,8 +121,8 @@ class Ring:
         return self._view(self.rule, self.code, function, arguments)
 
     def _view(self, to, code, function, arguments):
-        raw = self.evm.message_call(STRANGER, to, calldata=code.call(function, arguments))
-        found = code.result(function, bytes(raw))
+        raw = self.evm.message_call(STRANGER, to, calldata=asked(code, function, arguments))
+        found = answered(code, function, bytes(raw))
         return found[0] if len(found) == 1 else found
 
     def balance(self, who):
