@@ -1,6 +1,9 @@
-"""Payouts per second on the bundled dev chain: the bridge's batches against the library's path.
+"""Payouts per second on the bundled chains: the bridge's batches, the library's path, an EVM.
 
     python benchmarks/replay.py [--payouts 20000] [--payees 300] [--plain 40]
+    python benchmarks/replay.py --chain evm [--calls 20000]
+
+On Substrate:
 
 Every payout is an `Assets.mint` to a device, like a reward that a payout rule issues. The same
 calls are sent in three ways, on the same machine in one run:
@@ -10,6 +13,9 @@ calls are sent in three ways, on the same machine in one run:
   substrate-interface;
 - the library's plain path: one signed transaction per payout, waiting for its inclusion, measured
   on `--plain` of them.
+
+On an EVM every call is a transaction that a device signs: rounds of a stake-weighted pot, from
+which everybody withdraws; played, audited and reconciled like a recorded run.
 
 Ends with one JSON object; memory is the peak resident set.
 """
@@ -138,6 +144,65 @@ def plain(run: Recording, count: int, batch: int) -> tuple[float, float]:
         return one, many / (time.monotonic() - start)
 
 
+EACH = 1_000
+"""Base units that a device holds at the start."""
+POT = 1_000_003
+DEVICES = 200
+
+
+def pots(calls: int) -> Recording:
+    """Return a run of a stake-weighted pot in which devices withdraw so many times in all."""
+    devices = [f"device:{d}" for d in range(DEVICES)]
+    held = dict.fromkeys(devices, EACH)
+    entries = [(0, "issuance", d, "STAKE", EACH, "initial") for d in devices]
+    participants = []
+    rounds = calls // DEVICES
+    for r in range(1, rounds + 1):
+        whole = sum(held.values()) + DEVICES
+        shares = {d: POT * (amount + 1) // whole for d, amount in held.items()}
+        for number, (d, share) in enumerate(shares.items()):
+            held[d] += share
+            entries.append((r, "issuance", d, "STAKE", share, "reward.worker"))
+            participants.append((r, number, "worker", True, r, held[d]))
+    columns = ["round", "debit", "credit", "asset", "amount", "reason"]
+    seats = ["round", "device", "role", "accepted", "height", "balance"]
+    tables = {
+        "participants": pd.DataFrame(participants, columns=seats),
+        "rounds": pd.DataFrame({"round": range(1, rounds + 1), "start_s": 0.0}),
+    }
+    payout = {"mechanism": "stake-weighted", "asset": "STAKE", "params": {"pot": POT}}
+    settings = {"protocol": "fedavg", "payout": payout}
+    journal = pd.DataFrame(entries, columns=columns)
+    return Recording(Path("benchmark"), "benchmark", settings, journal, tables=tables)
+
+
+def evm(calls: int) -> dict[str, float]:
+    """Measure the EVM witness on a fresh chain."""
+    from chain_bridge.evm import node
+    from chain_bridge.evm.witness import EvmOptions, rehearse
+
+    run = pots(calls)
+    with node.start() as own:
+        peak = Peak(own.pid)
+        process = psutil.Process(own.pid)
+        start_cpu = time.process_time()
+        done = rehearse(run, EvmOptions(own.url, allow_endpoint=True))
+        client_cpu = time.process_time() - start_cpu
+        times = process.cpu_times()
+        assert done.books.agrees, done.books.verdict
+        sent = len(done.books.sent)
+        return {
+            "calls": sent,
+            "wall_s": done.wall_s,
+            "calls_per_s": sent / done.wall_s,
+            "client_cpu_ms_per_call": 1e3 * client_cpu / sent,
+            "node_cpu_ms_per_call": 1e3 * (times.user + times.system) / sent,
+            "node_peak_mb": peak.end(),
+            "client_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+            "gas_per_call": sum(s.gas for s in done.books.sent) / sent,
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -147,7 +212,12 @@ def main() -> None:
     parser.add_argument(
         "--plain", type=int, default=40, help="payouts sent one by one; 0 leaves the library out"
     )
+    parser.add_argument("--chain", choices=("substrate", "evm"), default="substrate")
+    parser.add_argument("--calls", type=int, default=20_000, help="withdrawals on the EVM")
     asked = parser.parse_args()
+    if asked.chain == "evm":
+        _print(evm(asked.calls))
+        return
     run = recording(asked.payouts, asked.payees)
     found = {"payouts": asked.payouts, "payees": asked.payees} | bridge(run)
     found["client_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
@@ -158,6 +228,10 @@ def main() -> None:
             "ratio_to_plain": found["payouts_per_s"] / one,
             "ratio_to_library_batches": found["payouts_per_s"] / many,
         }
+    _print(found)
+
+
+def _print(found: dict[str, float]) -> None:
     print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}))
 
 

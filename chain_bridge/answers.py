@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field as Limits
@@ -71,16 +72,23 @@ FORMS: dict[str, Any] = {
 }
 """By method; the answers to all others are not read."""
 
-_checks = {method: TypeAdapter(form) for method, form in FORMS.items()}
 
+class Forms:
+    """The forms of the answers to some methods."""
 
-def is_proper(method: str, answer: Any) -> bool:
-    """Return whether an answer to a method has the form that nodes give it."""
-    check = _checks.get(method)
-    if check is None:
+    def __init__(self, forms: Mapping[str, Any]) -> None:
+        self._checks = {method: TypeAdapter(form) for method, form in forms.items()}
+
+    def is_proper(self, method: str, answer: Any) -> bool:
+        """Return whether an answer to a method has the form that nodes give it."""
+        check = self._checks.get(method)
+        if check is None:
+            return True
+        try:
+            check.validate_python(answer, strict=False)
+        except (ValidationError, RecursionError):
+            return False
         return True
-    try:
-        check.validate_python(answer, strict=False)
-    except (ValidationError, RecursionError):
-        return False
-    return True
+
+
+is_proper = Forms(FORMS).is_proper

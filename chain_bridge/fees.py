@@ -76,15 +76,5 @@ class FeeBook:
         Where the run recorded utilities, also the mean utility of honest and of other devices.
         """
         fees = self.frame().groupby("round", as_index=False)[["calls", "fee"]].sum()
-        devices = self._script.plan.run.participants("adversary", "utility")
-        if devices is None:
-            return fees
-        adversary = devices["adversary"].fillna(False).astype(bool)
-        who = adversary.map({False: "honest_utility", True: "adversary_utility"})
-        mean = (
-            devices.assign(who=who)
-            .pivot_table(index="round", columns="who", values="utility", aggfunc="mean")
-            .reset_index()
-        )
-        mean.columns.name = None
-        return fees.merge(mean.astype({"round": "int64"}), on="round", how="left")
+        utilities = self._script.plan.run.mean_utilities()
+        return fees if utilities is None else fees.merge(utilities, on="round", how="left")

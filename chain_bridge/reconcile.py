@@ -9,12 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import Any
 
 from chain_bridge.audit import BatchEffect, audit, fee_of, own_events
 from chain_bridge.client import Chain
+from chain_bridge.comparison import Comparison, Row
 from chain_bridge.errors import ReplayError
 from chain_bridge.fees import FeeBook
 from chain_bridge.landed import Landed, State, nonce, scan
@@ -26,67 +25,18 @@ from chain_bridge.script import Script
 # More accounts are not listed and summed: Chopsticks' time for it grows with the square.
 MOST_ACCOUNTS = 5_000
 
-COLUMNS = ("check", "round", "account", "reason", "journal", "chain", "difference", "call")
-
-
-class Row(NamedTuple):
-    """One comparison. Amounts are units on the chain; `call` names the batch and call compared."""
-
-    check: str
-    round: int
-    account: str
-    reason: str
-    journal: int
-    chain: int
-    call: str = ""
-
-    @property
-    def difference(self) -> int:
-        return self.chain - self.journal
-
 
 @dataclass
-class Reconciliation:
+class Reconciliation(Comparison):
     """All comparisons and the verdict.
 
     `fees`: fees by round, device and reason; `head`: number and hash of the last batch's block.
     """
 
-    rows: list[Row]
     fees: FeeBook
     head: tuple[int, str]
     landed: list[Landed]
     skipped: list[str] = field(default_factory=list)
-
-    @property
-    def differences(self) -> list[Row]:
-        return [r for r in self.rows if r.difference]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether there was something to compare and nothing differs."""
-        return bool(self.rows) and not self.differences
-
-    @property
-    def verdict(self) -> str:
-        """The verdict in one line."""
-        if self.agrees:
-            return f"reconciled: {len(self.rows):,} comparisons, no difference"
-        if not self.rows:
-            return "not reconciled: nothing to compare"
-        first = self.differences[0]
-        where = f" ({first.call})" if first.call else ""
-        return (
-            f"NOT reconciled: {len(self.differences):,} of {len(self.rows):,} comparisons differ, "
-            f"first {first.check} of {first.account}, round {first.round}{where}: "
-            f"journal {first.journal:,}, chain {first.chain:,}"
-        )
-
-    def frame(self) -> pd.DataFrame:
-        """Return table `reconciliation`; amounts are Python integers, they may exceed 64 bits."""
-        lines = [(*r[:6], r.difference, r.call) for r in self.rows]
-        table = pd.DataFrame(lines, columns=list(COLUMNS))
-        return table.astype({"journal": object, "chain": object, "difference": object})
 
 
 def reconcile(chain: Chain, script: Script) -> Reconciliation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,27 @@ class Recording:
             return None
         return table
 
+    def mean_utilities(self) -> pd.DataFrame | None:
+        """Return by round the mean utility of honest and of other devices; None where unknown."""
+        devices = self.participants("adversary", "utility")
+        if devices is None:
+            return None
+        adversary = devices["adversary"].fillna(False).astype(bool)
+        who = adversary.map({False: "honest_utility", True: "adversary_utility"})
+        mean = (
+            devices.assign(who=who)
+            .pivot_table(index="round", columns="who", values="utility", aggfunc="mean")
+            .reset_index()
+        )
+        mean.columns.name = None
+        return mean.astype({"round": "int64"})
 
-def read(path: str | Path) -> Recording:
-    """Read a run directory; `PlanError` names the file that is missing, damaged or wrong."""
+
+def read(path: str | Path, more: Iterable[str] = ()) -> Recording:
+    """Read a run directory; `PlanError` names the file that is missing, damaged or wrong.
+
+    `more`: tables that are read where they are there, beside those that the notes are made from.
+    """
     folder = Path(path)
     file = folder / "manifest.json"
     if not file.is_file():
@@ -81,7 +99,7 @@ def read(path: str | Path) -> Recording:
         raise PlanError(f"{place}: unreadable ({error})") from None
 
     notes = parse(manifest, list(files), file)
-    names = {PARTICIPANTS, *(source.table for _, source in sources(notes))}
+    names = {PARTICIPANTS, *more, *(source.table for _, source in sources(notes))}
     recorded = sorted(name for name in names if f"{name}.parquet" in files)
     journal = _table(folder, "journal", files)
     _check_journal(journal, folder / "journal.parquet")

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
 from chain_bridge.devchain import server
 from chain_bridge.errors import ChainSilentError, PlanError, SafetyError
+from chain_bridge.folder import check_folder, files_of, write_folder
 from chain_bridge.keys import OPERATOR, Signer, operator_key, signer
 from chain_bridge.landed import Landed
 from chain_bridge.plan import Plan, make_plan
-from chain_bridge.reconcile import COLUMNS, Reconciliation, reconcile
+from chain_bridge.reconcile import Reconciliation, reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
 from chain_bridge.safety import Identity, check_may_sign, identify
@@ -34,12 +29,7 @@ OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
-TABLES = ("reconciliation", "fees", "rounds", "batches")
-FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
-_KINDS = {"round": pa.int64()} | dict.fromkeys(
-    ("journal", "chain", "difference"), pa.decimal128(38, 0)
-)
-_BOOKS = pa.schema([(column, _KINDS.get(column, pa.string())) for column in COLUMNS])
+FILES = files_of("reconciliation", "fees", "rounds", "batches")
 RESTARTS = 3  # of a dev chain of our own that died
 
 
@@ -116,7 +106,7 @@ def replay_run(
     options = options or Options()
     plan = make_plan(read(run))
     folder = Path(out) if out else plan.run.path / "replay"
-    check_folder(folder)
+    check_folder(folder, FILES)
     for restarts in range(RESTARTS + 1):
         died = False
         try:
@@ -246,40 +236,13 @@ def summary(done: Witnessed) -> dict[str, Any]:
     }
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `PlanError` unless the tables of a replay may be written there.
-
-    Called before the work too, so that it is not done in vain.
-    """
-    others: list[str | Path] = []
-    if folder.is_dir():
-        others += [p.name for p in folder.iterdir() if p.name not in FILES]
-    elif folder.exists():
-        others.append(folder)
-    if others:
-        raise PlanError(
-            f"{folder}: holds something else than a replay ({others[0]}); choose another --out"
-        )
-
-
 def write(done: Witnessed, folder: Path) -> None:
     """Write `verdict.json` and the tables as Parquet: all files or none; of a link its target."""
-    folder = Path(os.path.realpath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".replay.partial-", dir=folder.parent))
-    try:
-        books = done.books
-        frames = (books.frame(), books.fees.frame(), books.fees.by_round(), batches(done))
-        for name, frame in zip(TABLES, frames, strict=True):
-            schema = _BOOKS if name == "reconciliation" else None
-            table = pa.Table.from_pandas(frame, preserve_index=False, schema=schema)
-            pq.write_table(table, partial / f"{name}.parquet", compression="zstd")
-        (partial / "verdict.json").write_text(json.dumps(summary(done), indent=2) + "\n")
-        if folder.exists():
-            check_folder(folder)
-            shutil.rmtree(folder)
-        partial.chmod(0o755)
-        os.rename(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    books = done.books
+    frames = {
+        "reconciliation": books.frame(),
+        "fees": books.fees.frame(),
+        "rounds": books.fees.by_round(),
+        "batches": batches(done),
+    }
+    write_folder(folder, FILES, frames, summary(done))

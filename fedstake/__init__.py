@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agents.voters.base import Voter as Voter
     from agents.workers.base import WorkerBehaviour as WorkerBehaviour
     from chain_bridge.errors import BridgeError as BridgeError
+    from chain_bridge.evm.witness import EvmOptions as EvmOptions
+    from chain_bridge.evm.witness import play_run as play_run
     from chain_bridge.witness import Options as ReplayOptions  # noqa: F401
     from chain_bridge.witness import dry_run as dry_run
     from chain_bridge.witness import replay_run as replay_run

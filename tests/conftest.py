@@ -9,6 +9,7 @@ from joblib.externals import loky
 
 from chain_bridge.devchain import install, server
 from chain_bridge.errors import BridgeError
+from chain_bridge.evm.programs import PROGRAMS
 from experiments import load_scenario
 from experiments.figures import base
 from experiments.loader import read_values
@@ -148,6 +149,17 @@ def programs():
     """
     try:
         return install.install()
+    except BridgeError as error:
+        if os.environ.get("FEDSTAKE_REQUIRE_CHAIN"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def evm_programs():
+    """The installed programs of the EVM witness; skipped like those of the dev chain."""
+    try:
+        return PROGRAMS.install()
     except BridgeError as error:
         if os.environ.get("FEDSTAKE_REQUIRE_CHAIN"):
             raise

@@ -48,6 +48,7 @@ DEAR = {
     "audit-a-rule.md",
     "buy-labels.md",
     "figures.md",
+    "replay-on-an-evm.md",
     "replay-on-your-node.md",
     "run-a-collective.md",
     "run-a-data-market.md",

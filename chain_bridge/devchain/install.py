@@ -1,4 +1,4 @@
-"""The dev chain's programs: installed once per lock file into the user's cache folder."""
+"""Programs from npm: installed once per lock file into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from chain_bridge.devchain.node import find_node
@@ -32,60 +33,75 @@ def folder() -> Path:
     return Path(cache) / "fedstake" / "devchain"
 
 
-def programs() -> Path:
-    """Return the folder of the installed programs, named by the lock file's hash."""
-    lock = b"".join((HERE / name).read_bytes() for name in _LOCKED)
-    return folder() / f"programs-{hashlib.sha256(lock).hexdigest()[:12]}"
+@dataclass(frozen=True)
+class Bundle:
+    """Programs that one lock file pins.
 
-
-def installed() -> bool:
-    """Return whether the programs are there; installation is atomic, so they are complete."""
-    return (programs() / "node_modules").is_dir()
-
-
-def install(*, timeout_s: float = 900.0) -> Path:
-    """Install the programs where they are missing (`npm ci --ignore-scripts`); return their folder.
-
-    Raises `BridgeError` with npm's own message.
+    `here`: the folder with package.json and package-lock.json; `prefix`: what their folder in the
+    cache is called; `what`: what errors call them.
     """
-    place = programs()
-    if installed():
-        return place
-    with locked(folder() / "install.lock"):
-        if installed():  # by another process meanwhile
+
+    here: Path
+    prefix: str
+    what: str
+
+    def place(self) -> Path:
+        """Return the folder of the installed programs, named by the lock file's hash."""
+        lock = b"".join((self.here / name).read_bytes() for name in _LOCKED)
+        return folder() / f"{self.prefix}-{hashlib.sha256(lock).hexdigest()[:12]}"
+
+    def installed(self) -> bool:
+        """Return whether the programs are there; installation is atomic, so they are complete."""
+        return (self.place() / "node_modules").is_dir()
+
+    def install(self, *, timeout_s: float = 900.0) -> Path:
+        """Install the programs where they are missing; return their folder.
+
+        Uses `npm ci --ignore-scripts`. Raises `BridgeError` with npm's own message.
+        """
+        place = self.place()
+        if self.installed():
             return place
-        with tempfile.TemporaryDirectory(dir=folder(), prefix=".installing-") as partial:
-            for name in _LOCKED:
-                shutil.copy(HERE / name, partial)
-            _npm_ci(Path(partial), timeout_s)
-            made = Path(partial) / "whole"
-            made.mkdir()
-            for name in (*_LOCKED, "node_modules"):
-                os.rename(Path(partial) / name, made / name)
-            shutil.rmtree(place, ignore_errors=True)
-            os.rename(made, place)
-    return place
+        with locked(folder() / "install.lock"):
+            if self.installed():  # by another process meanwhile
+                return place
+            with tempfile.TemporaryDirectory(dir=folder(), prefix=".installing-") as partial:
+                for name in _LOCKED:
+                    shutil.copy(self.here / name, partial)
+                self._npm_ci(Path(partial), timeout_s)
+                made = Path(partial) / "whole"
+                made.mkdir()
+                for name in (*_LOCKED, "node_modules"):
+                    os.rename(Path(partial) / name, made / name)
+                shutil.rmtree(place, ignore_errors=True)
+                os.rename(made, place)
+        return place
+
+    def _npm_ci(self, place: Path, timeout_s: float) -> None:
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        command = [*find_node().npm, "ci", *options]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=place,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BridgeError(f"npm ci of {self.what} did not end within {timeout_s:g} s") from None
+        if done.returncode:
+            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            reason = lines[0] if lines else f"exit status {done.returncode}"
+            raise BridgeError(f"npm could not install {self.what}: {reason}")
 
 
-def _npm_ci(place: Path, timeout_s: float) -> None:
-    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    command = [*find_node().npm, "ci", *options]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=place,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BridgeError(f"npm ci of the dev chain did not end within {timeout_s:g} s") from None
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        reason = lines[0] if lines else f"exit status {done.returncode}"
-        raise BridgeError(f"npm could not install the dev chain: {reason}")
+_DEVCHAIN = Bundle(HERE, "programs", "the dev chain")
+programs = _DEVCHAIN.place
+installed = _DEVCHAIN.installed
+install = _DEVCHAIN.install
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.console import out_console
+from experiments.evm_replay import check_substrate_options, checks, options_of, replay_on_evm
 from experiments.numerals import duration
 from experiments.progress import progress
 from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
@@ -39,11 +40,20 @@ COMPARED = {
 """What each check compares, in words."""
 
 
+ChainOption = Annotated[
+    str,
+    typer.Option(
+        metavar="substrate|evm",
+        help="substrate: the journal is booked; evm: contracts play the run and compute what is "
+        "paid.",
+    ),
+]
 EndpointOption = Annotated[
     str | None,
     typer.Option(
-        metavar="ws://HOST:PORT",
-        help="A Substrate dev node [default: starts the bundled dev chain].",
+        metavar="URL",
+        help="A dev node: ws://HOST:PORT of Substrate, http://HOST:PORT of an EVM "
+        "[default: starts a bundled one].",
     ),
 ]
 DryRunOption = Annotated[
@@ -86,6 +96,7 @@ TimeoutOption = Annotated[
 
 def replay(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")],
+    chain: ChainOption = "substrate",
     endpoint: EndpointOption = None,
     dry_run: DryRunOption = False,
     token: TokenOption = "auto",  # noqa: S107 - not a secret
@@ -97,24 +108,36 @@ def replay(
     key_file: KeyOption = None,
     timeout: TimeoutOption = 60.0,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write [default: RUN_DIR/replay].")
+        Path | None,
+        typer.Option(help="Where to write [default: RUN_DIR/replay, of an EVM replay-evm]."),
     ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Repeat a recorded run on a real dev chain and reconcile it to the last unit.
 
-    Each batch is sent exactly once, also after an interruption.
+    On Substrate each batch is sent exactly once, also after an interruption. On an EVM the
+    participants' own calls are played on contracts that enforce the rules.
 
     Example: fedstake replay results/digits-quick-548d72b99108
     """
     with one_line_errors(debug):
-        from chain_bridge import Options
+        from chain_bridge import Options, PlanError
         from experiments.rundir import check_place
         from experiments.runresult import open_run
         from mechanisms.registry import reading
 
         with reading():
             open_run(run_dir)
+            if chain == "evm":
+                given = (token, asset, scale, batch, genesis, key_file)
+                check_substrate_options(given)
+                evm = options_of(endpoint, timeout, allow_endpoint=allow_endpoint)
+                folder = out or run_dir / ("replay-evm-plan" if dry_run else "replay-evm")
+                check_place(folder)
+                replay_on_evm(run_dir, evm, folder, dry_run=dry_run)
+                return
+            if chain != "substrate":
+                raise PlanError(f"--chain {chain}: must be substrate or evm")
             options = Options(
                 endpoint=endpoint,
                 token=token,  # type: ignore[arg-type]
@@ -247,7 +270,10 @@ def show_replay(done: Witnessed) -> None:
     script, replayed = done.script, done.replayed
     run = script.plan.run
     where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
-    show(_checks(done), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
+    show(
+        checks(done.books, COMPARED),
+        f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}",
+    )
     show(
         _fees(done),
         f"\nfees in {_unit(script.coin)}: {script.coin.amount(done.books.fees.total)} in all",
@@ -268,23 +294,6 @@ def show_replay(done: Witnessed) -> None:
         f"head:    block {number}, {head}\ntables:  {done.folder}\n{done.books.verdict}",
         markup=False,
     )
-
-
-def _checks(done: Witnessed) -> pd.DataFrame:
-    """Return one row per check: how many values were compared, how many differ."""
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
-    for check, part in done.books.frame().groupby("check", sort=False):
-        rows.append(
-            {
-                "check": check,
-                "comparisons": f"{len(part):,}",
-                "differences": int((part["difference"] != 0).sum()),
-                "of what": COMPARED[str(check)],
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def _fees(done: Witnessed) -> pd.DataFrame:

@@ -65,6 +65,13 @@ class OnlineModel(Plugin, ABC):
         """Return the label that the model predicts for one row."""
         return int(self.predict(np.array([row]))[0])
 
+    def sent(self, row: int) -> tuple[list[int], list[int] | None] | None:
+        """Return a sample as a contract is sent it: features, values (None: all are 1).
+
+        None: no contract computes this model.
+        """
+        return None
+
     def accuracy(self, rows: Rows, labels: Labels) -> float:
         """Return the share of rows whose predicted label is the given one."""
         return float((self.predict(rows) == labels).mean())

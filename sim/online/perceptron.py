@@ -88,6 +88,13 @@ class Perceptron(LinearModel):
             return 1 if score > 0 else 0  # a truth of numpy is slow to compare
         return int(self._dense.above(row))
 
+    def sent(self, row: int) -> tuple[list[int], list[int] | None] | None:
+        if self._dense is None:
+            return self.samples.features_of(row).tolist(), None
+        scaled = self._dense.scaled
+        values = scaled.values_of(row).astype(np.int64)
+        return scaled.features_of(row).tolist(), values.tolist()
+
     def decide_one(self, score: Any) -> int:
         return 1 if score > 0 else 0
 

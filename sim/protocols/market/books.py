@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mechanisms.vocabulary import TOKEN, Act, Datum, Offer, Query
 from sim.kernel import Kernel
+from sim.online.base import OnlineModel
 from sim.online.samples import Samples
 from sim.population.participant import Participant
 from sim.protocols.market.tables import CLAIMS, SUBMISSIONS
@@ -51,6 +52,22 @@ class Books:
         self._claims: list[str] = []
         self.traced = kernel.recorder.records("trace")
         self.queries = 0
+        self._shows = kernel.recorder.records("features")
+
+    def opened(self, model: OnlineModel) -> None:
+        """Record the weights before the market opens, where features are recorded."""
+        if not self._shows or model.sent(0) is None:
+            return
+        weights = model.state()["weights"].tolist()[:-1]  # the last is the intercept
+        rows = [{"feature": f, "weight": w} for f, w in enumerate(weights)]
+        self._recorder.add("weights", rows)
+
+    def shown(self, model: OnlineModel, row: int) -> None:
+        """Record the features of a sample that is offered, where features are recorded."""
+        sent = model.sent(row) if self._shows else None
+        if sent is not None:
+            record = {"sample": row, "features": sent[0], "values": sent[1]}
+            self._recorder.add("features", [record])
 
     def begin_round(self) -> None:
         """Count from here; what was offered and claimed is counted by the recorder's logs."""

@@ -82,6 +82,7 @@ class Play:
         """Open the market: everybody decides when to act first."""
         # As measured when the market was built.
         self.market.write_down("start", self.market.accuracy)
+        self.market.books.opened(self.market.model)
         self.market.set_bounty_aside()
         self.rewards.commit()
         if not self.recorded:
@@ -209,6 +210,8 @@ class Play:
         if market.books.traced:
             if isinstance(act, Offer) and act.row is not None:
                 row = act.row
+            if isinstance(act, Offer):
+                market.books.shown(market.model, row)
             market.books.act(market.now_s, p, act, row, cost, market.accuracy)
 
     # --- checkpoints ----------------------------------------------------------------------------

@@ -137,10 +137,11 @@ class Market(Protocol):
 
     @classmethod
     def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:
-        """Return the tables of a run: the trace only where it is asked for."""
+        """Return the tables of a run: trace and features only where they are asked for."""
         assert isinstance(scenario, MarketScenario)
-        traced = scenario.record.trace
-        return {name: t for name, t in cls.all_tables().items() if name != "trace" or traced}
+        record = scenario.record
+        wanted = {"trace": record.trace, "weights": record.features, "features": record.features}
+        return {name: t for name, t in cls.all_tables().items() if wanted.get(name, True)}
 
     @classmethod
     def example(cls) -> dict[str, Any]:

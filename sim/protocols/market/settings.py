@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool
 from agents import registries as behaviours
 from mechanisms import answers
 from mechanisms import registries as rules
-from sim.conditions import when_any
+from sim.conditions import when, when_any
 from sim.data import datasets
 from sim.data.folder import content_digest, data_folder
 from sim.keys import Chosen, SettingError
@@ -152,6 +152,11 @@ class MarketRecordSettings(Settings):
 
     trace: StrictBool = False
     """Every act with the claims that follow it (table `trace`), as `market.replay_of` reads it."""
+    features: Annotated[StrictBool, when("trace", True)] = False
+    """What a contract is sent: the weights before the market opens (table `weights`) and the
+    features of each sample that is offered (table `features`), for `fedstake replay --chain evm`;
+    of the model `perceptron`.
+    """
 
 
 class MarketScenario(Scenario):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sim.protocol import Outcome
-from sim.recording import INTEGER, NUMBER, TEXT, TRUTH, Column, Table
+from sim.recording import INTEGER, INTEGERS, NUMBER, TEXT, TRUTH, Column, Table
 
 ROUND = Column(INTEGER, "which slice of time")
 WHEN = Column(NUMBER, "when")
@@ -115,6 +115,23 @@ TRACE = Table(
     },
     "record.trace",
 )
+WEIGHTS = Table(
+    "feature of the model as it is before the market opens",
+    {
+        "feature": Column(INTEGER, "its number"),
+        "weight": Column(INTEGER, "its weight, billionths"),
+    },
+    "record.features",
+)
+FEATURES = Table(
+    "offer, in order",
+    {
+        "sample": Column(INTEGER, "row of the training samples"),
+        "features": Column(INTEGERS, "features that are not 0, in order"),
+        "values": Column(INTEGERS, "their values, billionths; null: all are 1"),
+    },
+    "record.features",
+)
 OWN: Mapping[str, Table] = {
     "submissions": SUBMISSIONS,
     "claims": CLAIMS,
@@ -122,6 +139,8 @@ OWN: Mapping[str, Table] = {
     "balances": BALANCES,
     "queries": QUERIES,
     "trace": TRACE,
+    "weights": WEIGHTS,
+    "features": FEATURES,
 }
 
 

@@ -1,0 +1,51 @@
+"""A pot per round, shared by what workers hold at its start."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, name_of
+from chain_bridge.evm.adapters.served import Served
+from chain_bridge.evm.stage import Call, Stage
+
+
+class StakeWeighted(Served):
+    """Plays payout rule `stake-weighted`."""
+
+    contract = "StakeWeighted"
+    mechanism: ClassVar[str] = "stake-weighted"
+    title = 'protocols "fedavg" and "poc" with payout "stake-weighted"'
+
+    def terms(self, stage: Stage) -> tuple[Any, ...]:
+        return (self.amount("payout.params.pot"),)
+
+    def depositors(self) -> list[str]:
+        return []
+
+    def join(self, stage: Stage) -> None:
+        """Nobody pays anything in: what everybody holds counts."""
+
+    def begin(self, stage: Stage, r: int) -> None:
+        if r in self.accepted:
+            stage.one(self.organise("openRound", self.members(stage, self.workers[r])))
+
+    def settle(self, stage: Stage, r: int, accepted: list[int]) -> None:
+        stage.one(self.organise("settle", self.members(stage, accepted)))
+
+    def fetch(self, stage: Stage, devices: list[int]) -> None:
+        owed = {d: stage.view(RULE, "credits", stage.address(name_of(d))) for d in devices}
+        stage.send([self.by(d, "withdraw") for d, credit in owed.items() if credit])
+
+    def probe(self, stage: Stage, r: int) -> None:
+        calls = [
+            Call(STRANGER, RULE, "withdraw", allowed=("NothingToWithdraw",)),
+            Call(STRANGER, RULE, "openRound", ([],), allowed=(UNAUTHORISED,)),
+            self.organise("settle", [], allowed=("WrongPhase",)),
+        ]
+        first = self.devices[r % len(self.devices)]
+        if not stage.view(RULE, "credits", stage.address(name_of(first))):
+            calls.append(self.by(first, "withdraw", allowed=("NothingToWithdraw",)))
+        stage.send(calls)
+
+    def finish(self, stage: Stage) -> None:
+        """Nothing is held: there is nothing to give back."""
