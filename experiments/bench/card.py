@@ -147,10 +147,19 @@ def _honest(row: Mapping[str, Any]) -> pd.DataFrame:
         ("income of a device, base units per run", _interval(row, "income", 0)),
         ("share of devices that lose by taking part", _interval(row, "losing", 2)),
         ("payoff of the device that has least", number(row["worst_payoff"], 0)),
-        ("inequality of incomes (Gini)", _interval(row, "gini", 2)),
-        ("distance to Shapley shares, 0 to 1", _interval(row, "shapley_distance", 2)),
+        (f"inequality of incomes (Gini){_cells(row, 'gini')}", _interval(row, "gini", 2)),
+        (
+            f"distance to Shapley shares, 0 to 1{_cells(row, 'shapley_distance')}",
+            _interval(row, "shapley_distance", 2),
+        ),
     ]
     return pd.DataFrame(rows, columns=["measure", "when nobody deviates"])
+
+
+def _cells(row: Mapping[str, Any], name: str) -> str:
+    """Return in how many runs a measure is defined, "" for all of them."""
+    known, all_ = int(row[f"{name}_cells"]), int(row["cells"])
+    return "" if known == all_ else f", in the {known} of {all_} runs in which there is one"
 
 
 def _costs(row: Mapping[str, Any]) -> pd.DataFrame:
