@@ -101,16 +101,21 @@ def _about(rule: type[PayoutRule], parts: Sequence[str]) -> Iterator[str]:
     summary = rule.summary
     yield summary[:1].upper() + summary[1:] + "."
     for paragraph in inspect.cleandoc(rule.__doc__ or "").split("\n\n"):
-        yield " ".join(paragraph.split())
+        yield _plain(paragraph)
     if parts:
         yield f"Around it: {', '.join(parts)}."
+
+
+def _plain(text: str) -> str:
+    """Return a paragraph of a docstring in one line, without the marks of code."""
+    return " ".join(text.replace("`", "").split())
 
 
 def _seen(rule: type[PayoutRule], params: Mapping[str, Any]) -> pd.DataFrame:
     """Return what a rule asks to see, in the words of `BlockObservation`."""
     meanings = dict(SEEN.findall(inspect.getdoc(BlockObservation) or ""))
     observed = sorted(rule.configure(dict(params)).observes)
-    rows = [(name, " ".join(meanings[name].split())) for name in observed]
+    rows = [(name, _plain(meanings[name])) for name in observed]
     return pd.DataFrame(rows or [("nothing more", "")], columns=["it asks for", "which is"])
 
 
