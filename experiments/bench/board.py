@@ -30,7 +30,7 @@ from sim.scenario import SCHEMA_VERSION
 TABLE, GAINS, ABOUT = "leaderboard.csv", "leaderboard-gains.csv", "leaderboard.toml"
 COMMITTED = Path(__file__).parents[2] / "results" / "reference"
 """Folder of the leaderboard that comes with the repository."""
-DIGITS = "%.6g"
+DIGITS = "%.9g"
 
 
 class About(BaseModel):

@@ -101,16 +101,21 @@ def _about(rule: type[PayoutRule], parts: Sequence[str]) -> Iterator[str]:
     summary = rule.summary
     yield summary[:1].upper() + summary[1:] + "."
     for paragraph in inspect.cleandoc(rule.__doc__ or "").split("\n\n"):
-        yield " ".join(paragraph.split())
+        yield _plain(paragraph)
     if parts:
         yield f"Around it: {', '.join(parts)}."
+
+
+def _plain(text: str) -> str:
+    """Return a paragraph of a docstring in one line, without the marks of code."""
+    return " ".join(text.replace("`", "").split())
 
 
 def _seen(rule: type[PayoutRule], params: Mapping[str, Any]) -> pd.DataFrame:
     """Return what a rule asks to see, in the words of `BlockObservation`."""
     meanings = dict(SEEN.findall(inspect.getdoc(BlockObservation) or ""))
     observed = sorted(rule.configure(dict(params)).observes)
-    rows = [(name, " ".join(meanings[name].split())) for name in observed]
+    rows = [(name, _plain(meanings[name])) for name in observed]
     return pd.DataFrame(rows or [("nothing more", "")], columns=["it asks for", "which is"])
 
 
@@ -147,10 +152,19 @@ def _honest(row: Mapping[str, Any]) -> pd.DataFrame:
         ("income of a device, base units per run", _interval(row, "income", 0)),
         ("share of devices that lose by taking part", _interval(row, "losing", 2)),
         ("payoff of the device that has least", number(row["worst_payoff"], 0)),
-        ("inequality of incomes (Gini)", _interval(row, "gini", 2)),
-        ("distance to Shapley shares, 0 to 1", _interval(row, "shapley_distance", 2)),
+        (f"inequality of incomes (Gini){_cells(row, 'gini')}", _interval(row, "gini", 2)),
+        (
+            f"distance to Shapley shares, 0 to 1{_cells(row, 'shapley_distance')}",
+            _interval(row, "shapley_distance", 2),
+        ),
     ]
     return pd.DataFrame(rows, columns=["measure", "when nobody deviates"])
+
+
+def _cells(row: Mapping[str, Any], name: str) -> str:
+    """Return in how many runs a measure is defined, "" for all of them."""
+    known, all_ = int(row[f"{name}_cells"]), int(row["cells"])
+    return "" if known == all_ else f", in the {known} of {all_} runs in which there is one"
 
 
 def _costs(row: Mapping[str, Any]) -> pd.DataFrame:

@@ -30,6 +30,7 @@ OTHERS = {
     "in_a_row": "rounds",
     "clock": "block",
     "shard_order": "file",
+    "holdings": "zipf",
 }
 """Another value than the default of keys that are not numbers."""
 OFF = {
@@ -39,6 +40,7 @@ OFF = {
     "data.shards_per_device": {"data.partition": "iid"},
     "data.shard_order": {"data.partition": "iid"},
     "data.alpha": {"data.partition": "iid"},
+    "payout.holdings": {"payout.initial_balance": 0},
     "coordinator.reveal_s": {"coordinator.commit_reveal": False, "adversaries": []},
     "coordinator.challenge_s": {"coordinator.aggregator": "organisation"},
     "coordinator.watch": {"coordinator.aggregator": "organisation"},
