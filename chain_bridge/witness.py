@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
+from chain_bridge.custody import OWNED
 from chain_bridge.devchain import server
 from chain_bridge.errors import ChainSilentError, PlanError, SafetyError
 from chain_bridge.keys import OPERATOR, Signer, operator_key, signer
@@ -27,14 +28,14 @@ from chain_bridge.plan import Plan, make_plan
 from chain_bridge.reconcile import COLUMNS, Reconciliation, reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
-from chain_bridge.safety import Identity, check_may_sign, identify
-from chain_bridge.script import Script
+from chain_bridge.safety import Identity, check_may_sign, devices_may_sign, identify
+from chain_bridge.script import Custody, Script, signer_name
 
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
-TABLES = ("reconciliation", "fees", "rounds", "batches")
+TABLES = ("reconciliation", "fees", "rounds", "batches", "participants")
 FILES = frozenset({"verdict.json", "plan.csv", *(f"{name}.parquet" for name in TABLES)})
 _KINDS = {"round": pa.int64()} | dict.fromkeys(
     ("journal", "chain", "difference"), pa.decimal128(38, 0)
@@ -48,7 +49,8 @@ class Options:
     """How to replay.
 
     `token`, `asset`, `scale`: see `make_script`; `batch`: calls in a batch at most; `genesis`: what
-    the hash of block 0 must be; `timeout_s`: for each answer of the chain.
+    the hash of block 0 must be; `timeout_s`: for each answer of the chain; `custody`: "auto" lets
+    devices sign for themselves where the chain allows it, else the operator signs everything.
     """
 
     endpoint: str | None = None
@@ -60,11 +62,14 @@ class Options:
     genesis: str | None = None
     key_file: Path | None = None
     timeout_s: float = 60.0
+    custody: Literal["auto", "operator", "devices"] = "auto"
 
     def __post_init__(self) -> None:
         asset, scale, batch, genesis = self.asset, self.scale, self.batch, self.genesis
         if self.token not in get_args(Token):
             raise PlanError(f"--token {self.token}: must be asset, native or auto")
+        if self.custody not in ("auto", *get_args(Custody)):
+            raise PlanError(f"--custody {self.custody}: must be operator, devices or auto")
         if type(asset) is not int or not 0 <= asset < 2**32:
             raise PlanError(f"--asset {asset}: must be a number below 2**32")
         if type(scale) is not int or scale < 1:
@@ -161,7 +166,28 @@ def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
         asset=options.asset,
         scale=options.scale,
         most=options.batch,
+        custody=_custody(chain, options),
     )
+
+
+def _custody(chain: Chain, options: Options) -> Custody:
+    """Return who signs; `SafetyError` or `PlanError` where devices shall and cannot."""
+    if options.custody == "operator":
+        return "operator"
+    danger = devices_may_sign(identify(chain))
+    missing = next((call for call in OWNED if not chain.runtime.has(call)), None)
+    obstacle = ""
+    if options.token == "native":
+        obstacle = "in the native token a device's fees could not be told from the run's money"
+    elif missing:
+        obstacle = f"{chain.url} ({chain.runtime.spec_name}) has no {missing}"
+    if options.custody == "auto":
+        return "operator" if danger or obstacle else "devices"
+    if danger:
+        raise SafetyError(f"--custody devices: {danger}")
+    if obstacle:
+        raise PlanError(f"--custody devices: {obstacle}")
+    return "devices"
 
 
 @contextlib.contextmanager
@@ -203,12 +229,14 @@ def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | 
 def batches(done: Witnessed) -> pd.DataFrame:
     """Return one row per batch: where it is, how many calls it holds."""
     rows = [
-        (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
+        (
+            *(b.index, signer_name(b.signer), b.round, b.stop - b.start),
+            *(at.number, at.block, at.extrinsic, b.digest.hex()),
+        )
         for b, at in zip(done.script.batches, done.books.landed, strict=True)
     ]
-    return pd.DataFrame(
-        rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"]
-    )
+    columns = ["batch", "signer", "round", "calls", "block", "block_hash", "extrinsic", "digest"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary(done: Witnessed) -> dict[str, Any]:
@@ -233,6 +261,7 @@ def summary(done: Witnessed) -> dict[str, Any]:
             "scale": script.money.scale,
             "run_asset": script.plan.asset,
         },
+        "custody": script.custody,
         "batches": len(script.batches),
         "calls": len(script.actions),
         "comparisons": len(books.rows),
@@ -269,7 +298,8 @@ def write(done: Witnessed, folder: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".replay.partial-", dir=folder.parent))
     try:
         books = done.books
-        frames = (books.frame(), books.fees.frame(), books.fees.by_round(), batches(done))
+        fees = books.fees.frame(), books.fees.by_round()
+        frames = (books.frame(), *fees, batches(done), books.participants)
         for name, frame in zip(TABLES, frames, strict=True):
             schema = _BOOKS if name == "reconciliation" else None
             table = pa.Table.from_pandas(frame, preserve_index=False, schema=schema)

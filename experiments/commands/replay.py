@@ -27,11 +27,12 @@ SHOWN = 20
 COMPARED = {
     "calls": "calls of a batch, with what was asked for",
     "call": "calls that did something else, one by one",
-    "fee": "fee of a batch, with the operator's balance",
+    "signature": "batches, with their signer's own signature",
+    "fee": "fees of a signer in a block, with its balance",
     "balance": "account after a round, with the journal",
     "recorded balance": "account after a round, with table participants",
     "moved": "change of an account in a round, by reason",
-    "signer": "operator's account, with all that it paid",
+    "signer": "account of each signer, with all that it paid",
     "issuance": "total on the chain, with the sum of all accounts",
     "supply": "change of the supply, with issued less burned",
     "order": "batches, with the order that was asked for",
@@ -56,6 +57,15 @@ TokenOption = Annotated[
 AssetOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")]
 ScaleOption = Annotated[
     int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
+]
+CustodyOption = Annotated[
+    str,
+    typer.Option(
+        metavar="operator|devices",
+        help="Who signs: devices, each what it does itself, or one operator everything "
+        "[default: devices where the chain allows it].",
+        show_default=False,
+    ),
 ]
 BatchOption = Annotated[
     int | None,
@@ -91,6 +101,7 @@ def replay(
     token: TokenOption = "auto",  # noqa: S107 - not a secret
     asset: AssetOption = 1,
     scale: ScaleOption = 1,
+    custody: CustodyOption = "auto",
     batch: BatchOption = None,
     allow_endpoint: ForeignOption = False,
     genesis: GenesisOption = None,
@@ -125,6 +136,7 @@ def replay(
                 genesis=genesis,
                 key_file=key_file,
                 timeout_s=timeout,
+                custody=custody,  # type: ignore[arg-type]
             )
             folder = out or run_dir / ("replay-plan" if dry_run else "replay")
             check_place(folder)
@@ -158,7 +170,7 @@ def _show_plan(script: Script, folder: Path) -> None:
     show(
         _prices(script),
         f"{run.name} ({run.mechanism}) on {script.runtime.spec_name}: "
-        f"{script.money.unit}, fees in {_unit(script.coin)}",
+        f"{script.money.unit}, custody: {script.custody}, fees in {_unit(script.coin)}",
     )
     batches = _batches(script)
     first = f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""
@@ -180,7 +192,7 @@ def _prices(script: Script) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for kind, count in sorted(Counter(a.kind for a in script.actions).items()):
+    for kind, count in sorted(Counter(map(script.sort, script.actions)).items()):
         price = script.prices[kind]
         rows.append(
             {
@@ -199,9 +211,12 @@ def _batches(script: Script) -> pd.DataFrame:
     """Return one row per batch."""
     import pandas as pd
 
+    from chain_bridge.script import signer_name
+
     rows = [
         {
             "batch": batch.index,
+            "signer": signer_name(batch.signer),
             "round": _round_name(batch.round, script),
             "calls": batch.stop - batch.start,
             "estimated fee": f"{script.estimate_of(batch):,}",
@@ -247,11 +262,16 @@ def show_replay(done: Witnessed) -> None:
     script, replayed = done.script, done.replayed
     run = script.plan.run
     where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
-    show(_checks(done), f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}")
+    held = f"{script.money.unit}, custody: {script.custody}"
+    show(_checks(done), f"{run.name} ({run.mechanism}) on {where}, {held}")
     show(
         _fees(done),
         f"\nfees in {_unit(script.coin)}: {script.coin.amount(done.books.fees.total)} in all",
     )
+    if script.custody == "devices":
+        paid = done.books.participants
+        first = f", the first {SHOWN} of {len(paid)}" if len(paid) > SHOWN else ""
+        show(_grouped(paid.head(SHOWN)), f"\nfees by who paid them{first}")
     _show_skipped(done.books.skipped)
     parts = [
         f"{replayed.sent} of {len(script.batches)} batches sent in {duration(replayed.wall_s)}"
@@ -285,6 +305,11 @@ def _checks(done: Witnessed) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _grouped(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its integers as text, in groups of three digits."""
+    return table.map(lambda value: value if isinstance(value, str) else f"{value:,}")
 
 
 def _fees(done: Witnessed) -> pd.DataFrame:
