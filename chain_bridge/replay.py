@@ -74,11 +74,13 @@ class _Replayer:
         return max(Counter(b.block for b in self.script.batches).values(), default=1)
 
     def stands(self) -> bool:
-        """Return whether the last batch is still on the best chain."""
-        if not self.landed:
-            return True
-        last = max(self.landed[-self._most :], key=lambda x: x.number)
-        return self.chain.block_hash(last.number) == last.block
+        """Return whether the last block is still on the best chain."""
+        last = self.last()
+        return last is None or self.chain.block_hash(last.number) == last.block
+
+    def last(self) -> Landed | None:
+        """Return the batch in the last block; None where nothing has landed."""
+        return max(self.landed[-self._most :], key=lambda x: x.number, default=None)
 
     def rescan(self) -> None:
         """Read again what landed; `ReplayError` when this repeats without progress."""
@@ -146,7 +148,7 @@ def replay(
                 if on_batch:
                     on_batch(landed)
             continue
-        _finalise(chain, replayer.landed)
+        _finalise(replayer)
         if replayer.stands():
             break
         replayer.rescan()
@@ -214,15 +216,15 @@ def _check_devices(chain: Chain, script: Script, left: Iterable[Batch], head: st
             )
 
 
-def _finalise(chain: Chain, landed: list[Landed]) -> None:
-    """Wait until the last batch cannot be undone, where the node has finality."""
-    if not landed or "chain_getFinalizedHead" not in chain.runtime.methods:
+def _finalise(replayer: _Replayer) -> None:
+    """Wait until the last block cannot be undone, where the node has finality, or is gone."""
+    chain, last = replayer.chain, replayer.last()
+    if last is None or "chain_getFinalizedHead" not in chain.runtime.methods:
         return
     until = time.monotonic() + BLOCK_S
-    while chain.finalized().number < landed[-1].number:
+    while replayer.stands() and chain.finalized().number < last.number:
         if time.monotonic() > until:
             raise ChainSilentError(
-                f"{chain.url} finalised nothing up to block {landed[-1].number} within "
-                f"{BLOCK_S:g} s"
+                f"{chain.url} finalised nothing up to block {last.number} within {BLOCK_S:g} s"
             )
         time.sleep(0.5)

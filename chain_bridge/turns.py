@@ -91,10 +91,11 @@ class _Table:
         return collected is not None and not collected.kinds.isdisjoint(kinds)
 
     def _before(self, action: Action, signer: int, stage: int) -> list[int]:
-        """Return the others whose turns must be over before an action."""
+        """Return whose turns must be over before an action."""
         others = {s: p for s, p in self.pending.items() if s != signer}
         if action.kind == "note" and signer != OPERATOR:
-            return [s for s, p in others.items() if any(x < stage for x in p.stages)]
+            # Its own too: what opens a commitment is not in the batch that seals it.
+            return [s for s, p in self.pending.items() if any(x < stage for x in p.stages)]
         if action.kind == "propose":
             return [s for s, p in others.items() if "approve" in p.kinds]
         if action.kind == "approve":

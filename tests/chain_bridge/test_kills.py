@@ -66,7 +66,7 @@ def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path,
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it must still work: ask for more batches"
         script = scripted(chain, folder, most=2)
-        killed_at.append(len(scan(chain, script, operator.public).landed))
+        killed_at.append(len(scan(chain, script).landed))
     assert killed_at == sorted(killed_at)
     assert len(set(killed_at)) > kills // 2, "kills must find replays at different places"
     assert killed_at[-1] < len(script.batches)
@@ -77,7 +77,7 @@ def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path,
     verdict = json.loads((tmp_path / "replay" / "verdict.json").read_text())
     assert verdict["reconciled"]
     assert verdict["found"] >= killed_at[-1]
-    landed = scan(chain, scripted(chain, folder, most=2), operator.public).landed
+    landed = scan(chain, scripted(chain, folder, most=2)).landed
     assert [x.batch for x in landed] == list(range(verdict["batches"]))
 
 
