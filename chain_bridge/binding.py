@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal
+from itertools import product
+from typing import Literal, NamedTuple
 
 from chain_bridge.client import Chain
 from chain_bridge.custody import OwnedAsset, allowance, fee_funds
 from chain_bridge.errors import PlanError
+from chain_bridge.header import Header
 from chain_bridge.keys import Signer
 from chain_bridge.landed import walk
 from chain_bridge.money import OPERATOR, SEAT_MARGIN, AssetMoney, Money, NativeMoney
@@ -35,6 +36,18 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "propose": ("Multisig.approve_as_multi", "Utility.as_derivative"),
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
+
+
+class Form(NamedTuple):
+    """What a user may choose of a script: see `make_script`."""
+
+    token: Token
+    asset: int
+    scale: int
+    most: int | None
+    custody: Custody
+
+
 NOTHING = Price(Weight(0), 0, 0)
 ANY_FUNDS = 2**64  # native units that stand for a device's funds while calls are priced
 VERSIONS: tuple[Kind, ...] = ("collection", "version", "metadata")
@@ -70,34 +83,58 @@ def make_script(
                 f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be "
                 "paid exactly once"
             )
-    bind = partial(_bind, chain, plan, signer, token, asset, scale, most, custody)
-    script = bind(created=False)
-    details = script.money.details if isinstance(script.money, AssetMoney) else None
-    if details and not details["is_sufficient"]:
-        # Perhaps an earlier attempt at this replay created the asset, in its first batch.
-        creating, signers = bind(created=True), {OPERATOR: signer.public}
-        for header, _, succeeded in walk(chain, script.identity, signers, chain.head()):
-            if succeeded and header == creating.header(header.batch):
-                return creating
+    form = Form(token, asset, scale, most, custody)
+    script = _bind(chain, plan, signer, form)
+    if not _may_differ(chain, script):
+        return script
+    # Perhaps an earlier attempt at this replay found the chain otherwise.
+    signers = {OPERATOR: signer.public}
+    for header, _, succeeded in walk(chain, script.identity, signers, chain.head()):
+        if succeeded and header != script.header(header.batch):
+            return _as_begun(chain, plan, signer, form, header) or script
     return script
+
+
+def _may_differ(chain: Chain, script: Script) -> bool:
+    """Return whether a script that was begun earlier may have been another.
+
+    It created the asset that is there now, or it funded devices at other prices.
+    """
+    details = script.money.details if isinstance(script.money, AssetMoney) else None
+    created = details is not None and not details["is_sufficient"]
+    return created or (script.custody == "devices" and chain.sealing == "by itself")
+
+
+def _as_begun(
+    chain: Chain, plan: Plan, signer: Signer, form: Form, header: Header
+) -> Script | None:
+    """Return the script that has a batch with this header; None where no attempt had it."""
+    for created, shift in product((False, True), (0, -1, 1)):
+        if shift and form.custody == "operator":
+            continue
+        script = _bind(chain, plan, signer, form, created=created, shift=shift)
+        if header == script.header(header.batch):
+            return script
+    return None
 
 
 def _bind(
     chain: Chain,
     plan: Plan,
     signer: Signer,
-    token: Token,
-    asset: int,
-    scale: int,
-    most: int | None,
-    custody: Custody,
+    form: Form,
     *,
-    created: bool,
+    created: bool = False,
+    shift: int = 0,
 ) -> Script:
-    """Bind a plan; `created`: as if the asset were not there and the script created it."""
-    runtime = chain.runtime
+    """Bind a plan.
+
+    `created`: as if the asset were not there and the script created it; `shift`: devices get what
+    they need times this power of two.
+    """
+    runtime, custody = chain.runtime, form.custody
     skipped: list[str] = []
-    money = _money(chain, plan, signer, token, asset, scale, skipped, created, custody)
+    money = _money(chain, plan, signer, form, skipped, created=created)
     actions = _supported(runtime, plan.actions, skipped)
     opening = money.opening(plan.accounts)
     if custody == "operator":
@@ -106,10 +143,10 @@ def _bind(
     script.custody = custody
     _check_amounts(plan, money)
     if custody == "devices":
-        _fund_fees(chain, script, signer, most, opening, actions)
+        _fund_fees(chain, script, signer, form.most, opening, actions, shift)
     else:
         probe(chain, script, signer)
-        script.batches = pack(script, runtime.limits, most)
+        script.batches = pack(script, runtime.limits, form.most)
     return script
 
 
@@ -120,6 +157,7 @@ def _fund_fees(
     most: int | None,
     opening: Sequence[Action],
     actions: Sequence[Action],
+    shift: int,
 ) -> None:
     """Pack a script whose first actions fund every device with what its own batches need."""
     devices = sorted({script.signer(a) for a in actions} - {OPERATOR})
@@ -130,7 +168,8 @@ def _fund_fees(
     script.batches = pack(script, script.runtime.limits, most)
     needs = [script.needs_of_device(*script.signed_by(d, script.batches)) for d in devices]
     if devices:
-        funds = fee_funds(devices, allowance(max(needs)))
+        amount = allowance(max(needs))
+        funds = fee_funds(devices, amount << shift if shift >= 0 else amount >> -shift)
         script.actions = [*opening, *funds, *actions]
         script.batches = pack(script, script.runtime.limits, most)
 
@@ -139,15 +178,14 @@ def _money(
     chain: Chain,
     plan: Plan,
     signer: Signer,
-    token: Token,
-    asset: int,
-    scale: int,
+    form: Form,
     skipped: list[str],
+    *,
     created: bool,
-    custody: Custody,
 ) -> Money:
     """Return what holds the run's money on the chain; adds to `skipped` what it cannot do."""
     runtime, identity = chain.runtime, plan.run.identity
+    token, asset, scale, _, custody = form
     wanted = ["Assets.mint", "Assets.burn", "Assets.force_transfer"]
     if custody == "devices":
         wanted.append("Assets.transfer")

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chain_bridge import Options, PlanError, ReplayError, RpcError, SafetyError, replay_run, witness
+from chain_bridge.binding import Form, _bind
 from chain_bridge.client import Chain
 from chain_bridge.custody import device_key, device_of
 from chain_bridge.devchain.genesis import ASSET
@@ -254,6 +255,32 @@ def test_a_node_that_makes_its_own_blocks(undone, operator, owned):
     done = replay(undone, script, operator)
     assert done.sent == len(script.batches)
     books = reconcile(undone, script)
+    assert books.agrees, books.verdict
+
+
+def test_goes_on_at_other_prices(undone, operator, recorded, owned):
+    """What devices got for fees follows from the prices of the beginning, not from today's."""
+    undone.__dict__["sealing"] = "by itself"
+    undone.rpc("dev_setBlockBuildMode", "Instant")
+    folder = recorded(rounds=1)
+    script = owned(folder)
+
+    def stop(landed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay(undone, script, operator, on_batch=stop)
+    where = "0x" + undone.runtime.storage_key("TransactionPayment", "NextFeeMultiplier").hex()
+    twice = (2 * 10**18).to_bytes(16, "little")
+    undone.rpc("dev_setStorage", [[where, "0x" + twice.hex()]])
+    today = _bind(undone, script.plan, operator, Form("auto", 1, 1, None, "devices"))
+    assert today.digest != script.digest
+    again = owned(folder)
+    assert again.base.fee > script.base.fee
+    assert again.digest == script.digest
+    done = replay(undone, again, operator)
+    assert (done.found, done.sent) == (1, len(script.batches) - 1)
+    books = reconcile(undone, again)
     assert books.agrees, books.verdict
 
 
