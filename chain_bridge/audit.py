@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from chain_bridge.client import Chain, Event
-from chain_bridge.landed import Landed, timepoint
-from chain_bridge.money import Move
+from chain_bridge.extrinsic import signed_by
+from chain_bridge.landed import Landed, signature_holds, timepoint
+from chain_bridge.money import OPERATOR, Move
 from chain_bridge.plan import MONEY, Action
 from chain_bridge.runtime import blake2
 from chain_bridge.script import Batch, Script, majority
@@ -26,8 +27,9 @@ class Effect(NamedTuple):
 class BatchEffect(NamedTuple):
     """One landed batch and its effects.
 
-    `fee`: the operator's by the events, withdrawn less paid back; `faithful`: whether the
-    transaction holds exactly the bytes that the script asks for.
+    `fee`: the signer's by the events, withdrawn less paid back; `faithful`: whether the transaction
+    holds exactly the bytes that the script asks for; `signed`: whether its signer's own key signed
+    it.
     """
 
     batch: Batch
@@ -35,6 +37,7 @@ class BatchEffect(NamedTuple):
     effects: list[Effect]
     fee: int
     faithful: bool
+    signed: bool
 
 
 def audit(chain: Chain, script: Script, landed: Sequence[Landed]) -> Iterator[BatchEffect]:
@@ -43,9 +46,14 @@ def audit(chain: Chain, script: Script, landed: Sequence[Landed]) -> Iterator[Ba
         batch = script.batches[place.batch]
         events = own_events(chain, place)
         asked = script.batch_call(batch, timepoint(script, batch, landed))
-        faithful = chain.extrinsics(place.block)[place.extrinsic].endswith(asked)
+        extrinsic = chain.extrinsics(place.block)[place.extrinsic]
+        payer = script.money.public(batch.signer)
+        signed = signed_by(extrinsic) == payer
+        if batch.signer != OPERATOR:
+            signed = signed and signature_holds(chain, script, place)
         effects = list(_effects(script, batch, events))
-        yield BatchEffect(batch, place, effects, fee_of(script, events), faithful)
+        fee = fee_of(payer, events)
+        yield BatchEffect(batch, place, effects, fee, extrinsic.endswith(asked), signed)
 
 
 def own_events(chain: Chain, place: Landed) -> list[Event]:
@@ -89,7 +97,7 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
             return ""
         return f"moved {_shown(moves)} where {_shown(wanted)} was asked for"
     if action.kind == "note":
-        return _remarked(script, events, action.data)
+        return _remarked(script.money.public(script.signer(action)), events, action.data)
     if action.kind == "fund":
         paid = [e.fields[1:3] for e in events if e.name == "Balances.Transfer"]
         if paid == [(script.funded(action), action.amount)]:
@@ -118,10 +126,10 @@ def _fault(script: Script, action: Action, events: list[Event], moves: list[Move
     return "" if expected in names else f"no {expected} among {names}"
 
 
-def _remarked(script: Script, events: list[Event], text: bytes) -> str:
-    """Return a fault unless the events hold one remark of the operator, of exactly these bytes."""
+def _remarked(author: bytes, events: list[Event], text: bytes) -> str:
+    """Return a fault unless the events hold one remark of its author, of exactly these bytes."""
     remarks = [e for e in events if e.name == "System.Remarked"]
-    hashes = [e.fields[1] for e in remarks if e.fields[0] == script.money.operator]
+    hashes = [e.fields[1] for e in remarks if e.fields[0] == author]
     return "" if hashes == [blake2(text)] else "the note's hash is another"
 
 
@@ -137,12 +145,12 @@ def _end(address: bytes | None, absent: str) -> str:
     return absent if address is None else f"0x{address.hex()[:8]}…"
 
 
-def fee_of(script: Script, events: list[Event]) -> int:
-    """Return what the operator paid: withdrawn before the call, less what came back after it."""
+def fee_of(payer: bytes, events: list[Event]) -> int:
+    """Return what a signer paid: withdrawn before the call, less what came back after it."""
     fee = 0
     for e in events:
-        if e.name == "Balances.Withdraw" and e.fields[0] == script.money.operator:
+        if e.name == "Balances.Withdraw" and e.fields[0] == payer:
             fee += int(e.fields[1])
-        elif e.name == "Balances.Deposit" and e.fields[0] == script.money.operator:
+        elif e.name == "Balances.Deposit" and e.fields[0] == payer:
             fee -= int(e.fields[1])
     return fee

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Literal
+from itertools import product
+from typing import Literal, NamedTuple
 
 from chain_bridge.client import Chain
+from chain_bridge.custody import OwnedAsset, allowance, fee_funds
 from chain_bridge.errors import PlanError
+from chain_bridge.header import Header
 from chain_bridge.keys import Signer
 from chain_bridge.landed import walk
-from chain_bridge.money import SEAT_MARGIN, AssetMoney, Money, NativeMoney
+from chain_bridge.money import OPERATOR, SEAT_MARGIN, AssetMoney, Money, NativeMoney
 from chain_bridge.packing import pack
 from chain_bridge.plan import MONEY, Action, Kind, Plan
 from chain_bridge.pricing import probe
 from chain_bridge.recording import BURN, ISSUANCE
 from chain_bridge.runtime import Runtime, Weight
-from chain_bridge.script import Price, Script, majority
+from chain_bridge.script import Custody, Price, Script, majority
 
 Token = Literal["auto", "asset", "native"]
 
@@ -33,6 +36,20 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "propose": ("Multisig.approve_as_multi", "Utility.as_derivative"),
     "approve": ("Multisig.as_multi", "Utility.as_derivative"),
 }
+
+
+class Form(NamedTuple):
+    """What a user may choose of a script: see `make_script`."""
+
+    token: Token
+    asset: int
+    scale: int
+    most: int | None
+    custody: Custody
+
+
+NOTHING = Price(Weight(0), 0, 0)
+ANY_FUNDS = 2**64  # native units that stand for a device's funds while calls are priced
 VERSIONS: tuple[Kind, ...] = ("collection", "version", "metadata")
 LICENCES: tuple[Kind, ...] = ("licences", "licence", "attribute")
 CALLED: dict[str, str] = {
@@ -52,11 +69,12 @@ def make_script(
     asset: int = 1,
     scale: int = 1,
     most: int | None = None,
+    custody: Custody = "operator",
 ) -> Script:
     """Bind a plan to a chain.
 
-    `scale`: units on the chain per base unit; `most`: calls in a batch at most. Raises `PlanError`
-    when the chain cannot hold the run's money, before anything is signed.
+    `scale`: units on the chain per base unit; `most`: calls in a batch at most; `custody`: who
+    signs. Raises `PlanError` when the chain cannot hold the run's money, before anything is signed.
     """
     runtime = chain.runtime
     for call in ("Utility.batch_all", "System.remark_with_event"):
@@ -65,54 +83,112 @@ def make_script(
                 f"{chain.url} ({runtime.spec_name}) has no {call}: without it a batch cannot be "
                 "paid exactly once"
             )
-    script = _bind(chain, plan, signer, token, asset, scale, most, created=False)
-    details = script.money.details if isinstance(script.money, AssetMoney) else None
-    if details and not details["is_sufficient"]:
-        # Perhaps an earlier attempt at this replay created the asset, in its first batch.
-        creating = _bind(chain, plan, signer, token, asset, scale, most, created=True)
-        for header, _, succeeded in walk(chain, script.identity, signer.public, chain.head()):
-            if succeeded and header == creating.header(header.batch):
-                return creating
+    form = Form(token, asset, scale, most, custody)
+    script = _bind(chain, plan, signer, form)
+    if not _may_differ(chain, script):
+        return script
+    # Perhaps an earlier attempt at this replay found the chain otherwise.
+    signers = {OPERATOR: signer.public}
+    for header, _, succeeded in walk(chain, script.identity, signers, chain.head()):
+        if succeeded and header != script.header(header.batch):
+            return _as_begun(chain, plan, signer, form, header) or script
     return script
+
+
+def _may_differ(chain: Chain, script: Script) -> bool:
+    """Return whether a script that was begun earlier may have been another.
+
+    It created the asset that is there now, or it funded devices at other prices.
+    """
+    details = script.money.details if isinstance(script.money, AssetMoney) else None
+    created = details is not None and not details["is_sufficient"]
+    return created or (script.custody == "devices" and chain.sealing == "by itself")
+
+
+def _as_begun(
+    chain: Chain, plan: Plan, signer: Signer, form: Form, header: Header
+) -> Script | None:
+    """Return the script that has a batch with this header; None where no attempt had it."""
+    for created, shift in product((False, True), (0, -1, 1)):
+        if shift and form.custody == "operator":
+            continue
+        script = _bind(chain, plan, signer, form, created=created, shift=shift)
+        if header == script.header(header.batch):
+            return script
+    return None
 
 
 def _bind(
     chain: Chain,
     plan: Plan,
     signer: Signer,
-    token: Token,
-    asset: int,
-    scale: int,
-    most: int | None,
+    form: Form,
     *,
-    created: bool,
+    created: bool = False,
+    shift: int = 0,
 ) -> Script:
-    """Bind a plan; `created`: as if the asset were not there and the script created it."""
-    runtime = chain.runtime
+    """Bind a plan.
+
+    `created`: as if the asset were not there and the script created it; `shift`: devices get what
+    they need times this power of two.
+    """
+    runtime, custody = chain.runtime, form.custody
     skipped: list[str] = []
-    money = _money(chain, plan, signer, token, asset, scale, skipped, created)
+    money = _money(chain, plan, signer, form, skipped, created=created)
     actions = _supported(runtime, plan.actions, skipped)
-    actions = _opening(runtime, money, plan.accounts, actions) + actions
-    script = Script(plan, runtime, money, actions, skipped, {}, Price(Weight(0), 0, 0), chain.coin)
+    opening = money.opening(plan.accounts)
+    if custody == "operator":
+        opening += _seats(runtime, money, actions)
+    script = Script(plan, runtime, money, opening + actions, skipped, {}, NOTHING, chain.coin)
+    script.custody = custody
     _check_amounts(plan, money)
-    probe(chain, script, signer)
-    script.batches = pack(script, runtime.limits, most)
+    if custody == "devices":
+        _fund_fees(chain, script, signer, form.most, opening, actions, shift)
+    else:
+        probe(chain, script, signer)
+        script.batches = pack(script, runtime.limits, form.most)
     return script
+
+
+def _fund_fees(
+    chain: Chain,
+    script: Script,
+    signer: Signer,
+    most: int | None,
+    opening: Sequence[Action],
+    actions: Sequence[Action],
+    shift: int,
+) -> None:
+    """Pack a script whose first actions fund every device with what its own batches need."""
+    devices = sorted({script.signer(a) for a in actions} - {OPERATOR})
+    script.actions = [*opening, *fee_funds(devices, ANY_FUNDS), *actions]
+    probe(chain, script, signer)
+
+    # What a device needs follows from its batches, and these not from what it gets.
+    script.batches = pack(script, script.runtime.limits, most)
+    needs = [script.needs_of_device(*script.signed_by(d, script.batches)) for d in devices]
+    if devices:
+        amount = allowance(max(needs))
+        funds = fee_funds(devices, amount << shift if shift >= 0 else amount >> -shift)
+        script.actions = [*opening, *funds, *actions]
+        script.batches = pack(script, script.runtime.limits, most)
 
 
 def _money(
     chain: Chain,
     plan: Plan,
     signer: Signer,
-    token: Token,
-    asset: int,
-    scale: int,
+    form: Form,
     skipped: list[str],
+    *,
     created: bool,
 ) -> Money:
     """Return what holds the run's money on the chain; adds to `skipped` what it cannot do."""
     runtime, identity = chain.runtime, plan.run.identity
-    wanted = ("Assets.mint", "Assets.burn", "Assets.force_transfer")
+    token, asset, scale, _, custody = form
+    wanted = ["Assets.mint", "Assets.burn", "Assets.force_transfer"]
+    if custody == "devices":
+        wanted.append("Assets.transfer")
     missing = [c for c in wanted if not runtime.has(c)]
     if missing and token == "asset":
         raise PlanError(
@@ -121,7 +197,13 @@ def _money(
         )
     if token != "native" and not missing:
         details = None if created else chain.read("Assets", "Asset", struct.pack("<I", asset))
-        return AssetMoney(runtime, signer.public, identity, scale, asset, details)
+        kind = OwnedAsset if custody == "devices" else AssetMoney
+        return kind(runtime, signer.public, identity, scale, asset, details)
+    if custody == "devices":
+        raise PlanError(
+            "--custody devices: the run's money must be an asset; in the native token a device's "
+            "fees could not be told from it"
+        )
     if not runtime.has("Utility.as_derivative"):
         raise PlanError(
             f"{chain.url} ({runtime.spec_name}) has neither Assets nor Utility.as_derivative: "
@@ -152,10 +234,8 @@ def _supported(runtime: Runtime, actions: Sequence[Action], skipped: list[str]) 
     return [a for a in actions if a.kind not in lacking]
 
 
-def _opening(
-    runtime: Runtime, money: Money, accounts: Sequence[str], actions: Sequence[Action]
-) -> list[Action]:
-    """Return what must come first: the asset, existential deposits, deposits of approval seats."""
+def _seats(runtime: Runtime, money: Money, actions: Sequence[Action]) -> list[Action]:
+    """Return the payments of what seats of the operator's reserve for approvals."""
     # A seat that proposes reserves a deposit while the approval is open.
     proposals = [a for a in actions if a.kind == "propose"]
     base = int(runtime.constant("Multisig", "DepositBase") or 0)
@@ -164,11 +244,10 @@ def _opening(
     for a in proposals:
         needed = SEAT_MARGIN * money.existential + base + each * majority(a.members)
         seats[a.device] = max(seats.get(a.device, 0), needed)
-    funds = [
+    return [
         Action(0, "fund", "seat", credit=f"seat:{d}", amount=n, device=d)
         for d, n in sorted(seats.items())
     ]
-    return money.opening(accounts) + funds
 
 
 def _check_amounts(plan: Plan, money: Money) -> None:

@@ -62,6 +62,9 @@ class Chain:
         self.timeout_s = timeout_s
         self._wire: Wire | None = None
         self._connection: SubstrateInterface | None = None
+        # Several batches are in one block: what a block holds never changes.
+        self._last_bodies: tuple[str, list[bytes]] = ("", [])
+        self._last_events: tuple[str, list[Event]] = ("", [])
         self._connect()
 
     def _connect(self) -> tuple[SubstrateInterface, Wire]:
@@ -223,11 +226,15 @@ class Chain:
         return self.rpc("chain_getBlockHash", number)
 
     def extrinsics(self, block: str) -> list[bytes]:
-        """Return the bytes of a block's extrinsics."""
+        """Return the bytes of a block's extrinsics; of the same block again without asking."""
+        if block == self._last_bodies[0]:
+            return self._last_bodies[1]
         found = self.rpc("chain_getBlock", block)
         if found is None:
             raise BridgeError(f"{self.url} has no block {block}")
-        return [bytes.fromhex(x[2:]) for x in found["block"]["extrinsics"]]
+        bodies = [bytes.fromhex(x[2:]) for x in found["block"]["extrinsics"]]
+        self._last_bodies = block, bodies
+        return bodies
 
     def parent(self, block: str) -> str:
         return self.rpc("chain_getHeader", block)["parentHash"]
@@ -285,10 +292,14 @@ class Chain:
             last = found[-1]
 
     def events(self, block: str) -> list[Event]:
-        """Return the events of a block, in order."""
+        """Return the events of a block, in order; of the same block again without asking."""
+        if block == self._last_events[0]:
+            return self._last_events[1]
         records = self.read("System", "Events", at=block) or ()
         with self.reading("events"):
-            return [_event(record) for record in records]
+            events = [_event(record) for record in records]
+        self._last_events = block, events
+        return events
 
     # --- sealing ----------------------------------------------------------------------------------
 

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
 from chain_bridge.errors import BridgeError
 from chain_bridge.keys import Signer
 from chain_bridge.runtime import Runtime, blake2
-from chain_bridge.scale import compact
+from chain_bridge.scale import compact, read_compact
 
 SIGNED_V4 = 0x84
+ED25519 = 0  # variant of MultiSignature
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,63 @@ def signed_by(extrinsic: bytes) -> bytes | None:
     if len(extrinsic) < at + 34 or extrinsic[at] != SIGNED_V4 or extrinsic[at + 1] != 0:
         return None
     return extrinsic[at + 2 : at + 34]
+
+
+def well_signed(
+    runtime: Runtime, genesis: str, extrinsic: bytes, number: int, hash_of: Callable[[int], str]
+) -> bool:
+    """Return whether an ed25519 signature of a version 4 extrinsic is good.
+
+    `number`: of the block that holds it; `hash_of`: hash of a block by its number.
+    """
+    public, at = signed_by(extrinsic), _after_length(extrinsic) + 34
+    if public is None or len(extrinsic) < at + 65 or extrinsic[at] != ED25519:
+        return False
+    signature, start = extrinsic[at + 1 : at + 65], at + 65
+    try:
+        end, era = _after_extra(runtime, extrinsic, start, number, hash_of)
+        additional = b"".join(
+            _extension(runtime, extension, genesis, 0, era)[1]
+            for extension in runtime.signed_extensions
+        )
+        payload = extrinsic[end:] + extrinsic[start:end] + additional
+        digest = payload if len(payload) <= 256 else blake2(payload)
+        VerifyKey(public).verify(digest, signature)
+    except (BadSignatureError, IndexError, BridgeError):
+        return False
+    return True
+
+
+def _after_extra(
+    runtime: Runtime, data: bytes, at: int, number: int, hash_of: Callable[[int], str]
+) -> tuple[int, Era]:
+    """Return where the call of a signed extrinsic begins, and its era."""
+    era = IMMORTAL
+    for extension in runtime.signed_extensions:
+        match extension["identifier"]:
+            case "CheckMortality" | "CheckEra":
+                size = 2 if data[at] else 1
+                era = _era(data[at : at + size], number, hash_of)
+                at += size
+            case "CheckNonce" | "ChargeTransactionPayment":
+                _, at = read_compact(data, at)
+            case "ChargeAssetTxPayment":
+                _, at = read_compact(data, at)
+                at += 1
+            case "CheckMetadataHash":
+                at += 1
+    return at, era
+
+
+def _era(encoded: bytes, number: int, hash_of: Callable[[int], str]) -> Era:
+    """Return the era of a transaction in a block of this number: the inverse of `Era.encode`."""
+    value = int.from_bytes(encoded, "little")
+    if not value:
+        return IMMORTAL
+    period = 2 << (value & 15)
+    phase = (value >> 4) * max(1, period >> 12)
+    first = number - (number - phase) % period
+    return Era(period, first, hash_of(first))
 
 
 def _after_length(extrinsic: bytes) -> int:

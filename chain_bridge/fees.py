@@ -1,4 +1,4 @@
-"""Fees by round, device and reason.
+"""Fees by round, device and reason, and by participant.
 
 The measured fee of each batch is apportioned to its calls by the chain's own prices.
 """
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from chain_bridge.script import signer_name
+
 if TYPE_CHECKING:
     from chain_bridge.script import Batch, Script
 
 COLUMNS = ("round", "device", "reason", "calls", "fee")
+PAYERS = ("participant", "transactions", "refused", "calls", "fees")
 
 
 def apportion(total: int, weights: list[int]) -> list[int]:
@@ -36,12 +39,15 @@ def apportion(total: int, weights: list[int]) -> list[int]:
 class FeeBook:
     """Fees by round, device and reason.
 
-    The base of a batch, its header included, belongs to no device (`device` -1, reason "batch").
+    The base of a batch, its header included, has reason "batch". In custody `devices` the device is
+    the one that paid, -1 the operator. In custody `operator`, who pays all, it is the one that a
+    call is about; the base belongs to none (-1).
     """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._cells: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0])
+        self._paid: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self.total = 0
 
     def add(self, batch: Batch, fee: int) -> None:
@@ -49,19 +55,34 @@ class FeeBook:
         script = self._script
         actions = script.actions[batch.start : batch.stop]
         self.total += fee
-        shares = apportion(fee, [script.base.fee, *(script.prices[a.kind].fee for a in actions)])
-        keys = [(batch.round, -1, "batch"), *((a.round, a.device, a.reason) for a in actions)]
-        for key, share in zip(keys, shares, strict=True):
-            cell = self._cells[key]
-            cell[0] += 1
-            cell[1] += share
+        shares = apportion(fee, [script.base.fee, *(script.price(a).fee for a in actions)])
+        by_call = script.custody == "operator"
+        devices = [a.device if by_call else batch.signer for a in actions]
+        reasons = [a.reason for a in actions]
+        self._cell((batch.round, batch.signer, "batch"), shares[0])
+        for device, reason, share in zip(devices, reasons, shares[1:], strict=True):
+            self._cell((batch.round, device, reason), share)
+        self._pay(batch.signer, len(actions), fee, refused=False)
 
-    def refused(self, round: int, fee: int) -> None:
+    def refused(self, round: int, fee: int, signer: int) -> None:
         """Add the fee of an attempt that the chain refused."""
         self.total += fee
-        cell = self._cells[round, -1, "refused"]
+        self._cell((round, signer, "refused"), fee)
+        self._pay(signer, 0, fee, refused=True)
+
+    def _cell(self, key: tuple[int, int, str], fee: int) -> None:
+        cell = self._cells[key]
         cell[0] += 1
         cell[1] += fee
+
+    def _pay(self, signer: int, calls: int, fee: int, *, refused: bool) -> None:
+        for place, more in enumerate((1, refused, calls, fee)):
+            self._paid[signer][place] += more
+
+    def by_participant(self) -> pd.DataFrame:
+        """Return one row for everybody who signed, the operator first: what each paid itself."""
+        rows = [(signer_name(s), *counts) for s, counts in sorted(self._paid.items())]
+        return pd.DataFrame(rows, columns=list(PAYERS))
 
     def frame(self) -> pd.DataFrame:
         """Return one row per round, device and reason; `fee` in native units."""

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from chain_bridge.client import Chain, Event, Head
-from chain_bridge.errors import PlanError, ReplayError
-from chain_bridge.extrinsic import signed_by
-from chain_bridge.header import Header, parse
+from chain_bridge.errors import BridgeError, PlanError, ReplayError
+from chain_bridge.extrinsic import signed_by, well_signed
+from chain_bridge.header import DRY_RUN, Header, parse
+from chain_bridge.money import OPERATOR
 
 if TYPE_CHECKING:
     from chain_bridge.script import Batch, Script
 
 
 class Landed(NamedTuple):
-    """The place of a batch: block number and hash, and the extrinsic's index in the block."""
+    """The place of a batch: block number and hash, and the extrinsic's index in the block.
+
+    `signer`: who signed it, a device or `OPERATOR`.
+    """
 
     batch: int
     number: int
     block: str
     extrinsic: int
+    signer: int = OPERATOR
 
 
 class State(NamedTuple):
     """A run on a chain as of one head.
 
-    `refused`: attempts that are in a block and failed; `nonce`: of the operator at this head.
+    `landed`: by the index of the batch; `refused`: attempts that are in a block and failed;
+    `nonces`: of every signer at this head.
     """
 
     landed: list[Landed]
     refused: list[Landed]
-    nonce: int
+    nonces: dict[int, int]
 
 
 def nonce(chain: Chain, account: bytes, at: str | None = None) -> int:
@@ -39,44 +46,56 @@ def nonce(chain: Chain, account: bytes, at: str | None = None) -> int:
     return int(chain.read("System", "Account", account, at=at)["nonce"])
 
 
+def nonces(chain: Chain, signers: Mapping[int, bytes], at: str) -> dict[int, int]:
+    """Return how many transactions each signer has made, at a block."""
+    found = chain.read_many("System", "Account", [(k,) for k in signers.values()], at=at)
+    counts = (0 if account is None else int(account["nonce"]) for account in found)
+    return dict(zip(signers, counts, strict=True))
+
+
 def walk(
-    chain: Chain, identity: bytes, operator: bytes, head: Head
+    chain: Chain, identity: bytes, signers: Mapping[int, bytes], head: Head
 ) -> Iterator[tuple[Header, Landed, bool]]:
     """Yield every batch of a run, newest first, with its place and whether it succeeded.
 
-    Goes back from the head until every transaction that the operator ever signed has been seen.
+    Goes back from the head until every transaction that the signers ever made has been seen.
     """
-    left = nonce(chain, operator, head.hash)
+    names = {public: signer for signer, public in signers.items()}
+    left = sum(nonces(chain, signers, head.hash).values())
     number, block = head
     while left > 0 and number > 0:
         for place, extrinsic in enumerate(chain.extrinsics(block)):
-            if signed_by(extrinsic) != operator:
+            signer = names.get(signed_by(extrinsic) or b"")
+            if signer is None:
                 continue
             left -= 1
             header = parse(extrinsic, identity)
             if header is not None:
-                landed = Landed(header.batch, number, block, place)
+                landed = Landed(header.batch, number, block, place, signer)
                 yield header, landed, succeeded(chain.events(block), place)
         number, block = number - 1, chain.parent(block)
 
 
-def scan(chain: Chain, script: Script, operator: bytes) -> State:
-    """Return the batches of a script that landed, in order, all as of one head.
+def scan(chain: Chain, script: Script) -> State:
+    """Return the batches of a script that landed, all as of one head.
 
-    Raises `PlanError` when the same run was replayed here in another form, `ReplayError` when a
-    batch is there twice or one is missing between others.
+    A batch counts when the script's signer of it signed it; a device's signature is checked here
+    too, whatever the chain says. Raises `PlanError` when the same run was replayed here in another
+    form, `ReplayError` when a batch is there twice or one is missing before a later block's.
     """
-    head = chain.head()
+    head, signers = chain.head(), script.signers()
     found: dict[int, Landed] = {}
     refused: list[Landed] = []
-    for header, place, succeeded_ in walk(chain, script.identity, operator, head):
+    for header, place, succeeded_ in walk(chain, script.identity, signers, head):
+        if not _is_ours(chain, script, header, place):
+            continue
         if not succeeded_:
             refused.append(place)
         elif header != script.header(header.batch):
             raise PlanError(
                 f"{chain.url}: this run has been replayed here in another form "
-                f"(block {place.number}, batch {header.batch} of {header.batches}): "
-                "use the same --token, --asset, --scale and --batch, or a fresh chain"
+                f"(block {place.number}, batch {header.batch} of {header.batches}): use the same "
+                "--custody, --token, --asset, --scale and --batch, or a fresh chain"
             )
         elif header.batch in found:
             other = found[header.batch].number
@@ -86,10 +105,46 @@ def scan(chain: Chain, script: Script, operator: bytes) -> State:
             )
         else:
             found[header.batch] = place
-    if sorted(found) != list(range(len(found))):
-        gap = next(i for i in range(len(script.batches)) if i not in found)
-        raise ReplayError(f"{chain.url}: batch {gap} is missing though later ones are there")
-    return State([found[i] for i in range(len(found))], refused, nonce(chain, operator, head.hash))
+    _check_gaps(chain, script, found)
+    landed = [found[i] for i in sorted(found)]
+    return State(landed, refused, nonces(chain, signers, head.hash))
+
+
+def _is_ours(chain: Chain, script: Script, header: Header, place: Landed) -> bool:
+    """Return whether the batch's own signer signed it."""
+    known = header.batch < len(script.batches) and header == script.header(header.batch)
+    if known and script.batches[header.batch].signer != place.signer:
+        return False
+    if place.signer == OPERATOR:
+        return True
+    return (known or header.batch == DRY_RUN) and signature_holds(chain, script, place)
+
+
+def signature_holds(chain: Chain, script: Script, place: Landed) -> bool:
+    """Return whether the signature of an extrinsic is the signer's, of what the block holds."""
+    extrinsic = chain.extrinsics(place.block)[place.extrinsic]
+    if signed_by(extrinsic) != script.money.public(place.signer):
+        return False
+
+    def hash_of(number: int) -> str:
+        found = chain.block_hash(number)
+        if found is None:
+            raise BridgeError(f"{chain.url} has no block {number}")
+        return found
+
+    return well_signed(script.runtime, chain.genesis, extrinsic, place.number, hash_of)
+
+
+def _check_gaps(chain: Chain, script: Script, found: Mapping[int, Landed]) -> None:
+    """Raise `ReplayError` unless only batches of the last block that was sent are missing."""
+    if not found:
+        return
+    last = script.batches[max(found)].block
+    for batch in script.batches[: max(found)]:
+        if batch.index not in found and batch.block < last:
+            raise ReplayError(
+                f"{chain.url}: batch {batch.index} is missing though later ones are there"
+            )
 
 
 def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[int, int] | None:
@@ -101,7 +156,9 @@ def timepoint(script: Script, batch: Batch, landed: Sequence[Landed]) -> tuple[i
         return None
     before = reversed(script.batches[: batch.index])
     proposed = next(b for b in before if _holds(script, b, "propose"))
-    return landed[proposed.index].number, landed[proposed.index].extrinsic
+    place = landed[bisect_left(landed, proposed.index, key=lambda x: x.batch)]
+    assert place.batch == proposed.index
+    return place.number, place.extrinsic
 
 
 def _holds(script: Script, batch: Batch, kind: str) -> bool:

@@ -2,7 +2,7 @@
 
 An account of the run is a keyless address that follows from the run and the account's name: only
 the operator can move what is there, as custodian. The chain enforces balances; it does not witness
-the consent of devices.
+the consent of devices. Devices with keys of their own: `custody`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 from chain_bridge.client import Chain, Event
 from chain_bridge.errors import PlanError
+from chain_bridge.keys import Signer
 from chain_bridge.plan import MOST_SEATS, Action
 from chain_bridge.recording import BURN, ISSUANCE
 from chain_bridge.runtime import Runtime, blake2
 
+OPERATOR = -1  # the signer of a batch that no device signs
 SEAT_MARGIN = 2  # existential deposits that an approval seat keeps beside the deposit
 MOST_ACCOUNTS = 2**16 - MOST_SEATS  # sub-accounts whose indices are above those of the seats
 
@@ -81,6 +83,22 @@ class Money(ABC):
     @abstractmethod
     def native_out(self, action: Action) -> int:
         """Return the native units that leave the operator by an action, beside fees."""
+
+    def signer(self, action: Action) -> int:
+        """Return who signs an action: a device, or `OPERATOR`."""
+        return OPERATOR
+
+    def public(self, signer: int) -> bytes:
+        """Return the public key of a signer."""
+        return self.operator
+
+    def key(self, signer: int) -> Signer:
+        """Return the key of a device that signs; the operator's comes from the user."""
+        raise KeyError(signer)
+
+    def sort(self, action: Action) -> str:
+        """Return which of the chain's calls an action is: calls of one sort have one price."""
+        return action.kind
 
     def expected(self, action: Action) -> list[Move]:
         """Return what the call of a money action is to move."""

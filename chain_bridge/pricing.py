@@ -17,22 +17,23 @@ PROBE = 64  # calls of a probing batch
 
 
 def probe(chain: Chain, script: Script, signer: Signer) -> None:
-    """Set the prices of a script: what each kind of call adds to a batch.
+    """Set the prices of a script: what each sort of call adds to a batch.
 
     A call's price is that of a batch of `PROBE` such calls less that of an empty one, by `PROBE`.
     """
-    # The longest action of each kind stands for all of them.
+    # The longest action of each sort stands for all of them.
     samples: dict[str, Action] = {}
     for a in script.actions:
-        if a.kind not in samples or _size(a) > _size(samples[a.kind]):
-            samples[a.kind] = a
+        sort = script.sort(a)
+        if sort not in samples or _size(a) > _size(samples[sort]):
+            samples[sort] = a
 
     # Notes first: their weight is a bound in the calls of approvals.
     head = script.runtime.call("System.remark_with_event", bytes(SIZE))
     batch = partial(script.runtime.call, "Utility.batch_all")
     script.base = query(chain, script.runtime, batch([head]), signer)
-    for kind, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
-        call = script.call(action, (2**31, 2) if kind == "approve" else None)
+    for sort, action in sorted(samples.items(), key=lambda item: item[0] != "note"):
+        call = script.call(action, (2**31, 2) if sort == "approve" else None)
         full, base = (
             query(chain, script.runtime, batch([head, *[call] * PROBE]), signer),
             script.base,
@@ -41,7 +42,7 @@ def probe(chain: Chain, script: Script, signer: Signer) -> None:
             _each(full.weight.ref_time - base.weight.ref_time),
             _each(full.weight.proof_size - base.weight.proof_size),
         )
-        script.prices[kind] = Price(weight, len(call), _each(full.fee - base.fee))
+        script.prices[sort] = Price(weight, len(call), _each(full.fee - base.fee))
 
 
 def _size(action: Action) -> int:

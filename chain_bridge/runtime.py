@@ -30,11 +30,17 @@ class Weight(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The limits of one extrinsic: weight, encoded bytes, calls in a batch (None: unknown)."""
+    """The limits of one extrinsic: weight, encoded bytes, calls in a batch (None: unknown).
+
+    `block`: the weight of all normal extrinsics of a block; `extrinsic`: what each takes of it
+    beside its call.
+    """
 
     weight: Weight
     length: int
     calls: int | None
+    block: Weight = Weight(2**62, 2**62)
+    extrinsic: Weight = Weight(0)
 
 
 def twox128(data: bytes) -> bytes:
@@ -237,7 +243,7 @@ class Runtime:
 
     @cached_property
     def limits(self) -> Limits:
-        """The limits of a normal extrinsic; `BridgeError` when the chain states none."""
+        """The limits of normal extrinsics; `BridgeError` when the chain states none."""
         weights = self.constant("System", "BlockWeights")
         if weights is None:
             raise BridgeError("the chain states no System.BlockWeights")
@@ -247,4 +253,11 @@ class Runtime:
             most = weights["max_block"]
         length = self.constant("System", "BlockLength")
         size = length["normal"] if "normal" in length else length["max"]["normal"]
-        return Limits(self.weight(most), int(size), self.constant("Utility", "batched_calls_limit"))
+        total = normal["max_total"]
+        return Limits(
+            self.weight(most),
+            int(size),
+            self.constant("Utility", "batched_calls_limit"),
+            self.weight(weights["max_block"] if total is None else total),
+            self.weight(normal["base_extrinsic"]),
+        )

@@ -97,5 +97,19 @@ def check_may_sign(
         )
 
 
+def devices_may_sign(who: Identity) -> str:
+    """Return why keys of devices must not sign on a chain, which is checked; empty: they may.
+
+    They follow from the run, so that whoever has it has them: they are worth no more than keys of
+    the development phrase.
+    """
+    place = f"{who.url} ({who.chain}, {who.spec_name})"
+    if who.kind not in DEVELOPMENT or who.genesis in LIVE:
+        return f"{place} is no development chain"
+    if not _is_local(who.url):
+        return f"{place} is not on this machine, and whoever has the run has the devices' keys"
+    return ""
+
+
 def _is_local(url: str) -> bool:
     return (urlsplit(url).hostname or "") in ("127.0.0.1", "::1", "localhost")

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from chain_bridge.coin import Coin
 from chain_bridge.header import Header
-from chain_bridge.money import AssetMoney, Money
+from chain_bridge.keys import Signer
+from chain_bridge.money import OPERATOR, AssetMoney, Money
 from chain_bridge.plan import MONEY, Action, Plan
 from chain_bridge.runtime import Runtime, Weight, blake2
 
-COLUMNS = ("batch", "round", "call", "reason", "debit", "credit", "amount", "device", "data")
+COLUMNS = (
+    "batch",
+    "signer",
+    "round",
+    "call",
+    "reason",
+    "debit",
+    "credit",
+    "amount",
+    "device",
+    "data",
+)
+
+
+Custody = Literal["operator", "devices"]
+"""Who signs: one operator everything, or each device what it does itself."""
 
 
 class Price(NamedTuple):
@@ -28,9 +44,11 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Actions `start` to `stop` of a script, all of one round.
+    """Actions `start` to `stop` of a script, all of one round and of one signer.
 
-    `digest`: SHA-256 over their canonical lines.
+    `digest`: SHA-256 over their canonical lines; `signer`: a device or `OPERATOR`; `block`: batches
+    with the same number are put into one block, where blocks are made on demand; `phase`: batches
+    of one phase may come in any order, of different phases only in theirs.
     """
 
     index: int
@@ -38,14 +56,18 @@ class Batch:
     start: int
     stop: int
     digest: bytes
+    signer: int
+    block: int
+    phase: int
 
 
 @dataclass
 class Script:
     """All that will be signed.
 
-    `skipped`: what the chain cannot do, and which call it lacks; `prices`: by kind of call; `base`:
-    of a batch with nothing but its header; `coin`: the native token, in which fees are paid.
+    `skipped`: what the chain cannot do, and which call it lacks; `prices`: by sort of call; `base`:
+    of a batch with nothing but its header; `coin`: the native token, in which fees are paid;
+    `custody`: who signs.
     """
 
     plan: Plan
@@ -57,6 +79,7 @@ class Script:
     base: Price
     coin: Coin = field(default_factory=Coin)
     batches: list[Batch] = field(default_factory=list)
+    custody: Custody = "operator"
 
     @property
     def identity(self) -> bytes:
@@ -71,8 +94,36 @@ class Script:
     @property
     def digest(self) -> bytes:
         """SHA-256 over the money's unit and scale and all batches, so over the packing too."""
-        money = f"{self.money.unit},{self.money.scale},{len(self.batches)}".encode()
-        return hashlib.sha256(money + b"".join(b.digest for b in self.batches)).digest()
+        money = f"{self.money.unit},{self.money.scale},{len(self.batches)}"
+        if self.custody != "operator":
+            money += f",{self.custody}"
+        digests = b"".join(b.digest for b in self.batches)
+        return hashlib.sha256(money.encode() + digests).digest()
+
+    # --- who signs --------------------------------------------------------------------------------
+
+    def signer(self, action: Action) -> int:
+        """Return who signs an action: a device, or `OPERATOR`."""
+        return OPERATOR if self.custody == "operator" else self.money.signer(action)
+
+    def signers(self) -> dict[int, bytes]:
+        """Return the public key of everybody who signs a batch, the operator first."""
+        numbers = {OPERATOR, *(b.signer for b in self.batches)}
+        return {n: self.money.public(n) for n in sorted(numbers)}
+
+    def key(self, signer: int, operator: Signer) -> Signer:
+        """Return the key that a signer's batches are signed with."""
+        return operator if signer == OPERATOR else self.money.key(signer)
+
+    # --- what it costs ----------------------------------------------------------------------------
+
+    def sort(self, action: Action) -> str:
+        """Return which of the chain's calls an action is."""
+        return action.kind if self.custody == "operator" else self.money.sort(action)
+
+    def price(self, action: Action) -> Price:
+        """Return what an action adds to a batch."""
+        return self.prices[self.sort(action)]
 
     def estimate(self) -> int:
         """Return the fees of the whole replay in native units, by the chain's own prices."""
@@ -83,7 +134,20 @@ class Script:
         return self._fees(self.actions[batch.start : batch.stop], 1)
 
     def _fees(self, actions: Sequence[Action], batches: int) -> int:
-        return self.base.fee * batches + sum(self.prices[a.kind].fee for a in actions)
+        return self.base.fee * batches + sum(self.price(a).fee for a in actions)
+
+    def signed_by(self, signer: int, batches: Iterable[Batch]) -> tuple[list[Action], int]:
+        """Return the actions of a signer among some batches, and in how many batches they are."""
+        own = [b for b in batches if b.signer == signer]
+        return [a for b in own for a in self.actions[b.start : b.stop]], len(own)
+
+    def needs_of_device(self, actions: Sequence[Action], batches: int) -> int:
+        """Return the native units that a device must have for its actions in so many batches.
+
+        These are fees, the deposit of one open approval, and its existential deposit.
+        """
+        deposit = max(map(self._deposit, actions), default=0)
+        return self._fees(actions, batches) + deposit + self.money.existential
 
     def frame(self) -> pd.DataFrame:
         """Return one row per call, in order."""
@@ -93,7 +157,8 @@ class Script:
                 amount = a.amount or None
                 device = a.device if a.device >= 0 else None
                 names = (a.kind, a.reason, a.debit, a.credit)
-                rows.append((batch.index, a.round, *names, amount, device, a.text()))
+                place = (batch.index, signer_name(batch.signer), a.round)
+                rows.append((*place, *names, amount, device, a.text()))
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
             {"amount": "Int64", "device": "Int64"}
         )
@@ -122,6 +187,9 @@ class Script:
             case "metadata":
                 base = self._constant("Uniques", "MetadataDepositBase")
                 return base + self._constant("Uniques", "DepositPerByte") * len(action.data)
+            case "propose" if self.signer(action) != OPERATOR:
+                each = self._constant("Multisig", "DepositFactor")
+                return self._constant("Multisig", "DepositBase") + each * majority(action.members)
         return 0
 
     def _constant(self, pallet: str, *names: str) -> int:
@@ -212,6 +280,11 @@ class Script:
     def _others(self, action: Action) -> list[bytes]:
         """Return the seats of the other members, sorted as the Multisig pallet wants them."""
         return sorted(self.money.seat(m) for m in action.members if m != action.device)
+
+
+def signer_name(signer: int) -> str:
+    """Return a signer in words."""
+    return "operator" if signer == OPERATOR else f"device:{signer}"
 
 
 def majority(members: Sequence[int]) -> int:

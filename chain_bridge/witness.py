@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
+from chain_bridge.custody import OWNED
 from chain_bridge.devchain import server
 from chain_bridge.errors import ChainSilentError, PlanError, SafetyError
 from chain_bridge.folder import check_folder, files_of, write_folder
@@ -22,14 +23,14 @@ from chain_bridge.plan import Plan, make_plan
 from chain_bridge.reconcile import Reconciliation, reconcile
 from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
-from chain_bridge.safety import Identity, check_may_sign, identify
-from chain_bridge.script import Script
+from chain_bridge.safety import Identity, check_may_sign, devices_may_sign, identify
+from chain_bridge.script import Custody, Script, signer_name
 
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
-FILES = files_of("reconciliation", "fees", "rounds", "batches")
+FILES = files_of("reconciliation", "fees", "rounds", "batches", "participants")
 RESTARTS = 3  # of a dev chain of our own that died
 
 
@@ -38,7 +39,8 @@ class Options:
     """How to replay.
 
     `token`, `asset`, `scale`: see `make_script`; `batch`: calls in a batch at most; `genesis`: what
-    the hash of block 0 must be; `timeout_s`: for each answer of the chain.
+    the hash of block 0 must be; `timeout_s`: for each answer of the chain; `custody`: "auto" lets
+    devices sign for themselves where the chain allows it, else the operator signs everything.
     """
 
     endpoint: str | None = None
@@ -50,11 +52,14 @@ class Options:
     genesis: str | None = None
     key_file: Path | None = None
     timeout_s: float = 60.0
+    custody: Literal["auto", "operator", "devices"] = "auto"
 
     def __post_init__(self) -> None:
         asset, scale, batch, genesis = self.asset, self.scale, self.batch, self.genesis
         if self.token not in get_args(Token):
             raise PlanError(f"--token {self.token}: must be asset, native or auto")
+        if self.custody not in ("auto", *get_args(Custody)):
+            raise PlanError(f"--custody {self.custody}: must be operator, devices or auto")
         if type(asset) is not int or not 0 <= asset < 2**32:
             raise PlanError(f"--asset {asset}: must be a number below 2**32")
         if type(scale) is not int or scale < 1:
@@ -151,7 +156,28 @@ def _script(chain: Chain, plan: Plan, key: Signer, options: Options) -> Script:
         asset=options.asset,
         scale=options.scale,
         most=options.batch,
+        custody=_custody(chain, options),
     )
+
+
+def _custody(chain: Chain, options: Options) -> Custody:
+    """Return who signs; `SafetyError` or `PlanError` where devices shall and cannot."""
+    if options.custody == "operator":
+        return "operator"
+    danger = devices_may_sign(identify(chain))
+    missing = next((call for call in OWNED if not chain.runtime.has(call)), None)
+    obstacle = ""
+    if options.token == "native":
+        obstacle = "in the native token a device's fees could not be told from the run's money"
+    elif missing:
+        obstacle = f"{chain.url} ({chain.runtime.spec_name}) has no {missing}"
+    if options.custody == "auto":
+        return "operator" if danger or obstacle else "devices"
+    if danger:
+        raise SafetyError(f"--custody devices: {danger}")
+    if obstacle:
+        raise PlanError(f"--custody devices: {obstacle}")
+    return "devices"
 
 
 @contextlib.contextmanager
@@ -193,12 +219,14 @@ def _chain(options: Options) -> Iterator[tuple[Chain, Signer, server.DevChain | 
 def batches(done: Witnessed) -> pd.DataFrame:
     """Return one row per batch: where it is, how many calls it holds."""
     rows = [
-        (b.index, b.round, b.stop - b.start, at.number, at.block, at.extrinsic, b.digest.hex())
+        (
+            *(b.index, signer_name(b.signer), b.round, b.stop - b.start),
+            *(at.number, at.block, at.extrinsic, b.digest.hex()),
+        )
         for b, at in zip(done.script.batches, done.books.landed, strict=True)
     ]
-    return pd.DataFrame(
-        rows, columns=["batch", "round", "calls", "block", "block_hash", "extrinsic", "digest"]
-    )
+    columns = ["batch", "signer", "round", "calls", "block", "block_hash", "extrinsic", "digest"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary(done: Witnessed) -> dict[str, Any]:
@@ -223,6 +251,7 @@ def summary(done: Witnessed) -> dict[str, Any]:
             "scale": script.money.scale,
             "run_asset": script.plan.asset,
         },
+        "custody": script.custody,
         "batches": len(script.batches),
         "calls": len(script.actions),
         "comparisons": len(books.rows),
@@ -244,5 +273,6 @@ def write(done: Witnessed, folder: Path) -> None:
         "fees": books.fees.frame(),
         "rounds": books.fees.by_round(),
         "batches": batches(done),
+        "participants": books.participants,
     }
     write_folder(folder, FILES, frames, summary(done))

@@ -105,7 +105,7 @@ def page(table: pd.DataFrame, prices: list[tuple[str, int, int]]) -> str:
         "",
         f"What a round of 20 devices costs on the dev chain, measured: {ROUNDS} rounds under every "
         "payout rule, 3 devices",
-        "of which send noise, replayed and reconciled to the unit "
+        "of which send noise, replayed in custody `operator` and reconciled to the unit "
         "([how](../how-to/replay-on-your-node.md)). Fees are balance",
         "differences of the operator in millionths of the native token (12 decimals); "
         "a batch's fee is divided among its calls in",
@@ -145,7 +145,7 @@ def page(table: pd.DataFrame, prices: list[tuple[str, int, int]]) -> str:
 def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as place, server.start() as own:
-        options = Options(endpoint=own.url)
+        options = Options(endpoint=own.url, custody="operator")
         for number, mechanism in enumerate(mechanisms()):
             done = replay_run(
                 play(mechanism, Path(place) / f"{number}"),

@@ -28,11 +28,12 @@ SHOWN = 20
 COMPARED = {
     "calls": "calls of a batch, with what was asked for",
     "call": "calls that did something else, one by one",
-    "fee": "fee of a batch, with the operator's balance",
+    "signature": "batches, with their signer's own signature",
+    "fee": "fees of a signer in a block, with its balance",
     "balance": "account after a round, with the journal",
     "recorded balance": "account after a round, with table participants",
     "moved": "change of an account in a round, by reason",
-    "signer": "operator's account, with all that it paid",
+    "signer": "account of each signer, with all that it paid",
     "issuance": "total on the chain, with the sum of all accounts",
     "supply": "change of the supply, with issued less burned",
     "order": "batches, with the order that was asked for",
@@ -66,6 +67,15 @@ TokenOption = Annotated[
 AssetOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Number of the asset.")]
 ScaleOption = Annotated[
     int, typer.Option(min=1, help="Units on the chain for one base unit of the run.")
+]
+CustodyOption = Annotated[
+    str,
+    typer.Option(
+        metavar="operator|devices",
+        help="Who signs: devices, each what it does itself, or one operator everything "
+        "[default: devices where the chain allows it].",
+        show_default=False,
+    ),
 ]
 BatchOption = Annotated[
     int | None,
@@ -102,6 +112,7 @@ def replay(
     token: TokenOption = "auto",  # noqa: S107 - not a secret
     asset: AssetOption = 1,
     scale: ScaleOption = 1,
+    custody: CustodyOption = "auto",
     batch: BatchOption = None,
     allow_endpoint: ForeignOption = False,
     genesis: GenesisOption = None,
@@ -148,6 +159,7 @@ def replay(
                 genesis=genesis,
                 key_file=key_file,
                 timeout_s=timeout,
+                custody=custody,  # type: ignore[arg-type]
             )
             folder = out or run_dir / ("replay-plan" if dry_run else "replay")
             check_place(folder)
@@ -181,7 +193,7 @@ def _show_plan(script: Script, folder: Path) -> None:
     show(
         _prices(script),
         f"{run.name} ({run.mechanism}) on {script.runtime.spec_name}: "
-        f"{script.money.unit}, fees in {_unit(script.coin)}",
+        f"{script.money.unit}, custody: {script.custody}, fees in {_unit(script.coin)}",
     )
     batches = _batches(script)
     first = f", the first {SHOWN} of {len(batches)}" if len(batches) > SHOWN else ""
@@ -203,7 +215,7 @@ def _prices(script: Script) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for kind, count in sorted(Counter(a.kind for a in script.actions).items()):
+    for kind, count in sorted(Counter(map(script.sort, script.actions)).items()):
         price = script.prices[kind]
         rows.append(
             {
@@ -222,9 +234,12 @@ def _batches(script: Script) -> pd.DataFrame:
     """Return one row per batch."""
     import pandas as pd
 
+    from chain_bridge.script import signer_name
+
     rows = [
         {
             "batch": batch.index,
+            "signer": signer_name(batch.signer),
             "round": _round_name(batch.round, script),
             "calls": batch.stop - batch.start,
             "estimated fee": f"{script.estimate_of(batch):,}",
@@ -270,14 +285,16 @@ def show_replay(done: Witnessed) -> None:
     script, replayed = done.script, done.replayed
     run = script.plan.run
     where = f"{done.chain.chain} ({done.chain.spec_name} {script.runtime.spec_version})"
-    show(
-        checks(done.books, COMPARED),
-        f"{run.name} ({run.mechanism}) on {where}, {script.money.unit}",
-    )
+    held = f"{script.money.unit}, custody: {script.custody}"
+    show(checks(done.books, COMPARED), f"{run.name} ({run.mechanism}) on {where}, {held}")
     show(
         _fees(done),
         f"\nfees in {_unit(script.coin)}: {script.coin.amount(done.books.fees.total)} in all",
     )
+    if script.custody == "devices":
+        paid = done.books.participants
+        first = f", the first {SHOWN} of {len(paid)}" if len(paid) > SHOWN else ""
+        show(_grouped(paid.head(SHOWN)), f"\nfees by who paid them{first}")
     _show_skipped(done.books.skipped)
     parts = [
         f"{replayed.sent} of {len(script.batches)} batches sent in {duration(replayed.wall_s)}"
@@ -294,6 +311,11 @@ def show_replay(done: Witnessed) -> None:
         f"head:    block {number}, {head}\ntables:  {done.folder}\n{done.books.verdict}",
         markup=False,
     )
+
+
+def _grouped(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its integers as text, in groups of three digits."""
+    return table.map(lambda value: value if isinstance(value, str) else f"{value:,}")
 
 
 def _fees(done: Witnessed) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def test_an_underfunded_escrow(chain, operator, recorded, scripted):
     with pytest.raises(ReplayError, match=message) as refused:
         replay(chain, script, operator, on_batch=act)
     assert f"batches 0 to {pays.index - 1} stand" in str(refused.value)
-    assert len(scan(chain, script, operator.public).landed) == pays.index
+    assert len(scan(chain, script).landed) == pays.index
     with pytest.raises(
         ReplayError, match=rf"{pays.index} of {len(script.batches)} batches are there"
     ):

@@ -50,23 +50,33 @@ def progress_of(process, done):
     )
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
-def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path, kills):
+@pytest.mark.parametrize(
+    ("custody", "kills"),
+    [
+        ("operator", 1),
+        pytest.param("devices", 2, marks=pytest.mark.slow),
+        pytest.param("operator", 20, marks=pytest.mark.soak),
+        pytest.param("devices", 20, marks=pytest.mark.soak),
+    ],
+)
+def test_killed_clients(devchain, chain, recorded, scripted, tmp_path, custody, kills):
     """Each client is killed after one more batch, of many, at a random moment; one finishes."""
     draw = random.Random(kills)
-    folder = recorded(rounds=kills + 1)
-    options = ("--batch", "2")
+    # Devices' batches of a round share a block, so that more rounds make as many moments.
+    folder = recorded(rounds=kills + 1 if custody == "operator" else 2 * kills + 2)
+    options = ("--batch", "2", "--custody", custody)
+    form = {"most": 2, "custody": custody}
     killed_at = []
     for _ in range(kills):
         process = client(folder, devchain.url, tmp_path / "replay", *options)
-        progress_of(process, 1)
+        progress_of(process, 1 + (killed_at[-1] if killed_at and custody == "devices" else 0))
         # Plain lines come at tenths of the batches, so that of many moments each is also drawn.
         time.sleep(draw.uniform(0, 0.6) if kills > 1 else 0)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it must still work: ask for more batches"
-        script = scripted(chain, folder, most=2)
-        killed_at.append(len(scan(chain, script, operator.public).landed))
+        script = scripted(chain, folder, **form)
+        killed_at.append(len(scan(chain, script).landed))
     assert killed_at == sorted(killed_at)
     assert len(set(killed_at)) > kills // 2, "kills must find replays at different places"
     assert killed_at[-1] < len(script.batches)
@@ -77,17 +87,19 @@ def test_killed_clients(devchain, chain, operator, recorded, scripted, tmp_path,
     verdict = json.loads((tmp_path / "replay" / "verdict.json").read_text())
     assert verdict["reconciled"]
     assert verdict["found"] >= killed_at[-1]
-    landed = scan(chain, scripted(chain, folder, most=2), operator.public).landed
+    landed = scan(chain, scripted(chain, folder, **form)).landed
     assert [x.batch for x in landed] == list(range(verdict["batches"]))
+    assert verdict["custody"] == custody
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("custody", ["operator", "devices"])
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.soak)])
-def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
+def test_killed_chains(recorded, tmp_path, monkeypatch, kills, custody):
     """A bundled chain that dies is started again, empty: all is sent again, to the same hash."""
     monkeypatch.setattr("chain_bridge.witness.RESTARTS", kills)
-    folder = recorded(rounds=5)
-    undisturbed = replay_run(folder, out=tmp_path / "undisturbed")
+    folder, options = recorded(rounds=5), Options(custody=custody)
+    undisturbed = replay_run(folder, options, out=tmp_path / "undisturbed")
     started, start = [], server.start
     aims: list[int] = []
     killers: list[threading.Timer] = []
@@ -110,7 +122,7 @@ def test_killed_chains(recorded, tmp_path, monkeypatch, kills):
         elif killers:
             killers[-1].join()  # however fast it is, it does not end before its chain
 
-    done = replay_run(folder, out=tmp_path / "disturbed", on_batch=on_batch)
+    done = replay_run(folder, options, out=tmp_path / "disturbed", on_batch=on_batch)
     assert done.restarts == len(killers) == kills
     assert done.books.agrees
     assert done.books.head == undisturbed.books.head
