@@ -4,8 +4,8 @@
     python benchmarks/replay.py --chain evm [--calls 20000]
     python benchmarks/replay.py --custody [--devices 20] [--rounds 20] [--each 25]
 
-On Substrate every payout is an `Assets.mint` to a device, like a reward that a payout rule issues. The same
-calls are sent in three ways, on the same machine in one run:
+On Substrate every payout is an `Assets.mint` to a device, like a reward that a payout rule issues.
+The same calls are sent in three ways, on the same machine in one run:
 
 - the bridge: plan, probing, replay, reconciliation;
 - the library's batches, of the bridge's size: compose, sign, submit and wait with
