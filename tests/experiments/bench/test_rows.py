@@ -23,7 +23,6 @@ from experiments.bench.record import Honest, Record, read_record, write_record
 from experiments.bench.row import VERDICTS, answer, gains_of, row_of
 from experiments.bench.suite import load_suite
 from experiments.cli import app
-from experiments.kinds import all_kinds
 from experiments.loader import ScenarioError
 from fedstake.errors import InputError
 from mechanisms.payouts.flat import Flat
@@ -84,16 +83,6 @@ def test_every_variant_can_be_played_and_no_behaviour_is_told_the_payout_rule(pr
         behaviours = [c for c in scenario.choices() if c.key.startswith("adversaries.")]
         for choice in behaviours:
             assert "rules" not in getattr(choice.create(), "knows", ()), variant.name
-
-
-def test_the_suite_has_every_behaviour_of_the_library_but_the_one_that_is_told_the_rule():
-    named = {(role, name) for keys in SUITE.deviations.values() for role, name in keys.items()}
-    for registry in all_kinds():
-        role = registry.key.rpartition(".")[2]
-        if role in ("worker", "validator", "miner"):
-            for name in registry.names():
-                if name not in ("honest", "adaptive-noise"):
-                    assert (role, name) in named
 
 
 # --- rows ---------------------------------------------------------------------------------------
