@@ -17,16 +17,15 @@ import pandas as pd
 from experiments.bench.board import shown_rows
 from experiments.bench.row import answer
 from experiments.bench.suite import Suite
+from experiments.claims.claim import FOLDER, Claim, read
 from experiments.numerals import number
 from experiments.reports.page import Section
-from fedstake.errors import InputError
-from fedstake.outside import UnreadableError, literal, read_toml
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.vocabulary import BlockObservation
 
 RESULTS = Path(__file__).parents[2] / "results"
-CLAIMS = RESULTS / "claims"
-"""Folder of claims about rules, a TOML file each: the only place that cards read them from."""
+MEASURED = RESULTS / "reference" / "claims.csv"
+"""What was measured of the claims of the register."""
 CERTIFICATES = RESULTS / "certificates"
 """Folder of certificates of shipped rules, `NAME.toml` each, as `fedstake audit` writes them."""
 LEADING = 6
@@ -200,29 +199,45 @@ def _certificate(rule: type[PayoutRule]) -> str:
 # --- claims -------------------------------------------------------------------------------------
 
 
-def claims_about(name: str, folder: Path = CLAIMS) -> list[dict[str, str]]:
-    """Return the claims about a rule: files of a folder whose key `rule` is its name.
+def claims_about(
+    name: str, folder: Path = FOLDER, numbers: Path = MEASURED
+) -> list[dict[str, str]]:
+    """Return the claims of the register about a rule: who says what, and what was measured.
 
-    Of each the keys `claim` or `sentence`, `claimed`, `measured` and `verdict` are shown where they
-    are there, and its file. No folder: no claims. Raises `InputError` for a file that is no TOML.
+    Args:
+        name: of the rule.
+        folder: of the claims.
+        numbers: what was measured of them, as `docs/claims.py` writes it; a claim that is not in it
+            has not been played.
     """
+    measured = {}
+    if numbers.is_file():
+        rows = pd.read_csv(numbers).to_dict("records")
+        measured = {row["claim"]: row for row in rows}
     found = []
     for file in sorted(folder.glob("*.toml")):
-        try:
-            values = read_toml(file)
-        except UnreadableError as error:
-            raise InputError(f"{file}: {error.reason}") from None
-        if values.get("rule") != name:
-            continue
-        claim = {"claim": _text(values.get("claim", values.get("sentence", "")))}
-        for key in ("claimed", "measured", "verdict"):
-            claim[key] = _text(values.get(key, "–"))
-        found.append(claim | {"file": file.name})
+        claim = read(file)
+        if name in claim.rules:
+            row = measured.get(file.stem)
+            found.append(_claim(file, claim, row))
     return found
 
 
-def _text(value: Any) -> str:
-    return literal(" ".join(str(value).split()))[:300]
+def _claim(file: Path, claim: Claim, row: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Return the row of one claim in the table of a card."""
+    found, verdict = "not played yet", "–"
+    if row is not None:
+        verdict = str(row["verdict"])
+        low, high = number(row["low"], 1), number(row["high"], 1)
+        found = f"{number(row['mean'], 1)} ({low} to {high}) {claim.measure.unit}"
+    return {
+        "verdict": verdict,
+        "claim": claim.says,
+        "by": claim.who,
+        "measured": found,
+        "holds if": str(claim.measure.within),
+        "file": file.name,
+    }
 
 
 def _claims_table(rule: type[PayoutRule]) -> pd.DataFrame | None:

@@ -277,15 +277,15 @@ def test_a_rule_that_is_not_measured_has_a_card_and_is_named_in_the_index():
     assert page.rstrip().endswith("Not measured yet: [`new`](new.md).")
 
 
-def test_claims_about_a_rule_are_read_from_their_folder(tmp_path):
+def test_claims_about_a_rule_are_those_of_the_register(tmp_path):
     assert claims_about("flat", tmp_path / "none") == []
-    (tmp_path / "one.toml").write_text('rule = "flat"\nclaim = "nobody\\nidles"\nclaimed = 0\n')
-    (tmp_path / "two.toml").write_text('rule = "vbfl"\nclaim = "x"\n')
-    (found,) = claims_about("flat", tmp_path)
-    assert (found["claim"], found["claimed"], found["file"]) == ("nobody idles", "0", "one.toml")
-    (tmp_path / "three.toml").write_text("rule = ")
-    with pytest.raises(InputError, match="three"):
-        claims_about("flat", tmp_path)
+    found = {claim["file"]: claim for claim in claims_about("vbfl")}
+    inflated = found["vbfl-claims-cannot-be-inflated.toml"]
+    assert inflated["verdict"] == "fails"
+    assert inflated["by"] == "VBFL"
+    assert "base units per run" in inflated["measured"]
+    unplayed = claims_about("vbfl", numbers=tmp_path / "none.csv")
+    assert {claim["measured"] for claim in unplayed} == {"not played yet"}
 
 
 # --- the command --------------------------------------------------------------------------------
