@@ -17,8 +17,9 @@ from chain_bridge.recording import BURN, ISSUANCE
 TICKS = 10**6
 """Units of block time in a simulated second: it counts microseconds from that of block 0 on."""
 GAS = 1_000_000_000
-"""Gas that a transaction may use at most: enough for a round of thousands of devices. What would not
-fit into a block of a live network shows in the tables.
+"""Gas that a transaction may use at most: enough for a round of thousands of devices.
+
+What would not fit into a block of a live network shows in the tables.
 """
 LONGEST = 400
 """Calls that are put into one block at most."""
