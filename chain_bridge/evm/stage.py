@@ -16,8 +16,11 @@ from chain_bridge.recording import BURN, ISSUANCE
 
 TICKS = 10**6
 """Units of block time in a simulated second: it counts microseconds from that of block 0 on."""
-GAS = 60_000_000
-"""Gas that a transaction may use at most; twice a block of Ethereum's main network."""
+GAS = 1_000_000_000
+"""Gas that a transaction may use at most: enough for a round of thousands of devices.
+
+What would not fit into a block of a live network shows in the tables.
+"""
 LONGEST = 400
 """Calls that are put into one block at most."""
 DONE, STALE = "", "stale"

@@ -22,6 +22,8 @@ UNAUTHORISED = "AccessControlUnauthorizedAccount"
 UNFUNDED = "ERC20InsufficientBalance"
 EVERYTHING = 2**256 - 1
 INITIAL = "initial"
+MANY = 500
+"""Accounts that are given what they hold with one call."""
 STRANGER = "stranger"
 """An account that takes part in nothing."""
 
@@ -146,11 +148,16 @@ class Adapter(ABC):
         rule = stage.create(RULE, self.contract, ORGANISATION, self._token(stage), owner, *terms)
         issuer = stage.view(TOKEN, "ISSUER")
         grant = Call(ORGANISATION, TOKEN, "grantRole", (issuer, rule.address))
-        held = self._initial()
-        amounts = (stage.addresses([*held]), [*held.values()])
-        issue = Call(ORGANISATION, TOKEN, "mintMany", amounts, reason=INITIAL)
-        stage.send([grant, issue])
+        held = list(self._initial().items())
+        parts = [held[at : at + MANY] for at in range(0, len(held), MANY)]
+        stage.send([grant, *(self._issue(stage, part) for part in parts)])
         stage.send([self._approval(stage, name) for name in self.depositors()])
+
+    @staticmethod
+    def _issue(stage: Stage, held: Sequence[tuple[str, int]]) -> Call:
+        """Return the call that gives accounts what they hold at the start."""
+        arguments = (stage.addresses([name for name, _ in held]), [amount for _, amount in held])
+        return Call(ORGANISATION, TOKEN, "mintMany", arguments, reason=INITIAL)
 
     def _asset(self) -> str:
         asset: str = self.setting("payout.asset", str)

@@ -60,6 +60,7 @@ contract EqualShare is Till {
     /// Pay pool and subscription in, once.
     function fund() external onlyRole(ORGANISATION) nonReentrant {
         if (funded) revert Duplicate();
+        if (finished) revert WrongPhase();
         funded = true;
         _deposit(sponsor, PREPAID, terms.prepaid, "fee.prepaid");
         _deposit(sponsor, POOL, terms.pool, "pool.funded");
@@ -119,8 +120,10 @@ contract EqualShare is Till {
         for (uint256 i = 0; i < stakers.length; i++) {
             _pay(STAKES, stakers[i], terms.stake, "stake.back");
         }
-        uint256 fee = terms.fee.part(terms.pool);
-        uint256 share = verified.length == 0 ? 0 : (terms.pool - fee) / verified.length;
+        // Nothing where the organisation never paid it in: stakes go back all the same.
+        uint256 pool = held[POOL];
+        uint256 fee = terms.fee.part(pool);
+        uint256 share = verified.length == 0 ? 0 : (pool - fee) / verified.length;
         for (uint256 i = 0; i < verified.length; i++) {
             address who = verified[i];
             if (terms.claims && !claimed[walletOf[who]]) {

@@ -285,6 +285,19 @@ def test_equal_share_many_times(terms, sequence):
     shares_hold(terms, sequence)
 
 
+def test_stakes_come_back_though_nobody_funded_the_pool():
+    """Found by random sequences: a pool that is funded too late, or never, held money for ever."""
+    terms = (500, 100, 3, (1, 10), False, TREASURY, 0, 0, 0, 50, TREASURY)
+    ring = Ring("EqualShare", terms, each=1_000)
+    for who in ring.members:
+        assert not ring.call(who, "register", hashlib.sha256(who.encode()).digest())
+        assert not ring.call(who, "stakeToJoin")
+    assert not ring.call(ORGANISATION, "finish")
+    assert ring.call(ORGANISATION, "fund") == "WrongPhase"
+    assert sum(ring.held()) == 0
+    assert all(ring.balance(who) == 1_000 for who in [*ring.members, ORGANISATION])
+
+
 def score_pool_holds(parts, score, snapshot, sequence):
     pool = 700
     terms = (pool, *parts, score, snapshot, 6, ORGANISATION)

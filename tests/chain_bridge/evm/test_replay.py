@@ -359,3 +359,14 @@ def test_gas_is_what_the_chain_charged(played):
     table = gas_by_call(done.books).set_index("call")
     assert table.loc["rule.finalise", "most"] > table.loc["rule.finalise", "least"] > 21_000
     assert done.books.created["Coordinator"] > 3_000_000
+
+
+@pytest.mark.parametrize("missing", ["coincurve", "eth_abi"])
+def test_what_is_not_installed_is_asked_for(played, monkeypatch, missing):
+    folder = played("stake-weighted")
+    for module in [name for name in sys.modules if name.startswith("chain_bridge.evm")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+    done = cli(folder, "--chain", "evm")
+    assert done.exit_code == 2
+    assert f"needs the package {missing}: pip install 'fedstake[evm]'" in done.output
