@@ -262,8 +262,8 @@ def test_a_node_that_makes_its_own_blocks(undone, operator, recorded, owned):
     with pytest.raises(KeyboardInterrupt):
         replay(undone, script, operator, on_batch=stop)
     where = "0x" + undone.runtime.storage_key("TransactionPayment", "NextFeeMultiplier").hex()
-    twice = (2 * 10**18).to_bytes(16, "little")
-    undone.rpc("dev_setStorage", [[where, "0x" + twice.hex()]])
+    eightfold = (8 * 10**18).to_bytes(16, "little")
+    undone.rpc("dev_setStorage", [[where, "0x" + eightfold.hex()]])
     today = _bind(undone, script.plan, operator, Form("auto", 1, 1, None, "devices"))
     again = owned(folder)
     assert again.base.fee > script.base.fee
