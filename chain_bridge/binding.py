@@ -166,10 +166,11 @@ def _fund_fees(
 
     # What a device needs follows from its batches, and these not from what it gets.
     script.batches = pack(script, script.runtime.limits, most)
-    needs = [script.needs_of_device(*script.signed_by(d, script.batches)) for d in devices]
+    signed = [script.signed_by(d, script.batches) for d in devices]
     if devices:
-        amount = allowance(max(needs))
-        funds = fee_funds(devices, amount << shift if shift >= 0 else amount >> -shift)
+        fees = allowance(max(script.fees(*by_device) for by_device in signed), shift)
+        kept = max(script.kept_by_device(own) for own, _ in signed)
+        funds = fee_funds(devices, fees + kept)
         script.actions = [*opening, *funds, *actions]
         script.batches = pack(script, script.runtime.limits, most)
 

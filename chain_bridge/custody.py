@@ -91,13 +91,13 @@ class OwnedAsset(AssetMoney):
         return call
 
 
-def allowance(needs: int) -> int:
-    """Return what each device gets for fees: twice the greatest need, as a power of two.
+def allowance(fees: int, shift: int = 0) -> int:
+    """Return what each device gets for fees: twice the greatest estimate, as a power of two.
 
     Fees may rise while a replay goes on, and estimates of an interrupted replay and of the one that
-    goes on must give the same amount.
+    goes on must give the same amount. `shift`: times this power of two.
     """
-    return 1 << (2 * needs - 1).bit_length()
+    return 1 << (2 * fees - 1).bit_length() + shift
 
 
 def fee_funds(signers: Sequence[int], amount: int) -> list[Action]:

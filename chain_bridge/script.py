@@ -127,13 +127,14 @@ class Script:
 
     def estimate(self) -> int:
         """Return the fees of the whole replay in native units, by the chain's own prices."""
-        return self._fees(self.actions, len(self.batches))
+        return self.fees(self.actions, len(self.batches))
 
     def estimate_of(self, batch: Batch) -> int:
         """Return the fee of one batch in native units."""
-        return self._fees(self.actions[batch.start : batch.stop], 1)
+        return self.fees(self.actions[batch.start : batch.stop], 1)
 
-    def _fees(self, actions: Sequence[Action], batches: int) -> int:
+    def fees(self, actions: Sequence[Action], batches: int) -> int:
+        """Return the fees of actions in so many batches, by the chain's own prices."""
         return self.base.fee * batches + sum(self.price(a).fee for a in actions)
 
     def signed_by(self, signer: int, batches: Iterable[Batch]) -> tuple[list[Action], int]:
@@ -142,12 +143,15 @@ class Script:
         return [a for b in own for a in self.actions[b.start : b.stop]], len(own)
 
     def needs_of_device(self, actions: Sequence[Action], batches: int) -> int:
-        """Return the native units that a device must have for its actions in so many batches.
+        """Return the native units that a device must have for its actions in so many batches."""
+        return self.fees(actions, batches) + self.kept_by_device(actions)
 
-        These are fees, the deposit of one open approval, and its existential deposit.
+    def kept_by_device(self, actions: Sequence[Action]) -> int:
+        """Return what a device must have beside fees.
+
+        This is its existential deposit, and what the chain reserves for one open approval.
         """
-        deposit = max(map(self._deposit, actions), default=0)
-        return self._fees(actions, batches) + deposit + self.money.existential
+        return self.money.existential + max(map(self._deposit, actions), default=0)
 
     def frame(self) -> pd.DataFrame:
         """Return one row per call, in order."""
@@ -170,7 +174,7 @@ class Script:
         """
         paid = sum(max(0, self.money.native_out(a)) for a in actions)
         reserved = sum(self._deposit(a) for a in actions)
-        return self._fees(actions, batches) + paid + reserved + self.money.existential
+        return self.fees(actions, batches) + paid + reserved + self.money.existential
 
     def _deposit(self, action: Action) -> int:
         """Return what the chain reserves of the operator's own units for an action."""
