@@ -14,7 +14,7 @@ The operator's batch comes after the notes that devices have made before it in t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -71,6 +71,7 @@ class _Table:
         self.phase = 0
         self.held: Counter[str] = Counter()  # by the turns that are over
         self.pending: dict[int, _Pending] = {}
+        self.leaving: Counter[str] = Counter()  # by the turns that are pending
 
     def round(self, actions: Iterable[Action]) -> None:
         """Take the turns of one round."""
@@ -83,6 +84,8 @@ class _Table:
                 self._end([OPERATOR])
             self._end(self._before(action, signer, stage))
             self.pending.setdefault(signer, _Pending()).add(action, stage)
+            if action.kind in MONEY:
+                self.leaving[action.debit] += action.amount
         self._end(list(self.pending))
 
     def _holds(self, signer: int, kinds: Sequence[str]) -> bool:
@@ -92,30 +95,35 @@ class _Table:
 
     def _before(self, action: Action, signer: int, stage: int) -> list[int]:
         """Return whose turns must be over before an action."""
-        others = {s: p for s, p in self.pending.items() if s != signer}
         if action.kind == "note" and signer != OPERATOR:
             # Its own too: what opens a commitment is not in the batch that seals it.
             return [s for s, p in self.pending.items() if any(x < stage for x in p.stages)]
         if action.kind == "propose":
-            return [s for s, p in others.items() if "approve" in p.kinds]
+            return self._others(signer, lambda p: "approve" in p.kinds)
         if action.kind == "approve":
             last = action.number == majority(action.members)
             waits = {"propose", "approve"} if last else {"propose"}
-            return [s for s, p in others.items() if p.kinds & waits]
+            return self._others(signer, lambda p: bool(p.kinds & waits))
         if action.kind in MONEY and action.debit != ISSUANCE:
-            return self._payers(action, signer, others)
+            return self._payers(action, signer)
         return []
 
-    def _payers(self, action: Action, signer: int, others: dict[int, _Pending]) -> list[int]:
-        """Return who must pay an account first, so that it covers a payment."""
+    def _others(self, signer: int, fits: Callable[[_Pending], bool]) -> list[int]:
+        """Return the other signers whose collected actions fit."""
+        return [s for s, p in self.pending.items() if s != signer and fits(p)]
+
+    def _payers(self, action: Action, signer: int) -> list[int]:
+        """Return who must pay an account first, so that it covers a payment.
+
+        What others are about to take from it may be taken before, what they bring may come after.
+        """
         account = action.debit
-        covered = self.held[account] - sum(p.loss[account] for p in others.values())
-        own = self.pending.get(signer)
-        if own is not None:
-            covered += own.gain[account] - own.loss[account]
+        covered = self.held[account] - self.leaving[account]
+        if signer in self.pending:
+            covered += self.pending[signer].gain[account]
         if covered >= action.amount:
             return []
-        return [s for s, p in others.items() if p.gain[account]]
+        return self._others(signer, lambda p: bool(p.gain[account]))
 
     def _end(self, signers: Sequence[int]) -> None:
         """End the turns of these signers."""
@@ -140,5 +148,6 @@ class _Table:
             self.turns.append(Turn(signer, self.phase, over.actions))
             self.held.update(over.gain)
             self.held.subtract(over.loss)
+            self.leaving.subtract(over.loss)
             for nowhere in (ISSUANCE, BURN):
                 del self.held[nowhere]

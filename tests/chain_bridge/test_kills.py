@@ -69,7 +69,8 @@ def test_killed_clients(devchain, chain, recorded, scripted, tmp_path, custody, 
     killed_at = []
     for _ in range(kills):
         process = client(folder, devchain.url, tmp_path / "replay", *options)
-        progress_of(process, 1 + (killed_at[-1] if killed_at and custody == "devices" else 0))
+        before = killed_at[-1] if killed_at and kills == 2 else 0
+        progress_of(process, before + 1)
         # Plain lines come at tenths of the batches, so that of many moments each is also drawn.
         time.sleep(draw.uniform(0, 0.6) if kills > 1 else 0)
         process.kill()

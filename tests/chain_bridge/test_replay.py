@@ -376,6 +376,7 @@ def test_options_are_the_same_from_python(recorded, devchain, tmp_path):
     assert sorted(p.name for p in (tmp_path / "replay").iterdir()) == [
         "batches.parquet",
         "fees.parquet",
+        "participants.parquet",
         "reconciliation.parquet",
         "rounds.parquet",
         "verdict.json",
