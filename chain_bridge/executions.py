@@ -17,8 +17,8 @@ from chain_bridge.recording import BURN, ISSUANCE
 from chain_bridge.written import MOST_ROWS, Written
 
 NO_VECTORS = (
-    "A fourth execution, the fixed-point numbers of a live network, is not compared: none of the "
-    "shipped rules has published vectors."
+    "A fourth execution, the fixed-point numbers of a live network, is not compared: no shipped "
+    "rule comes with vectors that a network has published."
 )
 
 

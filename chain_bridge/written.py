@@ -188,6 +188,8 @@ def _table(folder: Path, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
             if names.count(column) != 1:
                 raise PlanError(f"{shown(file)}: must have one column {column}")
         table = opened.read(columns=list(wanted)).replace_schema_metadata(None)
+    except PlanError:  # which is a ValueError
+        raise
     except FileNotFoundError:
         raise PlanError(f"{shown(folder)}: incomplete, {file.name} is missing") from None
     except UnreadableError as error:

@@ -74,15 +74,16 @@ def _show(outcome: Outcome, out: Path, seeds: int) -> None:
 
 def _replay_winner(winner: Attacked) -> None:
     """Repeat the winner's run on the bundled dev chain and print the books."""
-    from chain_bridge import replay_run
+    from chain_bridge import Options, replay_run
     from experiments.commands.replay import show_replay
 
     _say(
         f"The winner under its worst attack ({winner.attack}), repeated on a real Substrate "
-        "runtime, which books what it paid:"
+        "runtime, on which one operator books what it paid (with fedstake replay every device "
+        "signs for itself, which takes several times as long):"
     )
     with progress("replay", 1) as report_done:
-        done = replay_run(winner.path, on_batch=report_done.of)
+        done = replay_run(winner.path, Options(custody="operator"), on_batch=report_done.of)
     show_replay(done)
     if not done.books.agrees:
         raise typer.Exit(EXIT_FAILED)
