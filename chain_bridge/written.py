@@ -40,6 +40,9 @@ _COMPARED = {
 }
 UTILITIES = ("honest_utility", "adversary_utility")
 """Columns of table `rounds` that not every run has; they may have gaps."""
+UNDIVIDED = "undivided"
+"""Column of table `rounds` of rules that divide a pot by round."""
+_OPTIONAL = dict.fromkeys(UTILITIES, _REAL) | {UNDIVIDED: _WHOLE}
 
 
 @dataclass(frozen=True)
@@ -176,14 +179,14 @@ def _at(values: Any, key: str, default: Any) -> Any:
 
 
 def _table(folder: Path, name: str, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return the columns of a table that are read, and utilities where it has them."""
+    """Return the columns of a table that are read, and optional ones where it has them."""
     file = folder / f"{name}.parquet"
     try:
         opened = pq.ParquetFile(pa.BufferReader(read_bytes(file, MOST_BYTES)))
         if opened.metadata.num_rows > MOST_ROWS:
             raise PlanError(f"{shown(file)}: has more than {MOST_ROWS:,} rows, the most read")
         names = opened.schema_arrow.names
-        wanted = columns | {name: _REAL for name in UTILITIES if name in names}
+        wanted = dict(columns) | {key: _OPTIONAL[key] for key in _OPTIONAL if key in names}
         for column in wanted:
             if names.count(column) != 1:
                 raise PlanError(f"{shown(file)}: must have one column {column}")

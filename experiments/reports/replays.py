@@ -12,7 +12,7 @@ import pandas as pd
 
 from chain_bridge.errors import BridgeError
 from chain_bridge.executions import NO_VECTORS, at_the_end, executions, in_short
-from chain_bridge.written import KINDS, UTILITIES, Written, read_replay
+from chain_bridge.written import KINDS, UNDIVIDED, UTILITIES, Written, read_replay
 from experiments.numerals import how_many, number
 from experiments.reports.page import Section
 from experiments.rundir import write_file
@@ -129,7 +129,8 @@ def _in_short(table: pd.DataFrame, replays: Sequence[Written]) -> Section:
     return Section(
         "Executions of the same tape",
         _grouped(in_short(table, replays)),
-        note=f"{count} executions: the journal has the integers of the simulation. {NO_VECTORS}",
+        note=f"{count} executions: the journal has the integers of the simulation. "
+        f"{_rounding(replays)}{NO_VECTORS}",
         legend={
             "balances": "of an account after a round, as read",
             "missing": "the chain was not read after that round",
@@ -137,6 +138,20 @@ def _in_short(table: pd.DataFrame, replays: Sequence[Written]) -> Section:
             "supply": "all accounts at the end, base units",
         },
     )
+
+
+def _rounding(replays: Sequence[Written]) -> str:
+    """Return in words what a contract's rounding left to nobody; nothing where none divides."""
+    for replay in replays:
+        rounds = replay.tables["rounds"]
+        if UNDIVIDED in rounds and len(rounds):
+            total, most = int(rounds[UNDIVIDED].sum()), int(rounds[UNDIVIDED].max())
+            return (
+                f"Rounding: contract {replay.value('chain.contract')} divided its pots but for "
+                f"{how_many(total, 'unit')} in all, at most {most:,} in a round, which nobody "
+                "gets; an execution without a difference left the same. "
+            )
+    return ""
 
 
 def _balances(table: pd.DataFrame, replays: Sequence[Written]) -> Section:
@@ -171,13 +186,16 @@ def _by_round(replays: Sequence[Written]) -> Section:
         merged = own if merged is None else merged.merge(own, on="round", how="outer")
     assert merged is not None
     known = [replay.tables["rounds"] for replay in replays]
-    for column in UTILITIES:
+    for column in (UNDIVIDED, *UTILITIES):
         table = next((t for t in known if column in t), None)
         if table is not None:
             utility = table.drop_duplicates("round")[["round", column]]
             merged = merged.merge(utility, on="round", how="left")
     merged = merged.sort_values("round").rename(columns=lambda name: name.replace("_", " "))
-    note = f"{_prices(replays)} Utilities are means per device in base units of the run."
+    note = (
+        f"{_prices(replays)} Undivided: units of the pot that rounding left to nobody. Utilities "
+        "are means per device in base units of the run."
+    )
     return Section("Cost of each round", _grouped(merged.head(SHOWN)), note=_first(merged) + note)
 
 

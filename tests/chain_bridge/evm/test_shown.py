@@ -77,6 +77,21 @@ def test_three_executions_hold_the_same(replayed):
     assert (short["supply"] == issued - burned).all()
 
 
+def test_what_rounding_leaves_is_measured_on_the_contract(replayed):
+    """A pot among n equal workers leaves pot mod n, and nothing is left where nobody is paid."""
+    run = open_run(replayed)
+    pot = run.settings["payout"]["params"]["pot"]
+    rounds = pd.read_parquet(replayed / "replay-evm" / "rounds.parquet").set_index("round")
+    workers = run.participants[run.participants["role"] == "worker"]
+    accepted = workers.groupby("round")["accepted"].sum()
+    assert len(accepted)
+    for r, count in accepted.items():
+        assert rounds.loc[r, "undivided"] == (pot % count if count else 0)
+    assert rounds["undivided"].sum() > 0
+    lines = texts(replayed, replayed.parent)[1]
+    assert any(f"but for {rounds['undivided'].sum()} units in all" in line for line in lines)
+
+
 def test_the_page_leads_with_the_verdicts(folder):
     page = report(open_run(folder), figures="accuracy").read_text()
     assert "<p class=lead>Substrate: reconciled: " in page
