@@ -6,7 +6,7 @@ verdict is made again from the comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from chain_bridge.comparison import Comparison, Row
 from chain_bridge.errors import PlanError
 from chain_bridge.folder import BOOKS
+from chain_bridge.plan import rows
 from chain_bridge.recording import MOST_ROUND
 from fedstake.outside import UnreadableError, literal, read_bytes, read_json, shown
 
@@ -129,8 +130,8 @@ class Written:
 
     def balances(self) -> pd.DataFrame:
         """Return round, account and what the chain said that it held, in units of the chain."""
-        rows = [(r.round, r.account, r.chain) for r in self.books.rows if r.check == "balance"]
-        table = pd.DataFrame(rows, columns=["round", "account", "chain"], dtype=object)
+        read = [(r.round, r.account, r.chain) for r in self.books.rows if r.check == "balance"]
+        table = pd.DataFrame(read, columns=["round", "account", "chain"], dtype=object)
         return table.drop_duplicates(["round", "account"], keep="last")
 
 
@@ -148,11 +149,13 @@ def read_replay(folder: Path, kind: Kind, run_id: str) -> Written:
         other = literal(verdict["run_id"])[:12]
         raise PlanError(f"{shown(folder)}: a replay of another run ({other}); replay this one")
     tables = {name: _table(folder, name, columns) for name, columns in kind.tables.items()}
-    compared = tables[BOOKS]
-    columns = [compared[name] for name in ("check", "round", "account", "reason")]
-    amounts = [compared[name] for name in ("journal", "chain")]
-    rows = zip(*columns, *(map(int, a) for a in amounts), compared["call"], strict=True)
-    return Written(kind, folder, verdict, tables, Comparison([Row(*row) for row in rows]))
+    return Written(kind, folder, verdict, tables, Comparison(list(_rows(tables[BOOKS]))))
+
+
+def _rows(compared: pd.DataFrame) -> Iterator[Row]:
+    """Yield the comparisons; amounts become Python integers."""
+    for check, r, account, reason, journal, chain, call in rows(compared, *_COMPARED):
+        yield Row(check, r, account, reason, int(journal), int(chain), call)
 
 
 def _check_verdict(verdict: Any, kind: Kind, file: Path) -> None:

@@ -158,8 +158,10 @@ def _balances(table: pd.DataFrame, replays: Sequence[Written]) -> Section:
     """Return what every account holds at the end, in each execution."""
     end = at_the_end(table)
     names = [replay.kind.name.lower() for replay in replays]
-    differing = table.groupby("account", sort=False)[[f"{name}_difference" for name in names]]
-    rounds = differing.agg(lambda values: sum(bool(d) for d in values)).max(axis=1)
+    differences = table[[f"{name}_difference" for name in names]]
+    # A balance that was not read differs from nothing.
+    differ = (differences.notna() & (differences != 0)).any(axis=1)
+    rounds = differ.groupby(table["account"], sort=False).sum()
     shown = end[["account", "journal", *names]].rename(
         columns={replay.kind.name.lower(): replay.kind.name for replay in replays}
     )
