@@ -6,7 +6,7 @@ verdict is made again from the comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,7 +218,7 @@ def _check_type(file: Path, table: pa.Table, column: str, kind: str) -> None:
         raise PlanError(f"{shown(file)}: column {column} must hold {kind} without gaps")
 
 
-_FITTING = {
+_FITTING: Mapping[str, Sequence[Callable[[pa.DataType], bool]]] = {
     _WHOLE: (pa.types.is_int64,),
     _EXACT: (lambda kind: pa.types.is_decimal128(kind) and kind.scale == 0,),
     _TEXT: (pa.types.is_string, pa.types.is_large_string),
