@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,6 +20,13 @@ from experiments.sweeps.plan import load_spec
 SWEEP = Path(__file__).parent / "sweeps" / "demo.toml"
 
 
+class Attacked(NamedTuple):
+    """A mechanism under the attack under which it fares worst: its first run there."""
+
+    attack: str
+    path: Path
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What the demo found and where it is.
@@ -31,8 +39,8 @@ class Outcome:
         page: the report.
         winner: scenario file of the winner; None when nobody wins.
         example: a run directory.
-        worst: the attack under which the winner fares worst, and its first run there; None when
-            nobody wins.
+        name: of the winner; "" when nobody wins.
+        worst: by mechanism, from the best, its run under its worst attack; none when nobody wins.
     """
 
     table: pd.DataFrame
@@ -42,7 +50,8 @@ class Outcome:
     page: Path
     winner: Path | None
     example: Path
-    worst: tuple[str, Path] | None
+    name: str
+    worst: dict[str, Attacked]
 
 
 def prepare(out: Path, seeds: int) -> Sweep:
@@ -73,23 +82,33 @@ def play(
         page=report(results),
         winner=demo.folder / "winner.toml" if verdict.winner else None,
         example=results.run(first_run).path,
-        worst=_worst(results, verdict),
+        name=str(verdict.winner or ""),
+        worst=_under_attack(results, verdict),
     )
 
 
-def _worst(results: Results, verdict: Verdict) -> tuple[str, Path] | None:
-    """Return the attack that gains most against the winner, and the winner's first run under it.
+def _under_attack(results: Results, verdict: Verdict) -> dict[str, Attacked]:
+    """Return by mechanism, from the best, its run under its worst attack; none without a winner."""
+    if verdict.winner is None:
+        return {}
+    names = verdict.ranking["mechanism"].tolist()
+    found = {str(name): _worst(results, verdict, name) for name in names}
+    return {name: worst for name, worst in found.items() if worst is not None}
 
-    None when nobody wins, or when no attack has a known advantage.
+
+def _worst(results: Results, verdict: Verdict, mechanism: str) -> Attacked | None:
+    """Return the attack that gains most against a mechanism, and its first run under it.
+
+    None when no attack has a known advantage.
     """
-    cells = verdict.table[verdict.table["mechanism"] == verdict.winner]
+    cells = verdict.table[verdict.table["mechanism"] == mechanism]
     worst = place_of("max", cells["advantage"])
     if worst is None:
         return None
     attack = str(cells["attack"].iloc[worst])
     runs = results.runs()
-    attacked = runs[(runs["mechanism"] == verdict.winner) & (runs["attack"] == attack)]
-    return attack, results.run(attacked["run_id"].iloc[0]).path
+    attacked = runs[(runs["mechanism"] == mechanism) & (runs["attack"] == attack)]
+    return Attacked(attack, results.run(attacked["run_id"].iloc[0]).path)
 
 
 def _table(verdict: Verdict) -> pd.DataFrame:

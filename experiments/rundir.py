@@ -25,6 +25,8 @@ FAILED = "failed.json"
 """Manifest of a run that failed: its folder is never taken for a complete run."""
 STATE = "state"
 """Folder of a run that keeps the state from which it can be extended."""
+REPLAYS = ("replay", "replay-plan", "replay-evm", "replay-evm-plan")
+"""Folders of a run that a replay writes."""
 
 
 def failed_place(path: Path) -> Path:
@@ -219,7 +221,7 @@ def may_replace(path: Path) -> bool:
         return True
     try:
         found = read_json(path / MANIFEST, MANIFEST_BYTES)
-        known = {MANIFEST, SCENARIO, "report", "replay", "replay-plan", STATE}
+        known = {MANIFEST, SCENARIO, "report", *REPLAYS, STATE}
         known |= found["files"].keys()
         return "run_id" in found and all(entry.name in known for entry in path.iterdir())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -36,12 +36,14 @@ CALLS = (
 class Books(Comparison):
     """All comparisons of a replay, its calls with their gas, and the state it ends in.
 
-    `created`: gas of creating each contract; `roots`: by round the state root after it.
+    `created`: gas of creating each contract; `roots`: by round the state root after it;
+    `undivided`: by round the units of its pot that the contract's rounding left to nobody.
     """
 
     sent: list[Sent] = field(default_factory=list)
     created: dict[str, int] = field(default_factory=dict)
     roots: dict[int, Head] = field(default_factory=dict)
+    undivided: dict[int, int] = field(default_factory=dict)
 
     def calls(self) -> pd.DataFrame:
         """Return one row per call, in order."""
@@ -71,6 +73,7 @@ class Books(Comparison):
     def by_round(self, run: Recording) -> pd.DataFrame:
         """Return calls, refusals and gas of each round, and the state root after it.
 
+        Where the rule divides a pot by round, also what rounding left of it undivided.
         Where the run recorded utilities, also the mean utility of honest and of other devices.
         """
         table = self.calls()
@@ -81,6 +84,8 @@ class Books(Comparison):
         heads = [self.roots.get(int(r), Head(0, "")) for r in found["round"]]
         found["block"] = [head.number for head in heads]
         found["state_root"] = [head.state_root for head in heads]
+        if self.undivided:
+            found["undivided"] = [self.undivided.get(int(r), 0) for r in found["round"]]
         utilities = run.mean_utilities()
         return found if utilities is None else found.merge(utilities, on="round", how="left")
 
@@ -103,6 +108,8 @@ class Auditor:
         self._places: dict[tuple[int, str, str], str] = {}
         self._accounts: dict[str, None] = {}
         self._refused: Counter[tuple[int, str]] = Counter()
+        self._shared = 0  # of all pots until now, issued or credited
+        self._issued = 0  # of that
         for _, debit, credit, _, _ in rows(
             run.journal, "round", "debit", "credit", "amount", "reason"
         ):
@@ -124,6 +131,8 @@ class Auditor:
             for kind in filter(None, kinds):
                 self._refused[s.round, kind] += 1
             for move in s.moves:
+                if move.debit == ISSUANCE and move.reason == self.adapter.share:
+                    self._issued += move.amount
                 for name, change in ((move.debit, -move.amount), (move.credit, move.amount)):
                     if name not in (ISSUANCE, BURN):
                         key = (s.round, name, move.reason)
@@ -145,7 +154,16 @@ class Auditor:
         self._backing(r)
         for name, journal, counted in self.adapter.standing(self.stage, r):
             self._row("standing", r, name, "counted by the rule", journal, counted)
+        if self.adapter.pot:
+            self.books.undivided[r] = self._undivided()
         self.books.roots[r] = self.stage.head()
+
+    def _undivided(self) -> int:
+        """Return what the contract left of a round's pot; 0 where it shared none of it."""
+        before = self._shared
+        self._shared = self._issued + self.adapter.credited(self.stage)
+        shared = self._shared - before
+        return self.adapter.amount(self.adapter.pot) - shared if shared else 0
 
     def _row(
         self,

@@ -12,7 +12,7 @@ from experiments.progress import counted, progress
 from experiments.terminal import EXIT_FAILED, DebugOption, WorkersOption, one_line_errors, show
 
 if TYPE_CHECKING:
-    from experiments.demo import Outcome
+    from experiments.demo import Attacked, Outcome
 
 
 def demo(
@@ -23,13 +23,14 @@ def demo(
     workers: WorkersOption = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay/--no-replay", help="Repeat the winner on the bundled dev chain."),
+        typer.Option("--replay/--no-replay", help="Repeat the winner on both bundled chains."),
     ] = True,
     debug: DebugOption = False,
 ) -> None:
-    """A small end-to-end example: compare mechanisms under attack, replay the winner on a chain.
+    """A small end-to-end example: compare mechanisms under attack, replay the winner on chains.
 
-    It plays on real digits and writes a scorecard and a report.
+    It plays on real digits and writes a scorecard and a report. A Substrate runtime books what the
+    winner paid; on an EVM its contract computes it, or that of the best mechanism which has one.
 
     Example: fedstake demo --seeds 5
     """
@@ -43,8 +44,9 @@ def demo(
         ):
             outcome = play(prepared, workers=workers, on_receipt=on_receipt)
         _show(outcome, out, seeds)
-        if replay and outcome.worst:
-            _replay_winner(*outcome.worst, out / "replay")
+        if replay and outcome.name in outcome.worst:
+            _replay_winner(outcome.worst[outcome.name])
+            _play_on_evm(outcome)
 
 
 def _show(outcome: Outcome, out: Path, seeds: int) -> None:
@@ -70,20 +72,66 @@ def _show(outcome: Outcome, out: Path, seeds: int) -> None:
     )
 
 
-def _replay_winner(attack: str, winner: Path, folder: Path) -> None:
+def _replay_winner(winner: Attacked) -> None:
     """Repeat the winner's run on the bundled dev chain and print the books."""
-    from chain_bridge import replay_run
+    from chain_bridge import Options, replay_run
     from experiments.commands.replay import show_replay
 
-    out_console.print(
-        f"\nThe winner under its worst attack ({attack}), repeated on a real Substrate runtime:\n",
-        markup=False,
+    _say(
+        f"The winner under its worst attack ({winner.attack}), repeated on a real Substrate "
+        "runtime, on which one operator books what it paid (with fedstake replay every device "
+        "signs for itself, which takes several times as long):"
     )
     with progress("replay", 1) as report_done:
-        done = replay_run(winner, out=folder, on_batch=report_done.of)
+        done = replay_run(winner.path, Options(custody="operator"), on_batch=report_done.of)
     show_replay(done)
     if not done.books.agrees:
         raise typer.Exit(EXIT_FAILED)
+    _say(f"with its replay: fedstake report {winner.path}")
+
+
+def _play_on_evm(outcome: Outcome) -> None:
+    """Play the best mechanism that has a contract on an EVM and print the books."""
+    from chain_bridge import PlanError
+    from experiments.evm_replay import options_of, replay_on_evm
+
+    try:
+        options = options_of(None, 60.0, allow_endpoint=False)
+    except PlanError as error:  # its packages are an extra
+        _say(f"Not played on an EVM: {error}")
+        return
+    found = _with_contract(outcome)
+    if found is None:
+        _say("Not played on an EVM: no contract plays any of these mechanisms.")
+        return
+    name, contract = found
+    chosen = outcome.worst[name]
+    computes = f"played on an EVM, where contract {contract} computes what is paid:"
+    if name == outcome.name:
+        _say(f"The same run {computes}")
+    else:
+        _say(
+            f"No contract plays {outcome.name}. The best of the ranking that has one is {name}, "
+            f"here under its worst attack ({chosen.attack}), {computes}"
+        )
+    replay_on_evm(chosen.path, options, chosen.path / "replay-evm", dry_run=False)
+    _say(f"with its replay: fedstake report {chosen.path}")
+
+
+def _with_contract(outcome: Outcome) -> tuple[str, str] | None:
+    """Return the best mechanism that a contract plays, and the contract; None where none does."""
+    from chain_bridge.evm.adapters import contract_of
+    from experiments.runresult import open_run
+
+    for name, attacked in outcome.worst.items():
+        contract = contract_of(open_run(attacked.path).settings)
+        if contract:
+            return name, contract
+    return None
+
+
+def _say(text: str) -> None:
+    out_console.print(f"\n{text}\n", markup=False)
 
 
 def register(app: typer.Typer) -> None:

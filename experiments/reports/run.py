@@ -11,6 +11,7 @@ from experiments.figures.base import SCREEN, Sheet, canvas, style
 from experiments.figures.declared import declared_figures
 from experiments.reports.drawing import Wanted, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
+from experiments.reports.replays import replay_parts
 from experiments.rundir import write_file
 from experiments.runfiles import setting
 from experiments.runresult import RunResult
@@ -19,7 +20,8 @@ from experiments.runresult import RunResult
 def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -> Path:
     """Write the figures and `report.html` of one run into a folder that is there.
 
-    The figures that a protocol declares in the manifest come after those of the house.
+    The figures that a protocol declares in the manifest come after those of the house. Replays
+    stand between the run's tables and its figures.
     """
     shipped = run_figures()
     declared = declared_figures(run, {figure.name for figure in shipped})
@@ -39,6 +41,7 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
         )
     parts: list[Section | Gallery] = [
         *tables,
+        *replay_parts(run, target),
         gallery,
         Section("Scenario", pre=tomli_w.dumps(run.settings)),
     ]

@@ -1,5 +1,6 @@
 """The command as users run it."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from typer.testing import CliRunner
 
 from experiments import load_scenario
 from experiments.cli import app
+from experiments.commands.demo import _play_on_evm
 from experiments.demo import play, prepare
 from experiments.figures import run_figures
 from experiments.reports import report
 from experiments.runner import run
+from experiments.runresult import open_run
 from experiments.sweeps.design import Block
 from experiments.sweeps.drive import Sweep
 
@@ -208,7 +211,7 @@ def shorter(spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.soak)])
-def test_demo_tells_the_story_on_real_digits(tmp_path, whole):
+def test_demo_tells_the_story_on_real_digits(tmp_path, whole, evm_programs, capsys):
     demo = prepare(tmp_path / "demo", seeds=2)
     if not whole:
         demo = Sweep(shorter(demo.spec), demo.folder)
@@ -223,3 +226,16 @@ def test_demo_tells_the_story_on_real_digits(tmp_path, whole):
     assert load_scenario(outcome.winner).payout.mechanism != "none"
     assert "Winner" in outcome.reading
     assert outcome.page.is_file()
+
+    # Its end on an EVM: the best mechanism that a contract plays, under its worst attack.
+    _play_on_evm(outcome)
+    printed = " ".join(capsys.readouterr().out.split())
+    attacked = outcome.worst["coordinator"]
+    assert "where contract Coordinator computes what is paid" in printed
+    assert ("No contract plays" in printed) == (outcome.name != "coordinator")
+    assert "reconciled: " in printed
+    assert "NOT reconciled" not in printed
+    assert "EVM: reconciled: " in report(open_run(attacked.path), figures="accuracy").read_text()
+    without = {k: v for k, v in outcome.worst.items() if k != "coordinator"}
+    _play_on_evm(dataclasses.replace(outcome, worst=without))
+    assert "no contract plays any of these" in " ".join(capsys.readouterr().out.split())

@@ -59,12 +59,11 @@ class Played:
         ([math.nan] * 3, None),
     ],
 )
-def test_the_demo_replays_the_winner_under_its_worst_attack(advantage, worst):
+def test_the_demo_replays_mechanisms_under_their_worst_attack(advantage, worst):
     class Verdict:
-        winner = "m"
         table = Played().runs().assign(advantage=advantage)
 
-    assert _worst(Played(), Verdict) == worst
+    assert _worst(Played(), Verdict, "m") == worst
 
 
 def test_a_version_that_was_not_measured_is_not_the_best():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.base import Adapter
@@ -27,6 +29,11 @@ def tables() -> set[str]:
     return {name for adapter in adapters() for name in adapter.tables}
 
 
+def contract_of(settings: Mapping[str, Any]) -> str:
+    """Return the name of the contract that plays a scenario's rule; "" where none does."""
+    return next((kind.contract for kind in adapters() if kind.plays(settings)), "")
+
+
 def adapter_of(run: Recording) -> Adapter:
     """Return the adapter of a run; `PlanError` when no contract plays its rule, or not so."""
     file = run.path / "scenario.toml"
@@ -41,4 +48,4 @@ def adapter_of(run: Recording) -> Adapter:
     )
 
 
-__all__ = ["Adapter", "adapter_of", "adapters", "tables"]
+__all__ = ["Adapter", "adapter_of", "adapters", "contract_of", "tables"]

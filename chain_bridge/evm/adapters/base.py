@@ -44,6 +44,10 @@ class Adapter(ABC):
     """Tables that it needs, with the columns that it reads."""
     refusals: ClassVar[frozenset[str]] = frozenset()
     """Kinds of incidents that happen on the contract too: as often as the run noted them."""
+    pot: ClassVar[str] = ""
+    """Key of what a settled round divides by weights; "" for rules that divide nothing by round."""
+    share: ClassVar[str] = ""
+    """Reason under which shares of the pot are issued, at once or later."""
 
     def __init__(self, run: Recording) -> None:
         self.run = run
@@ -72,6 +76,10 @@ class Adapter(ABC):
     def standing(self, stage: Stage, r: int) -> Iterator[tuple[str, int, int]]:
         """Yield what the contract counts of accounts beside money: who, as recorded, as counted."""
         yield from ()
+
+    def credited(self, stage: Stage) -> int:
+        """Return the shares of pots that the contract owes now and has not issued yet."""
+        return 0
 
     def judged(self, event: Event) -> str:
         """Return the kind of incident that an event of the contract is; "" for none."""

@@ -62,6 +62,8 @@ class Coordinated(Adapter):
     contract = "Coordinator"
     name: ClassVar[str] = "coordinator"
     title = 'protocol "coordinator" with payout "coordinator" and no parts'
+    pot: ClassVar[str] = "payout.params.pot"
+    share: ClassVar[str] = "reward.worker"
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "participants": (
             "round",
@@ -101,6 +103,11 @@ class Coordinated(Adapter):
         super().__init__(run)
         self.submission_s: float = self.setting("coordinator.submission_s", (int, float))
         self.finished = 0
+
+    def credited(self, stage: Stage) -> int:
+        members = stage.addresses([name_of(d) for d in self.devices])
+        # Of each the shares of pots, and the fees of aggregators, which nobody divides.
+        return sum(stage.view(RULE, "credits", member)[0] for member in members)
 
     def judged(self, event: Event) -> str:
         if event.name != "DisputeSettled":

@@ -15,9 +15,15 @@ class StakeWeighted(Served):
     contract = "StakeWeighted"
     mechanism: ClassVar[str] = "stake-weighted"
     title = 'protocols "fedavg" and "poc" with payout "stake-weighted"'
+    pot: ClassVar[str] = "payout.params.pot"
+    share: ClassVar[str] = "reward.worker"
 
     def terms(self, stage: Stage) -> tuple[Any, ...]:
         return (self.amount("payout.params.pot"),)
+
+    def credited(self, stage: Stage) -> int:
+        members = self.members(stage, self.devices)
+        return sum(stage.view(RULE, "credits", member) for member in members)
 
     def depositors(self) -> list[str]:
         return []
