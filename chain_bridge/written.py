@@ -23,6 +23,8 @@ from chain_bridge.recording import MOST_ROUND
 from fedstake.outside import UnreadableError, literal, read_bytes, read_json, shown
 
 VERDICT = "verdict.json"
+SCALE = "money.scale"
+"""Key of the units on the chain for a base unit of the run, where a chain may have several."""
 MOST_BYTES, MOST_ROWS = 1 << 30, 5_000_000
 """Of a table that is read."""
 LEAST = {"device": -1}
@@ -68,10 +70,11 @@ SUBSTRATE = Kind(
     "fees",
     {
         "run_id": str,
+        "verdict": str,
         "chain.name": str,
         "chain.head": int,
         "chain.head_hash": str,
-        "money.scale": int,
+        SCALE: int,
         "custody": str,
         "calls": int,
         "skipped": list,
@@ -89,6 +92,7 @@ EVM = Kind(
     "gas",
     {
         "run_id": str,
+        "verdict": str,
         "chain.node": str,
         "chain.contract": str,
         "chain.head": int,
@@ -118,11 +122,11 @@ class Written:
     @property
     def scale(self) -> int:
         """Units on the chain for a base unit of the run."""
-        return int(self.value("money.scale", 1))
+        return int(self.value(SCALE, 1))
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Return a value of the verdict by its dotted key."""
-        return _at(self.verdict, key, default)
+        """Return a value of the verdict by its dotted key; of keys that were not checked none."""
+        return _at(self.verdict, key, default) if key in self.kind.keys else default
 
     def costs(self) -> pd.DataFrame:
         """Return what calls cost, one row per round, device and reason or function."""
@@ -163,10 +167,10 @@ def _check_verdict(verdict: Any, kind: Kind, file: Path) -> None:
         value = _at(verdict, key, None)
         if type(value) is not wanted:
             raise PlanError(f"{shown(file)}: {key}: must be {_NAMES[wanted]}")
-        if wanted is list and not all(isinstance(line, str) for line in value):
+        if isinstance(value, list) and not all(isinstance(line, str) for line in value):
             raise PlanError(f"{shown(file)}: {key}: must be a list of texts")
-    if _at(verdict, "money.scale", 1) < 1:
-        raise PlanError(f"{shown(file)}: money.scale: must be 1 or more")
+        if key == SCALE and value < 1:
+            raise PlanError(f"{shown(file)}: {key}: must be 1 or more")
 
 
 _NAMES = {str: "text", int: "a whole number", list: "a list of texts"}

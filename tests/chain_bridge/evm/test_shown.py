@@ -205,6 +205,7 @@ WRONG = {
     "no verdict": (lambda place: (place / "verdict.json").unlink(), "verdict.json is missing"),
     "no JSON": (lambda place: (place / "verdict.json").write_text("{"), "is not JSON"),
     "a list": (lambda place: (place / "verdict.json").write_text("[]"), "run_id: must be text"),
+    "verdict": (verdict_of("verdict", 1), "verdict: must be text"),
     "chain": (verdict_of("chain", [1]), "chain.node: must be text"),
     "calls": (verdict_of("calls", "many"), "calls: must be a whole number"),
     "another run": (verdict_of("run_id", "0" * 32), "a replay of another run"),
@@ -246,11 +247,18 @@ def test_names_in_a_replay_do_nothing(folder):
     assert "&lt;script&gt;" in page
 
 
+def test_keys_that_a_kind_does_not_have_are_not_read(folder, tmp_path):
+    place = folder / "replay-evm"
+    for key, value in (("money", {"scale": "x"}), ("skipped", 5), ("custody", [1])):
+        verdict_of(key, value)(place)
+    assert any(line.startswith("EVM: reconciled: ") for line in texts(folder, tmp_path)[1])
+
+
 def test_a_scale_is_divided_out(replayed):
     run = open_run(replayed)
-    replay = read_replay(replayed / "replay-evm", EVM, run.run_id)
+    replay = read_replay(replayed / "replay", SUBSTRATE, run.run_id)
     scaled = dataclasses.replace(replay, verdict={**replay.verdict, "money": {"scale": 7}})
     table = executions(run.journal, [scaled])
     held = table[table["journal"] > 0].iloc[0]
-    assert held["evm"] * 7 == held["journal"]
-    assert held["evm_difference"] == -6 * held["journal"]
+    assert held["substrate"] * 7 == held["journal"]
+    assert held["substrate_difference"] == -6 * held["journal"]
