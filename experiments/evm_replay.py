@@ -41,6 +41,7 @@ ONLY_SUBSTRATE = {
     "--batch": None,
     "--genesis": None,
     "--key-file": None,
+    "--custody": "auto",
 }
 """Options that mean nothing on an EVM, with what they are when nobody gives them."""
 

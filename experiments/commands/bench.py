@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from experiments.bench.record import Record
     from experiments.bench.suite import Suite
 
+SHOWN = 8
+"""Variants that are printed, those that gain most."""
+
 RuleArgument = Annotated[
     str | None, typer.Argument(metavar="RULE", help="A payout rule by name, or path.py:Class.")
 ]
@@ -159,12 +162,15 @@ def _basis(record: Record, suite: Suite) -> str:
 
 def _show_gains(gains: object) -> None:
     """Print the variants that gain most."""
+    import numpy as np
     import pandas as pd
 
     from experiments.numerals import number, with_interval
 
     assert isinstance(gains, pd.DataFrame)
-    best = gains.sort_values("gain", ascending=False, kind="stable").head(8).copy()
+    known = gains.dropna(subset="gain")
+    order = np.argsort(-known["gain"].to_numpy(float), kind="stable")
+    best = known.take(order[:SHOWN]).copy()
     best["gain_low"], best["gain_high"] = best["low"], best["high"]
     shown = best[["variant", "devices", "verdict"]].copy()
     shown.insert(1, "gain", with_interval(best, "gain"))

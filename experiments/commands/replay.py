@@ -140,7 +140,7 @@ def replay(
         with reading():
             open_run(run_dir)
             if chain == "evm":
-                given = (token, asset, scale, batch, genesis, key_file)
+                given = (token, asset, scale, batch, genesis, key_file, custody)
                 check_substrate_options(given)
                 evm = options_of(endpoint, timeout, allow_endpoint=allow_endpoint)
                 folder = out or run_dir / ("replay-evm-plan" if dry_run else "replay-evm")

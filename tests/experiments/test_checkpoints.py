@@ -71,7 +71,7 @@ def test_what_is_noted_is_never_noted_again(tiny, tmp_path):
     lines = [json.loads(line) for line in gzip.decompress(log.read_bytes()).splitlines()]
     assert [[row[0] for row in line["rounds"]] for line in lines] == [[1], [2], [3], [4]]
     entries = [tuple(entry) for line in lines for entry in line["journal"]]
-    assert entries == world.kernel.treasury.ledger.journal
+    assert entries == [*world.kernel.treasury.ledger.journal]
     world.close()
 
 

@@ -120,7 +120,10 @@ def test_every_measure_of_the_scorecard_passes_the_check(compared):
 def test_what_is_printed_says_how_sure_it_is(compared):
     place, printed = compared
     assert "rules: results by rule and attack" in printed
-    assert "gain from deviating (per device, 95 % simultaneous intervals)" in printed
+    assert (
+        "gain from deviating (per device, 95 % simultaneous intervals; Student, Bonferroni)"
+        in printed
+    )
     assert "ranking by advantage, worst attack, lowest first" in printed
     assert "1 deviation, 3 seeds, simultaneous 95 % intervals" in printed
     assert "noise: 2 devices deviate at once, a coalition" in printed
