@@ -169,7 +169,7 @@ def _check_verdict(verdict: Any, kind: Kind, file: Path) -> None:
             raise PlanError(f"{shown(file)}: {key}: must be {_NAMES[wanted]}")
         if isinstance(value, list) and not all(isinstance(line, str) for line in value):
             raise PlanError(f"{shown(file)}: {key}: must be a list of texts")
-        if key == SCALE and value < 1:
+        if key == SCALE and isinstance(value, int) and value < 1:
             raise PlanError(f"{shown(file)}: {key}: must be 1 or more")
 
 

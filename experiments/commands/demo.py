@@ -47,6 +47,7 @@ def demo(
         if replay and outcome.name in outcome.worst:
             _replay_winner(outcome.worst[outcome.name])
             _play_on_evm(outcome)
+            _say(f"the winner with its replays: fedstake report {outcome.worst[outcome.name].path}")
 
 
 def _show(outcome: Outcome, out: Path, seeds: int) -> None:
@@ -87,7 +88,6 @@ def _replay_winner(winner: Attacked) -> None:
     show_replay(done)
     if not done.books.agrees:
         raise typer.Exit(EXIT_FAILED)
-    _say(f"with its replay: fedstake report {winner.path}")
 
 
 def _play_on_evm(outcome: Outcome) -> None:
@@ -115,7 +115,8 @@ def _play_on_evm(outcome: Outcome) -> None:
             f"here under its worst attack ({chosen.attack}), {computes}"
         )
     replay_on_evm(chosen.path, options, chosen.path / "replay-evm", dry_run=False)
-    _say(f"with its replay: fedstake report {chosen.path}")
+    if name != outcome.name:
+        _say(f"{name} with its replay: fedstake report {chosen.path}")
 
 
 def _with_contract(outcome: Outcome) -> tuple[str, str] | None:
