@@ -302,6 +302,9 @@ class Auditor:
         audit.portrait = portrait_of(
             audit.question, self._trials, self._honest_seeds, audit.settings.level
         )
+        if audit.portrait is None:
+            audit.notes.append("nobody is honest in the scenario: no picture of honest devices")
+            return
         audit.runs += audit.portrait.runs
         self._spare -= audit.portrait.runs
         audit.notes += audit.portrait.notes

@@ -140,8 +140,10 @@ class Portrait:
     notes: tuple[str, ...] = field(default=())
 
 
-def portrait_of(question: Question, trials: Trials, seeds: Sequence[int], level: float) -> Portrait:
-    """Return how honest devices fare in runs in which nobody deviates.
+def portrait_of(
+    question: Question, trials: Trials, seeds: Sequence[int], level: float
+) -> Portrait | None:
+    """Return how honest devices fare in runs in which nobody deviates; None where none is honest.
 
     Args:
         question: what is audited.
@@ -151,6 +153,9 @@ def portrait_of(question: Question, trials: Trials, seeds: Sequence[int], level:
     """
     before = trials.runs
     results = trials.played({HONEST: question.honest}, seeds)
+    roles, time = _roles(results, level), _time(results)
+    if time.empty:
+        return None
     notes: list[str] = []
     few = max(2, len(seeds) // 6)
     protocol: Any = protocols.get(question.scenario.protocol)
@@ -158,9 +163,9 @@ def portrait_of(question: Question, trials: Trials, seeds: Sequence[int], level:
     kinds = tuple(_kinds(protocol.traits, question, trials, chosen, level, notes))
     fairness = _fairness(question, trials, list(seeds)[: min(TAPED_SEEDS, few)], level)
     return Portrait(
-        roles=_roles(results, level),
+        roles=roles,
         kinds=kinds,
-        time=_time(results),
+        time=time,
         shut_out=_shut_out(results, protocol.shut_out, level),
         stuck=_stuck(results, level),
         fairness=fairness,
