@@ -11,6 +11,7 @@ import pandas as pd
 from experiments import confidence
 from experiments.audits.audit import Audit
 from experiments.audits.figures import gains_panel
+from experiments.audits.portrait import Fault
 from experiments.audits.race import Finding
 from experiments.audits.settings import CLAIMS
 from experiments.loader import dumps
@@ -38,9 +39,10 @@ def _lines(audit: Audit) -> Iterator[str]:
         ("sybils", _of_kind(audit, "sybils", "splitting into identities")),
         ("coalition", _of_kind(audit, "coalition", "colluding")),
     ]
-    # What pays comes first.
-    said.sort(key=lambda part: audit.verdict(part[0]) != "profitable")
-    texts = [text for _, text in said if text]
+    # What pays, and what fails for honest devices, comes first.
+    texts = [text for kind, text in said if text and audit.verdict(kind) == "profitable"]
+    texts += _of_faults(audit)
+    texts += [text for kind, text in said if text and audit.verdict(kind) != "profitable"]
     yield f"{rule}: {texts[0]}"
     yield from (f"{text[0].upper()}{text[1:]}" for text in texts[1:])
     for finding in audit.of("search"):
@@ -51,6 +53,28 @@ def _lines(audit: Audit) -> Iterator[str]:
         f"every moment with {100 * s.level:.4g} % ({confidence.ASSUMED[s.method]}). "
         f"{_power(audit)}"
     )
+
+
+def _of_faults(audit: Audit) -> Iterator[str]:
+    """Yield what fails for honest devices, without anybody who deviates."""
+    if audit.claim("rationality") == "profitable" and audit.welfare is not None:
+        paid = number(audit.welfare.payoff.mean, 0)
+        yield f"honest devices lose by taking part: {paid} base units per run."
+    seen = audit.portrait
+    if seen is None:
+        return
+    if audit.claim("inclusion") == "profitable" and seen.shut_out is not None:
+        yield f"honest devices lose their place, {_share(seen.shut_out)} of them."
+    if audit.claim("settlement") == "profitable":
+        yield (
+            f"units stay behind in the rule's escrows, {_share(seen.stuck)} of those that went in."
+        )
+
+
+def _share(fault: Fault) -> str:
+    """Return in how many runs a fault was seen, and how large it was."""
+    runs = f"in {fault.runs} of {how_many(fault.of, 'run')}"
+    return f"{runs} {100 * fault.share:.3g} %"
 
 
 def _first_profitable(findings: list[Finding]) -> int:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.audits.audit import DOSE, OTHER_RULES, Auditor
+from experiments.audits.audit import DOSE, OTHER_RULES, Audit, Auditor
 from experiments.audits.curves import points
-from experiments.audits.deviations import library
+from experiments.audits.deviations import Library, library
+from experiments.audits.page import answer
 from experiments.audits.portrait import portrait_of
 from experiments.audits.question import ask
 from experiments.audits.settings import SELDOM, AuditSettings
@@ -83,6 +84,10 @@ def test_a_market_that_keeps_the_bounty_is_found(tmp_path):
     assert found["as_shipped"].stuck.verdict(SELDOM) == "profitable"
     assert found["repaired"].stuck.runs == 0
     assert found["repaired"].shut_out is None, "nobody has a place to lose in a market"
+    audit = Audit(question, AuditSettings(), Library((), {}), portrait=found["as_shipped"])
+    assert answer(audit)[0].startswith(
+        "prediction-market: units stay behind in the rule's escrows, in 6 of 6 runs"
+    )
 
 
 # --- curves ---------------------------------------------------------------------------------------
