@@ -1,8 +1,11 @@
-"""What a certificate or a claim from somebody else may name without being trusted."""
+"""What a certificate, a row or a claim says of plug-in files, and what a stranger's may name."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from fedstake.errors import InputError
@@ -37,3 +40,24 @@ def leaves(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(inner, key)
     else:
         yield key, values
+
+
+def bare(values: Any) -> Any:
+    """Return plain values in which plug-ins by path have the bare name of their file.
+
+    They are looked for beside the file that names them; where they lay is nobody's business.
+    """
+    if isinstance(values, Mapping):
+        return {key: bare(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [bare(value) for value in values]
+    if isinstance(values, str) and ".py:" in values:
+        return os.path.basename(values)
+    return values
+
+
+def file_hash(rule: str) -> str:
+    """Return the SHA-256 of the file of a rule by path, "" for any other."""
+    if ":" not in rule:
+        return ""
+    return hashlib.sha256(Path(rule.rpartition(":")[0]).read_bytes()).hexdigest()

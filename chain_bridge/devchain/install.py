@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError
-from chain_bridge.keys import environment
+from chain_bridge.processes import lines_of, run_to_end
 
 HERE = Path(__file__).parent
 FOLDER = "FEDSTAKE_DEVCHAIN"
@@ -81,21 +81,12 @@ class Bundle:
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
         command = [*find_node().npm, "ci", *options]
         try:
-            done = subprocess.run(
-                command,
-                cwd=place,
-                env=environment(),
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            done = run_to_end(command, timeout_s, place)
         except subprocess.TimeoutExpired:
             raise BridgeError(f"npm ci of {self.what} did not end within {timeout_s:g} s") from None
         if done.returncode:
-            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            reason = lines[0] if lines else f"exit status {done.returncode}"
-            raise BridgeError(f"npm could not install {self.what}: {reason}")
+            lines = lines_of(done.stderr or done.stdout) or [f"exit status {done.returncode}"]
+            raise BridgeError(f"npm could not install {self.what}: {lines[0]}")
 
 
 _DEVCHAIN = Bundle(HERE, "programs", "the dev chain")

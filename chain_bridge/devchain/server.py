@@ -21,6 +21,7 @@ from chain_bridge.devchain.install import HERE, folder, install, installed, lock
 from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError, ChainSilentError
 from chain_bridge.keys import environment
+from chain_bridge.processes import await_port, lines_of
 from fedstake.outside import read_json
 
 CHOPSTICKS = Path("node_modules/@acala-network/chopsticks/chopsticks.cjs")
@@ -153,28 +154,13 @@ def verify(url: str, digest: str, timeout_s: float = 30.0) -> None:
 
 def _listening(chain: DevChain, log: Path) -> int:
     """Wait until a chain listens; return its port. `BridgeError` has a line of its log."""
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        text = log.read_text(errors="replace")
-        found = _LISTENING.search(text)
-        if found:
-            return int(found[1])
-        if not chain.alive():
-            lines = _lines(text)
-            raise BridgeError(
-                f"the dev chain ended at its start: {lines[0] if lines else 'it said nothing'}"
-            )
-        time.sleep(0.05)
-    lines = _lines(log.read_text(errors="replace"))
-    raise BridgeError(
-        f"the dev chain did not listen within {START_S:g} s: "
-        f"{lines[-1] if lines else 'it said nothing'}"
-    )
-
-
-def _lines(text: str) -> list[str]:
-    """Return the lines that are not blank."""
-    return [line for line in text.splitlines() if line.strip()]
+    port = await_port(log, _LISTENING, chain.alive, START_S)
+    if port is not None:
+        return port
+    lines = lines_of(log.read_text(errors="replace")) or ["it said nothing"]
+    if not chain.alive():
+        raise BridgeError(f"the dev chain ended at its start: {lines[0]}")
+    raise BridgeError(f"the dev chain did not listen within {START_S:g} s: {lines[-1]}")
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ from chain_bridge.devchain.node import find_node
 from chain_bridge.errors import BridgeError
 from chain_bridge.evm.contracts import ARTIFACTS
 from chain_bridge.evm.programs import HERE, PROGRAMS
-from chain_bridge.keys import environment
+from chain_bridge.processes import lines_of, run_to_end
 
 
 def compile_contracts(
@@ -21,17 +21,13 @@ def compile_contracts(
     """
     command = [find_node().node, str(HERE / "compile.mjs")]
     command += [str(PROGRAMS.install()), str(sources), str(out)]
-    done = subprocess.run(
-        command,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    try:
+        done = run_to_end(command, timeout_s)
+    except subprocess.TimeoutExpired:
+        raise BridgeError(f"solc did not end within {timeout_s:g} s") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise BridgeError(f"solc: {lines[0] if lines else f'exit status {done.returncode}'}")
+        lines = lines_of(done.stderr) or [f"exit status {done.returncode}"]
+        raise BridgeError(f"solc: {lines[0]}")
 
 
 if __name__ == "__main__":

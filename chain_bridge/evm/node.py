@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from chain_bridge.errors import BridgeError
 from chain_bridge.evm.programs import anvil
 from chain_bridge.evm.rpc import Rpc
 from chain_bridge.keys import environment
+from chain_bridge.processes import await_port, lines_of
 
 HOST = "127.0.0.1"
 CHAIN_ID = 31_337
@@ -118,17 +118,13 @@ def verify(url: str) -> None:
 
 def _listening(node: Node, log: Path) -> int:
     """Wait until a node listens; return its port. `BridgeError` has a line of its log."""
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        text = log.read_text(errors="replace")
-        found = _LISTENING.search(text)
-        if found:
-            return int(found[1])
-        if not node.alive():
-            lines = [line for line in text.splitlines() if line.strip()]
-            raise BridgeError(f"anvil ended at its start: {lines[-1] if lines else 'no word'}")
-        time.sleep(0.01)
-    raise BridgeError(f"anvil did not listen within {START_S:g} s")
+    port = await_port(log, _LISTENING, node.alive, START_S)
+    if port is not None:
+        return port
+    if node.alive():
+        raise BridgeError(f"anvil did not listen within {START_S:g} s")
+    lines = lines_of(log.read_text(errors="replace")) or ["no word"]
+    raise BridgeError(f"anvil ended at its start: {lines[-1]}")
 
 
 def _end_with_owner() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import secrets
@@ -12,17 +11,17 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from experiments import confidence
 from experiments.audits.audit import HONEST, LEAST_SPREAD, Audit, counts_as, together
 from experiments.audits.deviations import library
 from experiments.audits.question import DEVIANT, Question, question_of
 from experiments.audits.race import Entry, Finding, Judge, Measure, gain_of_members, gain_together
-from experiments.foreign import check_names
-from experiments.loader import ScenarioError, locate, toml_values
+from experiments.foreign import bare, check_names, file_hash
+from experiments.loader import locate, toml_values
 from experiments.rundir import write_file
-from experiments.sweeps.design import first_error
+from experiments.sweeps.design import checked
 from experiments.trials import Play, Trials
 from fedstake.errors import FedstakeError, InputError
 from sim.keys import plain
@@ -134,7 +133,7 @@ def certificate_of(audit: Audit) -> Certificate:
         rule=Rule(
             name=os.path.basename(question.rule),
             kind=question.registry.kind,
-            file_hash=_file_hash(question.rule),
+            file_hash=file_hash(question.rule),
         ),
         verdicts=Verdicts(
             deviations=audit.verdict("deviation"),
@@ -152,8 +151,8 @@ def certificate_of(audit: Audit) -> Certificate:
             limits=sequence.limits,
         ),
         run_id=question.scenario.replace(seed=0).run_id(),
-        scenario=_beside(question.scenario.to_dict()),
-        baselines=_beside(baselines),
+        scenario=bare(question.scenario.to_dict()),
+        baselines=bare(baselines),
         variants=tuple(_variant(f) for f in audit.certified),
     )
 
@@ -163,7 +162,7 @@ def _variant(finding: Finding) -> Variant:
         name=finding.name,
         kind=finding.entry.kind,  # type: ignore[arg-type]
         devices=finding.entry.size,
-        keys=_beside(dict(finding.entry.keys)),
+        keys=bare(dict(finding.entry.keys)),
         baseline=finding.entry.baseline,
         seeds=tuple(finding.seeds),
         gains=tuple(finding.gains),
@@ -172,26 +171,6 @@ def _variant(finding: Finding) -> Variant:
         high=finding.bound.high,
         verdict=finding.verdict,
     )
-
-
-def _beside(values: Any) -> Any:
-    """Return plain values in which plug-ins by path have the bare name of their file.
-
-    They are looked for beside the certificate; where they lay is nobody's business.
-    """
-    if isinstance(values, Mapping):
-        return {key: _beside(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_beside(value) for value in values]
-    if isinstance(values, str) and ".py:" in values:
-        return os.path.basename(values)
-    return values
-
-
-def _file_hash(rule: str) -> str:
-    if ":" not in rule:
-        return ""
-    return hashlib.sha256(Path(rule.rpartition(":")[0]).read_bytes()).hexdigest()
 
 
 def write(certificate: Certificate, path: Path) -> None:
@@ -204,11 +183,7 @@ def read(source: str | Path) -> Certificate:
     """Read a certificate; raise `ScenarioError` for a wrong file."""
     path = Path(source)
     values = toml_values(path, str(source), "no such file; fedstake audit writes certificate.toml")
-    try:
-        return Certificate.model_validate(values)
-    except ValidationError as error:
-        first = first_error(error, Certificate)
-        raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+    return checked(Certificate, values, str(source))
 
 
 class Verified(_Part):
@@ -296,7 +271,7 @@ def _question(certificate: Certificate, source: str) -> Question:
             break
     else:
         raise VerifyError(f"{source}: rule: its scenario plays no {rule.kind} called {rule.name}")
-    if _file_hash(choice.name) != rule.file_hash:
+    if file_hash(choice.name) != rule.file_hash:
         raise VerifyError(f"{source}: rule.file_hash: is not that of {os.path.basename(rule.name)}")
     if scenario.replace(seed=0).run_id() != certificate.run_id:
         raise VerifyError(

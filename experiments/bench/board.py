@@ -14,16 +14,16 @@ from typing import Annotated, Any
 
 import pandas as pd
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.bench.record import Record
 from experiments.bench.row import gains_of, ordered, row_of
 from experiments.bench.suite import Suite
-from experiments.loader import ScenarioError, toml_values
+from experiments.loader import toml_values
 from experiments.numerals import number
 from experiments.rundir import write_file
 from experiments.spreadsheet import csv_frame, csv_text
-from experiments.sweeps.design import first_error
+from experiments.sweeps.design import checked
 from fedstake.errors import InputError
 from sim.scenario import SCHEMA_VERSION
 
@@ -104,11 +104,7 @@ def read_board(folder: Path, suite: Suite) -> Board:
     remedy = "fedstake bench --all makes a leaderboard"
     file = folder / ABOUT
     values = toml_values(file, str(file), f"no such file; {remedy}")
-    try:
-        about = About.model_validate(values)
-    except ValidationError as error:
-        first = first_error(error, About)
-        raise ScenarioError(str(file), first.key, first.value, first.expected) from error
+    about = checked(About, values, str(file))
     if (about.suite, about.suite_hash) != (suite.version, suite.hash):
         raise InputError(
             f"{file}: suite_hash = {about.suite_hash}: this version has suite {suite.version} "

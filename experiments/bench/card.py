@@ -18,6 +18,7 @@ from experiments.bench.board import shown_rows
 from experiments.bench.row import answer
 from experiments.bench.suite import Suite
 from experiments.claims.claim import FOLDER, Claim, read
+from experiments.claims.page import mean_text
 from experiments.numerals import number
 from experiments.reports.page import Section
 from mechanisms.payouts.base import PayoutRule
@@ -228,8 +229,7 @@ def _claim(file: Path, claim: Claim, row: Mapping[Any, Any] | None) -> dict[str,
     found, verdict = "not played yet", "–"
     if row is not None:
         verdict = str(row["verdict"])
-        low, high = number(row["low"], 1), number(row["high"], 1)
-        found = f"{number(row['mean'], 1)} ({low} to {high}) {claim.measure.unit}"
+        found = mean_text(row["mean"], row["low"], row["high"], claim.measure.unit)
     return {
         "verdict": verdict,
         "claim": claim.says,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -23,6 +22,7 @@ from experiments.bench.paying import Account, account_of, deserved, on_tape, rul
 from experiments.bench.record import ROW, Honest, Record, write_record
 from experiments.bench.row import answer, gains_of, row_of
 from experiments.bench.suite import Cell, Played, Suite, Variant, load_suite
+from experiments.foreign import bare, file_hash
 from experiments.kinds import all_kinds
 from experiments.loader import ScenarioError, locate
 from experiments.many import RunFailure, run_many
@@ -264,7 +264,7 @@ class Bench:
             rule=os.path.basename(asked.rule),
             called=asked.called,
             file_hash=file_hash(asked.rule),
-            payout=_beside(plain(dict(asked.payout))),
+            payout=bare(plain(dict(asked.payout))),
             protocol=asked.protocol.name,
             on_tape=len(on_tapes),
             played=len(own),
@@ -460,24 +460,3 @@ def gain(variant: Variant, before: Account, after: Account) -> float:
     if variant.kind == "sybils":
         return float(has[members].sum() - had[before.members(DEVIANT)].sum())
     return float((has[members] - had[members]).mean())
-
-
-# --- rules from files ---------------------------------------------------------------------------
-
-
-def file_hash(rule: str) -> str:
-    """Return the SHA-256 of the file of a rule by path, "" for any other."""
-    if ":" not in rule:
-        return ""
-    return hashlib.sha256(Path(rule.rpartition(":")[0]).read_bytes()).hexdigest()
-
-
-def _beside(values: Any) -> Any:
-    """Return values in which plug-ins by path have the bare name of their file."""
-    if isinstance(values, Mapping):
-        return {key: _beside(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_beside(value) for value in values]
-    if isinstance(values, str) and ".py:" in values:
-        return os.path.basename(values)
-    return values

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.bench.suite import Suite
 from experiments.loader import ScenarioError
 from experiments.rundir import write_file
-from experiments.sweeps.design import first_error
+from experiments.sweeps.design import checked
 from fedstake.errors import InputError
 from fedstake.outside import UnreadableError, seal, shown, unseal
 from sim.scenario import SCHEMA_VERSION
@@ -125,11 +125,7 @@ def read_record(source: str | Path, suite: Suite) -> Record:
         raise InputError(f"{source}: no such file; fedstake bench RULE writes {ROW}") from None
     except UnreadableError as error:
         raise InputError(f"{source}: {error.reason}") from None
-    try:
-        record = Record.model_validate(values)
-    except ValidationError as error:
-        first = first_error(error, Record)
-        raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+    record = checked(Record, values, str(source))
     _check(record, suite, str(source))
     return record
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from experiments.audits.certificate import SAME, VerifyError
-from experiments.bench.making import Asked, Bench, ask, file_hash, gain, honest_cell
+from experiments.bench.making import Asked, Bench, ask, gain, honest_cell
 from experiments.bench.record import Record, read_record
 from experiments.bench.suite import HONEST, Suite
+from experiments.foreign import file_hash, leaves
 from experiments.loader import locate
 from fedstake.errors import InputError
 from fedstake.outside import shown
@@ -55,7 +56,8 @@ def verify_row(
 
 def _asked(record: Record, source: Path, suite: Suite, *, trust: bool) -> Asked:
     """Return the rule of a record; refuse files that nobody has said to trust."""
-    by_path = [text for text in _texts(record.payout) if ".py" in text]
+    texts = [value for _, value in leaves(record.payout) if isinstance(value, str)]
+    by_path = [text for text in texts if ".py" in text]
     if by_path and not trust:
         raise InputError(
             f"{source}: payout names {shown(by_path[0])}: a plug-in file, imported only with "
@@ -73,14 +75,6 @@ def _asked(record: Record, source: Path, suite: Suite, *, trust: bool) -> Asked:
             f"{asked.protocol.name}"
         )
     return asked
-
-
-def _texts(values: Any) -> list[str]:
-    if isinstance(values, dict):
-        return [text for inner in values.values() for text in _texts(inner)]
-    if isinstance(values, list | tuple):
-        return [text for inner in values for text in _texts(inner)]
-    return [values] if isinstance(values, str) else []
 
 
 def _check(record: Record, asked: Asked, bench: Bench, name: str, at: int, source: str) -> None:

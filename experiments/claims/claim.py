@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from experiments.confidence import Bound, student
+from experiments.confidence import Bound, Float64, student
 from experiments.foreign import check_names
 from experiments.loader import ScenarioError, locate, preset_names, toml_values
 from experiments.results import Results, sql_name
-from experiments.sweeps.design import first_error
+from experiments.sweeps.design import checked
 from experiments.trials import Play, Trials, check_played
 from fedstake.errors import InputError
 
@@ -29,8 +29,8 @@ LEAST_SEEDS, MOST_SEEDS = 3, 200
 MARK = "says"
 """Key that tells the file of a claim from that of a certificate."""
 QUERY = """
-    select p.seed, ({value})::double as value
-    from (select * from {table}) join p using (run_id) group by p.seed order by p.seed
+    select p.variant, p.seed, ({value})::double as value
+    from (select * from {table}) join p using (run_id) group by all order by all
 """
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$")]
@@ -136,11 +136,7 @@ def read(source: str | Path) -> Claim:
     """Read a claim; raise `ScenarioError`, which names file, key and value, for a wrong file."""
     path = Path(source)
     values = toml_values(path, str(source), "no such file; results/claims has those shipped")
-    try:
-        return Claim.model_validate(values)
-    except ValidationError as error:
-        first = first_error(error, Claim)
-        raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+    return checked(Claim, values, str(source))
 
 
 def is_claim(source: str | Path) -> bool:
@@ -177,13 +173,10 @@ def measure(
     for table in tables:
         locate(table, Path(source).parent)
     wanted = {v: keys for v, keys in claim.play.variants.items() if v in (asked.of, asked.less)}
-    values = {}
-    seeds = range(claim.play.seeds)
-    for variant, keys in wanted.items():
-        trials = Trials("claim", claim.play.scenario, claim.play.set, folder, play)
-        results = trials.played({variant: keys}, seeds)
-        check_played(results, "variant", name)
-        values[variant] = _values(results, asked, name)
+    trials = Trials("claim", claim.play.scenario, claim.play.set, folder, play)
+    results = trials.played(wanted, range(claim.play.seeds))
+    check_played(results, "variant", name)
+    values = _values(results, asked, name)
     gains = values[asked.of]
     if asked.less is not None:
         gains = gains - values[asked.less]
@@ -200,15 +193,18 @@ def _check_preset(scenario: str, name: str) -> None:
         )
 
 
-def _values(results: Results, asked: Measure, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the value of each run, by seed; raise `ScenarioError` where one is not known."""
+def _values(results: Results, asked: Measure, name: str) -> dict[str, Float64]:
+    """Return by variant the value of each run, in the order of seeds.
+
+    Raises `ScenarioError` where a value is not known.
+    """
     if asked.table not in results.columns:
         expected = f"a table of these runs: {', '.join(sorted(results.columns))}"
         raise ScenarioError(name, "measure.table", asked.table, expected)
     query = QUERY.format(value=asked.value, table=sql_name(asked.table))
     found = results.sql(query, [asked.table])
-    values = found["value"].to_numpy(np.float64, na_value=np.nan)
-    if not len(values) or np.isnan(values).any():
+    if len(found) < len(results.runs()) or found["value"].isna().any():
         expected = "a number in every run; in some of these it is none"
         raise ScenarioError(name, "measure.value", asked.value, expected)
-    return values
+    by_variant = found.groupby("variant")["value"]
+    return {str(variant): part.to_numpy(np.float64) for variant, part in by_variant}

@@ -31,10 +31,15 @@ COLUMNS = [
 def measured_text(claim: Claim, found: Measured) -> str:
     """Return a mean with its interval, unit and number of seeds."""
     b = found.bound
-    decimals = digits(pd.Series([b.mean, b.low, b.high]))
-    mean, low, high = (number(value, decimals) for value in (b.mean, b.low, b.high))
     seeds = how_many(found.seeds, "seed")
-    return f"{mean} ({low} to {high}) {claim.measure.unit}, {seeds}"
+    return f"{mean_text(b.mean, b.low, b.high, claim.measure.unit)}, {seeds}"
+
+
+def mean_text(mean: float, low: float, high: float, unit: str) -> str:
+    """Return a mean with its interval and unit."""
+    decimals = digits([mean, low, high])
+    shown, least, most = (number(value, decimals) for value in (mean, low, high))
+    return f"{shown} ({least} to {most}) {unit}"
 
 
 def register_frame(claims: Mapping[str, Claim], found: Mapping[str, Measured]) -> pd.DataFrame:
@@ -95,8 +100,6 @@ WORDS = {"fails": "fail", "undecided": "are undecided", "holds": "hold"}
 
 
 def _row(row: Mapping[Any, Any]) -> str:
-    decimals = digits(pd.Series([row["mean"], row["low"], row["high"]]))
-    mean, low, high = (number(row[key], decimals) for key in ("mean", "low", "high"))
-    measured = f"{mean} ({low} to {high}) {row['unit']}"
+    measured = mean_text(row["mean"], row["low"], row["high"], row["unit"])
     cells = [row["verdict"], row["says"], row["who"], row["claimed"], measured, row["within"]]
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from experiments.games.game import Game, GameError, Role, game_of, symmetric
 from experiments.games.solution import Settings
 from experiments.games.table import LARGEST, NAME, Table, certain, read_csv
 from experiments.loader import ScenarioError, label, toml_values
-from experiments.sweeps.design import first_error
+from experiments.sweeps.design import checked
 from sim.keys import SettingError
 
 Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
@@ -188,11 +188,7 @@ def load_game(source: str | Path) -> GameSpec:
         named = part.get(key) if isinstance(part, Mapping) else None
         if isinstance(named, str) and (path.parent / named).is_file():
             values[place] = {**values[place], key: str((path.parent / named).resolve())}
-    try:
-        return GameSpec.model_validate(values)
-    except ValidationError as error:
-        first = first_error(error, GameSpec)
-        raise ScenarioError(str(source), first.key, first.value, first.expected) from error
+    return checked(GameSpec, values, str(source))
 
 
 def check_honest(spec: GameSpec, game: Game, source: str) -> None:

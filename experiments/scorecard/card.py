@@ -23,7 +23,7 @@ from experiments.scorecard.deviations import (
 )
 from experiments.scorecard.levels import check_levels
 from experiments.scorecard.measures import advantage, gini, nakamoto
-from experiments.scorecard.settings import ScorecardSettings, resolved
+from experiments.scorecard.settings import ScorecardSettings
 
 MEANS_BEFORE = (
     "reached_target",
@@ -53,7 +53,6 @@ def score(results: Results, s: ScorecardSettings, asked: Sequence[str] = ()) -> 
     `asked` are outcomes that shall be measured beside the usual ones. Raises `RunError` for a
     factor or level that the sweep does not have, and for an honest level at which devices deviate.
     """
-    s = resolved(s, got_more_seeds=results.got_more_seeds)
     environment = check_levels(s, str(results.folder), results.factors, plan_of(results))
     runs = _read_runs(results, s)
     people = _read_people(results)

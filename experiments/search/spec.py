@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from experiments.loader import ScenarioError, label, toml_values
-from experiments.sweeps.design import Range, first_error
+from experiments.loader import label, toml_values
+from experiments.sweeps.design import Range, checked
 from sim.keys import SettingError
 
 FRESH = 1_000_000
@@ -147,8 +147,4 @@ def load_search(source: str | Path | Mapping[str, Any]) -> tuple[SearchSpec, str
         base = values.get("scenario")
         if isinstance(base, str) and (path.parent / base).is_file():
             values["scenario"] = str((path.parent / base).resolve())
-    try:
-        return SearchSpec.model_validate(values), file
-    except ValidationError as error:
-        first = first_error(error, SearchSpec)
-        raise ScenarioError(file, first.key, first.value, first.expected) from error
+    return checked(SearchSpec, values, file), file

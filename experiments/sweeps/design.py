@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from experiments.loader import ScenarioError
 from mechanisms.plugin import nearest
 from sim.keys import SettingError, expected_of, table_of
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 Value = Any
 Setting = dict[str, Value]
@@ -204,6 +207,18 @@ class Block(BaseModel):
             power = max(0, math.ceil(math.log2(self.samples)))
             return engine.random_base2(power)[: self.samples]
         return qmc.LatinHypercube(dimensions, seed=self.seed).random(self.samples)
+
+
+def checked(model: type[Checked], values: Any, source: str) -> Checked:
+    """Return the plain values of a file as a model.
+
+    Raises `ScenarioError`, which names the file, the key, its value and what would be right.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = first_error(error, model)
+        raise ScenarioError(source, first.key, first.value, first.expected) from error
 
 
 def first_error(error: ValidationError, model: type[BaseModel], where: str = "") -> SettingError:
