@@ -187,7 +187,7 @@ def _wanted(
         wanted[name] = partial(create, name, dict(own.get(name, {})))
     if rules is None and payout["parts"]:
         whole = " + ".join([payout["mechanism"], *(p["part"] for p in payout["parts"])])
-        wanted[whole] = partial(_with_parts, payout)
+        wanted[whole] = partial(rule_of, payout)
     return wanted
 
 
@@ -201,11 +201,11 @@ def _require_trust(run: RunResult) -> None:
         raise RunError(f"{run.path}: {error}; --rule NAME compares a shipped rule") from None
 
 
-def _with_parts(payout: Mapping[str, Any]) -> PayoutRule:
-    """Return the payout rule of a run with its parts around it."""
-    rule: PayoutRule = rules_of.payouts.create(payout["mechanism"], payout["params"])
-    parts = [rules_of.parts.create(part["part"], part["params"]) for part in payout["parts"]]
-    return Combined(rule, parts)
+def rule_of(payout: Mapping[str, Any]) -> PayoutRule:
+    """Return the payout rule of a checked table `payout`, with its parts around it."""
+    rule: PayoutRule = rules_of.payouts.create(payout["mechanism"], dict(payout["params"]))
+    parts = [rules_of.parts.create(p["part"], dict(p["params"])) for p in payout["parts"]]
+    return Combined(rule, parts) if parts else rule
 
 
 @dataclass(frozen=True)

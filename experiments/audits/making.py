@@ -13,6 +13,7 @@ from experiments.audits.certificate import certificate_of, write
 from experiments.audits.page import COUNTEREXAMPLE, write_counterexample, write_page
 from experiments.audits.question import ask
 from experiments.audits.settings import AuditSettings
+from experiments.loader import load_scenario
 from experiments.progress import Progress
 from experiments.rundir import check_writable
 from experiments.runner import run
@@ -63,11 +64,14 @@ def audit(
 
     play = player(workers=workers, data=data, progress=progress)
     found = made(question, chosen, folder, play, search=search)
+    # What a chain may fail to say does not cost the page.
+    command = shlex.join(["fedstake", "audit", rule])
     write_counterexample(found, folder)
+    write_page(found, folder, command)
+    write(certificate_of(found), folder / CERTIFICATE)
     if replay and found.smallest is not None:
         found.replayed = _replayed(folder, data)
-    write_page(found, folder, shlex.join(["fedstake", "audit", rule]))
-    write(certificate_of(found), folder / CERTIFICATE)
+        write_page(found, folder, command)
     return found
 
 
@@ -75,5 +79,8 @@ def _replayed(folder: Path, data: str | Path | None) -> str:
     """Play the counterexample, repeat it on a dev chain, and return what the two come to."""
     from chain_bridge import replay_run
 
-    run(folder / f"{COUNTEREXAMPLE}.toml", folder / COUNTEREXAMPLE, data=data)
-    return replay_run(folder / COUNTEREXAMPLE).books.verdict
+    place = folder / COUNTEREXAMPLE
+    scenario = load_scenario(folder / f"{COUNTEREXAMPLE}.toml")
+    # Another audit of this folder may have found another counterexample.
+    run(scenario, place, data=data, force=True)
+    return replay_run(place).books.verdict

@@ -204,6 +204,10 @@ def _kinds(
             notes.append(f"{name}: {error}")
             continue
         results = trials.played({name: keys}, seeds)
+        failed = results.failures()
+        if len(failed):
+            notes.append(f"{name}: a run failed: {failed['error'].iloc[0]}")
+            continue
         query = KIND.format(measure=trait.measure, honest=IS_HONEST)
         each = results.sql(query, ["participants"])
         if len(each.dropna()):
@@ -248,8 +252,9 @@ def _shut_out(results: Results, measure: str, level: float) -> Fault | None:
 
 def _stuck(results: Results, level: float) -> Fault:
     each = results.sql(STUCK, ["journal"])
-    runs = pd.Series(0.0, index=sorted(results.runs()["seed"].unique()))
-    shares = each.set_index("seed")["share"].reindex(runs.index).fillna(0.0)
+    runs = results.runs()
+    finished = sorted(runs.loc[runs["status"] == "done", "seed"])
+    shares = each.set_index("seed")["share"].reindex(finished).fillna(0.0)
     return _fault(shares.to_numpy(np.float64), ROUNDING, level)
 
 

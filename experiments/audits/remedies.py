@@ -143,7 +143,10 @@ class _Search:
         return Remedy(self._lever.name, self._finding.name, high, low, bound, tried)
 
     def _gain(self, value: int, runs: int) -> float | None:
-        """Return the mean gain at a value; None where it cannot be played, or runs are spent."""
+        """Return the mean gain at a value.
+
+        None where it cannot be played, where a run of it fails, or where runs are spent.
+        """
         if self.runs + self.cost > runs:
             return None
         raised = _filled(dict(self._lever.keys), value)
@@ -159,6 +162,8 @@ class _Search:
         rows = self._sample(variants, self._seeds)
         self.runs += self.cost
         gains = gains_of(rows, self._finding.entry, "deviating", "honest").to_numpy(float)
+        if len(gains) < len(self._seeds):
+            return None  # a run failed: what is gained at this value is not known
         self._tried[value] = gains
         return float(gains.mean())
 

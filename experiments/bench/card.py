@@ -83,7 +83,7 @@ def sections_of(
         *measured,
         *_parameters(rule, params),
         Section("Certificate", lines=("", _certificate(rule))),
-        Section("Claims", _claims_table(rule), lines=("", _claims_line(rule))),
+        _claims(rule),
         Section("Sources", lines=("", *_sources(rule))),
     ]
 
@@ -240,14 +240,12 @@ def _claim(file: Path, claim: Claim, row: Mapping[Any, Any] | None) -> dict[str,
     }
 
 
-def _claims_table(rule: type[PayoutRule]) -> pd.DataFrame | None:
-    claims = claims_about(rule.name)
-    return pd.DataFrame(claims) if claims else None
-
-
-def _claims_line(rule: type[PayoutRule]) -> str:
-    claims = claims_about(rule.name)
-    return f"{len(claims)} in results/claims." if claims else "None about it is in the register."
+def _claims(rule: type[PayoutRule]) -> Section:
+    """Return what the register claims of a rule."""
+    found = claims_about(rule.name)
+    if not found:
+        return Section("Claims", lines=("", "None about it is in the register."))
+    return Section("Claims", pd.DataFrame(found), lines=("", f"{len(found)} in results/claims."))
 
 
 # --- sources ------------------------------------------------------------------------------------

@@ -18,15 +18,15 @@ import pandas as pd
 from experiments.audits.question import DEVIANT
 from experiments.bench.board import COMMITTED, read_board
 from experiments.bench.card import sections_of
-from experiments.bench.paying import Account, account_of, deserved, on_tape, rule_of
-from experiments.bench.record import ROW, Honest, Record, write_record
+from experiments.bench.paying import Account, account_of, deserved, on_tape
+from experiments.bench.record import CALLED, ROW, Honest, Record, write_record
 from experiments.bench.row import answer, gains_of, row_of
 from experiments.bench.suite import Cell, Played, Suite, Variant, load_suite
 from experiments.foreign import bare, file_hash
 from experiments.kinds import all_kinds
 from experiments.loader import ScenarioError, locate
 from experiments.many import RunFailure, run_many
-from experiments.offpolicy import Make
+from experiments.offpolicy import Make, rule_of
 from experiments.pool import in_processes
 from experiments.progress import Progress, progress
 from experiments.recorded import RunError
@@ -36,6 +36,7 @@ from experiments.runresult import RunResult
 from experiments.scorecard.measures import fairness, gini
 from experiments.spreadsheet import csv_text
 from fedstake.errors import InputError
+from fedstake.outside import shown
 from mechanisms import registries as rules_of
 from mechanisms.plugin import PluginError
 from mechanisms.registry import Registry
@@ -112,7 +113,11 @@ def ask(rule: str, suite: Suite, changes: Mapping[str, Any] | None = None) -> As
         scenario = suite.scenario(protocol, suite.cells()[0], honest, payout)
     except SettingError as error:
         raise ScenarioError(rule, error.key, error.value, error.expected) from error
-    return Asked(named["rule"], payout, protocol, scenario.to_dict()["payout"])
+    asked = Asked(named["rule"], payout, protocol, scenario.to_dict()["payout"])
+    if not re.fullmatch(CALLED, asked.called):
+        expected = "at most 80 letters, digits and signs of ASCII, names of parts among them"
+        raise InputError(f"{rule}: is called {shown(asked.called)}: must be {expected}")
+    return asked
 
 
 def _check_kind(rule: str, asked: str) -> None:
@@ -389,7 +394,12 @@ def _in_processes(
         in_processes(work, tasks, workers or os.cpu_count() or 1, keep, failed)
         return
     for task in tasks:
-        keep(work(*task))
+        try:
+            outcome = work(*task)
+        except Exception as error:
+            failed(task, error)
+            continue
+        keep(outcome)
 
 
 def _pay(

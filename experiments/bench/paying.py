@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from experiments.offpolicy import Make, Replay, TapedBlock, TapedRun
 from experiments.recorded import sound
 from experiments.runresult import RunResult
 from mechanisms import registries as rules_of
-from mechanisms.combined import Combined
-from mechanisms.payouts.base import PayoutRule
 from mechanisms.vocabulary import BlockObservation, Memory, Payment
 from sim.money.ledger import BURN, ISSUANCE, device_account
 
@@ -199,13 +196,6 @@ def pay_on(tape: Tape, name: str, make: Make) -> Account:
     income = tuple(watched.incomes())
     utility = tuple(own + other for own, other in zip(income, tape.known.utility, strict=True))
     return replace(tape.known, income=income, utility=utility, moves=dict(watched.moves))
-
-
-def rule_of(payout: Mapping[str, Any]) -> PayoutRule:
-    """Return the payout rule of a checked table `payout`, with its parts around it."""
-    rule: PayoutRule = rules_of.payouts.create(payout["mechanism"], dict(payout["params"]))
-    parts = [rules_of.parts.create(p["part"], dict(p["params"])) for p in payout["parts"]]
-    return Combined(rule, parts) if parts else rule
 
 
 def deserved(run: RunResult) -> tuple[int, ...] | None:

@@ -18,6 +18,8 @@ from fedstake.outside import UnreadableError, seal, shown, unseal
 from sim.scenario import SCHEMA_VERSION
 
 ROW = "row.json"
+CALLED = r"[ -~]{1,80}"
+"""What a rule in a suite can be called, with the names of its parts."""
 MOST_BYTES = 4_000_000
 """Of a row's file."""
 
@@ -97,7 +99,7 @@ class Record(_Part):
     schema_version: int
     fedstake: Text
     rule: Text
-    called: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[ -~]+$")]
+    called: Annotated[str, Field(pattern=f"^{CALLED}$")]
     file_hash: Text = ""
     payout: dict[Text, Any]
     protocol: Text

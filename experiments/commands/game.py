@@ -69,14 +69,16 @@ def _estimated(
 ) -> tuple[Table, list[Stage], pd.DataFrame | None]:
     """Return payoffs that are estimated by runs, how these were spent, and what learners did."""
     from experiments.games.estimate import Estimate
-    from experiments.games.learners import play_learners
+    from experiments.games.learners import learning_sweep, play_learners
     from experiments.trials import player
 
     estimate = Estimate(spec, folder)
     play = player(workers=workers, data=data, progress=True)
-    table, shares = estimate.run(play), None
-    if estimate.simulated.learning is not None:
-        shares = play_learners(estimate, play)
+    learns = estimate.simulated.learning is not None
+    if learns:
+        learning_sweep(estimate)  # what is wrong with it is told before anything is played
+    table = estimate.run(play)
+    shares = play_learners(estimate, play) if learns else None
     return table, estimate.stages, shares
 
 

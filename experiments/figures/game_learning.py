@@ -10,7 +10,6 @@ from experiments.intervals import bands_in_words
 from experiments.labels import shorten
 
 LINES, LETTERS = 8, 20
-NEAREST = "share:nearest"
 
 
 def data(solution: Solution) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from experiments.games.learning import COLUMNS
 from experiments.loader import ScenarioError
 from experiments.results import Results
 from experiments.sweeps.drive import Sweep
-from experiments.sweeps.plan import plan, spec_of
+from experiments.sweeps.plan import spec_of
 from experiments.trials import Play, check_played
 from sim.keys import chosen_fields, table_at
 from sim.settings import HONEST
@@ -29,11 +29,11 @@ SHARES = """
 """
 
 
-def play_learners(estimate: Estimate, play: Play) -> pd.DataFrame:
-    """Let all players of a simulated game learn; return the shares of their strategies.
+def learning_sweep(estimate: Estimate) -> Sweep:
+    """Return the runs in which all players of a simulated game learn; nothing is played.
 
-    The runs lie in the game's folder; what is there is not played again. Raises `ScenarioError` for
-    strategies that learners of this protocol cannot choose among.
+    They lie in the game's folder. Raises `ScenarioError` for strategies that learners of this
+    protocol cannot choose among.
     """
     spec, simulated = estimate.spec, estimate.simulated
     asked = simulated.learning
@@ -57,13 +57,19 @@ def play_learners(estimate: Estimate, play: Play) -> pd.DataFrame:
         "seeds": list(range(asked.seeds)),
         "design": [{"factors": {"learner": {asked.learner: {}}}}],
     }
-    made = spec_of(values, spec.name)
-    plan(made)  # a wrong strategy is told before anything is played
-    place = estimate.folder / "learning"
-    play(Sweep(made, place))
-    results = Results.open(place)
-    check_played(results, "learner", spec.name)
-    return _shares(results, named)
+    return Sweep(spec_of(values, spec.name), estimate.folder / "learning")
+
+
+def play_learners(estimate: Estimate, play: Play) -> pd.DataFrame:
+    """Let all players of a simulated game learn; return the shares of their strategies.
+
+    What is there is not played again. Raises as `learning_sweep`, and for a run that failed.
+    """
+    sweep = learning_sweep(estimate)
+    play(sweep)
+    results = Results.open(sweep.folder)
+    check_played(results, "learner", estimate.spec.name)
+    return _shares(results, _behaviours(estimate))
 
 
 def _behaviours(estimate: Estimate) -> dict[str, dict[str, Any]]:

@@ -35,7 +35,8 @@ def initial_balances(
     total = each * devices
     whole = lcm(*range(1, devices + 1))
     weights = [whole // rank for rank in range(1, devices + 1)]
-    amounts = [total * weight // sum(weights) for weight in weights]
+    together = sum(weights)
+    amounts = [total * weight // together for weight in weights]
     amounts[0] += total - sum(amounts)
     order = streams.rng("holdings").permutation(devices).tolist()
     held = dict(zip(order, amounts, strict=True))
