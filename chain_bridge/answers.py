@@ -1,4 +1,4 @@
-"""The form of every answer that the bridge reads from a chain."""
+"""The form of every answer that the bridge reads from a chain, and how long it waits for one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field as Limits
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
+
+from chain_bridge.errors import PlanError
+
+MOST_TIMEOUT_S = 86_400
+"""Seconds of the longest deadline for an answer; beyond some, sockets refuse them."""
 
 Hex = Annotated[str, StringConstraints(pattern=r"^0x(?:[0-9a-fA-F]{2})*$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
@@ -92,3 +97,11 @@ class Forms:
 
 
 is_proper = Forms(FORMS).is_proper
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Raise `PlanError` for a deadline that is none."""
+    if not 0 < timeout_s <= MOST_TIMEOUT_S:
+        raise PlanError(
+            f"--timeout {timeout_s}: must be more than 0, at most {MOST_TIMEOUT_S:,} seconds"
+        )

@@ -109,9 +109,9 @@ def _as_begun(
     chain: Chain, plan: Plan, signer: Signer, form: Form, header: Header
 ) -> Script | None:
     """Return the script that has a batch with this header; None where no attempt had it."""
-    for created, shift in product((False, True), (0, -1, 1)):
-        if shift and form.custody == "operator":
-            continue
+    shifts = (0,) if form.custody == "operator" else (0, -1, 1)
+    # The first of them is the script whose header it is not.
+    for created, shift in [*product((False, True), shifts)][1:]:
         script = _bind(chain, plan, signer, form, created=created, shift=shift)
         if header == script.header(header.batch):
             return script

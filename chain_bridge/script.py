@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -91,9 +92,12 @@ class Script:
             return None
         return Header(self.digest[:8], index, len(self.batches), self.batches[index].digest)
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
-        """SHA-256 over the money's unit and scale and all batches, so over the packing too."""
+        """SHA-256 over the money's unit and scale and all batches, so over the packing too.
+
+        Every header has it: nothing of a script changes once it is packed.
+        """
         money = f"{self.money.unit},{self.money.scale},{len(self.batches)}"
         if self.custody != "operator":
             money += f",{self.custody}"

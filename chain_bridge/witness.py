@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from chain_bridge.answers import check_timeout
 from chain_bridge.binding import Token, make_script
 from chain_bridge.client import Chain
 from chain_bridge.custody import OWNED
@@ -68,8 +69,7 @@ class Options:
             raise PlanError(f"--batch {batch}: must be 1 or more")
         if genesis is not None and not _HASH.fullmatch(genesis):
             raise PlanError(f"--genesis {genesis}: must be 0x and 64 hexadecimal digits")
-        if not self.timeout_s > 0:
-            raise PlanError(f"--timeout {self.timeout_s}: must be more than 0")
+        check_timeout(self.timeout_s)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from fedstake.outside import UnreadableError, literal, read_bytes, read_json, sh
 VERDICT = "verdict.json"
 SCALE = "money.scale"
 """Key of the units on the chain for a base unit of the run, where a chain may have several."""
+MOST_SCALE = 10**38
 MOST_BYTES, MOST_ROWS = 1 << 30, 5_000_000
 """Of a table that is read."""
 LEAST = {"device": -1}
@@ -169,8 +170,8 @@ def _check_verdict(verdict: Any, kind: Kind, file: Path) -> None:
             raise PlanError(f"{shown(file)}: {key}: must be {_NAMES[wanted]}")
         if isinstance(value, list) and not all(isinstance(line, str) for line in value):
             raise PlanError(f"{shown(file)}: {key}: must be a list of texts")
-        if key == SCALE and isinstance(value, int) and value < 1:
-            raise PlanError(f"{shown(file)}: {key}: must be 1 or more")
+        if key == SCALE and isinstance(value, int) and not 1 <= value <= MOST_SCALE:
+            raise PlanError(f"{shown(file)}: {key}: must be 1 to {MOST_SCALE:,}")
 
 
 _NAMES = {str: "text", int: "a whole number", list: "a list of texts"}

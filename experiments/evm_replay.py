@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def replay_on_evm(run_dir: Path, options: EvmOptions, folder: Path, *, dry_run: 
     from chain_bridge.evm.witness import play_run
 
     if dry_run:
-        _show_calls(run_dir, folder)
+        _show_calls(run_dir, options, folder)
         return
     with progress("replay", 1) as report_done:
         done = play_run(run_dir, options, out=folder, on_round=report_done.of)
@@ -84,7 +85,7 @@ def replay_on_evm(run_dir: Path, options: EvmOptions, folder: Path, *, dry_run: 
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show_calls(run_dir: Path, folder: Path) -> None:
+def _show_calls(run_dir: Path, options: EvmOptions, folder: Path) -> None:
     """Print how often each function is called and its gas; write all calls to a CSV file.
 
     The calls are made on a chain of their own that is thrown away.
@@ -95,7 +96,7 @@ def _show_calls(run_dir: Path, folder: Path) -> None:
     from experiments.rundir import write_file
     from experiments.spreadsheet import csv_text
 
-    done = rehearse(read(run_dir, tables()))
+    done = rehearse(read(run_dir, tables()), replace(options, endpoint=None))
     show(gas_table(done), _heading(done))
     calls = done.books.calls()
     folder.mkdir(parents=True, exist_ok=True)

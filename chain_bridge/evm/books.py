@@ -7,7 +7,7 @@ in escrow, events of calls, refusals.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -108,6 +108,10 @@ class Auditor:
         self._places: dict[tuple[int, str, str], str] = {}
         self._accounts: dict[str, None] = {}
         self._refused: Counter[tuple[int, str]] = Counter()
+        self._faults: Counter[int] = Counter()
+        incidents = run.tables.get("incidents")
+        noted = [] if incidents is None else rows(incidents, "round", "kind")
+        self._noted: Counter[tuple[int, str]] = Counter(noted)
         self._shared = 0  # of all pots until now, issued or credited
         self._issued = 0  # of that
         for _, debit, credit, _, _ in rows(
@@ -124,6 +128,7 @@ class Auditor:
             self.books.sent.append(s)
             place = f"call {number}, {s.call.text()} by {s.call.who}"
             if not s.proper:
+                self._faults[s.round] += 1
                 wanted = " or ".join(outcome or "done" for outcome in s.call.allowed)
                 fault = f"{place}: {s.outcome or 'done'}, not {wanted}"
                 self._row("call", s.round, s.call.who, s.call.function, 0, 1, fault)
@@ -142,16 +147,15 @@ class Auditor:
     def close(self, r: int, *, last: bool) -> None:
         """Compare after a round: calls, refusals, moves, balances, supply."""
         self._journal(None if last else r)
-        own = [s for s in self.books.sent if s.round == r]
-        faults = sum(not s.proper for s in own)
-        self._row("calls", r, "everybody", "calls that did something else", 0, faults)
+        what = "calls that did something else"
+        self._row("calls", r, "everybody", what, 0, self._faults[r])
         self._refusals(r)
         for key in [key for key in self._moved if last or key[0] <= r]:
             journal, found = self._moved.pop(key)
             self._row("moved", *key, journal, found, self._places.pop(key, ""))
         balances = self._balances(r)
         self._recorded(r, balances, last=last)
-        self._backing(r)
+        self._backing(r, balances)
         for name, journal, counted in self.adapter.standing(self.stage, r):
             self._row("standing", r, name, "counted by the rule", journal, counted)
         if self.adapter.pot:
@@ -189,12 +193,8 @@ class Auditor:
 
     def _refusals(self, r: int) -> None:
         """Compare the refusals that the run noted with those of the contract, by kind."""
-        noted: Counter[str] = Counter()
-        table = self.run.tables.get("incidents")
-        if table is not None:
-            noted.update(kind for number, kind in rows(table, "round", "kind") if number == r)
         for kind in sorted(self.adapter.refusals):
-            journal, found = noted[kind], self._refused[r, kind]
+            journal, found = self._noted[r, kind], self._refused[r, kind]
             if journal or found:
                 self._row("refused", r, "everybody", kind, journal, found)
 
@@ -223,12 +223,11 @@ class Auditor:
             if name in found:
                 self._row("recorded balance", r, name, "held", int(balance), found[name])
 
-    def _backing(self, r: int) -> None:
+    def _backing(self, r: int, balances: Mapping[str, int]) -> None:
         """Compare the supply with the journal, and what the contract holds with its escrows."""
         supply = self.stage.view(TOKEN, "totalSupply")
         self._row("supply", r, "chain", "issued and not burned", sum(self._held.values()), supply)
-        escrows = [name for name in self._accounts if name.startswith("escrow:")]
-        owed = sum(amount for _, amount in self.stage.balances(escrows, RULE))
+        owed = sum(held for name, held in balances.items() if name.startswith("escrow:"))
         held = self.stage.view(TOKEN, "balanceOf", self.stage.placed[RULE].address)
         self._row("backing", r, RULE, "held for escrow accounts", owed, held)
 

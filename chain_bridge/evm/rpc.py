@@ -61,8 +61,6 @@ FORMS: dict[str, Any] = {
     "eth_chainId": Quantity,
     "eth_getBlockByNumber": _Block,
     "eth_getBlockReceipts": list[_Receipt],
-    "eth_getCode": Hex,
-    "eth_getTransactionCount": Quantity,
     "eth_sendRawTransaction": Hash,
     "web3_clientVersion": Name,
 }
@@ -121,7 +119,11 @@ class Rpc:
     """
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
-        place = urlsplit(url)
+        try:
+            place = urlsplit(url)
+            place.netloc.encode("idna")
+        except ValueError:  # brackets that do not close, names that are too long
+            raise PlanError(f"--endpoint {url}: is no address") from None
         if place.scheme != "http" or not place.hostname:
             raise PlanError(f"--endpoint {url}: must begin with http:// and name a host")
         self.url, self.timeout_s = url, timeout_s

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from chain_bridge.answers import check_timeout
 from chain_bridge.errors import PlanError, SafetyError
 from chain_bridge.evm import node
 from chain_bridge.evm.accounts import DEV_CHAINS
@@ -27,6 +28,10 @@ OnRound = Callable[[int, int], None]
 FILES = files_of("reconciliation", "gas", "rounds", "calls")
 
 
+FITTING = (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError)
+"""What tables and settings raise that do not fit together."""
+
+
 @dataclass(frozen=True)
 class EvmOptions:
     """How to play; `endpoint`: a node of the user's own, which `allow_endpoint` must allow."""
@@ -36,8 +41,7 @@ class EvmOptions:
     timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if not self.timeout_s > 0:
-            raise PlanError(f"--timeout {self.timeout_s}: must be more than 0")
+        check_timeout(self.timeout_s)
 
 
 @dataclass
@@ -104,20 +108,16 @@ def rehearse(
 
 
 def _play(adapter: Adapter, stage: Stage, auditor: Auditor, on_round: OnRound | None) -> None:
-    """Play round by round; a round is compared when the next one begins, the last one whole."""
+    """Play round by round; a round is compared before the next one begins, the last one whole."""
     journal = adapter.run.journal
     count = int(journal["round"].max()) if len(journal) else 0
     closed: list[int] = []
-    rounds = adapter.play(stage)
-    r = next(rounds, None)
-    while r is not None:
+    for r in adapter.play(stage):
         # The state of a round is read before the next one changes it.
-        last = r >= count
-        auditor.close(r, last=last)
+        auditor.close(r, last=r >= count)
         closed.append(r)
         if on_round:
             on_round(min(r, count), max(1, count))
-        r = next(rounds, None)
     auditor.books.rows += unplayed(adapter.run, closed)
 
 
@@ -128,7 +128,7 @@ def _fitting(run: Recording) -> Iterator[None]:
         yield
     except FedstakeError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except FITTING as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise PlanError(f"{run.path}: its tables do not fit together ({reason})") from error
 

@@ -36,6 +36,7 @@ from experiments.runresult import RunResult
 from experiments.scorecard.measures import fairness, gini
 from experiments.spreadsheet import csv_text
 from fedstake.errors import InputError
+from fedstake.interrupts import like
 from fedstake.outside import shown
 from mechanisms import registries as rules_of
 from mechanisms.plugin import PluginError
@@ -224,9 +225,16 @@ class Bench:
                 ended += 1
                 report_done(ended)
 
-            results = run_many(
-                scenarios, folder, workers=self.workers, data=self.data, on_done=count
-            )
+            try:
+                results = run_many(
+                    scenarios, folder, workers=self.workers, data=self.data, on_done=count
+                )
+            except KeyboardInterrupt as error:
+                raise like(
+                    error,
+                    f"interrupted; {ended} of {len(places)} {what} are there and kept, the same "
+                    "command goes on with the others",
+                ) from None
         runs: dict[Place, RunResult] = {}
         for (cell, variant), result in zip(places, results, strict=True):
             if isinstance(result, RunFailure):

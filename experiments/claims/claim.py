@@ -141,7 +141,8 @@ def read(source: str | Path) -> Claim:
 
 def is_claim(source: str | Path) -> bool:
     """Return whether a TOML file is that of a claim, not of a certificate."""
-    return MARK in toml_values(Path(source), str(source), "no such file")
+    missing = "no such file; fedstake audit writes certificates, results/claims has claims"
+    return MARK in toml_values(Path(source), str(source), missing)
 
 
 def shipped() -> Mapping[str, Claim]:

@@ -11,7 +11,6 @@ from experiments.figures.base import SCREEN, Sheet, canvas, style
 from experiments.figures.declared import declared_figures
 from experiments.reports.drawing import Wanted, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
-from experiments.reports.replays import replay_parts
 from experiments.rundir import write_file
 from experiments.runfiles import setting
 from experiments.runresult import RunResult
@@ -23,6 +22,8 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
     The figures that a protocol declares in the manifest come after those of the house. Replays
     stand between the run's tables and its figures.
     """
+    from experiments.reports.replays import replay_parts  # the chain bridge takes long to import
+
     shipped = run_figures()
     declared = declared_figures(run, {figure.name for figure in shipped})
     check_figures(want, [figure.name for figure in (*shipped, *declared)])

@@ -8,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from chain_bridge.errors import BridgeError, ChainSilentError, RpcError, SafetyError
+from chain_bridge import Options
+from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError, SafetyError
 from chain_bridge.evm import node, rpc
 from chain_bridge.evm.rpc import Rpc
 from chain_bridge.evm.witness import EvmOptions, _chain
@@ -233,3 +234,19 @@ def test_the_node_listens_on_this_machine_only_and_ends(evm_programs):
     assert not own.alive()
     with pytest.raises(ChainSilentError):
         node.verify(own.url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", f"http://{'a' * 64}.org", "ftp://host", "http://h:x"]
+)
+def test_what_is_no_address_is_told_in_one_line(url):
+    with pytest.raises(PlanError, match="--endpoint") as error:
+        Rpc(url)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [Options, EvmOptions])
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, 1e20, float("inf"), float("nan")])
+def test_a_deadline_that_is_none_is_refused(options, timeout_s):
+    with pytest.raises(PlanError, match="--timeout"):
+        options(timeout_s=timeout_s)

@@ -14,6 +14,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
+from chain_bridge.errors import BridgeError
 from experiments import confidence
 from experiments.audits.audit import Auditor
 from experiments.audits.question import DEVIANT, ask
@@ -178,6 +179,20 @@ def test_a_rule_of_a_protocol_by_path_is_audited_and_its_certificate_holds(place
     output = fedstake("verify", "good/certificate.toml", "--trust", "--sample", "3")
     assert "3 gains played again" in output
     assert "none differs" in output
+
+
+@pytest.mark.slow
+def test_a_chain_that_fails_does_not_cost_the_page(place, monkeypatch):
+    def replay_run(run):
+        raise BridgeError("no chain today")
+
+    monkeypatch.setattr("chain_bridge.replay_run", replay_run)
+    words = ["--scenario", "forecast.toml", "--no-search", "--workers", "1", "--epsilon", "100"]
+    command = ["audit", "linear", *words, "--budget", "700", "--out", "it", "--replay"]
+    for _ in range(2):  # the counterexample may have been played before
+        assert "no chain today" in fedstake(*command, code=1)
+        assert (place / "it" / "audit.html").is_file()
+        assert (place / "it" / "certificate.toml").is_file()
 
 
 @pytest.mark.slow

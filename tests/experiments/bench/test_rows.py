@@ -277,6 +277,14 @@ def test_a_rule_that_is_not_measured_has_a_card_and_is_named_in_the_index():
     assert page.rstrip().endswith("Not measured yet: [`new`](new.md).")
 
 
+def test_a_name_that_no_row_can_have_is_refused_before_anything_is_played(tmp_path):
+    (tmp_path / "long.py").write_text(
+        f"from mechanisms.payouts.flat import Flat\nclass Long(Flat):\n    name = {'long' * 21!r}\n"
+    )
+    with pytest.raises(InputError, match="at most 80 letters"):
+        ask(f"{tmp_path}/long.py:Long", SUITE)
+
+
 def test_claims_about_a_rule_are_those_of_the_register(tmp_path):
     assert claims_about("flat", tmp_path / "none") == []
     found = {claim["file"]: claim for claim in claims_about("vbfl")}
