@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.audits.question import DEVIANT
-from experiments.bench.board import COMMITTED, read_board
+from experiments.bench.board import COMMITTED, label_of, read_board
 from experiments.bench.card import sections_of
 from experiments.bench.paying import Account, account_of, deserved, on_tape
 from experiments.bench.record import CALLED, ROW, Honest, Record, write_record
@@ -371,14 +371,14 @@ def bench_all(
     return found
 
 
-def folder_of(benched: Benched, out: Path) -> Path:
-    """Return the folder of a rule's row."""
-    return out / re.sub(r"[^\w.+-]+", "", benched.record.called)
+def folder_of(record: Record, out: Path) -> Path:
+    """Return the folder of a rule's row: one by path has its file's name in it."""
+    return out / re.sub(r"[^\w.+-]+", "-", label_of(record)).strip("-")
 
 
 def write_benched(benched: Benched, asked: Asked, out: Path) -> None:
     """Write the record of a rule, its row and gains as CSV, and its card."""
-    place = folder_of(benched, out)
+    place = folder_of(benched.record, out)
     place.mkdir(parents=True, exist_ok=True)
     gains = benched.gains()
     write_record(benched.record, place / ROW)

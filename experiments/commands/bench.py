@@ -142,7 +142,7 @@ def _row(rule: str, set_: list[str], out: Path, workers: int | None, data: Path 
     else:
         board = board.with_rows([record], suite)
     _show_board(board, suite, record)
-    out_console.print(f"\nwritten to {folder_of(benched, out)}", markup=False)
+    out_console.print(f"\nwritten to {folder_of(record, out)}", markup=False)
 
 
 def _basis(record: Record, suite: Suite) -> str:

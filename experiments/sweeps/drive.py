@@ -135,8 +135,11 @@ class Sweep:
         """Raise `RunError` unless the folder is absent, empty or shares runs with this plan."""
         self.dropped = 0
         """Finished runs of the folder that are no longer part of the sweep."""
+        # What else the folder holds comes first: another process that begins a sweep here between
+        # the two looks writes its header before anything else.
+        others = self._others()
         if not (self.folder / SWEEP).is_file():
-            self._check_empty()
+            self._check_others(others)
             return
         with self._remedy("--out ANOTHER --reuse {} takes over its finished runs"):
             recorded = read_sweep(self.folder)
@@ -167,13 +170,15 @@ class Sweep:
         except RunError as error:
             raise RunError(f"{error}; {words.format(self.folder)}") from None
 
-    def _check_empty(self) -> None:
-        """Raise `RunError` when a folder that is no sweep holds anything but copied runs."""
+    def _others(self) -> list[Path]:
+        """Return what a folder holds beside what a process leaves that was killed as it began."""
         if not self.folder.is_dir():
-            return
-        # A process that was killed as it began leaves a part of the first file.
+            return []
         own = (f".{SWEEP}.", f"{LOCK}.lock", f"{COMPACT}.lock")
-        others = [e for e in self.folder.iterdir() if not e.name.startswith(own)]
+        return [e for e in self.folder.iterdir() if not e.name.startswith(own)]
+
+    def _check_others(self, others: list[Path]) -> None:
+        """Raise `RunError` when a folder that is no sweep holds anything but copied runs."""
         if others and not manifest.holds_only_runs(self.folder, others):
             raise RunError(
                 f"{self.folder}: is not empty and holds no sweep; choose another --out "

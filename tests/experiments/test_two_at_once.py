@@ -84,6 +84,24 @@ def test_two_sweeps_at_once_play_every_run_once(tmp_path):
     assert len({json.loads(line)["run_id"] for line in lines}) == len(lines) == 2
 
 
+def test_a_sweep_that_begins_while_another_looks_at_the_folder_is_the_same_sweep(
+    tmp_path, monkeypatch
+):
+    """Not something else: it finds files that were not there a moment before."""
+    begun = []
+    real = Sweep._others
+
+    def others(self):
+        if not begun:
+            begun.append("once")
+            begun.append(Sweep(FEWER, self.folder).play(workers=1))
+        return real(self)
+
+    monkeypatch.setattr(Sweep, "_others", others)
+    outcome = Sweep(FEWER, tmp_path / "out").play(workers=1)
+    assert (outcome.found, outcome.done) == (2, 0)
+
+
 # --- compacting ---------------------------------------------------------------------------------
 
 COMPACT = """

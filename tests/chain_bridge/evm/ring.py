@@ -79,7 +79,7 @@ class Ring:
     def __init__(self, contract, *terms, members=5, each=1_000, token=None):
         self.evm = EVM(spec_id="CANCUN")
         self.time = 1_000_000
-        self.wait(0)
+        self.elapse(0)
         self.token_code = token or load("RunToken")
         self.token = self.create(self.token_code, *([] if token else ["T", ORGANISATION]))
         self.code = load(contract)
@@ -97,7 +97,7 @@ class Ring:
     def create(self, code, *arguments):
         return self.evm.deploy(ORGANISATION, code.creation(*arguments))
 
-    def wait(self, seconds):
+    def elapse(self, seconds):
         self.time += seconds
         self.evm.set_block_env(BlockEnv(timestamp=self.time))
 

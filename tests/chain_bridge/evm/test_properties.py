@@ -88,7 +88,7 @@ class Coordinated:
             lambda: ring.call(ORGANISATION, "declareAbsent"),
             lambda: ring.call(ORGANISATION, "close") if i + j == 14 else "",
             lambda: ring.of_token(who, "transfer", other, i * 10),
-            lambda: ring.wait(20 * (j + 1)) or "",
+            lambda: ring.elapse(20 * (j + 1)) or "",
         ]
         if what >= len(tries):
             self.go(skip=i % (n + 2))
@@ -114,7 +114,7 @@ class Coordinated:
         elif phase == 2:
             for k, who in enumerate(ring.members):
                 ring.call(who, "commit", self.commitment(k))
-            ring.wait(51)
+            ring.elapse(51)
             ring.call(ORGANISATION, "closeSubmissions")
         else:
             self.conclude(crew, skip)
@@ -124,13 +124,13 @@ class Coordinated:
         for k, who in enumerate(ring.members):
             if k != skip:
                 ring.call(who, "reveal", self.opening(k))
-        ring.wait(51)
+        ring.elapse(51)
         for who in (*crew, ORGANISATION):
             ring.call(who, "vote", bytes([0b10101 >> (skip % 3)]))
             ring.call(who, "deliver", A)
         if skip % 3 == 0:
             ring.call(crew[-1], "dispute", B)
-        ring.wait(41)
+        ring.elapse(41)
         ring.call(ORGANISATION, "rule", B if skip % 2 else A)
         ring.call(ORGANISATION, "finalise")
 
@@ -392,7 +392,7 @@ def market_holds(formula, own_clock, sequence):
     samples, n = [], len(ring.members)
     for step, (what, i, j) in enumerate(sequence):
         who = ring.members[i % n]
-        ring.wait(j * j)
+        ring.elapse(j * j)
         kind = what % 5
         if kind < 2:
             features = sorted({i, j, (i + j) % 8})

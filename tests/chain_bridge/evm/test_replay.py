@@ -22,6 +22,7 @@ from chain_bridge.evm.witness import gas_by_call, play_run, rehearse
 from chain_bridge.recording import read
 from fedstake.errors import FedstakeError
 from tests.chain_bridge.evm.conftest import MARKET, RUNS
+from tests.conftest import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -256,12 +257,12 @@ def test_killed_replays_begin_from_nothing(played, tmp_path, kills):
         for line in process.stderr:
             if line.startswith(b"replay: 1/"):
                 break
-        time.sleep(draw.random())
+        time.sleep(draw.uniform(0, 1))
         nodes = psutil.Process(process.pid).children() if process.poll() is None else []
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stderr.close()
-        _, alive = psutil.wait_procs(nodes, timeout=60)
+        _, alive = psutil.wait_procs(nodes, timeout=PATIENCE_S)
         assert alive == []
         assert not list(out.parent.glob(".replay.partial-*"))
     done = subprocess.run(

@@ -18,7 +18,7 @@ from experiments.bench.board import (
     write_board,
 )
 from experiments.bench.card import claims_about, index, markdown, sections_of
-from experiments.bench.making import ask
+from experiments.bench.making import ask, folder_of
 from experiments.bench.record import Honest, Record, read_record, write_record
 from experiments.bench.row import VERDICTS, answer, gains_of, row_of
 from experiments.bench.suite import load_suite
@@ -235,6 +235,13 @@ def test_a_stranger_s_row_stands_beside_the_shipped_rule_of_its_name():
     twice = merged.with_rows([own], SUITE)
     assert len(twice.rows) == 4
     assert len(twice.gains) == len(merged.gains)
+
+
+def test_a_rule_by_path_has_a_folder_of_its_own(tmp_path):
+    """Its row never takes the place of that of an installed rule of its name."""
+    shipped, own = record(called="best"), record(called="best", rule="b.py:Best", file_hash="ab")
+    assert folder_of(shipped, tmp_path) == tmp_path / "best"
+    assert folder_of(own, tmp_path) == tmp_path / "best-b.py"
 
 
 def test_a_leaderboard_of_another_suite_is_refused(tmp_path):
