@@ -84,8 +84,8 @@ class Perceptron(LinearModel):
 
     def predict_one(self, row: int) -> int:
         if self._dense is None:
-            score = sums(self.weights[self._lists[row]], FIRST)[0]
-            return 1 if score > 0 else 0  # a truth of numpy is slow to compare
+            # As a plain integer: numbers of numpy are slow to compare.
+            return 1 if sums(self.weights[self._lists[row]], FIRST).item() > 0 else 0
         return int(self._dense.above(row))
 
     def sent(self, row: int) -> tuple[list[int], list[int] | None] | None:
