@@ -434,6 +434,69 @@ def test_market_many_times(formula, own_clock, sequence):
     market_holds(formula, own_clock, sequence)
 
 
+def points_hold(sequence):
+    ring = Ring("Points", False, 1, 20)
+    assert not ring.call(ORGANISATION, "load", [0] * 8)
+    assert not ring.call(ORGANISATION, "open")
+    samples, claimed, n = [], set(), len(ring.members)
+    points = dict.fromkeys(ring.members, 0)
+    for step, (what, i, j) in enumerate(sequence):
+        who, kind = ring.members[i % n], what % 4
+        ring.elapse(j)
+        if kind < 2:
+            features = sorted({i, j, (i + j) % 8})
+            assert not ring.call(who, "add", features, [], kind, 0)
+            samples.append(features)
+        elif samples:
+            number = (i * 7 + j) % len(samples)
+            function = ("refund", "report")[kind - 2]
+            author = ring.view("data", number)[1]
+            if not ring.call(who, function, number, samples[number], []):
+                assert (who == author) == (function == "refund")
+                assert number not in claimed
+                claimed.add(number)
+                points[who] += function == "refund"
+        if step % SOME == 0:
+            assert {m: ring.view("points", m) for m in ring.members} == points
+    assert {m: ring.view("points", m) for m in ring.members} == points
+    ring.check()
+    assert ring.supply() == ring.given
+    assert all(ring.balance(m) == 1_000 for m in ring.members), "no money moves"
+    assert ring.call(STRANGER, "load", [1]) == UNAUTHORISED
+    assert ring.call(STRANGER, "refund", len(samples), [1], []) == "BadSample"
+
+
+@pytest.mark.slow
+@settings(max_examples=FEW)
+@given(acts)
+def test_points(sequence):
+    points_hold(sequence)
+
+
+@soaked
+@given(acts)
+def test_points_many_times(sequence):
+    points_hold(sequence)
+
+
+def test_points_are_given_once_and_to_the_author():
+    """What random sequences reach."""
+    ring = Ring("Points", False, 1, 20)
+    assert not ring.call(ORGANISATION, "load", [0] * 8)
+    assert not ring.call(ORGANISATION, "open")
+    author, other = ring.members[:2]
+    assert not ring.call(author, "add", [1], [], 1, 0)
+    claim = ("refund", 0, [1], [])
+    assert ring.call(author, *claim) == "TooYoung"
+    ring.elapse(20)
+    assert ring.call(other, *claim) == "NotAuthor"
+    assert ring.call(other, "report", *claim[1:]) == "Agrees"
+    assert not ring.call(author, *claim)
+    assert ring.call(author, *claim) == "Duplicate"
+    assert ring.view("points", author) == 1
+    assert ring.view("points", other) == 0
+
+
 # --- calls within calls ---------------------------------------------------------------------------
 
 
