@@ -11,12 +11,12 @@ run has the keys, so they are good on development chains only.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
 import nacl.signing
 
+from chain_bridge.devices import NO_DEVICE, account_of, device_of
 from chain_bridge.keys import Signer
 from chain_bridge.money import OPERATOR, AssetMoney
 from chain_bridge.plan import Action
@@ -28,7 +28,6 @@ FEES = "fees"
 """The reason of what devices get to pay fees with."""
 OWN = "own transfer"
 """The sort of a payment that a device signs."""
-_DEVICE = re.compile(r"device:(0|[1-9][0-9]{0,17})")
 
 
 def device_key(identity: bytes, device: int) -> Signer:
@@ -36,12 +35,6 @@ def device_key(identity: bytes, device: int) -> Signer:
     seed = blake2(b"fedstake/device" + identity + str(device).encode())
     secret = nacl.signing.SigningKey(seed)
     return Signer("ed25519", bytes(secret.verify_key), True, secret)
-
-
-def device_of(account: str) -> int | None:
-    """Return the device that an account belongs to; None for an account of nobody's key."""
-    found = _DEVICE.fullmatch(account)
-    return int(found[1]) if found else None
 
 
 class OwnedAsset(AssetMoney):
@@ -57,13 +50,13 @@ class OwnedAsset(AssetMoney):
 
     def _address(self, account: str) -> bytes:
         device = device_of(account)
-        return super()._address(account) if device is None else self.public(device)
+        return super()._address(account) if device == NO_DEVICE else self.public(device)
 
     def signer(self, action: Action) -> int:
         """Return the device that signs an action; `OPERATOR` for what no device can do."""
         if action.kind == "transfer":
             device = device_of(action.debit)
-            return OPERATOR if device is None else device
+            return OPERATOR if device == NO_DEVICE else device
         if action.kind in ("note", "propose", "approve"):
             return max(action.device, OPERATOR)
         return OPERATOR
@@ -80,7 +73,7 @@ class OwnedAsset(AssetMoney):
 
     def opening(self, accounts: Sequence[str]) -> list[Action]:
         """Return what must come first; devices exist by what is paid to them for fees."""
-        return super().opening([a for a in accounts if device_of(a) is None])
+        return super().opening([a for a in accounts if device_of(a) == NO_DEVICE])
 
     def seat(self, device: int) -> bytes:
         """Return the address of a device's seat in approvals: its own."""
@@ -102,4 +95,4 @@ def allowance(fees: int, shift: int = 0) -> int:
 
 def fee_funds(signers: Sequence[int], amount: int) -> list[Action]:
     """Return the operator's payments of native units for the fees of devices."""
-    return [Action(0, "fund", FEES, credit=f"device:{d}", amount=amount, device=d) for d in signers]
+    return [Action(0, "fund", FEES, credit=account_of(d), amount=amount, device=d) for d in signers]

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from chain_bridge.devices import NO_DEVICE, device_of
 from chain_bridge.errors import PlanError
 from chain_bridge.notes import Approval, Declared, Licences, Note, Value, Versions
 from chain_bridge.recording import BURN, ISSUANCE, Recording
@@ -60,7 +61,7 @@ class Action(NamedTuple):
     debit: str = ""
     credit: str = ""
     amount: int = 0
-    device: int = -1
+    device: int = NO_DEVICE
     data: bytes = b""
     members: tuple[int, ...] = ()
     number: int = 0
@@ -149,11 +150,9 @@ def _money_kind(debit: str, credit: str) -> Kind:
 
 
 def _device(debit: str, credit: str) -> int:
-    """Return the device that is paid, else the one that pays, else -1."""
-    for name in (credit, debit):
-        if name.startswith("device:"):
-            return int(name.removeprefix("device:"))
-    return -1
+    """Return the device that is paid, else the one that pays, else `NO_DEVICE`."""
+    paid = device_of(credit)
+    return device_of(debit) if paid == NO_DEVICE else paid
 
 
 # --- notes: what the chain orders and timestamps but does not judge -------------------------------

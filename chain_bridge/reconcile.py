@@ -16,6 +16,7 @@ from chain_bridge.audit import BatchEffect, audit, fee_of, own_events
 from chain_bridge.client import Chain
 from chain_bridge.comparison import Comparison, Row
 from chain_bridge.custody import FEES
+from chain_bridge.devices import account_of
 from chain_bridge.errors import ReplayError
 from chain_bridge.fees import FeeBook, apportion
 from chain_bridge.landed import Landed, State, nonce, nonces, scan
@@ -268,7 +269,7 @@ class _Reconciler:
         for name in accounts:
             self._row("balance", r, name, "held", self.held[name], found[name])
         for device, balance in self._recorded(done):
-            name = f"device:{device}"
+            name = account_of(device)
             if name in found:
                 recorded = int(balance) * self.money.scale
                 self._row("recorded balance", r, name, "held", recorded, found[name])

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from chain_bridge.coin import Coin
+from chain_bridge.devices import account_of
 from chain_bridge.header import Header
 from chain_bridge.keys import Signer
 from chain_bridge.money import OPERATOR, AssetMoney, Money
@@ -292,7 +293,7 @@ class Script:
 
 def signer_name(signer: int) -> str:
     """Return a signer in words."""
-    return "operator" if signer == OPERATOR else f"device:{signer}"
+    return "operator" if signer == OPERATOR else account_of(signer)
 
 
 def majority(members: Sequence[int]) -> int:

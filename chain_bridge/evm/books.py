@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from chain_bridge.comparison import Comparison, Row
+from chain_bridge.devices import account_of
 from chain_bridge.evm.adapters.base import RULE, Adapter
 from chain_bridge.evm.stage import TOKEN, Head, Sent, Stage
 from chain_bridge.plan import rows
@@ -219,7 +220,7 @@ class Auditor:
             return
         chosen = table[table["round"] == (final if last else r)]
         for device, balance in rows(chosen, "device", "balance"):
-            name = f"device:{device}"
+            name = account_of(device)
             if name in found:
                 self._row("recorded balance", r, name, "held", int(balance), found[name])
 

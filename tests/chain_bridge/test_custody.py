@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from chain_bridge import Options, PlanError, ReplayError, RpcError, SafetyError, replay_run, witness
 from chain_bridge.binding import Form, _bind
 from chain_bridge.client import Chain
-from chain_bridge.custody import device_key, device_of
+from chain_bridge.custody import device_key
 from chain_bridge.devchain.genesis import ASSET
+from chain_bridge.devices import NO_DEVICE, device_of
 from chain_bridge.errors import BridgeError
 from chain_bridge.extrinsic import sign, signed_by, well_signed
 from chain_bridge.landed import nonce, scan
@@ -68,7 +69,7 @@ def test_replays_and_reconciles(chain, operator, recorded, owned, name):
         for a in script.actions[batch.start : batch.stop]:
             if a.kind == "transfer":
                 device = device_of(a.debit)
-                assert signers[batch.index] == (OPERATOR if device is None else device)
+                assert signers[batch.index] == (OPERATOR if device == NO_DEVICE else device)
             elif a.kind in ("note", "propose", "approve"):
                 assert signers[batch.index] == a.device
             else:

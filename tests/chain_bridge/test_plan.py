@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chain_bridge.devices import NO_DEVICE, account_of, device_of
 from chain_bridge.errors import PlanError
 from chain_bridge.fees import apportion
 from chain_bridge.packing import pack
@@ -92,6 +93,20 @@ def test_any_change_of_the_journal_is_another_run(entries, data):
 def test_journals_that_cannot_be(entries, message):
     with pytest.raises(PlanError, match=f"journal.parquet: .*{message}|journal.parquet: {message}"):
         make_plan(recording(entries))
+
+
+@pytest.mark.parametrize("number", ["abc", "", "007", "-3", "\u0663", "1 ", "9" * 30])
+def test_an_account_that_is_only_nearly_a_device_s_is_nobody_s(number):
+    """Two accounts never have one owner, whatever a journal from outside names them."""
+    name = f"device:{number}"
+    plan = make_plan(recording([(1, ISSUANCE, name, "S", 5, "x")]))
+    assert [a.device for a in plan.actions if a.credit == name] == [NO_DEVICE]
+    assert device_of(name) == NO_DEVICE
+
+
+@given(st.integers(0, 10**18 - 1))
+def test_the_number_of_a_device_is_read_from_its_account(device):
+    assert device_of(account_of(device)) == device
 
 
 def role_lines(participants):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from chain_bridge.devices import NO_DEVICE, account_of, device_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.contracts import Event
 from chain_bridge.evm.stage import DONE, TICKS, TOKEN, Call, Sent, Stage
@@ -185,7 +186,7 @@ class Adapter(ABC):
 
     def depositors(self) -> list[str]:
         """Return the accounts from which the contract may take deposits."""
-        return [name_of(device) for device in self.devices]
+        return [account_of(device) for device in self.devices]
 
     def _approval(self, stage: Stage, name: str) -> Call:
         arguments = (stage.placed[RULE].address, EVERYTHING)
@@ -195,7 +196,7 @@ class Adapter(ABC):
 
     def by(self, device: int, function: str, *arguments: Any, **how: Any) -> Call:
         """Return a call that a device makes of the contract of the rule."""
-        return Call(name_of(device), RULE, function, arguments, device=device, **how)
+        return Call(account_of(device), RULE, function, arguments, device=device, **how)
 
     def organise(self, function: str, *arguments: Any, **how: Any) -> Call:
         """Return a call that the organisation makes of the contract of the rule."""
@@ -206,22 +207,11 @@ class Adapter(ABC):
         calls = []
         for _, debit, credit, amount, reason in self.entries(r):
             payer = device_of(debit)
-            if payer < 0 or device_of(credit) < 0:
+            if NO_DEVICE in (payer, device_of(credit)):
                 continue
             arguments = (stage.address(credit), amount)
             calls.append(Call(debit, TOKEN, "transfer", arguments, reason=reason, device=payer))
         stage.send(calls)
-
-
-def name_of(device: int) -> str:
-    """Return the name of a device's account."""
-    return f"device:{device}"
-
-
-def device_of(name: str) -> int:
-    """Return the number of a device's account, -1 for any other."""
-    number = name.removeprefix("device:")
-    return int(number) if name != number and number.isdigit() else -1
 
 
 def bits(votes: Sequence[bool]) -> bytes:

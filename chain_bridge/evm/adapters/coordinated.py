@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from chain_bridge.devices import account_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.adoption import Adoption
 from chain_bridge.evm.adapters.base import (
@@ -21,7 +22,6 @@ from chain_bridge.evm.adapters.base import (
     UNAUTHORISED,
     Adapter,
     bits,
-    name_of,
 )
 from chain_bridge.evm.contracts import Event
 from chain_bridge.evm.stage import NOBODY, STALE, Call, Stage
@@ -105,7 +105,7 @@ class Coordinated(Adapter):
         self.finished = 0
 
     def credited(self, stage: Stage) -> int:
-        members = stage.addresses([name_of(d) for d in self.devices])
+        members = stage.addresses([account_of(d) for d in self.devices])
         # Of each the shares of pots, and the fees of aggregators, which nobody divides.
         return sum(stage.view(RULE, "credits", member)[0] for member in members)
 
@@ -234,15 +234,15 @@ class Coordinated(Adapter):
 
     def _chief(self, found: Recorded) -> str:
         """Return the account that aggregates."""
-        return ORGANISATION if found.aggregator is None else name_of(found.aggregator)
+        return ORGANISATION if found.aggregator is None else account_of(found.aggregator)
 
     def _by_chief(self, found: Recorded, function: str, *arguments: Any) -> Call:
         device = -1 if found.aggregator is None else found.aggregator
         return Call(self._chief(found), RULE, function, arguments, device=device)
 
     def _register(self, stage: Stage, found: Recorded) -> None:
-        chief = NOBODY if found.aggregator is None else stage.address(name_of(found.aggregator))
-        seats = stage.addresses([name_of(d) for d in found.committee])
+        chief = NOBODY if found.aggregator is None else stage.address(account_of(found.aggregator))
+        seats = stage.addresses([account_of(d) for d in found.committee])
         stage.one(self.organise("openRound", chief, seats))
         stage.send([self.by(w, "register") for w in found.workers])
         stage.one(self._by_chief(found, "start"))
@@ -261,7 +261,7 @@ class Coordinated(Adapter):
             # A forged signature is the signature of somebody else.
             sealed = made_up("forged", found.number, w)
             call = self.by(w, "commit", sealed, allowed=("Unregistered",), incident="forged")
-            calls.append(call._replace(who=f"forger of {name_of(w)}"))
+            calls.append(call._replace(who=f"forger of {account_of(w)}"))
         for w in found.refused.get("replayed", []):
             sealed = made_up("replayed", found.number, w)
             call = self.by(w, "commit", sealed, allowed=(STALE,), incident="replayed")
@@ -355,7 +355,7 @@ class Coordinated(Adapter):
 
     def _withdraw(self, stage: Stage, devices: list[int]) -> None:
         """Let devices that catch up have their rewards issued."""
-        owed = {d: stage.view(RULE, "credits", stage.address(name_of(d))) for d in devices}
+        owed = {d: stage.view(RULE, "credits", stage.address(account_of(d))) for d in devices}
         stage.send([self.by(d, "withdraw") for d, credit in owed.items() if any(credit)])
 
     def _close(self, stage: Stage) -> None:
@@ -378,7 +378,7 @@ class Coordinated(Adapter):
         if found.workers:
             # Its rewards were withdrawn already, or it has none.
             w = found.workers[found.number % len(found.workers)]
-            if not any(stage.view(RULE, "credits", stage.address(name_of(w)))):
+            if not any(stage.view(RULE, "credits", stage.address(account_of(w)))):
                 calls.append(self.by(w, "withdraw", allowed=("NothingToWithdraw",)))
         if found.openings:
             w, opening = min(found.openings.items())

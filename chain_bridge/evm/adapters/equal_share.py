@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from chain_bridge.devices import account_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.base import (
     MAY_LACK,
@@ -13,7 +14,6 @@ from chain_bridge.evm.adapters.base import (
     RULE,
     STRANGER,
     UNAUTHORISED,
-    name_of,
 )
 from chain_bridge.evm.adapters.served import Served
 from chain_bridge.evm.stage import NOBODY, Call, Stage
@@ -80,7 +80,7 @@ class EqualShare(Served):
 
     def _wallets(self) -> dict[int, bytes]:
         """Return by device the hash of the wallet that it registers."""
-        return {d: hashlib.sha256(name_of(d).encode()).digest() for d in self.devices}
+        return {d: hashlib.sha256(account_of(d).encode()).digest() for d in self.devices}
 
     def settle(self, stage: Stage, r: int, accepted: list[int]) -> None:
         members = self.members(stage, accepted)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from chain_bridge.devices import account_of
 from chain_bridge.errors import PlanError
-from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter, name_of
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter
 from chain_bridge.evm.stage import TICKS, Call, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import Recording
@@ -78,7 +79,7 @@ class MarketAdapter(Adapter):
         table = self.table("participants")
         chosen = table[table["round"] == r]
         for device, recorded in rows(chosen, "device", "standing"):
-            name = name_of(device)
+            name = account_of(device)
             yield name, int(recorded), stage.view(RULE, self.counter, stage.address(name))
 
     @staticmethod

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from chain_bridge.devices import account_of
 from chain_bridge.errors import PlanError
-from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, name_of
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED
 from chain_bridge.evm.adapters.served import Served
 from chain_bridge.evm.stage import Call, Stage
 from chain_bridge.recording import Recording
@@ -45,7 +46,7 @@ class ScorePool(Served):
         calls = [Call(CREATOR, RULE, "fund")]
         chosen = self.setting("payout.params.whitelist", list)
         if chosen:
-            members = stage.addresses([name_of(int(d)) for d in chosen])
+            members = stage.addresses([account_of(int(d)) for d in chosen])
             calls.append(Call(CREATOR, RULE, "defineContributors", (members,)))
         stage.send(calls)
 

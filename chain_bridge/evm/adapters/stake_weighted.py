@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, name_of
+from chain_bridge.devices import account_of
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED
 from chain_bridge.evm.adapters.served import Served
 from chain_bridge.evm.stage import Call, Stage
 
@@ -39,7 +40,7 @@ class StakeWeighted(Served):
         stage.one(self.organise("settle", self.members(stage, accepted)))
 
     def fetch(self, stage: Stage, devices: list[int]) -> None:
-        owed = {d: stage.view(RULE, "credits", stage.address(name_of(d))) for d in devices}
+        owed = {d: stage.view(RULE, "credits", stage.address(account_of(d))) for d in devices}
         stage.send([self.by(d, "withdraw") for d, credit in owed.items() if credit])
 
     def probe(self, stage: Stage, r: int) -> None:
@@ -49,7 +50,7 @@ class StakeWeighted(Served):
             self.organise("settle", [], allowed=("WrongPhase",)),
         ]
         first = self.devices[r % len(self.devices)]
-        if not stage.view(RULE, "credits", stage.address(name_of(first))):
+        if not stage.view(RULE, "credits", stage.address(account_of(first))):
             calls.append(self.by(first, "withdraw", allowed=("NothingToWithdraw",)))
         stage.send(calls)
 
