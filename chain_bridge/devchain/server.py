@@ -107,6 +107,7 @@ def start(
     ) as handle:
         log = Path(handle.name)
         command = [find_node().node, f"--stack-size={_stack_kb()}"]
+        command += ["--require", str(HERE / "blocks.cjs")]
         if owned:
             command += ["--require", str(HERE / "owned.cjs")]
         command += [str(install() / CHOPSTICKS), f"--genesis={spec}"]
