@@ -185,7 +185,7 @@ class Adapter(ABC):
 
     def depositors(self) -> list[str]:
         """Return the accounts from which the contract may take deposits."""
-        return [name_of(device) for device in self.devices]
+        return names_of(self.devices)
 
     def _approval(self, stage: Stage, name: str) -> Call:
         arguments = (stage.placed[RULE].address, EVERYTHING)
@@ -216,6 +216,11 @@ class Adapter(ABC):
 def name_of(device: int) -> str:
     """Return the name of a device's account."""
     return f"device:{device}"
+
+
+def names_of(devices: Sequence[int]) -> list[str]:
+    """Return the names of devices' accounts."""
+    return [name_of(device) for device in devices]
 
 
 def device_of(name: str) -> int:

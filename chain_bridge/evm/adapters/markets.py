@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chain_bridge.errors import PlanError
-from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter, name_of
+from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter, names_of
 from chain_bridge.evm.stage import TICKS, Call, Sent, Stage
 from chain_bridge.plan import rows
 from chain_bridge.recording import Recording
@@ -77,9 +77,12 @@ class MarketAdapter(Adapter):
     def standing(self, stage: Stage, r: int) -> Iterator[tuple[str, int, int]]:
         table = self.table("participants")
         chosen = table[table["round"] == r]
-        for device, recorded in rows(chosen, "device", "standing"):
-            name = name_of(device)
-            yield name, int(recorded), stage.view(RULE, self.counter, stage.address(name))
+        recorded = list(rows(chosen, "device", "standing"))
+        names = names_of([device for device, _ in recorded])
+        asked = [(address,) for address in stage.addresses(names)]
+        counted = stage.views(RULE, self.counter, asked)
+        for name, (_, standing), found in zip(names, recorded, counted, strict=True):
+            yield name, int(standing), found
 
     @staticmethod
     def _features(run: Recording) -> bool:

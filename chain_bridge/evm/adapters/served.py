@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from chain_bridge.evm.adapters.adoption import Adoption
-from chain_bridge.evm.adapters.base import Adapter, name_of
+from chain_bridge.evm.adapters.base import Adapter, names_of
 from chain_bridge.evm.stage import Stage
 from chain_bridge.plan import by_round, rows
 from chain_bridge.recording import Recording
@@ -94,4 +94,4 @@ class Served(Adapter):
 
     def members(self, stage: Stage, devices: list[int]) -> list[str]:
         """Return the addresses of devices."""
-        return stage.addresses([name_of(d) for d in devices])
+        return stage.addresses(names_of(devices))
