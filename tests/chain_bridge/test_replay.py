@@ -112,7 +112,7 @@ def test_two_fresh_chains_end_with_the_same_hash(recorded, tmp_path):
     assert heads[0] == heads[1]
 
 
-@pytest.mark.parametrize("scale", [1, 7])
+@pytest.mark.parametrize("scale", [pytest.param(1, marks=pytest.mark.soak), 7])
 def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, scripted, scale):
     """Its accounts need native units to exist: these are funded and counted.
 
