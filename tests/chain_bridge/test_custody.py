@@ -52,7 +52,9 @@ def own_keys(chain, script):
     return {x.batch: keys[signed_by(body)] for x, body in bodies}
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("vbfl", marks=pytest.mark.soak), "coordinator", "collective"]
+)
 def test_replays_and_reconciles(chain, operator, recorded, owned, name):
     folder = recorded(**RUNS[name], rounds=2)
     script = owned(folder)

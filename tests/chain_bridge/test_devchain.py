@@ -86,7 +86,7 @@ def test_a_second_chain_makes_the_same_blocks_and_may_be_stopped_twice(
         found = []
         for chain in (rewound, other):
             blocks = [chain.block_hash(1)]
-            replay(chain, scripted(chain, folder, custody="devices"), operator)
+            replay(chain, scripted(chain, folder), operator)
             # The last of three has a number that was used: it is left out.
             first = nonce(chain, operator.public)
             call = chain.runtime.call("System.remark_with_event", b"x")
@@ -112,7 +112,7 @@ def test_a_second_chain_makes_the_same_blocks_and_may_be_stopped_twice(
 def whole_state(chain, block):
     """Return every stored value at a block, by its key."""
     keys = chain.rpc("state_getKeysPaged", "0x", 1_000, None, block)
-    assert 100 < len(keys) < 1_000
+    assert 50 < len(keys) < 1_000
     return dict(chain.rpc("state_queryStorageAt", keys, block)[0]["changes"])
 
 

@@ -62,7 +62,7 @@ def test_killed_clients(devchain, chain, recorded, scripted, tmp_path, custody, 
     """Each client is killed after one more batch, of many, at a random moment; one finishes."""
     draw = random.Random(kills)
     # Devices' batches of a round share a block, so that more rounds make as many moments.
-    folder = recorded(rounds=kills + 1 if custody == "operator" else 3 * kills + 1)
+    folder = recorded(rounds=kills + 1 if custody == "operator" else 3 * kills + 4)
     options = ("--batch", "2", "--custody", custody)
     form = {"most": 2, "custody": custody}
     killed_at = []

@@ -22,10 +22,20 @@ RUNS = {
     "bets": BETS,
     "collective": COLLECTIVE,
 }
+ONCE_MORE = ("vbfl", "coordinator", "deposits", "collective")
+"""Whose money is replayed in the native token too: rewards, deposits, burns, approvals, licences.
+"""
 
 
-@pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(("token", "rounds"), [("asset", 2), ("native", 1)])
+NATIVE = [
+    pytest.param("native", 1, name, marks=[] if name in ONCE_MORE else pytest.mark.soak)
+    for name in RUNS
+]
+
+
+@pytest.mark.parametrize(
+    ("token", "rounds", "name"), [*(("asset", 2, name) for name in RUNS), *NATIVE]
+)
 def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token, rounds):
     folder = recorded(**RUNS[name], rounds=rounds)
     script = scripted(chain, folder, token=token)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,36 @@ def test_artifacts_are_of_these_sources(path):
 
 
 @pytest.mark.slow
-def test_compiling_again_gives_the_same_bytes(evm_programs, tmp_path):
-    compile_contracts(tmp_path / "own")
-    compile_contracts(tmp_path / "tests", OF_TESTS)
-    for fresh, committed in ((tmp_path / "own", ARTIFACTS), (tmp_path / "tests", OF_TESTS)):
-        made = {p.name: p.read_bytes() for p in fresh.glob("*.json")}
-        kept = {p.name: p.read_bytes() for p in committed.glob("*.json")}
-        assert made.keys() == kept.keys()
-        for name, raw in made.items():
-            assert raw == kept[name], name
+@pytest.mark.parametrize(
+    ("committed", "sources"),
+    [
+        pytest.param(ARTIFACTS, HERE / "contracts", id="own", marks=pytest.mark.soak),
+        pytest.param(OF_TESTS, OF_TESTS, id="of tests"),
+    ],
+)
+def test_compiling_again_gives_the_same_bytes(evm_programs, tmp_path, committed, sources):
+    compile_contracts(tmp_path, sources)
+    made = {p.name: p.read_bytes() for p in tmp_path.glob("*.json")}
+    kept = {p.name: p.read_bytes() for p in committed.glob("*.json")}
+    assert made.keys() == kept.keys()
+    for name, raw in made.items():
+        assert raw == kept[name], name
+
+
+@pytest.mark.slow
+def test_compiling_some_of_ours_again_gives_the_same_code(evm_programs, tmp_path):
+    """What others share, and a rule on it; `make soak` compiles them all."""
+    some = ("RunToken", "Till", "StakeWeighted")
+    (tmp_path / "sources").mkdir()
+    for name in some:
+        shutil.copy(HERE / "contracts" / f"{name}.sol", tmp_path / "sources")
+    compile_contracts(tmp_path / "made", tmp_path / "sources")
+    made = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "made").glob("*.json")}
+    assert made.keys() == {"RunToken", "StakeWeighted"}  # the third is abstract
+    for name, artifact in made.items():
+        kept = json.loads((ARTIFACTS / f"{name}.json").read_text())
+        del artifact["sources"], kept["sources"]  # those of the whole folder
+        assert artifact == kept, name
 
 
 @pytest.mark.slow

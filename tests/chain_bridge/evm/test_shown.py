@@ -22,7 +22,7 @@ from experiments.rundir import may_replace
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def replayed(played, devchain, tmp_path_factory):
     """A run with its replays on both chains."""
     folder = tmp_path_factory.mktemp("shown") / "run"
