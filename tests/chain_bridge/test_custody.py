@@ -255,7 +255,7 @@ def test_a_node_that_makes_its_own_blocks(undone, operator, recorded, owned):
     """
     undone.__dict__["sealing"] = "by itself"
     undone.rpc("dev_setBlockBuildMode", "Instant")
-    folder = recorded(**COORDINATOR, rounds=1)
+    folder = recorded(**COORDINATOR, rounds=1, devices=5)
     script = owned(folder)
 
     def stop(landed):
