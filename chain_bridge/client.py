@@ -24,6 +24,8 @@ from fedstake.errors import FedstakeError
 from fedstake.outside import shown
 
 PAGE = 1000  # keys asked for at once
+MOST_COMPUTED = 256  # answers of the runtime that are remembered
+SHORTEST_S, LONGEST_S = 0.02, 0.5  # between two looks for a new block
 
 
 class Head(NamedTuple):
@@ -65,6 +67,7 @@ class Chain:
         # Several batches are in one block: what a block holds never changes.
         self._last_bodies: tuple[str, list[bytes]] = ("", [])
         self._last_events: tuple[str, list[Event]] = ("", [])
+        self._computed: dict[tuple[str, str, str], bytes] = {}
         self._connect()
 
     def _connect(self) -> tuple[SubstrateInterface, Wire]:
@@ -301,6 +304,19 @@ class Chain:
         self._last_events = block, events
         return events
 
+    def compute(self, function: str, data: bytes, at: str | None = None) -> bytes:
+        """Return what a function of the runtime gives; at a named block, asked for once."""
+        asked = function, "0x" + data.hex(), at or ""
+        if asked in self._computed:
+            return self._computed[asked]
+        raw = self.rpc("state_call", *asked[:2], *_at(at))
+        found = bytes.fromhex(raw[2:])
+        if at:
+            if len(self._computed) >= MOST_COMPUTED:
+                self._computed.clear()
+            self._computed[asked] = found
+        return found
+
     # --- sealing ----------------------------------------------------------------------------------
 
     @cached_property
@@ -314,6 +330,7 @@ class Chain:
         Raises `ChainSilentError` after the deadline.
         """
         until = time.monotonic() + deadline_s
+        pause_s = SHORTEST_S
         while True:
             head = self.head()
             if head.number >= number:
@@ -323,7 +340,8 @@ class Chain:
                     f"{self.url} made no block {number} within {deadline_s:g} s "
                     f"(head is {head.number})"
                 )
-            time.sleep(min(0.5, deadline_s / 20))
+            time.sleep(min(pause_s, deadline_s / 20))
+            pause_s = min(2 * pause_s, LONGEST_S)
 
 
 @lru_cache(maxsize=2)

@@ -30,7 +30,6 @@ class RpcError(BridgeError):
     def __init__(self, method: str, code: int | None, message: str) -> None:
         super().__init__(method, code, message)
         self.method, self.code, self.message = method, code, message
-        self.data = ""  # what a contract gave as its reason, hexadecimal
 
     def __str__(self) -> str:
         return f"the chain refused {self.method}: {self.message}"

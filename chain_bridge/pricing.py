@@ -59,14 +59,14 @@ def query(chain: Chain, runtime: Runtime, call: bytes, signer: Signer) -> Price:
     """Return weight, length and fee of a transaction of one call; nothing is sent."""
     # The signature is 65 zero bytes: only its length counts, and the chain accepts no such one.
     extrinsic = assemble(runtime, chain.genesis, call, signer.public, lambda _: bytes(65), 0)
-    body = "0x" + (extrinsic + len(extrinsic).to_bytes(4, "little")).hex()
+    body = extrinsic + len(extrinsic).to_bytes(4, "little")
     # Where the chain keeps its first block, prices are asked there: later prices would change the
     # shares of devices between two replays.
-    at = [chain.block_hash(1)] if chain.sealing == "on demand" else []
-    raw = chain.rpc("state_call", "TransactionPaymentApi_query_info", body, *at)
+    first = chain.block_hash(1) if chain.sealing == "on demand" else None
+    info = chain.compute("TransactionPaymentApi_query_info", body, first)
     two = isinstance(runtime.constant("System", "BlockWeights")["max_block"], dict)
     with chain.reading("a price"):
-        weight, fee = dispatch_info(bytes.fromhex(raw[2:]), two)
+        weight, fee = dispatch_info(info, two)
     return Price(weight, len(extrinsic), fee)
 
 

@@ -63,7 +63,7 @@ def place(tmp_path, monkeypatch, register):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def recorded(tmp_path_factory):
     """A run of the game, for tests that change a copy of it."""
     folder = tmp_path_factory.mktemp("lottery")
@@ -73,6 +73,19 @@ def recorded(tmp_path_factory):
         patched.chdir(folder)
         fedstake("run", "lottery.toml", "--out", "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A sweep of the game and what the command said of it, for tests that change a copy of it."""
+    folder = tmp_path_factory.mktemp("lotteries")
+    shutil.copy(LOTTERY, folder / "lottery.py")
+    (folder / "lottery.toml").write_text(SCENARIO)
+    (folder / "prices.toml").write_text(SWEEP)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        said = fedstake("sweep", "prices.toml", "--workers", "2", "--out", "prices")
+    return folder / "prices", said
 
 
 def fedstake(*words: str) -> str:
@@ -133,18 +146,13 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(place, boundary):
 
 
 @pytest.mark.slow
-def test_sweep_compare_and_report(place):
-    shown = fedstake("sweep", "prices.toml", "--workers", "2", "--out", "prices")
-    assert "12 new, 0 failed" in shown
-    results = fs.Results.open(place / "prices")
-    outcomes = results.outcomes()
+def test_a_sweep_records_outcomes_of_the_game(swept):
+    folder, said = swept
+    assert "12 new, 0 failed" in said
+    outcomes = fs.Results.open(folder).outcomes()
     assert outcomes["largest_pot"].notna().all()
     assert "accuracy" not in outcomes
     assert (outcomes["honest_utility"] + outcomes["adversary_utility"].fillna(0)).notna().all()
-    shown = fedstake("compare", "prices")
-    assert "winner: 20" in shown
-    fedstake("report", "prices")
-    assert "largest_pot" in (place / "prices" / "report" / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -167,8 +175,8 @@ def test_two_games_in_one_sweep_are_read_together(place):
     assert outcomes.loc["averaging", "accuracy"].notna().all()
 
 
-def test_replay_on_the_dev_chain(place, devchain):
-    fedstake("run", "lottery.toml", "--out", "run")
+def test_replay_on_the_dev_chain(place, recorded, devchain):
+    shutil.copytree(recorded, place / "run")
     fedstake("replay", "run", "--endpoint", devchain.url)
     books = pd.read_parquet(place / "run" / "replay" / "reconciliation.parquet")
     assert len(books) > 20
@@ -178,15 +186,16 @@ def test_replay_on_the_dev_chain(place, devchain):
 
 
 @pytest.mark.slow
-def test_reading_results_runs_none_of_their_code(place):
+def test_reading_results_runs_none_of_their_code(place, recorded, swept):
     """Report, scorecard, frames and the plan of a replay need no plug-in that came with a run."""
-    fedstake("run", "lottery.toml", "--out", "run")
-    fedstake("sweep", "prices.toml", "--workers", "1", "--out", "prices")
+    shutil.copytree(recorded, place / "run")
+    shutil.copytree(swept[0], place / "prices")
     trap = f"import pathlib\npathlib.Path({str(place / 'sprung')!r}).write_text('ran')\n"
     (place / "lottery.py").write_text(trap + LOTTERY.read_text())
     fedstake("report", "run")
     fedstake("report", "prices")
-    fedstake("compare", "prices")
+    assert "largest_pot" in (place / "prices" / "report" / "report.html").read_text()
+    assert "winner: 20" in fedstake("compare", "prices")
     results = fs.Results.open(place / "prices")
     assert len(results.rounds()) == 96
     assert len(results.outcomes()) == 12
@@ -334,8 +343,8 @@ def test_hostile_outcomes_cost_one_line(place, recorded, outcome, message):
     assert len(done.output.strip().splitlines()) == 1
 
 
-def test_the_name_of_an_outcome_is_no_sql(place):
-    fs.sweep("prices.toml", "prices", workers=1)
+def test_the_name_of_an_outcome_is_no_sql(place, swept):
+    shutil.copytree(swept[0], place / "prices")
     file = place / "prices" / "sweep.json"
     bad = dict(unseal(file)["outcomes"]["largest_pot"])
     names = {"a": bad, "'\n from rounds; copy t to 'x.csv'; select 1 --": bad}

@@ -30,6 +30,8 @@ START_S = 180.0
 STOP_S = 10.0
 STACK_KB = 60_000  # storage layers recurse, one per block: enough for 20,000 blocks
 MEMORY_BLOCKS = 1_000_000  # an evicted block reads as the genesis, without an error
+PRELOADED = ("blocks.cjs",)  # what Node runs before Chopsticks
+OWNED = ("owned.cjs",)  # in a chain that ends with its owner
 _LISTENING = re.compile(r"RPC listening on http://127\.0\.0\.1:(\d+)")
 
 
@@ -107,8 +109,8 @@ def start(
     ) as handle:
         log = Path(handle.name)
         command = [find_node().node, f"--stack-size={_stack_kb()}"]
-        if owned:
-            command += ["--require", str(HERE / "owned.cjs")]
+        for name in (*PRELOADED, *(OWNED if owned else ())):
+            command += ["--require", str(HERE / name)]
         command += [str(install() / CHOPSTICKS), f"--genesis={spec}"]
         command += [f"--host={HOST}", f"--port={wanted}"]
         command += ["--build-block-mode=Manual", f"--max-memory-block-count={MEMORY_BLOCKS}"]

@@ -45,9 +45,15 @@ class Books(Comparison):
     created: dict[str, int] = field(default_factory=dict)
     roots: dict[int, Head] = field(default_factory=dict)
     undivided: dict[int, int] = field(default_factory=dict)
+    _calls: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CALLS)))
 
     def calls(self) -> pd.DataFrame:
-        """Return one row per call, in order."""
+        """Return one row per call, in order; the same table until more calls were sent."""
+        if len(self._calls) != len(self.sent):
+            self._calls = self._listed()
+        return self._calls
+
+    def _listed(self) -> pd.DataFrame:
         lines = [
             (
                 number,
@@ -77,8 +83,8 @@ class Books(Comparison):
         Where the rule divides a pot by round, also what rounding left of it undivided.
         Where the run recorded utilities, also the mean utility of honest and of other devices.
         """
-        table = self.calls()
-        table["refused"] = (table["outcome"] != "done").astype(int)
+        calls = self.calls()
+        table = calls.assign(refused=(calls["outcome"] != "done").astype(int))
         found = table.groupby("round", as_index=False).agg(
             calls=("gas", "size"), refused=("refused", "sum"), gas=("gas", "sum")
         )

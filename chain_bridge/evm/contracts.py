@@ -29,12 +29,11 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Contract:
-    """A compiled contract; `size`: bytes of its code on the chain."""
+    """A compiled contract."""
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
-    size: int
 
     def creation(self, *arguments: Any) -> bytes:
         """Return the data of a transaction that creates it."""
@@ -125,7 +124,7 @@ def load(name: str) -> Contract:
     """Return a compiled contract by name."""
     artifact = json.loads((ARTIFACTS / f"{name}.json").read_text())
     code = bytes.fromhex(artifact["bytecode"][2:])
-    return Contract(name, artifact["abi"], code, artifact["bytes"])
+    return Contract(name, artifact["abi"], code)
 
 
 @cache

@@ -10,6 +10,7 @@ import io
 import json
 import socket
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -150,16 +151,43 @@ class Rpc:
 
     def __call__(self, method: str, *params: Any) -> Any:
         """Return the result of a method, checked."""
-        self._count += 1
-        request = {"jsonrpc": "2.0", "id": self._count, "method": method, "params": params}
+        request = self._request(method, params)
         raw = self._exchange(json.dumps(request).encode(), method)
+        return self._result(method, request["id"], self._parsed(method, raw), raw)
+
+    def many(self, method: str, requests: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return the results of a method for many parameters, asked at once, in their order."""
+        if not requests:
+            return []
+        batch = [self._request(method, params) for params in requests]
+        raw = self._exchange(json.dumps(batch).encode(), method)
+        answers = self._parsed(method, raw)
+        if not isinstance(answers, list):
+            raise self._strange(method, _beginning(raw))
+        # A node may answer in another order.
+        numbered = {str(a.get("id")): a for a in answers if isinstance(a, dict)}
+        found = []
+        for request in batch:
+            number = request["id"]
+            found.append(self._result(method, number, numbered.get(str(number)), raw))
+        return found
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        self._count += 1
+        return {"jsonrpc": "2.0", "id": self._count, "method": method, "params": params}
+
+    def _parsed(self, method: str, raw: bytes) -> Any:
         try:
-            answer = json.loads(raw)
-            number, fault = answer["id"], answer.get("error")
-            result = answer.get("result")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise self._strange(method, raw[:60].decode(errors="replace")) from None
-        if number != self._count:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise self._strange(method, _beginning(raw)) from None
+
+    def _result(self, method: str, asked: int, answer: Any, raw: bytes) -> Any:
+        """Return the result of an answer to a request; raise an error where it has none."""
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise self._strange(method, _beginning(raw))
+        number, fault, result = answer["id"], answer.get("error"), answer.get("result")
+        if number != asked:
             raise self._strange(method, f"the answer to request {number!r}")
         if fault is not None:
             raise self._refusal(method, fault)
@@ -211,11 +239,13 @@ class Rpc:
     def _refusal(self, method: str, fault: Any) -> BridgeError:
         if not isinstance(fault, dict) or not isinstance(fault.get("message"), str):
             return self._strange(method, json.dumps(fault)[:60])
-        code, data = fault.get("code"), fault.get("data")
-        refused = RpcError(method, code if type(code) is int else None, shown(fault["message"]))
-        refused.data = data if isinstance(data, str) else ""
-        return refused
+        code = fault.get("code")
+        return RpcError(method, code if type(code) is int else None, shown(fault["message"]))
 
     def _strange(self, method: str, answer: str) -> BridgeError:
         self.close()
         return BridgeError(f"{self.url} is no EVM node: it answered {shown(answer)!r} to {method}")
+
+
+def _beginning(raw: bytes) -> str:
+    return raw[:60].decode(errors="replace")

@@ -177,11 +177,24 @@ class Stage:
 
     def view(self, to: str, function: str, *arguments: Any) -> Any:
         """Return what a contract answers now; of several values a tuple."""
+        return self.views(to, function, [arguments])[0]
+
+    def views(self, to: str, function: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return what a contract answers now to each of several arguments, asked at once."""
         placed = self.placed[to]
-        data = "0x" + placed.contract.call(function, arguments).hex()
-        raw = self.rpc("eth_call", {"to": placed.address, "data": data}, "latest")
-        found = placed.contract.result(function, bytes.fromhex(raw[2:]))
-        return found[0] if len(found) == 1 else found
+        requests = []
+        for arguments in asked:
+            data = "0x" + placed.contract.call(function, arguments).hex()
+            requests.append(({"to": placed.address, "data": data}, "latest"))
+        found = []
+        for raw in self.rpc.many("eth_call", requests):
+            values = placed.contract.result(function, bytes.fromhex(raw[2:]))
+            found.append(values[0] if len(values) == 1 else values)
+        return found
+
+    def credits(self, to: str, names: Sequence[str]) -> list[Any]:
+        """Return what a contract owes each of several accounts."""
+        return self.views(to, "credits", [(address,) for address in self.addresses(names)])
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -204,18 +217,16 @@ class Stage:
 
     # --- calls ------------------------------------------------------------------------------------
 
-    def send(self, calls: Sequence[Call]) -> list[Sent]:
-        """Make calls in their order, in as few blocks as they fit; return what became of each."""
-        found = []
+    def send(self, calls: Sequence[Call]) -> None:
+        """Make calls in their order, in as few blocks as they fit; `on_calls` is told of each."""
         for start in range(0, len(calls), LONGEST):
-            found += self._send_block(calls[start : start + LONGEST])
-        return found
+            self._send_block(calls[start : start + LONGEST])
 
-    def one(self, call: Call) -> Sent:
+    def one(self, call: Call) -> None:
         """Make one call, in a block of its own."""
-        return self.send([call])[0]
+        self.send([call])
 
-    def _send_block(self, calls: Sequence[Call]) -> list[Sent]:
+    def _send_block(self, calls: Sequence[Call]) -> None:
         hashes: list[str] = []
         for call in calls:
             raw = self._signed(call)
@@ -228,9 +239,7 @@ class Stage:
                 continue
             hashes.append("0x" + keccak(raw).hex())
         receipts = {receipt["transactionHash"]: receipt for receipt in self._mine()}
-        sent = [self._outcome(*pair, receipts) for pair in zip(calls, hashes, strict=True)]
-        self.on_calls(sent)
-        return sent
+        self.on_calls([self._outcome(*pair, receipts) for pair in zip(calls, hashes, strict=True)])
 
     def _signed(self, call: Call) -> bytes:
         account = self.account(call.who)

@@ -78,6 +78,23 @@ def undone(chain):
     chain.rpc("dev_setHead", head.hash)
 
 
+LONGEST = 100
+"""Blocks that a test which begins at the first block again may make."""
+
+
+@pytest.fixture
+def rewound(undone):
+    """The connection to a chain as it was at its start; its blocks are put back afterwards."""
+    most = min(undone.head().number, LONGEST)
+    blocks = [undone.block_hash(number) for number in range(1, most + 1)]
+    undone.rpc("dev_setHead", blocks[0])
+    yield undone
+    made = undone.head().number
+    assert made <= LONGEST
+    for block in blocks[:made]:
+        undone.rpc("dev_setHead", block)
+
+
 @pytest.fixture(scope="session")
 def operator():
     return signer(OPERATOR)

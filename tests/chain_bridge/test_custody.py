@@ -53,7 +53,9 @@ def own_keys(chain, script):
     return {x.batch: keys[signed_by(body)] for x, body in bodies}
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("vbfl", marks=pytest.mark.soak), "coordinator", "collective"]
+)
 def test_replays_and_reconciles(chain, operator, recorded, owned, name):
     folder = recorded(**RUNS[name], rounds=2)
     script = owned(folder)
@@ -254,7 +256,7 @@ def test_a_node_that_makes_its_own_blocks(undone, operator, recorded, owned):
     """
     undone.__dict__["sealing"] = "by itself"
     undone.rpc("dev_setBlockBuildMode", "Instant")
-    folder = recorded(**COORDINATOR, rounds=1)
+    folder = recorded(**COORDINATOR, rounds=1, devices=5)
     script = owned(folder)
 
     def stop(landed):

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 from chain_bridge.client import Chain
 from chain_bridge.devchain import genesis, install, node, server
 from chain_bridge.errors import BridgeError
+from chain_bridge.extrinsic import sign
+from chain_bridge.landed import nonce
+from chain_bridge.replay import replay
 from experiments.cli import app
 from tests.conftest import PATIENCE_S
 
@@ -71,15 +74,46 @@ def test_it_ends_with_a_killed_owner(programs):
     assert gone(pid)
 
 
-def test_a_second_chain_begins_alike_and_may_be_stopped_twice(fresh, devchain):
-    chain = fresh()
-    assert chain.alive()
-    with Chain(chain.url) as one, Chain(devchain.url) as two:
-        assert one.block_hash(1) == two.block_hash(1)
-    chain.stop()
-    chain.stop()
-    assert gone(chain.pid)
-    assert not chain.alive()
+def test_a_second_chain_makes_the_same_blocks_and_may_be_stopped_twice(
+    fresh, rewound, operator, recorded, scripted, monkeypatch
+):
+    """Blocks that are made in one task are those that Chopsticks makes in many."""
+    folder = recorded(rounds=1)
+    monkeypatch.setattr(server, "PRELOADED", ())
+    second = fresh()
+    assert second.alive()
+    with Chain(second.url) as other:
+        found = []
+        for chain in (rewound, other):
+            blocks = [chain.block_hash(1)]
+            replay(chain, scripted(chain, folder), operator)
+            # The last of three has a number that was used: it is left out.
+            first = nonce(chain, operator.public)
+            call = chain.runtime.call("System.remark_with_event", b"x")
+            numbers = (first, first + 1, first)
+            signed = [sign(chain.runtime, chain.genesis, call, operator, n) for n in numbers]
+            bodies = ["0x" + body.hex() for body in signed]
+            chain.rpc("dev_newBlock", {"count": 1, "transactions": bodies})
+            assert len(chain.extrinsics(chain.head().hash)) == 2 + 2
+            # Without a transaction.
+            chain.rpc("dev_newBlock", {"count": 1})
+            last = chain.head()
+            blocks += [chain.block_hash(number) for number in range(2, last.number + 1)]
+            events = [len(chain.events(block)) for block in blocks]
+            found.append((blocks, events, whole_state(chain, last.hash)))
+        assert len(found[0][0]) > 3
+        assert found[0] == found[1]
+    second.stop()
+    second.stop()
+    assert gone(second.pid)
+    assert not second.alive()
+
+
+def whole_state(chain, block):
+    """Return every stored value at a block, by its key."""
+    keys = chain.rpc("state_getKeysPaged", "0x", 1_000, None, block)
+    assert 50 < len(keys) < 1_000
+    return dict(chain.rpc("state_queryStorageAt", keys, block)[0]["changes"])
 
 
 def test_node_is_found_or_asked_for(monkeypatch):

@@ -22,10 +22,20 @@ RUNS = {
     "bets": BETS,
     "collective": COLLECTIVE,
 }
+ONCE_MORE = ("vbfl", "coordinator", "deposits", "collective")
+"""Whose money is replayed in the native token too: rewards, deposits, burns, approvals, licences.
+"""
 
 
-@pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize(("token", "rounds"), [("asset", 2), ("native", 1)])
+NATIVE = [
+    pytest.param("native", 1, name, marks=[] if name in ONCE_MORE else pytest.mark.soak)
+    for name in RUNS
+]
+
+
+@pytest.mark.parametrize(
+    ("token", "rounds", "name"), [*(("asset", 2, name) for name in RUNS), *NATIVE]
+)
 def test_replays_and_reconciles(chain, operator, recorded, scripted, name, token, rounds):
     folder = recorded(**RUNS[name], rounds=rounds)
     script = scripted(chain, folder, token=token)
@@ -112,7 +122,7 @@ def test_two_fresh_chains_end_with_the_same_hash(recorded, tmp_path):
     assert heads[0] == heads[1]
 
 
-@pytest.mark.parametrize("scale", [1, 7])
+@pytest.mark.parametrize("scale", [pytest.param(1, marks=pytest.mark.soak), 7])
 def test_an_asset_that_is_not_there_is_created(chain, operator, recorded, scripted, scale):
     """Its accounts need native units to exist: these are funded and counted.
 

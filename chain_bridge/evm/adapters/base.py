@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from chain_bridge.devices import NO_DEVICE, account_of, device_of
+from chain_bridge.devices import NO_DEVICE, account_of, accounts_of, device_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.contracts import Event
 from chain_bridge.evm.stage import DONE, TICKS, TOKEN, Call, Sent, Stage
@@ -186,7 +186,7 @@ class Adapter(ABC):
 
     def depositors(self) -> list[str]:
         """Return the accounts from which the contract may take deposits."""
-        return [account_of(device) for device in self.devices]
+        return accounts_of(self.devices)
 
     def _approval(self, stage: Stage, name: str) -> Call:
         arguments = (stage.placed[RULE].address, EVERYTHING)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from chain_bridge.devices import account_of
+from chain_bridge.devices import account_of, accounts_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.adoption import Adoption
 from chain_bridge.evm.adapters.base import (
@@ -105,9 +105,8 @@ class Coordinated(Adapter):
         self.finished = 0
 
     def credited(self, stage: Stage) -> int:
-        members = stage.addresses([account_of(d) for d in self.devices])
         # Of each the shares of pots, and the fees of aggregators, which nobody divides.
-        return sum(stage.view(RULE, "credits", member)[0] for member in members)
+        return sum(shares for shares, _ in stage.credits(RULE, accounts_of(self.devices)))
 
     def judged(self, event: Event) -> str:
         if event.name != "DisputeSettled":
@@ -242,7 +241,7 @@ class Coordinated(Adapter):
 
     def _register(self, stage: Stage, found: Recorded) -> None:
         chief = NOBODY if found.aggregator is None else stage.address(account_of(found.aggregator))
-        seats = stage.addresses([account_of(d) for d in found.committee])
+        seats = stage.addresses(accounts_of(found.committee))
         stage.one(self.organise("openRound", chief, seats))
         stage.send([self.by(w, "register") for w in found.workers])
         stage.one(self._by_chief(found, "start"))
@@ -355,8 +354,8 @@ class Coordinated(Adapter):
 
     def _withdraw(self, stage: Stage, devices: list[int]) -> None:
         """Let devices that catch up have their rewards issued."""
-        owed = {d: stage.view(RULE, "credits", stage.address(account_of(d))) for d in devices}
-        stage.send([self.by(d, "withdraw") for d, credit in owed.items() if any(credit)])
+        owed = zip(devices, stage.credits(RULE, accounts_of(devices)), strict=True)
+        stage.send([self.by(d, "withdraw") for d, credit in owed if any(credit)])
 
     def _close(self, stage: Stage) -> None:
         """End the task; every member takes its deposits back, and cannot a second time."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chain_bridge.devices import account_of
+from chain_bridge.devices import accounts_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED, Adapter
 from chain_bridge.evm.stage import TICKS, Call, Sent, Stage
@@ -78,9 +78,12 @@ class MarketAdapter(Adapter):
     def standing(self, stage: Stage, r: int) -> Iterator[tuple[str, int, int]]:
         table = self.table("participants")
         chosen = table[table["round"] == r]
-        for device, recorded in rows(chosen, "device", "standing"):
-            name = account_of(device)
-            yield name, int(recorded), stage.view(RULE, self.counter, stage.address(name))
+        recorded = list(rows(chosen, "device", "standing"))
+        names = accounts_of([device for device, _ in recorded])
+        asked = [(address,) for address in stage.addresses(names)]
+        counted = stage.views(RULE, self.counter, asked)
+        for name, (_, standing), found in zip(names, recorded, counted, strict=True):
+            yield name, int(standing), found
 
     @staticmethod
     def _features(run: Recording) -> bool:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from chain_bridge.devices import account_of
+from chain_bridge.devices import accounts_of
 from chain_bridge.evm.adapters.adoption import Adoption
 from chain_bridge.evm.adapters.base import Adapter
 from chain_bridge.evm.stage import Stage
@@ -95,4 +95,4 @@ class Served(Adapter):
 
     def members(self, stage: Stage, devices: list[int]) -> list[str]:
         """Return the addresses of devices."""
-        return stage.addresses([account_of(d) for d in devices])
+        return stage.addresses(accounts_of(devices))

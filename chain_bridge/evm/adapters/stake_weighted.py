@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chain_bridge.devices import account_of
+from chain_bridge.devices import account_of, accounts_of
 from chain_bridge.evm.adapters.base import RULE, STRANGER, UNAUTHORISED
 from chain_bridge.evm.adapters.served import Served
 from chain_bridge.evm.stage import Call, Stage
@@ -23,8 +23,7 @@ class StakeWeighted(Served):
         return (self.amount("payout.params.pot"),)
 
     def credited(self, stage: Stage) -> int:
-        members = self.members(stage, self.devices)
-        return sum(stage.view(RULE, "credits", member) for member in members)
+        return sum(stage.credits(RULE, accounts_of(self.devices)))
 
     def depositors(self) -> list[str]:
         return []
@@ -40,8 +39,8 @@ class StakeWeighted(Served):
         stage.one(self.organise("settle", self.members(stage, accepted)))
 
     def fetch(self, stage: Stage, devices: list[int]) -> None:
-        owed = {d: stage.view(RULE, "credits", stage.address(account_of(d))) for d in devices}
-        stage.send([self.by(d, "withdraw") for d, credit in owed.items() if credit])
+        owed = zip(devices, stage.credits(RULE, accounts_of(devices)), strict=True)
+        stage.send([self.by(d, "withdraw") for d, credit in owed if credit])
 
     def probe(self, stage: Stage, r: int) -> None:
         calls = [

@@ -2,6 +2,10 @@
 
 import pytest
 
+from chain_bridge.evm.adapters import tables
+from chain_bridge.evm.witness import rehearse
+from chain_bridge.recording import read
+
 ATTACKERS = [
     {"name": "forgers", "count": 1, "worker": "forge"},
     {"name": "repeaters", "count": 1, "worker": "replay"},
@@ -140,3 +144,16 @@ def played(recorded, evm_programs):
         return folders[name]
 
     return record
+
+
+@pytest.fixture(scope="session")
+def rehearsed(played):
+    """Play a run of `RUNS` on its contract once; what is found is not to be changed."""
+    found = {}
+
+    def play(name):
+        if name not in found:
+            found[name] = rehearse(read(played(name), tables()))
+        return found[name]
+
+    return play

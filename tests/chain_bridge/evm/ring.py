@@ -43,7 +43,7 @@ def of_tests(name):
     """Return a contract that tests bring along."""
     artifact = json.loads((OF_TESTS / f"{name}.json").read_text())
     code = bytes.fromhex(artifact["bytecode"][2:])
-    return Contract(name, artifact["abi"], code, artifact["bytes"])
+    return Contract(name, artifact["abi"], code)
 
 
 _ASKED = {}

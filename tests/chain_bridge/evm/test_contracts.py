@@ -30,15 +30,18 @@ def test_artifacts_are_of_these_sources(path):
 
 
 @pytest.mark.slow
-def test_compiling_again_gives_the_same_bytes(evm_programs, tmp_path):
-    compile_contracts(tmp_path / "own")
-    compile_contracts(tmp_path / "tests", OF_TESTS)
-    for fresh, committed in ((tmp_path / "own", ARTIFACTS), (tmp_path / "tests", OF_TESTS)):
-        made = {p.name: p.read_bytes() for p in fresh.glob("*.json")}
-        kept = {p.name: p.read_bytes() for p in committed.glob("*.json")}
-        assert made.keys() == kept.keys()
-        for name, raw in made.items():
-            assert raw == kept[name], name
+@pytest.mark.parametrize(
+    ("committed", "sources"),
+    [(ARTIFACTS, HERE / "contracts"), (OF_TESTS, OF_TESTS)],
+    ids=["own", "of tests"],
+)
+def test_compiling_again_gives_the_same_bytes(evm_programs, tmp_path, committed, sources):
+    compile_contracts(tmp_path, sources)
+    made = {p.name: p.read_bytes() for p in tmp_path.glob("*.json")}
+    kept = {p.name: p.read_bytes() for p in committed.glob("*.json")}
+    assert made.keys() == kept.keys()
+    for name, raw in made.items():
+        assert raw == kept[name], name
 
 
 @pytest.mark.slow

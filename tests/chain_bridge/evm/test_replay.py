@@ -51,10 +51,9 @@ def test_contracts_pay_what_the_journal_says(played, tmp_path, name):
     assert set(books[books["check"] == "balance"]["round"]) >= set(run.journal["round"])
 
 
-def test_attacks_are_refused_as_they_were(played):
-    run = reading(played("coordinator"))
-    done = rehearse(run)
-    noted = run.tables["incidents"].groupby("kind", observed=True).size()
+def test_attacks_are_refused_as_they_were(rehearsed):
+    done = rehearsed("coordinator")
+    noted = done.run.tables["incidents"].groupby("kind", observed=True).size()
     refused = done.books.frame().query("check == 'refused'").groupby("reason")["chain"].sum()
     kinds = {"forged", "replayed", "duplicate", "mismatched", "false-challenge"}
     assert kinds <= {*refused.index}
@@ -66,16 +65,15 @@ def test_attacks_are_refused_as_they_were(played):
         assert outcome in {*outcomes["outcome"]}
 
 
-def test_late_commitments_come_too_late(played):
-    calls = rehearse(reading(played("coordinator, late"))).books.calls()
+def test_late_commitments_come_too_late(rehearsed):
+    calls = rehearsed("coordinator, late").books.calls()
     late = calls[calls["outcome"] == "Late"]
     assert len(late)
     assert {*late["call"]} == {"rule.commit"}
 
 
-def test_every_account_signs_its_own_calls(played):
-    done = rehearse(reading(played("coordinator")))
-    calls = done.books.calls()
+def test_every_account_signs_its_own_calls(rehearsed):
+    calls = rehearsed("coordinator").books.calls()
     for function in ("join", "register", "commit", "reveal", "withdraw", "withdrawDeposits"):
         own = calls[(calls["call"] == f"rule.{function}") & (calls["outcome"] == "done")]
         assert len(own)
@@ -83,9 +81,8 @@ def test_every_account_signs_its_own_calls(played):
     assert set(calls[calls["call"] == "rule.finalise"]["account"]) == {"organisation"}
 
 
-def test_two_replays_end_in_the_same_state(played):
-    run = reading(played("coordinator"))
-    first, second = rehearse(run), rehearse(run)
+def test_two_replays_end_in_the_same_state(played, rehearsed):
+    first, second = rehearsed("coordinator"), rehearse(reading(played("coordinator")))
     assert first.head == second.head
     assert first.books.calls().equals(second.books.calls())
     assert first.books.roots == second.books.roots
@@ -206,13 +203,13 @@ def test_a_wrong_table_is_told(played, column, text):
     ("name", "table", "column", "value"),
     [
         ("coordinator", "participants", "device", 2**62),
-        ("coordinator", "participants", "device", -3),
-        ("coordinator", "participants", "height", None),
+        pytest.param("coordinator", "participants", "device", -3, marks=pytest.mark.soak),
+        pytest.param("coordinator", "participants", "height", None, marks=pytest.mark.soak),
         ("coordinator", "votes", "worker", 99),
         ("market, sparse", "features", "sample", 10**6),
-        ("market, sparse", "submissions", "label", 300),
-        ("market, sparse", "submissions", "device", 1),
-        ("market, sparse", "claims", "datum", 10**6),
+        pytest.param("market, sparse", "submissions", "label", 300, marks=pytest.mark.soak),
+        pytest.param("market, sparse", "submissions", "device", 1, marks=pytest.mark.soak),
+        pytest.param("market, sparse", "claims", "datum", 10**6, marks=pytest.mark.soak),
         ("market, sparse", "weights", "weight", 2**62),
         ("market, sparse", "rounds", "round", 7),
     ],
@@ -244,11 +241,11 @@ def command(folder, out, *options):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.soak)])
-def test_killed_replays_begin_from_nothing(played, tmp_path, kills):
+def test_killed_replays_begin_from_nothing(played, rehearsed, tmp_path, kills):
     """Each is killed at a random moment; nothing of it is left, and the next one is whole."""
     folder, out = played("coordinator"), tmp_path / "out"
     draw = random.Random(kills)
-    expected = rehearse(reading(folder))
+    expected = rehearsed("coordinator")
     for _ in range(kills):
         process = subprocess.Popen(
             command(folder, out), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -355,8 +352,8 @@ def test_options_that_cannot_be(played, words, message):
     assert "Traceback" not in done.output
 
 
-def test_gas_is_what_the_chain_charged(played):
-    done = rehearse(reading(played("coordinator")))
+def test_gas_is_what_the_chain_charged(rehearsed):
+    done = rehearsed("coordinator")
     table = gas_by_call(done.books).set_index("call")
     assert table.loc["rule.finalise", "most"] > table.loc["rule.finalise", "least"] > 21_000
     assert done.books.created["Coordinator"] > 3_000_000

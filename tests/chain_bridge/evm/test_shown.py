@@ -18,15 +18,15 @@ from chain_bridge.written import EVM, SUBSTRATE, read_replay
 from experiments import open_run, report
 from experiments.reports.replays import replay_parts
 from experiments.rundir import may_replace
+from tests.chain_bridge.evm.conftest import RUNS
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def replayed(played, devchain, tmp_path_factory):
-    """A run with its replays on both chains."""
-    folder = tmp_path_factory.mktemp("shown") / "run"
-    shutil.copytree(played("coordinator"), folder)
+@pytest.fixture(scope="session")
+def replayed(recorded, evm_programs, devchain):
+    """A run of every attack with its replays on both chains."""
+    folder = recorded(seed=0, **RUNS["coordinator"] | {"rounds": 3})
     play_run(folder)
     replay_run(folder, Options(endpoint=devchain.url, custody="operator"))
     return folder
