@@ -13,7 +13,14 @@ from experiments.audits.settings import SELDOM, AuditSettings
 from experiments.scorecard.measures import gini
 from experiments.trials import Trials, player
 
-SMALL = {"rounds": 4, "devices": 10, "roles.params": {"counts": "6,3,1"}}
+SMALL = {
+    "rounds": 4,
+    "devices": 10,
+    "roles.params": {"counts": "6,3,1"},
+    "data.dataset": "synthetic",
+    "data.params": {"train": 300, "test": 60, "features": 6, "classes": 3},
+    "model.name": "softmax",
+}
 
 
 def trials_of(question, folder):
@@ -111,7 +118,7 @@ def test_slack_pays_by_what_is_claimed_and_counts_as_a_deviation(tmp_path):
     settings = AuditSettings(budget=60)
     auditor = Auditor(question, settings, _sampled(trials_of(question, tmp_path)), search=False)
     audit = auditor.audit
-    audit.curves = [p for p in points(question, library(question)) if p.curve.startswith("shade")]
+    audit.curves = [p for p in points(question, audit.library) if p.curve.startswith("shade")]
     auditor._measure_scale()
     audit.confidence = auditor._sequence(len(audit.curves))
     from experiments.audits.race import Judge
