@@ -50,7 +50,7 @@ keys = { "rules.stake" = { low = 0, high = 20_000, integer = true } }
 skimmers = { taker = "skim", taker_params = { part = 0.5 } }
 """
 DOUBLE = (
-    ATTACK.replace("runs = 26", "runs = 400").replace("seeds = 1", "seeds = 4")
+    ATTACK.replace("runs = 26", "runs = 240").replace("seeds = 1", "seeds = 4")
     + '[rule]\nminimise = "rules.stake"\nepsilon = 900.0\n'
     + 'keys = { "rules.stake" = { low = 0, high = 20_000, integer = true } }\n'
     + "[double]\nrounds = 2\n"
@@ -116,7 +116,7 @@ def test_turns_end_when_no_attack_is_left(place):
 
 @pytest.mark.slow
 def test_turns_end_when_the_budget_is_spent(place):
-    found = searched(DOUBLE, place)
+    found = searched(DOUBLE.replace("900.0", "50.0"), place)
     assert found.lines[0].startswith("The budget is spent and the question is open")
     assert not found.answered
     assert "adversaries" in tomllib.loads(found.toml)
