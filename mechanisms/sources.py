@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -50,7 +51,10 @@ def _forget(file: str) -> None:
 
 @lru_cache(maxsize=256)  # a plug-in is looked up several times for every scenario
 def _imports(source: bytes) -> tuple[str, ...]:
-    """Return the dotted names that a source imports; relative ones begin at its folder."""
+    """Return the dotted names that a source imports; relative ones begin at its folder.
+
+    Names of the standard library are left out.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # told when it is imported
@@ -63,16 +67,21 @@ def _imports(source: bytes) -> tuple[str, ...]:
             module = node.module or ""
             names.append(module)
             names += (f"{module}.{alias.name}".lstrip(".") for alias in node.names)
-    return tuple(dict.fromkeys(names))
+    return tuple(name for name in dict.fromkeys(names) if _may_be_local(name))
+
+
+def _may_be_local(name: str) -> bool:
+    """Return whether a dotted name can be that of a file of the user's own."""
+    first = name.partition(".")[0]
+    return first != "" and first not in sys.stdlib_module_names
 
 
 def _files_of(name: str, roots: Sequence[Path]) -> list[Path]:
     """Return the files that importing a dotted name runs: packages on the way, and the module."""
     first, *_ = parts = name.split(".")
-    if not first or first in sys.stdlib_module_names:
-        return []
     for root in roots:
-        if (root / first).is_dir() or (root / f"{first}.py").is_file():
+        top = os.path.join(root, first)
+        if os.path.isdir(top) or os.path.isfile(f"{top}.py"):
             paths = [root.joinpath(*parts[: i + 1]) for i in range(len(parts))]
             files = [p / "__init__.py" if p.is_dir() else p.with_suffix(".py") for p in paths]
             return [file.resolve() for file in files if file.is_file()]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
+
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def single_threaded() -> None:
@@ -12,4 +15,10 @@ def single_threaded() -> None:
     Results and costs then do not depend on the number of cores.
     """
     torch.set_num_threads(1)
-    threadpool_limits(limits=1)
+    _libraries(len(sys.modules)).limit(limits=1)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Return the libraries with threads of their own, looked up again when modules came in."""
+    return ThreadpoolController()

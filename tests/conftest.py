@@ -1,4 +1,3 @@
-import functools
 import os
 import signal
 from pathlib import Path
@@ -108,10 +107,27 @@ TINY_SERVER = tiny_keys("fedavg")
 
 @pytest.fixture(scope="session", autouse=True)
 def _workers_that_stay():
-    """Keep worker processes between tests: each takes seconds to import PyTorch."""
-    stays = functools.partial(loky.get_reusable_executor, timeout=3_600)
+    """Keep worker processes between tests: each takes seconds to import PyTorch.
+
+    A test that asks for fewer than there are leaves the others idle.
+    """
+    get, most = loky.get_reusable_executor, 0
+
+    def stays(max_workers, **options):
+        nonlocal most
+        most = max(most, max_workers)
+        return get(max_workers=most, timeout=3_600, **options)
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loky, "get_reusable_executor", stays)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cuts():
+    """Do not wait for the disk: what is killed here leaves its files to the system."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 

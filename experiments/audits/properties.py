@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.audits.question import Question, parameters
 from fedstake.errors import InputError
 from mechanisms.payouts.base import PayoutRule
 from mechanisms.vocabulary import BlockObservation, OpeningObservation, Payment, UpdateRecord
 
+if TYPE_CHECKING:
+    from hypothesis import settings
+
 EXAMPLES = 200
-"""Blocks that are drawn for each property."""
+"""Blocks that are drawn for a rule."""
 DEVICES = 22
 BALANCE = 10**9
 
@@ -34,6 +37,8 @@ class Property:
 
 Check = Callable[[PayoutRule, BlockObservation], str]
 """Returns what is wrong; "" where nothing is."""
+Make = Callable[[], PayoutRule]
+"""Returns a new rule, as the audited scenario has it."""
 
 
 def properties_of(question: Question) -> list[Property]:
@@ -43,42 +48,77 @@ def properties_of(question: Question) -> list[Property]:
     """
     if not issubclass(question.plugin, PayoutRule):
         return []
-    params = dict(parameters(question))
-    return [_tried(question, params, name) for name in CHECKS]
-
-
-def _tried(question: Question, params: Mapping[str, Any], name: str) -> Property:
     try:
-        from hypothesis import HealthCheck, Phase, find, settings
-        from hypothesis.errors import NoSuchExample
-
-        from experiments.conformance.generated import blocks
+        import hypothesis  # noqa: F401
     except ImportError as error:
         raise InputError("audit draws observations: pip install 'fedstake[check]'") from error
-    meaning, check = CHECKS[name]
-    known: dict[str, str] = {}
+    params = dict(parameters(question))
 
-    def fails(block: BlockObservation) -> bool:
-        rule = question.registry.create(question.rule, dict(params))
-        wrong = check(rule, block)
-        if wrong:
-            known["wrong"] = wrong
-        return bool(wrong)
+    def make() -> PayoutRule:
+        rule: PayoutRule = question.registry.create(question.rule, dict(params))
+        return rule
 
-    options = settings(
+    wrong = _wrong(make)
+    found = []
+    for name, (meaning, check) in CHECKS.items():
+        counterexample = ""
+        if name in wrong:
+            counterexample = _smallest(make, check) or wrong[name]
+        found.append(Property(name, meaning, not counterexample, counterexample))
+    return found
+
+
+def _wrong(make: Make) -> dict[str, str]:
+    """Return by name what is wrong with the properties that fail for a block that is drawn.
+
+    Drawing takes longer than looking, so that each block serves all properties.
+    """
+    from hypothesis import Phase, given, settings
+
+    from experiments.conformance.generated import blocks
+
+    wrong: dict[str, str] = {}
+
+    @settings(_drawing(), phases=(Phase.generate,))
+    @given(blocks())
+    def look(block: BlockObservation) -> None:
+        for name, (_, check) in CHECKS.items():
+            if name not in wrong:
+                found = check(make(), block)
+                if found:
+                    wrong[name] = found
+
+    look()
+    return wrong
+
+
+def _smallest(make: Make, check: Check) -> str:
+    """Return what is wrong with the smallest block for which a property fails, "" for none."""
+    from hypothesis import Phase, find, settings
+    from hypothesis.errors import NoSuchExample
+
+    from experiments.conformance.generated import blocks
+
+    options = settings(_drawing(), phases=(Phase.generate, Phase.shrink))
+    try:
+        smallest = find(blocks(), lambda block: bool(check(make(), block)), settings=options)
+    except NoSuchExample:
+        return ""
+    return check(make(), smallest)
+
+
+def _drawing() -> settings:
+    """Return how blocks are drawn: the same ones in every audit."""
+    from hypothesis import HealthCheck, Verbosity, settings
+
+    return settings(
         max_examples=EXAMPLES,
         database=None,
         derandomize=True,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
+        verbosity=Verbosity.quiet,
     )
-    try:
-        smallest = find(blocks(), fails, settings=options)
-    except NoSuchExample:
-        return Property(name, meaning, holds=True)
-    fails(smallest)
-    return Property(name, meaning, holds=False, counterexample=known["wrong"])
 
 
 # --- what is paid -------------------------------------------------------------------------------

@@ -175,8 +175,7 @@ class Bench:
             return found
         protocol = asked[0].protocol
         places = self.places(protocol)
-        scenarios = [self.suite.taped(protocol, *place) for place in places]
-        tapes = self._played("tapes", places, scenarios)
+        tapes = self._played("tapes", places, self.suite.taped(protocol, places))
         rules = {str(i): a.settings for i, a in enumerate(asked)}
         for place, answers in self._paid(tapes, rules):
             for name, paid in answers.items():
@@ -247,18 +246,18 @@ class Bench:
 
         These are computed on their tapes.
         """
-        scenarios = []
-        for cell, variant in places:
-            extra = {"record.tape": True} if variant.kind == "honest" else {}
-            payout = {**asked.payout, **extra}
-            scenarios.append(self.suite.scenario(asked.protocol, cell, variant, payout))
+        honest = [place for place in places if place[1].kind == "honest"]
+        others = [place for place in places if place[1].kind != "honest"]
+        scenarios = self.suite.scenarios(
+            asked.protocol, honest, {**asked.payout, "record.tape": True}
+        )
+        scenarios += self.suite.scenarios(asked.protocol, others, asked.payout)
         try:
-            runs = self._played("played", places, scenarios)
+            runs = self._played("played", [*honest, *others], scenarios)
         except RunError as error:
             raise RunError(f"{asked.called}: {error}") from None
         accounts = {place: account_of(run) for place, run in runs.items()}
-        honest = {cell: run for (cell, v), run in runs.items() if v.kind == "honest"}
-        return accounts, {cell: deserved(run) for cell, run in honest.items()}
+        return accounts, {cell: deserved(runs[cell, variant]) for cell, variant in honest}
 
     # --- records ------------------------------------------------------------------------------
 

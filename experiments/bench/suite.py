@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -170,9 +170,25 @@ class Suite(_Part):
         }
         return base.replace(**changes)
 
-    def taped(self, protocol: Played, cell: Cell, variant: Variant) -> Scenario:
-        """Return the run whose tape rules are paid on."""
-        return self.scenario(protocol, cell, variant, {**self.neutral, "record.tape": True})
+    def scenarios(
+        self, protocol: Played, places: Sequence[tuple[Cell, Variant]], payout: Mapping[str, Any]
+    ) -> list[Scenario]:
+        """Return many runs of one rule; those that differ in their seed only are checked once.
+
+        Raises what `scenario` does.
+        """
+        checked: dict[tuple[str, str, str], Scenario] = {}
+        found = []
+        for cell, variant in places:
+            key = cell.world, cell.stakes, variant.name
+            if key not in checked:
+                checked[key] = self.scenario(protocol, cell, variant, payout)
+            found.append(checked[key].model_copy(update={"seed": cell.seed}))
+        return found
+
+    def taped(self, protocol: Played, places: Sequence[tuple[Cell, Variant]]) -> list[Scenario]:
+        """Return the runs whose tapes rules are paid on."""
+        return self.scenarios(protocol, places, {**self.neutral, "record.tape": True})
 
     def protocol_of(self, payout: Mapping[str, Any]) -> Played:
         """Return the first protocol in which a rule can be played; else raise `SettingError`."""

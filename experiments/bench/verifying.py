@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from experiments.audits.certificate import SAME, VerifyError
-from experiments.bench.making import Asked, Bench, ask, gain, honest_cell
+from experiments.bench.making import (
+    Accounts,
+    Asked,
+    Bench,
+    Place,
+    Shares,
+    ask,
+    gain,
+    honest_cell,
+)
 from experiments.bench.record import Record, read_record
-from experiments.bench.suite import HONEST, Suite
+from experiments.bench.suite import HONEST, Suite, Variant
 from experiments.foreign import file_hash, leaves
 from experiments.loader import locate
 from fedstake.errors import InputError
@@ -49,8 +59,11 @@ def verify_row(
     variants = [HONEST, *record.gains]
     pairs = [(name, at) for name in variants for at in range(len(bench.suite.cells()))]
     chosen = np.random.default_rng(drawn).permutation(len(pairs))[:sample].tolist()
-    for name, at in (pairs[i] for i in sorted(chosen)):
-        _check(record, asked, bench, name, at, str(source))
+    known = {v.name: v for v in bench.suite.variants(record.protocol)}
+    values = [(known[name], at) for name, at in (pairs[i] for i in sorted(chosen))]
+    played = _play(asked, bench, known, values)
+    for variant, at in values:
+        _check(record, bench, known, variant, at, played, str(source))
     return Checked(record, len(chosen), drawn)
 
 
@@ -77,20 +90,38 @@ def _asked(record: Record, source: Path, suite: Suite, *, trust: bool) -> Asked:
     return asked
 
 
-def _check(record: Record, asked: Asked, bench: Bench, name: str, at: int, source: str) -> None:
-    """Play one value again; raise `VerifyError` where it is another one."""
+def _play(
+    asked: Asked, bench: Bench, known: Mapping[str, Variant], values: Sequence[tuple[Variant, int]]
+) -> tuple[Accounts, Shares]:
+    """Play what some values come from, each place once."""
+    places: dict[Place, None] = {}
+    for variant, at in values:
+        cell = bench.suite.cells()[at]
+        if variant.kind != "honest":
+            places[cell, known[variant.baseline]] = None
+        places[cell, variant] = None
+    return bench.play(asked, list(places))
+
+
+def _check(
+    record: Record,
+    bench: Bench,
+    known: Mapping[str, Variant],
+    variant: Variant,
+    at: int,
+    played: tuple[Accounts, Shares],
+    source: str,
+) -> None:
+    """Compare one value with what was played; raise `VerifyError` where it is another one."""
+    accounts, shapley = played
     cell = bench.suite.cells()[at]
-    known = {v.name: v for v in bench.suite.variants(record.protocol)}
-    variant = known[name]
     if variant.kind == "honest":
-        accounts, shapley = bench.play(asked, [(cell, variant)])
         found = honest_cell(accounts[cell, variant], shapley[cell])
         for key, value in found.items():
             _compare(getattr(record.honest, key)[at], value, f"honest.{key}, {cell}", source)
         return
-    before = known[variant.baseline]
-    accounts, _ = bench.play(asked, [(cell, before), (cell, variant)])
-    value = gain(variant, accounts[cell, before], accounts[cell, variant])
+    value = gain(variant, accounts[cell, known[variant.baseline]], accounts[cell, variant])
+    name = variant.name
     _compare(record.gains[name][at], value, f"gains.{name}, {cell}", source)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from experiments.rundir import whole_folder
 from experiments.runresult import RunResult, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import RUNS
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""Name of the directory of a run in a sweep."""
 
 
 def find(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:
@@ -32,12 +36,21 @@ def find(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:
 def _runs(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (run id, directory) of the runs in a folder or one or two steps below it."""
     for path in (folder, *_folders(folder), *_folders(folder / RUNS)):
-        if not (path / MANIFEST).is_file():
-            continue
-        try:
-            yield read_manifest(path)["run_id"], path
-        except RunError:
-            yield path.name, path  # whoever verifies it says what is wrong
+        if os.path.isfile(path / MANIFEST):
+            yield _run_id(path), path
+
+
+def _run_id(path: Path) -> str:
+    """Return the id of a run by the name of its directory, elsewhere by its manifest.
+
+    Whoever verifies it says what is wrong with it.
+    """
+    if RUN_ID.fullmatch(path.name):
+        return path.name
+    try:
+        return read_manifest(path)["run_id"]
+    except RunError:
+        return path.name
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -77,7 +77,7 @@ def printed(capsys, frame, title):
 
 @pytest.mark.slow
 @settings(
-    max_examples=8,
+    max_examples=4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(factor=FACTORS, levels=st.lists(WORDS, min_size=2, max_size=2, unique=True))

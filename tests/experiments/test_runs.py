@@ -270,6 +270,8 @@ def test_a_process_that_dies_is_a_failure_and_the_others_go_on(tiny, tmp_path):
         "class Deadly(PayoutRule):\n"
         "    name = summary = reference = 'deadly'\n"
         "    def settle(self, block):\n"
+        f"        with open({str(tmp_path / 'deaths')!r}, 'a') as file:\n"
+        "            file.write('x')\n"
         "        os._exit(9)\n"
     )
     good = [tiny(rounds=2, seed=s) for s in range(7)]
@@ -278,6 +280,7 @@ def test_a_process_that_dies_is_a_failure_and_the_others_go_on(tiny, tmp_path):
     outcomes = run_many(scenarios, tmp_path / "runs", workers=2)
     assert [type(o).__name__ for o in outcomes] == ["RunResult", "RunFailure", *["RunResult"] * 6]
     assert outcomes[1].stage == "process"
+    assert len((tmp_path / "deaths").read_text()) <= 3, "begun three times at most"
     file = tmp_path / "runs" / "failures" / f"{deadly.run_id()}.json"
     assert json.loads(file.read_text())["stage"] == "process"
 
@@ -437,13 +440,14 @@ def saved(place):
 
 
 @pytest.mark.slow
-def test_kill_minus_nine_at_any_moment(tmp_path):
-    """After a checkpoint, twice: no false complete run, and a rerun goes on."""
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.soak)])
+def test_kill_minus_nine_at_any_moment(tmp_path, kills):
+    """After a checkpoint: no false complete run, and a rerun goes on."""
     place = tmp_path / "run"
     options = ["--set", "rounds=30", "--out", str(place), "--checkpoint-every", "3"]
     args = command("digits-quick", *options)
     seen = set()
-    for _ in range(2):
+    for _ in range(kills):
         process = subprocess.Popen(
             args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -548,8 +548,17 @@ def every_drawing(results, width=0.0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [SINGLE, DOUBLE, 0.0])
-@pytest.mark.parametrize("which", ["grid", "sampled"])
+@pytest.mark.parametrize(
+    ("which", "width"),
+    [
+        ("grid", SINGLE),
+        ("grid", 0.0),
+        ("sampled", DOUBLE),
+        pytest.param("grid", DOUBLE, marks=pytest.mark.soak),
+        pytest.param("sampled", SINGLE, marks=pytest.mark.soak),
+        pytest.param("sampled", 0.0, marks=pytest.mark.soak),
+    ],
+)
 def test_figures_fit_a_printed_page(which, width, request):
     for name, sheet in drawings(request.getfixturevalue(which), width):
         assert sheet.get_figwidth() == width or (not width and sheet.get_figwidth() <= DOUBLE), name

@@ -115,7 +115,7 @@ def test_serial_is_complete(serial):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_processes_give_the_same_bytes(serial, tmp_path, workers):
     sweep(asked(), tmp_path / "out", workers=workers)
     same_as(serial, tmp_path / "out")
@@ -276,6 +276,7 @@ def test_a_process_that_dies_once_is_no_failure(tmp_path):
     assert set(results.runs()["status"]) == {"done"}
 
 
+@pytest.mark.soak  # test_runs.py holds the same of many runs
 @pytest.mark.slow
 def test_a_run_that_kills_its_process_every_time_fails_alone(tmp_path):
     deadly = rule(

@@ -13,7 +13,12 @@ from experiments.audits.settings import SELDOM, AuditSettings
 from experiments.scorecard.measures import gini
 from experiments.trials import Trials, player
 
-SMALL = {"rounds": 4, "devices": 10, "roles.params": {"counts": "6,3,1"}}
+DIGITS = {"rounds": 4, "devices": 10, "roles.params": {"counts": "6,3,1"}}
+SMALL = DIGITS | {
+    "data.dataset": "synthetic",
+    "data.params": {"train": 300, "test": 60, "features": 6, "classes": 3},
+    "model.name": "softmax",
+}
 
 
 def trials_of(question, folder):
@@ -64,7 +69,7 @@ def test_work_that_is_paid_leaves_those_with_little_data_behind(seen):
 def test_devices_that_are_shut_out_are_found(tmp_path):
     """A baseline that trains much longer rejects honest updates; two of them shut a device out."""
     strict = {"threshold": 0.0, "baseline_epochs": 20}
-    keys = {**SMALL, "validation.rule": "threshold", "validation.params": strict}
+    keys = {**DIGITS, "validation.rule": "threshold", "validation.params": strict}
     keys |= {"blocklist.knock_out_rounds": 2, "rounds": 6}
     question = ask("vbfl", changes=keys)
     portrait = portrait_of(question, trials_of(question, tmp_path), range(6), 0.95)
@@ -111,7 +116,7 @@ def test_slack_pays_by_what_is_claimed_and_counts_as_a_deviation(tmp_path):
     settings = AuditSettings(budget=60)
     auditor = Auditor(question, settings, _sampled(trials_of(question, tmp_path)), search=False)
     audit = auditor.audit
-    audit.curves = [p for p in points(question, library(question)) if p.curve.startswith("shade")]
+    audit.curves = [p for p in points(question, audit.library) if p.curve.startswith("shade")]
     auditor._measure_scale()
     audit.confidence = auditor._sequence(len(audit.curves))
     from experiments.audits.race import Judge

@@ -52,6 +52,7 @@ def game(tmp_path, text, *options):
     return CliRunner().invoke(app, ["game", str(path), "--out", str(tmp_path / "out"), *options])
 
 
+@pytest.mark.slow
 def test_a_matrix_is_solved(tmp_path):
     done = game(tmp_path, MATRIX, "--nfg", str(tmp_path / "game.nfg"))
     assert done.exit_code == 0, done.output
@@ -66,6 +67,7 @@ def test_a_matrix_is_solved(tmp_path):
     assert again.exit_code == 0, again.output
 
 
+@pytest.mark.slow
 def test_a_game_of_two_roles(tmp_path):
     text = """
     [matrix]

@@ -50,7 +50,7 @@ keys = { "rules.stake" = { low = 0, high = 20_000, integer = true } }
 skimmers = { taker = "skim", taker_params = { part = 0.5 } }
 """
 DOUBLE = (
-    ATTACK.replace("runs = 26", "runs = 400").replace("seeds = 1", "seeds = 4")
+    ATTACK.replace("runs = 26", "runs = 240").replace("seeds = 1", "seeds = 4")
     + '[rule]\nminimise = "rules.stake"\nepsilon = 900.0\n'
     + 'keys = { "rules.stake" = { low = 0, high = 20_000, integer = true } }\n'
     + "[double]\nrounds = 2\n"
@@ -116,7 +116,7 @@ def test_turns_end_when_no_attack_is_left(place):
 
 @pytest.mark.slow
 def test_turns_end_when_the_budget_is_spent(place):
-    found = searched(DOUBLE, place)
+    found = searched(DOUBLE.replace("900.0", "50.0"), place)
     assert found.lines[0].startswith("The budget is spent and the question is open")
     assert not found.answered
     assert "adversaries" in tomllib.loads(found.toml)
@@ -131,7 +131,7 @@ def test_what_does_not_matter_has_no_index(place, method):
         keys.replace("20_000 }", "20_000, integer = true }, ")
         + '"payout.initial_balance" = { low = 500_000, high = 900_000, integer = true } }',
     )
-    text += f'\n[sensitivity]\nsamples = 4\nof = "bound"\nmethod = "{method}"\n'
+    text += f'\n[sensitivity]\nsamples = 2\nof = "bound"\nmethod = "{method}"\n'
     found = searched(text, place)
     table = found.frames["sensitivity"].set_index("key")
     index = table.iloc[:, 0]
@@ -193,19 +193,20 @@ def refused(place, text, line):
 
 
 @pytest.mark.slow
-def test_a_killed_search_ends_with_the_same_answer(place):
+@pytest.mark.parametrize("kills", [[2], pytest.param([1, 3], marks=pytest.mark.soak)])
+def test_a_killed_search_ends_with_the_same_answer(place, kills):
     (place / "it.toml").write_text(ATTACK)
     command = [sys.executable, "-m", "experiments.cli", "search", "it.toml", "--workers", "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def begin(out):
-        return subprocess.Popen(
-            [*command, "--out", out], env=env, stdout=subprocess.PIPE, start_new_session=True
-        )
+    def played(out):
+        done = CliRunner().invoke(app, [*command[3:], "--out", out])
+        assert done.exit_code == 0, done.output
+        return done.stdout
 
-    whole = begin("whole").communicate(timeout=PATIENCE_S)[0]
-    for stages in (1, 3):
-        killed = begin("killed")
+    whole = played("whole")
+    for stages in kills:
+        killed = subprocess.Popen([*command, "--out", "killed"], env=env, start_new_session=True)
         deadline = time.monotonic() + PATIENCE_S
         while len(list(place.glob("killed/runs-*/stage-*/runs/*/manifest.json"))) < 4 * stages:
             assert time.monotonic() < deadline
@@ -213,8 +214,7 @@ def test_a_killed_search_ends_with_the_same_answer(place):
             time.sleep(0.05)
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()
-    resumed = begin("killed").communicate(timeout=PATIENCE_S)[0]
-    assert resumed.decode().replace("killed", "whole") == whole.decode()
+    assert played("killed").replace("killed", "whole") == whole
     for name in ("answer.toml", "trials.csv", "fresh.csv", "history.csv", "history.svg"):
         assert (place / "killed" / name).read_bytes() == (place / "whole" / name).read_bytes()
 
