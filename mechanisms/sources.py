@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -80,8 +79,7 @@ def _files_of(name: str, roots: Sequence[Path]) -> list[Path]:
     """Return the files that importing a dotted name runs: packages on the way, and the module."""
     first, *_ = parts = name.split(".")
     for root in roots:
-        top = os.path.join(root, first)
-        if os.path.isdir(top) or os.path.isfile(f"{top}.py"):
+        if (root / first).is_dir() or (root / f"{first}.py").is_file():
             paths = [root.joinpath(*parts[: i + 1]) for i in range(len(parts))]
             files = [p / "__init__.py" if p.is_dir() else p.with_suffix(".py") for p in paths]
             return [file.resolve() for file in files if file.is_file()]
