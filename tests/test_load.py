@@ -92,3 +92,12 @@ def test_tests_that_need_a_chain_are_with_one_worker():
         item.fixturenames = ("tmp_path", "devchain")
     chains = {item.number for item in items[4:20:4]}
     assert {item.number for item in in_order(items, 2)[: len(chains)]} == chains
+
+
+def test_slow_tests_of_a_file_stay_with_one_worker():
+    items = [Item(i, i < 30) for i in range(90)]
+    for item in items:
+        item.path = "abc"[item.number // 12] if item.slow else "quick"
+    ordered = [item.path for item in in_order(items, 2)]
+    assert ordered[:45] == ["a"] * 12 + ["b"] * 12 + ["quick"] * 21
+    assert ordered[45:] == ["c"] * 6 + ["quick"] * 39
