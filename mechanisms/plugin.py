@@ -8,6 +8,7 @@ import math
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from fedstake.errors import InputError
@@ -164,8 +165,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
     """Check `values` against a parameter dataclass: names, types, bounds and choices."""
-    fields = {f.name: f for f in dataclasses.fields(params_type)}
-    hints = get_type_hints(params_type)
+    fields, hints = _typed_fields(params_type)
     parsed: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:
@@ -181,6 +181,13 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
         if isinstance(error, PluginError):
             raise
         raise PluginError(str(error), "", dict(values)) from error
+
+
+@lru_cache(maxsize=1_024)  # a rule is created for every block of a tape
+def _typed_fields(params_type: type) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
+    """Return fields and types by name."""
+    fields = {f.name: f for f in dataclasses.fields(params_type)}
+    return fields, get_type_hints(params_type)
 
 
 def _table_type(hint: Any) -> type | None:

@@ -101,7 +101,7 @@ class OnlineModelConformance(Conformance):
 
     def test_version_grows_when_predictions_change(self):
         for model, samples in self.started():
-            every = np.arange(len(samples))
+            every = np.arange(0, len(samples), 2)
             before = model.predict(every)
             for row in UPDATES:
                 version = model.version

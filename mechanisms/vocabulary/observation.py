@@ -43,6 +43,8 @@ class Observation:
                 values[name] = _read_only(value)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python asks for these itself, at every copy
+            raise AttributeError(name)
         known = list(_fields(type(self)))
         raise AttributeError(f"{type(self).__name__} has no {name!r}; {nearest(name, known)}")
 
