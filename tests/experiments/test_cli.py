@@ -205,7 +205,7 @@ def shorter(spec):
         name: {level: block.factors[name][level] for level in levels}
         for name, levels in STORY.items()
     }
-    rounds = {**spec.set, "rounds": 10}
+    rounds = {**spec.set, "rounds": 7}
     return spec.model_copy(update={"design": (Block(factors=factors),), "set": rounds})
 
 

@@ -86,7 +86,10 @@ BOUNDED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", BOUNDED)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind == "rare" else pytest.mark.soak) for kind in BOUNDED],
+)
 def test_bounded_values_of_any_distribution_are_covered_at_every_look(kind):
     draw, mean = BOUNDED[kind]
     sequence = Sequence(ALPHA, "empirical-bernstein", limits=(0.0, 1.0))
