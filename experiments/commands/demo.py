@@ -80,11 +80,10 @@ def _replay_winner(winner: Attacked) -> None:
 
     _say(
         f"The winner under its worst attack ({winner.attack}), repeated on a real Substrate "
-        "runtime, on which one operator books what it paid (with fedstake replay every device "
-        "signs for itself, which takes several times as long):"
+        "runtime, on which every device signs what it pays with a key of its own:"
     )
     with progress("replay", 1) as report_done:
-        done = replay_run(winner.path, Options(custody="operator"), on_batch=report_done.of)
+        done = replay_run(winner.path, Options(), on_batch=report_done.of)
     show_replay(done)
     if not done.books.agrees:
         raise typer.Exit(EXIT_FAILED)
