@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor
@@ -43,6 +44,9 @@ def cluster(address: str, folder: Path) -> Iterator[Place]:
         ) from None
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # A client that could not connect lives on in a cycle. Collected while the next one starts, its
+    # end would wait for ever for a lock that this start holds.
+    gc.collect()
     try:
         client = Client(address, timeout=WAIT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -1,5 +1,6 @@
 """Sweeps played: the same tables wherever they run, failures as data, nothing run twice."""
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -7,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import weakref
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -526,6 +528,31 @@ def test_a_cluster_that_cannot_do_it_is_refused_in_one_line(tmp_path, monkeypatc
     ):
         sweep(asked(), tmp_path / "out", dask=cluster.scheduler_address)
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_no_client_that_failed_ends_while_another_starts(tmp_path, monkeypatch):
+    """Both would wait for the same lock, for ever."""
+    import distributed
+
+    alive, at_start = [], []
+    real = distributed.Client.__init__
+
+    def begin(self, *args, **options):
+        at_start.append(sum(client() is not None for client in alive))
+        alive.append(weakref.ref(self))
+        real(self, *args, **options)
+
+    monkeypatch.setattr(distributed.Client, "__init__", begin)
+    monkeypatch.setattr(clusters, "WAIT_S", 1)  # nobody ever answers there
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(RunError, match="no scheduler answers there"):
+                sweep(asked(), tmp_path / "out", dask="tcp://127.0.0.1:1")
+    finally:
+        gc.enable()
+    assert at_start == [0, 0, 0]
 
 
 @pytest.mark.slow
