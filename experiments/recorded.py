@@ -49,7 +49,9 @@ class RunError(InputError):
 
 # --- keys ---------------------------------------------------------------------------------------
 
-Identity = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+RUN_ID = re.compile("[0-9a-f]{32}")
+"""The id of a run, which is the name of its directory in a sweep."""
+Identity = Annotated[str, Field(pattern=f"^{RUN_ID.pattern}$")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TableFile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}\.parquet$")]
 PlanFile = Annotated[str, Field(pattern=r"^plan(-[0-9a-f]{1,64})?\.parquet$")]
@@ -475,7 +477,7 @@ def check_plan(file: Path, plan: pa.Table, factors: Sequence[str]) -> None:
             )
     ids = plan["run_id"].to_pylist()
     for run_id in ids:
-        if not re.fullmatch("[0-9a-f]{32}", run_id):
+        if not RUN_ID.fullmatch(run_id):
             raise RunError(
                 f"{shown(file)}: run_id = {_short(run_id)}: must be 32 hexadecimal digits"
             )

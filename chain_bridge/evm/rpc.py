@@ -21,6 +21,8 @@ from chain_bridge.answers import Forms, Hash, Hex, Name
 from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
 from fedstake.outside import shown
 
+TOGETHER = 1_000
+"""Requests that are asked at once: a tenth of what a node takes in one."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of an answer at most; the receipts of a full block have less than 10 MB."""
 
@@ -156,9 +158,17 @@ class Rpc:
         return self._result(method, request["id"], self._parsed(method, raw), raw)
 
     def many(self, method: str, requests: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return the results of a method for many parameters, asked at once, in their order."""
-        if not requests:
-            return []
+        """Return the results of a method for many parameters, in their order.
+
+        They are asked in as few requests as fit: nodes limit the size of one.
+        """
+        found = []
+        for start in range(0, len(requests), TOGETHER):
+            found += self._together(method, requests[start : start + TOGETHER])
+        return found
+
+    def _together(self, method: str, requests: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return the results of a method for some parameters, asked at once."""
         batch = [self._request(method, params) for params in requests]
         raw = self._exchange(json.dumps(batch).encode(), method)
         answers = self._parsed(method, raw)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from eth_utils import keccak
 
+from chain_bridge.devices import NO_DEVICE
 from chain_bridge.errors import BridgeError, ReplayError, RpcError
 from chain_bridge.evm.accounts import Account, created_address, escrow_address
 from chain_bridge.evm.contracts import Contract, Event, load, refusal
@@ -47,7 +48,7 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...] = ()
     allowed: tuple[str, ...] = (DONE,)
     reason: str = ""
-    device: int = -1
+    device: int = NO_DEVICE
     incident: str = ""
     again: bool = False
 

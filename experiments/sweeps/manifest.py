@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from experiments.folders import sync
 from experiments.recorded import (
+    RUN_ID,
     Header,
     Identity,
     Index,
@@ -236,9 +237,8 @@ def holds_only_runs(folder: Path, entries: Iterable[Path]) -> bool:
     if [entry.name for entry in entries] != [RUNS] or not (folder / RUNS).is_dir():
         return False
     names = (entry.name for entry in (folder / RUNS).iterdir())
-    return all(
-        re.fullmatch(r"failures|[0-9a-f]{32}(\.checkpoint|\.failed)?|\..*", name) for name in names
-    )
+    run = rf"failures|{RUN_ID.pattern}(\.checkpoint|\.failed)?|\..*"
+    return all(re.fullmatch(run, name) for name in names)
 
 
 def with_data(folder: Path) -> set[str]:

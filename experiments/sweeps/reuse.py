@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from experiments.recorded import MANIFEST, SCENARIO, RunError, read_manifest
+from experiments.recorded import MANIFEST, RUN_ID, SCENARIO, RunError, read_manifest
 from experiments.rundir import whole_folder
 from experiments.runresult import RunResult, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import RUNS
-
-RUN_ID = re.compile(r"[0-9a-f]{32}")
-"""Name of the directory of a run in a sweep."""
 
 
 def find(folder: Path, wanted: Iterable[str]) -> dict[str, Path]:

@@ -15,8 +15,6 @@ BURN = "burn"
 MAX_AMOUNT = 2**63 - 1
 Mover = Callable[[str, str, int, str, float], None]
 """Moves money: payer, payee, base units, reason, simulated time in seconds."""
-Reader = Callable[[str], int]
-"""Gives the base units of an account by name."""
 
 
 class LedgerError(FedstakeError, ValueError):
@@ -127,18 +125,6 @@ class Ledger:
             self.post([transfer], time_s=time_s, round=clock.round)
 
         return move
-
-    def reader(self, asset: str) -> Reader:
-        """Return a function that gives the base units of an account, or raises `LedgerError`."""
-        held = self._held(asset)
-
-        def balance(account: str) -> int:
-            try:
-                return held[account]
-            except KeyError:
-                raise LedgerError(f"no account {account!r}") from None
-
-        return balance
 
     def check(self) -> None:
         """Raise AssertionError unless every asset is conserved."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mechanisms.vocabulary import Payment
 from sim.clock import Clock
 from sim.money.journal import Entry
-from sim.money.ledger import Ledger, Mover, Reader, Transfer, device_account
+from sim.money.ledger import Ledger, Mover, Transfer, device_account
 from sim.recording import History
 
 
@@ -24,8 +24,6 @@ class Treasury:
     For games that post 10^5 entries a second: the sum of all balances is checked by `check`, at the
     latest at the end of a round. A restored treasury has another one.
     """
-    held: Reader
-    """Returns the base units of an account by name. A restored treasury has another one."""
 
     def __init__(self, asset: str, clock: Clock) -> None:
         self.asset = asset
@@ -37,7 +35,6 @@ class Treasury:
     def _use(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.move = ledger.mover(self.asset, self._clock)
-        self.held = ledger.reader(self.asset)
 
     def open(self, balances: Mapping[int, int], accounts: Mapping[str, int]) -> None:
         """Open the accounts of devices and of the rules, and issue what they hold at the start."""
@@ -80,6 +77,10 @@ class Treasury:
     def check(self) -> None:
         """Raise AssertionError unless money is conserved."""
         self.ledger.check()
+
+    def held(self, account: str) -> int:
+        """Return the base units of an account by name."""
+        return self.ledger.balance(account, self.asset)
 
     def balance(self, device: int) -> int:
         """Return the base units that a device holds."""

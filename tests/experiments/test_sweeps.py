@@ -278,7 +278,6 @@ def test_a_process_that_dies_once_is_no_failure(tmp_path):
     assert set(results.runs()["status"]) == {"done"}
 
 
-@pytest.mark.soak  # test_runs.py holds the same of many runs
 @pytest.mark.slow
 def test_a_run_that_kills_its_process_every_time_fails_alone(tmp_path):
     deadly = rule(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from chain_bridge.devices import account_of, accounts_of
+from chain_bridge.devices import NO_DEVICE, account_of, accounts_of
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.adapters.adoption import Adoption
 from chain_bridge.evm.adapters.base import (
@@ -236,7 +236,7 @@ class Coordinated(Adapter):
         return ORGANISATION if found.aggregator is None else account_of(found.aggregator)
 
     def _by_chief(self, found: Recorded, function: str, *arguments: Any) -> Call:
-        device = -1 if found.aggregator is None else found.aggregator
+        device = NO_DEVICE if found.aggregator is None else found.aggregator
         return Call(self._chief(found), RULE, function, arguments, device=device)
 
     def _register(self, stage: Stage, found: Recorded) -> None:

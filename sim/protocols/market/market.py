@@ -46,7 +46,6 @@ class DataMarket:
         self.next_row = self.first
         self.model = self.new_model()
         self.rule: MarketRule = rules.markets.create(settings.rule, settings.params)
-        self._claimable, self._learns = self.rule.claimable, self.rule.learns
         self.bounty = answers.whole(self.rule, "bounty", self.rule.bounty())
         self.provider: int | str = PROVIDER if settings.provider < 0 else settings.provider
         self.fees: FeeRule = rules.prediction_fees.create(settings.fees, settings.fees_params)
@@ -122,9 +121,9 @@ class DataMarket:
         """Add a datum that was paid for to the records, the model and what can be claimed."""
         self.data.append(datum)
         self.progress_s = datum.time_s
-        if self._claimable:
+        if self.rule.claimable:
             self.open.add(datum)
-        if self._learns:
+        if self.rule.learns:
             self.model.update(datum.row, datum.label)
         if datum.row == self.next_row:
             self.next_row += 1

@@ -89,7 +89,6 @@ class OpenData:
     def update(self, time_s: float) -> None:
         """Seat what is old enough by now, and tell whoever gained a right since the last time."""
         model, young, wait_s = self._model, self._young, self._refund_s
-        claimants = self._claimants
         if self._asked:
             self._watch_what_is_left()
         if self._version != model.version:
@@ -106,11 +105,7 @@ class OpenData:
             seat = Seat(datum)
             self._seats.append(seat)
             self._asked.append(seat)
-            if model.predict_one(datum.row) == datum.label:
-                seat.agrees = True
-                claimants[datum.author].own.append(seat)
-            else:
-                self._doubted.append(seat)
+            self._tell(seat, agrees=model.predict_one(datum.row) == datum.label)
 
     def _watch_what_is_left(self) -> None:
         """Watch what was not claimed at once; most data are claimed as soon as they are seated."""
@@ -162,16 +157,12 @@ class OpenData:
         given back by `keep`.
         """
         claimant = self._claimants[device]
-        told = claimant.own
-        if told:
-            claimant.own = []
-        elif not (reports or claimant.later):
-            return []
+        told, claimant.own = claimant.own, []
         if claimant.later:
-            told = told + claimant.later
+            told += claimant.later
             claimant.later = []
         if reports:
-            told = told + self._doubted[claimant.doubts :]
+            told += self._doubted[claimant.doubts :]
             claimant.doubts = len(self._doubted)
         found = [seat for seat in told if seat.open and self._claims(device, seat)]
         if len(found) < 2:

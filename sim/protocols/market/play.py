@@ -105,10 +105,8 @@ class Play:
         With `end_s` inf also until nothing has happened for long: see `STALLED_S`.
         """
         market, rule, recorded = self.market, self.market.rule, self.recorded
-        agenda = self.agenda
         while not self.done:
-            now_s = self._next_s() if recorded else agenda.next_s
-            stage_s = math.inf
+            now_s, stage_s = self._next_s(), math.inf
             if self._has_stages:
                 stage_s = answers.moment(rule, "deadline_s", rule.deadline_s(market.memory))
                 now_s = min(now_s, stage_s)
@@ -120,7 +118,7 @@ class Play:
             elif recorded:
                 self._replay(recorded[self.replayed])
             else:
-                self._act(self.traders[agenda.pop().device])
+                self._act(self.traders[self.agenda.pop().device])
             if self._has_stages:
                 self._follow_stages(was_open)
             if self._over(end_s):

@@ -383,12 +383,18 @@ def test_stake_weighted_many_times(pot, sequence):
 # --- markets --------------------------------------------------------------------------------------
 
 
+def opened(contract, *terms):
+    """Return a market of eight features that has just been opened."""
+    ring = Ring(contract, *terms)
+    assert not ring.call(ORGANISATION, "load", [0] * 8)
+    assert not ring.call(ORGANISATION, "open")
+    return ring
+
+
 def market_holds(formula, own_clock, sequence):
     # Units and seconds are small, so that deposits are what members hold.
     terms = (formula, (3, 1), 1, 1, 20, 80, True, own_clock)
-    ring = Ring("DepositRefundTake", False, 1, 1_000_000, terms)
-    assert not ring.call(ORGANISATION, "load", [0] * 8)
-    assert not ring.call(ORGANISATION, "open")
+    ring = opened("DepositRefundTake", False, 1, 1_000_000, terms)
     samples, n = [], len(ring.members)
     for step, (what, i, j) in enumerate(sequence):
         who = ring.members[i % n]
@@ -435,9 +441,7 @@ def test_market_many_times(formula, own_clock, sequence):
 
 
 def points_hold(sequence):
-    ring = Ring("Points", False, 1, 20)
-    assert not ring.call(ORGANISATION, "load", [0] * 8)
-    assert not ring.call(ORGANISATION, "open")
+    ring = opened("Points", False, 1, 20)
     samples, claimed, n = [], set(), len(ring.members)
     points = dict.fromkeys(ring.members, 0)
     for step, (what, i, j) in enumerate(sequence):
@@ -481,9 +485,7 @@ def test_points_many_times(sequence):
 
 def test_points_are_given_once_and_to_the_author():
     """What random sequences reach."""
-    ring = Ring("Points", False, 1, 20)
-    assert not ring.call(ORGANISATION, "load", [0] * 8)
-    assert not ring.call(ORGANISATION, "open")
+    ring = opened("Points", False, 1, 20)
     author, other = ring.members[:2]
     assert not ring.call(author, "add", [1], [], 1, 0)
     claim = ("refund", 0, [1], [])

@@ -11,7 +11,7 @@ import pytest
 from chain_bridge import Options
 from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError, SafetyError
 from chain_bridge.evm import node, rpc
-from chain_bridge.evm.rpc import Rpc
+from chain_bridge.evm.rpc import TOGETHER, Rpc
 from chain_bridge.evm.witness import EvmOptions, _chain
 from tests.conftest import PATIENCE_S
 
@@ -159,6 +159,20 @@ def test_answers_to_many_requests_may_come_in_any_order():
     with Liar(reply) as liar, Rpc(liar.url, PATIENCE_S) as ask:
         assert ask.many("eth_call", [["01"], ["02"], ["03"]]) == ["0x01", "0x02", "0x03"]
         assert ask.many("eth_call", []) == []
+
+
+def test_many_requests_are_asked_in_parts_that_a_node_takes():
+    sizes = []
+
+    def reply(requests, connection):
+        sizes.append(len(requests))
+        found = [{"id": r["id"], "result": r["params"][0]} for r in requests]
+        answer(connection, json.dumps(found).encode())
+
+    asked = [[f"0x{number:04x}"] for number in range(2 * TOGETHER + 1)]
+    with Liar(reply) as liar, Rpc(liar.url, PATIENCE_S) as ask:
+        assert ask.many("eth_call", asked) == [text for (text,) in asked]
+    assert sizes == [TOGETHER, TOGETHER, 1]
 
 
 @pytest.mark.parametrize(
