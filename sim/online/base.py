@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,17 @@ from sim.online.samples import Rows, Samples
 Labels = NDArray[np.int64]
 REMEMBERED = 256
 """Steps that a model remembers for those who follow it."""
+
+
+def highest(scores: NDArray[Any]) -> Labels:
+    """Return the class with the highest of its scores `[n, classes]` for each row, `int64[n]`.
+
+    Of equal ones the lowest class.
+    """
+    if scores.shape[1] == 2:
+        # A tenth of the time that `argmax` takes for rows of two.
+        return (scores[:, 1] > scores[:, 0]).astype(np.int64)
+    return scores.argmax(1)
 
 
 class OnlineModel(Plugin, ABC):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.online.base import REMEMBERED, Labels, OnlineModel
+from sim.online.base import REMEMBERED, Labels, OnlineModel, highest
 from sim.online.samples import Rows, Samples, Table
 
 
@@ -17,7 +17,7 @@ def decide(scores: Table) -> Labels:
     """Return labels `int64[n]`: 1 where a score `[n]` is above 0, or the best of `[n, classes]`."""
     if scores.ndim == 1:
         return (scores > 0).astype(np.int64)
-    return scores.argmax(1)
+    return highest(scores)
 
 
 class LinearModel(OnlineModel):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
-from sim.online.base import REMEMBERED, Labels, OnlineModel
+from sim.online.base import REMEMBERED, Labels, OnlineModel, highest
 from sim.online.samples import Rows, Samples, Table
 
 
@@ -98,7 +98,7 @@ class NaiveBayes(OnlineModel):
 
     def decide(self, scores: Table) -> Labels:
         """Return the labels `int64[n]` of scores `[n, classes]`."""
-        return scores.argmax(1)
+        return highest(scores)
 
     def decide_one(self, score: Table) -> int:
         """Return the label of a score `[classes]`."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
-from sim.online.base import Labels
+from sim.online.base import Labels, highest
 from sim.online.linear import LinearModel
 from sim.online.samples import Rows, Table
 
@@ -61,9 +61,10 @@ class NearestCentroid(LinearModel):
         """Learn one sample; the sum of the constant feature is n_y."""
         own, squared = self.inputs, self._squared
         n = self._counts[label]
-        inner = float(own.dot(self.weights, row)[label]) - n
+        sums = self._of_class[label]
+        inner = float(own.dot(sums, row)) - n
         square = float(self._squares[row])
-        self.weights[own.indices(row), label] += own.values(row)
+        sums[own.indices(row)] += own.values(row)
         if n:
             away = square - 2 * inner / n + squared[label] / n**2
             self.moved += math.sqrt(max(away, 0.0)) / (n + 1)
@@ -84,26 +85,29 @@ class NearestCentroid(LinearModel):
         return best
 
     def decide(self, scores: Table) -> Labels:
-        return self._distances(scores).argmin(1)
+        return highest(self._nearness(scores))
 
     def margins(self, rows: Rows) -> tuple[Labels, NDArray[np.float64]]:
         """Return labels and margins: a centroid that moves by d changes distances by d at most."""
         squares = self._squares[rows]
-        distances = self._distances(self.inputs.dots(self.weights, rows))
-        labels = distances.argmin(1)
-        away = np.sqrt(np.maximum(distances + squares[:, None], 0))
+        nearness = self._nearness(self.inputs.dots(self.weights, rows))
+        labels = highest(nearness)
+        away = np.sqrt(np.maximum(squares[:, None] - nearness, 0))
         least = np.partition(away, 1, axis=1)[:, :2]
         size = np.sqrt(squares) + math.sqrt(max(self._squared))
         return labels, least[:, 1] - least[:, 0] - ROUNDING * size
 
-    def _distances(self, scores: Table) -> NDArray[np.float64]:
-        """Return squared distances less ||x||^2, `[n, classes]`, of S x + n."""
+    def _nearness(self, scores: Table) -> NDArray[np.float64]:
+        """Return ||x||^2 less squared distances, `[n, classes]`, of S x + n."""
         n, squared = np.array(self._counts), np.array(self._squared)
         if 0 in self._counts:
             n[n == 0] = np.nan
-        found: NDArray[np.float64] = squared / n**2 - 2 * ((scores - n) / n)
+        found: NDArray[np.float64] = scores - n
+        found /= n
+        found *= 2
+        found -= squared / n**2
         if 0 in self._counts:
-            found[:, np.isnan(n)] = np.inf
+            found[:, np.isnan(n)] = -np.inf
         return found
 
     def state(self) -> Mapping[str, NDArray]:
@@ -111,5 +115,6 @@ class NearestCentroid(LinearModel):
 
     def load(self, state: Mapping[str, NDArray]) -> None:
         self.weights = np.array(state["sums"])
+        self._of_class: list[NDArray[np.float64]] = list(self.weights.T)
         self._squared: list[float] = state["squared"].tolist()
         self._counts: list[float] = self.weights[-1].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -16,7 +17,9 @@ from sim.online.samples import Rows, Samples, Table
 NOTHING = -1
 """The row of a slot that watches nothing."""
 FEW = 64
-"""Slots at the start; there are twice as many whenever they do not suffice."""
+"""Slots at the start."""
+GROWTH = 8
+"""Part of the slots by which they grow whenever they do not suffice, but never by less than FEW."""
 WIDEST = (1 << 16) - 1
 """Features up to which the samples watched are kept as columns of a matrix."""
 RENEWED = 4_096
@@ -36,10 +39,11 @@ class Watch:
 
     Args:
         model: that predicts.
-        few: how many rows are few; there is place for twice as many whenever it does not suffice.
+        few: how many rows are few.
     """
 
     def __init__(self, model: OnlineModel, few: int = FEW) -> None:
+        self._few = few
         self._rows = np.full(few, NOTHING)
         self._labels = np.zeros(few, dtype=np.int64)
         self._free: list[int] = []
@@ -111,9 +115,10 @@ class Watch:
         return changed + keeper.update(rows, labels, changed, behind)
 
     def _grow(self) -> None:
-        """Make place for twice as many rows: too many to predict all of them each time."""
-        self._rows = np.concatenate([self._rows, np.full_like(self._rows, NOTHING)])
-        self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
+        """Make place for more rows: too many to predict all of them each time."""
+        more = max(self._few, len(self._rows) // GROWTH)
+        self._rows = np.concatenate([self._rows, np.full(more, NOTHING)])
+        self._labels = np.concatenate([self._labels, np.zeros(more, dtype=np.int64)])
         if isinstance(self._keeper, _Evaluating):
             self._keeper.grow(len(self._rows))
         else:
@@ -260,7 +265,6 @@ class _Steps(_Evaluating):
         model: that is followed.
         samples: as the model sees them.
         table: its weights, which give shape and type of scores.
-        kind: type of the samples watched, which are kept as columns.
     """
 
     exact = False
@@ -268,8 +272,10 @@ class _Steps(_Evaluating):
     intercept = True
     """Whether the model learns the weight of the constant feature."""
 
-    def __init__(self, model: Any, samples: Samples, table: Table, kind: type) -> None:
+    def __init__(self, model: Any, samples: Samples, table: Table) -> None:
         self.model, self.samples = model, samples
+        # Bytes where they do, so that the columns stay in the cache.
+        kind = np.uint8 if samples.binary else np.float64
         # The last row is the constant feature's: 0 where the model learns no intercept.
         self.columns: NDArray[Any] = np.zeros((samples.features + 1, 0), dtype=kind)
         self.scores = np.zeros((0, *table.shape[1:]), dtype=table.dtype)
@@ -281,9 +287,18 @@ class _Steps(_Evaluating):
         columns = np.zeros((len(self.columns), slots), dtype=self.columns.dtype)
         columns[:, : self.columns.shape[1]] = self.columns
         self.column: list[NDArray[Any]] = list(columns.T)
-        scores = np.zeros((slots, *self.scores.shape[1:]), dtype=self.scores.dtype)
-        scores[: len(self.scores)] = self.scores
+        # The scores of a class lie side by side, so that one operation moves all of them.
+        scores = np.zeros((slots, *self.scores.shape[1:]), dtype=self.scores.dtype, order="F")
+        used = len(self.scores)
+        scores[:used] = self.scores
+        if not self.exact:
+            # Slots that were never used are no ties.
+            first = scores if scores.ndim == 1 else scores[:, 0]
+            first[used:] = np.inf
         self.columns, self.scores = columns, scores
+        self.of_class: list[NDArray[Any]] = []
+        if scores.ndim == 2:
+            self.of_class = list(scores.T)
 
     def add(self, slot: int, row: int) -> None:
         column = self.column[slot]
@@ -325,7 +340,7 @@ class _Steps(_Evaluating):
         scores = self.scores
         decided = self.model.decide(scores)
         if not self.exact:
-            close = (_lead(scores) <= 2 * self._error()) & (rows != NOTHING)
+            close = _lead(scores) <= 2 * self._error()
             self.evaluate(rows, decided, close.nonzero()[0].tolist())
         changed = (decided != labels).nonzero()[0]
         if not len(changed):
@@ -345,8 +360,7 @@ class _LinearSteps(_Steps):
 
     def __init__(self, model: LinearModel) -> None:
         self.exact, self.intercept = model.exact, model.learns_intercept
-        kind = np.uint8 if model.inputs.binary else np.float64
-        super().__init__(model, model.inputs, model.weights, kind)
+        super().__init__(model, model.inputs, model.weights)
 
     def weight(self) -> float:
         return float(np.abs(self.model.weights).max())
@@ -361,7 +375,11 @@ class _LinearSteps(_Steps):
             shared = shared.astype(self.scores.dtype)  # once: a product of two types is slow
         else:
             shared = self.samples.values(row) @ taken
-        self.scores += shared * multiple if self.scores.ndim == 1 else shared[:, None] * multiple
+        if self.scores.ndim == 1:
+            self.scores += shared * multiple
+        else:
+            for label in multiple.nonzero()[0].tolist():
+                self.of_class[label] += shared * multiple[label]
         if not self.exact:
             self.heaviest += float(np.abs(multiple).max()) * self.samples.largest
 
@@ -371,7 +389,10 @@ class _LogSteps(_Steps):
 
     def __init__(self, model: NaiveBayes) -> None:
         self.sizes = np.zeros(0)
-        super().__init__(model, model.samples, model.logs, np.float64)
+        super().__init__(model, model.samples, model.logs)
+        # Of a count of 0, by the largest value; of the number of samples, from 1 to 2.
+        largest = math.log1p(model.samples.largest / model.params.smoothing)
+        self.largest_change = max(largest, math.log(2))
 
     def grow(self, slots: int) -> None:
         super().grow(slots)
@@ -388,8 +409,10 @@ class _LogSteps(_Steps):
 
     def move(self, step: LogStep) -> None:
         taken = self.columns.take(self.samples.indices(step.row), 0)
-        self.scores[:, step.label] += step.changes @ taken - step.total * self.sizes
-        self.heaviest += float(np.maximum.reduce(step.changes)) + step.total
+        scores = self.of_class[step.label]
+        scores += step.changes @ taken.astype(np.float64, copy=False)
+        scores -= step.total * self.sizes
+        self.heaviest += self.largest_change + step.total
 
 
 def _evaluating(model: OnlineModel) -> _Evaluating:
