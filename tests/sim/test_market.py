@@ -1,6 +1,8 @@
 """The data market: money, claims, recorded acts, checkpoints."""
 
+import json
 from collections import Counter
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -266,17 +268,30 @@ def test_as_published_own_data_are_swept_after_the_wait_and_others_at_its_end(tm
 # --- acts that were recorded --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def to_json(trace, path):
+    path.write_text(json.dumps(trace.to_dict("records")))
+
+
+def to_json_lines(trace, path):
+    path.write_text("\n".join(json.dumps(act) for act in trace.to_dict("records")))
+
+
+WRITERS = {
+    "csv": partial(pd.DataFrame.to_csv, index=False),
+    "parquet": pd.DataFrame.to_parquet,
+    "json": to_json,
+    "jsonl": to_json_lines,
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("name", RULES)
 def test_a_trace_played_again_gives_the_same_market(tmp_path, name, kind):
     """To the last base unit, under every rule: claims, rewards and collected balances too."""
     asked = {**RULES[name], "closes_s": 1.5 * DAY}
     first = played(market(market=asked))
     trace = first["trace"]
-    if kind == "csv":
-        trace.to_csv(tmp_path / "acts.csv", index=False)
-    else:
-        trace.to_parquet(tmp_path / "acts.parquet")
+    WRITERS[kind](trace, tmp_path / f"acts.{kind}")
     again = played(market(market={**asked, "replay_of": f"acts.{kind}"}), tmp_path)
     assert len(first["submissions"]) > 50
     for table in ("submissions", "claims", "trace", "balances"):
@@ -331,16 +346,37 @@ def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, erro
         ("action", [["add"], ["wait"]], r"row 1, action = array.*one of add"),
         ("time_s", [{"at": 1}, {"at": 2}], r"row 1, time_s = .*must be a number"),
         ("device", [None, 1], r"row 1, device = nan: must be a whole number"),
-        ("sample", [b"2", b"3"], r"row 1, sample = b'2': must be|row 1, label"),
+        ("sample", [b"2", b"x"], r"row 2, sample = b'x': must be a whole number"),
+        ("offer", [{"at": 1}, {"at": 2}], r"row 1, offer = .*must be a number"),
+        ("accuracy", [[0.5, 0.6], []], r"row 1, accuracy = array.*must be a number"),
     ],
 )
 def test_columns_of_parquet_files_that_hold_something_else_are_refused(
     tmp_path, column, values, error
 ):
-    frame = pd.DataFrame({"time_s": [1.0, 2.0], "device": [0, 1], "action": ["add", "add"]})
+    act = {"time_s": 1.0, "device": 0, "action": "add", "sample": 1, "label": 0, "offer": 9.0}
+    frame = pd.DataFrame([act, act])
     frame.assign(**{column: values}).to_parquet(tmp_path / "acts.parquet")
     with pytest.raises(DataError, match=error) as raised:
         World(market(market={"replay_of": "acts.parquet"}), tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("acts.json", "[1]"),
+        ("acts.json", '{"time_s": 1}'),
+        ("acts.json", "[" * 100_000),
+        ("acts.json", "never"),
+        ("acts.jsonl", '{"time_s": 1, "device": 0, "action": "wait"}\n3'),
+        ("acts.jsonl", "\n"),
+    ],
+)
+def test_json_that_is_no_list_of_acts_is_refused(tmp_path, file, text):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(DataError, match=rf"{file}: cannot be read as a table") as raised:
+        World(market(market={"replay_of": file}), tmp_path)
     assert "\n" not in str(raised.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_acts(
     classes: int,
     token: int,
 ) -> list[RecordedAct]:
-    """Return the acts of a CSV or Parquet file, in its order.
+    """Return the acts of a file, in its order; its ending says what it is, by default CSV.
 
     Args:
         file: its name; relative to `folder`.
@@ -104,11 +105,18 @@ def _frame(file: str, folder: Path) -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    content = io.BytesIO(_content(file, folder))
+    content = _content(file, folder)
     try:
-        read = pd.read_parquet if file.endswith(".parquet") else pd.read_csv
-        frame = read(content)
-    except (ValueError, pa.ArrowException, OSError, MemoryError) as error:
+        match Path(file).suffix:
+            case ".parquet":
+                frame = pd.read_parquet(io.BytesIO(content))
+            case ".json":
+                frame = _objects(json.loads(content))
+            case ".jsonl":
+                frame = _objects([json.loads(line) for line in content.splitlines()])
+            case _:
+                frame = pd.read_csv(io.BytesIO(content))
+    except (ValueError, pa.ArrowException, OSError, MemoryError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{shown(file)}: cannot be read as a table ({shown(reason)})") from error
     frame = frame.rename(columns=ALIASES)
@@ -126,6 +134,15 @@ def _frame(file: str, folder: Path) -> Any:
     if frame.empty:
         raise DataError(f"{shown(file)}: has no acts; the table needs a row for each")
     return frame[[name for name in COLUMNS if name in frame.columns]]
+
+
+def _objects(values: Any) -> Any:
+    """Return the table of a list of JSON objects."""
+    import pandas as pd
+
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ValueError("a list of objects is expected, one for each act")
+    return pd.DataFrame(values)
 
 
 class _Row:
@@ -172,6 +189,7 @@ class _Row:
 
     def accuracy(self) -> float:
         value = self._values.get("accuracy")
-        if value is None or value != value:
+        left_out = value is None or (isinstance(value, float) and math.isnan(value))
+        if left_out:
             return math.nan
         return self.number("accuracy", 0, 1)

@@ -140,8 +140,9 @@ class MarketSettings(Settings):
     may claim it.
     """
     replay_of: str = ""
-    """CSV or Parquet file with acts (time_s, device, action, sample, label, offer, accuracy) to
-    play instead of those that behaviours decide on; relative to the folder of data files.
+    """File with acts (time_s, device, action, sample, label, offer, accuracy) to play instead of
+    those that behaviours decide on: CSV, or by its ending .parquet, .json (a list of objects) or
+    .jsonl (an object a line); relative to the folder of data files.
     """
     names: Annotated[tuple[str, ...], when_any("replay_of", wanted="given")] = ()
     """What that file calls the contributors, by device; empty: by number."""
