@@ -14,7 +14,11 @@ from sim.data.sources.base import DataError
 
 COLUMNS = ("time_s", "device", "action", "sample", "label", "offer", "accuracy")
 ALIASES = {"time": "time_s", "agent": "device", "offered": "offer", "value": "offer"}
-ACTIONS = {"add": "add", "submit": "add", "predict": "predict", "wait": "wait", "claim": "wait"}
+ACTIONS = {
+    **dict.fromkeys(("add", "submit"), "add"),
+    **dict.fromkeys(("predict", "call"), "predict"),
+    **dict.fromkeys(("wait", "claim", "none", "skip"), "wait"),
+}
 MOST_BYTES = 1 << 30
 
 
