@@ -55,6 +55,14 @@ USUAL = ("accuracy", "honest_utility", "adversary_utility")
 """Outcomes that a summary shows where there are any."""
 
 
+def per_seed(runs: pd.DataFrame, column: str) -> np.ndarray:
+    """Return the mean of a column over the runs of each seed, `float64[seeds]`; known ones only.
+
+    Runs of one seed share its luck: they are no independent observations.
+    """
+    return runs[column].astype(float).groupby(runs["seed"]).mean().dropna().to_numpy()
+
+
 class Results:
     """A sweep's folder, complete or still being written.
 
@@ -513,15 +521,17 @@ class Results:
     ) -> pd.DataFrame:
         """Return mean and interval of outcomes per group of runs.
 
-        A run is the unit, never a device or a round. `runs` counts those that are done. Where a run
-        failed, `failed` counts these, and a group of failed runs alone has no means.
+        A seed is the unit, never a device or a round: where a group has several runs of a seed, as
+        when `by` leaves out a factor, their mean counts once, and `seeds` says how many there are.
+        `runs` counts those that are done. Where a run failed, `failed` counts these, and a group of
+        failed runs alone has no means.
 
         Args:
             by: factors (default: all of them).
             of: columns of `outcomes` (default: accuracy and utilities where there are any, and
                 the headlines of the protocols).
             ci: "t" (Student), "bootstrap" (percentiles of 2,000 resampled means), "none", or
-                "auto": Student's for a group of fewer than ten runs, else the bootstrap.
+                "auto": Student's for a group of fewer than ten seeds, else the bootstrap.
             level: of the intervals.
         """
         if ci not in WAYS:
@@ -550,13 +560,16 @@ class Results:
             if len(failed):
                 row["failed"] = int(group["failed"].sum())
                 row["runs"] -= row["failed"]
+            row["seeds"] = group["seed"].nunique()
             for column in wanted:
-                values = group[column].dropna().to_numpy(dtype=float)
+                values = per_seed(group, column)
                 row[column] = values.mean() if len(values) else np.nan
                 if ci != "none":
                     row[f"{column}_low"], row[f"{column}_high"] = interval(values, ci, level)
             rows.append(row)
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        repeated = len(table) and bool((table["runs"] > table["seeds"]).any())
+        return table if repeated else table.drop(columns="seeds", errors="ignore")
 
     def _first_outcomes(self) -> list[str]:
         """Return the outcomes that a summary shows unless others are asked for."""

@@ -11,6 +11,7 @@ from scipy import stats
 
 from experiments import Results, RunError, sweep
 from experiments.intervals import interval
+from experiments.results import per_seed
 from experiments.rundir import write_run
 from experiments.sweeps.drive import Sweep
 from sim.protocol import protocols
@@ -214,19 +215,34 @@ def test_intervals_agree_with_scipy(shared):
     for level in (0.9, 0.95):
         table = results.summary(by="attack", ci="t", level=level).set_index("attack")
         for attack, group in outcomes.groupby("attack"):
-            values = group["accuracy"].to_numpy(float)
+            values = group.groupby("seed")["accuracy"].mean().to_numpy(float)
             low, high = stats.t.interval(level, len(values) - 1, values.mean(), stats.sem(values))
             row = table.loc[attack]
-            assert (row["runs"], row["accuracy"]) == (6, pytest.approx(values.mean()))
+            assert (row["runs"], row["seeds"]) == (6, 3)
+            assert row["accuracy"] == pytest.approx(values.mean())
             assert (row["accuracy_low"], row["accuracy_high"]) == (
                 pytest.approx(low),
                 pytest.approx(high),
             )
     both = results.summary(by=["attack", RATE], of="accuracy", ci="none")
-    assert list(both.columns) == ["attack", RATE, "runs", "accuracy"]
+    assert list(both.columns) == ["attack", RATE, "runs", "accuracy"], "no seed has several runs"
     assert list(both["runs"]) == [3] * 4
     assert results.summary(by=[])["runs"].tolist() == [12]
     assert results.summary().columns[:2].tolist() == [RATE, "attack"], "all factors by default"
+
+
+def test_copies_of_a_seed_make_no_interval_narrower(shared):
+    """A factor that changes nothing multiplies the runs, not what is known."""
+    results = Results.open(shared)
+    one = results.outcomes().query("attack == 'none'").drop_duplicates("seed")
+    assert per_seed(pd.concat([one] * 4), "accuracy").tolist() == pytest.approx(
+        one.sort_values("seed")["accuracy"].tolist()
+    )
+    whole = results.summary(by=[], of="accuracy").iloc[0]
+    assert (whole["runs"], whole["seeds"]) == (12, 3)
+    fewer = results.outcomes().groupby("seed")["accuracy"].mean().to_numpy(float)
+    expected = stats.t.interval(0.95, 2, fewer.mean(), stats.sem(fewer))
+    assert (whole["accuracy_low"], whole["accuracy_high"]) == pytest.approx(expected)
 
 
 def test_the_bootstrap_agrees_with_scipy():
