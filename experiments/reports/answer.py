@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from experiments.intervals import interval
-from experiments.numerals import digits, how_many, number, rounded
+from experiments.numerals import how_many, rounded
 from experiments.reports.page import Section
 from experiments.reports.scorecard import scorecard_parts
 from experiments.results import Results
 from experiments.rundir import RunError
 from experiments.scorecard.columns import directed
-from experiments.scorecard.measures import advantage
 from experiments.scorecard.settings import UNSTATED, Objective, read_settings
 from experiments.scorecard.showing import compatibility, gains_in_words, sybils
 from experiments.scorecard.winner import Verdict, compare
@@ -72,7 +68,8 @@ def _lines(
     if verdict.winner is None:
         yield f"There is no winner: {verdict.reason}{verdict.note}."
     else:
-        yield f"{verdict.called} wins{verdict.note}."
+        ahead = f", {verdict.lead}" if verdict.lead else ""
+        yield f"{verdict.called} wins{ahead}{verdict.note}."
     called = [results.labels.level(mechanism, level) for level in ranking[mechanism]]
     values = rounded(ranking[[objective.measure]])[objective.measure]
     rows = zip(called[:MOST], values, ranking["violates"], strict=False)
@@ -82,39 +79,12 @@ def _lines(
     runs = results.runs()
     done, seeds = int((runs["status"] == "done").sum()), int(runs["seed"].nunique())
     rests = f"This rests on {done:,} of {len(runs):,} runs with {how_many(seeds, 'seed')}."
-    yield f"{rests} {_difference(results, verdict, mechanism, objective)}".strip()
+    yield rests
     yield from (f"{warning}." for warning in verdict.warnings)
 
 
 def _ranked(name: str, value: str, violates: str) -> str:
     return f"{name} {value}" + (f" (violates {violates})" if violates else "")
-
-
-def _difference(results: Results, verdict: Verdict, mechanism: str, objective: Objective) -> str:
-    """Return in words how far the first two of the ranking are apart, paired by seed.
-
-    It needs a winner, and a measure that each run has; nothing is said otherwise.
-    """
-    outcomes, o = results.outcomes(), objective
-    if {"adversary_utility", "honest_utility"} <= set(outcomes):
-        outcomes["advantage"] = advantage(outcomes)
-    if verdict.winner is None or o.measure not in outcomes or len(verdict.ranking) < 2:
-        return ""
-    over = "mean" if o.over == "mean" else {"max": "min", "min": "max"}[str(o.best)]
-    per_seed = outcomes.groupby([mechanism, "seed"])[o.measure].agg(over).unstack("seed")
-    first, second = (per_seed.loc[level] for level in verdict.ranking[mechanism].iloc[:2])
-    gaps = (first - second).dropna().to_numpy(float)
-    rival = results.labels.level(mechanism, verdict.ranking[mechanism].iloc[1])
-    if len(gaps) < 2:
-        return f"One seed does not say how sure the difference from {rival} is."
-    low, high = interval(gaps)
-    decimals = digits(pd.Series([gaps.mean(), low, high]))
-    mean, least, most = (number(v, decimals) for v in (gaps.mean(), low, high))
-    sure = "the interval does not contain 0"
-    if low <= 0 <= high:
-        sure = "the interval contains 0, so the order of the two is not certain"
-    difference = f"{mean} (95 %: {least} to {most})"
-    return f"The difference from {rival}, paired by seed, is {difference}; {sure}."
 
 
 def _evidence(results: Results, verdict: Verdict) -> Iterator[Section]:

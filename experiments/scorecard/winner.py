@@ -20,6 +20,7 @@ from experiments.rundir import RunError, check_writable, write_file
 from experiments.scorecard.card import score
 from experiments.scorecard.columns import check_measures, directed
 from experiments.scorecard.deviations import METHODS, coalition_warnings
+from experiments.scorecard.lead import Lead, lead_of
 from experiments.scorecard.measures import advantage
 from experiments.scorecard.settings import (
     UNSTATED,
@@ -65,6 +66,9 @@ class Verdict:
     """How the intervals of gains are made."""
     note: str = ""
     """Runs that failed or are missing."""
+    lead: Lead | None = None
+    """How far the winner is ahead of the next; None without a winner, or where single runs do not
+    have the measure."""
     warnings: tuple[str, ...] = ()
     """What the numbers do not show."""
 
@@ -73,7 +77,8 @@ class Verdict:
         """The winner, or why there is none, in one line."""
         if self.winner is None:
             return f"no winner: {self.reason}{self.note}"
-        return f"winner: {self.called}{self.note}"
+        ahead = f", {self.lead}" if self.lead else ""
+        return f"winner: {self.called}{ahead}{self.note}"
 
 
 def compare(
@@ -108,7 +113,10 @@ def compare(
     objective = directed(asked, opened.directions(), place)
     ranking = rank(table, s.mechanism, objective)
     reason = _no_winner(opened, table, ranking, s, objective)
-    winner = None if reason else str(ranking[s.mechanism].iloc[0])
+    winner, lead = None, None
+    if not reason:
+        winner = str(ranking[s.mechanism].iloc[0])
+        lead = lead_of(opened, table, ranking, s.mechanism, objective)
 
     # Write.
     files = _write(folder, (table, scores.gains, ranking))
@@ -116,7 +124,8 @@ def compare(
     if winner is None:
         target.unlink(missing_ok=True)
     else:
-        write_file(target, winner_toml(opened, table, ranking, winner, s.mechanism, objective))
+        text = winner_toml(opened, table, ranking, winner, s.mechanism, objective, lead)
+        write_file(target, text)
         files.append(target)
 
     missing = int((table["planned"] - table["runs"]).sum())
@@ -132,6 +141,7 @@ def compare(
         files=tuple(files),
         level=s.level,
         method=METHODS[bool(s.sequential)],
+        lead=lead,
         note=f"; {missing} of {planned} failed or are missing" if missing else "",
         warnings=tuple(coalition_warnings(scores.gains)),
     )
@@ -268,6 +278,7 @@ def winner_toml(
     winner: str,
     mechanism: str,
     objective: Objective,
+    lead: Lead | None = None,
 ) -> str:
     """Return the winning scenario under its hardest adversary, with the evidence as comments."""
     o = objective
@@ -296,6 +307,7 @@ def winner_toml(
         finished,
         f"{stated}:",
         *(f"  {i}. {_rank_line(row, mechanism, o)}" for i, row in enumerate(_rows(ranking), 1)),
+        *([f"{winner} is {lead}" if lead.known else str(lead)] if lead else []),
         f"below: its scenario under {levels}, where its {o.measure} is worst; run it with",
         "  fedstake run winner.toml",
         ROWS,

@@ -21,6 +21,7 @@ from experiments.scorecard.deviations import (
     deviation_gains,
     deviation_gap,
 )
+from experiments.scorecard.lead import Lead
 from experiments.scorecard.levels import deviates
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
 from experiments.scorecard.settings import read_settings
@@ -447,6 +448,40 @@ def test_fairness_is_measured_where_there_are_tapes(tmp_path):
     table = compare(sweep(spec, tmp_path / "taped", workers=1)).table
     assert table["fairness_l1"].between(0, 2).all()
     assert table["fairness_under"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("over", ["worst", "mean"])
+@pytest.mark.parametrize(("measure", "best"), [("adversary_utility", "min"), ("advantage", "min")])
+def test_the_lead_is_the_difference_of_the_two_values_in_the_ranking(
+    verdict, tmp_path, measure, best, over
+):
+    objective = {"measure": measure, "best": best, "over": over}
+    settings = read_settings(SWEEP["scorecard"] | {"objective": objective}, "here")
+    found = compare(Results.open(verdict[1]), settings, out=tmp_path)
+    first, second = found.ranking[measure].iloc[:2]
+    assert found.lead.mean == pytest.approx(second - first)
+    assert found.lead.low < found.lead.mean < found.lead.high
+    assert f"ahead of {found.lead.rival} by" in found.answer
+    assert f"ahead of {found.lead.rival} by" in (tmp_path / "winner.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("lead", "said"),
+    [
+        (Lead("vbfl", 5.0, 2.0, 8.0), "ahead of vbfl by 5 (95 %: 2 to 8, paired by seed)"),
+        (
+            Lead("vbfl", 5.0, -2.0, 12.0),
+            "ahead of vbfl by 5 (95 %: −2 to 12, paired by seed), "
+            "so the order of the two is not certain",
+        ),
+        (
+            Lead("vbfl", 5.0, math.nan, math.nan),
+            "one seed does not say how sure its lead over vbfl is",
+        ),
+    ],
+)
+def test_a_lead_says_how_sure_it_is(lead, said):
+    assert str(lead) == said
 
 
 # --- protocols that record other things -----------------------------------------------------------

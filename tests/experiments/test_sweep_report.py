@@ -920,8 +920,9 @@ def test_the_page_leads_with_the_answer_and_the_figure_that_shows_it(answered, t
     order = [
         text.index(part)
         for part in (
-            "<h2>Answer</h2>", "with stakes wins", "Ranking by adversary_utility, worst attack",
-            "This rests on 12 of 12 runs with 2 seeds", "paired by seed", "<figure", "<h2>Ranking",
+            "<h2>Answer</h2>", "with stakes wins, ahead of vbfl by", "paired by seed",
+            "Ranking by adversary_utility, worst attack",
+            "This rests on 12 of 12 runs with 2 seeds", "<figure", "<h2>Ranking",
             "<h2>Scorecard: learning", "<h2>Other figures", "<h2>Outcomes", "<h2>Factors",
         )
     ]  # fmt: skip
