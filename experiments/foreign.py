@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from fedstake.errors import InputError
-from fedstake.outside import shown
+from fedstake.outside import leads_out, shown
+
+FILES = ("file", "replay_of")
+"""Keys that name files in the folder of data files."""
 
 
 def check_names(tables: Iterable[Mapping[str, Any]], source: str) -> None:
-    """Raise `InputError` for a plug-in file that tables name, and for what they would download.
+    """Raise `InputError` for what tables name that a stranger's may not.
+
+    A plug-in file, what would be downloaded, a data file outside of the folder of data files.
 
     Nothing of them has been looked at yet: a name of a file in any place counts.
 
@@ -26,8 +31,14 @@ def check_names(tables: Iterable[Mapping[str, Any]], source: str) -> None:
             raise InputError(
                 f"{source}: {key} = {shown(value)}: a plug-in file, imported only with --trust"
             )
-        if key == "download" and value:
+        last = key.rpartition(".")[2]
+        if last == "download" and value:
             raise InputError(f"{source}: download = true: data are fetched only with --trust")
+        if last in FILES and leads_out(value):
+            raise InputError(
+                f"{source}: {key} = {shown(value)}: leads out of the folder of data files; it is "
+                "read only with --trust"
+            )
 
 
 def leaves(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:

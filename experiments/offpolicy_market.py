@@ -14,10 +14,14 @@ import pyarrow.parquet as pq
 from experiments.offpolicy import COLUMNS
 from experiments.rundir import RunError
 from experiments.runresult import RunResult
+from fedstake.outside import shown
 from mechanisms import registries as rules_of
 from mechanisms.failures import described
 from mechanisms.registry import reading
-from sim.data.folder import given_data
+from mechanisms.vocabulary import TOKEN
+from sim.data.folder import data_folder, given_data, load_dataset
+from sim.data.sources.base import DataError
+from sim.protocols.market.recorded import read_acts
 from sim.scenario import Scenario
 from sim.world import World
 
@@ -59,12 +63,34 @@ def compare_markets(
     with reading(trust=trust, own=names), TemporaryDirectory() as folder:
         acts = Path(folder) / "acts.parquet"
         pq.write_table(run.arrow("trace"), acts)
+        _check_playable(run, acts)
         parts = []
         for name in names:
             params = dict(given.get(name, own.get(name, {})))
             parts.append(_played(run, name, params, acts))
     table = pd.concat(parts, ignore_index=True)
     return table.astype({"device": "Int64", "adversary": "boolean", "income": "Int64"})
+
+
+def _check_playable(run: RunResult, acts: Path) -> None:
+    """Raise `RunError` for acts and data that no rule could be played on: the run is to blame."""
+    scenario: Any = run.scenario
+    chosen, folder = scenario.data, data_folder()
+    try:
+        samples = load_dataset(chosen.dataset, chosen.params, folder)
+        rows = len(samples.x_train)
+        read_acts(
+            str(acts),
+            folder,
+            names=(),
+            devices=scenario.devices,
+            rows=min(rows, chosen.n or rows),
+            classes=samples.classes,
+            token=TOKEN,
+        )
+    except DataError as error:
+        reason = str(error).replace(str(acts), "table trace")
+        raise RunError(f"{shown(run.path)}: {reason}") from error
 
 
 def _played(run: RunResult, rule: str, params: dict[str, Any], acts: Path) -> pd.DataFrame:
@@ -85,9 +111,13 @@ def _played(run: RunResult, rule: str, params: dict[str, Any], acts: Path) -> pd
 
 
 def _scenario(run: RunResult, rule: str, params: dict[str, Any], acts: Path) -> Scenario:
-    """Return the scenario of a run in which its acts are played under another rule."""
+    """Return the scenario of a run in which its acts are played under another rule.
+
+    It has the rounds that were recorded, whatever the scenario of a stranger's run says.
+    """
     return run.scenario.replace(
         **{
+            "rounds": max(1, run.arrow("rounds", ["round"]).num_rows),
             "market.rule": rule,
             "market.params": params,
             "market.replay_of": str(acts),

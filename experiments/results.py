@@ -352,7 +352,14 @@ class Results:
             )
         return self.columns[name]
 
-    def sql(self, query: str, tables: Iterable[str] = (), **names: str) -> pd.DataFrame:
+    def sql(
+        self,
+        query: str,
+        tables: Iterable[str] = (),
+        *,
+        seconds: float | None = None,
+        **names: str,
+    ) -> pd.DataFrame:
         """Return the answer to a DuckDB query over the tables and the plan `p`.
 
         It reads the files of this folder and nothing else, and can write nothing. A name from
@@ -362,20 +369,23 @@ class Results:
             query: reads tables by their names; each has a `run_id` and a `row` beside its own
                 columns.
             tables: those it reads (default: all).
+            seconds: longest time, for a query of somebody else; None: no limit.
             names: other names for tables, as `t="rounds"`.
         """
         used = names or {name: name for name in tuple(tables) or self.columns}
         check_statement(query, f"{self.folder}: query")
-        with self._database() as db:
+        with self._database(seconds) as db:
             db.register("p", self._plan.drop(columns="scenario"))
             return self._query(db, query, used)
 
-    def _database(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    def _database(
+        self, seconds: float | None = None
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Return a database for queries of this package and its user: locked, but not in a hurry.
 
         The data may be larger than memory.
         """
-        return locked(self.folder, seconds=None, memory="80%", spill="1TB")
+        return locked(self.folder, seconds=seconds, memory="80%", spill="1TB")
 
     def _query(
         self, db: duckdb.DuckDBPyConnection, query: str, views: Mapping[str, str]
@@ -391,6 +401,8 @@ class Results:
 
         try:
             return self._steady(read)
+        except duckdb.InterruptException:
+            raise RunError(f"{self.folder}: the query took too long and was stopped") from None
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.folder}: {reason}{self._damage()}") from None

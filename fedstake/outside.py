@@ -40,6 +40,14 @@ class UnreadableError(InputError):
         return f"{shown(self.path)}: {self.reason}"
 
 
+def leads_out(name: Any) -> bool:
+    """Return whether the name of a file leads out of the folder that it is looked for in."""
+    if not isinstance(name, str):
+        return False
+    path = Path(name)
+    return path.is_absolute() or ".." in path.parts or name.startswith("~")
+
+
 def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 

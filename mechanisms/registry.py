@@ -55,10 +55,15 @@ def reading(*, trust: bool = False, own: Iterable[str] = ()) -> Iterator[None]:
         _trusted.reset(trusted)
 
 
+def untrusted() -> bool:
+    """Return whether results are being read that nobody said may be trusted; see `reading`."""
+    return _trusted.get() is False
+
+
 def require_trust(name: str) -> None:
     """Raise `PluginError` for a plug-in by path that only the results name; see `reading`."""
     by_path = ":" in name or name.endswith(".py")
-    if by_path and _trusted.get() is False and name not in _typed.get():
+    if by_path and untrusted() and name not in _typed.get():
         raise PluginError(
             f"the results name the plug-in file {shown(name)}, imported only with --trust",
             "",

@@ -28,7 +28,7 @@ def folder() -> Path:
     It is the environment's `FEDSTAKE_DEVCHAIN`, else a folder in the user's cache.
     """
     if os.environ.get(FOLDER):
-        return Path(os.environ[FOLDER]).expanduser()
+        return Path(os.path.expanduser(os.environ[FOLDER]))
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "fedstake" / "devchain"
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from experiments.confidence import Bound, Float64, student
 from experiments.foreign import check_names
 from experiments.loader import ScenarioError, locate, preset_names, toml_values
-from experiments.results import Results, sql_name
+from experiments.outcomes import SECONDS
+from experiments.results import Results, RunError, sql_name
 from experiments.sweeps.design import checked
 from experiments.trials import Play, Trials, check_played
 from fedstake.errors import InputError
@@ -30,10 +31,12 @@ MARK = "says"
 """Key that tells the file of a claim from that of a certificate."""
 QUERY = """
     select p.variant, p.seed, ({value})::double as value
-    from (select * from {table}) join p using (run_id) group by all order by all
+    from (select * from {table}) join p using (run_id)
+    group by p.variant, p.seed order by p.variant, p.seed
 """
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$")]
+Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Verdict = Literal["holds", "fails", "undecided"]
 
 
@@ -44,13 +47,15 @@ class _Part(BaseModel):
 class Within(_Part):
     """Limits of the measured mean, in the unit of the measure."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Limit | None = None
+    max: Limit | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Within:
         if self.min is None and self.max is None:
             raise ValueError("give min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min = {self.min:g} is above max = {self.max:g}")
         return self
 
     def __str__(self) -> str:
@@ -203,8 +208,14 @@ def _values(results: Results, asked: Measure, name: str) -> dict[str, Float64]:
         expected = f"a table of these runs: {', '.join(sorted(results.columns))}"
         raise ScenarioError(name, "measure.table", asked.table, expected)
     query = QUERY.format(value=asked.value, table=sql_name(asked.table))
-    found = results.sql(query, [asked.table])
-    if len(found) < len(results.runs()) or found["value"].isna().any():
+    try:
+        found = results.sql(query, [asked.table], seconds=SECONDS)
+    except RunError as error:
+        reason = str(error).removeprefix(f"{results.folder}: ")
+        expected = f"an SQL aggregate over the rows of {asked.table} ({reason})"
+        raise ScenarioError(name, "measure.value", asked.value, expected) from error
+    known = np.isfinite(found["value"].to_numpy(np.float64, na_value=np.nan))
+    if len(found) < len(results.runs()) or not known.all():
         expected = "a number in every run; in some of these it is none"
         raise ScenarioError(name, "measure.value", asked.value, expected)
     by_variant = found.groupby("variant")["value"]

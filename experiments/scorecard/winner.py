@@ -113,20 +113,12 @@ def compare(
     objective = directed(asked, opened.directions(), place)
     ranking = rank(table, s.mechanism, objective)
     reason = _no_winner(opened, table, ranking, s, objective)
-    winner, lead = None, None
+    winner, lead, evidence = None, None, ""
     if not reason:
         winner = str(ranking[s.mechanism].iloc[0])
         lead = lead_of(opened, table, ranking, s.mechanism, objective)
-
-    # Write.
-    files = _write(folder, (table, scores.gains, ranking))
-    target = folder / WINNER
-    if winner is None:
-        target.unlink(missing_ok=True)
-    else:
-        text = winner_toml(opened, table, ranking, winner, s.mechanism, objective, lead)
-        write_file(target, text)
-        files.append(target)
+        evidence = winner_toml(opened, table, ranking, winner, s.mechanism, objective, lead)
+    files = _write(folder, (table, scores.gains, ranking), evidence)
 
     missing = int((table["planned"] - table["runs"]).sum())
     planned = how_many(int(table["planned"].sum()), "run")
@@ -147,13 +139,21 @@ def compare(
     )
 
 
-def _write(folder: Path, frames: Sequence[pd.DataFrame]) -> list[Path]:
-    """Write the scorecard, the gains and the ranking; return their files."""
+def _write(folder: Path, frames: Sequence[pd.DataFrame], winner: str) -> list[Path]:
+    """Write the scorecard, the gains, the ranking and the winner; return their files.
+
+    `winner`: the text of its file; "" without one, and that of an earlier one goes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in (SCORECARD, GAINS, RANKING)]
     for file, frame in zip(files, frames, strict=True):
         write_file(file, csv_text(frame, "%.6g"))
-    return files
+    target = folder / WINNER
+    if not winner:
+        target.unlink(missing_ok=True)
+        return files
+    write_file(target, winner)
+    return [*files, target]
 
 
 def title(objective: Objective, *, stated: bool) -> str:

@@ -16,6 +16,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from fedstake.outside import leads_out, shown
+from mechanisms.registry import untrusted
 from sim.data import datasets
 from sim.data.sources.base import DataError, Dataset
 
@@ -35,9 +37,9 @@ def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """Return `given` (--data), else what is in force, else FEDSTAKE_DATA, else the user's cache."""
     given = given or _in_force.get()
     if given:
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))  # leaves ~nobody as it is, where Path raises
     if os.environ.get("FEDSTAKE_DATA"):
-        return Path(os.environ["FEDSTAKE_DATA"]).expanduser()
+        return Path(os.path.expanduser(os.environ["FEDSTAKE_DATA"]))
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "fedstake" / "data"
 
@@ -73,7 +75,11 @@ def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
     A shipped source gives the same samples every time: its files are checked against a checksum.
     What reads files of the user, and a source named by path or by an entry point, stays in memory
     only while every file that its `load` opened is unchanged. Raises `DataError`.
+
+    What only results name is not fetched, and no file outside of the folder is read for them.
     """
+    if untrusted():
+        params = _harmless(name, params)
     key = (name, json.dumps(params, sort_keys=True), datasets.fingerprint(name), folder)
     kept = _kept.get(key)
     if kept is None or not kept.fresh():
@@ -82,6 +88,19 @@ def load_dataset(name: str, params: dict[str, Any], folder: Path) -> Dataset:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return kept.data
+
+
+def _harmless(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with which nothing is fetched; raise `DataError` for a file elsewhere."""
+    file = str(params.get("file", ""))
+    if leads_out(file):
+        raise DataError(
+            f"data set {name!r}: the results name the file {shown(file)}, which is outside of the "
+            "data folder; it is read only with --trust"
+        )
+    if "download" not in params:
+        return params
+    return {**params, "download": False}
 
 
 def content_digest(name: str, params: dict[str, Any], folder: Path) -> str:

@@ -45,6 +45,9 @@ CLAIM = {
 }
 
 
+ENDLESS = "(select count(*) from range(1000000000000) a, range(10000000) b)"
+
+
 def changed(values, dotted, value):
     """Return a copy of nested tables with one value changed."""
     key, _, rest = dotted.partition(".")
@@ -104,6 +107,11 @@ def test_what_is_measured_is_the_mean_over_seeds_of_what_runs_recorded(tmp_path)
         ("measure.within", {}, "give min or max"),
         ("play.seeds", 2, "play.seeds = 2"),
         ("measure.of", "", "measure.of"),
+        ("measure.within", {"max": math.nan}, "measure.within.max"),
+        ("measure.within", {"max": math.inf}, "measure.within.max"),
+        ("measure.within", {"max": True}, "measure.within.max"),
+        ("measure.within", {"max": "1"}, "measure.within.max"),
+        ("measure.within", {"min": 5.0, "max": 1.0}, "min = 5 is above max = 1"),
         ("shouts", True, "shouts"),
     ],
 )
@@ -120,6 +128,8 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, key, value, part):
         ("play.set", {"payout.mechanism": "evil.py:Rule"}, "only with --trust"),
         ("play.scenario", "evil.toml", "only with --trust"),
         ("play.set", {"data.params": {"download": True}}, "only with --trust"),
+        ("play.set", {"data.params": {"file": "/etc/passwd"}}, "only with --trust"),
+        ("play.set", {"data.params.file": "../secrets.npz"}, "only with --trust"),
     ],
 )
 def test_a_foreign_claim_runs_no_file(tmp_path, monkeypatch, key, value, part):
@@ -140,9 +150,13 @@ def test_a_foreign_claim_runs_no_file(tmp_path, monkeypatch, key, value, part):
         ("measure.value", "count(*) from read_csv('/etc/passwd')", "query"),
         ("measure.value", "sum(income) filter (device > 99)", "a number in every run"),
         ("measure.value", "no_such(income)", "no_such"),
+        ("measure.value", "income", "claim.toml: measure.value = 'income': an SQL aggregate"),
+        ("measure.value", "sum(income) / 0", "a number in every run"),
+        ("measure.value", ENDLESS, "the query took too long and was stopped"),
     ],
 )
-def test_a_value_sees_its_runs_alone(tmp_path, key, value, part):
+def test_a_value_sees_its_runs_alone(tmp_path, monkeypatch, key, value, part):
+    monkeypatch.setattr("experiments.claims.claim.SECONDS", 1.0)
     with pytest.raises(FedstakeError) as error:
         played(tmp_path, changed(changed(CLAIM, "play.seeds", 3), key, value))
     assert "root:" not in str(error.value)

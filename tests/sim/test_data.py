@@ -3,6 +3,7 @@ import hashlib
 import os
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from experiments.cli import app
 from experiments.conformance.sources import DatasetConformance
 from experiments.loader import dumps
 from mechanisms.plugin import PluginError
-from sim.data import partition
+from sim.data import datasets, partition
 from sim.data.folder import content_digest, data_folder, load_dataset
 from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
@@ -481,6 +482,9 @@ def npy_header(shape, kind="<f8"):
         (npy_header((10**9, 10**9)), "more than 8,589,934,592 bytes"),
         (npy_header((4, 3), "|O"), "X_train is of type object"),
         (npy_header((-4, 3)), "X_train"),
+        (npy_header("(20, True)"), "X_train cannot be read"),
+        (npy_header((0, 10**20)), "X_train cannot be read"),
+        (npy_header((4, 3)).replace(b"'shape': ", b"[]: 1, '': "), "X_train cannot be read"),
         (npy_header("(4, 3"), "X_train cannot be read"),
         (npy_header((4, 3)).replace(b"'shape'", b"'shade'"), "X_train cannot be read"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{}", "X_train cannot be read"),
@@ -494,6 +498,9 @@ def npy_header(shape, kind="<f8"):
         "huge",
         "pickle",
         "negative",
+        "truth as a size",
+        "empty and endless",
+        "list as a key",
         "no header",
         "another key",
         "long header",
@@ -614,6 +621,11 @@ def test_words_as_labels_are_numbered_by_the_alphabet(tmp_path):
         ("a,label\n", {}, "has no rows"),
         ("", {}, "cannot be read as csv"),
         ("a,label\n1,2,3,4\n1,2,3,4,5\n", {}, "cannot be read as csv"),
+        ("a,label\n9,1,0\n9,2,1\n", {}, "row 1 has more cells than there are columns, 2"),
+        ("a,label\n1,0\n9,2,1\n", {}, "cannot be read as csv"),
+        ("a,a,label\n1,2,0\n1,2,1\n", {}, "two columns are called 'a'"),
+        ("a,label\n1,0\n1,1\n", {"features": "a,a"}, "names 'a' twice, or it is no feature"),
+        ("a,label\n1,0\n1,1\n", {"features": "a,label"}, "names 'label' twice, or it is no"),
     ],
     ids=str,
 )
@@ -717,3 +729,20 @@ def trained(model, data):
     rows = np.arange(samples.train)
     made.start(samples, rows, samples.y[rows])
     return made.accuracy(samples.test_rows, samples.y[samples.test_rows])
+
+
+@pytest.mark.parametrize("label", [b"\xff", [1, 2], {"a": 1}])
+def test_cells_that_are_no_labels_are_refused(tmp_path, label):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "label": [label, label]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    source = datasets.create("table", {"file": "rows.parquet"})
+    with pytest.raises(DataError, match=r"column .label., row 1: holds a .*; labels are"):
+        source.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["npz", "table"])
+def test_the_home_of_nobody_is_no_place(tmp_path, name):
+    file = {"npz": "~nobody-there/a.npz", "table": "~nobody-there/a.csv"}[name]
+    with pytest.raises(DataError, match=r"there is no .*~nobody-there"):
+        datasets.create(name, {"file": file}).load(tmp_path)
+    assert data_folder("~nobody-there") == Path("~nobody-there")

@@ -1,11 +1,15 @@
 """The data market: money, claims, recorded acts, checkpoints."""
 
 import json
+import tomllib
 from collections import Counter
 from functools import partial
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -17,6 +21,7 @@ from experiments.loader import ScenarioError, load_scenario, validate
 from experiments.offpolicy import COLUMNS
 from experiments.offpolicy_market import compare_markets
 from experiments.rundir import RunError
+from fedstake.errors import FedstakeError
 from mechanisms.markets.base import POT
 from mechanisms.vocabulary import TOKEN
 from sim.agenda import Agenda, Event
@@ -25,6 +30,7 @@ from sim.data.sources.base import DataError
 from sim.protocols.market.open_data import Seat
 from sim.protocols.market.play import Play
 from sim.world import World
+from tests.forging import relisted
 
 DAY = 86_400.0
 SMALL = {
@@ -346,6 +352,8 @@ def test_wrong_recorded_acts_are_refused_in_one_line(tmp_path, text, names, erro
         ("action", [["add"], ["wait"]], r"row 1, action = array.*one of add"),
         ("time_s", [{"at": 1}, {"at": 2}], r"row 1, time_s = .*must be a number"),
         ("device", [None, 1], r"row 1, device = nan: must be a whole number"),
+        ("time_s", [True, True], r"row 1, time_s = .*must be a number of at least 0"),
+        ("offer", ["1_0", "1_0"], r"row 1, offer = '1_0': must be a number of at least 0 and at"),
         ("sample", [b"2", b"x"], r"row 2, sample = b'x': must be a whole number"),
         ("offer", [{"at": 1}, {"at": 2}], r"row 1, offer = .*must be a number"),
         ("accuracy", [[0.5, 0.6], []], r"row 1, accuracy = array.*must be a number"),
@@ -371,6 +379,7 @@ def test_columns_of_parquet_files_that_hold_something_else_are_refused(
         ("acts.json", "never"),
         ("acts.jsonl", '{"time_s": 1, "device": 0, "action": "wait"}\n3'),
         ("acts.jsonl", "\n"),
+        ("acts.json", "[]"),
     ],
 )
 def test_json_that_is_no_list_of_acts_is_refused(tmp_path, file, text):
@@ -409,6 +418,67 @@ def test_acts_of_a_stranger_are_played_to_the_last_unit(tmp_path):
     end = tables["balances"].query("moment == 'end'")["balance"] / TOKEN
     assert end.tolist() == [10_030.0, 9_980.0, 9_990.0]
     assert tables["trace"]["accuracy"].tolist() == [0.7] * 4 + [0.8] * 2
+
+
+NUMBER = "1" + 400 * "0"
+
+
+@pytest.mark.parametrize("key", ["time_s", "device", "offer"])
+def test_a_number_that_is_too_large_for_any_is_refused(tmp_path, key):
+    act = '{"time_s": 1, "device": 0, "action": "predict", "offer": 1}'
+    (tmp_path / "acts.jsonl").write_text(act.replace(f'"{key}": ', f'"{key}": {NUMBER}'))
+    with pytest.raises(DataError, match=rf"row 1, {key} = .*must be a"):
+        World(market(market={"replay_of": "acts.jsonl"}), tmp_path)
+
+
+def test_names_in_a_csv_file_are_what_is_written(tmp_path):
+    acts = "time,agent,action\n1,01,wait\n2,NA,wait\n3,null,wait\n"
+    (tmp_path / "acts.csv").write_text(acts)
+    asked = {"replay_of": "acts.csv", "names": ["null", "01", "NA"]}
+    tables = played(market(market=asked), tmp_path)
+    assert tables["trace"]["device"].tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("noted", [b"{}", b"[]", b"\xff", b'{"index_columns": ["time_s"]}'])
+def test_what_a_program_noted_in_a_parquet_file_is_not_read(tmp_path, noted):
+    columns = {"time_s": [1.0], "device": [0], "action": ["wait"]}
+    table = pa.table(columns).replace_schema_metadata({b"pandas": noted})
+    pq.write_table(table, tmp_path / "acts.parquet")
+    tables = played(market(market={"replay_of": "acts.parquet"}), tmp_path)
+    assert len(tables["trace"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"dataset": "npz", "params": {"file": "/etc/passwd"}}, "only with --trust"),
+        ({"dataset": "npz", "params": {"file": "../secrets.npz"}}, "only with --trust"),
+        ({"dataset": "fashion-mnist", "params": {"download": True}}, "download = true to fetch"),
+    ],
+)
+def test_a_run_of_a_stranger_fetches_nothing_and_reads_no_other_file(
+    tmp_path, monkeypatch, data, said
+):
+    """A comparison loads data again, but only those of the folder of data files."""
+    run = fs.run(market(), out=tmp_path / "run")
+    file = run.path / "scenario.toml"
+    keys = tomllib.loads(file.read_text())
+    keys["data"] |= data
+    file.write_text(tomli_w.dumps(keys))
+    relisted(run.path)
+    monkeypatch.setattr("urllib.request.urlopen", None)
+    with pytest.raises(FedstakeError, match=said) as raised:
+        compare_markets(fs.open_run(run.path), ["free"], data=tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_forged_number_of_rounds_is_not_played(tmp_path):
+    run = fs.run(market(), out=tmp_path / "run")
+    file = run.path / "scenario.toml"
+    file.write_text(file.read_text().replace("rounds = 3", "rounds = 1000000"))
+    relisted(run.path)
+    table = compare_markets(fs.open_run(run.path), ["free"])
+    assert table["error"].isna().all()
 
 
 def test_a_missing_file_of_acts_is_named(tmp_path):

@@ -21,7 +21,9 @@ from sim.data.sources.own_file import MOST_BYTES, OwnFile, classes_of
 KEYS = ("X_train", "y_train", "X_test", "y_test")
 UNREADABLE = (
     KeyError,
+    TypeError,
     ValueError,
+    OverflowError,
     EOFError,
     OSError,
     RuntimeError,

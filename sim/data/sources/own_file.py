@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ class OwnFile(DatasetSource):
 
     def content(self, folder: Path) -> tuple[Path, bytes]:
         """Return the file's path and its bytes; raises `DataError`."""
-        path = folder / Path(self.params.file).expanduser()
+        path = folder / os.path.expanduser(self.params.file)
         try:
             return path, read_bytes(path, MOST_BYTES)
         except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "test")
 FORMATS = (".csv", ".parquet")
+NO_LABELS = (bytes, list, tuple, dict, np.ndarray)
+"""What cells of a Parquet file may hold beside numbers and words."""
 
 
 class TableFile(OwnFile):
@@ -59,6 +60,12 @@ class TableFile(OwnFile):
             if name not in frame.columns:
                 known = nearest(name, [str(column) for column in frame.columns])
                 raise DataError(f"{path}: has no column {name!r}; {known}")
+        for place, name in enumerate(chosen):
+            if name in special + chosen[:place]:
+                raise DataError(
+                    f"{path}: data.params.features names {name!r} twice, or it is no feature; "
+                    "name each column of features once"
+                )
         columns = chosen or [name for name in frame.columns if name not in special]
         if not columns:
             raise DataError(f"{path}: has no column of features beside {' and '.join(special)}")
@@ -79,28 +86,24 @@ class TableFile(OwnFile):
         wrong = given[~given.isin(PARTS)]
         if len(wrong):
             raise DataError(
-                f"{path}: column {p.split!r}, row {wrong.index[0] + 1}: is {wrong.iloc[0]!r}; "
+                f"{path}: column {p.split!r}, row {wrong.index[0] + 1}: is {str(wrong.iloc[0])!r}; "
                 "write train or test"
             )
         return (given == "test").to_numpy()
 
 
 def _read(path: Path, raw: bytes) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow as pa
+    from sim.data.tables import read_csv, read_parquet
 
-    read: Any = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+    read = read_parquet if path.suffix == ".parquet" else read_csv
     try:
-        frame = read(io.BytesIO(raw))
-    except (ValueError, OSError, pa.ArrowException, MemoryError) as error:
+        frame = read(raw)
+    except (ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{path}: cannot be read as {path.suffix[1:]} ({reason})") from None
     if not len(frame):
         raise DataError(f"{path}: has no rows")
-    doubled = frame.columns[frame.columns.duplicated()]
-    if len(doubled):
-        raise DataError(f"{path}: has two columns called {doubled[0]!r}")
-    return frame.reset_index(drop=True)
+    return frame
 
 
 def _numbers(path: Path, column: pd.Series) -> NDArray[np.float64]:
@@ -130,9 +133,16 @@ def _labels(path: Path, column: pd.Series) -> tuple[NDArray[np.int64], int]:
         row = int(np.flatnonzero(column.isna())[0]) + 1
         raise DataError(f"{path}: column {column.name!r}, row {row}: there is no label")
     if not pd.api.types.is_numeric_dtype(column):
+        for number, label in enumerate(column, start=1):
+            if isinstance(label, NO_LABELS):
+                raise DataError(
+                    f"{path}: column {column.name!r}, row {number}: holds a "
+                    f"{type(label).__name__}; labels are whole numbers or words"
+                )
         words, numbered = np.unique(column.astype(str).to_numpy(), return_inverse=True)
         if len(words) < 2:
             raise DataError(f"{path}: all labels are {words[0]!r}; there must be two classes")
         return numbered.astype(np.int64), len(words)
     given = column.to_numpy(dtype=np.float64)
-    return given.astype(np.int64), classes_of(path, [(f"column {column.name!r}", given)])
+    classes = classes_of(path, [(f"column {column.name!r}", given)])
+    return given.astype(np.int64), classes

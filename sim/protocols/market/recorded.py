@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from fedstake.outside import UnreadableError, read_bytes, shown
 from sim.data.sources.base import DataError
@@ -35,8 +38,7 @@ class RecordedAct(NamedTuple):
 
 
 def _place(file: str, folder: Path) -> Path:
-    path = Path(file).expanduser()
-    return path if path.is_absolute() else folder / path
+    return folder / os.path.expanduser(file)
 
 
 def _content(file: str, folder: Path) -> bytes:
@@ -80,7 +82,7 @@ def read_acts(
     frame = _frame(file, folder)
     called = {name: device for device, name in enumerate(names)}
     acts = []
-    before = -math.inf
+    before = 0.0
     for number, values in enumerate(frame.itertuples(index=False), start=1):
         row = _Row(file, number, dict(zip(frame.columns, values, strict=True)))
         action = row.one_of("action", ACTIONS)
@@ -104,23 +106,21 @@ def read_acts(
 
 def _frame(file: str, folder: Path) -> Any:
     """Return the table of a file, with the columns that are known."""
-    import io
-
-    import pandas as pd
-    import pyarrow as pa
+    from sim.data.tables import read_csv, read_parquet
 
     content = _content(file, folder)
     try:
         match Path(file).suffix:
             case ".parquet":
-                frame = pd.read_parquet(io.BytesIO(content))
+                frame = read_parquet(content)
             case ".json":
                 frame = _objects(json.loads(content))
             case ".jsonl":
-                frame = _objects([json.loads(line) for line in content.splitlines()])
+                lines = filter(bytes.strip, content.splitlines())
+                frame = _objects([json.loads(line) for line in lines])
             case _:
-                frame = pd.read_csv(io.BytesIO(content))
-    except (ValueError, pa.ArrowException, OSError, MemoryError, RecursionError) as error:
+                frame = read_csv(content, types=dict.fromkeys(("device", "agent"), str))
+    except (ValueError, MemoryError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{shown(file)}: cannot be read as a table ({shown(reason)})") from error
     frame = frame.rename(columns=ALIASES)
@@ -144,9 +144,21 @@ def _objects(values: Any) -> Any:
     """Return the table of a list of JSON objects."""
     import pandas as pd
 
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+    objects = isinstance(values, list) and all(isinstance(value, dict) for value in values)
+    if not objects or not values:
         raise ValueError("a list of objects is expected, one for each act")
     return pd.DataFrame(values)
+
+
+def _number(value: Any) -> float:
+    """Return a number, also one that is written as a text; NaN for anything else."""
+    strange = isinstance(value, bool | np.bool_) or (isinstance(value, str) and "_" in value)
+    if strange:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 class _Row:
@@ -168,12 +180,10 @@ class _Row:
 
     def number(self, column: str, least: float, most: float, expected: str = "") -> float:
         value = self._values.get(column)
-        try:
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = math.nan
+        number = _number(value)
         if not (math.isfinite(number) and least <= number <= most):
-            raise self._wrong(column, expected or f"must be a number of at least {least:g}")
+            limit = "" if most == math.inf else f" and at most {most:g}"
+            raise self._wrong(column, expected or f"must be a number of at least {least:g}{limit}")
         return number
 
     def whole(self, column: str, below: int) -> int:
