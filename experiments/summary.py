@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 """Letters of a line of text; longer values are folded."""
+PARTY = "party"
+"""Column of `participants` that says what part a device has in a game of several."""
 
 
 class GroupUtility(NamedTuple):
@@ -255,19 +257,34 @@ VALUES: tuple[tuple[str, tuple[str, ...], Callable[[RunFiles, pa.Table], str]], 
 
 
 def _utilities(run: RunFiles) -> tuple[GroupUtility, ...]:
-    """Return the utility per device by group; none for a run without utilities or groups."""
+    """Return the utility per device by group; none for a run without utilities or groups.
+
+    A group whose devices are several parties of the game, as clients and creators, has an entry for
+    each: a mean over what they gain and pay to each other would say nothing.
+    """
     columns = ("group", "device", "utility")
     if not run.has({"participants": columns}):
         return ()
+    if run.has({"participants": (*columns, PARTY)}):
+        columns = (*columns, PARTY)
     # By hand: what Arrow groups with imports pandas, which takes longer than all else.
     people = run.arrow("participants", columns)
-    sums: dict[str, dict[int, float]] = {}
-    for group, device, utility in zip(*(people[c].to_pylist() for c in columns), strict=True):
-        own = sums.setdefault(group, {})
+    sums: dict[tuple[str, str], dict[int, float]] = {}
+    for group, device, utility, *party in zip(
+        *(people[c].to_pylist() for c in columns), strict=True
+    ):
+        own = sums.setdefault((group, "".join(party)), {})
         own[device] = own.get(device, 0.0) + utility
+    parties = Counter(group for group, _ in sums)
     return tuple(
-        GroupUtility(group, len(own), fmean(own.values()), min(own.values()), max(own.values()))
-        for group, own in sums.items()
+        GroupUtility(
+            f"{group}: {party}" if parties[group] > 1 else group,
+            len(own),
+            fmean(own.values()),
+            min(own.values()),
+            max(own.values()),
+        )
+        for (group, party), own in sums.items()
     )
 
 

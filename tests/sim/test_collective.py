@@ -2,6 +2,7 @@
 
 import pytest
 
+import fedstake as fs
 from sim.keys import SettingError
 from sim.protocols.collective.settings import small_labelling
 from sim.registries import protocols
@@ -32,6 +33,21 @@ def play(scenario):
 def income(tables, device):
     people = tables["participants"]
     return int(people[people["device"] == device]["income"].sum())
+
+
+def test_a_summary_has_a_line_for_each_party(tmp_path):
+    """What one party pays another gets: a mean over both would say nothing."""
+    run = fs.run(economy(), out=tmp_path / "run")
+    people = run.participants
+    lines = {entry.group: entry for entry in run.summary().utilities}
+    honest = people[people["group"] == "honest"]
+    parties = sorted(set(honest["party"]))
+    assert sorted(name for name in lines if name.startswith("honest")) == [
+        f"honest: {party}" for party in parties
+    ]
+    for party in parties:
+        own = honest[honest["party"] == party].groupby("device")["utility"].sum()
+        assert lines[f"honest: {party}"].mean == pytest.approx(own.mean())
 
 
 class TestPools:
