@@ -24,6 +24,7 @@ from experiments.conformance.protocols import play
 from experiments.loader import load_scenario, preset_names, validate
 from fedstake.errors import FedstakeError, InputError
 from mechanisms.failures import PluginFailedError
+from sim.data import datasets
 from sim.keys import choices, chosen_fields, has_key, plain, table_at
 from sim.money.ledger import BURN, ISSUANCE, LedgerError
 from sim.registries import protocols
@@ -224,10 +225,21 @@ def outcome(values: Values) -> str:
 def work(scenario: Scenario) -> int:
     """Return how many samples would be trained on, rounds and devices counted."""
     keys = plain(scenario.to_dict())
-    params = keys["data"]["params"] if "data" in keys else {"train": 1, "test": 0}
-    samples = params.get("train", 2_000) + params.get("test", 1_000)
+    samples = 1
+    if "data" in keys:
+        train, test = _samples(keys["data"])
+        samples = train + test
+        if keys.get("market", {}).get("rule") == "prediction-market":
+            # It predicts the whole test set after every datum; a prediction is quick.
+            samples += train * test // 100
     epochs = keys["training"]["epochs"] + 1 if "training" in keys else 1
     return scenario.rounds * max(scenario.devices * 200, samples * epochs)
+
+
+def _samples(data: Values) -> tuple[int, int]:
+    """Return how many samples a data set generates to train and to test; a guess if it reads."""
+    params = datasets.create(data["dataset"], data["params"]).params
+    return getattr(params, "train", 2_000), getattr(params, "test", 1_000)
 
 
 def _limited(scenario: Scenario) -> Any:
