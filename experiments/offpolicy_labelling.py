@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.offpolicy import COLUMNS
+from experiments.recorded import sound
 from experiments.rundir import RunError
 from experiments.runresult import RunResult
+from fedstake.outside import shown
 from mechanisms import answers
 from mechanisms import registries as rules_of
 from mechanisms.failures import described
@@ -20,6 +22,9 @@ from mechanisms.labelling.base import LabellingRule
 from mechanisms.registry import reading
 from mechanisms.split import part
 from mechanisms.vocabulary import UNKNOWN, LabellingObservation
+
+MOST_OPTIONS = 1 << 16
+"""Labels of a question; every data set has fewer classes."""
 
 
 def compare_labelling(
@@ -51,12 +56,14 @@ def compare_labelling(
     own = {settings["rule"]: settings["params"]}
     names = rules_of.labelling.names() if rules is None else list(rules)
     given = rules if isinstance(rules, Mapping) else {}
-    with reading(trust=trust, own=names):
-        tasks = list(_tasks(run))
+    with reading(trust=trust, own=names), sound(run.path, "the comparison"):
+        tasks = [_checked(run, task) for task in _tasks(run)]
+        scenario: Any = run.scenario
+        unit = scenario.labelling.unit
         parts = []
         for name in names:
             params = dict(given.get(name, own.get(name, {})))
-            parts.append(_paid(run, name, params, tasks))
+            parts.append(_paid(run, name, params, tasks, unit))
     table = pd.concat(parts, ignore_index=True)
     return table.astype({"device": "Int64", "adversary": "boolean", "income": "Int64"})
 
@@ -78,14 +85,37 @@ def _tasks(run: RunResult) -> Iterator[LabellingObservation]:
         )
 
 
+def _checked(run: RunResult, task: LabellingObservation) -> LabellingObservation:
+    """Return a task as it was recorded; raise `RunError` for what no rule could have seen."""
+    seen = len(task.workers), len(task.points)
+    labels = np.concatenate([task.answers.ravel(), task.gold])
+    for table, wrong in (
+        ("questions", not 2 <= task.options <= MOST_OPTIONS),
+        ("questions", bool((task.points < 0).any())),
+        ("answers", task.answers.shape != seen),
+        ("answers", not all(type(device) is int for device in task.workers)),
+        ("answers", bool(((labels < UNKNOWN) | (labels >= task.options)).any())),
+    ):
+        if wrong:
+            raise RunError(
+                f"{shown(run.path)}: table {table}: round {task.round} has a task that nobody "
+                "could have answered so; the folder is damaged or forged"
+            )
+    return task
+
+
 def _paid(
-    run: RunResult, name: str, params: dict[str, Any], tasks: list[LabellingObservation]
+    run: RunResult,
+    name: str,
+    params: dict[str, Any],
+    tasks: list[LabellingObservation],
+    unit: int,
 ) -> pd.DataFrame:
     """Return the rows of one rule."""
     began = time.process_time()
     try:
         rule = rules_of.labelling.create(name, params)
-        incomes = _incomes(rule, tasks, run.settings["labelling"]["unit"])
+        incomes = _incomes(rule, tasks, unit)
     except Exception as error:  # a rule may raise anything; the others go on
         spent = time.process_time() - began
         failed = (name, None, None, None, None, spent, described(error))

@@ -262,7 +262,7 @@ def _utilities(run: RunFiles) -> tuple[GroupUtility, ...]:
     A group whose devices are several parties of the game, as clients and creators, has an entry for
     each: a mean over what they gain and pay to each other would say nothing.
     """
-    columns = ("group", "device", "utility")
+    columns: tuple[str, ...] = ("group", "device", "utility")
     if not run.has({"participants": columns}):
         return ()
     if run.has({"participants": (*columns, PARTY)}):

@@ -4,9 +4,11 @@ import tomllib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from experiments import compare, report, run, sweep
+from experiments import compare, open_run, report, run, sweep
 from experiments.figures import labels_per_unit
 from experiments.loader import load_scenario
 from experiments.offpolicy import compare_rules
@@ -14,6 +16,7 @@ from experiments.offpolicy_labelling import compare_labelling
 from experiments.rundir import RunError
 from experiments.sweeps.plan import load_spec, plan
 from mechanisms import registries as rules
+from tests.forging import relisted
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +127,28 @@ class TestOffPolicy:
         assert means["gold", False] > means["gold", True]
         broken = compare_labelling(played, {"correlated-agreement": {"agreement": [1, 0]}})
         assert broken["error"].str.contains("must have 9 entries").all()
+
+    @pytest.mark.parametrize(
+        ("table", "column", "value"),
+        [
+            ("questions", "options", 0),
+            ("questions", "options", 2**40),
+            ("questions", "points", -1),
+            ("answers", "device", None),
+        ],
+    )
+    def test_answers_that_nobody_could_have_given_are_the_folders_fault(
+        self, tmp_path, table, column, value
+    ):
+        played = self.run(tmp_path, **{"record.answers": True, "rounds": 2})
+        file = played.path / f"{table}.parquet"
+        held = pq.read_table(file)
+        place, kind = held.column_names.index(column), held.schema.field(column).type
+        forged = pa.array([value] * held.num_rows, kind)
+        pq.write_table(held.set_column(place, column, forged), file)
+        relisted(played.path)
+        with pytest.raises(RunError, match=f"table {table}: round .* damaged or forged"):
+            compare_labelling(open_run(played.path), ["majority"])
 
     def test_a_run_without_answers_says_how_to_record_them(self, tmp_path):
         with pytest.raises(RunError, match=r"--set record\.answers=true"):
