@@ -57,12 +57,14 @@ class Look:
         width: inches of the figure; 0: what its panels need, at most two columns of a page.
         stacked: whether all panels stand one below the other, for a small screen; none is left out
             for that.
+        ranked_by: the measure of the ranking that the report has; "": it has none.
     """
 
     labels: Labels = field(default_factory=Labels)
     first: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     width: float = 0.0
     stacked: bool = False
+    ranked_by: str = ""
 
     @property
     def narrow(self) -> bool:
@@ -112,10 +114,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A drawing, and sentences for its caption about what was left out."""
+    """A drawing, and sentences for its caption about what was left out.
+
+    `title` and `caption` are those of a drawing that is not what the figure usually shows.
+    """
 
     canvas: Canvas
     notes: list[str] = field(default_factory=list)
+    title: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

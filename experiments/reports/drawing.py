@@ -125,13 +125,14 @@ def _draw_one(
         return None
     sheet: Sheet = draw(figure, table, False)
     small = draw(figure, table, True).canvas if sheet.canvas.get_figwidth() > SINGLE else None
-    caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
+    about = sheet.caption or figure.caption
+    caption = " ".join([about, *table.attrs.get("notes", []), *sheet.notes])
     return save(
         sheet.canvas,
         table,
         target,
         name=figure.name,
-        title=figure.title,
+        title=sheet.title or figure.title,
         caption=caption,
         command=shlex.join(command),
         formats=want.formats,

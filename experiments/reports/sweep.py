@@ -51,8 +51,8 @@ def report_sweep(
     answer = answer_of(results, beside)
     labels = results.labels.drawn()
     looks = {
-        False: Look(labels, answer.order, want.width),
-        True: Look(labels, answer.order, SCREEN, stacked=True),
+        False: Look(labels, answer.order, want.width, ranked_by=answer.measure),
+        True: Look(labels, answer.order, SCREEN, stacked=True, ranked_by=answer.measure),
     }
     with style():
         gallery = draw_all(

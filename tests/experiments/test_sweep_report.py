@@ -20,6 +20,7 @@ from experiments.figures import (
     incomes,
     lines,
     over_rounds,
+    pareto,
     payoffs,
     responses,
     strategies,
@@ -50,7 +51,7 @@ from experiments.figures.factors import (
 )
 from experiments.figures.gains import gains
 from experiments.figures.panels import keep, name_points, spread
-from experiments.figures.pareto import front
+from experiments.figures.pareto import front, settled
 from experiments.intervals import bands_in_words, interval
 from experiments.labels import Labels
 from experiments.reports import open_recorded
@@ -643,7 +644,8 @@ def test_a_long_whisker_does_not_squeeze_the_boxes():
 
 def pareto_table(points):
     rows = [
-        {"point": p, "runs": 3, "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
+        {"point": p, "beside": "", "runs": 3,
+         "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
          "gained": g, "gained_low": g - 5.0, "gained_high": g + 5.0, "front": g == 0}
         for p, a, g in points
     ]  # fmt: skip
@@ -658,6 +660,98 @@ def test_an_axis_with_one_value_is_told_instead_of_drawn():
     ]
     (axes,) = sheet.canvas.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_title_and_caption_say_what_is_drawn():
+    """No axis, no direction and no line that is not there."""
+    income = pareto_table([("a", 0.9, 0.0), ("b", 0.9, 50.0)])
+    accuracy = pareto_table([("a", 0.8, 7.0), ("b", 0.9, 7.0)])
+    both = pareto_table([("a", 0.9, 0.0), ("b", 0.8, 50.0)])
+    draw = FIGURES["pareto"].draw
+    with style():
+        first, second, third = (draw(table, Look()) for table in (income, accuracy, both))
+        stairs = draw(both.assign(front=True), Look())
+    for sheet, drawn, hidden in ((first, "earn", "accuracy"), (second, "accuracy", "earn")):
+        assert hidden not in f"{sheet.title} {sheet.caption.partition('Net income')[0]}".lower()
+        assert drawn in sheet.caption.lower()
+        assert "up and to the left" not in sheet.caption
+        assert "line" not in sheet.caption
+    assert not third.title, "the figure's own"
+    assert "up and to the left" in third.caption
+    assert "the line joins them" not in third.caption, "of a single point there is no line"
+    assert "the line joins them" in stairs.caption
+
+
+def test_a_ranking_by_what_is_no_axis_is_told():
+    table = pareto_table([("a", 0.9, 0.0), ("b", 0.9, 50.0)])
+    both = pareto_table([("a", 0.9, 0.0), ("b", 0.8, 50.0)])
+    with style():
+        for drawn, measure, told in (
+            (table, "advantage", True),
+            (table, "accuracy", True),
+            (both, "advantage", True),
+            (both, "accuracy", False),
+            (both, "", False),
+        ):
+            notes = FIGURES["pareto"].draw(drawn, Look(ranked_by=measure)).notes
+            assert any(f"another measure, {measure}," in note for note in notes) == told
+
+
+def test_the_title_of_a_drawing_is_on_the_page(answered, tmp_path):
+    text = report(answered, tmp_path, figures="pareto").read_text()
+    assert "<h3>Adversaries&#x27; income under each choice</h3>" in text
+    assert "another measure, adversary_utility, and may differ" in text
+
+
+def test_the_rounding_of_a_sum_makes_no_front():
+    taken, accuracy = pd.Series([-7e12, 0.0]), pd.Series([0.9164345403899721, 0.9164345403899722])
+    assert front(*map(settled, (taken, accuracy))).tolist() == [True, False]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Three rules times two learning rates."""
+    factors = {
+        "training.learning_rate": [0.05, 0.1],
+        "mechanism": {
+            "vbfl": {"payout.mechanism": "vbfl"},
+            "slashed": {"payout.mechanism": "slashed-vbfl", "payout.initial_balance": 60_000},
+            "flat": {"payout.mechanism": "flat"},
+        },
+    }
+    noisy = [{"count": 2, "worker": "gaussian-noise"}]
+    return sweep(
+        spec({"factors": factors}, name="several", rounds=2, adversaries=noisy),
+        tmp_path_factory.mktemp("several") / "sweep",
+        workers=1,
+    )
+
+
+def test_each_rule_of_several_factors_can_be_found(several):
+    table = FIGURES["pareto"].data(several)
+    assert table.columns[0] == "mechanism"
+    with style():
+        sheet = FIGURES["pareto"].draw(table, Look(several.labels.drawn()))
+    (axes,) = sheet.canvas.axes
+    (legend,) = sheet.canvas.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["vbfl", "slashed", "flat"]
+    clouds = [c for c in axes.collections if len(c.get_offsets()) and c.get_zorder() == 3]
+    assert len({c.get_paths()[0].vertices.tobytes() for c in clouds}) == 3, "a mark for each rule"
+    assert sorted(t.get_text() for t in axes.texts if t.get_text()) == ["0.05"] * 3 + ["0.1"] * 3
+    assert "Beside the points: learning_rate." in sheet.notes
+    for cloud, rule in zip(clouds, ("vbfl", "slashed", "flat"), strict=True):
+        hollow = [tuple(color) == (1, 1, 1, 1) for color in cloud.get_facecolors()]
+        assert hollow == (~table.loc[table["mechanism"] == rule, "front"]).tolist()
+
+
+def test_points_of_several_rules_on_each_other_are_told(several):
+    table = FIGURES["pareto"].data(several)
+    alike = table["point"].str.contains("vbfl|flat") & table["point"].str.contains("0.1")
+    for column in pareto.DRAWN:
+        table.loc[alike, column] = table.loc[alike, column].iloc[0]
+    with style():
+        notes = FIGURES["pareto"].draw(table, Look(several.labels.drawn())).notes
+    assert any(note.startswith("On each other: ") for note in notes)
 
 
 def test_points_have_names_and_wide_intervals_do_not_hide_them():
