@@ -38,6 +38,7 @@ from experiments.figures.base import (
     Look,
     blank,
     ink,
+    level_ticks,
     luminance,
     style,
 )
@@ -50,6 +51,7 @@ from experiments.figures.factors import (
     thin,
 )
 from experiments.figures.gains import gains
+from experiments.figures.outcome_lines import by_level, draw_outcome
 from experiments.figures.panels import keep, name_points, spread
 from experiments.figures.pareto import front, settled
 from experiments.intervals import bands_in_words, interval
@@ -197,6 +199,9 @@ def test_bands_are_those_of_results_and_of_closed_form():
 
 def test_bands_are_said_to_be_what_they_are():
     assert bands_in_words([2, 2]) == "Bands: what lies between the two seeds, no interval."
+    whiskers = bands_in_words([2, 3], "Whiskers")
+    assert whiskers.startswith("Whiskers: 95 %")
+    assert "the whisker is what lies between them" in whiskers
     assert bands_in_words([1]) == "Bands: none, there is one run each."
     assert bands_in_words([3]) == "Bands: 95 %, Student's t (fewer than ten runs)."
     assert bands_in_words([2, 3]) == (
@@ -816,6 +821,80 @@ def test_payoffs_against_the_size_of_a_group_are_a_line_with_a_band(colluding):
     assert [axes.get_xlabel() for axes in sheet.axes][-1] == "count"
     assert sheet.axes[0].collections, "the band"
     assert FIGURES["pareto"].data(colluding).empty, "sizes of an attack are no designer's choice"
+
+
+def test_each_compared_rule_has_its_line_against_a_numeric_factor(several):
+    table = lines.FIGURE.data(several)
+    runs = several.outcomes().groupby(["mechanism", "training.learning_rate"])
+    want = runs["adversary_utility"].mean()
+    found = table[table["outcome"] == "adversary_utility"].set_index(["mechanism", "value"])["mean"]
+    assert len(found) == 6, "not averaged over what is compared"
+    for key, value in want.items():
+        assert found[key] == pytest.approx(value)
+    with style():
+        sheet = lines.FIGURE.draw(table, Look(several.labels.drawn()))
+    (legend,) = sheet.canvas.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["vbfl", "slashed", "flat"]
+    for axes in sheet.canvas.axes:
+        colors = [line.get_color() for line in axes.lines]
+        assert colors == list(LEVELS[:3]), "blue and orange are not for levels"
+    assert "Final test accuracy: the lines of vbfl, slashed and flat coincide." in sheet.notes
+    assert "Averaged over" not in " ".join(table.attrs["notes"])
+
+
+def test_ticks_of_a_numeric_factor_are_at_its_levels(several):
+    table = lines.FIGURE.data(several)
+    with style():
+        sheet = lines.FIGURE.draw(table, Look(several.labels.drawn())).canvas
+        other = draw_outcome(
+            by_level(several, ordered(several, several.outcomes()), "accuracy"),
+            Look(several.labels.drawn()),
+            "accuracy",
+        ).canvas
+        sheet.draw_without_rendering()
+        other.draw_without_rendering()
+    for axes in (sheet.axes[-1], other.axes[0]):
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0.05", "0.1"]
+        assert axes.get_xticks().tolist() == [0.05, 0.1]
+
+
+def test_ticks_at_close_levels_do_not_touch():
+    sheet = blank(3, 2)
+    axes = sheet.add_subplot(xlim=(0, 1_000))
+    sheet.draw_without_rendering()
+    level_ticks(axes, {v: f"{v:,}" for v in (1, 2, 4, 8, 500, 1_000)})
+    assert axes.get_xticks().tolist() == [1, 500, 1_000]
+    level_ticks(axes, {7: "7"})
+    assert axes.get_xticks().tolist() == [7]
+
+
+def test_intervals_are_called_what_they_are_drawn_as(several, sampled):
+    for name, results, drawn in (
+        ("accuracy-curves", several, "Bands"),
+        ("stake-fans", several, ""),
+        ("lines", several, "Whiskers"),
+        ("accuracy-curves", sampled, "Bands"),
+    ):
+        notes = " ".join(FIGURES[name].data(results).attrs["notes"])
+        assert ("Bands" in notes, "Whiskers" in notes) == (drawn == "Bands", drawn == "Whiskers")
+    rows = ordered(several, several.outcomes())
+    notes = " ".join(by_level(several, rows, "accuracy").attrs["notes"])
+    assert "Whiskers" in notes
+    assert "Bands" not in notes
+
+
+def test_whiskers_and_marks_are_inside_the_frame():
+    table = curve_table(a=[0.1, 0.5, 0.7, 0.8], b=[0.2] * 4, c=[0.1, 0.2, 0.3, 0.4])
+    with style():
+        sheet = curves.FIGURE.draw(table, Look()).canvas
+        sheet.draw_without_rendering()
+    (axes,) = sheet.axes
+    frame = axes.get_window_extent()
+    first, last = axes.transData.transform([(1, 0.5), (4, 0.5)])[:, 0]
+    half_a_mark = 3.5 / 2 * sheet.dpi / 72
+    assert first - half_a_mark > frame.x0
+    assert last + half_a_mark < frame.x1
+    assert all(1 <= tick <= 4 for tick in axes.get_xticks()), "no round before the first"
 
 
 def test_attack_success_has_its_curves(colluding):
