@@ -36,6 +36,8 @@ With every common kind of colour vision they differ best together with `DASHES` 
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 """Lines of levels, so that lines on each other can be told apart."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
+"""The markers as letters, for names at the ends of lines."""
 BANDS = 2
 """Most bands in a panel: more would mix. Intervals of more curves are whiskers at their marks."""
 BESIDE_AXIS = 0.025

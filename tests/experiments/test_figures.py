@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from experiments import RunError, figures, open_run, report, run
-from experiments.figures import run_figures, sweep_figures
-from experiments.figures.base import SCREEN, Look, canvas, style, thousands
+from experiments.figures import returns, run_figures, sweep_figures
+from experiments.figures.base import ADVERSARY, SCREEN, SIGNS, Look, canvas, style, thousands
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
 from experiments.figures.over_rounds import draw_curves
 from experiments.recorded import SCHEMA_VERSION, listing
@@ -312,6 +312,49 @@ def test_labels_of_lines_that_end_close_together_do_not_overlap():
                 assert len(boxes) == labels
                 for i, box in enumerate(boxes):
                     assert box.count_overlaps(boxes[i + 1 :]) == 0, name
+
+
+GROUPS = {"honest": 101.0, "bad": 94.0, "sybils": 94.2, "long group of racers": 100.8}
+
+
+def market_table():
+    """Two contributors of each group that end within eight per cent of the start."""
+    rows = [
+        (day, f"{name} {device}", "honest" if name == "honest" else "adversary", value)
+        for name, last in GROUPS.items()
+        for device in (0, 1)
+        for day, value in ((0.0, 100.0), (3.0, last), (6.0, last))
+    ]
+    rows += [(day, "accuracy", "accuracy", 90.0 + day / 6) for day in (0.0, 6.0)]
+    rows += [(day, ray := "trained on all data", ray, 92.0) for day in (0.0, 6.0)]
+    return pd.DataFrame(rows, columns=["days", "line", "kind", "percent"])
+
+
+def test_groups_of_a_market_are_told_apart_and_named_at_their_ends():
+    with style():
+        for width in (0.0, SCREEN):
+            sheet = canvas(returns.FIGURE, market_table(), width)
+            sheet.draw_without_rendering()
+            (axes,) = sheet.axes
+            shown = [t for t in axes.texts if t.get_text()]
+            boxes = [t.get_window_extent() for t in shown]
+            names = [t.get_text().lstrip("".join(SIGNS)).strip() for t in shown]
+            assert sorted(names) == sorted([*GROUPS, "accuracy", "trained on all data"])
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+            orange = [line for line in axes.lines if line.get_color() == ADVERSARY]
+            looks = {(str(line.get_linestyle()), line.get_marker()) for line in orange}
+            assert len(looks) == 3, "one for each group of adversaries"
+            low, high = axes.get_ylim()
+            assert 85 < low < 90
+            assert 101 < high < 105
+
+
+def test_the_start_of_balances_is_always_in_view():
+    table = market_table().assign(percent=20.0)
+    low, high = returns.limits_of(table)
+    assert low < 20 < 100 < high
+    assert returns.limits_of(table.assign(percent=0.0))[0] == 0, "no balance is below nothing"
+    assert returns.limits_of(table.assign(percent=100.0)) == (95, 105)
 
 
 @pytest.mark.parametrize(
