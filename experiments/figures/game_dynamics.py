@@ -94,7 +94,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
         panel.axes.set(xlim=(-BESIDE_AXIS * TIME, (1 + BESIDE_AXIS) * TIME), ylim=(-0.03, 1.03))
     sheet.supxlabel("time, in 1 / spread of payoffs", fontsize="medium")
     sheet.supylabel("share of players", fontsize="medium")
-    colors = {shorten(level, LETTERS): str(styles[i]["color"]) for i, level in enumerate(levels)}
+    colors = {level: str(styles[i]["color"]) for i, level in enumerate(levels)}
     words(sheet, colors, styles)
     return Sheet(sheet, notes)
 

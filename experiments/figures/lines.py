@@ -225,7 +225,7 @@ def _alike(
 def _legend(sheet: Canvas, by: str, styles: dict[Any, dict[str, Any]], look: Look) -> None:
     """Name the lines above the panels: levels with their marks, else who is blue and orange."""
     if by:
-        colors = {look.labels.named(by, level): s["color"] for level, s in styles.items()}
+        colors = {look.labels.whole(by, level): s["color"] for level, s in styles.items()}
         words(sheet, colors, list(styles.values()))
         return
     who = {WHOSE[o]: WHO[WHOSE[o]] for o in styles if o in WHOSE}

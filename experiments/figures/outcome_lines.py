@@ -26,12 +26,10 @@ from experiments.figures.factors import (
 )
 from experiments.figures.panels import words
 from experiments.intervals import band, bands_in_words
-from experiments.labels import shorten
 from experiments.results import Results
 
 LINES = len(MARKERS)
 """Most lines in the figure."""
-LETTERS = 24
 VALUES = ("value", "mean", "low", "high", "seeds")
 
 
@@ -105,7 +103,7 @@ def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str, *, share: bool = 
             edges = edges.clip(0, 1)
         axes.vlines(part["value"], *edges, color=style["color"], linewidth=0.9, alpha=0.8)
         if by:
-            colors[shorten(look.labels.named(by, level), LETTERS)] = str(style["color"])
+            colors[look.labels.whole(by, level)] = str(style["color"])
             styles.append({**style, "markersize": 3.5})
     axes.set(
         xlabel=look.labels.factor(table["factor"].iloc[0]),

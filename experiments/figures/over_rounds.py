@@ -132,7 +132,7 @@ def draw_curves(
     if color_by and (look.narrow or max(map(len, names.values())) > ASIDE):
         words(
             sheet,
-            {names[v]: str(styles[v]["color"]) for v in shown},
+            {look.labels.whole(color_by, v): str(styles[v]["color"]) for v in shown},
             [{**styles[v], "marker": MARKERS[i], "markersize": 3.5} for i, v in enumerate(shown)],
         )
     elif color_by:
@@ -213,8 +213,8 @@ def label_curves(axes: Axes, lines: Mapping[str, tuple[pd.Series, pd.Series]]) -
         if name in WHO:
             styles[name]["color"] = WHO[name]
         axes.plot(x, y, **styles[name], markevery=(place % step, step))
-    short = labels_of({"": list(lines)}).drawn()
+    names = labels_of({"": list(lines)})
     colors = {name: str(style["color"]) for name, style in styles.items()}
-    shown = {short.level("", name): color for name, color in colors.items()}
+    shown = {names.level("", name): color for name, color in colors.items()}
     words(sheet, shown, list(styles.values()))
     return colors

@@ -202,7 +202,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     sheet.supxlabel(f"net income per adversary ({unit})", fontsize="medium")
     sheet.supylabel(WORDS["accuracy"], fontsize="medium")
     if marked:
-        names = {look.labels.named(marked, level): style for level, style in styles.items()}
+        names = {look.labels.whole(marked, level): style for level, style in styles.items()}
         colors = {name: style["color"] for name, style in names.items()}
         words(sheet, colors, [{**style, "linestyle": "none"} for style in names.values()])
     sheet.draw_without_rendering()  # the size of the panels is known only now

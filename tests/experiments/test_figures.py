@@ -10,9 +10,20 @@ import pytest
 
 from experiments import RunError, figures, open_run, report, run
 from experiments.figures import returns, run_figures, sweep_figures
-from experiments.figures.base import ADVERSARY, SCREEN, SIGNS, Look, canvas, style, thousands
+from experiments.figures.base import (
+    ADVERSARY,
+    SCREEN,
+    SIGNS,
+    SINGLE,
+    Look,
+    blank,
+    canvas,
+    style,
+    thousands,
+)
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
-from experiments.figures.over_rounds import draw_curves
+from experiments.figures.over_rounds import draw_curves, label_curves
+from experiments.labels import labels_of
 from experiments.recorded import SCHEMA_VERSION, listing
 from experiments.runfiles import setting
 from fedstake.outside import seal
@@ -312,6 +323,62 @@ def test_labels_of_lines_that_end_close_together_do_not_overlap():
                 assert len(boxes) == labels
                 for i, box in enumerate(boxes):
                     assert box.count_overlaps(boxes[i + 1 :]) == 0, name
+
+
+def test_names_of_a_legend_are_whole_where_there_is_room():
+    kinds = ["offers less than the price", "the last datum was added in the same second"]
+    rows = [(at, kind, 3) for at in (1, 2, 3) for kind in kinds]
+    table = pd.DataFrame(rows, columns=["round", "kind", "count"])
+    incidents = next(figure for figure in run_figures() if figure.name == "incidents")
+    with style():
+        for width in (0.0, SINGLE, SCREEN):
+            sheet = canvas(incidents, table, width)
+            sheet.draw_without_rendering()
+            (legend,) = sheet.legends
+            shown = [t.get_text() for t in legend.get_texts()]
+            assert [" ".join(text.split()) for text in shown] == kinds
+            assert sheet.axes[0].get_ylim()[0] < 0, "a mark at nothing is whole"
+            assert legend.get_window_extent().x1 <= sheet.bbox.x1
+
+
+@pytest.mark.parametrize("names", [2, 8])
+def test_names_of_a_legend_that_have_no_room_are_cut_and_stay_different(names):
+    long = [f"{'very long words ' * 30}{i}" for i in range(names)]
+    lines = {name: (pd.Series([1, 2]), pd.Series([0, i])) for i, name in enumerate(long)}
+    with style():
+        sheet = blank(SCREEN, 2.7)
+        label_curves(sheet.add_subplot(), lines)
+        sheet.draw_without_rendering()
+    (legend,) = sheet.legends
+    texts = [t.get_text() for t in legend.get_texts()]
+    assert len(set(texts)) == names
+    assert all("…" in text for text in texts)
+    assert legend.get_window_extent().x1 <= sheet.bbox.x1
+    assert sheet.axes[0].get_window_extent().height > 0.25 * sheet.bbox.height
+
+
+def test_a_legend_of_a_sweep_has_the_whole_name():
+    name = "validators vote twice, payments wait"
+    labels = labels_of({"rule": [name, "b"]}).drawn()
+    table = pd.DataFrame(
+        [(rule, at, 0.5, 0.4, 0.6, 3) for rule in (name, "b") for at in (1, 2)],
+        columns=["rule", "round", "mean", "low", "high", "seeds"],
+    ).astype({"rule": "category"})
+    with style():
+        sheet = draw_curves(table, Look(labels), label="accuracy").canvas
+    (legend,) = sheet.legends
+    assert {" ".join(t.get_text().split()) for t in legend.get_texts()} == {name, "b"}
+
+
+def test_long_names_of_declared_lines_stand_above_them_whole(tmp_path):
+    seller = "a seller whose name is rather long"
+    table = {**MARKET["market"], "seller": [seller, "bob"] * 3}
+    chart = {**PRICE, "by": "seller"}
+    (figure,) = declared_figures(record(tmp_path / "run", {"market": table}, [chart]))
+    with style():
+        sheet = canvas(figure, figure.data(None))
+    (legend,) = sheet.legends
+    assert [" ".join(t.get_text().split()) for t in legend.get_texts()] == [seller, "bob"]
 
 
 GROUPS = {"honest": 101.0, "bad": 94.0, "sybils": 94.2, "long group of racers": 100.8}
