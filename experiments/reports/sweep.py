@@ -39,6 +39,7 @@ def report_sweep(
     command: list[str],
     want: Wanted,
     on_figure: Callable[[int], None] | None = None,
+    on_missing: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the figures, tables and `report.html` of a sweep into a folder that is there.
 
@@ -63,6 +64,7 @@ def report_sweep(
             want,
             command,
             on_figure,
+            on_missing,
         )
     parts = _parts(results, target, answer, gallery)
     write_file(target / "report.html", page(results.name, _subtitle(results), parts))

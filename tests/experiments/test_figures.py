@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from experiments import RunError, figures, open_run, report, run
+from experiments.cli import app
 from experiments.figures import returns, run_figures, sweep_figures
 from experiments.figures.base import (
     ADVERSARY,
@@ -150,6 +152,28 @@ def test_a_run_with_nothing_known_has_a_report(tmp_path, tables):
     assert "<figure" not in text
     assert result.summary().frame().empty
     assert result.summary().utility_frame().empty
+
+
+def test_a_figure_that_is_asked_for_and_does_not_apply_is_told(tmp_path):
+    """On the page and to the caller: with another protocol's columns, and without any data."""
+    result = record(tmp_path / "run", LOTTERY)
+    told = []
+    page = report(result, figures="forks,stakes,incidents", on_missing=told.append)
+    names = {"forks", "incidents"}
+    assert {line.partition("(")[2].partition(")")[0] for line in told} == names
+    assert all(line.endswith("there is nothing to show.") for line in told)
+    assert all(line in page.read_text() for line in told)
+    told.clear()
+    report(result, on_missing=told.append)
+    assert told == [], "nothing was asked for by name"
+
+
+def test_the_terminal_tells_what_is_not_drawn(tmp_path):
+    folder = record(tmp_path / "run", LOTTERY).path
+    shown = CliRunner().invoke(app, ["report", str(folder), "--figures", "forks"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stderr == "fedstake: Winning miners and forks (forks): there is nothing to show.\n"
+    assert shown.stdout.strip() == str(folder / "report" / "report.html")
 
 
 def test_a_setting_that_is_not_there_is_none():

@@ -989,8 +989,10 @@ def test_a_figure_that_fails_is_told_and_the_others_are_drawn(grid, tmp_path, mo
     others = [FIGURES["accuracy-curves"]]
     monkeypatch.setattr("experiments.reports.sweep.sweep_figures", lambda: (*others, broken))
     (tmp_path / "payoffs.png").write_text("of an earlier report")
-    text = report(grid, tmp_path).read_text()
+    told = []
+    text = report(grid, tmp_path, on_missing=told.append).read_text()
     assert "Payoffs: could not be drawn (ZeroDivisionError: by nothing &lt;b&gt;)." in text
+    assert told == ["Payoffs: could not be drawn (ZeroDivisionError: by nothing <b>)."]
     assert 'id="accuracy-curves"' in text
     assert not (tmp_path / "payoffs.png").exists()
 
