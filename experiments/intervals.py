@@ -61,14 +61,18 @@ def band(values: np.ndarray) -> tuple[float, float]:
     return interval(values)
 
 
-def bands_in_words(seeds: Iterable[int]) -> str:
-    """Return a sentence on how bands around means over these numbers of seeds were made."""
+def bands_in_words(seeds: Iterable[int], what: str = "Bands") -> str:
+    """Return a sentence on how bands around means over these numbers of seeds were made.
+
+    `what` they are drawn as: "Bands" or "Whiskers".
+    """
     counts = {int(n) for n in seeds}
-    two = "Where there are two seeds the band is what lies between them, no interval."
+    one = what.lower().removesuffix("s")
+    two = f"Where there are two seeds the {one} is what lies between them, no interval."
     others = counts - {2}
     if not others:
-        return "Bands: what lies between the two seeds, no interval."
-    text = in_words(others, "Bands")
+        return f"{what}: what lies between the two seeds, no interval."
+    text = in_words(others, what)
     return f"{text} {two}" if 2 in counts else text
 
 

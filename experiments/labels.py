@@ -38,11 +38,13 @@ class Labels:
         factors: label by factor.
         levels: by factor, label by level.
         letters: most letters of a level that is not listed; 0: any number.
+        uncut: those that these are shortened from, if they are.
     """
 
     factors: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, Mapping[Any, str]] = field(default_factory=dict)
     letters: int = 0
+    uncut: Labels | None = None
 
     def factor(self, name: str) -> str:
         """Return the label of a factor: by default the last part of its dotted key."""
@@ -59,6 +61,10 @@ class Labels:
         if isinstance(level, str):
             return text
         return f"{self.factor(factor)} = {text}"
+
+    def whole(self, factor: str, level: Any) -> str:
+        """Return a level that stands alone as `named` does, but not shortened: for legends."""
+        return (self.uncut or self).named(factor, level)
 
     def all_of(self, factors: Iterable[str]) -> str:
         """Return the labels of some factors as a list in words."""
@@ -79,10 +85,10 @@ class Labels:
         counts = Counter([*names.values(), *(c for c in frame.columns if c not in names)])
         return shown.rename(columns={f: n for f, n in names.items() if counts[n] == 1})
 
-    def drawn(self) -> Labels:
+    def drawn(self, letters: int = DRAWN) -> Labels:
         """Return the labels as figures have them: long levels shortened, still all different."""
-        levels = {factor: _shortened(known) for factor, known in self.levels.items()}
-        return replace(self, levels=levels, letters=DRAWN)
+        levels = {factor: _shortened(known, letters) for factor, known in self.levels.items()}
+        return replace(self, levels=levels, letters=letters, uncut=self.uncut or self)
 
     @property
     def long(self) -> bool:
@@ -238,9 +244,9 @@ def _tails(factors: Iterable[str]) -> dict[str, str]:
     return tails
 
 
-def _shortened(labels: Mapping[Any, str]) -> dict[Any, str]:
-    """Return shortened labels; those that become the same are numbered."""
-    cut = {level: shorten(text, DRAWN) for level, text in labels.items()}
+def _shortened(labels: Mapping[Any, str], letters: int) -> dict[Any, str]:
+    """Return labels of at most so many letters; those that become the same are numbered."""
+    cut = {level: shorten(text, letters) for level, text in labels.items()}
     counts = Counter(cut.values())
     seen: Counter[str] = Counter()
     apart = {}
@@ -248,7 +254,7 @@ def _shortened(labels: Mapping[Any, str]) -> dict[Any, str]:
         seen[text] += 1
         apart[level] = text
         if counts[text] > 1:
-            apart[level] = f"{shorten(labels[level], DRAWN - 4)} #{seen[text]}"
+            apart[level] = f"{shorten(labels[level], letters - 4)} #{seen[text]}"
     return apart
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import out_console
+from experiments.console import err_console, out_console
 from experiments.progress import progress
 from experiments.terminal import DataOption, DebugOption, WorkersOption, one_line_errors, show
 
@@ -137,8 +137,11 @@ def _write(recorded: RecordedGame, nfg: Path | None) -> None:
     write_game(recorded)
     if nfg is not None:
         nfg.write_text(to_nfg(recorded.table.game, recorded.spec.name), encoding="utf-8")
+    missing: list[str] = []
     with progress("report", len(game_figures())) as report_done:
-        page = report(recorded, on_figure=report_done)
+        page = report(recorded, on_figure=report_done, on_missing=missing.append)
+    for line in missing:
+        err_console.print(f"fedstake: {line}", markup=False)
     out_console.print(f"\nwritten to {recorded.folder}; {page} shows it", markup=False)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.console import out_console
+from experiments.console import err_console, out_console
 from experiments.progress import progress
 from experiments.terminal import DebugOption, TrustOption, one_line_errors
 
@@ -56,8 +56,15 @@ def report(
 
         with reading(trust=trust):
             recorded = open_recorded(directory)
+            missing: list[str] = []
             write = partial(
-                write_report, recorded, out, figures=figures, formats=format_, width=width
+                write_report,
+                recorded,
+                out,
+                figures=figures,
+                formats=format_,
+                width=width,
+                on_missing=missing.append,
             )
             if isinstance(recorded, RunResult):
                 page = write()
@@ -65,6 +72,8 @@ def report(
                 known = sweep_figures() if isinstance(recorded, Results) else game_figures()
                 with progress("report", len(known)) as report_done:
                     page = write(on_figure=report_done)
+        for line in missing:
+            err_console.print(f"fedstake: {line}", markup=False)
         out_console.print(f"{page}", markup=False)
 
 

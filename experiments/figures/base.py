@@ -36,6 +36,12 @@ With every common kind of colour vision they differ best together with `DASHES` 
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 """Lines of levels, so that lines on each other can be told apart."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
+"""The markers as letters, for names at the ends of lines."""
+BANDS = 2
+"""Most bands in a panel: more would mix. Intervals of more curves are whiskers at their marks."""
+BESIDE_AXIS = 0.025
+"""Part of an axis between its end and the first mark: whole marks, and whiskers off the frame."""
 SINGLE, DOUBLE = 3.4, 7.0
 """Inches of one and of two columns of a printed page."""
 SCREEN = 3.0
@@ -44,6 +50,8 @@ COLUMNS = 4
 """Most panels side by side."""
 TEXT, SMALL = 8.0, 7.0
 """Points of the text of a figure, and of its smallest text."""
+TICK_LETTER = 0.65 * SMALL
+"""Points of a letter at a tick, more or less."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,14 @@ class Look:
         width: inches of the figure; 0: what its panels need, at most two columns of a page.
         stacked: whether all panels stand one below the other, for a small screen; none is left out
             for that.
+        ranked_by: the measure of the ranking that the report has; "": it has none.
     """
 
     labels: Labels = field(default_factory=Labels)
     first: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     width: float = 0.0
     stacked: bool = False
+    ranked_by: str = ""
 
     @property
     def narrow(self) -> bool:
@@ -112,10 +122,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A drawing, and sentences for its caption about what was left out."""
+    """A drawing, and sentences for its caption about what was left out.
+
+    `title` and `caption` are those of a drawing that is not what the figure usually shows.
+    """
 
     canvas: Canvas
     notes: list[str] = field(default_factory=list)
+    title: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +247,40 @@ def beside_line(axes: Axes, y: float, text: str) -> None:
 
 def rounds_axis(axes: Axes, last: int, ticks: int = 5) -> None:
     """Let the axis go from round 1 to the last one, with whole numbers."""
-    axes.set_xlim(1, max(2, last))
-    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+    end = max(2, last)
+    beside = BESIDE_AXIS * (end - 1)
+    axes.set_xlim(1 - beside, end + beside)
+    found = MaxNLocator(ticks, integer=True).tick_values(1, end)
+    axes.set_xticks([tick for tick in found if 1 <= tick <= end])
+
+
+def level_ticks(axes: Axes, levels: Mapping[float, str]) -> None:
+    """Put the ticks of a numeric factor at its levels: both ends, and those that have room.
+
+    Args:
+        axes: of a sheet that has been laid out: the size of the panel must be known.
+        levels: what each is called, by its number.
+    """
+    sheet = axes.get_figure(root=True)
+    assert sheet is not None
+    order = sorted(levels)
+    kept: list[float] = []
+    for level in dict.fromkeys([order[0], order[-1], *order]):
+        if all(_apart(axes, levels, level, other, sheet.dpi / 72) for other in kept):
+            kept.append(level)
+    axes.set_xticks(sorted(kept), [levels[level] for level in sorted(kept)])
+
+
+def _apart(axes: Axes, levels: Mapping[float, str], one: float, other: float, dot: float) -> bool:
+    """Return whether the names of two levels have room on an axis; `dot`: pixels of a point."""
+    places = axes.transData.transform([(one, 0), (other, 0)])[:, 0]
+    letters = (len(levels[one]) + len(levels[other])) / 2 + 1
+    return bool(abs(places[0] - places[1]) >= letters * TICK_LETTER * dot)
+
+
+def whiskers_or_bands(curves: int) -> str:
+    """Return as what the intervals of so many curves in a panel are drawn."""
+    return "Bands" if curves <= BANDS else "Whiskers"
 
 
 def level_style(place: int) -> dict[str, Any]:

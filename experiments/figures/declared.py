@@ -32,7 +32,7 @@ MOST_CHARTS, MOST_LINES, MOST_ROWS, MOST_TICKS = 20, 8, 20_000, 12
 LENGTHS = {"title": 120, "caption": 600, "x_label": 60, "y_label": 60}
 """Most letters of each text."""
 LEVEL = 24
-"""Most letters of a name out of the data."""
+"""Most letters of a name out of the data at a tick or the end of a line."""
 LARGEST = 1e100
 """Numbers from here on are no measurements, and overflow when an axis is laid out."""
 NAME = re.compile(r"[a-z0-9-]{1,60}")
@@ -236,7 +236,8 @@ def _draw(chart: Chart, table: pd.DataFrame, axes: Axes) -> None:
     _scale(axes, chart, table)
     if len(lines) < 2:
         return
-    if chart.kind in ("line", "step"):
+    longest = max(len(line.name) for line in lines)
+    if chart.kind in ("line", "step") and longest <= LEVEL:
         ends = [(*_end(line), line.name, line.color) for line in lines if len(line.x)]
         name_lines(sheet, {axes: ends})
     else:
@@ -252,7 +253,7 @@ def _lines(chart: Chart, table: pd.DataFrame) -> list[_Line]:
     levels = thin(_levels(table[chart.by]), MOST_LINES)
     lines = []
     for level, color in zip(levels, LEVELS, strict=False):
-        name = _printable(PLAIN.named(chart.by, level))
+        name = _clean(PLAIN.named(chart.by, level))
         if chart.by == "adversary" and isinstance(level, bool | np.bool_):
             name = "adversary" if level else "honest"
             color = WHO[name]
@@ -328,7 +329,12 @@ def _scale(axes: Axes, chart: Chart, table: pd.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
+def _clean(text: str) -> str:
+    """Return a text out of the data without what cannot be printed."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _printable(text: str) -> str:
     """Return a name out of the data as one short line."""
-    clean = "".join(letter if letter.isprintable() else "?" for letter in text)
+    clean = _clean(text)
     return clean if len(clean) <= LEVEL else f"{clean[: LEVEL - 1]}…"

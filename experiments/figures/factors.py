@@ -129,6 +129,20 @@ def concerns(results: Results, factor: str, table: str) -> bool:
     return any(key == table or key.startswith(f"{table}.") for key in keys)
 
 
+def compared(results: Results, factors: Sequence[str]) -> str:
+    """Return which of some factors is compared; "" when they are none.
+
+    It is the scorecard's mechanism, else the first one with names that is no attack, else the first
+    with names, else the first.
+    """
+    plan = results.runs()
+    scorecard = results.spec.get("scorecard") or {}
+    named = [f for f in factors if not is_number(plan[f])]
+    chosen = [f for f in named if not concerns(results, f, "adversaries")]
+    ranked = [f for f in factors if f == scorecard.get("mechanism")]
+    return next(iter([*ranked, *chosen, *named, *factors]), "")
+
+
 def thin(levels: Sequence[Any], most: int) -> list[Any]:
     """Return at most so many levels: evenly spread numbers with both ends, or the first names."""
     if len(levels) <= most:

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.figures.base import MARKERS, WHO, GameFigure, Look, Sheet, level_style
+from experiments.figures.base import (
+    BESIDE_AXIS,
+    MARKERS,
+    WHO,
+    GameFigure,
+    Look,
+    Sheet,
+    level_style,
+)
 from experiments.figures.panels import multiples, words
 from experiments.games.dynamics import path
 from experiments.games.game import Game, Mix
@@ -83,10 +91,10 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
             step = max(1, len(part) // 5)
             marked = (i * step // len(levels), step)
             panel.axes.plot(part["time"], part["share"], **style, markevery=marked)
-        panel.axes.set(xlim=(0, TIME), ylim=(-0.03, 1.03))
+        panel.axes.set(xlim=(-BESIDE_AXIS * TIME, (1 + BESIDE_AXIS) * TIME), ylim=(-0.03, 1.03))
     sheet.supxlabel("time, in 1 / spread of payoffs", fontsize="medium")
     sheet.supylabel("share of players", fontsize="medium")
-    colors = {shorten(level, LETTERS): str(styles[i]["color"]) for i, level in enumerate(levels)}
+    colors = {level: str(styles[i]["color"]) for i, level in enumerate(levels)}
     words(sheet, colors, styles)
     return Sheet(sheet, notes)
 

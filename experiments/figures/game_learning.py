@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from experiments.figures.base import WHO, GameFigure, Look, Sheet, blank, level_style
+from experiments.figures.panels import words
 from experiments.games.solution import Solution
 from experiments.intervals import bands_in_words
-from experiments.labels import shorten
 
-LINES, LETTERS = 8, 20
+LINES = 8
 
 
 def data(solution: Solution) -> pd.DataFrame:
@@ -39,17 +39,18 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
         most = table.groupby("strategy")["share"].max().sort_values(ascending=False, kind="stable")
         names = [name for name in names if name in set(most.index[:LINES])]
         notes.append(f"{LINES} strategies are drawn; the CSV has all.")
+    colors: dict[str, str] = {}
     for i, name in enumerate(names):
         part = table[table["strategy"] == name]
         color = WHO.get(name, level_style(i)["color"])
-        label = shorten(str(name), LETTERS)
-        axes.plot(part["round"], part["share"], color=color, linewidth=1.3, label=label)
+        colors[str(name)] = color
+        axes.plot(part["round"], part["share"], color=color, linewidth=1.3)
         ends = (part["share_low"].clip(0, 1), part["share_high"].clip(0, 1))
         axes.fill_between(part["round"], *ends, color=color, alpha=0.18, linewidth=0)
         if "nearest" in part:
             axes.axhline(part["nearest"].iloc[0], color=color, linewidth=0.9, linestyle="--")
     axes.set(xlabel="round", ylabel="share of players", ylim=(-0.03, 1.03))
-    sheet.legend(loc="outside upper center", ncols=min(4, len(names)), frameon=False)
+    words(sheet, colors)
     return Sheet(sheet, notes)
 
 

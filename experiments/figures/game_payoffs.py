@@ -72,7 +72,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
             linewidth=0,
         )
         styles.append(style)
-        colors[shorten(name, LETTERS)] = str(style["color"])
+        colors[name] = str(style["color"])
     players = int(table["players"].max())
     axes.set(
         xlim=(-0.02 * players, 1.02 * players),

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from experiments.figures.base import Figure, rounds_axis
+from experiments.figures.base import BESIDE_AXIS, Figure, rounds_axis
 from experiments.figures.over_rounds import label_curves
 from experiments.runresult import RunResult
 
@@ -33,7 +33,8 @@ def draw(table: pd.DataFrame, axes: Axes) -> None:
         lines[kind] = (part["round"], part["count"])
     label_curves(axes, lines)
     axes.set(xlabel="round", ylabel="refused acts")
-    axes.set_ylim(bottom=0)
+    most = max(1, int(table["count"].max()))
+    axes.set_ylim(-BESIDE_AXIS * most, 1.05 * most)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     rounds_axis(axes, int(table["round"].max()))
 

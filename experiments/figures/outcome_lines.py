@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
-from experiments.figures.base import DASHES, MARKERS, Look, Sheet, blank, level_style, thousands
+from experiments.figures.base import (
+    DASHES,
+    MARKERS,
+    Look,
+    Sheet,
+    blank,
+    level_style,
+    level_ticks,
+    thousands,
+)
 from experiments.figures.factors import (
     continuous,
     crossed,
@@ -17,13 +26,10 @@ from experiments.figures.factors import (
 )
 from experiments.figures.panels import words
 from experiments.intervals import band, bands_in_words
-from experiments.labels import shorten
-from experiments.numerals import plain
 from experiments.results import Results
 
 LINES = len(MARKERS)
 """Most lines in the figure."""
-LETTERS = 24
 VALUES = ("value", "mean", "low", "high", "seeds")
 
 
@@ -69,7 +75,7 @@ def by_level(results: Results, rows: pd.DataFrame, column: str) -> pd.DataFrame:
         row |= {"factor": factor, "value": float(key[-1]), "mean": values.mean()}
         found.append(row | {"low": low, "high": high, "seeds": len(values)})
     table = pd.DataFrame(found).astype({f: rows[f].dtype for f in beside})
-    table.attrs["notes"] = [bands_in_words(table["seeds"])]
+    table.attrs["notes"] = [bands_in_words(table["seeds"], "Whiskers")]
     others = [f for f in varied if f not in (*beside, factor)]
     if others:
         table.attrs["notes"].append(f"Averaged over {results.labels.all_of(others)}.")
@@ -97,14 +103,12 @@ def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str, *, share: bool = 
             edges = edges.clip(0, 1)
         axes.vlines(part["value"], *edges, color=style["color"], linewidth=0.9, alpha=0.8)
         if by:
-            colors[shorten(look.labels.named(by, level), LETTERS)] = str(style["color"])
+            colors[look.labels.whole(by, level)] = str(style["color"])
             styles.append({**style, "markersize": 3.5})
     axes.set(
         xlabel=look.labels.factor(table["factor"].iloc[0]),
         ylabel=ylabel,
     )
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=bool((table["value"] % 1 == 0).all())))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     if table["mean"].abs().max() >= 1_000:
         axes.yaxis.set_major_formatter(FuncFormatter(thousands))
     if share:
@@ -113,4 +117,7 @@ def draw_outcome(table: pd.DataFrame, look: Look, ylabel: str, *, share: bool = 
         axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     if colors:
         words(sheet, colors, styles)
+    factor = table["factor"].iloc[0]
+    sheet.draw_without_rendering()  # the size of the panel is known only now
+    level_ticks(axes, {value: look.labels.level(factor, value) for value in table["value"]})
     return Sheet(sheet, notes)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from experiments.figures.base import (
+    BANDS,
     LINE,
     MARKERS,
     WHO,
@@ -19,6 +20,7 @@ from experiments.figures.base import (
     level_style,
     rounds_axis,
     thousands,
+    whiskers_or_bands,
 )
 from experiments.figures.factors import choose, each, ordered
 from experiments.figures.panels import (
@@ -35,8 +37,6 @@ from experiments.labels import labels_of
 from experiments.results import Results
 
 VALUES = ("round", "mean", "low", "high", "seeds")
-BANDS = 2
-"""Most bands in a panel: more would mix. Intervals of further curves stand at their marks."""
 
 
 def curves(
@@ -67,7 +67,9 @@ def curves(
         parts.append(around)
     table = pd.concat(parts, ignore_index=True).astype({f: runs[f].dtype for f in keys})
     table = table[[*keys, *VALUES]]
-    table.attrs["notes"] = [bands_in_words(table["seeds"]), *chosen.notes]
+    told_apart = table[keys[0]].nunique() if keys else 1
+    what = whiskers_or_bands(told_apart)
+    table.attrs["notes"] = [bands_in_words(table["seeds"], what), *chosen.notes]
     return table
 
 
@@ -116,22 +118,21 @@ def draw_curves(
         parts = _parts(panel, color_by, shown)
         for place, (level, part) in enumerate(parts.items()):
             _curve(panel.axes, part, styles[level], place if color_by else -1, len(shown))
-        for group in coinciding({names[v]: p for v, p in parts.items()}, 0.004 * span):
+        means = {names[v]: p.set_index("round")["mean"] for v, p in parts.items()}
+        for group in coinciding(means, 0.004 * span):
             alike.setdefault(group, []).append(panel.title)
         if panel.last:
             ends[panel.axes] = [
                 (p["round"].iloc[-1], p["mean"].iloc[-1], names[v], styles[v]["color"])
                 for v, p in parts.items()
             ]
-    if len(shown) > BANDS:
-        notes.append("The intervals of more than two curves are drawn at the marks alone.")
     notes += [_alike_note(group, titles, len(panels)) for group, titles in alike.items()]
     sheet.supxlabel("round", fontsize="medium")
     sheet.supylabel(label, fontsize="medium")
     if color_by and (look.narrow or max(map(len, names.values())) > ASIDE):
         words(
             sheet,
-            {names[v]: str(styles[v]["color"]) for v in shown},
+            {look.labels.whole(color_by, v): str(styles[v]["color"]) for v in shown},
             [{**styles[v], "marker": MARKERS[i], "markersize": 3.5} for i, v in enumerate(shown)],
         )
     elif color_by:
@@ -139,13 +140,12 @@ def draw_curves(
     return Sheet(sheet, notes)
 
 
-def coinciding(curves: Mapping[str, pd.DataFrame], tolerance: float) -> list[tuple[str, ...]]:
-    """Return the groups of curves that lie on each other in all their rounds."""
+def coinciding(curves: Mapping[str, pd.Series], tolerance: float) -> list[tuple[str, ...]]:
+    """Return the groups of curves that lie on each other at all their places, as rounds."""
     groups: list[list[str]] = []
-    for name, part in curves.items():
-        line = part.set_index("round")["mean"]
+    for name, line in curves.items():
         for group in groups:
-            other = curves[group[0]].set_index("round")["mean"]
+            other = curves[group[0]]
             if line.index.equals(other.index) and (line - other).abs().max() <= tolerance:
                 group.append(name)
                 break
@@ -213,8 +213,8 @@ def label_curves(axes: Axes, lines: Mapping[str, tuple[pd.Series, pd.Series]]) -
         if name in WHO:
             styles[name]["color"] = WHO[name]
         axes.plot(x, y, **styles[name], markevery=(place % step, step))
-    short = labels_of({"": list(lines)}).drawn()
+    names = labels_of({"": list(lines)})
     colors = {name: str(style["color"]) for name, style in styles.items()}
-    shown = {short.level("", name): color for name, color in colors.items()}
+    shown = {names.level("", name): color for name, color in colors.items()}
     words(sheet, shown, list(styles.values()))
     return colors

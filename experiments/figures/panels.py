@@ -20,6 +20,7 @@ from matplotlib.transforms import Bbox
 
 from experiments.figures.base import NEUTRAL, SMALL, TEXT, Look, blank, direct_label, ink
 from experiments.figures.factors import thin
+from experiments.labels import Labels
 
 CURVES, PANELS = 8, 12
 """Most curves in a panel, and panels in a figure."""
@@ -29,6 +30,10 @@ LETTER = 0.66 * TEXT / 72
 """Inches of a letter of a title, more or less."""
 ASIDE = 14
 """Most letters of a name at the end of a line; longer ones stand above the panels."""
+BOLD = 0.68
+"""Width of a bold letter of a legend, as part of its size, more or less."""
+LEGEND_LINES, MOST_LINES = 8, 3
+"""Most lines of a legend whose names take several, and most lines of a name."""
 DRAWN_POINTS = 40
 """Most letters of the name of a point; longer ones are numbered."""
 BESIDE = 6
@@ -200,7 +205,7 @@ def _order(table: pd.DataFrame, facets: Sequence[str]) -> tuple[str, str]:
 def words(
     sheet: Canvas, colors: Mapping[str, str], styles: Sequence[Mapping[str, Any]] = ()
 ) -> None:
-    """Write words in their colours above the panels, as a legend.
+    """Write words in their colours above the panels, as a legend; long ones in several lines.
 
     Args:
         sheet: the canvas.
@@ -211,9 +216,10 @@ def words(
     lines = styles or [{"color": color} for color in colors.values()]
     handles = [Line2D([], [], label="name", **line) for line in lines]
     handle = 2.2 if styles else 0.0
-    longest = max(map(len, colors), default=0)
     room = 72 * (sheet.get_figwidth() - 0.2)
-    each = (0.62 * longest + handle + 1.8) * TEXT
+    shown = legend_names(list(colors), int((room / TEXT - handle - 1.8) / BOLD))
+    longest = max((len(line) for name in shown for line in name.split("\n")), default=0)
+    each = (BOLD * longest + handle + 1.8) * TEXT
     legend = sheet.legend(
         handles=handles,
         loc="outside upper left",
@@ -224,8 +230,20 @@ def words(
         columnspacing=1.2,
         borderpad=0.2,
     )
-    for text, (name, color) in zip(legend.get_texts(), colors.items(), strict=True):
+    for text, name, color in zip(legend.get_texts(), shown, colors.values(), strict=True):
         text.set(text=name, color=ink(color), fontweight="bold")
+
+
+def legend_names(names: Sequence[str], letters: int) -> list[str]:
+    """Return names for a legend, in lines of so many letters.
+
+    Only what has no room in its lines, of which few names have more, is left out in the middle.
+    """
+    most = min(MOST_LINES, max(1, LEGEND_LINES // max(1, len(names))))
+    # Lines end between words: of several a part stays empty.
+    fit = letters if most == 1 else most * letters * 2 // 3
+    cut = Labels(levels={"": {name: name for name in names}}).drawn(fit)
+    return ["\n".join(textwrap.wrap(cut.level("", name), letters)) for name in names]
 
 
 def name_lines(sheet: Canvas, ends: Mapping[Axes, Sequence[tuple[float, float, str, str]]]) -> None:

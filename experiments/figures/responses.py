@@ -136,7 +136,7 @@ def draw(table: pd.DataFrame, look: Look) -> Sheet:
     if grey:
         notes.append(f"Grey: {look.labels.factor(color_by)} makes no difference.")
     if color_by:
-        words(sheet, {look.labels.named(color_by, v): color for v, color in colors.items()})
+        words(sheet, {look.labels.whole(color_by, v): color for v, color in colors.items()})
     return Sheet(sheet, notes)
 
 

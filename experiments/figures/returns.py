@@ -6,14 +6,33 @@ the accuracy of a model trained on all data.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.figures.base import ADVERSARY, HONEST, LINE, NEUTRAL, SMALL, Figure
+from experiments.figures.base import (
+    BESIDE_AXIS,
+    DASHES,
+    LINE,
+    MARKERS,
+    NEUTRAL,
+    SIGNS,
+    SMALL,
+    WHO,
+    Figure,
+)
 from experiments.figures.panels import name_lines
+from experiments.labels import labels_of
 from experiments.runresult import RunResult
 
 DAY_S = 86_400.0
+START = 100.0
+"""Per cent that every balance begins with."""
+MARGIN = 0.05
+"""Part of the span of all percentages beyond the outermost ones."""
+DEVICE = r" \d+$"
+"""What the name of a contributor's line has after that of its group."""
 ACCURACY, BASELINE = "accuracy", "trained on all data"
 
 
@@ -72,49 +91,91 @@ def lines(
 def _starts(balances: pd.DataFrame) -> pd.DataFrame:
     """Return a point at the start for every balance."""
     lines = balances[["line", "kind"]].drop_duplicates()
-    return lines.assign(days=0.0, percent=100.0)
+    return lines.assign(days=0.0, percent=START)
 
 
-def draw(table: pd.DataFrame, axes: Axes) -> None:
-    """Draw a line per contributor, the accuracy, and the ray of the baseline."""
-    looks = {
-        "honest": (HONEST, "-", 0.9),
-        "adversary": (ADVERSARY, "-", 1.3),
-        ACCURACY: (LINE, "-", 1.3),
-        BASELINE: (NEUTRAL, (0, (4, 2)), 1.0),
-    }
+def draw(table: pd.DataFrame, axes: Axes, limits: tuple[float, float] | None = None) -> None:
+    """Draw a line per contributor, the accuracy, and the ray of the baseline.
+
+    Groups have dashes and marks of their own, and their name at the end, as the accuracy has.
+    `limits` of the percentages are those of the table unless given, as for several panels.
+    """
     sheet = axes.get_figure(root=True)
     assert sheet is not None
+    end = float(table["days"].max())
+    axes.axhline(START, color="#999999", linewidth=0.8, zorder=0.5)
+    balances = table[table["kind"].isin(WHO)]
+    groups = balances["line"].str.replace(DEVICE, "", regex=True)
+    names = labels_of({"": list(dict.fromkeys(groups))}).drawn()
     ends = []
-    for kind, (color, dash, width) in looks.items():
-        part = table[table["kind"] == kind]
-        for _, line in part.groupby("line", sort=False):
-            axes.plot(line["days"], line["percent"], color=color, linestyle=dash, linewidth=width)
-        if kind == BASELINE:
-            _name_inside(axes, part, color)
-        elif len(part):
-            last = part[part["days"] == part["days"].max()]["percent"].median()
-            ends.append((float(table["days"].max()), float(last), kind, color))
+    for who, color in WHO.items():
+        own = groups[balances["kind"] == who]
+        for place, name in enumerate(dict.fromkeys(own)):
+            part = balances.loc[own.index[own == name]]
+            _draw_group(axes, part, color, place)
+            ends.append((end, _last(part), f"{_sign(place)}{names.level('', name)}", color))
+    accuracy = table[table["kind"] == ACCURACY]
+    if len(accuracy):
+        axes.plot(accuracy["days"], accuracy["percent"], color=LINE)
+        ends.append((end, _last(accuracy), ACCURACY, LINE))
+    ray = table[table["kind"] == BASELINE]
+    axes.plot(ray["days"], ray["percent"], color=NEUTRAL, linestyle=(0, (4, 2)), linewidth=1.0)
+    _name_inside(axes, ray, accuracy)
     axes.set(xlabel="simulated days", ylabel="per cent")
-    axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
+    axes.set_ylim(*(limits or limits_of(table)))
+    beside = BESIDE_AXIS * end
+    axes.set_xlim(-beside, end + beside)
     name_lines(sheet, {axes: ends})
 
 
-def _name_inside(axes: Axes, ray: pd.DataFrame, color: str) -> None:
-    """Write the name of the baseline below its ray: beside it the accuracy has its name."""
-    if len(ray):
-        place = (ray["days"].max() / 2, ray["percent"].iloc[0])
-        axes.annotate(
-            BASELINE,
-            place,
-            (0, -3),
-            textcoords="offset points",
-            color=color,
-            fontsize=SMALL,
-            ha="center",
-            va="top",
-        )
+def limits_of(table: pd.DataFrame) -> tuple[float, float]:
+    """Return limits around all percentages; the start is always between them, and nothing is < 0.
+
+    From zero they go only where the data do.
+    """
+    least = min(START, float(table["percent"].min()))
+    most = max(START, float(table["percent"].max()))
+    margin = MARGIN * ((most - least) or START)
+    return max(min(least, 0.0), least - margin), most + margin
+
+
+def _draw_group(axes: Axes, part: pd.DataFrame, color: str, place: int) -> None:
+    """Draw the lines of a group; those of the first group of its kind are whole and unmarked."""
+    dashes = DASHES[place % len(DASHES)]
+    look: dict[str, Any] = {"color": color, "linestyle": dashes, "linewidth": 1.0}
+    if place:
+        look |= {"marker": MARKERS[place % len(MARKERS)], "markersize": 3.5}
+    for _, line in part.groupby("line", sort=False):
+        step = max(1, len(line) // 4)
+        axes.plot(line["days"], line["percent"], **look, markevery=(place % step, step))
+
+
+def _sign(place: int) -> str:
+    """Return the mark of a group for its name: none of the first one of its kind."""
+    return f"{SIGNS[place % len(SIGNS)]} " if place else ""
+
+
+def _last(part: pd.DataFrame) -> float:
+    """Return where the lines of a part end: the median at their last time."""
+    return float(part.loc[part["days"] == part["days"].max(), "percent"].median())
+
+
+def _name_inside(axes: Axes, ray: pd.DataFrame, accuracy: pd.DataFrame) -> None:
+    """Write the name of the baseline at its ray, on the side where the accuracy does not end."""
+    if ray.empty:
+        return
+    level = float(ray["percent"].iloc[0])
+    above = accuracy.empty or _last(accuracy) <= level
+    axes.annotate(
+        BASELINE,
+        (float(ray["days"].max()) / 2, level),
+        (0, 2 if above else -3),
+        textcoords="offset points",
+        color=NEUTRAL,
+        fontsize=SMALL,
+        ha="center",
+        va="bottom" if above else "top",
+    )
 
 
 FIGURE = Figure(
@@ -123,7 +184,7 @@ FIGURE = Figure(
     caption=(
         "Balance of each contributor in per cent of what it held at the start, accuracy of the "
         "model on the hidden test set, and that of the same model trained on all samples with "
-        "their true labels."
+        "their true labels. Blue: honest contributors; orange: adversaries, with marks by group."
     ),
     needs={
         "rounds": ("round", "end_s"),

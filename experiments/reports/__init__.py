@@ -28,6 +28,7 @@ def report(
     formats: str | Sequence[str] = FORMATS,
     width: str = "",
     on_figure: Callable[[int], None] | None = None,
+    on_missing: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the figures and `report.html`; return the page's path.
 
@@ -42,6 +43,8 @@ def report(
         width: "single" or "double", one or two columns of a printed page (3.4 or 7 inches); by
             default what each figure needs, at most 7 inches.
         on_figure: called with the number done as each figure of a sweep or game is.
+        on_missing: called with a sentence for each figure that could not be drawn, or that was
+            asked for and has nothing to show.
     """
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
     usual = home if isinstance(recorded, RecordedGame) else home / "report"
@@ -60,10 +63,10 @@ def report(
         command += [option, value] if value else []
     with sound(home, "the report"):
         if isinstance(recorded, RunResult):
-            return report_run(recorded, target, command, want)
+            return report_run(recorded, target, command, want, on_missing)
         if isinstance(recorded, RecordedGame):
-            return report_game(recorded, target, command, want, on_figure)
-        return report_sweep(recorded, target, command, want, on_figure)
+            return report_game(recorded, target, command, want, on_figure, on_missing)
+        return report_sweep(recorded, target, command, want, on_figure, on_missing)
 
 
 def open_recorded(folder: str | Path) -> RunResult | Results | RecordedGame:

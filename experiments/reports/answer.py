@@ -29,11 +29,13 @@ class Answer:
         lead: sections that stand first.
         tables: sections with the tables that it rests on.
         order: by factor, its levels from the best to the worst.
+        measure: what they are ranked by; "" where there is no ranking.
     """
 
     lead: Sequence[Section] = ()
     tables: Sequence[Section] = ()
     order: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    measure: str = ""
 
 
 def answer_of(results: Results, out: Path | None = None) -> Answer:
@@ -57,6 +59,7 @@ def answer_of(results: Results, out: Path | None = None) -> Answer:
         lead=[Section("Answer", lines=tuple(lines))],
         tables=[*_evidence(results, verdict), *scorecard_parts(verdict.table, results.labels)],
         order={name: verdict.ranking[name].tolist()},
+        measure=objective.measure,
     )
 
 

@@ -66,6 +66,7 @@ def draw_all(
     want: Wanted,
     command: Sequence[str],
     on_figure: Callable[[int], None] | None = None,
+    on_missing: Callable[[str], None] | None = None,
 ) -> Gallery:
     """Draw and save figures; one that fails is told on the page, the others are not touched.
 
@@ -77,6 +78,7 @@ def draw_all(
         want: which figures, in which formats.
         command: that makes the report.
         on_figure: called with the number done.
+        on_missing: called with what the page says of each figure that is not drawn.
 
     Raises the errors of wrong input, as of a damaged table: these are no fault of a figure.
     """
@@ -98,6 +100,9 @@ def draw_all(
                     failed.append(f"{figure.title} ({figure.name}): there is nothing to show.")
         if on_figure:
             on_figure(done)
+    if on_missing:
+        for line in failed:
+            on_missing(line)
     return Gallery(panels, failed)
 
 
@@ -125,13 +130,14 @@ def _draw_one(
         return None
     sheet: Sheet = draw(figure, table, False)
     small = draw(figure, table, True).canvas if sheet.canvas.get_figwidth() > SINGLE else None
-    caption = " ".join([figure.caption, *table.attrs.get("notes", []), *sheet.notes])
+    about = sheet.caption or figure.caption
+    caption = " ".join([about, *table.attrs.get("notes", []), *sheet.notes])
     return save(
         sheet.canvas,
         table,
         target,
         name=figure.name,
-        title=figure.title,
+        title=sheet.title or figure.title,
         caption=caption,
         command=shlex.join(command),
         formats=want.formats,

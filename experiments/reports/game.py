@@ -31,6 +31,7 @@ def report_game(
     command: list[str],
     want: Wanted,
     on_figure: Callable[[int], None] | None = None,
+    on_missing: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the figures and `report.html` of a game into a folder that is there.
 
@@ -49,6 +50,7 @@ def report_game(
             want,
             command,
             on_figure,
+            on_missing,
         )
     parts = _parts(game, solution, gallery)
     write_file(target / "report.html", page(game.spec.name, _subtitle(game), parts))

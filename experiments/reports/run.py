@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import tomli_w
 
 from experiments.figures import run_figures
@@ -16,7 +18,13 @@ from experiments.runfiles import setting
 from experiments.runresult import RunResult
 
 
-def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -> Path:
+def report_run(
+    run: RunResult,
+    target: Path,
+    command: list[str],
+    want: Wanted,
+    on_missing: Callable[[str], None] | None = None,
+) -> Path:
     """Write the figures and `report.html` of one run into a folder that is there.
 
     The figures that a protocol declares in the manifest come after those of the house. Replays
@@ -27,18 +35,18 @@ def report_run(run: RunResult, target: Path, command: list[str], want: Wanted) -
     shipped = run_figures()
     declared = declared_figures(run, {figure.name for figure in shipped})
     check_figures(want, [figure.name for figure in (*shipped, *declared)])
-    figures = [*(figure for figure in shipped if run.has(figure.needs)), *declared]
     tables = _tables(run)  # what is refused is refused before anything is drawn
     with style():
         gallery = draw_all(
-            figures,
-            lambda figure: figure.data(run),
+            [*shipped, *declared],
+            lambda figure: figure.data(run) if run.has(figure.needs) else pd.DataFrame(),
             lambda figure, table, small: Sheet(
                 canvas(figure, table, SCREEN if small else want.width)
             ),
             target,
             want,
             command,
+            on_missing=on_missing,
         )
     parts: list[Section | Gallery] = [
         *tables,

@@ -39,6 +39,7 @@ def report_sweep(
     command: list[str],
     want: Wanted,
     on_figure: Callable[[int], None] | None = None,
+    on_missing: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the figures, tables and `report.html` of a sweep into a folder that is there.
 
@@ -51,8 +52,8 @@ def report_sweep(
     answer = answer_of(results, beside)
     labels = results.labels.drawn()
     looks = {
-        False: Look(labels, answer.order, want.width),
-        True: Look(labels, answer.order, SCREEN, stacked=True),
+        False: Look(labels, answer.order, want.width, ranked_by=answer.measure),
+        True: Look(labels, answer.order, SCREEN, stacked=True, ranked_by=answer.measure),
     }
     with style():
         gallery = draw_all(
@@ -63,6 +64,7 @@ def report_sweep(
             want,
             command,
             on_figure,
+            on_missing,
         )
     parts = _parts(results, target, answer, gallery)
     write_file(target / "report.html", page(results.name, _subtitle(results), parts))

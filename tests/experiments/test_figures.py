@@ -7,12 +7,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from experiments import RunError, figures, open_run, report, run
-from experiments.figures import run_figures, sweep_figures
-from experiments.figures.base import SCREEN, Look, canvas, style, thousands
+from experiments.cli import app
+from experiments.figures import returns, run_figures, sweep_figures
+from experiments.figures.base import (
+    ADVERSARY,
+    SCREEN,
+    SIGNS,
+    SINGLE,
+    Look,
+    blank,
+    canvas,
+    style,
+    thousands,
+)
 from experiments.figures.declared import MOST_LINES, MOST_ROWS, declared_figures
-from experiments.figures.over_rounds import draw_curves
+from experiments.figures.over_rounds import draw_curves, label_curves
+from experiments.labels import labels_of
 from experiments.recorded import SCHEMA_VERSION, listing
 from experiments.runfiles import setting
 from fedstake.outside import seal
@@ -139,6 +152,28 @@ def test_a_run_with_nothing_known_has_a_report(tmp_path, tables):
     assert "<figure" not in text
     assert result.summary().frame().empty
     assert result.summary().utility_frame().empty
+
+
+def test_a_figure_that_is_asked_for_and_does_not_apply_is_told(tmp_path):
+    """On the page and to the caller: with another protocol's columns, and without any data."""
+    result = record(tmp_path / "run", LOTTERY)
+    told = []
+    page = report(result, figures="forks,stakes,incidents", on_missing=told.append)
+    names = {"forks", "incidents"}
+    assert {line.partition("(")[2].partition(")")[0] for line in told} == names
+    assert all(line.endswith("there is nothing to show.") for line in told)
+    assert all(line in page.read_text() for line in told)
+    told.clear()
+    report(result, on_missing=told.append)
+    assert told == [], "nothing was asked for by name"
+
+
+def test_the_terminal_tells_what_is_not_drawn(tmp_path):
+    folder = record(tmp_path / "run", LOTTERY).path
+    shown = CliRunner().invoke(app, ["report", str(folder), "--figures", "forks"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stderr == "fedstake: Winning miners and forks (forks): there is nothing to show.\n"
+    assert shown.stdout.strip() == str(folder / "report" / "report.html")
 
 
 def test_a_setting_that_is_not_there_is_none():
@@ -312,6 +347,105 @@ def test_labels_of_lines_that_end_close_together_do_not_overlap():
                 assert len(boxes) == labels
                 for i, box in enumerate(boxes):
                     assert box.count_overlaps(boxes[i + 1 :]) == 0, name
+
+
+def test_names_of_a_legend_are_whole_where_there_is_room():
+    kinds = ["offers less than the price", "the last datum was added in the same second"]
+    rows = [(at, kind, 3) for at in (1, 2, 3) for kind in kinds]
+    table = pd.DataFrame(rows, columns=["round", "kind", "count"])
+    incidents = next(figure for figure in run_figures() if figure.name == "incidents")
+    with style():
+        for width in (0.0, SINGLE, SCREEN):
+            sheet = canvas(incidents, table, width)
+            sheet.draw_without_rendering()
+            (legend,) = sheet.legends
+            shown = [t.get_text() for t in legend.get_texts()]
+            assert [" ".join(text.split()) for text in shown] == kinds
+            assert sheet.axes[0].get_ylim()[0] < 0, "a mark at nothing is whole"
+            assert legend.get_window_extent().x1 <= sheet.bbox.x1
+
+
+@pytest.mark.parametrize("names", [2, 8])
+def test_names_of_a_legend_that_have_no_room_are_cut_and_stay_different(names):
+    long = [f"{'very long words ' * 30}{i}" for i in range(names)]
+    lines = {name: (pd.Series([1, 2]), pd.Series([0, i])) for i, name in enumerate(long)}
+    with style():
+        sheet = blank(SCREEN, 2.7)
+        label_curves(sheet.add_subplot(), lines)
+        sheet.draw_without_rendering()
+    (legend,) = sheet.legends
+    texts = [t.get_text() for t in legend.get_texts()]
+    assert len(set(texts)) == names
+    assert all("…" in text for text in texts)
+    assert legend.get_window_extent().x1 <= sheet.bbox.x1
+    assert sheet.axes[0].get_window_extent().height > 0.25 * sheet.bbox.height
+
+
+def test_a_legend_of_a_sweep_has_the_whole_name():
+    name = "validators vote twice, payments wait"
+    labels = labels_of({"rule": [name, "b"]}).drawn()
+    table = pd.DataFrame(
+        [(rule, at, 0.5, 0.4, 0.6, 3) for rule in (name, "b") for at in (1, 2)],
+        columns=["rule", "round", "mean", "low", "high", "seeds"],
+    ).astype({"rule": "category"})
+    with style():
+        sheet = draw_curves(table, Look(labels), label="accuracy").canvas
+    (legend,) = sheet.legends
+    assert {" ".join(t.get_text().split()) for t in legend.get_texts()} == {name, "b"}
+
+
+def test_long_names_of_declared_lines_stand_above_them_whole(tmp_path):
+    seller = "a seller whose name is rather long"
+    table = {**MARKET["market"], "seller": [seller, "bob"] * 3}
+    chart = {**PRICE, "by": "seller"}
+    (figure,) = declared_figures(record(tmp_path / "run", {"market": table}, [chart]))
+    with style():
+        sheet = canvas(figure, figure.data(None))
+    (legend,) = sheet.legends
+    assert [" ".join(t.get_text().split()) for t in legend.get_texts()] == [seller, "bob"]
+
+
+GROUPS = {"honest": 101.0, "bad": 94.0, "sybils": 94.2, "long group of racers": 100.8}
+
+
+def market_table():
+    """Two contributors of each group that end within eight per cent of the start."""
+    rows = [
+        (day, f"{name} {device}", "honest" if name == "honest" else "adversary", value)
+        for name, last in GROUPS.items()
+        for device in (0, 1)
+        for day, value in ((0.0, 100.0), (3.0, last), (6.0, last))
+    ]
+    rows += [(day, "accuracy", "accuracy", 90.0 + day / 6) for day in (0.0, 6.0)]
+    rows += [(day, ray := "trained on all data", ray, 92.0) for day in (0.0, 6.0)]
+    return pd.DataFrame(rows, columns=["days", "line", "kind", "percent"])
+
+
+def test_groups_of_a_market_are_told_apart_and_named_at_their_ends():
+    with style():
+        for width in (0.0, SCREEN):
+            sheet = canvas(returns.FIGURE, market_table(), width)
+            sheet.draw_without_rendering()
+            (axes,) = sheet.axes
+            shown = [t for t in axes.texts if t.get_text()]
+            boxes = [t.get_window_extent() for t in shown]
+            names = [t.get_text().lstrip("".join(SIGNS)).strip() for t in shown]
+            assert sorted(names) == sorted([*GROUPS, "accuracy", "trained on all data"])
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+            orange = [line for line in axes.lines if line.get_color() == ADVERSARY]
+            looks = {(str(line.get_linestyle()), line.get_marker()) for line in orange}
+            assert len(looks) == 3, "one for each group of adversaries"
+            low, high = axes.get_ylim()
+            assert 85 < low < 90
+            assert 101 < high < 105
+
+
+def test_the_start_of_balances_is_always_in_view():
+    table = market_table().assign(percent=20.0)
+    low, high = returns.limits_of(table)
+    assert low < 20 < 100 < high
+    assert returns.limits_of(table.assign(percent=0.0))[0] == 0, "no balance is below nothing"
+    assert returns.limits_of(table.assign(percent=100.0)) == (95, 105)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ def written(tmp_path_factory):
             texts = (name, name.title(), "A line.", "fedstake report DIR")
             panels.append(save(sheets[0], TABLE, folder, *texts, small=small))
     many = pd.DataFrame({f"column.number.{i}": range(60) for i in range(20)})
+    rules = ["prediction-market", "deposit refund take", "x" * 200]
+    rules_wide = pd.DataFrame({"rule": rules, "attack": rules[:1] * 3})
+    rules_wide = rules_wide.join(many.head(3))
     text = page(
         "Title",
         "subtitle",
@@ -51,6 +54,7 @@ def written(tmp_path_factory):
             Section("Table", TABLE, legend={"income": "what it got"}),
             Gallery(panels, ["Broken: could not be drawn (ValueError: <no>)."]),
             Section("Many", many),
+            Section("Rules", rules_wide),
             Section("Text", pre="x" * 500),
         ],
     )
@@ -183,7 +187,7 @@ def test_what_is_wider_than_its_place_says_so(written, chromium):
     more = "[...document.querySelectorAll('.more')].map(e => e.getAttribute('aria-label'))"
     hint = "getComputedStyle(document.querySelector('.more'), '::before').content"
     chromium.open(written)
-    assert chromium.run(more) == ["Many"]
+    assert chromium.run(more) == ["Many", "Rules"]
     assert "scroll sideways" in chromium.run(hint)
     chromium.open(written, width=400)
     assert "Many" in chromium.run(more)
@@ -197,6 +201,41 @@ def test_the_first_column_stays(written, chromium):
         "return cell.getBoundingClientRect().left - wrap.getBoundingClientRect().left; })()"
     )
     assert chromium.run(left) == pytest.approx(0, abs=1)
+
+
+WORDS = """[...document.querySelectorAll("[aria-label=Rules] td.text")].flatMap((cell) => {
+  const text = cell.firstChild;
+  const word = /[^ -]+-?/g;
+  return [...text.data.matchAll(word)].map((found) => {
+    const range = document.createRange();
+    range.setStart(text, found.index);
+    range.setEnd(text, found.index + found[0].length);
+    return [found[0], range.getClientRects().length];
+  });
+})"""
+"""Each word of the table and how many lines it takes."""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_word_of_a_wide_table_is_broken_but_what_has_no_room(written, chromium, width):
+    chromium.open(written, width=width)
+    found = chromium.run(WORDS)
+    assert {word for word, lines in found if lines > 1} == {"x" * 200}
+    first = "document.querySelector('[aria-label=Rules] td').getBoundingClientRect().width"
+    assert chromium.run(first) <= 0.5 * width, "what stays leaves room for what scrolls"
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_each_row_has_its_separator_under_the_column_that_stays(written, chromium, width):
+    """The column is painted over the table, each row over the one before: none hides a line."""
+    chromium.open(written, width=width)
+    below = "[...document.querySelectorAll('tbody tr + tr td:first-child')]"
+    styles = f"{below}.map(e => getComputedStyle(e))"
+    assert set(chromium.run(f"{styles}.map(s => s.borderTopWidth)")) == {"1px"}
+    assert set(chromium.run(f"{styles}.map(s => s.borderCollapse)")) == {"separate"}
+    assert set(chromium.run(f"{styles}.map(s => s.position)")) == {"sticky"}
+    heights = chromium.run(f"{below}.map(e => e.getBoundingClientRect().height % 1)")
+    assert set(heights) == {0}, "whole pixels, so that lines of all columns meet"
 
 
 def test_it_prints(written, chromium, tmp_path):

@@ -20,6 +20,7 @@ from experiments.figures import (
     incomes,
     lines,
     over_rounds,
+    pareto,
     payoffs,
     responses,
     strategies,
@@ -37,6 +38,7 @@ from experiments.figures.base import (
     Look,
     blank,
     ink,
+    level_ticks,
     luminance,
     style,
 )
@@ -49,8 +51,9 @@ from experiments.figures.factors import (
     thin,
 )
 from experiments.figures.gains import gains
+from experiments.figures.outcome_lines import by_level, draw_outcome
 from experiments.figures.panels import keep, name_points, spread
-from experiments.figures.pareto import front
+from experiments.figures.pareto import front, settled
 from experiments.intervals import bands_in_words, interval
 from experiments.labels import Labels
 from experiments.reports import open_recorded
@@ -196,6 +199,9 @@ def test_bands_are_those_of_results_and_of_closed_form():
 
 def test_bands_are_said_to_be_what_they_are():
     assert bands_in_words([2, 2]) == "Bands: what lies between the two seeds, no interval."
+    whiskers = bands_in_words([2, 3], "Whiskers")
+    assert whiskers.startswith("Whiskers: 95 %")
+    assert "the whisker is what lies between them" in whiskers
     assert bands_in_words([1]) == "Bands: none, there is one run each."
     assert bands_in_words([3]) == "Bands: 95 %, Student's t (fewer than ten runs)."
     assert bands_in_words([2, 3]) == (
@@ -643,7 +649,8 @@ def test_a_long_whisker_does_not_squeeze_the_boxes():
 
 def pareto_table(points):
     rows = [
-        {"point": p, "runs": 3, "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
+        {"point": p, "beside": "", "runs": 3,
+         "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
          "gained": g, "gained_low": g - 5.0, "gained_high": g + 5.0, "front": g == 0}
         for p, a, g in points
     ]  # fmt: skip
@@ -658,6 +665,98 @@ def test_an_axis_with_one_value_is_told_instead_of_drawn():
     ]
     (axes,) = sheet.canvas.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_title_and_caption_say_what_is_drawn():
+    """No axis, no direction and no line that is not there."""
+    income = pareto_table([("a", 0.9, 0.0), ("b", 0.9, 50.0)])
+    accuracy = pareto_table([("a", 0.8, 7.0), ("b", 0.9, 7.0)])
+    both = pareto_table([("a", 0.9, 0.0), ("b", 0.8, 50.0)])
+    draw = FIGURES["pareto"].draw
+    with style():
+        first, second, third = (draw(table, Look()) for table in (income, accuracy, both))
+        stairs = draw(both.assign(front=True), Look())
+    for sheet, drawn, hidden in ((first, "earn", "accuracy"), (second, "accuracy", "earn")):
+        assert hidden not in f"{sheet.title} {sheet.caption.partition('Net income')[0]}".lower()
+        assert drawn in sheet.caption.lower()
+        assert "up and to the left" not in sheet.caption
+        assert "line" not in sheet.caption
+    assert not third.title, "the figure's own"
+    assert "up and to the left" in third.caption
+    assert "the line joins them" not in third.caption, "of a single point there is no line"
+    assert "the line joins them" in stairs.caption
+
+
+def test_a_ranking_by_what_is_no_axis_is_told():
+    table = pareto_table([("a", 0.9, 0.0), ("b", 0.9, 50.0)])
+    both = pareto_table([("a", 0.9, 0.0), ("b", 0.8, 50.0)])
+    with style():
+        for drawn, measure, told in (
+            (table, "advantage", True),
+            (table, "accuracy", True),
+            (both, "advantage", True),
+            (both, "accuracy", False),
+            (both, "", False),
+        ):
+            notes = FIGURES["pareto"].draw(drawn, Look(ranked_by=measure)).notes
+            assert any(f"another measure, {measure}," in note for note in notes) == told
+
+
+def test_the_title_of_a_drawing_is_on_the_page(answered, tmp_path):
+    text = report(answered, tmp_path, figures="pareto").read_text()
+    assert "<h3>Adversaries&#x27; income under each choice</h3>" in text
+    assert "another measure, adversary_utility, and may differ" in text
+
+
+def test_the_rounding_of_a_sum_makes_no_front():
+    taken, accuracy = pd.Series([-7e12, 0.0]), pd.Series([0.9164345403899721, 0.9164345403899722])
+    assert front(*map(settled, (taken, accuracy))).tolist() == [True, False]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Three rules times two learning rates."""
+    factors = {
+        "training.learning_rate": [0.05, 0.1],
+        "mechanism": {
+            "vbfl": {"payout.mechanism": "vbfl"},
+            "slashed": {"payout.mechanism": "slashed-vbfl", "payout.initial_balance": 60_000},
+            "flat": {"payout.mechanism": "flat"},
+        },
+    }
+    noisy = [{"count": 2, "worker": "gaussian-noise"}]
+    return sweep(
+        spec({"factors": factors}, name="several", rounds=2, adversaries=noisy),
+        tmp_path_factory.mktemp("several") / "sweep",
+        workers=1,
+    )
+
+
+def test_each_rule_of_several_factors_can_be_found(several):
+    table = FIGURES["pareto"].data(several)
+    assert table.columns[0] == "mechanism"
+    with style():
+        sheet = FIGURES["pareto"].draw(table, Look(several.labels.drawn()))
+    (axes,) = sheet.canvas.axes
+    (legend,) = sheet.canvas.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["vbfl", "slashed", "flat"]
+    clouds = [c for c in axes.collections if len(c.get_offsets()) and c.get_zorder() == 3]
+    assert len({c.get_paths()[0].vertices.tobytes() for c in clouds}) == 3, "a mark for each rule"
+    assert sorted(t.get_text() for t in axes.texts if t.get_text()) == ["0.05"] * 3 + ["0.1"] * 3
+    assert "Beside the points: learning_rate." in sheet.notes
+    for cloud, rule in zip(clouds, ("vbfl", "slashed", "flat"), strict=True):
+        hollow = [tuple(color) == (1, 1, 1, 1) for color in cloud.get_facecolors()]
+        assert hollow == (~table.loc[table["mechanism"] == rule, "front"]).tolist()
+
+
+def test_points_of_several_rules_on_each_other_are_told(several):
+    table = FIGURES["pareto"].data(several)
+    alike = table["point"].str.contains("vbfl|flat") & table["point"].str.contains("0.1")
+    for column in pareto.DRAWN:
+        table.loc[alike, column] = table.loc[alike, column].iloc[0]
+    with style():
+        notes = FIGURES["pareto"].draw(table, Look(several.labels.drawn())).notes
+    assert any(note.startswith("On each other: ") for note in notes)
 
 
 def test_points_have_names_and_wide_intervals_do_not_hide_them():
@@ -722,6 +821,80 @@ def test_payoffs_against_the_size_of_a_group_are_a_line_with_a_band(colluding):
     assert [axes.get_xlabel() for axes in sheet.axes][-1] == "count"
     assert sheet.axes[0].collections, "the band"
     assert FIGURES["pareto"].data(colluding).empty, "sizes of an attack are no designer's choice"
+
+
+def test_each_compared_rule_has_its_line_against_a_numeric_factor(several):
+    table = lines.FIGURE.data(several)
+    runs = several.outcomes().groupby(["mechanism", "training.learning_rate"])
+    want = runs["adversary_utility"].mean()
+    found = table[table["outcome"] == "adversary_utility"].set_index(["mechanism", "value"])["mean"]
+    assert len(found) == 6, "not averaged over what is compared"
+    for key, value in want.items():
+        assert found[key] == pytest.approx(value)
+    with style():
+        sheet = lines.FIGURE.draw(table, Look(several.labels.drawn()))
+    (legend,) = sheet.canvas.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["vbfl", "slashed", "flat"]
+    for axes in sheet.canvas.axes:
+        colors = [line.get_color() for line in axes.lines]
+        assert colors == list(LEVELS[:3]), "blue and orange are not for levels"
+    assert "Final test accuracy: the lines of vbfl, slashed and flat coincide." in sheet.notes
+    assert "Averaged over" not in " ".join(table.attrs["notes"])
+
+
+def test_ticks_of_a_numeric_factor_are_at_its_levels(several):
+    table = lines.FIGURE.data(several)
+    with style():
+        sheet = lines.FIGURE.draw(table, Look(several.labels.drawn())).canvas
+        other = draw_outcome(
+            by_level(several, ordered(several, several.outcomes()), "accuracy"),
+            Look(several.labels.drawn()),
+            "accuracy",
+        ).canvas
+        sheet.draw_without_rendering()
+        other.draw_without_rendering()
+    for axes in (sheet.axes[-1], other.axes[0]):
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["0.05", "0.1"]
+        assert axes.get_xticks().tolist() == [0.05, 0.1]
+
+
+def test_ticks_at_close_levels_do_not_touch():
+    sheet = blank(3, 2)
+    axes = sheet.add_subplot(xlim=(0, 1_000))
+    sheet.draw_without_rendering()
+    level_ticks(axes, {v: f"{v:,}" for v in (1, 2, 4, 8, 500, 1_000)})
+    assert axes.get_xticks().tolist() == [1, 500, 1_000]
+    level_ticks(axes, {7: "7"})
+    assert axes.get_xticks().tolist() == [7]
+
+
+def test_intervals_are_called_what_they_are_drawn_as(several, sampled):
+    for name, results, drawn in (
+        ("accuracy-curves", several, "Bands"),
+        ("stake-fans", several, ""),
+        ("lines", several, "Whiskers"),
+        ("accuracy-curves", sampled, "Bands"),
+    ):
+        notes = " ".join(FIGURES[name].data(results).attrs["notes"])
+        assert ("Bands" in notes, "Whiskers" in notes) == (drawn == "Bands", drawn == "Whiskers")
+    rows = ordered(several, several.outcomes())
+    notes = " ".join(by_level(several, rows, "accuracy").attrs["notes"])
+    assert "Whiskers" in notes
+    assert "Bands" not in notes
+
+
+def test_whiskers_and_marks_are_inside_the_frame():
+    table = curve_table(a=[0.1, 0.5, 0.7, 0.8], b=[0.2] * 4, c=[0.1, 0.2, 0.3, 0.4])
+    with style():
+        sheet = curves.FIGURE.draw(table, Look()).canvas
+        sheet.draw_without_rendering()
+    (axes,) = sheet.axes
+    frame = axes.get_window_extent()
+    first, last = axes.transData.transform([(1, 0.5), (4, 0.5)])[:, 0]
+    half_a_mark = 3.5 / 2 * sheet.dpi / 72
+    assert first - half_a_mark > frame.x0
+    assert last + half_a_mark < frame.x1
+    assert all(1 <= tick <= 4 for tick in axes.get_xticks()), "no round before the first"
 
 
 def test_attack_success_has_its_curves(colluding):
@@ -816,8 +989,10 @@ def test_a_figure_that_fails_is_told_and_the_others_are_drawn(grid, tmp_path, mo
     others = [FIGURES["accuracy-curves"]]
     monkeypatch.setattr("experiments.reports.sweep.sweep_figures", lambda: (*others, broken))
     (tmp_path / "payoffs.png").write_text("of an earlier report")
-    text = report(grid, tmp_path).read_text()
+    told = []
+    text = report(grid, tmp_path, on_missing=told.append).read_text()
     assert "Payoffs: could not be drawn (ZeroDivisionError: by nothing &lt;b&gt;)." in text
+    assert told == ["Payoffs: could not be drawn (ZeroDivisionError: by nothing <b>)."]
     assert 'id="accuracy-curves"' in text
     assert not (tmp_path / "payoffs.png").exists()
 

@@ -67,7 +67,7 @@ def draw_returns(table: pd.DataFrame, sheet: Canvas) -> None:
     for axes, arm in zip(panels, arms, strict=True):
         part = table[table["arm"] == arm]
         first = part["seed"] == part["seed"].min()
-        returns.draw(part[first], axes)
+        returns.draw(part[first], axes, returns.limits_of(table))
         _bands(part, axes)
         axes.set_title(PANELS[arm], loc="left", fontsize=9)
     for axes in panels[1:]:
