@@ -28,12 +28,12 @@ from experiments.figures.panels import CURVES, DRAWN_POINTS, Panel, multiples, n
 from experiments.intervals import in_words, interval
 from experiments.labels import Labels
 from experiments.numerals import number
-from experiments.results import Results
+from experiments.results import Results, per_seed
 
 VALUES = (
     "point",
     "beside",
-    "runs",
+    "seeds",
     "accuracy",
     "accuracy_low",
     "accuracy_high",
@@ -60,21 +60,21 @@ TITLES = {
     "gained": "Adversaries' income under each choice",
 }
 CAPTIONS = {
-    "accuracy": "Final accuracy, a row for each choice: means over runs; more is better. Green: no "
-    "other choice has more.",
-    "gained": "What an adversary earns, a row for each choice: means over runs; less is better. "
+    "accuracy": "Final accuracy, a row for each choice: means over seeds; more is better. "
+    "Green: no other choice has more.",
+    "gained": "What an adversary earns, a row for each choice: means over seeds; less is better. "
     f"Green: no other choice lets adversaries earn less. {CAPTION}",
 }
 """Of a drawing of one of the two outcomes, by the one that is drawn."""
-BOTH = (
-    "Final accuracy against what an adversary earns: means over runs; better is up and to the left."
-)
+BOTH = "Final accuracy against what an adversary earns: means over seeds; better is up and to "
+    "the left."
 
 
 def data(results: Results) -> pd.DataFrame:
     """Return one row per attack and choice of the designer.
 
-    It has means over runs with 95 % intervals, and whether no other choice is better in both.
+    It has means over seeds, each counted once, with 95 % intervals, and whether no other choice is
+    better in both.
     """
     runs = results.outcomes().merge(per_run(gains(results)), on="run_id")
     runs = runs.rename(columns={"adversary_gained": "gained"})
@@ -108,7 +108,7 @@ def data(results: Results) -> pd.DataFrame:
         table.loc[part.index, "front"] = best
 
     # What the caption has to add.
-    notes = [in_words(table["runs"])]
+    notes = [in_words(table["seeds"])]
     hidden = [f for f in attacks if f not in facets]
     if hidden:
         notes.append(f"Averaged over {results.labels.all_of(hidden)}.")
@@ -148,10 +148,11 @@ def _row(
     names = [labels.named(f, levels[f]) for f in choices]
     beside = [labels.level(f, levels[f]) for f in choices if f not in marked]
     row: dict[str, Any] = {"point": " · ".join(names), "beside": " · ".join(beside)}
-    row["runs"] = len(part)
+    row["seeds"] = part["seed"].nunique()
     for column in ("accuracy", "gained"):
-        low, high = np.clip(interval(part[column].to_numpy(float)), *LIMITS[column])
-        row |= {column: part[column].mean(), f"{column}_low": low, f"{column}_high": high}
+        values = per_seed(part, column)
+        low, high = np.clip(interval(values), *LIMITS[column])
+        row |= {column: values.mean(), f"{column}_low": low, f"{column}_high": high}
     return row
 
 

@@ -649,7 +649,7 @@ def test_a_long_whisker_does_not_squeeze_the_boxes():
 
 def pareto_table(points):
     rows = [
-        {"point": p, "beside": "", "runs": 3,
+        {"point": p, "beside": "", "seeds": 3,
          "accuracy": a, "accuracy_low": a - 0.01, "accuracy_high": a + 0.01,
          "gained": g, "gained_low": g - 5.0, "gained_high": g + 5.0, "front": g == 0}
         for p, a, g in points
