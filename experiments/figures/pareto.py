@@ -66,8 +66,10 @@ CAPTIONS = {
     f"Green: no other choice lets adversaries earn less. {CAPTION}",
 }
 """Of a drawing of one of the two outcomes, by the one that is drawn."""
-BOTH = "Final accuracy against what an adversary earns: means over seeds; better is up and to "
+BOTH = (
+    "Final accuracy against what an adversary earns: means over seeds; better is up and to "
     "the left."
+)
 
 
 def data(results: Results) -> pd.DataFrame:
