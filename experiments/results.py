@@ -40,6 +40,7 @@ from experiments.rundir import failed_place, write_file
 from experiments.runresult import RunResult, nullable, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
+from fedstake.folders import recorded_folder
 from fedstake.outside import literal, seal
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
@@ -82,13 +83,13 @@ class Results:
         return line + (means.to_html(index=False) if self._done else "")
 
     @classmethod
-    def open(cls, folder: str | Path) -> Results:
-        """Open a sweep's folder.
+    def open(cls, folder: str | Path | Results) -> Results:
+        """Open a sweep's folder, or opened results again.
 
         Raises `RunError` for a folder that holds no sweep, or one of a schema that this version
         cannot read.
         """
-        path = Path(folder)
+        path = recorded_folder(folder, "folder")
         sweep = read_sweep(path)
         schema = sweep["schema_version"]
         if schema != SCHEMA_VERSION:
@@ -510,6 +511,8 @@ class Results:
         of: str | Sequence[str] | None = None,
         ci: str = "auto",
         level: float = 0.95,
+        *,
+        named: bool = True,
     ) -> pd.DataFrame:
         """Return mean and interval of outcomes per group of runs.
 
@@ -523,6 +526,7 @@ class Results:
             ci: "t" (Student), "bootstrap" (percentiles of 2,000 resampled means), "none", or
                 "auto": Student's for a group of fewer than ten runs, else the bootstrap.
             level: of the intervals.
+            named: call a plug-in by path by its own name; else as it is recorded.
         """
         if ci not in WAYS:
             raise RunError(f"{self.folder}: ci = {ci!r}: must be auto, bootstrap, t or none")
@@ -556,7 +560,8 @@ class Results:
                 if ci != "none":
                     row[f"{column}_low"], row[f"{column}_high"] = interval(values, ci, level)
             rows.append(row)
-        return pd.DataFrame(rows)
+        means = pd.DataFrame(rows)
+        return self.labels.without_paths(means) if named else means
 
     def _first_outcomes(self) -> list[str]:
         """Return the outcomes that a summary shows unless others are asked for."""
