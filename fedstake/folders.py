@@ -47,7 +47,7 @@ def chosen_folder(given: Any, *, changes: bool = False) -> Path | None:
 
     Raises `InputError` for what is no path.
     """
-    if given is None or given == "":
+    if given is None:
         return None
     if isinstance(given, str | os.PathLike):
         return Path(given)
