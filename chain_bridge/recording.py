@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from chain_bridge.errors import PlanError
 from chain_bridge.notes import Declared, check_columns, parse, sources
+from fedstake.folders import Opened, recorded_folder
 from fedstake.outside import UnreadableError, parse_toml, read_bytes, unseal
 
 ISSUANCE, BURN = "issuance", "burn"  # the two ends of the ledger
@@ -81,12 +82,13 @@ class Recording:
         return mean.astype({"round": "int64"})
 
 
-def read(path: str | Path, more: Iterable[str] = ()) -> Recording:
+def read(path: str | Path | Opened, more: Iterable[str] = ()) -> Recording:
     """Read a run directory; `PlanError` names the file that is missing, damaged or wrong.
 
+    `path`: of its folder, or an opened run, which has it as `path`.
     `more`: tables that are read where they are there, beside those that the notes are made from.
     """
-    folder = Path(path)
+    folder = recorded_folder(path, "run")
     file = folder / "manifest.json"
     if not file.is_file():
         raise PlanError(f"{folder}: no manifest.json: not a complete run directory")

@@ -26,6 +26,7 @@ from chain_bridge.recording import read
 from chain_bridge.replay import Replayed, replay
 from chain_bridge.safety import Identity, check_may_sign, devices_may_sign, identify
 from chain_bridge.script import Custody, Script, signer_name
+from fedstake.folders import Opened, chosen_folder
 
 OnBatch = Callable[[int, int], None]
 """Called with batches done and all batches."""
@@ -87,8 +88,11 @@ class Witnessed:
     folder: Path | None = field(default=None)
 
 
-def dry_run(run: str | Path, options: Options | None = None) -> Script:
-    """Return the script of a run on its chain, with the chain's weights and fees; sends nothing."""
+def dry_run(run: str | Path | Opened, options: Options | None = None) -> Script:
+    """Return the script of a run on its chain, with the chain's weights and fees; sends nothing.
+
+    `run`: its folder, or an opened run.
+    """
     options = options or Options()
     plan = make_plan(read(run))
     with _chain(options) as (chain, key, _):
@@ -96,7 +100,7 @@ def dry_run(run: str | Path, options: Options | None = None) -> Script:
 
 
 def replay_run(
-    run: str | Path,
+    run: str | Path | Opened,
     options: Options | None = None,
     *,
     out: str | Path | None = None,
@@ -104,13 +108,15 @@ def replay_run(
 ) -> Witnessed:
     """Replay a recorded run and reconcile it; tables go to `out` [RUN/replay].
 
+    `run`: its folder, or an opened run.
+
     Without an endpoint a fresh dev chain is started, and started again should it die. Raises
     `PlanError` and `SafetyError` before anything is signed, `ReplayError` when the chain refuses a
     batch, `ChainSilentError` when it stops answering.
     """
     options = options or Options()
     plan = make_plan(read(run))
-    folder = Path(out) if out else plan.run.path / "replay"
+    folder = chosen_folder(out) or plan.run.path / "replay"
     check_folder(folder, FILES)
     for restarts in range(RESTARTS + 1):
         died = False

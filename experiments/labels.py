@@ -85,6 +85,16 @@ class Labels:
         counts = Counter([*names.values(), *(c for c in frame.columns if c not in names)])
         return shown.rename(columns={f: n for f, n in names.items() if counts[n] == 1})
 
+    def without_paths(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a frame with labels in the place of plug-ins by path; other levels stay."""
+        shown = frame.copy()
+        for factor in shown.columns.intersection(list(self.levels)):
+            paths = [level for level in shown[factor].unique() if _by_path(level)]
+            if paths:
+                named = {path: self.level(factor, path) for path in paths}
+                shown[factor] = [named.get(level, level) for level in shown[factor]]
+        return shown
+
     def drawn(self, letters: int = DRAWN) -> Labels:
         """Return the labels as figures have them: long levels shortened, still all different."""
         levels = {factor: _shortened(known, letters) for factor, known in self.levels.items()}
@@ -207,7 +217,7 @@ def _label_levels(
 def _told_apart(labels: dict[Any, str]) -> dict[Any, str]:
     """Return the labels with what distinguishes levels of one name: a path, or all digits."""
     counts = Counter(labels.values())
-    paths = [level for level in labels if isinstance(level, str) and BY_PATH.fullmatch(level)]
+    paths = [level for level in labels if _by_path(level)]
     tails = _path_tails(paths)
     apart = {}
     for level, text in labels.items():
@@ -229,6 +239,11 @@ def _path_tails(paths: Sequence[str]) -> dict[str, str]:
             size += 1
         tails[path] = "/".join(parts[-size:])
     return tails
+
+
+def _by_path(level: Any) -> bool:
+    """Return whether a level names a plug-in by path."""
+    return isinstance(level, str) and BY_PATH.fullmatch(level) is not None
 
 
 def _tails(factors: Iterable[str]) -> dict[str, str]:

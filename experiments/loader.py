@@ -59,7 +59,12 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     and cannot act, since another key switches it off, is dropped; what the file or the overrides
     say themselves and cannot act is refused.
     """
-    name, changes = str(source), overrides or {}
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"scenario is of type {type(source).__name__}: must be a preset's name or a TOML file; "
+            "keys to change go into set, and scenario_of makes a scenario of a table"
+        )
+    name, changes = str(source), table_of(overrides)
     values, own = _read(name)
     _change(values, changes, name)
     drop_switched_off(
@@ -67,6 +72,14 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     )
     locate(values, Path.cwd())
     return validate(values, name)
+
+
+def table_of(changes: Any) -> Mapping[str, Any]:
+    """Return the changes that argument `set` holds, an empty table for None."""
+    if changes is None or isinstance(changes, Mapping):
+        return changes or {}
+    kind = type(changes).__name__
+    raise InputError(f"set is of type {kind}: must be a table, as {{'training.epochs': 2}}")
 
 
 def _change(values: dict[str, Any], changes: Mapping[str, Any], file: str) -> None:

@@ -19,6 +19,7 @@ from experiments.runner import run
 from experiments.runresult import RunResult
 from experiments.view import RunView
 from fedstake.errors import Terminated
+from fedstake.folders import chosen_folder
 from fedstake.interrupts import noticing_interrupts
 from fedstake.outside import seal
 from mechanisms.failures import described, until_plugin
@@ -69,7 +70,7 @@ def run_many(
     Raises `StoppedError` when what runs them breaks.
     """
     wanted = list(scenarios)
-    folder = Path(out).absolute()  # workers may be elsewhere
+    folder = (chosen_folder(out) or Path()).absolute()  # workers may be elsewhere
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if data is not None:

@@ -28,6 +28,17 @@ def number(value: Any, decimals: int) -> str:
     return f"{real:z,.{decimals}f}".replace("-", "−")
 
 
+def compact(value: float) -> str:
+    """Return a number with four digits that count, or all digits of a larger one: −16,808."""
+    text = f"{value:,.0f}" if 1_000 <= abs(value) < 1e12 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def whole(value: int) -> str:
+    """Return a whole number as text, thousands separated, to its last digit: −1,287,502."""
+    return f"{value:,}".replace("-", "−")
+
+
 def _real(value: Any) -> float:
     """Return a number as a float; NaN for what stands for a missing one, as None and `pd.NA`."""
     try:
@@ -54,7 +65,8 @@ def duration(seconds: float) -> str:
 
 def plain(value: float) -> str:
     """Return a number as short text: 12,000 or 0.125, three digits where it is not whole."""
-    if math.isfinite(value) and float(value).is_integer() and abs(value) < 1e12:
+    is_whole = float(value).is_integer() and abs(value) < 1e12
+    if math.isfinite(value) and (is_whole or 1_000 <= abs(value) < 1e12):
         return number(value, 0)
     return f"{value:.3g}".replace("-", "−")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.recorded import RunError, sound
-from experiments.runresult import RunResult
+from experiments.runresult import RunResult, open_run
 from mechanisms import registries as rules_of
 from mechanisms.combined import Combined
 from mechanisms.failures import described, told
@@ -36,7 +37,7 @@ COLUMNS = ("mechanism", "device", "group", "adversary", "income", "cpu_s", "erro
 
 
 def compare_payouts(
-    run: RunResult,
+    run: RunResult | str | Path,
     rules: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
     *,
     trust: bool = False,
@@ -60,7 +61,7 @@ def compare_payouts(
     `RunError` without a tape.
 
     Args:
-        run: a recorded run.
+        run: a recorded run, or its folder.
         rules: names of payout rules, or their parameters by name. Default: all that are shipped and
             installed, and the run's own with its parts. The run's own rule keeps the parameters of
             the run where none are given.
@@ -70,8 +71,9 @@ def compare_payouts(
     if isinstance(rules, str):
         raise TypeError(f"rules = {rules!r}: give a list of names")
     asked = rules if rules is None or isinstance(rules, Mapping) else list(rules)
-    with reading(trust=trust, own=asked or ()), sound(run.path, "the comparison"):
-        return _played(run, _wanted(run, asked))
+    recorded = run if isinstance(run, RunResult) else open_run(run)
+    with reading(trust=trust, own=asked or ()), sound(recorded.path, "the comparison"):
+        return _played(recorded, _wanted(recorded, asked))
 
 
 def _played(run: RunResult, wanted: Mapping[str, Make]) -> pd.DataFrame:

@@ -40,6 +40,7 @@ from experiments.rundir import failed_place, write_file
 from experiments.runresult import RunResult, nullable, open_run
 from experiments.sweeps import manifest
 from experiments.sweeps.manifest import COMPACT, INDEX, RUNS, SWEEP, plan_file, read_sweep
+from fedstake.folders import recorded_folder
 from fedstake.outside import literal, seal
 from sim.recording import CORE, INTEGER, NUMBER, TEXT, Table
 from sim.scenario import SCHEMA_VERSION
@@ -61,6 +62,26 @@ def per_seed(runs: pd.DataFrame, column: str) -> np.ndarray:
     Runs of one seed share its luck: they are no independent observations.
     """
     return runs[column].astype(float).groupby(runs["seed"]).mean().dropna().to_numpy()
+
+
+def _counts(group: pd.DataFrame) -> dict[str, int]:
+    """Return how many runs of a group are done and of how many seeds, and how many failed."""
+    if "failed" not in group:
+        return {"runs": len(group), "seeds": group["seed"].nunique()}
+    failed = group["failed"].astype(bool)
+    seeds = group.loc[~failed, "seed"].nunique()
+    return {"runs": int((~failed).sum()), "failed": int(failed.sum()), "seeds": seeds}
+
+
+def _means(group: pd.DataFrame, wanted: list[str], ci: str, level: float) -> dict[str, float]:
+    """Return the mean of each column over the seeds of a group, with the bounds of its interval."""
+    row = {}
+    for column in wanted:
+        values = per_seed(group, column)
+        row[column] = values.mean() if len(values) else np.nan
+        if ci != "none":
+            row[f"{column}_low"], row[f"{column}_high"] = interval(values, ci, level)
+    return row
 
 
 class Results:
@@ -90,13 +111,13 @@ class Results:
         return line + (means.to_html(index=False) if self._done else "")
 
     @classmethod
-    def open(cls, folder: str | Path) -> Results:
-        """Open a sweep's folder.
+    def open(cls, folder: str | Path | Results) -> Results:
+        """Open a sweep's folder, or opened results again.
 
         Raises `RunError` for a folder that holds no sweep, or one of a schema that this version
         cannot read.
         """
-        path = Path(folder)
+        path = recorded_folder(folder, "folder")
         sweep = read_sweep(path)
         schema = sweep["schema_version"]
         if schema != SCHEMA_VERSION:
@@ -530,6 +551,8 @@ class Results:
         of: str | Sequence[str] | None = None,
         ci: str = "auto",
         level: float = 0.95,
+        *,
+        named: bool = True,
     ) -> pd.DataFrame:
         """Return mean and interval of outcomes per group of runs.
 
@@ -545,6 +568,7 @@ class Results:
             ci: "t" (Student), "bootstrap" (percentiles of 2,000 resampled means), "none", or
                 "auto": Student's for a group of fewer than ten seeds, else the bootstrap.
             level: of the intervals.
+            named: call a plug-in by path by its own name; else as it is recorded.
         """
         if ci not in WAYS:
             raise RunError(f"{self.folder}: ci = {ci!r}: must be auto, bootstrap, t or none")
@@ -568,20 +592,12 @@ class Results:
         rows = []
         for labels, group in groups:
             row: dict[str, Any] = dict(zip(keys, labels, strict=True))
-            row["runs"] = len(group)
-            if len(failed):
-                row["failed"] = int(group["failed"].sum())
-                row["runs"] -= row["failed"]
-            row["seeds"] = group["seed"].nunique()
-            for column in wanted:
-                values = per_seed(group, column)
-                row[column] = values.mean() if len(values) else np.nan
-                if ci != "none":
-                    row[f"{column}_low"], row[f"{column}_high"] = interval(values, ci, level)
-            rows.append(row)
-        table = pd.DataFrame(rows)
-        repeated = len(table) and bool((table["runs"] > table["seeds"]).any())
-        return table if repeated else table.drop(columns="seeds", errors="ignore")
+            rows.append(row | _counts(group) | _means(group, wanted, ci, level))
+        means = pd.DataFrame(rows)
+        repeated = len(means) and bool((means["runs"] > means["seeds"]).any())
+        if not repeated:
+            means = means.drop(columns="seeds", errors="ignore")
+        return self.labels.without_paths(means) if named else means
 
     def _first_outcomes(self) -> list[str]:
         """Return the outcomes that a summary shows unless others are asked for."""

@@ -6,15 +6,18 @@ What plays (Mesa, torch) is imported only when there is something to play.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from experiments import checkpoint
 from experiments.checkpoint import Keeping
-from experiments.loader import load_scenario
+from experiments.loader import load_scenario, table_of
 from experiments.progress import Progress
 from experiments.rundir import MANIFEST, RunError, check_place, may_replace, recover, resolved
 from experiments.runresult import RunResult, open_run
 from experiments.view import Watcher, Watching
+from fedstake.folders import chosen_folder, recorded_folder
 from sim.data.folder import given_data
 from sim.scenario import Scenario
 
@@ -24,13 +27,14 @@ def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
     *,
+    set: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
     on_start: Watcher | None = None,
     on_round: Watcher | None = None,
     progress: Progress = None,
     checkpoint_every: int = 0,
     keep_state: bool = False,
-    extend: str | Path | None = None,
+    extend: RunResult | str | Path | None = None,
     force: bool = False,
 ) -> RunResult:
     """Run a scenario and record it. Raises what the run raises; nothing half-written is left.
@@ -44,6 +48,7 @@ def run(
         scenario: what to run; a preset's name or a TOML file will do.
         out: the run directory, by default `results/<name>-<run id>`; of a link its target. A
             complete run of the same scenario there is reused.
+        set: dotted scenario keys and their values, as `{"training.epochs": 2}`.
         data: folder of data files (default: FEDSTAKE_DATA, else the user's cache).
         on_start: called with a `RunView` before the first round that is played.
         on_round: called with a `RunView` after every round.
@@ -58,10 +63,14 @@ def run(
 
     Raises `Interrupted` on Ctrl-C: it says what was kept.
     """
+    place = chosen_folder(out, changes=True)
+    former = None if extend is None else recorded_folder(extend, "extend")
     if not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
-    path = Path(out) if out is not None else _usual_place(scenario)
-    in_place = extend is not None and resolved(Path(extend)) == resolved(path)
+        scenario = load_scenario(scenario, set)
+    elif changes := table_of(set):
+        scenario = scenario.replace(**changes)
+    path = place or _usual_place(scenario)
+    in_place = former is not None and resolved(former) == resolved(path)
     saved = _prepared(path, force or in_place)
     existing = _existing(path, scenario, force, in_place)
     if existing is not None or force:
@@ -71,7 +80,7 @@ def run(
 
         watching = Watching(on_start, on_round, progress)
         keeping = Keeping(checkpoint_every, keep_state, force)
-        play(scenario, path, saved, data, extend, watching, keeping)
+        play(scenario, path, saved, data, former, watching, keeping)
         checkpoint.remove(scenario, saved)
     return existing or RunResult(path)
 

@@ -15,6 +15,7 @@ from experiments.recorded import MANIFEST, SCENARIO, RunError
 from experiments.rundir import FAILED
 from experiments.runfiles import RunFiles
 from experiments.summary import Summary, summarised
+from fedstake.folders import recorded_folder
 from fedstake.outside import literal
 from sim.scenario import Scenario
 
@@ -108,9 +109,12 @@ def nullable(kind: pa.DataType) -> Any:
     return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
 
 
-def open_run(path: str | Path) -> RunResult:
-    """Open a complete run directory; `RunError` names what is missing or of another version."""
-    folder = Path(path)
+def open_run(path: str | Path | RunResult) -> RunResult:
+    """Open a complete run directory, or an opened run again.
+
+    `RunError` names what is missing or of another version.
+    """
+    folder = recorded_folder(path, "path")
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise RunError(f"{folder}: {_why_no_run(folder)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from experiments.numerals import digits, number
+from experiments.numerals import digits, number, whole
 from experiments.rundir import RunError
 from experiments.runfiles import RunFiles, setting
 from fedstake.outside import literal
@@ -187,7 +187,7 @@ def _shut_out(run: RunFiles, rounds: pa.Table) -> str:
 
 
 def _issued(run: RunFiles, rounds: pa.Table) -> str:
-    return f"{_total(rounds, 'issued') - _total(rounds, 'burned'):,} {_unit(run)}"
+    return f"{whole(_total(rounds, 'issued') - _total(rounds, 'burned'))} {_unit(run)}"
 
 
 def _simulated_time(run: RunFiles, rounds: pa.Table) -> str:

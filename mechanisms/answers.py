@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -268,7 +269,8 @@ def labels(plugin: Plugin, method: str, answer: Any, n: int, options: int, who: 
 def submission(plugin: Plugin, answer: Any, seen: WorkerObservation) -> Submission:
     """Return a submission in the form that the observation asks for.
 
-    What is in it may be anything: NaN, infinity and lies are strategies.
+    What is in it may be anything: NaN, infinity and lies are strategies. Rows of any
+    floating-point type become `float32`, what is too large for that infinity.
     """
     sent: Submission = instance(plugin, "submit", answer, Submission, seen.who)
     claims, rows = (len(seen.devices),), seen.updates.shape
@@ -286,7 +288,14 @@ def submission(plugin: Plugin, answer: Any, seen: WorkerObservation) -> Submissi
         if not isinstance(value, bool | np.bool_):
             message = f"{flag} must be True or False, not {value!r}"
             raise broken(plugin, "submit", message, seen.who)
-    return sent
+    revealed = None if sent.revealed is None else _single(sent.revealed)
+    return replace(sent, updates=_single(sent.updates), revealed=revealed)
+
+
+def _single(rows: Any) -> FloatMatrix:
+    """Return rows as `float32`, without a warning for numbers that are too large for it."""
+    with np.errstate(over="ignore"):
+        return np.asarray(rows, dtype=np.float32)
 
 
 def samples(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from fedstake.errors import InputError
@@ -120,9 +122,19 @@ class Plugin:
     def configure(cls, values: Mapping[str, Any]) -> Any:
         """Build the plug-in from a table of a scenario.
 
-        Raises `PluginError` that names the key, the value and what would be right.
+        Raises `PluginError` that names the key, the value and what would be right, and `InputError`
+        for an `__init__` of its own that leaves out what every plug-in has.
         """
-        return cls(parse_params(cls.Params, values))
+        params = parse_params(cls.Params, values)
+        try:
+            made = cls(params)
+        except TypeError:
+            if _takes_one(cls):
+                raise
+            raise _badly_made(cls, "must take params, as __init__(self, params)") from None
+        if not hasattr(made, "params"):
+            raise _badly_made(cls, "sets no params")
+        return made
 
     @classmethod
     def metadata(cls) -> dict[str, Any]:
@@ -134,6 +146,24 @@ class Plugin:
             "stochastic": cls.stochastic,
             "params": [_described(f) for f in dataclasses.fields(cls.Params)],
         }
+
+
+def _takes_one(cls: type) -> bool:
+    """Return whether a class can be called with one argument."""
+    try:
+        inspect.signature(cls).bind(None)
+    except TypeError:
+        return False
+    return True
+
+
+def _badly_made(cls: type, message: str) -> InputError:
+    """Return the error of a plug-in whose own `__init__` does not do what is relied on."""
+    code = getattr(cls.__init__, "__code__", None)  # type: ignore[misc]
+    place = f"{Path(code.co_filename).name}:{code.co_firstlineno} in " if code else ""
+    return InputError(
+        f"{place}{cls.__name__}.__init__: {message}; call super().__init__(params) in it"
+    )
 
 
 def check_declared(plugin: Plugin) -> None:

@@ -20,8 +20,9 @@ ALLOWED = {
     "mechanisms": {"mechanisms"},
     "chain_bridge": {"chain_bridge"},
 }
-FOR_ALL = {"fedstake.errors", "fedstake.interrupts", "fedstake.outside"}
-"""The root of errors, the reader of foreign text and Ctrl-C may be imported everywhere."""
+FOR_ALL = {"fedstake.errors", "fedstake.folders", "fedstake.interrupts", "fedstake.outside"}
+"""The root of errors, folders that are given, the reader of foreign text and Ctrl-C may be imported
+everywhere."""
 SHARED = {
     "mechanisms.vocabulary",
     "mechanisms.plugin",

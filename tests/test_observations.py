@@ -163,6 +163,7 @@ def test_a_declaration_of_what_there_is_not_is_refused(registry, declared, messa
     attribute = plugin.sees.declares
 
     def misdeclare(self, params=None):
+        self.params = params
         setattr(self, attribute, declared)
 
     monkeypatch.setattr(plugin, "__init__", misdeclare)

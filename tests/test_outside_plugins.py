@@ -9,6 +9,8 @@ import pytest
 from agents import registries as behaviours
 from experiments import load_scenario, run
 from experiments.conformance import PayoutConformance, WorkerConformance
+from experiments.kinds import all_kinds
+from fedstake.errors import InputError
 from mechanisms import registries as rules
 from mechanisms.plugin import PluginError
 from sim.keys import SettingError
@@ -171,3 +173,33 @@ def test_entry_points_are_read_again_only_where_the_path_has_changed(tmp_path, m
     monkeypatch.setattr("mechanisms.registry.entry_points", lambda **asked: reread.append(asked))
     rules.payouts.names()
     assert not reread
+
+
+OWN = {
+    "sets no params": lambda self, params: None,
+    "must take params, as __init__(self, params)": lambda self: None,
+}
+
+
+@pytest.mark.parametrize("message", OWN)
+def test_an_init_that_leaves_out_params_is_told_for_every_kind(message):
+    """It is told where a plug-in is made, with the remedy, not where params are first read."""
+    for kind in all_kinds():
+        own = type("Own", (kind.base,), {"__init__": OWN[message]})
+        own.__abstractmethods__ = frozenset()
+        with pytest.raises(InputError) as error:
+            own.configure({})
+        said = str(error.value)
+        assert f"Own.__init__: {message}; call super().__init__(params) in it" in said, kind.kind
+        assert said.startswith("test_outside_plugins.py:")
+
+
+def test_an_init_that_leaves_out_params_names_the_key(tiny, tmp_path):
+    file = tmp_path / "own.py"
+    text = (PLUGINS / "generous.py").read_text()
+    file.write_text(
+        f"{text}\n\nclass Own(Generous):\n    def __init__(self, params):\n        self.x = 1\n"
+    )
+    wrong = r"payout\.mechanism = .*: own\.py:\d+ in Own\.__init__: sets no params"
+    with pytest.raises(InputError, match=wrong):
+        tiny(payout__mechanism=f"{file}:Own")

@@ -22,6 +22,7 @@ from chain_bridge.evm.stage import Head, Stage
 from chain_bridge.folder import check_folder, files_of, write_folder
 from chain_bridge.recording import Recording, read
 from fedstake.errors import FedstakeError
+from fedstake.folders import Opened, chosen_folder
 
 OnRound = Callable[[int, int], None]
 """Called with rounds done and all rounds."""
@@ -59,7 +60,7 @@ class Played:
 
 
 def play_run(
-    run: str | Path,
+    run: str | Path | Opened,
     options: EvmOptions | None = None,
     *,
     out: str | Path | None = None,
@@ -67,12 +68,14 @@ def play_run(
 ) -> Played:
     """Play a recorded run on an EVM and reconcile it; tables go to `out` [RUN/replay-evm].
 
+    `run`: its folder, or an opened run.
+
     Without an endpoint a fresh chain is started for this replay alone: a replay that was killed
     begins from nothing, so that nothing is paid twice. Raises `PlanError` and `SafetyError` before
     anything is signed.
     """
     recording = read(run, tables())
-    folder = Path(out) if out else recording.path / "replay-evm"
+    folder = chosen_folder(out) or recording.path / "replay-evm"
     check_folder(folder, FILES)
     done = rehearse(recording, options, on_round=on_round)
     done.folder = folder

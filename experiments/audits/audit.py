@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,11 @@ from experiments.audits.race import (
     gain_together,
 )
 from experiments.audits.remedies import Remedy, remedies_of
-from experiments.audits.settings import SELDOM, SHARES, AuditSettings
+from experiments.audits.settings import LEAST_RUNS, SELDOM, SHARES, AuditSettings, honest_seeds
 from experiments.audits.smallest import Smallest, smallest_of
 from experiments.audits.welfare import Welfare, welfare_of
 from experiments.loader import ScenarioError
+from experiments.numerals import number
 from experiments.rundir import RunError, write_file
 from experiments.trials import Play, Trials
 from fedstake.outside import read_text
@@ -81,6 +83,8 @@ class Audit:
         smallest: the smallest scenario found in which the worst finding pays.
         replayed: what the chain said of the smallest scenario; "" where it was not asked.
         runs: played for it.
+        next_stage: runs of one seed more of the deviations that are undecided, or of what else is;
+            0 where all is decided.
         notes: what could not be asked, and why.
         folder: of its runs, and of what is written about it.
     """
@@ -99,6 +103,7 @@ class Audit:
     smallest: Smallest | None = None
     replayed: str = ""
     runs: int = 0
+    next_stage: int = 0
     notes: list[str] = field(default_factory=list)
     folder: Path = Path()
 
@@ -107,10 +112,34 @@ class Audit:
         found = [f for f in self.findings if f.entry.kind == kind]
         return sorted(found, key=lambda f: -_number(f.bound.mean))
 
+    def counted(self, kind: str) -> list[Finding]:
+        """Return the findings that decide a kind, the largest mean gain first.
+
+        Those of the kind, and what else counts as such: see `counts_as`.
+        """
+        found = [f for f in self.findings if counts_as(f.entry.kind, f.entry.size) == kind]
+        return sorted(found, key=lambda f: -_number(f.bound.mean))
+
     def verdict(self, kind: str) -> str:
         """Return what is known of a kind; an attack that was found counts by its size."""
-        known = ((f.entry.kind, f.entry.size, f.verdict) for f in self.findings)
-        return together(v for k, size, v in known if counts_as(k, size) == kind)
+        return together(f.verdict for f in self.counted(kind))
+
+    @property
+    def left(self) -> int:
+        """Runs that were allowed and not played."""
+        return max(0, self.settings.budget - self.runs)
+
+    @property
+    def least_budget(self) -> int:
+        """Runs with which every deviation is tried once, beside the look at honest devices."""
+        looked = 0 if self.portrait is None else self.portrait.runs
+        by_seed = looked / self.settings.honest_seeds
+        once = len(self.library.playable) + 1
+        return next(
+            budget
+            for budget in itertools.count(LEAST_RUNS)
+            if once + by_seed * honest_seeds(budget) <= budget
+        )
 
     @property
     def worst(self) -> Finding | None:
@@ -253,6 +282,7 @@ class Auditor:
         self.audit = Audit(question, settings, library(question))
         self._sample, self._trials, self._searches = sample, trials, search
         self._spare = 0.0
+        self._races: dict[str, Race] = {}
 
     def run(self) -> Audit:
         """Return the audit."""
@@ -271,8 +301,12 @@ class Auditor:
         self._sybils(judge, sybils)
         self._coalitions(judge)
         self._search(judge)
+        # What becomes profitable now is still stopped and made small.
+        self._go_on(SHARES["remedies"] + SHARES["smallest"])
         self._remedies()
         self._smallest()
+        self._go_on()
+        self._say_what_failed()
         return audit
 
     # --- what is small ------------------------------------------------------------------------
@@ -323,6 +357,21 @@ class Auditor:
         self._spare = self._share(part) - runs
         self.audit.runs += runs
 
+    def _go_on(self, kept: float = 0.0) -> None:
+        """Spend what is left of the budget, less a share of it, on what is undecided."""
+        audit = self.audit
+        kept_runs = math.ceil(kept * audit.settings.budget)
+        for race in self._races.values():
+            before = race.runs
+            race.run(audit.left - kept_runs, SEEDS)
+            audit.runs += race.runs - before
+        self._spare = audit.left - kept_runs
+        costs = (race.cost for race in self._races.values() if race.cost)
+        audit.next_stage = next(costs, 0)
+        known = {id(f) for f in audit.findings}
+        added = [f for r in self._races.values() for f in r.findings if f.gains]
+        audit.findings += [f for f in added if id(f) not in known]
+
     # --- parts --------------------------------------------------------------------------------
 
     def _deviations(self, judge: Judge) -> None:
@@ -360,19 +409,27 @@ class Auditor:
         if not entries:
             self._spent(part, 0)
             return
-        race = Race(self._sample, baselines, entries, judge, FIRST[part])
-        race.run(self._share(part), SEEDS)
+        race = self._races[part] = Race(self._sample, baselines, entries, judge, FIRST[part])
+        runs = self._share(part)
+        if part == "deviations":
+            # Each is tried once before anything else is, if the budget has runs for that.
+            runs = max(runs, min(race.cost, self.audit.left))
+        race.run(runs, SEEDS)
         self.audit.findings += [f for f in race.findings if f.gains]
         self._spent(part, race.runs)
-        for f in race.findings:
-            if f.failed:
-                seeds = ", ".join(map(str, f.failed[:5]))
-                self.audit.notes.append(f"{f.name}: its run failed under seed {seeds}: undecided")
-        unplayed = [f.name for f in race.findings if not f.gains and not f.failed]
-        if unplayed:
-            self.audit.notes.append(
-                f"{part}: the budget was spent before {', '.join(unplayed)} could be played"
-            )
+
+    def _say_what_failed(self) -> None:
+        """Note the runs that failed, and what was never played."""
+        notes = self.audit.notes
+        for part, race in self._races.items():
+            for f in race.findings:
+                if f.failed:
+                    seeds = ", ".join(map(str, f.failed[:5]))
+                    notes.append(f"{f.name}: its run failed under seed {seeds}: undecided")
+            unplayed = [f.name for f in race.findings if not f.gains and not f.failed]
+            if unplayed:
+                names = ", ".join(unplayed)
+                notes.append(f"{part}: the budget was spent before {names} could be played")
 
     def _sybil_entries(self) -> list[tuple[int, str]]:
         """Return the numbers of identities that can be played, and how data are dealt to them."""
@@ -473,8 +530,8 @@ class Auditor:
         judge.judge(finding)
         self.audit.findings.append(finding)
         self.audit.notes.append(
-            f"search: {found.trials} trials; gain in the search {found.in_search:,.0f}, on fresh "
-            f"seeds {finding.bound.mean:,.0f} base units"
+            f"search: {found.trials} trials; gain in the search {number(found.in_search, 0)}, on "
+            f"fresh seeds {number(finding.bound.mean, 0)} base units"
         )
 
     def _remedies(self) -> None:

@@ -18,6 +18,7 @@ from experiments.progress import Progress
 from experiments.rundir import check_writable
 from experiments.runner import run
 from experiments.trials import player
+from fedstake.folders import chosen_folder
 
 PAGE, CERTIFICATE = "audit.html", "certificate.toml"
 
@@ -59,7 +60,7 @@ def audit(
     """
     chosen = AuditSettings(**settings)
     question = ask(rule, scenario, set, kind)
-    folder = Path(out) if out else Path("results") / f"audit-{question.called}"
+    folder = chosen_folder(out, changes=True) or Path("results") / f"audit-{question.called}"
     check_writable(folder)
 
     play = player(workers=workers, data=data, progress=progress)

@@ -51,7 +51,7 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield (
         f"This rests on {how_many(audit.runs, 'run')}; intervals hold for all variants together at "
         f"every moment with {100 * s.level:.4g} % ({confidence.ASSUMED[s.method]}). "
-        f"{_power(audit)}"
+        f"{_power(audit)}{_unspent(audit)}"
     )
 
 
@@ -59,7 +59,7 @@ def _of_faults(audit: Audit) -> Iterator[str]:
     """Yield what fails for honest devices, without anybody who deviates."""
     if audit.claim("rationality") == "profitable" and audit.welfare is not None:
         paid = number(audit.welfare.payoff.mean, 0)
-        yield f"honest devices lose by taking part: {paid} base units per run."
+        yield f"honest devices lose by taking part, on average: {paid} base units per run."
     seen = audit.portrait
     if seen is None:
         return
@@ -83,10 +83,17 @@ def _first_profitable(findings: list[Finding]) -> int:
 
 def _of_deviations(audit: Audit) -> str:
     """Return what was found of deviations of one device."""
-    alone, epsilon = audit.of("deviation"), number(audit.epsilon, 0)
+    alone, epsilon = audit.counted("deviation"), number(audit.epsilon, 0)
     verdict = audit.verdict("deviation")
+    tried = audit.of("deviation")
     if verdict == "profitable":
         return f"deviating pays. {_gain(alone[_first_profitable(alone)])}."
+    if not tried and audit.least_budget > audit.settings.budget:
+        known = how_many(len(audit.library.playable), "deviation")
+        return (
+            f"undecided: no deviation was tried. To try {known} once, an audit needs "
+            f"{how_many(audit.least_budget, 'run')} at least (--budget {audit.least_budget})."
+        )
     if verdict == "compatible":
         return (
             f"no deviation that was tried pays a single device more than {epsilon} base units per "
@@ -99,14 +106,13 @@ def _of_deviations(audit: Audit) -> str:
             f"{len(alone)} are not excluded yet."
         )
     if audit.library.playable:
-        known = how_many(len(audit.library.playable), "deviation")
-        return f"the budget is too small to play its {known}."
+        return "no deviation could be played to its end: the notes say why."
     return "no deviation can be played here."
 
 
 def _of_kind(audit: Audit, kind: str, word: str) -> str:
     """Return what was found of sybils or coalitions; "" where there are none."""
-    found = audit.of(kind)
+    found = audit.counted(kind)
     verdict = audit.verdict(kind)
     if verdict == "profitable":
         paying = [f for f in found if f.verdict == "profitable"]
@@ -134,6 +140,17 @@ def _power(audit: Audit) -> str:
     return (
         f"A deviation that gains {number(audit.power, 0)} base units per run or more would have "
         f"been found with {100 * audit.settings.level:.4g} %."
+    )
+
+
+def _unspent(audit: Audit) -> str:
+    """Return how many runs are left, and why; "" where they are not missed."""
+    if not audit.left or not audit.next_stage:
+        return ""
+    left = f"{audit.left} of {audit.settings.budget:,}"
+    return (
+        f" Runs left: {left}, too few for one more of each variant that is undecided and of what "
+        f"it is compared with ({audit.next_stage:,})."
     )
 
 

@@ -145,19 +145,24 @@ class Race:
         undecided = [f for f in self.findings if f.verdict == "undecided" and not f.failed]
         return sorted(undecided, key=lambda f: (-f.bound.high, -_known(f.bound.mean)))
 
+    @property
+    def cost(self) -> int:
+        """Runs of one seed of all that is undecided and of its baselines; 0 without any."""
+        return len(self.open) + len({f.entry.baseline for f in self.open})
+
     def run(self, runs: int, seeds: int) -> None:
         """Spend at most so many runs, at first so many seeds on every entry.
 
-        Where fewer are left than the undecided need, the last stage has fewer seeds.
+        Where fewer are left than the undecided need, the last stage has fewer seeds. The same race
+        may be run again with more runs.
         """
-        step = seeds
+        left, step = runs, seeds
         while self.open:
-            wanted = self.open
-            each = len(wanted) + len({f.entry.baseline for f in wanted})
-            step = min(step, (runs - self.runs) // each)
+            step = min(step, left // self.cost)
             if step < 1:
                 break
-            self.stage(wanted, step)
+            left -= step * self.cost
+            self.stage(self.open, step)
             step = max(1, round(GROWTH * step))
 
     def stage(self, findings: Sequence[Finding], seeds: int) -> None:

@@ -13,7 +13,7 @@ CLAIMS = {
     "deviations": "nobody gains by deviating alone",
     "sybils": "nobody gains by splitting into identities",
     "coalitions": "no coalition gains",
-    "rationality": "honest devices do not lose by taking part",
+    "rationality": "honest devices do not lose by taking part, on average",
     "inclusion": "no honest device loses its place",
     "settlement": "nothing stays behind in the rule's escrows",
 }
@@ -76,7 +76,12 @@ class AuditSettings:
     @property
     def honest_seeds(self) -> int:
         """Seeds of the runs in which nobody deviates: a part of the budget, six to forty."""
-        return min(40, max(6, self.budget // 20))
+        return honest_seeds(self.budget)
+
+
+def honest_seeds(budget: int) -> int:
+    """Return the seeds of the runs in which nobody deviates, of so many runs in all."""
+    return min(40, max(6, budget // 20))
 
 
 SHARES = {

@@ -1,4 +1,4 @@
-"""The leaderboard: rows of one suite, the best first, and what every variant gains under each rule.
+"""The leaderboard: rows of one suite by their verdicts, and what every variant gains under a rule.
 
 Three files lie beside each other: `leaderboard.csv`, `leaderboard-gains.csv`, and
 `leaderboard.toml`, which says of which suite the rows are and how they were made.
@@ -114,7 +114,7 @@ def read_board(folder: Path, suite: Suite) -> Board:
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: no such file; {remedy}")
     rows, gains = csv_frame(folder / TABLE), csv_frame(folder / GAINS)
-    for name in ("file_hash", "best_coalition"):
+    for name in ("file_hash", "best_coalition", "pays"):
         rows[name] = rows[name].astype(object).where(rows[name].notna(), "")
     return Board(about, rows, gains)
 
@@ -134,6 +134,7 @@ def _shown_row(row: Mapping[str, Any], suite: Suite) -> dict[str, str]:
     return {
         "rule": row["rule"],
         "verdict": row["verdict"],
+        "what pays": row["pays"] or "nothing found",
         "best deviation": row["best_deviation"],
         "gap %": _interval(row, "ic_gap_share", 0),
         "coalition": "none found" if pd.isna(size) else f"{size:.0f}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.bench.board import shown_rows
-from experiments.bench.row import answer
+from experiments.bench.row import ORDER, answer
 from experiments.bench.suite import Suite
 from experiments.claims.claim import FOLDER, Claim, read
 from experiments.claims.page import mean_text
@@ -48,6 +49,7 @@ def sections_of(
     gains: pd.DataFrame,
     suite: Suite,
     settings: Mapping[str, Any] | None = None,
+    given: str = "",
 ) -> list[Section]:
     """Return the parts of a rule's card.
 
@@ -58,10 +60,12 @@ def sections_of(
         suite: that both are from.
         settings: parameters of the rule and parts around it, as a scenario's table `payout` has
             them (default: its defaults, and no parts).
+        given: what commands call the rule (default: its name): one by path is found by no name.
     """
+    word = shlex.quote(given or rule.name)
     params = {} if settings is None else dict(settings["params"])
     parts = [] if settings is None else [part["part"] for part in settings["parts"]]
-    said: tuple[str, ...] = ("Not measured yet.", f"fedstake bench {rule.name} measures it.")
+    said: tuple[str, ...] = ("Not measured yet.", f"fedstake bench {word} measures it.")
     measured: list[Section] = []
     if row is not None:
         said = (answer(dict(row), suite), _basis(row, suite))
@@ -82,9 +86,9 @@ def sections_of(
         ),
         *measured,
         *_parameters(rule, params),
-        Section("Certificate", lines=("", _certificate(rule))),
+        Section("Certificate", lines=("", _certificate(rule, word))),
         _claims(rule),
-        Section("Sources", lines=("", *_sources(rule))),
+        Section("Sources", lines=("", *_sources(rule, word))),
     ]
 
 
@@ -190,11 +194,12 @@ def _parameters(rule: type[PayoutRule], params: Mapping[str, Any]) -> Iterator[S
     yield Section("Parameters", table, note=note)
 
 
-def _certificate(rule: type[PayoutRule]) -> str:
+def _certificate(rule: type[PayoutRule], word: str) -> str:
+    """Return where the certificate of a rule is, `word` being what commands call the rule."""
     file = CERTIFICATES / f"{rule.name}.toml"
     if file.is_file():
         return f"results/certificates/{file.name}: fedstake verify plays a random part of it again."
-    return f"None is kept. fedstake audit {rule.name} makes one."
+    return f"None is kept. fedstake audit {word} makes one."
 
 
 # --- claims -------------------------------------------------------------------------------------
@@ -251,12 +256,12 @@ def _claims(rule: type[PayoutRule]) -> Section:
 # --- sources ------------------------------------------------------------------------------------
 
 
-def _sources(rule: type[PayoutRule]) -> Iterator[str]:
+def _sources(rule: type[PayoutRule], word: str) -> Iterator[str]:
     yield f"{rule.reference}."
     where = rule.__module__
     if where.startswith("mechanisms."):
         yield f"Code: {where.replace('.', '/')}.py."
-    yield f"Row: fedstake bench {rule.name}."
+    yield f"Row: fedstake bench {word}."
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -297,7 +302,7 @@ def index(rows: pd.DataFrame, suite: Suite, names: Sequence[str]) -> str:
     missing = [f"[`{name}`]({name}.md)" for name in names if name not in set(rows["rule"])]
     shown = shown_rows(rows, suite)
     linked = [f"[`{name}`]({name}.md)" for name in shown["rule"]]
-    found = ["verdict", "best deviation", "gap %", "coalition"]
+    found = ["verdict", "what pays", "best deviation", "gap %", "coalition"]
     found += [f"{k} ids" for k in suite.identities]
     measured = ["accuracy", "losing %", "budget", "Gini", "to Shapley", "fee"]
     cells = len(suite.cells())
@@ -313,6 +318,9 @@ def index(rows: pd.DataFrame, suite: Suite, names: Sequence[str]) -> str:
         "",
         "## Who gains",
         "",
+        f"Rows stand {ORDER}.",
+        "`what pays`: of all that certainly pays, what takes the fewest devices or identities;",
+        "it makes the verdict. `best deviation` is of one device, whether it pays or not.",
         "`gap %` is the largest mean gain of one device that deviates, in per cent of an honest",
         f"device's mean absolute payoff, with its interval; gains up to {100 * suite.tolerance:g} "
         "% count as none.",

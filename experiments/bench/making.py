@@ -36,6 +36,7 @@ from experiments.runresult import RunResult
 from experiments.scorecard.measures import fairness, gini
 from experiments.spreadsheet import csv_text
 from fedstake.errors import InputError
+from fedstake.folders import chosen_folder
 from fedstake.interrupts import like
 from fedstake.outside import shown
 from mechanisms import registries as rules_of
@@ -51,6 +52,8 @@ CHUNK = 24
 
 Place = tuple[Cell, Variant]
 Accounts = dict[Place, Account]
+BENCH = "results/bench"
+"""Where rows are made unless another folder is given."""
 Shares = dict[Cell, tuple[int, ...] | None]
 """By cell what each device would have had by Shapley value; none where that was not measured."""
 
@@ -64,12 +67,14 @@ class Asked:
         payout: dotted keys that name it, its parameters and its parts.
         protocol: that it is played under.
         settings: the checked table `payout` of a scenario with it.
+        given: what the user calls it, as commands take it.
     """
 
     rule: str
     payout: Mapping[str, Any]
     protocol: Played
     settings: Mapping[str, Any]
+    given: str
 
     @property
     def called(self) -> str:
@@ -114,7 +119,7 @@ def ask(rule: str, suite: Suite, changes: Mapping[str, Any] | None = None) -> As
         scenario = suite.scenario(protocol, suite.cells()[0], honest, payout)
     except SettingError as error:
         raise ScenarioError(rule, error.key, error.value, error.expected) from error
-    asked = Asked(named["rule"], payout, protocol, scenario.to_dict()["payout"])
+    asked = Asked(named["rule"], payout, protocol, scenario.to_dict()["payout"], rule)
     if not re.fullmatch(CALLED, asked.called):
         expected = "at most 80 letters, digits and signs of ASCII, names of parts among them"
         raise InputError(f"{rule}: is called {shown(asked.called)}: must be {expected}")
@@ -323,7 +328,7 @@ class Benched:
 
 def bench(
     rule: str,
-    out: str | Path = "results/bench",
+    out: str | Path = BENCH,
     *,
     set: Mapping[str, Any] | None = None,
     workers: int | None = None,
@@ -344,29 +349,29 @@ def bench(
 
     Raises `InputError` for a rule that the suite does not cover, `RunError` where a run fails.
     """
-    suite = load_suite()
+    suite, folder = load_suite(), chosen_folder(out, changes=True) or Path(BENCH)
     asked = ask(rule, suite, set)
-    made = Bench(suite, Path(out), workers, data, progress).records([asked])
+    made = Bench(suite, folder, workers, data, progress).records([asked])
     benched = Benched(made[0], suite)
-    write_benched(benched, asked, Path(out))
+    write_benched(benched, asked, folder)
     return benched
 
 
 def bench_all(
-    out: str | Path = "results/bench",
+    out: str | Path = BENCH,
     *,
     workers: int | None = None,
     data: str | Path | None = None,
     progress: Progress = None,
 ) -> list[Benched]:
     """Measure all shipped payout rules; arguments as for `bench`."""
-    suite = load_suite()
+    suite, folder = load_suite(), chosen_folder(out) or Path(BENCH)
     shipped = [name for name in rules_of.payouts.names() if rules_of.payouts.is_shipped(name)]
     asked = [ask(name, suite) for name in shipped]
-    records = Bench(suite, Path(out), workers, data, progress).records(asked)
+    records = Bench(suite, folder, workers, data, progress).records(asked)
     found = [Benched(record, suite) for record in records]
     for benched, each in zip(found, asked, strict=True):
-        write_benched(benched, each, Path(out))
+        write_benched(benched, each, folder)
     return found
 
 
@@ -384,7 +389,7 @@ def write_benched(benched: Benched, asked: Asked, out: Path) -> None:
     write_file(place / "row.csv", csv_text(benched.frame()))
     write_file(place / "gains.csv", csv_text(gains))
     rule: Any = rules_of.payouts.get(asked.rule)
-    parts = sections_of(rule, benched.row, gains, benched.suite, asked.settings)
+    parts = sections_of(rule, benched.row, gains, benched.suite, asked.settings, asked.given)
     subtitle = f"payout rule · suite {benched.suite.version} · protocol {asked.protocol.name}"
     write_file(place / "card.html", page(benched.record.called, subtitle, parts))
 

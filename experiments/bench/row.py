@@ -74,6 +74,7 @@ def row_of(record: Record, suite: Suite) -> dict[str, Any]:
     row: dict[str, Any] = {
         "rule": record.called,
         "verdict": together(verdicts.values()),
+        "pays": what_pays(gains),
         "best_deviation": str(alone["variant"].iloc[_largest(alone["gain"])]),
         "deviations": verdicts["deviation"],
         "sybils": verdicts["sybils"],
@@ -130,6 +131,18 @@ def _smallest_coalition(gains: pd.DataFrame) -> dict[str, Any]:
     return {"coalition": size, "best_coalition": str(best)}
 
 
+def what_pays(gains: pd.DataFrame) -> str:
+    """Return the variant that makes a verdict "profitable"; "" where nothing certainly pays.
+
+    Of those that certainly pay it takes the fewest devices or identities, and then gains most.
+    """
+    paying = gains[gains["verdict"] == "profitable"]
+    if paying.empty:
+        return ""
+    fewest = paying[paying["devices"] == paying["devices"].min()]
+    return str(fewest["variant"].iloc[_largest(fewest["gain"])])
+
+
 def _mean(values: Sequence[float], suite: Suite) -> Bound:
     """Return a mean over cells with Student's interval; NaN where too little is known."""
     if not len(values):
@@ -141,8 +154,12 @@ def _named(name: str, bound: Bound) -> dict[str, float]:
     return {name: bound.mean, f"{name}_low": bound.low, f"{name}_high": bound.high}
 
 
+ORDER = f"by verdict ({', '.join(VERDICTS)}), then by the gap of one device, the smallest first"
+"""What the rows of a leaderboard are ordered by, in words."""
+
+
 def ordered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of a leaderboard, the best first: by verdict, then by the share gained."""
+    """Return rows of a leaderboard by verdict, then by the share that one device gains."""
     place = rows["verdict"].map(VERDICTS.index)
     keyed = rows.assign(_place=place).sort_values(
         ["_place", "ic_gap_share", "rule"], kind="stable", ignore_index=True

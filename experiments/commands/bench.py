@@ -181,12 +181,13 @@ def _show_gains(gains: object) -> None:
 def _show_board(board: Board, suite: Suite, own: Record | None = None) -> None:
     """Print a leaderboard; an arrow stands before one's own row."""
     from experiments.bench.board import label_of, shown_rows
+    from experiments.bench.row import ORDER
 
     shown = shown_rows(board.rows, suite)
     if own is not None:
         mark = [("> " if name == label_of(own) else "  ") + name for name in shown["rule"]]
         shown["rule"] = mark
-    show(shown, f"suite {suite.version} ({suite.hash}), the best first")
+    show(shown, f"suite {suite.version} ({suite.hash}), {ORDER}")
 
 
 def register(app: typer.Typer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -210,7 +211,8 @@ def _compare_rules(
         out.parent.mkdir(parents=True, exist_ok=True)
     table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)
-    shown["mechanism"] = rule_names(shown["mechanism"], _own_name(result))
+    own = _own_name(result) | _own_names(rule or ())
+    shown["mechanism"] = rule_names(shown["mechanism"], own)
     for column in ("honest", "adversary", "spent"):
         shown[column] = [number(v, 0) for v in shown[column]]
     shown["cpu_s"] = shown["cpu_s"].map("{:.3f}".format)
@@ -233,6 +235,13 @@ def _own_name(result: RunResult) -> dict[str, str]:
     recorded = result.manifest.get("plugins")
     own = recorded.get("payout.mechanism") if isinstance(recorded, dict) else None
     return {str(result.settings["payout"]["mechanism"]): own} if own else {}
+
+
+def _own_names(rules: Iterable[str]) -> dict[str, str]:
+    """Return what rules by path call themselves; the user named them, and they were played."""
+    from mechanisms.registry import import_by_path
+
+    return {rule: import_by_path(rule).name for rule in rules if ":" in rule}
 
 
 def register(app: typer.Typer) -> None:

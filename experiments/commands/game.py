@@ -85,7 +85,7 @@ def _estimated(
 def _show(name: str, solution: Solution) -> None:
     """Print the answer, then how sure it is, then the details."""
     from experiments.games.solution import learning_text
-    from experiments.numerals import rounded
+    from experiments.numerals import compact, rounded
 
     runs = solution.table.runs
     out_console.print(f"{name}: {solution.verdict}", markup=False)
@@ -110,8 +110,8 @@ def _show(name: str, solution: Solution) -> None:
         out_console.print(f"\n{learning_text(solution)}", markup=False)
     prices = solution.prices
     out_console.print(
-        f"\nwelfare: at best {prices.optimum:.4g}, in equilibrium {prices.worst:.4g} to "
-        f"{prices.best:.4g}{_prices(prices.anarchy, prices.stability)}",
+        f"\nwelfare: at best {compact(prices.optimum)}, in equilibrium {compact(prices.worst)} to "
+        f"{compact(prices.best)}{_prices(prices.anarchy, prices.stability)}",
         markup=False,
     )
     ranking = solution.ranking_frame()
@@ -122,9 +122,11 @@ def _show(name: str, solution: Solution) -> None:
 
 def _prices(anarchy: float, stability: float) -> str:
     """Return the prices in words; they have no meaning where a welfare is not above 0."""
+    from experiments.numerals import compact
+
     if anarchy != anarchy:
         return "; no price of anarchy, because a welfare is not above 0"
-    return f"; price of anarchy {anarchy:.4g}, of stability {stability:.4g}"
+    return f"; price of anarchy {compact(anarchy)}, of stability {compact(stability)}"
 
 
 def _write(recorded: RecordedGame, nfg: Path | None) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.console import out_console
+from experiments.console import out_console, shown
+from experiments.fitting import wrapped
 from experiments.terminal import DebugOption, one_line_errors
 
 KINDS, SCENARIOS = "kinds", "scenarios"
@@ -35,7 +36,7 @@ def list_(
             return
         if kind in (None, KINDS):
             for name, about in [*described(), (SCENARIOS, "what is shipped to be run")]:
-                out_console.print(f"{name:24} {about}", markup=False)
+                _say(f"{name:25} {about}")
             return
         kinds = listed()
         if kind not in kinds:
@@ -43,6 +44,11 @@ def list_(
         for role, registry in kinds[kind]:
             for plugin in registry.all():
                 _describe(plugin, f"{role} " if role else "")
+
+
+def _say(line: str) -> None:
+    """Print a line, in several where it is wider than the terminal; 80 columns without one."""
+    out_console.print(wrapped(shown(line), out_console.width), markup=False)
 
 
 def _meant(word: str, known: list[str]) -> str:
@@ -60,30 +66,34 @@ def _meant(word: str, known: list[str]) -> str:
 def _list_scenarios() -> None:
     """Print a line about each shipped scenario."""
     from experiments.loader import load_scenario, preset_names
+    from experiments.numerals import how_many
 
     for name in preset_names():
         scenario = load_scenario(name)
         adversaries = sum(group.size for group in scenario.adversaries if group.deviating)
-        out_console.print(
-            f"{name:18} {scenario.protocol}, {scenario.rounds} rounds, {scenario.devices} devices "
-            f"({adversaries} adversaries)",
-            markup=False,
+        _say(
+            f"{name:18} {scenario.protocol}, {how_many(scenario.rounds, 'round')}, "
+            f"{how_many(scenario.devices, 'device')} ({_adversaries(adversaries)})"
         )
+
+
+def _adversaries(count: int) -> str:
+    return "1 adversary" if count == 1 else f"{count} adversaries"
 
 
 def _describe(plugin: Any, prefix: str) -> None:
     """Print a plug-in: what it does, what it sees, its parameters, its source."""
     meta = plugin.metadata()
-    out_console.print(f"{prefix}{meta['name']}: {meta['summary']}", markup=False)
+    _say(f"{prefix}{meta['name']}: {meta['summary']}")
     for attribute in ("observes", "knows"):
         names = getattr(plugin, attribute, None)
         if names is not None:
             words = ", ".join(sorted(names)) or "nothing beside its own"
-            out_console.print(f"    {attribute}: {words}", markup=False)
+            _say(f"    {attribute}: {words}")
     for parameter in meta["params"]:
-        out_console.print(f"    {_parameter(parameter)}", markup=False)
+        _say(f"    {_parameter(parameter)}")
     stochastic = " (stochastic)" if meta["stochastic"] else ""
-    out_console.print(f"    source: {meta['reference']}{stochastic}", markup=False)
+    _say(f"    source: {meta['reference']}{stochastic}")
 
 
 def _parameter(parameter: dict[str, Any]) -> str:

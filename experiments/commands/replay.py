@@ -10,7 +10,7 @@ import typer
 
 from experiments.console import out_console
 from experiments.evm_replay import check_substrate_options, checks, options_of, replay_on_evm
-from experiments.numerals import duration
+from experiments.numerals import duration, whole
 from experiments.progress import progress
 from experiments.terminal import EXIT_FAILED, DebugOption, one_line_errors, show
 
@@ -315,7 +315,7 @@ def show_replay(done: Witnessed) -> None:
 
 def _grouped(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with its integers as text, in groups of three digits."""
-    return table.map(lambda value: value if isinstance(value, str) else f"{value:,}")
+    return table.map(lambda value: value if isinstance(value, str) else whole(value))
 
 
 def _fees(done: Witnessed) -> pd.DataFrame:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.console import err_console, out_console
 from experiments.progress import progress
 from experiments.terminal import DebugOption, TrustOption, one_line_errors
+
+if TYPE_CHECKING:
+    from experiments.games.record import RecordedGame
+    from experiments.results import Results
 
 
 def report(
@@ -47,10 +52,8 @@ def report(
     Example: fedstake report results/digits-quick-548d72b99108 --format pdf --width single
     """
     with one_line_errors(debug):
-        from experiments.figures import game_figures, sweep_figures
         from experiments.reports import open_recorded
         from experiments.reports import report as write_report
-        from experiments.results import Results
         from experiments.runresult import RunResult
         from mechanisms.registry import reading
 
@@ -66,15 +69,20 @@ def report(
                 width=width,
                 on_missing=missing.append,
             )
-            if isinstance(recorded, RunResult):
-                page = write()
-            else:
-                known = sweep_figures() if isinstance(recorded, Results) else game_figures()
-                with progress("report", len(known)) as report_done:
-                    page = write(on_figure=report_done)
+            page = write() if isinstance(recorded, RunResult) else _counted(recorded, write)
         for line in missing:
             err_console.print(f"fedstake: {line}", markup=False)
         out_console.print(f"{page}", markup=False)
+
+
+def _counted(recorded: Results | RecordedGame, write: Callable[..., Path]) -> Path:
+    """Write the page of a sweep or a game while its figures are counted; return its path."""
+    from experiments.figures import game_figures, sweep_figures
+    from experiments.results import Results
+
+    known = sweep_figures() if isinstance(recorded, Results) else game_figures()
+    with progress("report", len(known)) as report_done:
+        return write(on_figure=report_done)
 
 
 def register(app: typer.Typer) -> None:

@@ -163,7 +163,7 @@ def _show_means(results: Results) -> None:
     from experiments.numerals import rounded
 
     if results.factors and not results.outcomes().empty:
-        means = results.labels.applied(results.summary(ci="none"))
+        means = results.labels.applied(results.summary(ci="none", named=False))
         show(rounded(means), f"{results.name}: means over runs", keys=len(results.factors))
 
 

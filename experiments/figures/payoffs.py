@@ -43,7 +43,7 @@ def data(results: Results) -> pd.DataFrame:
     chosen = choose(results, outcomes, of, 2)
     if len(chosen.shown) < 2 or not outcomes[of].fillna(0).any(axis=None):
         return pd.DataFrame()
-    summary = results.summary(chosen.shown, of)
+    summary = results.summary(chosen.shown, of, named=False)
     parts = []
     for who, outcome in zip(WHOSE, of, strict=True):
         part = summary[[*chosen.shown, "runs"]].assign(

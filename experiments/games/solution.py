@@ -23,6 +23,7 @@ from experiments.games.equilibria import (
 from experiments.games.game import Game, GameError, Mix
 from experiments.games.learning import Learned, learned
 from experiments.games.table import Table, apart, names_apart
+from experiments.numerals import compact
 
 MOST_RANKED = 200
 """Joint strategies that are ranked, at most."""
@@ -96,15 +97,16 @@ class Honesty:
             possible, deviation = self._largest("high")
             return (
                 f"undecided: {names} {stands} an equilibrium of the means, and a gain of "
-                f"{possible.high:.4g} by {deviation} is not excluded"
+                f"{compact(possible.high)} by {deviation} is not excluded"
             )
         gain, deviation = self._largest("value")
         interval = ""
         if np.isfinite(gain.low):
-            interval = f" ({gain.low:.4g} to {gain.high:.4g})"
+            interval = f" ({compact(gain.low)} to {compact(gain.high)})"
+        gains = f"{deviation} gains {compact(gain.value)}"
         if self.decided:
-            return f"{names} {stands} no equilibrium: {deviation} gains {gain.value:.4g}{interval}"
-        return f"undecided: {deviation} gains {gain.value:.4g} against {names}{interval}"
+            return f"{names} {stands} no equilibrium: {gains}{interval}"
+        return f"undecided: {gains} against {names}{interval}"
 
     @property
     def open(self) -> NDArray[np.bool_]:
@@ -267,7 +269,7 @@ def learning_text(solution: Solution) -> str:
     assert seen is not None
     shares = zip(solution.game.names, seen.mix.tolist(), strict=True)
     mix = ", ".join(f"{name} {100 * share:.3g} %" for name, share in shares)
-    gain = f"against it one player gains at most {seen.regret:.4g} by another strategy"
+    gain = f"against it one player gains at most {compact(seen.regret)} by another strategy"
     if seen.nearest < 0:
         return f"learners end at {mix}; {gain}"
     return (

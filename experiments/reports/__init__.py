@@ -16,12 +16,13 @@ from experiments.results import Results
 from experiments.rundir import FAILED, MANIFEST, RunError, check_writable
 from experiments.runresult import RunResult, open_failed, open_run
 from experiments.sweeps.manifest import SWEEP
+from fedstake.folders import chosen_folder, recorded_folder
 
 __all__ = ["open_recorded", "report"]
 
 
 def report(
-    recorded: RunResult | Results | RecordedGame,
+    recorded: RunResult | Results | RecordedGame | str | Path,
     out: str | Path | None = None,
     *,
     figures: str | Sequence[str] = (),
@@ -35,7 +36,7 @@ def report(
     Doing it again gives the same files.
 
     Args:
-        recorded: a run (`open_run`), a sweep (`Results.open`) or a game (`open_recorded`).
+        recorded: a run, a sweep or a game: its folder, or what `open_run` or `Results.open` gives.
         out: folder, by default `report` in the run's or sweep's own, and that of a game itself;
             other files are left alone.
         figures: names of those to draw, in a list or with commas between them; none: all.
@@ -46,9 +47,11 @@ def report(
         on_missing: called with a sentence for each figure that could not be drawn, or that was
             asked for and has nothing to show.
     """
+    if not isinstance(recorded, RunResult | Results | RecordedGame):
+        recorded = open_recorded(recorded)
     home = recorded.path if isinstance(recorded, RunResult) else recorded.folder
     usual = home if isinstance(recorded, RecordedGame) else home / "report"
-    target = Path(out) if out else usual
+    target = chosen_folder(out) or usual
     check_writable(target)
     target.mkdir(parents=True, exist_ok=True)
     command = ["fedstake", "report", str(home)]
@@ -71,7 +74,7 @@ def report(
 
 def open_recorded(folder: str | Path) -> RunResult | Results | RecordedGame:
     """Return the run, sweep or game that a folder holds; `RunError` when it holds none of them."""
-    path = Path(folder)
+    path = recorded_folder(folder, "recorded")
     if (path / GAME).is_file():
         return open_game(path)
     if (path / SWEEP).is_file():

@@ -14,7 +14,7 @@ from experiments.figures.game_basins import mix_in_words, unbroken
 from experiments.games.record import RecordedGame, Stage, portable
 from experiments.games.solution import Solution, learning_text
 from experiments.games.table import Table, frame
-from experiments.numerals import how_many, plain, with_interval
+from experiments.numerals import compact, how_many, plain, with_interval
 from experiments.reports.drawing import Wanted, apart, check_figures, draw_all
 from experiments.reports.page import Gallery, Section, page
 from experiments.rundir import write_file
@@ -138,10 +138,10 @@ def _ends(solution: Solution) -> str:
     count = f"{len(solution.found)} {solution.alike}"
     if len(solution.found) == 1:
         count = count.replace("equilibria", "equilibrium")
-    between = plain(prices.worst)
+    between = compact(prices.worst)
     if prices.best - prices.worst > 1e-9 * solution.game.spread:
-        between = f"{plain(prices.worst)} to {plain(prices.best)}"
-    worth = f"with a welfare of {between}, of {plain(prices.optimum)} at best"
+        between = f"{compact(prices.worst)} to {compact(prices.best)}"
+    worth = f"with a welfare of {between}, of {compact(prices.optimum)} at best"
     return f"{count[0].upper()}{count[1:]}, {worth}. Searched by: {solution.search}."
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from chain_bridge.errors import BridgeError
 from chain_bridge.executions import NO_VECTORS, at_the_end, executions, in_short
 from chain_bridge.written import KINDS, UNDIVIDED, UTILITIES, Written, read_replay
-from experiments.numerals import how_many, number
+from experiments.numerals import how_many, number, whole
 from experiments.reports.page import Section
 from experiments.rundir import write_file
 from experiments.runresult import RunResult
@@ -293,4 +293,4 @@ def _text(value: object) -> str:
         return "–"
     if isinstance(value, float):
         return number(value, 0)
-    return f"{value:,}".replace("-", "−") if isinstance(value, int) else str(value)
+    return whole(value) if isinstance(value, int) else str(value)

@@ -146,7 +146,7 @@ def _outcomes(results: Results, target: Path) -> list[Section]:
     if outcomes.empty:
         return [Section("Outcomes", note="No run is done yet.")]
     recorded = [column for column in OUTCOMES if column in outcomes]
-    summary = results.summary(of=recorded)
+    summary = results.summary(of=recorded, named=False)
     write_file(target / "outcomes.csv", csv_text(summary))
     counts = [name for name in ("runs", "failed") if name in summary]
     shown = results.labels.applied(summary[[*results.factors, *counts]])

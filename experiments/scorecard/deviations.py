@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -94,13 +94,16 @@ def _verdict(counted: pd.DataFrame, *, coalitions: bool, s: ScorecardSettings) -
     return verdict, ", ".join([*basis, *doubted])
 
 
-def coalition_warnings(gains: pd.DataFrame) -> list[str]:
-    """Return a sentence for each level of a table of gains at which several devices deviate."""
+def coalition_warnings(gains: pd.DataFrame, called: Callable[[str], str] = str) -> list[str]:
+    """Return a sentence for each level of a table of gains at which several devices deviate.
+
+    `called`: returns what people call a level, a number with its factor.
+    """
     if gains.empty:
         return []
     most = gains.groupby("deviation", sort=False)["devices"].max()
     return [
-        f"{level}: {devices} devices deviate at once, a coalition: "
+        f"{called(str(level))}: {devices} devices deviate at once, a coalition: "
         "its gain is no evidence on incentive compatibility"
         for level, devices in most.items()
         if devices > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from experiments.scorecard.settings import (
 )
 from experiments.scorecard.shapley import against_shapley
 from experiments.spreadsheet import csv_text
+from fedstake.folders import chosen_folder
 from fedstake.outside import literal
 
 SCORECARD, GAINS, RANKING, WINNER = "scorecard.csv", "gains.csv", "ranking.csv", "winner.toml"
@@ -93,7 +95,7 @@ def compare(
     the sweep.
     """
     opened = results if isinstance(results, Results) else Results.open(results)
-    place, folder = str(opened.folder), Path(out) if out is not None else opened.folder
+    place, folder = str(opened.folder), chosen_folder(out) or opened.folder
     check_writable(folder)
     given = settings or read_settings(opened.spec.get("scorecard", {}), place)
     s = resolved(given, got_more_seeds=opened.got_more_seeds)
@@ -135,8 +137,15 @@ def compare(
         method=METHODS[bool(s.sequential)],
         lead=lead,
         note=f"; {missing} of {planned} failed or are missing" if missing else "",
-        warnings=tuple(coalition_warnings(scores.gains)),
+        warnings=tuple(coalition_warnings(scores.gains, partial(_deviation, opened, s))),
     )
+
+
+def _deviation(results: Results, s: ScorecardSettings, level: str) -> str:
+    """Return what people call a level of the factor of deviations, which tables have as text."""
+    recorded = results.labels.levels.get(s.adversary, {})
+    same = next((found for found in recorded if str(found) == level), level)
+    return results.labels.named(s.adversary, same)
 
 
 def _write(folder: Path, frames: Sequence[pd.DataFrame], winner: str) -> list[Path]:

@@ -29,6 +29,7 @@ from experiments.search.spec import FRESH, AttackSpec, RuleSpec, SearchSpec, loa
 from experiments.spreadsheet import csv_text
 from experiments.sweeps.plan import outcomes_of
 from experiments.trials import Play, Trials, groups_in_play, player
+from fedstake.folders import chosen_folder
 from fedstake.outside import literal
 from mechanisms.plugin import PluginError, nearest
 from sim.data.folder import given_data
@@ -67,7 +68,7 @@ def search(
     spec, file = load_search(source)
 
     play = player(workers=workers, data=data, progress=progress, label=spec.name)
-    folder = Path(out) if out is not None else Path("results") / spec.name
+    folder = chosen_folder(out) or Path("results") / spec.name
     found = Search(spec, file, folder, play).run()
     write(found, folder)
     return found

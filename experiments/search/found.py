@@ -12,7 +12,7 @@ import tomli_w
 
 from experiments.confidence import ASSUMED, Bound
 from experiments.confidence import Sequence as Intervals
-from experiments.numerals import how_many
+from experiments.numerals import compact, how_many
 from experiments.search.attack import Attack, Tried
 from experiments.search.rule import Confirmed, Point
 
@@ -126,7 +126,7 @@ def amount(value: float) -> str:
     """Return a number with four digits that count; infinite ends in words."""
     if math.isinf(value):
         return "minus infinity" if value < 0 else "infinity"
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return compact(value)
 
 
 def between(bound: Bound) -> str:
@@ -146,12 +146,13 @@ def attack_lines(found: Attack, of: str) -> list[str]:
     if found.bound.high <= 0:
         verdict = "does not pay"
     lost = found.in_search - found.bound.mean
+    compared = f"{amount(abs(lost))} {'more' if lost >= 0 else 'less'} than on fresh seeds"
     return [
         f"The worst attack {verdict}: {what_group(found.group)}, {of} {between(found.bound)} "
         f"on {how_many(len(found.fresh), 'fresh seed')}.",
-        f"In the search it scored {amount(found.in_search)}, {amount(abs(lost))} "
-        f"{'more' if lost >= 0 else 'less'}: the best of {how_many(found.trials, 'attack')}, "
-        "chosen because its score was high (winner's curse). Believe the fresh seeds.",
+        f"In the search it scored {amount(found.in_search)}, {compared}: the best of "
+        f"{how_many(found.trials, 'attack')}, chosen because its score was high "
+        "(winner's curse). Believe the fresh seeds.",
     ]
 
 

@@ -46,6 +46,7 @@ from experiments.sweeps.plan import (
 )
 from experiments.sweeps.request import Levels, limited, requested
 from fedstake.errors import FedstakeWarning
+from fedstake.folders import chosen_folder, recorded_folder
 from fedstake.interrupts import like
 from fedstake.outside import seal
 from sim.data.folder import given_data
@@ -107,17 +108,17 @@ class Sweep:
         source: str | Path | Mapping[str, Any] | Spec,
         out: str | Path | None = None,
         *,
-        reuse: Iterable[str | Path] = (),
+        reuse: Iterable[Results | str | Path] = (),
     ) -> None:
         """`reuse`: folders whose finished runs are taken over; they are verified and linked."""
         self.spec = source if isinstance(source, Spec) else load_spec(source)
-        self.folder = Path(out) if out else Path("results") / self.spec.name
+        self.folder = chosen_folder(out, changes=True) or Path("results") / self.spec.name
         check_writable(self.folder)
         self.runs = plan(self.spec)
         if self.spec.scorecard:
             check_before(self.spec, self.runs)
         self.digest = digest(self.runs)
-        self.reuse = [Path(folder) for folder in reuse]
+        self.reuse = [recorded_folder(folder, "reuse") for folder in reuse]
         self._held = False
         self._check_folder()
         self._look()
@@ -533,7 +534,7 @@ def sweep(
     vary: Levels | None = None,
     seeds: int | Sequence[int] | None = None,
     set: Mapping[str, Any] | None = None,
-    reuse: str | Path | Iterable[str | Path] = (),
+    reuse: Results | str | Path | Iterable[Results | str | Path] = (),
     timeout: float | None = None,
     memory: float | None = None,
     workers: int | None = None,
@@ -553,7 +554,7 @@ def sweep(
             every combination is played.
         seeds: how many, or a list; instead of the file's.
         set: dotted scenario keys and their values in all runs, beside the file's.
-        reuse: folders whose finished runs are taken over.
+        reuse: sweeps whose finished runs are taken over, one or several: folders, or `Results`.
         timeout: seconds after which a run is ended and recorded as failed.
         memory: gigabytes above which the process of a run is ended.
         workers: processes on this machine (default: all cores; 1: in this process where there are
@@ -570,7 +571,7 @@ def sweep(
 
     spec = requested(source, vary=vary, seeds=seeds, set=set)
     spec = limited(spec, timeout, memory)
-    folders = [reuse] if isinstance(reuse, str | Path) else reuse
+    folders = reuse if isinstance(reuse, Iterable) and not isinstance(reuse, str) else [reuse]
     planned = Sweep(spec, out, reuse=folders)
     with (
         planned.ready(),

@@ -151,11 +151,11 @@ def _take_into(
     if not act.reveals:
         sent.unrevealed.update(seen.devices)
     if act.revealed is not None:
-        shown = np.asarray(act.revealed, dtype=np.float32)
-        sent.switched.update(zip(seen.devices, map(row_digest, shown), strict=True))
+        digests = map(row_digest, act.revealed)
+        sent.switched.update(zip(seen.devices, digests, strict=True))
 
     # What it is.
-    rows = np.asarray(act.updates, dtype=np.float32)
+    rows = act.updates
     samples, epochs = np.asarray(act.claimed_samples), np.asarray(act.claimed_epochs)
     true_claims = (samples == seen.samples) & (epochs == seen.epochs)
     sent.genuine[at] &= (rows == seen.updates).all(axis=1) & true_claims

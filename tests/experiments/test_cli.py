@@ -171,6 +171,11 @@ def test_compare(cli, tmp_path):
     assert len((tmp_path / "incomes.csv").read_text().splitlines()) == 1 + 2 * 20
     folder = cli("compare", "taped", "--rule", "flat", "--out", "taped")
     assert (folder.exit_code, "--out taped: is a folder" in folder.output) == (2, True)
+    (tmp_path / "even_pot.py").write_text(
+        "from mechanisms.payouts.flat import Flat\nclass EvenPot(Flat):\n    name = 'even-pot'\n"
+    )
+    own = cli("compare", "taped", "--rule", "even_pot.py:EvenPot", "--rule", "flat").output
+    assert [row.split()[0] for row in own.splitlines()][-2:] == ["even-pot", "flat"]
     wrong = cli("compare", "taped", "--rule", "flatt")
     assert wrong.exit_code == 2
     assert "taped: --rule flatt: no such mechanism; did you mean 'flat'?" in wrong.output

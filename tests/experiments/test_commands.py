@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from chain_bridge.errors import BridgeError, PlanError
 from experiments import commands, run, sweep
 from experiments.cli import app
+from experiments.commands.list import _adversaries
 from experiments.kinds import listed
 from experiments.loader import ScenarioError, dumps
 from experiments.pool import StoppedError
@@ -118,6 +119,10 @@ def test_list_alone_prints_the_kinds_and_each_can_be_listed():
         done = CliRunner().invoke(app, ["list", kind])
         assert done.exit_code == 0
         assert done.output
+        wide = [line for line in done.output.splitlines() if len(line) > 80]
+        assert [line for line in wide if " " in line.strip()] == [], (
+            "it is folded without a terminal"
+        )
     shown = CliRunner().invoke(app, ["list", "--help"]).output
     assert "aggregators" not in shown, "the list of kinds is nowhere written by hand"
 
@@ -147,3 +152,9 @@ def test_an_error_is_one_line_with_its_exit_code(error, code, line, capsys):
         raise error
     assert ended.value.exit_code == code
     assert capsys.readouterr().err == f"fedstake: {line}\n"
+
+
+def test_one_adversary_is_not_called_adversaries():
+    assert [_adversaries(count) for count in (0, 1, 2)] == [
+        "0 adversaries", "1 adversary", "2 adversaries",
+    ]  # fmt: skip

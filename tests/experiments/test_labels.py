@@ -163,3 +163,24 @@ def test_a_sweep_is_shown_by_its_labels(tmp_path):
     assert open_run(tmp_path / "lab" / "runs" / run).manifest["plugins"] == {
         "payout.mechanism": "mine"
     }
+
+
+def test_a_frame_has_own_names_in_the_place_of_paths_alone():
+    levels = {"payout.mechanism": ["/a/quad.py:Quadratic", "flat"], "devices": [10_000, 20_000]}
+    own = {"payout.mechanism": {"/a/quad.py:Quadratic": "quadratic"}}
+    given = {"levels": {"payout.mechanism": {"flat": "paid alike"}}}
+    frame = pd.DataFrame(levels)
+    shown = labels_of(levels, given, own).without_paths(frame)
+    assert shown["payout.mechanism"].tolist() == ["quadratic", "flat"]
+    assert shown["devices"].tolist() == [10_000, 20_000]
+    assert shown.dtypes.equals(frame.dtypes)
+
+
+def test_a_summary_calls_a_plug_in_by_its_name(tmp_path):
+    (tmp_path / "mine.py").write_text(RULE.format(name="mine"))
+    rule = f"{tmp_path / 'mine.py'}:Quadratic"
+    design = [{"factors": {"payout.mechanism": ["vbfl", rule]}}]
+    spec = {"name": "s", "scenario": "vbfl", "set": TINY | {"rounds": 1}, "seeds": 1}
+    results = sweep(spec | {"design": design}, tmp_path / "s", workers=1)
+    assert results.summary()["payout.mechanism"].tolist() == ["vbfl", "mine"]
+    assert results.summary(named=False)["payout.mechanism"].tolist() == ["vbfl", rule]

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from experiments.numerals import digits, number, rounded, with_interval
+from experiments.numerals import compact, digits, number, plain, rounded, whole, with_interval
 
 NAN = math.nan
 
@@ -48,3 +48,22 @@ def test_levels_of_factors_can_be_told_apart():
     assert shown["rate"].tolist() == ["0.5", "0.7", "150"]
     assert shown["utility"].tolist() == ["0", "1", "150"]
     assert shown["runs"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "text"),
+    [
+        (compact, 16_807.6, "16,808"),
+        (compact, -16_807.6, "−16,808"),
+        (compact, 662.81, "662.8"),
+        (compact, -0.25, "−0.25"),
+        (whole, -1_287_502, "−1,287,502"),
+        (whole, 10**18 + 1, "1,000,000,000,000,000,001"),
+        (plain, 16_807.6, "16,808"),
+        (plain, -0.125, "−0.125"),
+        (plain, 12_000.0, "12,000"),
+        (plain, 2e15, "2e+15"),
+    ],
+)
+def test_a_number_in_a_sentence_has_no_exponent_and_a_minus_sign(write, value, text):
+    assert write(value) == text

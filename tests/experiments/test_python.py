@@ -269,3 +269,87 @@ def test_run_and_sweep_take_progress(tiny, tmp_path):
     shown = fs.Results.open(tmp_path / "s")
     assert repr(shown) == f"Results({str(tmp_path / 's')!r}: 2 of 2 runs, factors [])"
     assert "honest_utility" in shown._repr_html_()
+
+
+# --- what functions take ----------------------------------------------------------------------
+
+READERS = {
+    "report": lambda given: fs.report(given),
+    "compare": lambda given: fs.compare(given),
+    "compare_payouts": lambda given: fs.compare_payouts(given),
+    "open_run": lambda given: fs.open_run(given),
+    "Results.open": lambda given: fs.Results.open(given),
+    "run(extend)": lambda given: fs.run("digits-quick", extend=given),
+    "sweep(reuse)": lambda given: fs.sweep("digits-quick", seeds=1, reuse=given),
+    "dry_run": lambda given: fs.dry_run(given),
+    "replay_run": lambda given: fs.replay_run(given),
+    "play_run": lambda given: fs.play_run(given),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_function_that_reads_refuses_what_has_no_folder_in_a_line(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(fs.InputError, match="must be the folder of what was recorded") as error:
+        READERS[name](42)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_function_that_reads_takes_a_folder_or_what_was_opened(played, tmp_path):
+    run = played[0]
+    for number, given in enumerate((run, run.path, str(run.path))):
+        page = fs.report(given, tmp_path / "page", figures="stakes", formats="svg")
+        assert page.is_file()
+        assert fs.open_run(given).run_id == run.run_id
+        with pytest.warns(match="keeps no state"):
+            longer = fs.run(
+                run.scenario, tmp_path / f"longer-{number}", set={"rounds": 4}, extend=given
+            )
+        assert len(longer.rounds) == 4
+        with pytest.raises(fs.RunError, match="no tape"):
+            fs.compare_payouts(given)
+        with pytest.raises(fs.FedstakeError, match="--token none-such"):
+            fs.dry_run(given, fs.ReplayOptions(token="none-such"))
+    spec = {"name": "s", "scenario": "vbfl", "set": TINY | {"rounds": 1}, "seeds": 1}
+    results = fs.sweep(spec, tmp_path / "s", workers=1)
+    for given in (results, results.folder, str(results.folder)):
+        assert fs.Results.open(given).folder == results.folder
+        assert fs.report(given, tmp_path / "page", figures="stake-fans", formats="svg").is_file()
+    for number, given in enumerate((results, [results], str(results.folder))):
+        again = fs.sweep(spec, tmp_path / f"s{number}", reuse=given, workers=1)
+        assert (again.runs()["status"] == "done").all()
+
+
+def test_a_run_takes_keys_as_a_sweep_does(tmp_path):
+    short = TINY | {"rounds": 1}
+    by_name = fs.run("vbfl", tmp_path / "a", set=short)
+    by_scenario = fs.run(fs.load_scenario("vbfl", short), tmp_path / "b", set={"seed": 3})
+    assert by_name.settings["rounds"] == 1
+    assert by_scenario.settings["seed"] == 3
+    with pytest.raises(fs.InputError, match="did you mean 'rounds'"):
+        fs.run("vbfl", tmp_path / "c", set={"rouds": 1})
+    with pytest.raises(fs.InputError, match="set is of type list: must be a table"):
+        fs.run("vbfl", tmp_path / "c", set=["rounds"])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda keys: fs.run("digits-quick", keys),
+        lambda keys: fs.sweep("digits-quick", keys, seeds=1),
+        lambda keys: fs.bench("flat", keys),
+        lambda keys: fs.audit("flat", None, keys),
+    ],
+)
+def test_keys_in_the_place_of_a_folder_say_what_to_write(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(fs.InputError, match=r"to change keys .* write set=\{'rounds': 3\}"):
+        call({"rounds": 3})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_in_the_place_of_a_scenario_says_what_to_write():
+    for call in (fs.run, fs.load_scenario, lambda keys: fs.audit("flat", keys)):
+        with pytest.raises(fs.InputError, match="keys to change go into set"):
+            call({"rounds": 3})

@@ -3,6 +3,8 @@
 import itertools
 import math
 import tomllib
+from functools import partial
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -24,8 +26,9 @@ from experiments.scorecard.deviations import (
 from experiments.scorecard.lead import Lead
 from experiments.scorecard.levels import deviates
 from experiments.scorecard.measures import fairness, gini, nakamoto, paired_gaps
-from experiments.scorecard.settings import read_settings
+from experiments.scorecard.settings import ScorecardSettings, read_settings
 from experiments.scorecard.showing import compatibility, gains_in_words
+from experiments.scorecard.winner import _deviation
 from tests.conftest import TINY
 
 holdings = st.lists(st.integers(0, 10**9), min_size=2, max_size=30).filter(lambda x: sum(x) > 0)
@@ -743,3 +746,13 @@ def test_a_measure_that_the_sweep_cannot_have_is_named_in_one_line(lottery):
     assert "bounds.gimi: no measure of this sweep; did you mean 'gini'?" in message
     assert "bounds.slashed_honest: no measure of this sweep" in message
     assert "\n" not in message
+
+
+def test_a_warning_about_a_number_of_devices_names_its_factor():
+    """A number alone says nothing: "2: 2 devices deviate at once"."""
+    gains = pd.DataFrame({"deviation": ["1", "2", "mob"], "devices": [1, 2, 3]})
+    labels = labels_of({"adversaries.0.count": [1, 2, "mob"]}, None)
+    settings = ScorecardSettings(adversary="adversaries.0.count")
+    called = partial(_deviation, SimpleNamespace(labels=labels), settings)
+    warned = [text.partition(":")[0] for text in coalition_warnings(gains, called)]
+    assert warned == ["count = 2", "mob"]

@@ -1,20 +1,26 @@
 """Closed forms of the shipped rules."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechanisms import answers
 from mechanisms.aggregators.mean import Mean
 from mechanisms.consensus import Candidate, mining_time_s, rank_by_stake
+from mechanisms.failures import PluginFailedError
 from mechanisms.payouts.vbfl import Vbfl
-from mechanisms.plugin import PluginError
+from mechanisms.plugin import Plugin, PluginError
 from mechanisms.registries import payouts
 from mechanisms.roles.counts import Counts
 from mechanisms.validators.threshold import Threshold
 from mechanisms.vocabulary import (
     AggregationObservation,
     BlockObservation,
+    Submission,
     UpdateRecord,
     ValidationObservation,
 )
@@ -183,3 +189,19 @@ class TestParameters:
     def test_unknown_name_suggests(self):
         with pytest.raises(PluginError, match="did you mean 'vbfl'"):
             payouts.get("vbfI")
+
+
+def test_rows_of_any_floats_are_sent_as_float32():
+    """As docs/how-to/write-an-attack.md says: too large is infinity, integers are a mistake."""
+    seen = SimpleNamespace(who="", devices=(3,), updates=np.ones((1, 2), np.float32))
+    claims = np.ones(1, np.int64)
+    rows = np.array([[2.0, 1e300]])
+    sent = answers.submission(Plugin(), Submission(rows, claims, claims, revealed=rows), seen)
+    for found in (sent.updates, sent.revealed):
+        assert found.dtype == np.float32
+        assert found.tolist() == [[2.0, math.inf]]
+    for wrong in (np.ones((1, 2), int), np.ones((1, 3)), np.ones(2)):
+        with pytest.raises(PluginFailedError, match="updates must be float"):
+            answers.submission(Plugin(), Submission(wrong, claims, claims), seen)
+    with pytest.raises(PluginFailedError, match="claimed_samples must be int"):
+        answers.submission(Plugin(), Submission(rows, np.ones(1), claims), seen)

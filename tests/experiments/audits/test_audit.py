@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,14 @@ from typer.testing import CliRunner
 
 from chain_bridge.errors import BridgeError
 from experiments import confidence
-from experiments.audits.audit import Auditor
+from experiments.audits.audit import DOSE, Auditor
+from experiments.audits.page import answer, claims_frame
+from experiments.audits.portrait import Fault
 from experiments.audits.question import DEVIANT, ask
-from experiments.audits.race import Entry, Judge, Race, gain_of_members
-from experiments.audits.settings import AuditSettings
+from experiments.audits.race import Entry, Finding, Judge, Race, gain_of_members
+from experiments.audits.settings import CLAIMS, AuditSettings
 from experiments.cli import app
+from experiments.confidence import Bound
 from experiments.loader import ScenarioError
 from fedstake.errors import InputError
 from mechanisms.plugin import PluginError
@@ -73,7 +77,9 @@ def sampler(rule, repetition):
                 reports, deviant = known.copy(), -1
                 for group in keys["adversaries"]:
                     deviant = int(np.random.default_rng([repetition, seed, 1]).integers(DEVICES))
-                    reports[:, deviant] = REPORTS[group["reporter"]](known[:, deviant])
+                    # One that deviates in another way, as by staying away, reports the truth.
+                    report = REPORTS.get(group.get("reporter"), np.copy)
+                    reports[:, deviant] = report(known[:, deviant])
                 paid = np.round(UNIT * SCORES[rule](reports, happened)).sum(axis=0)
                 parts["variant"] += [name] * DEVICES
                 parts["seed"] += [seed] * DEVICES
@@ -433,3 +439,81 @@ def test_properties_have_the_smallest_counterexample():
     assert found["claims unpaid"].holds
     overpaid = {p.name: p for p in properties_of(ask("vbfl"))}
     assert not overpaid["claims unpaid"].holds
+
+
+# --- what a budget is spent on ----------------------------------------------------------------
+
+
+def audited_in_arrays(rule, budget, epsilon=1.0):
+    """An audit of a rule of `forecast.py` in arrays; no process, no folder."""
+    settings = AuditSettings(budget=budget, epsilon=epsilon)
+    return Auditor(ask(rule, "forecast.toml"), settings, sampler(rule, 0), search=False).run()
+
+
+def test_every_deviation_is_tried_before_a_small_budget_goes_elsewhere():
+    race_needs = 1 + 20
+    entries = [
+        Entry(f"{name} {i}", {"adversaries": [{"reporter": name}]}, gain_of_members(DEVIANT), "")
+        for i in range(10)
+        for name in ("sure", "shy")
+    ]
+    judge = Judge(confidence.Sequence(0.001, least=1.0), 1.0)
+    race = Race(sampler("linear", 0), {"": {"adversaries": []}}, entries, judge)
+    assert race.cost == race_needs
+    race.run(race_needs - 1, 6)
+    assert race.runs == 0
+    race.run(race_needs, 6)
+    assert race.runs == race_needs
+    # The same race goes on, and its seeds follow each other.
+    race.run(2 * race.cost + 1, 6)
+    assert {tuple(f.seeds) for f in race.findings} == {(0, 1, 2)}
+
+
+def test_what_is_left_of_a_budget_goes_to_what_is_undecided(place):
+    found = audited_in_arrays("quadratic", 300)
+    assert found.runs <= 300
+    assert found.next_stage > 0, "something is undecided"
+    assert found.left < found.next_stage
+
+
+def test_runs_that_are_left_are_told_with_the_price_of_the_next_stage(place):
+    found = audited_in_arrays("quadratic", 62)
+    assert found.next_stage > found.left > 0
+    last = answer(found)[-1]
+    assert f"Runs left: {found.left} of 62, too few for one more" in last
+    assert f"({found.next_stage})" in last
+
+
+def test_an_audit_that_tried_nothing_says_so_first_and_what_it_needs():
+    audit = Auditor(ask("flat"), AuditSettings(budget=60), sampler("linear", 0)).audit
+    deviations = len(audit.library.playable)
+    audit.portrait = SimpleNamespace(runs=48, shut_out=None, stuck=Fault(0, 6, 0.0, 0.0, 1.0))
+    dose = Entry("shade", {}, gain_of_members(DEVIANT), "", DOSE)
+    audit.findings = [Finding(dose, [0.0], [0])]
+    first = answer(audit)[0]
+    need = audit.least_budget
+    assert need >= deviations + 1 + 48 > 60
+    assert first == (
+        f"flat: undecided: no deviation was tried. To try {deviations} deviations once, an audit "
+        f"needs {need} runs at least (--budget {need})."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "word"), [(DOSE, 1, "deviating"), ("search", 3, "colluding")]
+)
+def test_what_counts_as_a_kind_is_told_as_that_kind(kind, size, word):
+    """A point of a curve or a found attack decides a verdict, though no variant of the library."""
+    audit = Auditor(ask("flat"), AuditSettings(), sampler("linear", 0)).audit
+    entry = Entry("it", {}, gain_of_members(DEVIANT), "", kind, size)
+    audit.findings = [Finding(entry, [9.0], [0], Bound(9.0, 8.0, 10.0), "profitable")]
+    assert f"{word} pays" in answer(audit)[0]
+    assert "it gains 9 (8 to 10)" in answer(audit)[0]
+
+
+def test_a_claim_about_means_says_so(place):
+    """Some honest devices may lose where honest devices on average do not."""
+    assert CLAIMS["rationality"].endswith("on average")
+    found = audited_in_arrays("quadratic", 60)
+    assert found.claim("rationality") == "compatible"
+    assert CLAIMS["rationality"] in set(claims_frame(found)["claim"])

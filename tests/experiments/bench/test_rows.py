@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from experiments.bench.board import (
 from experiments.bench.card import claims_about, index, markdown, sections_of
 from experiments.bench.making import ask, folder_of
 from experiments.bench.record import Honest, Record, read_record, write_record
-from experiments.bench.row import VERDICTS, answer, gains_of, row_of
+from experiments.bench.row import ORDER, VERDICTS, answer, gains_of, row_of, what_pays
 from experiments.bench.suite import load_suite
 from experiments.cli import app
 from experiments.loader import ScenarioError
@@ -365,3 +366,59 @@ def test_the_leaderboard_has_every_variant_of_every_rule_in_it():
             assert sorted(board.gains[board.gains["rule"] == rule]["variant"]) == wanted
             row = board.rows[board.rows["rule"] == rule].iloc[0]
             assert row["on_tape"] + row["played"] == CELLS * len(SUITE.variants(protocol.name))
+
+
+# --- what decides a verdict ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gains", "pays"),
+    [
+        ({}, ""),
+        ({"lazy": 60.0}, ""),
+        ({"lazy": 200.0, "coin": 300.0}, "coin"),
+        ({"5 identities, data split": 900.0, "3 x lazy": 200.0}, "3 x lazy"),
+        ({"2 identities, data split": 200.0, "3 x lazy": 900.0}, "2 identities, data split"),
+    ],
+)
+def test_what_pays_is_what_takes_the_fewest_devices(gains, pays):
+    row = row_of(record({name: (gain,) * CELLS for name, gain in gains.items()}), SUITE)
+    assert row["pays"] == pays
+    assert (row["verdict"] == "profitable") == bool(pays)
+
+
+def test_the_leaderboard_that_is_kept_says_what_its_gains_say():
+    board = read_board(COMMITTED, SUITE)
+    for _, row in board.rows.iterrows():
+        gains = board.gains[board.gains["rule"] == row["rule"]]
+        assert row["pays"] == what_pays(gains)
+        assert (row["verdict"] == "profitable") == bool(row["pays"]), row["rule"]
+
+
+def test_the_printed_leaderboard_fits_80_columns_and_says_what_it_is_ordered_by():
+    done = CliRunner().invoke(app, ["bench", "--table"], env={"COLUMNS": "80"})
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    heading = " ".join(" ".join(lines[:2]).split())
+    assert ORDER in heading
+    assert "what pays" in lines[2]
+    assert ORDER in index(board().rows, SUITE, [])
+
+
+@pytest.mark.parametrize("row", [None, row_of(record(), SUITE)])
+def test_a_card_names_commands_that_find_the_rule(row):
+    """A rule by path is found by no name."""
+    sections = sections_of(Flat, row, board().gains[:0], SUITE, given="my rules.py:Flat")
+    text = markdown("flat", sections)
+    named = re.findall(r"fedstake \w+ (\S+)", text)
+    assert len(named) == 2 + (row is None)
+    assert set(named) == {"'my"}
+    assert text.count("'my rules.py:Flat'") == len(named)
+
+
+def test_what_a_user_calls_a_rule_is_kept_for_its_card(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(
+        "from mechanisms.payouts.flat import Flat\nclass Own(Flat):\n    name = 'own'\n"
+    )
+    assert ask("own.py:Own", SUITE).given == "own.py:Own"

@@ -1,11 +1,14 @@
 """The worst attack of a game whose worst attack is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from experiments.confidence import Sequence
 from experiments.search.arena import Arena
 from experiments.search.attack import Hunt, worst_attack
+from experiments.search.found import attack_lines
 from experiments.search.space import group_space
 from experiments.trials import Trials
 from sim.population.population import group_class
@@ -132,3 +135,14 @@ def test_roles_of_a_training_game_are_combined(place):
     assert found.trials == 10
     assert {"worker", "validator", "miner"} & found.group.keys()
     assert trials.scenario_of(found.variant).adversaries[0].name == "attackers"
+
+
+def test_a_score_of_the_search_is_compared_with_fresh_seeds():
+    """ "662.8 more" says nothing: more than what?"""
+    fresh = SimpleNamespace(low=-2_000.0, high=700.0, mean=-662.81)
+    found = SimpleNamespace(
+        bound=fresh, in_search=0.0, group={"taker": "skim"}, fresh=[1, 2], trials=8
+    )
+    text = " ".join(attack_lines(found, "gain"))
+    assert "In the search it scored 0, 662.8 more than on fresh seeds: the best of 8" in text
+    assert "gain −662.8 (−2,000 to 700)" in text
