@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -20,10 +21,13 @@ from experiments.fitting import Column, columns_of, fitted, records, wrapped
 from fedstake.errors import KEPT, FedstakeError, FedstakeWarning, InputError, Terminated
 from fedstake.interrupts import ending_on_sigterm
 from fedstake.outside import literal
+from fedstake.outside import shown as shown_path
 
 Note = Callable[[str], None]
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 1, 130, 143
+NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of the file system that a name has by itself."""
 
 
 def _data_in_force(context: typer.Context, folder: Path | None) -> Path | None:
@@ -94,8 +98,10 @@ def _one_line(debug: bool, file: str) -> Iterator[None]:
         ended = isinstance(error, Terminated)
         raise typer.Exit(EXIT_TERMINATED if ended else EXIT_INTERRUPTED) from None
     except OSError as error:
-        _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
-        raise typer.Exit(EXIT_FAILED) from None
+        place = shown_path(error.filename or "output")
+        _complain(error, debug, f"{place}: {error.strerror or error}")
+        named_so = error.errno in NO_NAMES
+        raise typer.Exit(EXIT_BAD_INPUT if named_so else EXIT_FAILED) from None
     except (Exception, SystemExit) as error:
         _complain(
             error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)"

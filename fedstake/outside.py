@@ -25,6 +25,7 @@ RECORD_BYTES = 1 << 30
 """Most bytes of a text that this package writes."""
 DEPTH = 60
 """Most tables and lists inside each other."""
+NOT_UTF8 = "its name is not UTF-8, and no record could hold it; rename it"
 SEAL = "sha256"
 """Key of a sealed file that holds the hash of all others."""
 
@@ -44,8 +45,10 @@ def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 
     Raises `FileNotFoundError` without the file and `UnreadableError` for anything else that is no
-    such file: a folder, a device, a pipe, a circle of links, a name that no file can have.
+    such file: a folder, a device, a pipe, a circle of links, a name that no file can have or that
+    is not UTF-8.
     """
+    require_utf8(path)
     try:
         # Opening a pipe must not wait until somebody writes into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -65,6 +68,15 @@ def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     if len(raw) > most:
         raise UnreadableError(path, f"is larger than {most:,} bytes, the most that is read")
     return raw
+
+
+def require_utf8(path: str | Path) -> None:
+    """Raise `UnreadableError` for a path that is not UTF-8.
+
+    Where it begins, in the current folder, counts.
+    """
+    if not is_utf8(os.path.abspath(path)):
+        raise UnreadableError(path, NOT_UTF8)
 
 
 def _require_regular(descriptor: int, path: str | Path) -> None:
@@ -150,11 +162,19 @@ def _too_deep() -> str:
 
 def _storable(text: str) -> bool:
     """Return whether text has neither a NUL nor half of a surrogate pair."""
+    return is_utf8(text) and "\0" not in text
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether text has bytes in UTF-8.
+
+    Half of a surrogate pair has none; it is how Python holds a byte of a name that is not UTF-8.
+    """
     try:
-        raw = text.encode()
-    except UnicodeEncodeError:  # half a pair has no bytes in UTF-8
+        text.encode()
+    except UnicodeEncodeError:
         return False
-    return b"\0" not in raw
+    return True
 
 
 # --- hashes -------------------------------------------------------------------------------------
