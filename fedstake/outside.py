@@ -137,10 +137,10 @@ def _parsed(parse: Callable[[str], Any], text: str, path: str | Path, kind: str)
     return values
 
 
-def problem(values: Any) -> str:
+def problem(values: Any, depth: int = DEPTH) -> str:
     """Return what is wrong with parsed values, "" for nothing: their depth, or text in them."""
     level = [values]
-    for _ in range(DEPTH):
+    for _ in range(depth):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, str):
@@ -153,11 +153,11 @@ def problem(values: Any) -> str:
         if not inner:
             return ""
         level = inner
-    return _too_deep()
+    return _too_deep(depth)
 
 
-def _too_deep() -> str:
-    return f"more than {DEPTH} tables or lists inside each other"
+def _too_deep(depth: int = DEPTH) -> str:
+    return f"more than {depth} tables or lists inside each other"
 
 
 def _storable(text: str) -> bool:
@@ -231,10 +231,31 @@ def literal(text: str) -> str:
     return "".join(map(_escaped, text))
 
 
-def shown(path: str | Path) -> str:
-    """Return a path as messages show it: literally, of a very long one both ends."""
-    text = literal(str(path))
-    return text if len(text) <= 240 else f"{text[:120]}…{text[-60:]}"
+def shown(path: str | Path, most: int = 240) -> str:
+    """Return a path or a message as it is shown: literally, of a very long one both ends."""
+    whole = str(path)
+    ends = whole if len(whole) <= 2 * most else whole[:most] + whole[-most:]
+    text = literal(ends)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 4 :]}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an exception says; one of somebody else may fail even at that."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown"
+
+
+def line_problem(text: Any, most: int) -> str:
+    """Return what is wrong with what should be one short line, "" for nothing."""
+    if not isinstance(text, str):
+        return f"must be text, not of type {type(text).__name__}"
+    if len(text) > most:
+        return f"must have at most {most} characters, it has {len(text):,}"
+    if not text.isprintable() and literal(text) != text:
+        return f"must be one line without control characters, it is {shown(text)}"
+    return ""
 
 
 def _escaped(letter: str) -> str:
