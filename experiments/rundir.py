@@ -121,12 +121,12 @@ def _refusing(path: Path) -> Iterator[None]:
 def _home(path: Path, real: Path) -> Path:
     """Return the nearest folder above `real` that is there; `RunError` names `path`."""
     if real.exists() and not real.is_dir():
-        raise RunError(f"{path}: is a file, --out must name a folder")
+        raise RunError(f"{path}: is a file; name a folder")
     home = real.parent
     while not home.exists():
         home = home.parent
     if not home.is_dir():
-        raise RunError(f"{path}: {home} is a file, --out must name a folder")
+        raise RunError(f"{path}: {home} is a file; name a folder")
     return home
 
 

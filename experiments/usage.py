@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from experiments.console import err_console
 from fedstake.errors import InputError
-from fedstake.outside import NOT_UTF8, is_utf8, shown
+from fedstake.outside import is_utf8, shown
 
 
 class Command(TyperCommand):
@@ -30,7 +30,8 @@ class Commands(TyperGroup):
         """Refuse a word that is not UTF-8 before any command acts on it: it can only be a path."""
         wrong = next((word for word in args if not is_utf8(word)), None)
         if wrong is not None:
-            err_console.print(f"fedstake: {shown(wrong)}: {NOT_UTF8}", markup=False)
+            reason = "is not UTF-8, and no record could hold it; rename that file or folder"
+            err_console.print(f"fedstake: {shown(wrong)}: {reason}", markup=False)
             raise typer.Exit(InputError.exit_code)
         return super().parse_args(ctx, args)
 

@@ -79,10 +79,11 @@ def device_numbers(params: Any) -> Iterator[tuple[str, int]]:
 class Plugin:
     """Base of everything that a scenario finds by name.
 
-    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and
-    equation, or the document it comes from) and `stochastic` (draws random numbers from the stream
-    it is handed). Those with parameters define a frozen dataclass `Params` inside, its fields made
-    with `param`, and annotate `params: Params`, so that mypy checks every use.
+    Subclasses set `name` (unique in its registry), `summary`, `reference` (paper and equation, or
+    the document it comes from), each of them one short line, and `stochastic` (draws random numbers
+    from the stream it is handed). Those with parameters define a frozen dataclass `Params` inside,
+    its fields made with `param`, their defaults values that TOML has, and annotate
+    `params: Params`, so that mypy checks every use.
     """
 
     name: ClassVar[str] = ""

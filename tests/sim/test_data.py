@@ -18,7 +18,7 @@ from experiments.cli import app
 from experiments.conformance.sources import DatasetConformance
 from experiments.loader import dumps
 from mechanisms.plugin import PluginError
-from sim.data import partition
+from sim.data import datasets, partition
 from sim.data.folder import content_digest, data_folder, load_dataset
 from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.idx import IdxFile, Mnist10k, read_idx
@@ -717,3 +717,12 @@ def trained(model, data):
     rows = np.arange(samples.train)
     made.start(samples, rows, samples.y[rows])
     return made.accuracy(samples.test_rows, samples.y[samples.test_rows])
+
+
+@pytest.mark.parametrize("place", ["file", "/proc"])
+def test_a_folder_that_cannot_hold_what_is_fetched_is_named(tmp_path, place):
+    """Nothing is fetched before the folder is there."""
+    (tmp_path / "file").write_text("")
+    source = datasets.create("mnist", {"download": True})
+    with pytest.raises(DataError, match=r"mnist: cannot hold the files to fetch \(.*--data"):
+        source.load(tmp_path / place)
