@@ -201,7 +201,7 @@ class Recorder:
         for name, table in self.schema.items():
             rows = history.get(name, ())
             if any(len(row) != len(table.columns) for row in rows):
-                raise ValueError(f"table {name}: a row has not {len(table.columns)} cells")
+                raise ValueError(f"table {name}: a row must have {len(table.columns)} cells")
             columns: dict[str, list[Any]] = {}
             for i, (column, kind) in enumerate(table.columns.items()):
                 columns[column] = _from_json([row[i] for row in rows], kind)

@@ -177,7 +177,7 @@ FORGED = {
     "what was sent": (state(lambda v: v["protocol"]["sent"].__setitem__(0, "x")), "'x'"),
     "a cell": (row("participants", cell(0, "x")), "table participants, column round: "),
     "a truth": (row("votes", cell(0, "x")), "table votes, column round: "),
-    "a cell less": (row("votes", lambda values: values[:-1]), "table votes: a row has not"),
+    "a cell less": (row("votes", lambda values: values[:-1]), "table votes: a row must have"),
     "an entry": (row("journal", cell(5, "x")), "forged"),
     "a text of an entry": (row("journal", cell(2, 5)), "forged"),
 }
