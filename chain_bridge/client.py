@@ -15,9 +15,10 @@ from substrateinterface import SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 from websocket import WebSocketException, WebSocketTimeoutException
 
+from chain_bridge.address import address
 from chain_bridge.answers import is_proper
 from chain_bridge.coin import Coin
-from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
+from chain_bridge.errors import BridgeError, ChainSilentError, RpcError
 from chain_bridge.runtime import Runtime
 from chain_bridge.wire import FloodError, Wire
 from fedstake.errors import FedstakeError
@@ -58,8 +59,7 @@ class Chain:
     """
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
-        if not url.startswith(("ws://", "wss://")):
-            raise PlanError(f"--endpoint {url}: must begin with ws:// or wss://")
+        address(url, "ws", "wss")
         self.url = url
         self.timeout_s = timeout_s
         self._wire: Wire | None = None

@@ -16,14 +16,16 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from experiments.arrays import read_arrays
 from experiments.rundir import (
     RunError,
     alive,
@@ -31,7 +33,7 @@ from experiments.rundir import (
     naming,
     whole_folder,
 )
-from fedstake.errors import FedstakeWarning
+from fedstake.errors import FedstakeError, FedstakeWarning
 from fedstake.outside import (
     RECORD_BYTES,
     UnreadableError,
@@ -39,8 +41,10 @@ from fedstake.outside import (
     read_bytes,
     read_json,
     seal,
+    shown,
     unseal,
 )
+from mechanisms.failures import described, failure
 from sim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -244,16 +248,11 @@ def load(
         data: folder of data files.
         of: id of the run that wrote the checkpoint, by default that of the scenario.
     """
-    try:
+    with _refused(path, "not a readable checkpoint"):
         history = _verified(path)
         saved = read_json(path / "state.json")
-        with np.load(path / "models.npz", allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        arrays = read_arrays(path / "models.npz")
         run_id, state = str(saved["run_id"]), {**saved["state"], "history": history}
-    except UnreadableError as error:
-        raise RunError(f"{path}: not a readable checkpoint ({_short(error)})") from error
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise RunError(f"{path}: not a readable checkpoint ({error})") from error
     expected = of or scenario.run_id()
     if run_id != expected:
         raise RunError(
@@ -263,13 +262,40 @@ def load(
 
     world = World(scenario, data)
     try:
-        world.restore(state, arrays)
-    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        with _refused(path, "damaged or forged, no run can go on from it"):
+            world.restore(state, arrays)
+    except RunError:
         world.close()
-        raise RunError(
-            f"{path}: not a complete checkpoint ({type(error).__name__}: {error})"
-        ) from error
+        raise
+    world.origin = str(path)
     return world
+
+
+@contextmanager
+def blamed(world: World) -> Iterator[None]:
+    """Name the checkpoint that a world goes on from in errors that nothing else explains.
+
+    Plug-ins and inputs that are wrong, the disk and the memory, explain theirs.
+    """
+    try:
+        yield
+    except (FedstakeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if not world.origin or failure(error) is not None:
+            raise
+        reason = f"round {world.round_index}: {_short(error)}"
+        told = "goes on from here and failed; the checkpoint may be damaged or forged"
+        raise RunError(f"{world.origin}: the run {told} ({reason})") from error
+
+
+@contextmanager
+def _refused(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever somebody else's checkpoint makes its reader raise into a `RunError`."""
+    try:
+        yield
+    except Exception as error:
+        raise RunError(f"{path}: {what} ({_short(failure(error) or error)})") from error
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -289,14 +315,26 @@ def _verified(path: Path) -> dict[str, list[Any]]:
     _check(log, body, part["sha256"])
     history: dict[str, list[Any]] = {}
     for line in _unpacked(log, body).splitlines():
-        for name, rows in parse_json(line.decode(), log).items():
+        for name, rows in _rows(log, line).items():
             history.setdefault(name, []).extend(rows)
     return history
 
 
+def _rows(log: Path, line: bytes) -> dict[str, list[Any]]:
+    """Return the rows of one line of a log, by record."""
+    records = parse_json(line.decode(), log)
+    listed = isinstance(records, dict) and all(isinstance(r, list) for r in records.values())
+    if not listed:
+        raise UnreadableError(log, "damaged or forged, a line of it holds no rows by record")
+    return records
+
+
 def _unpacked(log: Path, body: bytes) -> bytes:
     """Return the lines of a log, each of which was packed by itself."""
-    text = gzip.GzipFile(fileobj=io.BytesIO(body)).read(RECORD_BYTES + 1)
+    try:
+        text = gzip.GzipFile(fileobj=io.BytesIO(body)).read(RECORD_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableError(log, f"damaged, it cannot be unpacked ({error})") from error
     if len(text) > RECORD_BYTES:
         raise UnreadableError(log, f"holds more than {RECORD_BYTES:,} bytes, the most that is read")
     return text
@@ -311,8 +349,11 @@ def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _short(error: UnreadableError) -> str:
-    return f"{Path(error.path).name}: {error.reason}"
+def _short(error: BaseException) -> str:
+    """Return what an error says, in one line that is not long; of a file its name alone."""
+    if isinstance(error, UnreadableError):
+        return f"{Path(error.path).name}: {error.reason}"
+    return shown(described(error))
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

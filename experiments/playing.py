@@ -115,7 +115,8 @@ def _rounds(
 def _played(world: World, failing: Callable[[Exception], None]) -> Iterator[int]:
     """Play the remaining rounds; `failing` is called with what the world raises."""
     try:
-        yield from world.run()
+        with checkpoint.blamed(world):
+            yield from world.run()
     except Exception as error:
         failing(error)
         raise

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from experiments.loader import dumps
 from experiments.recorded import MANIFEST, MANIFEST_BYTES, SCENARIO, RunError, listing
-from fedstake.outside import read_json, seal
+from fedstake.outside import UnreadableError, read_json, require_utf8, seal
 from sim.scenario import SCHEMA_VERSION, Scenario
 
 FAILED = "failed.json"
@@ -45,8 +45,13 @@ def brief(name: str) -> str:
 def resolved(path: Path) -> Path:
     """Return where a path leads: links are followed, and stay what they are.
 
-    Raises `RunError` for a link that leads nowhere.
+    Raises `RunError` for a link that leads nowhere, and for a name that is not UTF-8.
     """
+    real = Path(os.path.realpath(path))
+    try:
+        require_utf8(real)
+    except UnreadableError as error:
+        raise RunError(str(error)) from None
     for place in (path, *path.parents):
         if os.path.islink(place) and not os.path.exists(place):
             link = "" if place == path else f"{place} "
@@ -54,7 +59,7 @@ def resolved(path: Path) -> Path:
                 f"{path}: {link}is a link to {os.readlink(place)}, which is not there; "
                 "make that folder or remove the link"
             )
-    return Path(os.path.realpath(path))
+    return real
 
 
 def check_place(path: Path) -> None:
@@ -90,6 +95,17 @@ def check_writable(path: Path) -> None:
             shutil.rmtree(probe, ignore_errors=True)
 
 
+def check_file(path: Path) -> None:
+    """Raise `RunError` unless a file can be written at `path`, in a folder made if need be."""
+    with _refusing(path):
+        real = resolved(path)
+        if real.is_dir():
+            raise RunError(f"{path}: is a folder; give the name of a file")
+        if real.exists() and not real.is_file():
+            raise RunError(f"{path}: is no regular file; give the name of a file")
+    check_writable(path.parent)
+
+
 @contextlib.contextmanager
 def _refusing(path: Path) -> Iterator[None]:
     """Turn an error of the file system into a `RunError`."""
@@ -105,12 +121,12 @@ def _refusing(path: Path) -> Iterator[None]:
 def _home(path: Path, real: Path) -> Path:
     """Return the nearest folder above `real` that is there; `RunError` names `path`."""
     if real.exists() and not real.is_dir():
-        raise RunError(f"{path}: is a file, --out must name a folder")
+        raise RunError(f"{path}: is a file; name a folder")
     home = real.parent
     while not home.exists():
         home = home.parent
     if not home.is_dir():
-        raise RunError(f"{path}: {home} is a file, --out must name a folder")
+        raise RunError(f"{path}: {home} is a file; name a folder")
     return home
 
 

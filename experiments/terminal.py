@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -19,11 +20,16 @@ from experiments.console import err_console, out_console, shown
 from experiments.fitting import Column, columns_of, fitted, records, wrapped
 from fedstake.errors import KEPT, FedstakeError, FedstakeWarning, InputError, Terminated
 from fedstake.interrupts import ending_on_sigterm
-from fedstake.outside import literal
+from fedstake.outside import literal, message_of
+from fedstake.outside import shown as shortened
 
 Note = Callable[[str], None]
 
 EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 1, 130, 143
+MOST_TOLD = 4_000
+"""Most characters of an error; of a longer one both ends are printed."""
+NO_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of the file system that a name has by itself."""
 
 
 def _data_in_force(context: typer.Context, folder: Path | None) -> Path | None:
@@ -83,7 +89,8 @@ def _one_line(debug: bool, file: str) -> Iterator[None]:
         raise
     except FedstakeError as error:
         in_file = file and isinstance(error, _names_no_file())
-        _complain(error, debug, f"{file}: {error}" if in_file else str(error))
+        told = message_of(error)
+        _complain(error, debug, f"{file}: {told}" if in_file else told)
         raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:  # the reader of our output has closed it
         with contextlib.suppress(OSError):
@@ -94,12 +101,14 @@ def _one_line(debug: bool, file: str) -> Iterator[None]:
         ended = isinstance(error, Terminated)
         raise typer.Exit(EXIT_TERMINATED if ended else EXIT_INTERRUPTED) from None
     except OSError as error:
-        _complain(error, debug, f"{error.filename or 'output'}: {error.strerror or error}")
-        raise typer.Exit(EXIT_FAILED) from None
+        place = shortened(error.filename or "output")
+        _complain(error, debug, f"{place}: {error.strerror or error}")
+        named_so = error.errno in NO_NAMES
+        raise typer.Exit(EXIT_BAD_INPUT if named_so else EXIT_FAILED) from None
     except (Exception, SystemExit) as error:
-        _complain(
-            error, debug, f"the run failed: {type(error).__name__}: {error} (--debug shows where)"
-        )
+        from mechanisms.failures import described
+
+        _complain(error, debug, f"the run failed: {described(error)} (--debug shows where)")
         raise typer.Exit(EXIT_FAILED) from None
 
 
@@ -136,7 +145,7 @@ def _complain(error: BaseException, debug: bool, line: str) -> None:
     if debug:
         traceback.print_exception(error)
     kept = [note for note in getattr(error, "__notes__", ()) if note.startswith(KEPT)]
-    whole = "; ".join([" ".join(line.split()), *kept])
+    whole = "; ".join([shortened(" ".join(line.split()), MOST_TOLD), *kept])
     err_console.print(f"fedstake: {whole}", markup=False)
 
 

@@ -1,4 +1,7 @@
-"""Help of the commands: usage without braces, and a list of commands of which nothing is cut."""
+"""The command line as a whole: help of which nothing is cut, and words that are text.
+
+Usage has no braces; a path that is not UTF-8 is refused here, where all paths enter.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from experiments.console import err_console
+from fedstake.errors import InputError
+from fedstake.outside import is_utf8, shown
 
 
 class Command(TyperCommand):
@@ -18,6 +25,15 @@ class Command(TyperCommand):
 
 class Commands(TyperGroup):
     """Commands, each with the whole first sentence of its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse a word that is not UTF-8 before any command acts on it: it can only be a path."""
+        wrong = next((word for word in args if not is_utf8(word)), None)
+        if wrong is not None:
+            reason = "is not UTF-8, and no record could hold it; rename that file or folder"
+            err_console.print(f"fedstake: {shown(wrong)}: {reason}", markup=False)
+            raise typer.Exit(InputError.exit_code)
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands."""

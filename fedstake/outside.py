@@ -25,6 +25,7 @@ RECORD_BYTES = 1 << 30
 """Most bytes of a text that this package writes."""
 DEPTH = 60
 """Most tables and lists inside each other."""
+NOT_UTF8 = "its name is not UTF-8, and no record could hold it; rename it"
 SEAL = "sha256"
 """Key of a sealed file that holds the hash of all others."""
 
@@ -52,8 +53,10 @@ def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 
     Raises `FileNotFoundError` without the file and `UnreadableError` for anything else that is no
-    such file: a folder, a device, a pipe, a circle of links, a name that no file can have.
+    such file: a folder, a device, a pipe, a circle of links, a name that no file can have or that
+    is not UTF-8.
     """
+    require_utf8(path)
     try:
         # Opening a pipe must not wait until somebody writes into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -73,6 +76,15 @@ def read_bytes(path: str | Path, most: int = TEXT_BYTES) -> bytes:
     if len(raw) > most:
         raise UnreadableError(path, f"is larger than {most:,} bytes, the most that is read")
     return raw
+
+
+def require_utf8(path: str | Path) -> None:
+    """Raise `UnreadableError` for a path that is not UTF-8.
+
+    Where it begins, in the current folder, counts.
+    """
+    if not is_utf8(os.path.abspath(path)):
+        raise UnreadableError(path, NOT_UTF8)
 
 
 def _require_regular(descriptor: int, path: str | Path) -> None:
@@ -133,10 +145,10 @@ def _parsed(parse: Callable[[str], Any], text: str, path: str | Path, kind: str)
     return values
 
 
-def problem(values: Any) -> str:
+def problem(values: Any, depth: int = DEPTH) -> str:
     """Return what is wrong with parsed values, "" for nothing: their depth, or text in them."""
     level = [values]
-    for _ in range(DEPTH):
+    for _ in range(depth):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, str):
@@ -149,20 +161,28 @@ def problem(values: Any) -> str:
         if not inner:
             return ""
         level = inner
-    return _too_deep()
+    return _too_deep(depth)
 
 
-def _too_deep() -> str:
-    return f"more than {DEPTH} tables or lists inside each other"
+def _too_deep(depth: int = DEPTH) -> str:
+    return f"more than {depth} tables or lists inside each other"
 
 
 def _storable(text: str) -> bool:
     """Return whether text has neither a NUL nor half of a surrogate pair."""
+    return is_utf8(text) and "\0" not in text
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether text has bytes in UTF-8.
+
+    Half of a surrogate pair has none; it is how Python holds a byte of a name that is not UTF-8.
+    """
     try:
-        raw = text.encode()
-    except UnicodeEncodeError:  # half a pair has no bytes in UTF-8
+        text.encode()
+    except UnicodeEncodeError:
         return False
-    return b"\0" not in raw
+    return True
 
 
 # --- hashes -------------------------------------------------------------------------------------
@@ -219,10 +239,31 @@ def literal(text: str) -> str:
     return "".join(map(_escaped, text))
 
 
-def shown(path: str | Path) -> str:
-    """Return a path as messages show it: literally, of a very long one both ends."""
-    text = literal(str(path))
-    return text if len(text) <= 240 else f"{text[:120]}…{text[-60:]}"
+def shown(path: str | Path, most: int = 240) -> str:
+    """Return a path or a message as it is shown: literally, of a very long one both ends."""
+    whole = str(path)
+    ends = whole if len(whole) <= 2 * most else whole[:most] + whole[-most:]
+    text = literal(ends)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 4 :]}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an exception says; one of somebody else may fail even at that."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown"
+
+
+def line_problem(text: Any, most: int) -> str:
+    """Return what is wrong with what should be one short line, "" for nothing."""
+    if not isinstance(text, str):
+        return f"must be text, not of type {type(text).__name__}"
+    if len(text) > most:
+        return f"must have at most {most} characters, it has {len(text):,}"
+    if not text.isprintable() and literal(text) != text:
+        return f"must be one line without control characters, it is {shown(text)}"
+    return ""
 
 
 def _escaped(letter: str) -> str:

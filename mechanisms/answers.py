@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedstake.outside import line_problem, problem
 from mechanisms.failures import broken
 from mechanisms.plugin import Plugin
 from mechanisms.vocabulary import (
@@ -40,6 +41,10 @@ from mechanisms.vocabulary import (
 BOOL, FLOAT, INTEGER = "bool", "float", "int"
 KINDS = {BOOL: np.bool_, FLOAT: np.floating, INTEGER: np.integer}
 """Element types that an array may be asked to have."""
+MOST_REASON = 200
+"""Characters of a reason for a payment, and of the name of an account."""
+MOST_DEPTH = 40
+"""Tables and lists inside each other of a memory: a checkpoint has it inside more of them."""
 MOST_CONVICTION = 6
 """Of a ballot, as on Substrate."""
 
@@ -138,7 +143,27 @@ def settlement(plugin: Plugin, method: str, answer: Any) -> Settlement:
     for payment in settled.payments:
         if not isinstance(payment, Payment):
             raise broken(plugin, method, f"payments hold {_returned(payment)}, must be Payment")
+        _check_texts(plugin, method, payment)
     return settled
+
+
+def _check_texts(plugin: Plugin, method: str, payment: Payment) -> None:
+    """Refuse a payment whose reason is no short line, or whose ends are no devices or accounts."""
+    wrong = line_problem(payment.reason, MOST_REASON)
+    if wrong:
+        raise broken(plugin, method, f"pays for a reason that {wrong}")
+    for end in (payment.payee, payment.payer):
+        if not isinstance(end, int | str | np.integer):
+            raise broken(plugin, method, f"pays {end!r}, must be a device or an account")
+
+
+def accounts(plugin: Plugin, method: str, answer: Any) -> Mapping[str, int]:
+    """Return base units by account."""
+    for name in amounts(plugin, method, answer):
+        wrong = line_problem(name, MOST_REASON)
+        if wrong:
+            raise broken(plugin, method, f"the name of an account {wrong}")
+    return answer
 
 
 def members(plugin: Plugin, method: str, answer: Any) -> frozenset[int] | None:
@@ -210,6 +235,7 @@ def payments(
     for p in answer:
         if not isinstance(p, Payment):
             raise broken(plugin, method, f"returns {_returned(p)}, must be Payment")
+        _check_texts(plugin, method, p)
         if type(p.amount) is not int or not 0 <= p.amount < 2**63:
             message = f"pays {p.amount!r}, must be an integer of base units, 0 or more"
             raise broken(plugin, method, message)
@@ -247,8 +273,11 @@ def plain_memory(plugin: Plugin, method: str, memory: Any) -> dict[str, Any]:
     """Return a memory after a JSON round trip that changes nothing in it."""
     try:
         again: dict[str, Any] = json.loads(json.dumps(memory))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise broken(plugin, method, f"remembers what is no plain JSON: {error}") from None
+    wrong = problem(again, MOST_DEPTH)
+    if wrong:
+        raise broken(plugin, method, f"remembers what no file can hold: {wrong}")
     if again != memory:
         message = "remembers what JSON changes: keys must be text, lists not tuples, numbers finite"
         raise broken(plugin, method, message)

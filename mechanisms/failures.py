@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 from fedstake.errors import FedstakeError, InputError, Terminated
 from fedstake.interrupts import noticing_interrupts
+from fedstake.outside import literal, message_of, shown
 from mechanisms.plugin import BY_PATH, Plugin
 from mechanisms.vocabulary.observation import Observation
 
 USUAL = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
 """What code raises by itself; other exceptions may be raised on top of it, by handlers."""
+MOST_TOLD = 1_000
+"""Most characters of what a plug-in says; of a longer message both ends are kept."""
 PROTOCOLS = "sim.protocols."
 """Where the protocols of the house are: an error in them is no error of a plug-in."""
 
@@ -54,7 +57,7 @@ class PluginFailedError(FedstakeError):
 
 def broken(plugin: Plugin, method: str, message: str, who: str = "") -> PluginFailedError:
     """Return the error of a plug-in whose method gave back what its kind does not allow."""
-    return PluginFailedError(_definition(plugin, method), message, who=who)
+    return PluginFailedError(_definition(plugin, method), shown(message, MOST_TOLD), who=who)
 
 
 def _definition(plugin: Plugin, method: str) -> str:
@@ -105,16 +108,23 @@ def failure(error: BaseException, round: int | None = None) -> PluginFailedError
 
 def described(error: BaseException) -> str:
     """Return type and message of an exception in one line; of our own the message alone."""
-    text = " ".join(str(error).split())
-    if isinstance(error, FedstakeError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = " ".join(message_of(error).split())
+    if not isinstance(error, FedstakeError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return shown(text, MOST_TOLD)
 
 
 def until_plugin(error: BaseException) -> str:
     """Return the traceback of an exception; of a plug-in's it ends in the plug-in's frame."""
     cause = error.__cause__ if isinstance(error, PluginFailedError) else None
-    return "".join(traceback.format_exception(cause or error))
+    parts = traceback.format_exception(cause or error)
+    return "".join(f"{_lines(part)}\n" for part in parts)
+
+
+def _lines(part: str) -> str:
+    """Return the lines of a part of a traceback, none of them long."""
+    lines = part[: 10 * MOST_TOLD].rstrip("\n").split("\n")
+    return "\n".join(literal(line[:MOST_TOLD]) for line in lines)
 
 
 # --- which plug-in ------------------------------------------------------------------------------
@@ -149,6 +159,7 @@ def _call(error: BaseException) -> _Call | None:
     if not owners:
         return _loose_call(steps)
     plugin = steps[owners[-1]].plugin
+    assert plugin is not None
     inside = steps[next(i for i in owners if steps[i].plugin is plugin) :]
     own_file = inspect.getsourcefile(type(plugin))
     own = [step for step in inside if step.file == own_file]
@@ -157,8 +168,10 @@ def _call(error: BaseException) -> _Call | None:
     ]
     # The line is the last one in the plug-in's own file, be it in a function beside the class.
     last = own[-1] if own else methods[-1]
-    name = f"{type(plugin).__name__}.{methods[0].frame.f_code.co_name}"
-    place = f"{_file(last.file)}:{last.line} in {name}"
+    method = methods[0].frame.f_code.co_name
+    place = f"{_file(last.file)}:{last.line} in {type(plugin).__name__}.{method}"
+    if plugin.pieces:  # what checks or joins others stumbled over what they gave back
+        place = _definition(plugin, method)
     return _Call(place, _who(inside), ends_it=steps[-1] is last)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import json
 import math
 import operator
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from fedstake.errors import InputError
+from fedstake.outside import message_of, shown
 
 BY_PATH = "fedstake_plugin_"
 """Begins the names of modules that are imported by path."""
@@ -79,10 +81,11 @@ def device_numbers(params: Any) -> Iterator[tuple[str, int]]:
 class Plugin:
     """Base of everything that a scenario finds by name.
 
-    Subclasses set `name` (unique in its registry), `summary` (one line), `reference` (paper and
-    equation, or the document it comes from) and `stochastic` (draws random numbers from the stream
-    it is handed). Those with parameters define a frozen dataclass `Params` inside, its fields made
-    with `param`, and annotate `params: Params`, so that mypy checks every use.
+    Subclasses set `name` (unique in its registry), `summary`, `reference` (paper and equation, or
+    the document it comes from), each of them one short line, and `stochastic` (draws random numbers
+    from the stream it is handed). Those with parameters define a frozen dataclass `Params` inside,
+    its fields made with `param`, their defaults values that TOML has, and annotate
+    `params: Params`, so that mypy checks every use.
     """
 
     name: ClassVar[str] = ""
@@ -210,7 +213,37 @@ def parse_params(params_type: type, values: Mapping[str, Any]) -> Any:
     except ValueError as error:  # a __post_init__ that checks parameters against each other
         if isinstance(error, PluginError):
             raise
-        raise PluginError(str(error), "", dict(values)) from error
+        raise PluginError(message_of(error), "", dict(values)) from error
+
+
+def check_defaults(params_type: Any) -> None:
+    """Raise `PluginError` unless a class declares parameters whose defaults a file can hold."""
+    if not isinstance(params_type, type) or not dataclasses.is_dataclass(params_type):
+        raise PluginError("must be a dataclass whose fields are made with param")
+    try:
+        fields, hints = _typed_fields(params_type)
+    except Exception as error:  # a type that is only a name may be anything
+        raise PluginError(f"its types cannot be found ({message_of(error)})") from error
+    for key, field in fields.items():
+        if field.default is dataclasses.MISSING:
+            continue
+        try:
+            _check_plain(_typed(key, hints[key], field.default))
+        except (PluginError, TypeError, ValueError, RecursionError) as error:
+            wrong = f"default {shown(repr(field.default))} {message_of(error)}"
+            raise PluginError(f"parameter {key}: {wrong}") from error
+
+
+def _check_plain(value: Any) -> None:
+    """Raise `PluginError` for what is no finite number, and for what JSON has no value for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PluginError("must be a finite number")
+    tables = isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value))
+    plain = [dataclasses.asdict(entry) for entry in value] if tables else value
+    try:
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError):
+        raise PluginError("must be a number, a text, a truth or a list of these") from None
 
 
 @lru_cache(maxsize=1_024)  # a rule is created for every block of a tape

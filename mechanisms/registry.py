@@ -25,9 +25,9 @@ from typing import Any, ClassVar
 
 from fedstake.errors import Terminated
 from fedstake.interrupts import noticing_interrupts
-from fedstake.outside import UnreadableError, read_bytes, shown
+from fedstake.outside import UnreadableError, line_problem, read_bytes, shown
 from mechanisms.failures import described, failure
-from mechanisms.plugin import BY_PATH, Plugin, PluginError, check_declared, nearest
+from mechanisms.plugin import BY_PATH, Plugin, PluginError, check_declared, check_defaults, nearest
 from mechanisms.sources import forget_changed, local_sources
 
 _trusted: ContextVar[bool | None] = ContextVar("trusted", default=None)
@@ -69,6 +69,10 @@ def require_trust(name: str) -> None:
             "",
             name,
         )
+
+
+TEXTS = {"name": 80, "summary": 400, "reference": 400}
+"""What a class says of itself in one line, and how many characters each may have."""
 
 
 class Registry:
@@ -273,6 +277,14 @@ class Registry:
             raise PluginError(f"does not define {', '.join(missing)}", "", name)
         if not cls.name:
             raise PluginError("has no name; give the class one, as name = 'mine'", "", name)
+        for attribute, most in TEXTS.items():
+            wrong = line_problem(getattr(cls, attribute), most)
+            if wrong:
+                raise PluginError(f"{cls.__name__}.{attribute} {wrong}", "", name)
+        try:
+            check_defaults(cls.Params)
+        except PluginError as error:
+            raise PluginError(f"{cls.__name__}.Params: {error}", "", name) from error
         return cls
 
 
@@ -341,7 +353,7 @@ def _loaded(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except Exception as error:
-        message = f"{entry.value} fails to import: {type(error).__name__}: {error}"
+        message = f"{entry.value} fails to import: {described(error)}"
         raise PluginError(message, "", entry.name) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 
 @dataclass
@@ -14,3 +15,11 @@ class Clock:
 
     round: int = 0
     time_s: float = 0.0
+
+    def restore(self, round: int, time_s: float) -> None:
+        """Go on from a round that has ended; raises `ValueError` for what no clock shows."""
+        if type(round) is not int or round < 0:
+            raise ValueError(f"round {round!r}: must be a whole number from 0 on")
+        if not isfinite(time_s) or time_s < 0:
+            raise ValueError(f"time_s {time_s!r}: must be a number of seconds from 0 on")
+        self.round, self.time_s = round, time_s

@@ -151,7 +151,7 @@ class Kernel:
 
     def restore(self, state: Mapping[str, Any], history: Mapping[str, Sequence[Any]]) -> None:
         """Continue from `to_state` and all rows of `history`; the scenario must be the same."""
-        self.clock.round, self.clock.time_s = state["round"], state["time_s"]
+        self.clock.restore(state["round"], state["time_s"])
         self.treasury.restore(state["treasury"], history.get(JOURNAL, ()))
         self.population.restore(state["population"], history.get(PLAYS, ()))
         self.recorder.restore(history)

@@ -171,7 +171,7 @@ class Recorder:
 
     def table(self, name: str) -> pa.Table:
         """Return a table with its declared types."""
-        return _typed(self.schema[name], self.columns(name))
+        return _typed(name, self.schema[name], self.columns(name))
 
     def tables(self) -> dict[str, pa.Table]:
         """Return all tables with their declared types."""
@@ -193,14 +193,21 @@ class Recorder:
         return found
 
     def restore(self, history: Mapping[str, Sequence[Sequence[Any]]]) -> None:
-        """Take over all rows that `history` gave, by table."""
+        """Take over all rows that `history` gave, by table.
+
+        Raises `ValueError` for rows that no table of the declared types can hold, now and not when
+        all rounds have been played.
+        """
         for name, table in self.schema.items():
             rows = history.get(name, ())
+            if any(len(row) != len(table.columns) for row in rows):
+                raise ValueError(f"table {name}: a row must have {len(table.columns)} cells")
             columns: dict[str, list[Any]] = {}
             for i, (column, kind) in enumerate(table.columns.items()):
                 columns[column] = _from_json([row[i] for row in rows], kind)
             self._columns[name] = columns
             self._logs[name].clear()
+            self.table(name)
 
 
 def append_rows(rows: Sequence[Sequence[Any]], columns: Sequence[list[Any]]) -> None:
@@ -225,12 +232,22 @@ def _from_json(values: list[Any], column: Column) -> list[Any]:
     return [b64decode(text) for text in values]
 
 
-def _typed(table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:
-    """Return an Arrow table of the declared types."""
-    arrays = {
-        name: pa.array(columns[name], type=column.type) for name, column in table.columns.items()
-    }
-    return pa.table(arrays)
+def _typed(name: str, table: Table, columns: Mapping[str, list[Any]]) -> pa.Table:
+    """Return an Arrow table of the declared types; errors name table and column."""
+    return pa.table(
+        {
+            c: _cells(f"table {name}, column {c}", columns[c], table.columns[c].type)
+            for c in table.columns
+        }
+    )
+
+
+def _cells(where: str, values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Return values as cells of a type; raises `ValueError` for one that is of another type."""
+    try:
+        return pa.array(values, type=kind)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 class Incidents:

@@ -40,6 +40,8 @@ class World(mesa.Model):
         with told(round=0):
             self.kernel = Kernel(scenario, self, game.recorded(scenario), data)
             self.protocol = game(self.kernel)
+        self.origin = ""
+        """The checkpoint that it goes on from."""
 
     @property
     def round_index(self) -> int:

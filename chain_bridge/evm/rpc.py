@@ -12,13 +12,13 @@ import socket
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import StringConstraints
 from typing_extensions import TypedDict
 
+from chain_bridge.address import address
 from chain_bridge.answers import Forms, Hash, Hex, Name
-from chain_bridge.errors import BridgeError, ChainSilentError, PlanError, RpcError
+from chain_bridge.errors import BridgeError, ChainSilentError, RpcError
 from fedstake.outside import shown
 
 TOGETHER = 1_000
@@ -122,19 +122,11 @@ class Rpc:
     """
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
-        try:
-            place = urlsplit(url)
-            place.netloc.encode("idna")
-        except ValueError:  # brackets that do not close, names that are too long
-            raise PlanError(f"--endpoint {url}: is no address") from None
-        if place.scheme != "http" or not place.hostname:
-            raise PlanError(f"--endpoint {url}: must begin with http:// and name a host")
+        place = address(url, "http")
+        assert place.hostname is not None
         self.url, self.timeout_s = url, timeout_s
         self._path = place.path or "/"
-        try:
-            self._address = (place.hostname, place.port or 80)
-        except ValueError:
-            raise PlanError(f"--endpoint {url}: the port must be a number below 65536") from None
+        self._address = (place.hostname, place.port or 80)
         self._connection: http.client.HTTPConnection | None = None
         self._socket: _Socket | None = None
         self._count = 0

@@ -92,7 +92,10 @@ def _table(files: list[Path], write: Path | None) -> None:
     from experiments.bench.board import COMMITTED, read_board, write_board
     from experiments.bench.record import read_record
     from experiments.bench.suite import load_suite
+    from experiments.rundir import check_writable
 
+    if write is not None:
+        check_writable(write)
     suite = load_suite()
     board = read_board(COMMITTED, suite)
     board = board.with_rows([read_record(file, suite) for file in files], suite)
@@ -109,7 +112,9 @@ def _all(out: Path, write: Path | None, workers: int | None, data: Path | None) 
 
     from experiments.bench.board import board_of, write_board
     from experiments.bench.making import bench_all
+    from experiments.rundir import check_writable
 
+    check_writable(write or out)
     found = bench_all(out, workers=workers, data=data, progress=True)
     suite = found[0].suite
     command = shlex.join(["fedstake", *sys.argv[1:]])

@@ -199,15 +199,13 @@ def _compare_rules(
     from experiments.labels import rule_names
     from experiments.numerals import number
     from experiments.offpolicy import by_mechanism, compare_rules
-    from experiments.rundir import RunError, check_writable, write_file
+    from experiments.rundir import check_file, write_file
     from experiments.runresult import open_run
     from experiments.spreadsheet import csv_text
 
     result = open_run(directory)
     if out:
-        if out.is_dir():
-            raise RunError(f"--out {out}: is a folder; of a run, give the name of a CSV file")
-        check_writable(out.parent)
+        check_file(out)
         out.parent.mkdir(parents=True, exist_ok=True)
     table = compare_rules(result, rule or None, trust=trust)
     shown = by_mechanism(table)

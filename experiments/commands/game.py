@@ -50,9 +50,12 @@ def game(
         from experiments.games.record import RecordedGame, Stage
         from experiments.games.solution import solve
         from experiments.games.spec import check_honest, known_table, load_game
+        from experiments.rundir import check_file
 
         spec = load_game(source)
         folder = out or Path("results") / spec.name
+        if nfg is not None:
+            check_file(nfg)
         table, stages, shares = known_table(spec), list[Stage](), None
         if table is None:
             table, stages, shares = _estimated(spec, folder, workers, data)
@@ -135,10 +138,11 @@ def _write(recorded: RecordedGame, nfg: Path | None) -> None:
     from experiments.games.record import write_game
     from experiments.games.table import to_nfg
     from experiments.reports import report
+    from experiments.rundir import write_file
 
     write_game(recorded)
     if nfg is not None:
-        nfg.write_text(to_nfg(recorded.table.game, recorded.spec.name), encoding="utf-8")
+        write_file(nfg, to_nfg(recorded.table.game, recorded.spec.name))
     missing: list[str] = []
     with progress("report", len(game_figures())) as report_done:
         page = report(recorded, on_figure=report_done, on_missing=missing.append)

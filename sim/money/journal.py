@@ -92,7 +92,7 @@ class Journal(Sequence[Entry]):
             _NumberColumn("q"),
             _TextColumn(),
         )
-        self.new: list[tuple[Any, ...]] = [tuple(entry) for entry in entries]
+        self.new: list[tuple[Any, ...]] = [tuple(Entry(*entry)) for entry in entries]
         self.settle()
 
     def settle(self) -> None:

@@ -207,6 +207,8 @@ class Ledger:
         ledger._issued = dict(state["issued"])
         ledger._burned = dict(state["burned"])
         ledger.journal = Journal(journal)
-        for asset in ledger._balances:
+        for asset, held in ledger._balances.items():
+            if any(type(amount) is not int or amount < 0 for amount in held.values()):
+                raise LedgerError(f"{asset}: a balance is no whole number from 0 on")
             ledger._check(asset)
         return ledger

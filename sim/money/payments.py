@@ -46,7 +46,7 @@ class _Checked(Contract):
         self.observes, self.anonymous = inner.observes, inner.anonymous
 
     def accounts(self) -> Mapping[str, int]:
-        return answers.amounts(self.inner, "accounts", self.inner.accounts())
+        return answers.accounts(self.inner, "accounts", self.inner.accounts())
 
     def open(self, seen: OpeningObservation) -> Settlement:
         return self._settled("open", self.inner.open(seen), payers=range(self._devices))

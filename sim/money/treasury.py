@@ -159,7 +159,12 @@ class Treasury:
 
     def restore(self, state: Mapping[str, Any], journal: Iterable[Iterable[Any]]) -> None:
         """Continue from `to_state` and all entries of `history`."""
-        self._use(Ledger.from_state(state["ledger"], journal))
+        ledger = Ledger.from_state(state["ledger"], journal)
+        absent = self.ledger.balances(self.asset).keys() - ledger.balances(self.asset).keys()
+        if absent:
+            raise ValueError(f"no account {min(absent)!r}")
+        self._use(ledger)
+        self.journal()  # raises where an entry is of other types
         self._spendable = {int(device): amount for device, amount in state["spendable"].items()}
 
 

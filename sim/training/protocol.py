@@ -148,12 +148,15 @@ class TrainingProtocol(Protocol):
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Continue from `state` and all states of chains in its `history`."""
-        models = self.game.bench.models
-        keys = {
-            int(key): models.add(np.array(row, dtype=np.float32)) for key, row in arrays.items()
-        }
+        models, shape = self.game.bench.models, (self.game.bench.engine.size,)
+        keys = {}
+        for key, row in arrays.items():
+            if row.shape != shape or row.dtype != np.float32:
+                kind = f"{row.dtype} and shape {row.shape}"
+                raise ValueError(f"model {key} is of type {kind}, not float32 and {shape}")
+            keys[int(key)] = models.add(row)
         self.game.forks.restore(state["forks"], state["history"], keys)
-        self.game.sent = list(state["sent"])
+        self.game.sent = list(map(int, state["sent"]))
 
     @classmethod
     def recorded(cls, scenario: scenarios.Scenario) -> Mapping[str, Table]:

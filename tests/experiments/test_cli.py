@@ -170,7 +170,10 @@ def test_compare(cli, tmp_path):
     assert first[at : at + 2] == ["flat", "shapley"]
     assert len((tmp_path / "incomes.csv").read_text().splitlines()) == 1 + 2 * 20
     folder = cli("compare", "taped", "--rule", "flat", "--out", "taped")
-    assert (folder.exit_code, "--out taped: is a folder" in folder.output) == (2, True)
+    assert (
+        folder.exit_code,
+        "fedstake: taped: is a folder; give the name of a file" in folder.output,
+    ) == (2, True)
     (tmp_path / "even_pot.py").write_text(
         "from mechanisms.payouts.flat import Flat\nclass EvenPot(Flat):\n    name = 'even-pot'\n"
     )

@@ -6,11 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from experiments import RunError, compare, open_run, run, run_many, rundir, sweep
+from experiments.cli import app
 from experiments.reports import report
 from experiments.results import Results
 from experiments.sweeps import manifest
+from fedstake.errors import InputError
+from tests.conftest import TINY
 from tests.experiments.test_compare import OBJECTIVE, SWEEP
 
 LONGEST = "n" * 255
@@ -258,3 +262,93 @@ def test_a_full_disk_names_the_manifest_of_a_sweep(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device") as failed:
         manifest.append(tmp_path, manifest.Receipt("x", "done"))
     assert failed.value.filename == str(tmp_path / "manifest.jsonl")
+
+
+# --- names that no record can hold ----------------------------------------------------------------
+
+ODD = os.fsdecode(b"odd\xff")
+
+
+def refused_once(words):
+    """Return the one line with which a command refuses its words."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 2, done.output
+    assert done.output.count("\n") == 1
+    return done.output
+
+
+@pytest.mark.parametrize("below", [ODD, f"{ODD}/run"])
+def test_an_output_folder_that_is_not_utf8(tiny, tmp_path, below):
+    for place in (tmp_path / below, Path(below)):
+        assert "its name is not UTF-8" in played(tiny(), place)
+        with pytest.raises(RunError, match="not UTF-8"):
+            run_many([tiny()], place, workers=1)
+        with pytest.raises(RunError, match="not UTF-8"):
+            sweep({"name": "s", "scenario": "vbfl", "set": TINY, "seeds": 2}, place, workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_current_folder_that_is_not_utf8(tiny, tmp_path, monkeypatch):
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    assert "its name is not UTF-8" in played(tiny(), "run")
+
+
+def test_what_is_read_from_a_place_that_is_not_utf8(tiny, tmp_path, monkeypatch):
+    """It is the name that is wrong: no table is called damaged."""
+    run(tiny(rounds=1), tmp_path / "run")
+    home = tmp_path / ODD
+    home.mkdir()
+    (tmp_path / "run").rename(home / "run")
+    with pytest.raises(InputError, match="its name is not UTF-8") as refused:
+        open_run(home / "run").rounds()
+    assert "damaged" not in str(refused.value)
+    (home / "rule.py").write_text("raise AssertionError('imported')")
+    with pytest.raises(InputError, match="cannot be stored"):
+        tiny(payout__mechanism=f"{home / 'rule.py'}:Rule")
+    monkeypatch.chdir(home)
+    with pytest.raises(InputError, match="its name is not UTF-8"):
+        tiny(payout__mechanism="rule.py:Rule")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "fedavg", "--out", ODD],
+        ["run", ODD],
+        ["run", "fedavg", "--set", f"payout.mechanism={ODD}.py:X"],
+        ["run", "fedavg", "--data", ODD],
+        ["sweep", "fedavg", "--vary", "seed=1,2", "--out", ODD],
+        ["report", ODD],
+        ["compare", ODD],
+        ["replay", ODD],
+        ["verify", ODD],
+        ["game", ODD],
+        ["search", ODD],
+        ["audit", "flat", "--out", ODD],
+        ["bench", "--table", "--write", ODD],
+        ["list", ODD],
+    ],
+)
+def test_a_word_that_is_not_utf8_is_refused_by_every_command(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert "odd\\udcff" in refused_once(words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "replay", "verify", "game", "search"])
+def test_a_name_that_is_too_long_is_wrong_input_and_shortened(command):
+    said = refused_once([command, "x" * 5000])
+    assert len(said) < 400
+
+
+def test_files_and_folders_of_commands_are_checked_before_anything_is_printed(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "pipe: is a file" in refused_once(["bench", "--table", "--write", pipe])
+    with pytest.raises(RunError, match="no regular file"):
+        rundir.check_file(pipe)
+    with pytest.raises(RunError, match="is a folder"):
+        rundir.check_file(tmp_path)
+    rundir.check_file(tmp_path / "new" / "file")
+    assert not (tmp_path / "new").exists()

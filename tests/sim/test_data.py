@@ -746,3 +746,12 @@ def test_the_home_of_nobody_is_no_place(tmp_path, name):
     with pytest.raises(DataError, match=r"there is no .*~nobody-there"):
         datasets.create(name, {"file": file}).load(tmp_path)
     assert data_folder("~nobody-there") == Path("~nobody-there")
+
+
+@pytest.mark.parametrize("place", ["file", "/proc"])
+def test_a_folder_that_cannot_hold_what_is_fetched_is_named(tmp_path, place):
+    """Nothing is fetched before the folder is there."""
+    (tmp_path / "file").write_text("")
+    source = datasets.create("mnist", {"download": True})
+    with pytest.raises(DataError, match=r"mnist: cannot hold the files to fetch \(.*--data"):
+        source.load(tmp_path / place)

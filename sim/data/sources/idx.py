@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -88,7 +90,8 @@ class IdxSource(DatasetSource):
     def _fetch(self, file: IdxFile, path: Path) -> None:
         import urllib.request
 
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with _holding(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         failures = []
         for base in self.urls:
             try:
@@ -101,11 +104,25 @@ class IdxSource(DatasetSource):
             if digest != file.sha256:
                 failures.append(f"{base}{file.name}: SHA-256 is {digest}")
                 continue
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-                partial.write(body)
-            os.replace(partial.name, path)
+            with _holding(path.parent):
+                with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+                    partial.write(body)
+                os.replace(partial.name, path)
             return
         raise DataError(f"cannot fetch {file.name}: " + "; ".join(failures))
+
+
+@contextmanager
+def _holding(folder: Path) -> Iterator[None]:
+    """Say of a folder that cannot be written that it cannot hold what is fetched."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"{folder}: cannot hold the files to fetch ({reason}); name a folder with --data or "
+            "FEDSTAKE_DATA"
+        ) from error
 
 
 class Mnist(IdxSource):
