@@ -20,6 +20,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from functools import partial
 from typing import Any
 
 import psutil
@@ -74,7 +75,10 @@ def in_processes(
     A process that dies (killed, out of memory) breaks its pool. Tasks that were in flight are tried
     again in a new pool; a task that has lost its pool twice runs alone, so that a task that kills
     its process fails by itself and the others go on.
+
+    Every task begins in the current folder of this process, from which relative names are read.
     """
+    work = partial(_in_folder, os.getcwd(), work)
     waiting, alone = deque(tasks), deque[Task]()
     deaths: Counter[int] = Counter()
     try:
@@ -135,6 +139,12 @@ def _feed(
                 failed(task, error)
             else:
                 keep(outcome)
+
+
+def _in_folder(folder: str, work: Work, *task: Any) -> Any:
+    """Work in a folder: the processes of a pool are used again, after others, perhaps elsewhere."""
+    os.chdir(folder)
+    return work(*task)
 
 
 def _end(pool: Any) -> None:

@@ -5,6 +5,7 @@ import pytest
 from chain_bridge.client import Chain
 from chain_bridge.errors import PlanError
 from chain_bridge.evm.rpc import Rpc
+from tests.conftest import PATIENCE_S
 
 WRONG = {
     "{}://[::1": "is no address",
@@ -23,7 +24,7 @@ WRONG = {
 @pytest.mark.parametrize("url", WRONG)
 def test_an_address_that_is_none_is_wrong_input(client, scheme, url):
     with pytest.raises(PlanError) as wrong:
-        client(url.format(scheme), timeout_s=1)
+        client(url.format(scheme), timeout_s=PATIENCE_S)
     assert str(wrong.value).startswith("--endpoint ")
     assert WRONG[url].format(scheme) in str(wrong.value)
     assert "answers" not in str(wrong.value)

@@ -289,7 +289,7 @@ def test_a_name_that_no_row_can_have_is_refused_before_anything_is_played(tmp_pa
     (tmp_path / "long.py").write_text(
         f"from mechanisms.payouts.flat import Flat\nclass Long(Flat):\n    name = {'long' * 21!r}\n"
     )
-    with pytest.raises(InputError, match="at most 80 letters"):
+    with pytest.raises(InputError, match="at most 80 characters"):
         ask(f"{tmp_path}/long.py:Long", SUITE)
 
 
