@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_processes_that_are_used_again_work_where_their_parent_is(tmp_path, monkeypatch):
-    """A sweep after a change of the folder reads its own relative names; the old one may be gone."""
+    """A sweep after a change of the folder reads its own names; the old folder may be gone."""
     failed = []
     for name in ("first", "second"):
         folder = tmp_path / name
