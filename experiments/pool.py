@@ -142,9 +142,15 @@ def _feed(
 
 
 def _in_folder(folder: str, work: Work, *task: Any) -> Any:
-    """Work in a folder: the processes of a pool are used again, after others, perhaps elsewhere."""
+    """Work in a folder, and leave it: a process is used again, and a folder may go meanwhile.
+
+    Torch that is imported in a folder that is gone ends its process at the first product.
+    """
     os.chdir(folder)
-    return work(*task)
+    try:
+        return work(*task)
+    finally:
+        os.chdir(os.sep)
 
 
 def _end(pool: Any) -> None:
@@ -177,7 +183,11 @@ def _local(workers: int) -> Any:
 
 
 def _begin(parent: int) -> None:
-    """Prepare a worker: Ctrl-C is for its parent alone, which ends the workers itself."""
+    """Prepare a worker: Ctrl-C is for its parent alone, which ends the workers itself.
+
+    Between tasks it is nowhere: see `_in_folder`.
+    """
+    os.chdir(os.sep)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
 
