@@ -335,7 +335,7 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     forget_changed(local_sources(path)[1:])
     sys.modules[key] = module
-    with noticing_interrupts() as interrupted:
+    with noticing_interrupts() as interrupted, _no_bytecode():
         try:
             spec.loader.exec_module(module)
         except BaseException as error:  # it may even exit
@@ -346,6 +346,17 @@ def _import_file(path: Path, key: str, name: str) -> ModuleType:
             message = f"{path.name} fails to import: {described(error)}"
             raise PluginError(message, "", name) from error
     return module
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Write no compiled files: an edit of the same size in the same second would not be seen."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _loaded(entry: EntryPoint) -> Any:

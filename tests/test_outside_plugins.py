@@ -1,5 +1,6 @@
 """Plug-ins outside the repository: by path, and by entry point of an installed distribution."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,23 @@ def test_an_edited_file_is_another_plug_in(tiny, tmp_path):
     second = tiny(payout__mechanism=f"{path}:Generous", rounds=1)
     assert second.run_id() != before
     assert {e.amount for e in played(second)} == {a + 1 for a in paid}
+
+
+RULE = (
+    "import helper\nfrom mechanisms.payouts.flat import Flat\nclass Own(Flat):\n    name = '%s'\n"
+)
+
+
+def test_no_compiled_file_hides_an_edit_of_the_same_second(tmp_path, monkeypatch):
+    """Python takes a compiled file for that of a source with the same second and the same size."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file, at = tmp_path / "own.py", (1_700_000_000, 1_700_000_000)
+    for name in ("one", "two"):
+        file.write_text(RULE % name)
+        os.utime(file, at)
+        assert rules.payouts.get(f"{file}:Own").name == name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.py"]
+    assert not sys.dont_write_bytecode
 
 
 @pytest.mark.parametrize("helper", ["helper.py", "helper/__init__.py", "helper/inner.py"])
