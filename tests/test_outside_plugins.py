@@ -108,9 +108,7 @@ def test_an_edited_file_is_another_plug_in(tiny, tmp_path):
     assert {e.amount for e in played(second)} == {a + 1 for a in paid}
 
 
-RULE = (
-    "import helper\nfrom mechanisms.payouts.flat import Flat\nclass Own(Flat):\n    name = '%s'\n"
-)
+RULE = "from mechanisms.payouts.flat import Flat\nclass Own(Flat):\n    name = '%s'\n"
 
 
 def test_no_compiled_file_hides_an_edit_of_the_same_second(tmp_path, monkeypatch):
