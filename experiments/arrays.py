@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
 from fedstake.outside import RECORD_BYTES, UnreadableError, read_bytes, shown
+from sim.data.npy import read_header
 
 ENCRYPTED = 1
 """Bit of a member's flags."""
@@ -37,8 +37,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{member.filename}: packed or encrypted")
     body = archive.read(member)
     file = io.BytesIO(body)
-    version = npy.read_magic(file)
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_column, dtype = read_header(file)
     if dtype.hasobject:
         raise ValueError(f"{member.filename}: Python objects")

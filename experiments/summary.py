@@ -262,18 +262,18 @@ def _utilities(run: RunFiles) -> tuple[GroupUtility, ...]:
     A group whose devices are several parties of the game, as clients and creators, has an entry for
     each: a mean over what they gain and pay to each other would say nothing.
     """
-    columns: tuple[str, ...] = ("group", "device", "utility")
+    columns = ("group", "device", "utility")
     if not run.has({"participants": columns}):
         return ()
-    if run.has({"participants": (*columns, PARTY)}):
-        columns = (*columns, PARTY)
     # By hand: what Arrow groups with imports pandas, which takes longer than all else.
     people = run.arrow("participants", columns)
-    sums: dict[tuple[str, str], dict[int, float]] = {}
-    for group, device, utility, *party in zip(
-        *(people[c].to_pylist() for c in columns), strict=True
-    ):
-        own = sums.setdefault((group, "".join(party)), {})
+    rows = zip(*(people[c].to_pylist() for c in columns), strict=True)
+    of_party = [None] * people.num_rows
+    if run.has({"participants": (PARTY,)}):
+        of_party = run.arrow("participants", [PARTY])[PARTY].to_pylist()
+    sums: dict[tuple[str, str | None], dict[int, float]] = {}
+    for (group, device, utility), party in zip(rows, of_party, strict=True):
+        own = sums.setdefault((group, party), {})
         own[device] = own.get(device, 0.0) + utility
     parties = Counter(group for group, _ in sums)
     return tuple(

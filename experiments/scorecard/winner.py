@@ -287,7 +287,7 @@ def winner_toml(
     winner: str,
     mechanism: str,
     objective: Objective,
-    lead: Lead | None = None,
+    lead: Lead | None,
 ) -> str:
     """Return the winning scenario under its hardest adversary, with the evidence as comments."""
     o = objective
@@ -316,13 +316,20 @@ def winner_toml(
         finished,
         f"{stated}:",
         *(f"  {i}. {_rank_line(row, mechanism, o)}" for i, row in enumerate(_rows(ranking), 1)),
-        *([f"{winner} is {lead}" if lead.known else str(lead)] if lead else []),
+        *_ahead(winner, lead),
         f"below: its scenario under {levels}, where its {o.measure} is worst; run it with",
         "  fedstake run winner.toml",
         ROWS,
         *(f"  {json.dumps(_rounded(row))}" for row in _rows(own)),
     ]
     return "".join(f"# {literal(line)}\n" for line in lines) + "\n" + tomli_w.dumps(scenario)
+
+
+def _ahead(winner: str, lead: Lead | None) -> list[str]:
+    """Return a line on how far the winner is ahead; none where nothing is known of it."""
+    if lead is None:
+        return []
+    return [f"{winner} is {lead}" if lead.known else str(lead)]
 
 
 def evidence(text: str) -> str:

@@ -9,8 +9,8 @@ from sklearn.naive_bayes import MultinomialNB
 from experiments.loader import validate
 from mechanisms.vocabulary import TOKEN
 from sim.online.sgd_perceptron import SgdPerceptron
-from sim.world import World
 from tests.sim.market_reference import Agent, Reference
+from tests.sim.test_market import played
 
 INITIAL, TRAIN, FEATURES = 40, 700, 30
 SEED = 2
@@ -115,9 +115,4 @@ def play(folder, model, names, groups):
         },
         "test",
     )
-    world = World(scenario, folder)
-    for _ in world.run():
-        pass
-    tables = {name: table.to_pandas() for name, table in world.kernel.tables().items()}
-    world.close()
-    return tables
+    return played(scenario, folder)

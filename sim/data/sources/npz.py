@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mechanisms.plugin import param
+from sim.data.npy import read_header
 from sim.data.sources.base import DataError, Dataset
 from sim.data.sources.own_file import MOST_BYTES, OwnFile, classes_of
 
@@ -33,7 +34,6 @@ UNREADABLE = (
     zlib.error,
 )
 """What damaged and forged arrays raise."""
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 WRITE = f"write it with numpy.savez(file, {', '.join(f'{key}=...' for key in KEYS)})"
 
 
@@ -84,7 +84,7 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
     member = f"{key}.npy"
     try:
         with archive.open(member) as file:
-            shape, dtype = _header(file)
+            shape, _, dtype = read_header(file)
         if dtype.hasobject or dtype.kind not in "biuf":
             raise DataError(f"{path}: {key} is of type {dtype}; give integers or real numbers")
         size = dtype.itemsize * int(np.prod(shape, dtype=object))
@@ -102,15 +102,6 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{path}: {key} holds values that are not finite")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
-
-
-def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and type of the array in an open .npy file; raises ValueError."""
-    version = npy.read_magic(file)
-    if version not in HEADERS:
-        raise ValueError(f"version {version} of the format, known are 1.0 and 2.0")
-    shape, _, dtype = HEADERS[version](file)
-    return shape, dtype
 
 
 def _check_shapes(path: Path, part: str, x: NDArray[Any], y: NDArray[Any]) -> None:
