@@ -71,8 +71,7 @@ def _lines(
     if verdict.winner is None:
         yield f"There is no winner: {verdict.reason}{verdict.note}."
     else:
-        ahead = f", {verdict.lead}" if verdict.lead else ""
-        yield f"{verdict.called} wins{ahead}{verdict.note}."
+        yield f"{verdict.called} wins{verdict.ahead}{verdict.note}."
     called = [results.labels.level(mechanism, level) for level in ranking[mechanism]]
     values = rounded(ranking[[objective.measure]])[objective.measure]
     rows = zip(called[:MOST], values, ranking["violates"], strict=False)

@@ -79,8 +79,12 @@ class Verdict:
         """The winner, or why there is none, in one line."""
         if self.winner is None:
             return f"no winner: {self.reason}{self.note}"
-        ahead = f", {self.lead}" if self.lead else ""
-        return f"winner: {self.called}{ahead}{self.note}"
+        return f"winner: {self.called}{self.ahead}{self.note}"
+
+    @property
+    def ahead(self) -> str:
+        """How far the winner is ahead, to be read after its name; "" where nothing is known."""
+        return f", {self.lead}" if self.lead else ""
 
 
 def compare(
